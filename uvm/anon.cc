@@ -1,0 +1,28 @@
+#include "uvm/anon.h"
+
+#include "base/check.h"
+
+namespace uvm {
+
+Anon* AnonStore::Allocate() {
+  Anon* anon = pool_.New();
+  if (anon == nullptr) return nullptr;
+  anon->page = pages_->AllocateForAnon(anon);
+  if (anon->page == nullptr) {
+    pool_.Delete(anon);
+    return nullptr;
+  }
+  return anon;
+}
+
+void AnonStore::Release(Anon* anon) {
+  CHECK(anon->refs > 0);
+  if (--anon->refs > 0) return;
+  if (anon->page != nullptr) {
+    CHECK(!anon->page->IsBusy());
+    pages_->Free(anon->page);
+  }
+  pool_.Delete(anon);
+}
+
+}  // namespace uvm

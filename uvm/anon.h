@@ -1,0 +1,45 @@
+// uvm/anon.h: one page of anonymous memory.
+//
+// WHAT     An Anon holds one page's worth of data that belongs to no file. It is reached only through amap slots.
+// STATES   being filled (page busy) -> resident -> freed when the last slot lets go.
+// LOCKS    All fields are guarded by the lock of the amap the anon was reached through. Amaps that share anons share
+//          their lock object, so there is only one such lock.
+// INVARIANTS  I3 ValidAnonRefs: refs == number of amap slots, over all amaps, that point here.
+// SEE      NetBSD sys/uvm/uvm_anon.h; facts/uvm.md 1.3.
+
+#ifndef UVM_ANON_H_
+#define UVM_ANON_H_
+
+#include <cstdint>
+
+#include "uvm/core.h"
+#include "uvm/page.h"
+
+namespace uvm {
+
+struct Anon {
+  uint32_t refs = 1;
+  Page* page = nullptr;
+  // For checkers only: slots counted by the walk under way.
+  uint32_t debug_seen = 0;
+};
+
+class AnonStore {
+ public:
+  AnonStore(Core* core, PageStore* pages) : pages_(pages), pool_(core->memory) {}
+
+  // NetBSD: uvm_analloc() with a page. One reference, page busy, contents undefined; null when anons or frames ran out.
+  Anon* Allocate();
+  // Drops one reference; the last one frees page and anon. NetBSD: uvm_anfree() at zero.
+  void Release(Anon* anon);
+  uint64_t live() const { return pool_.live(); }
+  void set_limit(size_t limit) { pool_.set_limit(limit); }
+
+ private:
+  PageStore* const pages_;
+  base::Pool<Anon> pool_;
+};
+
+}  // namespace uvm
+
+#endif  // UVM_ANON_H_

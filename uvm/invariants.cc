@@ -1,0 +1,352 @@
+#include "uvm/invariants.h"
+
+#include "base/check.h"
+
+namespace uvm {
+namespace {
+
+using base::TextSink;
+
+TextSink& Name(TextSink& text, const Space* space, const MapEntry* entry) {
+  return text << "space#" << space->id << " entry " << entry->range();
+}
+
+// Calls visit(space, entry) for every entry until it returns false; returns whether all calls returned true.
+template <typename F>
+bool ForEachEntry(Uvm* uvm, F&& visit) {
+  for (Space* space = uvm->DebugSpaces().front(); space != nullptr; space = uvm->DebugSpaces().Next(space)) {
+    for (MapEntry* entry = space->map().DebugFirst(); entry != nullptr; entry = Map::DebugNext(entry)) {
+      if (!visit(space, entry)) return false;
+    }
+  }
+  return true;
+}
+
+template <typename F>
+bool ForEachAmap(Uvm* uvm, F&& visit) {
+  const AmapStore::List& all = uvm->DebugAmaps().DebugAll();
+  for (Amap* amap = all.front(); amap != nullptr; amap = all.Next(amap)) {
+    if (!visit(amap)) return false;
+  }
+  return true;
+}
+
+template <typename F>
+bool ForEachObject(Uvm* uvm, F&& visit) {
+  const ObjectStore::List& all = uvm->DebugObjects().DebugAll();
+  for (Object* object = all.front(); object != nullptr; object = all.Next(object)) {
+    if (!visit(object)) return false;
+  }
+  return true;
+}
+
+// A translation with what the layers say about its address.
+struct Backed {
+  const Space* space;
+  const MapEntry* entry;  // null: outside every entry
+  PmapSystem::Mapping mapping;
+  const Anon* anon;       // the upper layer's, if any
+  const Page* page;       // what should be mapped; null: nothing resident
+};
+
+// Calls visit(backed) for every translation of every space until it returns false.
+template <typename F>
+bool ForEachTranslation(Uvm* uvm, F&& visit) {
+  for (Space* space = uvm->DebugSpaces().front(); space != nullptr; space = uvm->DebugSpaces().Next(space)) {
+    PmapSystem::Mapping mapping;
+    MapEntry* entry = space->map().DebugFirst();
+    for (Vaddr from(0); uvm->DebugPmap()->PeekNext(space->pmap(), from, &mapping);
+         from = mapping.va + base::kPageSize) {
+      while (entry != nullptr && entry->end <= mapping.va) entry = Map::DebugNext(entry);
+      Backed backed{space, nullptr, mapping, nullptr, nullptr};
+      if (entry != nullptr && entry->start <= mapping.va) {
+        backed.entry = entry;
+        const Amap* amap = entry->aref.amap;
+        uint32_t slot = amap != nullptr ? entry->SlotOf(mapping.va) : 0;
+        if (amap != nullptr && slot < amap->slot_count) backed.anon = amap->anons[slot];
+        if (backed.anon != nullptr) {
+          backed.page = backed.anon->page;
+        } else if (entry->object != nullptr) {
+          backed.page = entry->object->DebugLookup(entry->ObjectIndexOf(mapping.va));
+        }
+      }
+      if (!visit(backed)) return false;
+    }
+  }
+  return true;
+}
+
+TextSink& Name(TextSink& text, const Backed& backed) {
+  return text << "space#" << backed.space->id << " va " << backed.mapping.va << " " << backed.mapping.prot << " frame "
+              << backed.mapping.pa;
+}
+
+uint64_t MaxGapBelow(const MapEntry* entry) {
+  uint64_t max_gap = entry->gap;
+  for (const MapEntry* child : entry->rb_child) {
+    if (child != nullptr && child->max_gap > max_gap) max_gap = child->max_gap;
+  }
+  return max_gap;
+}
+
+bool ValidMap(const Space* space, TextSink* text) {
+  const Map& map = space->map();
+  uint64_t count = 0;
+  uint64_t size = 0;
+  Vaddr previous_end = map.min();
+  for (MapEntry* entry = map.DebugFirst(); entry != nullptr; entry = Map::DebugNext(entry)) {
+    MapEntry* next = Map::DebugNext(entry);
+    uint64_t gap = (next == nullptr ? map.max() : next->start) - entry->end;
+    const char* wrong = nullptr;
+    if (!entry->start.IsAligned() || !entry->end.IsAligned()) wrong = "is not page aligned";
+    if (entry->start >= entry->end) wrong = "is empty";
+    if (entry->start < previous_end) wrong = "overlaps its predecessor or the map's start";
+    if (entry->end > map.max()) wrong = "ends beyond the map";
+    if (entry->gap != gap) wrong = "has a wrong gap";
+    if (entry->max_gap != MaxGapBelow(entry)) wrong = "has a wrong max_gap";
+    if (!entry->prot.IsSubsetOf(entry->max_prot)) wrong = "has more protection than its maximum";
+    if (wrong != nullptr) {
+      Name(*text, space, entry) << " " << wrong;
+      return false;
+    }
+    previous_end = entry->end;
+    size += entry->end - entry->start;
+    ++count;
+  }
+  if (count != map.DebugCount() || size != map.DebugSize() || !map.DebugTreeValid()) {
+    *text << "space#" << space->id << " counts " << map.DebugCount() << " entries of " << map.DebugSize()
+          << " bytes, found " << count << " of " << size << (map.DebugTreeValid() ? "" : "; tree colours broken");
+    return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool ValidMapEntries(Uvm* uvm, TextSink* text) {
+  for (Space* space = uvm->DebugSpaces().front(); space != nullptr; space = uvm->DebugSpaces().Next(space)) {
+    if (!ValidMap(space, text)) return false;
+  }
+  return true;
+}
+
+bool LayeredEntries(Uvm* uvm, TextSink* text) {
+  return ForEachEntry(uvm, [&](Space* space, MapEntry* entry) {
+    bool layered = entry->needs_copy || entry->aref.amap != nullptr || entry->object != nullptr;
+    const Amap* amap = entry->aref.amap;
+    bool covered = amap == nullptr || entry->aref.slot + entry->pages().value() <= amap->slot_count;
+    if (layered && covered) return true;
+    Name(*text, space, entry) << (layered ? " reaches beyond its amap" : " has no layer and is owed none");
+    return false;
+  });
+}
+
+bool ValidAmapSlots(Uvm* uvm, TextSink* text) {
+  return ForEachAmap(uvm, [&](Amap* amap) {
+    uint32_t found = 0;
+    for (uint32_t slot = 0; slot < amap->slot_count; ++slot) {
+      if (amap->anons[slot] == nullptr) continue;
+      ++found;
+      if (amap->back[slot] < amap->used_count && amap->used[amap->back[slot]] == slot) continue;
+      *text << "amap#" << amap->id << " slot " << slot << " is used but not listed as used";
+      return false;
+    }
+    if (found == amap->used_count && amap->slot_count <= amap->capacity) return true;
+    *text << "amap#" << amap->id << " counts " << amap->used_count << " used slots, found " << found;
+    return false;
+  });
+}
+
+bool ValidAmapRefs(Uvm* uvm, TextSink* text) {
+  ForEachAmap(uvm, [](Amap* amap) {
+    amap->debug_refs = 0;
+    return true;
+  });
+  ForEachEntry(uvm, [](Space*, MapEntry* entry) {
+    if (entry->aref.amap != nullptr) ++entry->aref.amap->debug_refs;
+    return true;
+  });
+  return ForEachAmap(uvm, [&](Amap* amap) {
+    if (amap->refs == amap->debug_refs && (!amap->shared || amap->refs > 1)) return true;
+    *text << "amap#" << amap->id << " refs=" << amap->refs << (amap->shared ? " shared" : "") << ", entries found="
+          << amap->debug_refs;
+    return false;
+  });
+}
+
+bool ValidAnonRefs(Uvm* uvm, TextSink* text) {
+  auto each_anon = [&](auto&& visit) {
+    return ForEachAmap(uvm, [&](Amap* amap) {
+      for (uint32_t i = 0; i < amap->used_count; ++i) {
+        if (!visit(amap, amap->used[i], amap->anons[amap->used[i]])) return false;
+      }
+      return true;
+    });
+  };
+  each_anon([](Amap*, uint32_t, Anon* anon) {
+    anon->debug_seen = 0;
+    return true;
+  });
+  uint64_t distinct = 0;
+  each_anon([&](Amap*, uint32_t, Anon* anon) {
+    if (anon->debug_seen++ == 0) ++distinct;
+    return true;
+  });
+  bool valid = each_anon([&](Amap* amap, uint32_t slot, Anon* anon) {
+    if (anon->refs == anon->debug_seen && anon->page != nullptr && anon->page->anon == anon) return true;
+    *text << "amap#" << amap->id << "[" << slot << "] anon refs=" << anon->refs << ", slots found=" << anon->debug_seen
+          << (anon->page == nullptr ? ", no page" : "");
+    return false;
+  });
+  if (!valid) return false;
+  if (distinct == uvm->DebugAnons().live()) return true;
+  *text << uvm->DebugAnons().live() << " anons live, " << distinct << " reachable";
+  return false;
+}
+
+bool ValidObjectRefs(Uvm* uvm, TextSink* text) {
+  ForEachObject(uvm, [](Object* object) {
+    object->debug_refs = 0;
+    return true;
+  });
+  ForEachEntry(uvm, [](Space*, MapEntry* entry) {
+    if (entry->object != nullptr) ++entry->object->debug_refs;
+    return true;
+  });
+  return ForEachObject(uvm, [&](Object* object) {
+    if (object->DebugRefs() >= object->debug_refs && object->DebugRefs() <= object->debug_refs + 1) return true;
+    *text << "object#" << object->id << " refs=" << object->DebugRefs() << ", entries found=" << object->debug_refs
+          << " (at most one more may be held by the server)";
+    return false;
+  });
+}
+
+bool ValidObjectPages(Uvm* uvm, TextSink* text) {
+  return ForEachObject(uvm, [&](Object* object) {
+    uint64_t count = 0;
+    for (Page* page = object->DebugFirstPage(); page != nullptr; page = Object::DebugNextPage(page)) {
+      ++count;
+      if (page->object == object && !page->IsBusy() && object->DebugLookup(page->index) == page) continue;
+      *text << "object#" << object->id << " page " << page->index << " frame " << page->pa
+            << (page->IsBusy() ? " is busy at rest" : " is not found at its own index");
+      return false;
+    }
+    if (count == object->DebugPageCount()) return true;
+    *text << "object#" << object->id << " counts " << object->DebugPageCount() << " pages, found " << count;
+    return false;
+  });
+}
+
+bool ValidPageOwners(Uvm* uvm, TextSink* text) {
+  bool valid = true;
+  uvm->DebugPages().DebugForEach([&](const Page& page) {
+    if (!valid) return;
+    const char* wrong = nullptr;
+    int owners = (page.free ? 1 : 0) + (page.object != nullptr ? 1 : 0) + (page.anon != nullptr ? 1 : 0);
+    if (owners != 1) wrong = "is not exactly one of free, object's, anon's";
+    if (page.anon != nullptr && page.anon->page != &page) wrong = "names an anon that has another page";
+    if (page.object != nullptr && page.object->DebugLookup(page.index) != &page) wrong = "is not in its object";
+    if (page.IsBusy()) wrong = "is busy at rest";
+    if (wrong == nullptr) return;
+    valid = false;
+    *text << "frame " << page.pa << " " << wrong;
+  });
+  return valid;
+}
+
+bool FreeAccounting(Uvm* uvm, TextSink* text) {
+  uint64_t used = 0;
+  uvm->DebugPages().DebugForEach([&](const Page& page) { used += page.free ? 0 : 1; });
+  uint64_t total = uvm->DebugPages().total().value();
+  uint64_t free = uvm->DebugPages().free_count().value();
+  if (used + free == total && used == uvm->counters().frames_in_use) return true;
+  *text << total << " frames, " << free << " on the free list, " << used << " owned, " << uvm->counters().frames_in_use
+        << " counted in use";
+  return false;
+}
+
+bool NoLockHeld(Uvm* uvm, TextSink* text) {
+  for (Space* space = uvm->DebugSpaces().front(); space != nullptr; space = uvm->DebugSpaces().Next(space)) {
+    if (space->map().DebugIdle()) continue;
+    *text << "space#" << space->id << ": its map's lock is held or waited for";
+    return false;
+  }
+  bool idle = ForEachAmap(uvm, [&](Amap* amap) {
+    if (amap->lock->mutex.DebugIdle()) return true;
+    *text << "amap#" << amap->id << ": its lock is held or waited for";
+    return false;
+  });
+  return idle && ForEachObject(uvm, [&](Object* object) {
+    if (object->mu.DebugIdle()) return true;
+    *text << "object#" << object->id << ": its lock is held or waited for";
+    return false;
+  });
+}
+
+bool TranslationInsideEntry(Uvm* uvm, TextSink* text) {
+  return ForEachTranslation(uvm, [&](const Backed& backed) {
+    if (backed.entry != nullptr) return true;
+    Name(*text, backed) << " is in the pmap but in no map entry";
+    return false;
+  });
+}
+
+bool TranslationMapsItsPage(Uvm* uvm, TextSink* text) {
+  return ForEachTranslation(uvm, [&](const Backed& backed) {
+    if (backed.page != nullptr && backed.page->pa == backed.mapping.pa) return true;
+    Name(*text, backed) << ", but the layers hold " << (backed.anon != nullptr ? "anon" : "object") << " frame "
+                        << (backed.page == nullptr ? Paddr(0) : backed.page->pa);
+    return false;
+  });
+}
+
+bool RightsWithinProtection(Uvm* uvm, TextSink* text) {
+  return ForEachTranslation(uvm, [&](const Backed& backed) {
+    if (backed.entry == nullptr || backed.mapping.prot.IsSubsetOf(EffectiveProt(backed.entry->prot))) return true;
+    Name(*text, backed) << " exceeds the entry's " << backed.entry->prot;
+    return false;
+  });
+}
+
+bool CopyOnWriteIsReadOnly(Uvm* uvm, TextSink* text) {
+  return ForEachTranslation(uvm, [&](const Backed& backed) {
+    if (backed.entry == nullptr || !backed.mapping.prot.CanWrite()) return true;
+    const char* why = nullptr;
+    if (backed.entry->needs_copy) why = "its entry owes a copy";
+    if (backed.anon != nullptr && backed.anon->refs > 1) why = "its anon has other owners";
+    if (backed.anon == nullptr && backed.entry->copy_on_write) why = "it is the object's page in a private mapping";
+    if (why == nullptr) return true;
+    Name(*text, backed) << " is writable though " << why;
+    return false;
+  });
+}
+
+const char* FirstViolation(Uvm* uvm, TextSink* text) {
+  struct Rule {
+    const char* name;
+    bool (*holds)(Uvm*, TextSink*);
+  };
+  // Structure before meaning: a later rule may rely on what an earlier one checked.
+  constexpr Rule kRules[] = {
+      {"NoLockHeld", NoLockHeld},
+      {"ValidMapEntries", ValidMapEntries},
+      {"LayeredEntries", LayeredEntries},
+      {"ValidAmapSlots", ValidAmapSlots},
+      {"ValidAmapRefs", ValidAmapRefs},
+      {"ValidAnonRefs", ValidAnonRefs},
+      {"ValidObjectRefs", ValidObjectRefs},
+      {"ValidObjectPages", ValidObjectPages},
+      {"ValidPageOwners", ValidPageOwners},
+      {"FreeAccounting", FreeAccounting},
+      {"TranslationInsideEntry", TranslationInsideEntry},
+      {"TranslationMapsItsPage", TranslationMapsItsPage},
+      {"RightsWithinProtection", RightsWithinProtection},
+      {"CopyOnWriteIsReadOnly", CopyOnWriteIsReadOnly},
+  };
+  for (const Rule& rule : kRules) {
+    if (!rule.holds(uvm, text)) return rule.name;
+  }
+  return nullptr;
+}
+
+}  // namespace uvm

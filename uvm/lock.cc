@@ -1,0 +1,169 @@
+#include "uvm/lock.h"
+
+#include "base/check.h"
+
+namespace uvm {
+namespace {
+
+uint32_t RankBit(base::LockRank rank) { return uint32_t{1} << static_cast<uint32_t>(rank); }
+
+// All ranks at or above `rank`.
+uint32_t FromRank(base::LockRank rank) { return ~(RankBit(rank) - 1); }
+
+}  // namespace
+
+// ---- Mutex ------------------------------------------------------------------------------------------------------
+
+void Mutex::Acquire(Thread* self) {
+  CHECK(owner_ != self);
+  guard_.Acquire(threads_);
+  if (owner_ == nullptr) {
+    owner_ = self;
+    guard_.Release();
+  } else {
+    waiters_.PushBack(self);
+    guard_.Release();
+    threads_->Park();  // Unlock() made us the owner
+    CHECK(owner_ == self);
+  }
+  self->held_ranks |= RankBit(rank_);
+}
+
+void Mutex::Lock() {
+  Thread* self = threads_->Self();
+  CHECK((self->held_ranks & FromRank(rank_)) == 0);
+  Acquire(self);
+}
+
+bool Mutex::TryLock() {
+  Thread* self = threads_->Self();
+  guard_.Acquire(threads_);
+  bool free = owner_ == nullptr;
+  if (free) owner_ = self;
+  guard_.Release();
+  if (free) self->held_ranks |= RankBit(rank_);
+  return free;
+}
+
+void Mutex::Unlock() {
+  Thread* self = threads_->Self();
+  CHECK(owner_ == self);
+  self->held_ranks &= ~RankBit(rank_);
+  guard_.Acquire(threads_);
+  Thread* next = waiters_.PopFront();
+  owner_ = next;
+  guard_.Release();
+  if (next != nullptr) threads_->Unpark(next);
+}
+
+bool Mutex::HeldBySelf() const { return owner_ != nullptr && owner_ == threads_->Self(); }
+
+void Mutex::AssertHeld() const { DCHECK(HeldBySelf()); }
+
+// ---- RwLock -----------------------------------------------------------------------------------------------------
+
+void RwLock::Acquire(Thread* self, bool write) {
+  CHECK(writer_ != self);
+  guard_.Acquire(threads_);
+  // A reader queues behind a waiting writer, or writers would starve.
+  bool free = write ? writer_ == nullptr && readers_ == 0 : writer_ == nullptr && waiters_.empty();
+  if (free) {
+    if (write) {
+      writer_ = self;
+    } else {
+      ++readers_;
+    }
+    guard_.Release();
+  } else {
+    self->wants_write = write;
+    waiters_.PushBack(self);
+    guard_.Release();
+    threads_->Park();  // GrantAndRelease() counted us in
+  }
+  self->held_ranks |= RankBit(rank_);
+}
+
+void RwLock::GrantAndRelease() {
+  WaitQueue granted;
+  if (writer_ == nullptr) {
+    for (Thread* head = waiters_.front(); head != nullptr; head = waiters_.front()) {
+      if (head->wants_write) {
+        if (readers_ != 0) break;
+        waiters_.Remove(head);
+        writer_ = head;
+        granted.PushBack(head);
+        break;
+      }
+      waiters_.Remove(head);
+      ++readers_;
+      granted.PushBack(head);
+    }
+  }
+  guard_.Release();
+  for (Thread* thread = granted.PopFront(); thread != nullptr; thread = granted.PopFront()) {
+    threads_->Unpark(thread);
+  }
+}
+
+void RwLock::WriteLock() {
+  Thread* self = threads_->Self();
+  CHECK((self->held_ranks & FromRank(rank_)) == 0);
+  Acquire(self, /*write=*/true);
+}
+
+void RwLock::WriteUnlock() {
+  Thread* self = threads_->Self();
+  CHECK(writer_ == self);
+  self->held_ranks &= ~RankBit(rank_);
+  guard_.Acquire(threads_);
+  writer_ = nullptr;
+  GrantAndRelease();
+}
+
+void RwLock::ReadLock() {
+  Thread* self = threads_->Self();
+  CHECK((self->held_ranks & FromRank(rank_)) == 0);
+  Acquire(self, /*write=*/false);
+}
+
+void RwLock::ReadUnlock() {
+  Thread* self = threads_->Self();
+  CHECK(readers_ > 0);
+  self->held_ranks &= ~RankBit(rank_);
+  guard_.Acquire(threads_);
+  --readers_;
+  GrantAndRelease();
+}
+
+bool RwLock::TryUpgrade() {
+  guard_.Acquire(threads_);
+  bool alone = readers_ == 1 && writer_ == nullptr;
+  if (alone) {
+    readers_ = 0;
+    writer_ = threads_->Self();
+  }
+  guard_.Release();
+  return alone;
+}
+
+// ---- CondVar ----------------------------------------------------------------------------------------------------
+
+void CondVar::Wait(Mutex* mutex) {
+  Thread* self = threads_->Self();
+  guard_.Acquire(threads_);
+  waiters_.PushBack(self);
+  guard_.Release();
+  mutex->Unlock();
+  threads_->Park();
+  mutex->Lock();
+}
+
+void CondVar::WakeAll() {
+  WaitQueue woken;
+  guard_.Acquire(threads_);
+  for (Thread* thread = waiters_.PopFront(); thread != nullptr; thread = waiters_.PopFront()) woken.PushBack(thread);
+  guard_.Release();
+  for (Thread* thread = woken.PopFront(); thread != nullptr; thread = woken.PopFront()) threads_->Unpark(thread);
+}
+
+}  // namespace uvm

@@ -1,0 +1,231 @@
+// uvm/map.h: address maps: what is mapped where in one address space.
+//
+// WHAT     A Map is a set of MapEntries that do not overlap, in a red-black tree by address. Each entry names up to two
+//          layers: an amap above (pages of its own) and an object below. Worked example of the two flags:
+//              mmap private            copy_on_write, needs_copy   no amap yet; the first write makes one
+//              after the first write   copy_on_write               amap with one anon
+//              after fork              copy_on_write, needs_copy   both spaces, one amap with refs 2, all read-only
+//              mmap shared anonymous   neither                     amap from the start
+// STATES   of an entry: linked -> (clipped, merged, moved)* -> unlinked (dead) -> freed, layers released
+// LOCKS    lock() guards everything. A writer bumps the timestamp, so that a fault that let go of the lock can tell whether
+//          its entry may have changed. Entries' layers have their own locks, taken after this one.
+// INVARIANTS  I8 ValidMapEntries: entries sorted, disjoint, within [min, max), none empty; gap and max_gap exact; count and size
+//          exact; tree colours valid.  I9 NeedsCopyIsReadOnly: no translation in a needs-copy entry permits writing.
+//          I10 LayeredEntries: an entry without needs_copy has an amap or an object.
+// SEE      NetBSD sys/uvm/uvm_map.h; facts/uvm.md 1.1, 2.1-2.6, 2.14; docs/internals/map.md.
+
+#ifndef UVM_MAP_H_
+#define UVM_MAP_H_
+
+#include <cstdint>
+
+#include "base/list.h"
+#include "base/rb_tree.h"
+#include "uvm/amap.h"
+#include "uvm/core.h"
+#include "uvm/lock.h"
+#include "uvm/object.h"
+
+namespace uvm {
+
+struct MapEntry : base::RbNode<MapEntry> {
+  Vaddr start;
+  Vaddr end;
+  uint64_t gap = 0;      // bytes from `end` to the next entry or the map's end
+  uint64_t max_gap = 0;  // largest gap in this entry's subtree
+  Object* object = nullptr;
+  uint64_t offset = 0;  // byte offset of `start` in `object`
+  AmapRef aref;
+  bool copy_on_write = false;
+  bool needs_copy = false;
+  bool shared = false;  // mapped shared, or took part in a fork by SHARE; what vm_region reports
+  Prot prot;
+  Prot max_prot;
+  Inherit inherit = Inherit::kCopy;
+  Advice advice = Advice::kNormal;
+  uint32_t wired_count = 0;
+  base::ListLink dead_link;
+
+  Range range() const { return {start, end}; }
+  PageCount pages() const { return base::ToPages(end - start); }
+  // The amap slot and the object page behind `va`. REQUIRES: start <= va < end.
+  uint32_t SlotOf(Vaddr va) const {
+    return aref.slot + static_cast<uint32_t>((va - start) >> base::kPageShift);
+  }
+  PageIndex ObjectIndexOf(Vaddr va) const { return base::ToPageIndex(offset + (va - start)); }
+};
+
+// Rights that an entry's protection really gives: nothing without read, on every hardware (docs/decisions/0010).
+constexpr Prot EffectiveProt(Prot prot) { return prot.CanRead() ? prot : base::kProtNone; }
+
+enum class SetMax : uint8_t { kNo, kYes };
+enum class Sharing : uint8_t { kPrivate, kShared };
+
+// What all maps of one Uvm have in common.
+struct MapContext {
+  Core* core;
+  AmapStore* amaps;
+  AnonStore* anons;
+  ObjectStore* objects;
+  base::Pool<MapEntry>* entries;
+};
+
+class Map {
+ public:
+  // An empty map of [min, max), both page aligned, translated by `pmap`. NetBSD: uvm_map_setup().
+  Map(const MapContext* context, Vaddr min, Vaddr max, Pmap* pmap);
+  ~Map();
+  Map(const Map&) = delete;
+  Map& operator=(const Map&) = delete;
+
+  Vaddr min() const { return min_; }
+  Vaddr max() const { return max_; }
+  Pmap* pmap() const { return pmap_; }
+
+  enum class Where : uint8_t {
+    kFixed,         // at `at`, which must be free
+    kFixedReplace,  // at `at`; what is there goes away in the same step
+    kHint,          // at `at` if free, else anywhere
+    kAnywhere,
+  };
+  struct EnterOptions {
+    Vaddr at;
+    uint64_t size = 0;  // bytes, page aligned, > 0
+    Where where = Where::kAnywhere;
+    Prot prot;
+    Prot max_prot = base::kProtAll;
+    Inherit inherit = Inherit::kCopy;
+    Object* object = nullptr;  // null: anonymous. Its reference is consumed on success only
+    uint64_t offset = 0;       // page aligned
+    Sharing sharing = Sharing::kPrivate;
+  };
+  // NetBSD: uvm_map(). Returns the address. Errors: kInvalidArgument (alignment, zero size), kOutOfRange, kNoSpace,
+  // kNoMemory, kProtection (prot exceeds max_prot), kTooBig (object offset wraps).
+  Result<Vaddr, MapError> Enter(const EnterOptions& options) ABSL_LOCKS_EXCLUDED(lock_);
+
+  // The calls below take page-aligned ranges within [min, max]. An empty range is fine and does nothing.
+  // NetBSD: uvm_unmap(). Holes are fine. Errors: kNoMemory (for the entries that clipping makes), nothing changed.
+  Result<void, MapError> Unmap(Range range) ABSL_LOCKS_EXCLUDED(lock_);
+  // NetBSD: uvm_map_protect(). Holes are fine. kProtection: some page's maximum forbids it, nothing changed.
+  Result<void, MapError> Protect(Range range, Prot prot, SetMax set_max) ABSL_LOCKS_EXCLUDED(lock_);
+  // NetBSD: uvm_map_inherit(), uvm_map_advice(). Holes are fine.
+  Result<void, MapError> SetInherit(Range range, Inherit inherit) ABSL_LOCKS_EXCLUDED(lock_);
+  Result<void, MapError> SetAdvice(Range range, Advice advice) ABSL_LOCKS_EXCLUDED(lock_);
+  // True when the range has no hole / nothing but hole. Both are true of an empty range.
+  bool IsMapped(Range range) ABSL_LOCKS_EXCLUDED(lock_);
+  bool IsFree(Range range) ABSL_LOCKS_EXCLUDED(lock_);
+  // NetBSD: uvm_map_clean(PGO_FREE) as madvise(MADV_FREE) uses it: pages that nobody else can see may lose their
+  // contents. kHole: nothing changed.
+  Result<void, MapError> FreePages(Range range) ABSL_LOCKS_EXCLUDED(lock_);
+  // Linux MADV_DONTNEED: private pages forget what was written to them. kHole after the mapped parts are done.
+  Result<void, MapError> Discard(Range range) ABSL_LOCKS_EXCLUDED(lock_);
+
+  struct RemapOptions {
+    Range from;             // not empty
+    Vaddr to;               // kFixed: the destination; kMayMove: unused
+    uint64_t new_size = 0;  // bytes, page aligned, > 0
+    enum class Where : uint8_t { kFixed, kMayMove } where = Where::kMayMove;
+  };
+  // NetBSD: uvm_mremap(). Moves, shrinks or grows. Errors: kInvalidArgument (growing what does not end in a mapped page),
+  // kNoSpace, kTooBig, kNoMemory; nothing changed.
+  Result<Vaddr, MapError> Remap(const RemapOptions& options) ABSL_LOCKS_EXCLUDED(lock_);
+
+  struct Region {
+    Range range;
+    Prot prot;
+    Prot max_prot;
+    Inherit inherit = Inherit::kCopy;
+    bool shared = false;
+  };
+  // The entry that contains `at`, or else the next higher one; false when there is none.
+  bool FindRegion(Vaddr at, Region* out) ABSL_LOCKS_EXCLUDED(lock_);
+
+  // The map half of uvmspace_fork(): fills the empty `child` entry by entry, by inheritance. kNoMemory: child is left
+  // with some entries and is to be thrown away; the parent is unharmed.
+  Result<void, MapError> ForkInto(Map* child) ABSL_LOCKS_EXCLUDED(lock_);
+
+  // For the fault handler and the functions above.
+  RwLock& lock() ABSL_LOCK_RETURNED(lock_) { return lock_; }
+  uint64_t timestamp() const ABSL_SHARED_LOCKS_REQUIRED(lock_) { return timestamp_; }
+  // NetBSD: uvm_map_lookup_entry(). The entry that contains `va`, or null.
+  MapEntry* LookupLocked(Vaddr va) ABSL_SHARED_LOCKS_REQUIRED(lock_);
+  // NetBSD: amap_copy(). Gives a needs-copy entry an amap of its own, or finds that it already has it. A large entry
+  // without an amap is clipped to the chunk round `va` first, if `chunk` allows. False when memory ran out.
+  enum class Chunk : uint8_t { kNo, kYes };
+  bool CopyAmapLocked(MapEntry* entry, Vaddr va, Chunk chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+
+  // For checkers, without the lock.
+  MapEntry* DebugFirst() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return tree_.First(); }
+  static MapEntry* DebugNext(MapEntry* entry) { return Tree::Next(entry); }
+  bool DebugTreeValid() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return tree_.Check(); }
+  uint64_t DebugCount() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return count_; }
+  uint64_t DebugSize() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return size_; }
+  bool DebugIdle() const { return lock_.DebugIdle(); }
+
+ private:
+  struct ByStart {
+    static bool Less(const MapEntry& a, const MapEntry& b) { return a.start < b.start; }
+    static void Update(MapEntry* entry) {
+      uint64_t max_gap = entry->gap;
+      for (const MapEntry* child : entry->rb_child) {
+        if (child != nullptr && child->max_gap > max_gap) max_gap = child->max_gap;
+      }
+      entry->max_gap = max_gap;
+    }
+  };
+  using Tree = base::RbTree<MapEntry, ByStart>;
+  using DeadList = base::List<MapEntry, &MapEntry::dead_link>;
+  // Entries an operation may need for clipping and adding, set aside before it changes anything.
+  static constexpr int kSpares = 3;
+
+  bool FillSparesLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  MapEntry* TakeSpareLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // The first entry that ends above `va`, or null.
+  MapEntry* FirstAboveLocked(Vaddr va) const ABSL_SHARED_LOCKS_REQUIRED(lock_);
+  bool IsFreeLocked(Range range) const ABSL_SHARED_LOCKS_REQUIRED(lock_);
+  bool IsMappedLocked(Range range) const ABSL_SHARED_LOCKS_REQUIRED(lock_);
+  // NetBSD: uvm_map_findspace(): the lowest hole that holds `size` bytes; false when there is none.
+  bool FindSpaceLocked(uint64_t size, Vaddr* out) const ABSL_SHARED_LOCKS_REQUIRED(lock_);
+  void LinkLocked(MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void UnlinkLocked(MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void RefreshGapLocked(MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // NetBSD: UVM_MAP_CLIP_START / _END: split the entry when the address lies inside it.
+  void ClipStartLocked(MapEntry* entry, Vaddr at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void ClipEndLocked(MapEntry* entry, Vaddr at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // Clips at both ends and returns the first entry in the range, or null.
+  MapEntry* ClipRangeLocked(Range range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // True when removing the range splits an entry, which takes spares.
+  bool SplitsLocked(Range range) ABSL_SHARED_LOCKS_REQUIRED(lock_);
+  void RemoveLocked(Range range, DeadList* dead) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // NetBSD: uvm_unmap_detach(). Called unlocked: releasing a layer takes its lock and may reach a pager.
+  void Detach(DeadList* dead) ABSL_LOCKS_EXCLUDED(lock_);
+  bool TryMergeLocked(const MapEntry& fresh) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void ReleaseEntry(MapEntry* entry);
+  void CopyLayersFrom(const MapEntry& from, MapEntry* to, Shared shared);
+  Result<void, MapError> ForkEntryLocked(MapEntry* entry, Map* child) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void LinkUnpublished(MapEntry* entry);
+  bool ForkCopyLocked(MapEntry* entry, MapEntry* twin) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<void, MapError> DiscardEntryLocked(MapEntry* entry, Range part) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<Vaddr, MapError> PlaceForRemapLocked(const RemapOptions& options) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void MoveLocked(Range from, Vaddr to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  bool PrepareGrowthLocked(Vaddr end, MapEntry* grown, uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+
+  // Constant after construction.
+  const MapContext* const context_;
+  const Vaddr min_;
+  const Vaddr max_;
+  Pmap* const pmap_;
+  // Own synchronisation.
+  RwLock lock_;
+  // Guarded by lock_.
+  Tree tree_ ABSL_GUARDED_BY(lock_);
+  uint64_t count_ ABSL_GUARDED_BY(lock_) = 0;  // entries
+  uint64_t size_ ABSL_GUARDED_BY(lock_) = 0;   // bytes mapped
+  uint64_t timestamp_ ABSL_GUARDED_BY(lock_) = 0;
+  MapEntry* spares_[kSpares] ABSL_GUARDED_BY(lock_) = {};
+  int spare_count_ ABSL_GUARDED_BY(lock_) = 0;
+};
+
+}  // namespace uvm
+
+#endif  // UVM_MAP_H_

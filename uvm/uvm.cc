@@ -1,0 +1,65 @@
+#include "uvm/uvm.h"
+
+#include "base/check.h"
+
+namespace uvm {
+
+Uvm::Uvm(const Config& config)
+    : core_{config.memory, config.pmap, config.threads, {}, {}},
+      pages_(&core_),
+      anons_(&core_, &pages_),
+      amaps_(&core_, &anons_),
+      objects_(&core_, &pages_),
+      entries_(config.memory),
+      space_pool_(config.memory),
+      context_{&core_, &amaps_, &anons_, &objects_, &entries_},
+      faults_(&core_, &pages_, &anons_, &amaps_, &objects_) {}
+
+Result<Space*, MapError> Uvm::CreateSpace(Vaddr min, Vaddr max) {
+  Result<Pmap*, PmapError> pmap = core_.pmap->Create();
+  if (!pmap.ok()) return MapError::kNoMemory;
+  Space* space = space_pool_.New(&context_, min, max, pmap.value(), next_space_id_);
+  if (space == nullptr) {
+    core_.pmap->Destroy(pmap.value());
+    return MapError::kNoMemory;
+  }
+  ++next_space_id_;
+  spaces_.PushBack(space);
+  return space;
+}
+
+Result<Space*, MapError> Uvm::ForkSpace(Space* parent) {
+  Space* child = TRY(CreateSpace(parent->map().min(), parent->map().max()));
+  Result<void, MapError> forked = parent->map().ForkInto(&child->map());
+  if (!forked.ok()) {
+    FreeSpace(child);
+    return forked.error();
+  }
+  ++core_.counters.fork;
+  return child;
+}
+
+Result<void, MapError> Uvm::ExecSpace(Space* space) {
+  Map& map = space->map();
+  return map.Unmap({map.min(), map.max()});
+}
+
+void Uvm::FreeSpace(Space* space) {
+  Map& map = space->map();
+  // Faster than range by range, and nothing can fault on the space any more.
+  core_.pmap->RemoveAll(map.pmap());
+  Result<void, MapError> emptied = map.Unmap({map.min(), map.max()});
+  CHECK(emptied.ok());  // unmapping whole entries splits none, so it needs no memory
+  Pmap* pmap = map.pmap();
+  spaces_.Remove(space);
+  space_pool_.Delete(space);
+  core_.pmap->Destroy(pmap);
+}
+
+Result<Object*, MapError> Uvm::CreateObject(Pager* pager, uint64_t key) {
+  Object* object = objects_.Create(pager, key);
+  if (object == nullptr) return MapError::kNoMemory;
+  return object;
+}
+
+}  // namespace uvm

@@ -1,0 +1,85 @@
+// uvm/uvm.h: the machine-independent virtual memory system as one object.
+//
+// WHAT     A Uvm owns every page, anon, amap, object and space. It takes all frames of the pmap at construction and gives
+//          nothing back; there may be any number of Uvms in a process (design D3).
+// LOCKS    No lock of its own: each noun has its locks. The lists of spaces and stores are changed by the calls below,
+//          which the server issues from one thread at a time per space and never re-enters.
+// SEE      docs/internals/uvm.md; facts/uvm.md section 1.
+
+#ifndef UVM_UVM_H_
+#define UVM_UVM_H_
+
+#include <cstdint>
+
+#include "uvm/amap.h"
+#include "uvm/anon.h"
+#include "uvm/core.h"
+#include "uvm/fault.h"
+#include "uvm/map.h"
+#include "uvm/object.h"
+#include "uvm/page.h"
+#include "uvm/space.h"
+
+namespace uvm {
+
+// All three outlive the Uvm.
+struct Config {
+  base::PageSource* memory;
+  PmapSystem* pmap;
+  ThreadSystem* threads;
+};
+
+class Uvm {
+ public:
+  explicit Uvm(const Config& config);
+  Uvm(const Uvm&) = delete;
+  Uvm& operator=(const Uvm&) = delete;
+
+  // NetBSD: uvmspace_alloc(). An empty space of [min, max). Errors: kNoMemory.
+  Result<Space*, MapError> CreateSpace(Vaddr min, Vaddr max);
+  // NetBSD: uvmspace_fork(). A child by inheritance. kNoMemory: no child, the parent is unharmed.
+  Result<Space*, MapError> ForkSpace(Space* parent);
+  // NetBSD: uvmspace_exec() for a space that nobody shares: everything is unmapped. Errors: kNoMemory, nothing changed.
+  Result<void, MapError> ExecSpace(Space* space);
+  // NetBSD: uvmspace_free(), last reference.
+  void FreeSpace(Space* space);
+
+  // NetBSD: uvm_fault(); see fault.h.
+  Result<void, FaultError> Fault(Space* space, Vaddr va, Access access) {
+    return faults_.Fault(&space->map(), va, access);
+  }
+
+  // An object with one reference whose pages `pager` supplies. Errors: kNoMemory.
+  Result<Object*, MapError> CreateObject(Pager* pager, uint64_t key);
+  void ReferenceObject(Object* object) { objects_.Reference(object); }
+  void ReleaseObject(Object* object) { objects_.Release(object); }
+
+  base::CanarySwitch& canary() { return core_.canary; }
+  const Counters& counters() const { return core_.counters; }
+
+  // For checkers.
+  using SpaceList = base::List<Space, &Space::uvm_link>;
+  const SpaceList& DebugSpaces() const { return spaces_; }
+  PageStore& DebugPages() { return pages_; }
+  const AmapStore& DebugAmaps() const { return amaps_; }
+  const AnonStore& DebugAnons() const { return anons_; }
+  const ObjectStore& DebugObjects() const { return objects_; }
+  PmapSystem* DebugPmap() const { return core_.pmap; }
+
+ private:
+  Core core_;
+  PageStore pages_;
+  AnonStore anons_;
+  AmapStore amaps_;
+  ObjectStore objects_;
+  base::Pool<MapEntry> entries_;
+  base::Pool<Space> space_pool_;
+  MapContext context_;
+  FaultHandler faults_;
+  SpaceList spaces_;
+  uint32_t next_space_id_ = 1;
+};
+
+}  // namespace uvm
+
+#endif  // UVM_UVM_H_
