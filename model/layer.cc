@@ -1,0 +1,110 @@
+#include "model/layer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/addr.h"
+#include "base/check.h"
+
+namespace model {
+namespace {
+
+bool IsPrivate(const Slot::GivenUp& alternative) { return alternative.choice.use_count() == 1; }
+
+}  // namespace
+
+bool Slot::IsOpen() const {
+  if (unknown_) return true;
+  for (const GivenUp& alternative : given_up_) {
+    if (*alternative.choice == Choice::kOpen) return true;
+    if (*alternative.choice == Choice::kGone) return false;
+  }
+  return false;
+}
+
+void Slot::CollectOpen(std::vector<Choice*>* out) const {
+  for (const GivenUp& alternative : given_up_) {
+    if (*alternative.choice == Choice::kGone) return;
+    Choice* choice = alternative.choice.get();
+    if (*choice == Choice::kOpen && std::find(out->begin(), out->end(), choice) == out->end()) {
+      out->push_back(choice);
+    }
+  }
+}
+
+void Slot::Settle() {
+  for (size_t i = 0; i < given_up_.size();) {
+    switch (*given_up_[i].choice) {
+      case Choice::kOpen:
+        ++i;
+        break;
+      case Choice::kKept:
+        given_up_.erase(given_up_.begin() + static_cast<ptrdiff_t>(i));
+        break;
+      case Choice::kGone:
+        last_ = std::move(given_up_[i].value);
+        given_up_.resize(i);
+        return;
+    }
+  }
+}
+
+void Slot::DropRepeats() {
+  for (size_t i = 0; i < given_up_.size(); ++i) {
+    if (!IsPrivate(given_up_[i])) continue;
+    for (size_t k = given_up_.size() - 1; k > i; --k) {
+      if (IsPrivate(given_up_[k]) && given_up_[k].value == given_up_[i].value) {
+        given_up_.erase(given_up_.begin() + static_cast<ptrdiff_t>(k));
+      }
+    }
+  }
+}
+
+bool Slot::NeedsBase() const {
+  return !last_ || std::any_of(given_up_.begin(), given_up_.end(),
+                               [](const GivenUp& alternative) { return !alternative.value; });
+}
+
+void Slot::Store(const PageValue& base, uint64_t start, uint64_t size, uint64_t value,
+                 uint64_t page) {
+  if (size == base::kPageSize) {
+    given_up_.clear();
+    unknown_ = false;
+  }
+  if (!given_up_.empty()) Settle();
+  for (GivenUp& alternative : given_up_) {
+    if (!alternative.value) alternative.value = base;
+    alternative.value->Store(start, size, value, page);
+  }
+  if (!last_) last_ = base;
+  last_->Store(start, size, value, page);
+}
+
+void Slot::GiveUp() {
+  Settle();
+  if (given_up_.empty() && !last_) return;  // owns nothing
+  if (!given_up_.empty() && !given_up_[0].value && IsPrivate(given_up_[0]))
+    return;  // just as open already
+  given_up_.insert(given_up_.begin(), {std::make_shared<Choice>(Choice::kOpen), std::nullopt});
+  DropRepeats();
+  if (given_up_.size() > kMaxAlternatives) {
+    given_up_.clear();
+    unknown_ = true;
+  }
+}
+
+void Slot::KeepOnly(const std::vector<bool>& possible) {
+  std::vector<GivenUp> kept;
+  for (size_t i = 0; i < given_up_.size(); ++i) {
+    if (possible[i]) kept.push_back(std::move(given_up_[i]));
+  }
+  if (!possible.back()) {
+    CHECK(!kept.empty());
+    last_ = std::move(kept.back().value);
+    kept.pop_back();
+  }
+  while (!kept.empty() && kept.back().value == last_) kept.pop_back();
+  given_up_ = std::move(kept);
+}
+
+}  // namespace model

@@ -1,0 +1,648 @@
+// The oracle against a second, simpler one: six pages a task, every page by itself, every byte in
+// an array, every choice made at once by a coin. The naive world plays the implementation: whatever
+// it does, World must accept, adopt and agree with, page by page; a wrong code in its place must be
+// refused.
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/errors.h"
+#include "base/pattern.h"
+#include "base/prng.h"
+#include "gtest/gtest.h"
+#include "model/world.h"
+#include "rapidcheck.h"
+#include "rapidcheck/gtest.h"
+#include "traces/codec.h"
+
+namespace model {
+namespace {
+
+using base::Errno;
+using base::FaultCode;
+using base::Inherit;
+using base::KernReturn;
+using traces::OpKind;
+using traces::Outcome;
+using traces::ResolvedOp;
+using Wide = unsigned __int128;  // so that nothing wraps unless it is made to
+
+constexpr int kPages = 6;
+constexpr uint64_t kMin = 0x1000;
+constexpr uint64_t kMax = kMin + kPages * 4096;
+constexpr uint32_t kTasks = 3;
+
+using Bytes = std::array<unsigned char, 4096>;
+
+struct Page {
+  bool mapped = false;
+  Attributes attributes;
+  std::shared_ptr<std::optional<Bytes>> own;  // null: the file's page itself
+  uint64_t file_key = 0;
+  uint64_t file_offset = 0;
+};
+
+struct NaiveTask {
+  std::array<Page, kPages> pages;
+  bool mach = false;
+  std::optional<uint64_t> heap_base;
+  uint64_t heap_current = 0;
+};
+
+class NaiveWorld {
+ public:
+  explicit NaiveWorld(uint64_t seed) : coin_(seed, "naive") {}
+
+  Outcome Run(const ResolvedOp& op);
+  const std::map<uint32_t, NaiveTask>& tasks() const { return tasks_; }
+  Bytes Contents(const Page& page) const {
+    return page.own != nullptr && page.own->has_value() ? **page.own : BaseContents(page);
+  }
+
+ private:
+  static Outcome Bsd(Errno code, uint64_t value = 0) {
+    return {Outcome::Family::kErrno, static_cast<int32_t>(code), value, 0, {}};
+  }
+  static Outcome Mach(KernReturn code, uint64_t value = 0) {
+    return {Outcome::Family::kKern, static_cast<int32_t>(code), value, 0, {}};
+  }
+  static int PageOf(uint64_t va) {
+    return va < kMin || va >= kMax ? -1 : static_cast<int>((va - kMin) >> 12);
+  }
+  static uint64_t AddressOf(int page) { return kMin + static_cast<uint64_t>(page) * 4096; }
+  // Applies `f` to the mapped pages of [start, end).
+  template <typename F>
+  void ForMapped(NaiveTask& task, uint64_t start, uint64_t end, const F& f) {
+    for (int i = 0; i < kPages; ++i) {
+      if (task.pages[i].mapped && AddressOf(i) >= start && AddressOf(i) < end) f(task.pages[i]);
+    }
+  }
+  bool AnyMapped(NaiveTask& task, Wide start, Wide end) {
+    bool any = false;
+    for (int i = 0; i < kPages; ++i)
+      any |= task.pages[i].mapped && AddressOf(i) >= start && AddressOf(i) < end;
+    return any;
+  }
+  bool AllMapped(NaiveTask& task, uint64_t start, uint64_t end) {
+    bool all = true;
+    for (int i = 0; i < kPages; ++i)
+      all &= task.pages[i].mapped || AddressOf(i) < start || AddressOf(i) >= end;
+    return all;
+  }
+  Bytes BaseContents(const Page& page) const;
+  std::optional<uint64_t> AnyHole(NaiveTask& task, Wide size);
+  Page NewPage(base::Prot prot, bool shared, uint64_t file_key, uint64_t file_offset);
+
+  Outcome Birth(const ResolvedOp& op);
+  Outcome Mmap(const ResolvedOp& op, NaiveTask& task);
+  Outcome Ranged(const ResolvedOp& op, NaiveTask& task);
+  Outcome Mremap(const ResolvedOp& op, NaiveTask& task);
+  bool GrownPage(const Page& last, uint64_t more, Page* out);
+  Outcome Heap(const ResolvedOp& op, NaiveTask& task);
+  Outcome MachCall(const ResolvedOp& op, NaiveTask& task);
+  Outcome Access(const ResolvedOp& op, NaiveTask& task);
+
+  base::Prng coin_;
+  std::map<uint32_t, NaiveTask> tasks_;
+  std::vector<uint32_t> used_;
+  std::map<std::pair<uint64_t, uint64_t>, Bytes> files_;
+};
+
+Bytes NaiveWorld::BaseContents(const Page& page) const {
+  Bytes bytes{};
+  if (page.file_key == 0) return bytes;
+  auto it = files_.find({page.file_key, page.file_offset});
+  if (it != files_.end()) return it->second;
+  for (uint64_t i = 0; i < 4096; ++i)
+    bytes[i] = base::FileByte(page.file_key, page.file_offset + i);
+  return bytes;
+}
+
+std::optional<uint64_t> NaiveWorld::AnyHole(NaiveTask& task, Wide size) {
+  std::vector<uint64_t> holes;
+  for (int i = 0; i < kPages; ++i) {
+    if (AddressOf(i) + size <= kMax && !AnyMapped(task, AddressOf(i), AddressOf(i) + size))
+      holes.push_back(AddressOf(i));
+  }
+  if (holes.empty()) return std::nullopt;
+  return holes[coin_.Below(holes.size())];
+}
+
+Page NaiveWorld::NewPage(base::Prot prot, bool shared, uint64_t file_key, uint64_t file_offset) {
+  Page page;
+  page.mapped = true;
+  page.attributes.prot = prot;
+  page.attributes.shared = shared;
+  page.attributes.inherit = shared ? Inherit::kShare : Inherit::kCopy;
+  page.file_key = file_key;
+  page.file_offset = file_offset;
+  if (file_key == 0 || !shared) page.own = std::make_shared<std::optional<Bytes>>();
+  return page;
+}
+
+Outcome NaiveWorld::Run(const ResolvedOp& op) {
+  bool birth = op.kind == OpKind::kSpace || op.kind == OpKind::kTask;
+  bool bears = birth || op.kind == OpKind::kFork || op.kind == OpKind::kTaskCreate;
+  if (!birth && tasks_.count(op.task) == 0) return {};
+  if (bears && std::count(used_.begin(), used_.end(), op.child) != 0) return {};
+  if (bears) return Birth(op);
+  NaiveTask& task = tasks_[op.task];
+  switch (op.kind) {
+    case OpKind::kExec:
+      task.pages = {};
+      task.heap_base.reset();
+      task.heap_current = 0;
+      return Bsd(Errno::kOk);
+    case OpKind::kExit:
+      tasks_.erase(op.task);
+      return Bsd(Errno::kOk);
+    case OpKind::kTaskTerminate:
+      tasks_.erase(op.task);
+      return Mach(KernReturn::kSuccess);
+    case OpKind::kMmap:
+    case OpKind::kExecMap:
+      return Mmap(op, task);
+    case OpKind::kMremap:
+      return Mremap(op, task);
+    case OpKind::kExecBrk:
+    case OpKind::kBrk:
+      return Heap(op, task);
+    case OpKind::kRead:
+    case OpKind::kWrite:
+    case OpKind::kFetch:
+      return Access(op, task);
+    default:
+      return traces::FamilyOf(op.kind) == Outcome::Family::kKern ? MachCall(op, task)
+                                                                 : Ranged(op, task);
+  }
+}
+
+Outcome NaiveWorld::Birth(const ResolvedOp& op) {
+  bool mach = op.kind == OpKind::kTask || op.kind == OpKind::kTaskCreate;
+  if (tasks_.size() >= kTasks)
+    return mach ? Mach(KernReturn::kResourceShortage) : Bsd(Errno::kEagain);
+  NaiveTask child;
+  child.mach = mach;
+  if (op.kind == OpKind::kFork || (op.flags & traces::kFlagInherit) != 0) {
+    NaiveTask& parent = tasks_[op.task];
+    child.heap_base = parent.heap_base;
+    child.heap_current = parent.heap_current;
+    for (int i = 0; i < kPages; ++i) {
+      Page& from = parent.pages[i];
+      Page& to = child.pages[i];
+      if (!from.mapped || from.attributes.inherit == Inherit::kNone) continue;
+      if (from.attributes.inherit == Inherit::kShare) from.attributes.shared = true;
+      to = from;
+      if (from.attributes.inherit == Inherit::kShare) continue;
+      to.attributes.shared = false;
+      to.own = std::make_shared<std::optional<Bytes>>();
+      if (from.attributes.inherit == Inherit::kZero) {
+        to.file_key = to.file_offset = 0;
+      } else if (from.own != nullptr) {
+        *to.own = *from.own;
+      }
+    }
+  }
+  tasks_[op.child] = child;
+  used_.push_back(op.child);
+  return mach ? Mach(KernReturn::kSuccess) : Bsd(Errno::kOk);
+}
+
+Outcome NaiveWorld::Mmap(const ResolvedOp& op, NaiveTask& task) {
+  bool exec = op.kind == OpKind::kExecMap;
+  bool fixed = exec || (op.flags & traces::kFlagFixed) != 0;
+  bool hint = !exec && (op.flags & traces::kFlagTryFixed) != 0;
+  bool shared = !exec && (op.flags & traces::kFlagShared) != 0;
+  if (op.size == 0)
+    return op.file_key != 0 ? Bsd(Errno::kEinval) : Bsd(Errno::kOk, fixed || hint ? op.at : 0);
+  uint64_t rest = op.file_key == 0 ? 0 : op.offset % 4096;
+  Wide size = (Wide{op.size} + rest + 4095) / 4096 * 4096;
+  if (size > ~uint64_t{0}) return Bsd(Errno::kEnomem);
+  uint64_t start = 0;
+  if (fixed) {
+    start = op.at - rest;
+    if (start % 4096 != 0) return Bsd(Errno::kEinval);
+    if (start + size > ~uint64_t{0}) return Bsd(Errno::kEoverflow);
+    if (start + size > kMax) return Bsd(Errno::kEfbig);
+    if (start < kMin) return Bsd(Errno::kEinval);
+  } else if (hint && op.at % 4096 == 0 && op.at >= kMin && op.at + size <= kMax &&
+             !AnyMapped(task, op.at, op.at + size)) {
+    start = op.at;
+  } else {
+    std::optional<uint64_t> hole = AnyHole(task, size);
+    if (!hole) return Bsd(Errno::kEnomem);
+    start = *hole;
+  }
+  base::Prot prot = op.prot.IsNone() ? op.prot : op.prot | base::kProtRead;
+  for (uint64_t at = 0; at < size; at += 4096) {
+    task.pages[PageOf(start + at)] =
+        NewPage(prot, shared, op.file_key, op.file_key == 0 ? 0 : op.offset - rest + at);
+  }
+  return Bsd(Errno::kOk, start + rest);
+}
+
+// Calls over [at, at + size) widened to pages.
+Outcome NaiveWorld::Ranged(const ResolvedOp& op, NaiveTask& task) {
+  bool discard = op.kind == OpKind::kLinuxDontneed;
+  if (discard && op.at % 4096 != 0) return Bsd(Errno::kEinval);
+  if (op.kind == OpKind::kMinherit && op.inherit == Inherit::kDonateCopy)
+    return Bsd(Errno::kEinval);
+  if (op.kind == OpKind::kMadvise && op.advice == base::Advice::kSpaceAvail)
+    return Bsd(Errno::kEinval);
+  uint64_t start = op.at / 4096 * 4096;
+  uint64_t size = static_cast<uint64_t>(((Wide{op.size} + op.at % 4096) % (Wide{1} << 64) + 4095) /
+                                        4096 * 4096);
+  if (start < kMin || Wide{start} + size > kMax)
+    return Bsd(discard ? Errno::kEnomem : Errno::kEinval);
+  uint64_t end = start + size;
+  switch (op.kind) {
+    case OpKind::kMunmap:
+      ForMapped(task, start, end, [](Page& page) { page = Page(); });
+      break;
+    case OpKind::kMprotect: {
+      base::Prot prot = op.prot.IsNone() ? op.prot : op.prot | base::kProtRead;
+      bool allowed = true;
+      ForMapped(task, start, end,
+                [&](Page& p) { allowed &= (prot & p.attributes.max_prot) == prot; });
+      if (!allowed) return Bsd(Errno::kEacces);
+      ForMapped(task, start, end, [&](Page& p) { p.attributes.prot = prot; });
+      break;
+    }
+    case OpKind::kMinherit:
+      ForMapped(task, start, end, [&](Page& p) { p.attributes.inherit = op.inherit; });
+      break;
+    case OpKind::kMadvise:
+      if (op.advice <= base::Advice::kSequential) {
+        ForMapped(task, start, end, [&](Page& p) { p.attributes.advice = op.advice; });
+      } else if (op.advice != base::Advice::kWillNeed && !AllMapped(task, start, end)) {
+        return Bsd(Errno::kEfault);
+      } else if (op.advice == base::Advice::kFree) {
+        ForMapped(task, start, end, [&](Page& p) {
+          if (p.own != nullptr && !p.attributes.shared && coin_.Chance(1, 2)) p.own->reset();
+        });
+      }
+      break;
+    default:
+      ForMapped(task, start, end, [](Page& p) {
+        if (p.own != nullptr && !p.attributes.shared) p.own->reset();
+      });
+      if (!AllMapped(task, start, end)) return Bsd(Errno::kEnomem);
+  }
+  return Bsd(Errno::kOk);
+}
+
+bool NaiveWorld::GrownPage(const Page& last, uint64_t more, Page* out) {
+  *out = last;
+  if (last.own != nullptr) out->own = std::make_shared<std::optional<Bytes>>();
+  if (last.file_key == 0) return true;
+  out->file_offset = last.file_offset + 4096;
+  return Wide{last.file_offset} + 4096 + more <= Wide{1} << 63 && last.file_offset + 4096 != 0;
+}
+
+Outcome NaiveWorld::Mremap(const ResolvedOp& op, NaiveTask& task) {
+  bool fixed = (op.flags & traces::kFlagFixed) != 0;
+  Wide size = (Wide{op.size} + 4095) / 4096 * 4096;
+  Wide wanted = (Wide{op.new_size} + 4095) / 4096 * 4096;
+  if (op.at % 4096 != 0 || (fixed && op.to % 4096 != 0)) return Bsd(Errno::kEinval);
+  if (size == 0 || wanted == 0 || wanted > ~uint64_t{0}) return Bsd(Errno::kEinval);
+  if (op.at < kMin || op.at + size > kMax) return Bsd(Errno::kEinval);
+  bool elsewhere = fixed && op.to != op.at;
+  if (elsewhere && (op.to < kMin || op.to + wanted > kMax)) return Bsd(Errno::kEinval);
+  std::vector<Page> moved;  // what the new range will hold
+  for (Wide at = 0; at < std::min(size, wanted); at += 4096) {
+    moved.push_back(task.pages[PageOf(op.at + static_cast<uint64_t>(at))]);
+  }
+  uint64_t end = op.at + static_cast<uint64_t>(size);
+  if (wanted > size) {
+    const Page& last = task.pages[PageOf(end - 1)];
+    Page grown;
+    if (!last.mapped || !GrownPage(last, static_cast<uint64_t>(wanted - size), &grown))
+      return Bsd(Errno::kEinval);
+    for (Wide at = size; at < wanted && moved.size() <= kPages; at += 4096) {
+      moved.push_back(grown);
+      GrownPage(moved.back(), 0, &grown);
+    }
+  }
+  uint64_t to = op.at;
+  if (elsewhere) {
+    if (AnyMapped(task, op.to, op.to + wanted)) return Bsd(Errno::kEnomem);
+    to = op.to;
+  } else if (wanted > size && (op.at + wanted > kMax || AnyMapped(task, end, op.at + wanted))) {
+    std::optional<uint64_t> hole = fixed ? std::nullopt : AnyHole(task, wanted);
+    if (!hole) return Bsd(Errno::kEnomem);
+    to = *hole;
+  } else if (wanted <= size) {
+    ForMapped(task, op.at + static_cast<uint64_t>(wanted), end, [](Page& page) { page = Page(); });
+    return Bsd(Errno::kOk, op.at);
+  }
+  ForMapped(task, op.at, end, [](Page& page) { page = Page(); });
+  for (size_t i = 0; i < moved.size(); ++i) {
+    Page& page = task.pages[PageOf(to + i * 4096)];
+    if (moved[i].mapped) page = moved[i];
+  }
+  return Bsd(Errno::kOk, to);
+}
+
+Outcome NaiveWorld::Heap(const ResolvedOp& op, NaiveTask& task) {
+  if (op.kind == OpKind::kExecBrk) {
+    if (op.at % 4096 != 0 || op.at < kMin || op.at >= kMax) return Bsd(Errno::kEinval);
+    task.heap_base = task.heap_current = op.at;
+    return Bsd(Errno::kOk);
+  }
+  if (!task.heap_base || op.at < *task.heap_base) return Bsd(Errno::kEinval);
+  if (op.at > kMax) return Bsd(Errno::kEnomem);
+  uint64_t was = (task.heap_current + 4095) / 4096 * 4096;
+  uint64_t now = (op.at + 4095) / 4096 * 4096;
+  if (now > was && AnyMapped(task, was, now)) return Bsd(Errno::kEnomem);
+  for (uint64_t at = was; at < now; at += 4096)
+    task.pages[PageOf(at)] = NewPage(base::kProtReadWrite, false, 0, 0);
+  ForMapped(task, now, was, [](Page& page) { page = Page(); });
+  task.heap_current = op.at;
+  return Bsd(Errno::kOk);
+}
+
+Outcome NaiveWorld::MachCall(const ResolvedOp& op, NaiveTask& task) {
+  uint64_t start = op.at / 4096 * 4096;
+  if (op.kind == OpKind::kVmAllocate) {
+    if (op.size == 0) return Mach(KernReturn::kSuccess);
+    Wide size = (Wide{op.size} + 4095) / 4096 * 4096;
+    if (size > ~uint64_t{0}) return Mach(KernReturn::kInvalidArgument);
+    if ((op.flags & traces::kFlagAnywhere) != 0) {
+      std::optional<uint64_t> hole = AnyHole(task, size);
+      if (!hole) return Mach(KernReturn::kNoSpace);
+      start = *hole;
+    } else {
+      if (start < kMin || start + size > kMax) return Mach(KernReturn::kInvalidAddress);
+      if (AnyMapped(task, start, start + size)) return Mach(KernReturn::kNoSpace);
+    }
+    for (uint64_t at = start; at < start + size; at += 4096) {
+      task.pages[PageOf(at)] = NewPage(base::kProtReadWrite, false, 0, 0);
+    }
+    return Mach(KernReturn::kSuccess, start);
+  }
+  if (op.kind == OpKind::kVmRegion) {
+    auto alike = [&](int a, int b) {
+      Attributes x = task.pages[a].attributes, y = task.pages[b].attributes;
+      x.advice = y.advice = base::Advice::kNormal;
+      return task.pages[b].mapped && x == y;
+    };
+    int at = op.at < kMin ? 0 : op.at >= kMax ? kPages : PageOf(op.at);
+    int first = at;
+    while (first < kPages && !task.pages[first].mapped) ++first;
+    if (first == kPages) return Mach(KernReturn::kNoSpace);
+    int low = first, high = first + 1;
+    while (first == at && op.at >= kMin && low > 0 && alike(first, low - 1) && coin_.Chance(2, 3))
+      --low;
+    while (high < kPages && alike(first, high) && coin_.Chance(2, 3)) ++high;
+    Outcome found = Mach(KernReturn::kSuccess, AddressOf(low));
+    found.size = static_cast<uint64_t>(high - low) * 4096;
+    const Attributes& a = task.pages[first].attributes;
+    found.region = {a.prot, a.max_prot, a.inherit, a.shared};
+    return found;
+  }
+  if (op.kind == OpKind::kVmInherit &&
+      (op.inherit == Inherit::kZero || op.inherit == Inherit::kDonateCopy)) {
+    return Mach(KernReturn::kInvalidArgument);
+  }
+  if (op.kind == OpKind::kVmDeallocate && op.size == 0) return Mach(KernReturn::kSuccess);
+  uint64_t sum = op.at + op.size + 4095;  // wraps, as the call does
+  uint64_t end = sum / 4096 * 4096;
+  bool allowed = true;
+  ForMapped(task, start, end,
+            [&](Page& p) { allowed &= (op.prot & p.attributes.max_prot) == op.prot; });
+  if (op.kind == OpKind::kVmProtect && !allowed) return Mach(KernReturn::kProtectionFailure);
+  ForMapped(task, start, end, [&](Page& p) {
+    if (op.kind == OpKind::kVmDeallocate) p = Page();
+    if (op.kind == OpKind::kVmInherit) p.attributes.inherit = op.inherit;
+    if (op.kind != OpKind::kVmProtect) return;
+    if ((op.flags & traces::kFlagSetMax) != 0) p.attributes.max_prot = op.prot;
+    p.attributes.prot =
+        (op.flags & traces::kFlagSetMax) != 0 ? p.attributes.prot & op.prot : op.prot;
+  });
+  return Mach(KernReturn::kSuccess);
+}
+
+Outcome NaiveWorld::Access(const ResolvedOp& op, NaiveTask& task) {
+  Outcome outcome;
+  outcome.family = Outcome::Family::kFault;
+  std::vector<unsigned char> read;
+  uint64_t size = op.kind == OpKind::kFetch ? 1 : op.size;
+  for (uint64_t va = op.at; va != op.at + size; ++va) {
+    int i = PageOf(va);
+    bool mapped = i >= 0 && task.pages[i].mapped;
+    int need = op.kind == OpKind::kRead ? 1 : op.kind == OpKind::kWrite ? 3 : 5;
+    if (!mapped || (task.pages[i].attributes.prot.bits() & need) != need) {
+      FaultCode code = task.mach
+                           ? (mapped ? FaultCode::kMachProtection : FaultCode::kMachInvalidAddress)
+                           : (mapped ? FaultCode::kSegvAccErr : FaultCode::kSegvMapErr);
+      outcome.code = static_cast<int32_t>(code);
+      outcome.value = va;
+      return outcome;
+    }
+    Page& page = task.pages[i];
+    if (op.kind == OpKind::kRead) {
+      uint64_t in_page = va % 4096;
+      if (in_page == 0 || va == op.at) read.reserve(read.size() + 4096);
+      if (page.own != nullptr && page.own->has_value()) {
+        read.push_back((**page.own)[in_page]);
+      } else {
+        Bytes bytes = BaseContents(page);
+        for (; in_page < 4096 && va != op.at + size; ++in_page, ++va)
+          read.push_back(bytes[in_page]);
+        --va;
+      }
+    }
+    if (op.kind != OpKind::kWrite) continue;
+    if (page.own == nullptr) {
+      auto [it, fresh] = files_.try_emplace({page.file_key, page.file_offset});
+      if (fresh) {
+        for (uint64_t k = 0; k < 4096; ++k)
+          it->second[k] = base::FileByte(page.file_key, page.file_offset + k);
+      }
+      it->second[va % 4096] = base::StoredByte(op.value, va);
+    } else {
+      if (!page.own->has_value()) *page.own = BaseContents(page);
+      (**page.own)[va % 4096] = base::StoredByte(op.value, va);
+    }
+  }
+  if (op.kind == OpKind::kRead) outcome.value = traces::ReadValue(read.data(), read.size());
+  return outcome;
+}
+
+// --- Random operations, dense in collisions and edges ---
+
+class Draws {
+ public:
+  explicit Draws(uint64_t seed) : prng_(seed, "ops") {}
+
+  // Mostly for one of the `live` tasks.
+  ResolvedOp Next(const std::vector<uint32_t>& live) {
+    ResolvedOp op;
+    op.kind = Kind();
+    if (live.empty()) op.kind = prng_.Chance(1, 2) ? OpKind::kSpace : OpKind::kTask;
+    bool dead = live.empty() || prng_.Chance(1, 100);
+    op.task = dead ? next_label_ + 1 : live[prng_.Below(live.size())];
+    bool bears = op.kind == OpKind::kSpace || op.kind == OpKind::kTask ||
+                 op.kind == OpKind::kFork || op.kind == OpKind::kTaskCreate;
+    if (bears) op.child = ++next_label_;
+    if (bears && prng_.Chance(1, 50)) op.child = 1;  // used before
+    Operands(&op);
+    return op;
+  }
+
+ private:
+  // What interacts most is drawn most: forks by inheritance, stores, MADV_FREE and reads
+  // afterwards.
+  OpKind Kind() {
+    constexpr OpKind kAccesses[] = {OpKind::kRead, OpKind::kRead, OpKind::kWrite, OpKind::kWrite,
+                                    OpKind::kFetch};
+    constexpr OpKind kFavourites[] = {OpKind::kMmap,     OpKind::kFork,    OpKind::kTaskCreate,
+                                      OpKind::kMinherit, OpKind::kMadvise, OpKind::kVmInherit,
+                                      OpKind::kMremap,   OpKind::kExit};
+    uint64_t roll = prng_.Below(100);
+    if (roll < 35) return kAccesses[prng_.Below(5)];
+    if (roll < 80) return kFavourites[prng_.Below(8)];
+    auto kind = static_cast<OpKind>(prng_.Below(traces::kOpKindCount));
+    return kind == OpKind::kExec && prng_.Chance(3, 4) ? OpKind::kMmap : kind;
+  }
+  uint32_t Maybe(uint64_t chances, uint64_t of, uint32_t flag) {
+    return prng_.Chance(chances, of) ? flag : 0;
+  }
+  uint64_t Address() {
+    if (prng_.Chance(1, 40)) return ~uint64_t{0} - prng_.Below(3) * 4095;
+    uint64_t page = prng_.Below(kPages + 3) * 4096;
+    return prng_.Chance(2, 3) ? page : page + (prng_.Chance(1, 2) ? 1 : 4095);
+  }
+  uint64_t Size() {
+    if (prng_.Chance(1, 30)) return ~uint64_t{0} - prng_.Below(3) * 4096;
+    if (prng_.Chance(1, 20)) return 0;
+    uint64_t size = (1 + prng_.Below(4)) * 4096;
+    return prng_.Chance(2, 3) ? size : size - 1 + prng_.Below(3);
+  }
+  void Operands(ResolvedOp* op) {
+    bool access = op->kind == OpKind::kRead || op->kind == OpKind::kWrite;
+    if (op->kind == OpKind::kSpace || op->kind == OpKind::kTask) {
+      op->size = kMax;
+      return;
+    }
+    op->at = Address();
+    op->size = access ? (prng_.Chance(1, 2) ? 1 + prng_.Below(8) : 1 + prng_.Below(9000)) : Size();
+    if (op->kind == OpKind::kFetch) op->size = 0;
+    op->to = Address();
+    op->new_size = Size();
+    op->prot = base::Prot(static_cast<uint8_t>(prng_.Chance(2, 3) ? 3 : prng_.Below(8)));
+    op->inherit = static_cast<Inherit>(prng_.Chance(1, 3) ? 0 : prng_.Below(5));
+    op->advice = static_cast<base::Advice>(prng_.Chance(1, 2) ? 6 : prng_.Below(7));
+    op->value = prng_.Chance(1, 2) ? uint64_t{'A'} : prng_.Next();
+    if (op->value == 'A') op->value += prng_.Below(26);
+    if (op->kind == OpKind::kMmap || op->kind == OpKind::kExecMap) {
+      op->flags = prng_.Chance(1, 2) ? traces::kFlagPrivate : traces::kFlagShared;
+      if (prng_.Chance(1, 2)) {
+        op->flags |= traces::kFlagFixed;
+      } else if (prng_.Chance(1, 2)) {
+        op->flags |= traces::kFlagTryFixed;
+      }
+      if (prng_.Chance(1, 3)) {
+        op->file_key = 0xf11e | 1;
+        op->offset = prng_.Chance(1, 10) ? 0x7ffffffffffff000
+                                         : prng_.Below(4) * 4096 + (prng_.Chance(1, 6) ? 1 : 0);
+      }
+    }
+    if (op->kind == OpKind::kMremap) op->flags = Maybe(1, 2, traces::kFlagFixed);
+    if (op->kind == OpKind::kVmAllocate)
+      op->flags = prng_.Chance(1, 2) ? traces::kFlagFixed : traces::kFlagAnywhere;
+    if (op->kind == OpKind::kVmProtect) op->flags = Maybe(1, 4, traces::kFlagSetMax);
+    if (op->kind == OpKind::kTaskCreate) op->flags = Maybe(3, 4, traces::kFlagInherit);
+  }
+
+  base::Prng prng_;
+  uint32_t next_label_ = 0;
+};
+
+// --- Comparison ---
+
+std::string ComparePage(const World& world, uint32_t task, uint64_t va, const Page& page,
+                        const Bytes& bytes) {
+  PageKind kind = world.KindOfPage(task, va);
+  if ((kind != PageKind::kUnmapped) != page.mapped) return "mapped in one world only";
+  if (!page.mapped) return "";
+  PageBytes canonical;
+  if (!world.PageContents(task, va, &canonical)) return "no contents";
+  if (kind == PageKind::kEither)
+    return world.MayHold(task, va, bytes) ? "" : "these contents are not possible";
+  return canonical == bytes && world.MayHold(task, va, bytes) ? "" : "contents differ";
+}
+
+std::string CompareWorlds(const World& world, const NaiveWorld& naive) {
+  std::vector<uint32_t> live = world.LiveTasks();
+  if (live.size() != naive.tasks().size()) return "number of tasks";
+  for (const auto& [label, task] : naive.tasks()) {
+    if (!world.IsLive(label)) return "task s" + std::to_string(label);
+    std::array<std::optional<Attributes>, kPages> attributes;
+    world.ForEachRange(label, [&](base::Range range, const Attributes& a) {
+      for (base::Vaddr va = range.start; va < range.end; va = va + 4096)
+        attributes[(va.value() - kMin) / 4096] = a;
+    });
+    for (int i = 0; i < kPages; ++i) {
+      uint64_t va = kMin + static_cast<uint64_t>(i) * 4096;
+      const Page& page = task.pages[static_cast<size_t>(i)];
+      std::string where = "s" + std::to_string(label) + " page " + std::to_string(i) + ": ";
+      std::string wrong =
+          ComparePage(world, label, va, page, page.mapped ? naive.Contents(page) : Bytes{});
+      if (!wrong.empty()) return where + wrong;
+      if (page.mapped && attributes[static_cast<size_t>(i)] != page.attributes)
+        return where + "attributes differ";
+    }
+  }
+  return "";
+}
+
+// The first disagreement of `count` operations drawn from `seed`, as text; empty when there is
+// none.
+std::string FirstDisagreement(uint64_t seed, int count) {
+  World world({.max_tasks = kTasks});
+  NaiveWorld naive(seed);
+  Draws draws(seed);
+  std::string history;
+  for (int i = 0; i < count; ++i) {
+    ResolvedOp op = draws.Next(world.LiveTasks());
+    Outcome seen = naive.Run(op);
+    history += traces::FormatResolvedOp(op) + " -> " + traces::FormatOutcome(op.kind, seen) + "\n";
+    Expectation expectation = world.Expect(op);
+    std::string why;
+    if (!expectation.Accepts(seen, &why)) return history + why;
+    if (!expectation.Accepts(expectation.Canonical(), &why)) return history + "canonical: " + why;
+    Outcome wrong = seen;
+    wrong.code = seen.code == 0 ? 5 : 0;
+    if (expectation.Accepts(wrong)) return history + "accepts the wrong code too";
+    world.Adopt(op, seen);
+    // A read settles what it saw: read again, nothing else is right.
+    bool settled = op.kind != OpKind::kRead || !seen.ok() ||
+                   world.Expect(op).Describe() == traces::FormatOutcome(op.kind, seen);
+    if (!settled) return history + "the read left open: " + world.Expect(op).Describe();
+    why = CompareWorlds(world, naive);
+    if (!why.empty()) return history + why;
+  }
+  if (world.unchecked_reads() != 0) return "reads went unchecked";
+  return "";
+}
+
+RC_GTEST_PROP(NaiveWorldTest, WorldAgreesWithThePageByPageWorld, ()) {
+  uint64_t seed = *rc::gen::arbitrary<uint64_t>();
+  std::string wrong = FirstDisagreement(seed, 60);
+  RC_LOG(wrong);
+  RC_ASSERT(wrong == "");
+}
+
+TEST(NaiveWorldFixedSeeds, WorldAgreesWithThePageByPageWorld) {
+  for (uint64_t seed = 1; seed <= 100; ++seed)
+    ASSERT_EQ(FirstDisagreement(seed, 300), "") << "seed " << seed;
+}
+
+}  // namespace
+}  // namespace model

@@ -1,0 +1,160 @@
+// model/observe.cc: what can be seen of a World without changing it (World's observers).
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "model/world.h"
+
+namespace model {
+
+using traces::Personality;
+
+namespace {
+
+uint64_t HashOf(const Attributes& a) {
+  return uint64_t{a.prot.bits()} | uint64_t{a.max_prot.bits()} << 8 |
+         static_cast<uint64_t>(a.inherit) << 16 | static_cast<uint64_t>(a.advice) << 24 |
+         uint64_t{a.shared} << 32;
+}
+
+PageKind KindOf(const PageSource& source) {
+  if (source.slot != nullptr) {
+    if (source.slot->IsOpen()) return PageKind::kEither;
+    if (source.slot->Canonical() != nullptr) return PageKind::kOwned;
+  }
+  if (source.file_page != nullptr) return PageKind::kOwned;
+  return source.file_key == 0 ? PageKind::kUntouchedZero : PageKind::kUntouchedFile;
+}
+
+// Page addresses inside `region` that have a slot or a stored-to file page, sorted.
+std::vector<uint64_t> PossiblyTouched(const Region& region, const FileTable& files) {
+  std::vector<uint64_t> pages;
+  uint64_t count = (region.end - region.start) >> base::kPageShift;
+  if (region.layer != nullptr) {
+    const PageMap& owned = region.layer->owned;
+    for (auto it = owned.lower_bound(region.layer_page);
+         it != owned.end() && it->first < region.layer_page + count; ++it) {
+      pages.push_back(region.start + ((it->first - region.layer_page) << base::kPageShift));
+    }
+  }
+  auto file = files.find(region.file_key);
+  if (file == files.end()) return pages;
+  for (const auto& [page, value] : file->second) {
+    uint64_t index = (page - region.file_page) & (~uint64_t{0} >> base::kPageShift);
+    if (index < count) pages.push_back(region.start + (index << base::kPageShift));
+  }
+  // total order: page addresses; equal ones are one page.
+  std::sort(pages.begin(), pages.end());
+  pages.erase(std::unique(pages.begin(), pages.end()), pages.end());
+  return pages;
+}
+
+}  // namespace
+
+std::vector<uint32_t> World::LiveTasks() const { return births_; }
+
+Personality World::PersonalityOf(uint32_t task) const { return FindTask(task)->personality; }
+
+base::Range World::Bounds(uint32_t task) const {
+  const Space& space = FindTask(task)->space;
+  return {base::Vaddr(space.min()), base::Vaddr(space.max())};
+}
+
+void World::ForEachRange(uint32_t task, const RangeVisitor& visit) const {
+  const std::vector<Region>& regions = FindTask(task)->space.regions();
+  for (size_t i = 0; i < regions.size();) {
+    size_t k = i + 1;
+    while (k < regions.size() && regions[k].start == regions[k - 1].end &&
+           regions[k].attributes == regions[i].attributes) {
+      ++k;
+    }
+    visit({base::Vaddr(regions[i].start), base::Vaddr(regions[k - 1].end)}, regions[i].attributes);
+    i = k;
+  }
+}
+
+PageKind World::KindOfPage(uint32_t task, uint64_t va) const {
+  const Region* region = FindTask(task)->space.Find(va);
+  return region == nullptr ? PageKind::kUnmapped : KindOf(Space::Look(*region, va, files_));
+}
+
+void World::ForEachTouchedPage(uint32_t task, const PageVisitor& visit) const {
+  for (const Region& region : FindTask(task)->space.regions()) {
+    for (uint64_t page : PossiblyTouched(region, files_)) {
+      PageKind kind = KindOf(Space::Look(region, page, files_));
+      if (kind == PageKind::kOwned || kind == PageKind::kEither) visit(page, kind);
+    }
+  }
+}
+
+bool World::LoadBytes(uint32_t task, uint64_t va, uint64_t size, unsigned char* out) const {
+  const Region* region = FindTask(task)->space.Find(va);
+  if (region == nullptr) return false;
+  PageSource source = Space::Look(*region, va, files_);
+  source.Load(source.slot == nullptr ? nullptr : source.slot->Canonical(), va & base::kPageMask,
+              size, out);
+  return true;
+}
+
+bool World::PageContents(uint32_t task, uint64_t va, PageBytes* out) const {
+  return LoadBytes(task, base::TruncPage(va), base::kPageSize, out->data());
+}
+
+bool World::MayHold(uint32_t task, uint64_t va, const PageBytes& bytes) const {
+  const Region* region = FindTask(task)->space.Find(va);
+  if (region == nullptr) return false;
+  PageSource source = Space::Look(*region, va, files_);
+  PageBytes expected;
+  if (source.slot == nullptr || !source.slot->IsOpen()) {
+    source.Load(source.slot == nullptr ? nullptr : source.slot->Canonical(), 0, base::kPageSize,
+                expected.data());
+    return expected == bytes;
+  }
+  if (source.slot->unknown()) return true;
+  std::vector<Choice*> choices;
+  source.slot->CollectOpen(&choices);
+  // Alternatives are tried newest first, so one page has at most one more contents than choices:
+  // the first i are kept.
+  for (size_t kept = 0; kept <= choices.size(); ++kept) {
+    auto answer = [&](const Choice* choice) {
+      auto at = std::find(choices.begin(), choices.end(), choice);
+      return static_cast<size_t>(at - choices.begin()) < kept ? Choice::kKept : Choice::kGone;
+    };
+    source.Load(source.slot->ValueIf(answer), 0, base::kPageSize, expected.data());
+    if (expected == bytes) return true;
+  }
+  return false;
+}
+
+uint64_t World::StateHash() const {
+  uint64_t hash = 0;
+  for (uint32_t label : births_) {
+    const Task& task = *FindTask(label);
+    hash = base::Chain(hash, label);
+    hash = base::Chain(hash, static_cast<uint64_t>(task.personality));
+    hash = base::Chain(hash, task.space.max());
+    hash = base::Chain(hash, task.has_heap ? task.heap_base + 1 : 0);
+    hash = base::Chain(hash, task.heap_current);
+    ForEachRange(label, [&](base::Range range, const Attributes& attributes) {
+      hash = base::Chain(hash, range.start.value());
+      hash = base::Chain(hash, range.end.value());
+      hash = base::Chain(hash, HashOf(attributes));
+    });
+    ForEachTouchedPage(label, [&](uint64_t page, PageKind kind) {
+      PageBytes bytes;
+      CHECK(PageContents(label, page, &bytes));
+      hash = base::Chain(hash, page + static_cast<uint64_t>(kind));
+      hash = base::Chain(hash, base::HashBytes(bytes.data(), bytes.size()));
+    });
+  }
+  for (const auto& [key, pages] : files_) {
+    for (const auto& [page, value] : pages) {
+      hash = base::Chain(base::Chain(hash, key), page);
+      hash = base::Chain(hash, value.ContentHash());
+    }
+  }
+  return hash;
+}
+
+}  // namespace model

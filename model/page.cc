@@ -1,0 +1,85 @@
+#include "model/page.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/pattern.h"
+
+namespace model {
+
+PageValue PageValue::OfFile(uint64_t key, uint64_t offset) {
+  PageValue page;
+  page.fill_ = Fill::kFile;
+  page.file_key_ = key;
+  page.file_offset_ = offset;
+  return page;
+}
+
+void PageValue::Store(uint64_t start, uint64_t size, uint64_t value, uint64_t page) {
+  CHECK(size > 0);
+  CHECK(start < base::kPageSize && size <= base::kPageSize - start);
+  auto covered = [&](const Write& old) {
+    return start <= old.start && old.start + old.size <= start + size;
+  };
+  writes_.erase(std::remove_if(writes_.begin(), writes_.end(), covered), writes_.end());
+  if (size == base::kPageSize) {
+    fill_ = Fill::kZero;  // nothing of it shows any more
+    file_key_ = file_offset_ = 0;
+    bytes_.reset();
+  }
+  if (writes_.size() == kMaxWrites) {
+    bytes_ = std::make_shared<const PageBytes>(Expand());
+    fill_ = Fill::kBytes;
+    file_key_ = file_offset_ = 0;
+    writes_.clear();
+  }
+  writes_.push_back({static_cast<uint16_t>(start), static_cast<uint16_t>(size), value, page});
+}
+
+void PageValue::LoadFill(uint64_t start, uint64_t size, unsigned char* out) const {
+  switch (fill_) {
+    case Fill::kZero:
+      std::memset(out, 0, size);
+      return;
+    case Fill::kFile:
+      base::FillFile(file_key_, file_offset_ + start, out, size);
+      return;
+    case Fill::kBytes:
+      std::memcpy(out, bytes_->data() + start, size);
+      return;
+  }
+}
+
+void PageValue::Load(uint64_t start, uint64_t size, unsigned char* out) const {
+  LoadFill(start, size, out);
+  for (const Write& write : writes_) {
+    uint64_t from = std::max<uint64_t>(start, write.start);
+    uint64_t to = std::min<uint64_t>(start + size, write.start + write.size);
+    if (from < to)
+      base::FillStored(write.value, write.page + from, out + (from - start), to - from);
+  }
+}
+
+PageBytes PageValue::Expand() const {
+  PageBytes out;
+  Load(0, base::kPageSize, out.data());
+  return out;
+}
+
+uint64_t PageValue::ContentHash() const {
+  PageBytes bytes = Expand();
+  return base::HashBytes(bytes.data(), bytes.size());
+}
+
+bool PageValue::SameForm(const PageValue& other) const {
+  return fill_ == other.fill_ && file_key_ == other.file_key_ &&
+         file_offset_ == other.file_offset_ && bytes_ == other.bytes_ && writes_ == other.writes_;
+}
+
+bool operator==(const PageValue& a, const PageValue& b) {
+  return a.SameForm(b) || a.Expand() == b.Expand();
+}
+
+}  // namespace model

@@ -1,0 +1,128 @@
+// model/resolve.cc: relative operands to absolute ones (World::Resolve).
+//
+// SEE      design.md D9; traces/op.h for what a Place means.
+
+#include "base/hash.h"
+#include "model/world.h"
+
+namespace model {
+
+using traces::Op;
+using traces::OpKind;
+using traces::Place;
+using traces::ResolvedOp;
+
+namespace {
+
+// False when the operation names a file that there is not.
+bool ResolveFile(const Op& op, const std::vector<std::string>& files, ResolvedOp* out) {
+  if (op.file == 0) return true;
+  if (op.file > files.size()) return false;
+  out->file_key = base::HashText(files[op.file - 1].c_str()) | 1;
+  out->offset = op.offset;
+  return true;
+}
+
+}  // namespace
+
+bool World::ResolveTask(const traces::TaskRef& ref, uint32_t* label) const {
+  if (births_.empty()) return false;
+  *label = ref.relative ? births_[ref.number % births_.size()] : ref.number;
+  return tasks_.count(*label) != 0;
+}
+
+bool World::ResolvePlace(const Space& space, const Place& place, uint64_t* address) {
+  switch (place.kind) {
+    case Place::Kind::kAbsolute:
+      *address = place.offset;
+      return true;
+    case Place::Kind::kRegion: {
+      const std::vector<Region>& regions = space.regions();
+      if (regions.empty()) return false;
+      const Region& region = regions[place.index % regions.size()];
+      *address = region.start + place.offset % (region.end - region.start);
+      return true;
+    }
+    case Place::Kind::kHole: {
+      base::Range hole;
+      if (!space.NthHole(place.index, &hole)) return false;
+      *address = hole.start.value() + place.offset % hole.size();
+      return true;
+    }
+  }
+  return false;
+}
+
+// Copies exactly the operands that the kind has, so that equal operations are equal values.
+bool World::Resolve(const Op& op, const std::vector<std::string>& files, ResolvedOp* out) const {
+  *out = ResolvedOp();
+  out->kind = op.kind;
+  if (op.kind == OpKind::kSpace || op.kind == OpKind::kTask) {
+    out->child = op.child;
+    out->size = op.size;
+    return CanBeBorn(op.child);
+  }
+  if (!ResolveTask(op.task, &out->task)) return false;
+  const Space& space = FindTask(out->task)->space;
+  auto place_at = [&] { return ResolvePlace(space, op.at, &out->at); };
+  auto place_range = [&] {
+    out->size = op.size;
+    return place_at();
+  };
+  switch (op.kind) {
+    case OpKind::kSpace:
+    case OpKind::kTask:
+      return false;  // above
+    case OpKind::kTaskCreate:
+      out->flags = op.flags;
+      [[fallthrough]];
+    case OpKind::kFork:
+      out->child = op.child;
+      return CanBeBorn(op.child);
+    case OpKind::kExec:
+    case OpKind::kExit:
+    case OpKind::kTaskTerminate:
+      return true;
+    case OpKind::kExecMap:
+    case OpKind::kMmap:
+      out->prot = op.prot;
+      out->flags = op.flags;
+      return ResolveFile(op, files, out) && place_range();
+    case OpKind::kVmProtect:
+      out->flags = op.flags;
+      [[fallthrough]];
+    case OpKind::kMprotect:
+      out->prot = op.prot;
+      return place_range();
+    case OpKind::kMinherit:
+    case OpKind::kVmInherit:
+      out->inherit = op.inherit;
+      return place_range();
+    case OpKind::kMadvise:
+      out->advice = op.advice;
+      return place_range();
+    case OpKind::kMremap:
+      out->new_size = op.new_size;
+      out->flags = op.flags;
+      return place_range() && ResolvePlace(space, op.to, &out->to);
+    case OpKind::kVmAllocate:
+      out->flags = op.flags;
+      return place_range();
+    case OpKind::kWrite:
+      out->value = op.value;
+      return place_range();
+    case OpKind::kMunmap:
+    case OpKind::kLinuxDontneed:
+    case OpKind::kVmDeallocate:
+    case OpKind::kRead:
+      return place_range();
+    case OpKind::kExecBrk:
+    case OpKind::kBrk:
+    case OpKind::kVmRegion:
+    case OpKind::kFetch:
+      return place_at();
+  }
+  return false;
+}
+
+}  // namespace model

@@ -1,0 +1,327 @@
+#include "model/space.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/pattern.h"
+
+namespace model {
+namespace {
+
+// The part of `region` inside [start, end).
+Region Clip(const Region& region, uint64_t start, uint64_t end) {
+  Region piece = region;
+  piece.start = std::max(region.start, start);
+  piece.end = std::min(region.end, end);
+  piece.layer_page = region.LayerPage(piece.start);
+  piece.file_page = region.FilePage(piece.start);
+  return piece;
+}
+
+bool CouldBeOne(const Region& a, const Region& b) {
+  return a.end == b.start && a.attributes == b.attributes && a.layer == b.layer &&
+         a.file_key == b.file_key && (a.layer == nullptr || a.LayerPage(a.end) == b.layer_page) &&
+         (a.file_key == 0 || a.FilePage(a.end) == b.file_page);
+}
+
+// Owned pages that nobody can reach any more. Shared layers keep theirs: other spaces may see them.
+void Forget(const Region& region) {
+  if (region.layer == nullptr || region.attributes.shared) return;
+  PageMap& owned = region.layer->owned;
+  owned.erase(owned.lower_bound(region.layer_page),
+              owned.lower_bound(region.LayerPage(region.end)));
+}
+
+}  // namespace
+
+PageValue PageSource::Base() const {
+  if (file_page != nullptr) return *file_page;
+  return file_key == 0 ? PageValue() : PageValue::OfFile(file_key, file_offset);
+}
+
+void PageSource::Load(const PageValue* value, uint64_t start, uint64_t size,
+                      unsigned char* out) const {
+  if (value == nullptr) value = file_page;
+  if (value != nullptr) {
+    value->Load(start, size, out);
+  } else if (file_key != 0) {
+    base::FillFile(file_key, file_offset + start, out, size);
+  } else {
+    std::fill_n(out, size, static_cast<unsigned char>(0));
+  }
+}
+
+size_t Space::IndexFrom(uint64_t va) const {
+  auto at =
+      std::upper_bound(regions_.begin(), regions_.end(), va,
+                       [](uint64_t address, const Region& region) { return address < region.end; });
+  return static_cast<size_t>(at - regions_.begin());
+}
+
+const Region* Space::FindFrom(uint64_t va) const {
+  size_t i = IndexFrom(va);
+  return i == regions_.size() ? nullptr : &regions_[i];
+}
+
+const Region* Space::Find(uint64_t va) const {
+  const Region* region = FindFrom(va);
+  return region != nullptr && region->start <= va ? region : nullptr;
+}
+
+bool Space::AllMapped(uint64_t start, uint64_t end) const {
+  for (size_t i = IndexFrom(start); start < end; ++i) {
+    if (i == regions_.size() || regions_[i].start > start) return false;
+    start = regions_[i].end;
+  }
+  return true;
+}
+
+bool Space::NoneMapped(uint64_t start, uint64_t end) const {
+  const Region* next = FindFrom(start);
+  return start >= end || next == nullptr || next->start >= end;
+}
+
+bool Space::MaxAllows(uint64_t start, uint64_t end, base::Prot prot) const {
+  if (start >= end) return true;  // an empty range touches nothing, even inside a region
+  for (size_t i = IndexFrom(start); i < regions_.size() && regions_[i].start < end; ++i) {
+    if (!prot.IsSubsetOf(regions_[i].attributes.max_prot)) return false;
+  }
+  return true;
+}
+
+bool Space::LowestHole(uint64_t size, uint64_t* start) const {
+  uint64_t free = min_;
+  for (const Region& region : regions_) {
+    if (region.start - free >= size) break;
+    free = region.end;
+  }
+  if (max_ - free < size) return false;
+  *start = free;
+  return true;
+}
+
+bool Space::NthHole(uint64_t index, base::Range* out) const {
+  auto visit_holes = [this](auto&& visit) {
+    uint64_t free = min_;
+    for (const Region& region : regions_) {
+      if (region.start != free && !visit(free, region.start)) return;
+      free = region.end;
+    }
+    if (free != max_) visit(free, max_);
+  };
+  uint64_t count = 0;
+  visit_holes([&](uint64_t, uint64_t) { return ++count, true; });
+  if (count == 0) return false;
+  index %= count;
+  visit_holes([&](uint64_t start, uint64_t end) {
+    if (index-- != 0) return true;
+    *out = {base::Vaddr(start), base::Vaddr(end)};
+    return false;
+  });
+  return true;
+}
+
+size_t Space::Split(uint64_t va) {
+  size_t i = IndexFrom(va);
+  if (i == regions_.size() || regions_[i].start >= va) return i;
+  Region upper = Clip(regions_[i], va, regions_[i].end);
+  regions_[i].end = va;
+  regions_.insert(regions_.begin() + static_cast<ptrdiff_t>(i) + 1, std::move(upper));
+  return i + 1;
+}
+
+void Space::Join(size_t index) {
+  if (index + 1 >= regions_.size() || !CouldBeOne(regions_[index], regions_[index + 1])) return;
+  regions_[index].end = regions_[index + 1].end;
+  regions_.erase(regions_.begin() + static_cast<ptrdiff_t>(index) + 1);
+}
+
+template <typename Change>
+void Space::Apply(uint64_t start, uint64_t end, const Change& change) {
+  if (start >= end) return;
+  size_t first = Split(start);
+  size_t last = Split(end);
+  for (size_t i = first; i < last; ++i) change(regions_[i]);
+  // From above, so that indices below stay good.
+  for (size_t i = last + 1; i-- > (first == 0 ? 0 : first - 1);) Join(i);
+}
+
+void Space::Map(Region region) {
+  CHECK(region.start < region.end);
+  CHECK(min_ <= region.start && region.end <= max_);
+  Unmap(region.start, region.end);
+  size_t i = IndexFrom(region.start);
+  regions_.insert(regions_.begin() + static_cast<ptrdiff_t>(i), std::move(region));
+  Join(i);
+  if (i > 0) Join(i - 1);
+}
+
+void Space::Unmap(uint64_t start, uint64_t end) {
+  if (NoneMapped(start, end)) return;
+  size_t first = Split(start);
+  size_t last = Split(end);
+  for (size_t i = first; i < last; ++i) Forget(regions_[i]);
+  regions_.erase(regions_.begin() + static_cast<ptrdiff_t>(first),
+                 regions_.begin() + static_cast<ptrdiff_t>(last));
+}
+
+void Space::SetProt(uint64_t start, uint64_t end, base::Prot prot) {
+  Apply(start, end, [prot](Region& region) { region.attributes.prot = prot; });
+}
+
+void Space::SetMaxProt(uint64_t start, uint64_t end, base::Prot max_prot) {
+  Apply(start, end, [max_prot](Region& region) {
+    region.attributes.max_prot = max_prot;
+    region.attributes.prot = region.attributes.prot & max_prot;
+  });
+}
+
+void Space::SetInherit(uint64_t start, uint64_t end, base::Inherit inherit) {
+  Apply(start, end, [inherit](Region& region) { region.attributes.inherit = inherit; });
+}
+
+void Space::SetAdvice(uint64_t start, uint64_t end, base::Advice advice) {
+  Apply(start, end, [advice](Region& region) { region.attributes.advice = advice; });
+}
+
+void Space::GiveUp(uint64_t start, uint64_t end) {
+  for (const Region& region : Slice(start, end)) {
+    if (region.layer == nullptr || region.attributes.shared) continue;
+    PageMap& owned = region.layer->owned;
+    auto stop = owned.lower_bound(region.LayerPage(region.end));
+    for (auto it = owned.lower_bound(region.layer_page); it != stop; ++it) it->second.GiveUp();
+  }
+}
+
+void Space::Discard(uint64_t start, uint64_t end) {
+  for (const Region& region : Slice(start, end)) Forget(region);
+}
+
+std::vector<Region> Space::Slice(uint64_t start, uint64_t end) const {
+  std::vector<Region> pieces;
+  for (size_t i = IndexFrom(start); i < regions_.size() && regions_[i].start < end; ++i) {
+    pieces.push_back(Clip(regions_[i], start, end));
+  }
+  return pieces;
+}
+
+// Grown memory owns nothing, and nobody else refers to it: a layer of its own is as good as fresh
+// pages of the old one.
+Region Space::Continuation(const Region& last, uint64_t end, uint64_t size) {
+  Region more = last;
+  more.start = end;
+  more.end = end + size;
+  more.layer_page = 0;
+  more.layer = last.layer == nullptr ? nullptr : std::make_shared<Layer>();
+  more.file_page = last.FilePage(last.end);
+  return more;
+}
+
+void Space::Grow(uint64_t end, uint64_t size) {
+  const Region* last = Find(end - 1);
+  CHECK(last != nullptr);
+  CHECK(NoneMapped(end, end + size));
+  Map(Continuation(*last, end, size));
+}
+
+void Space::Move(uint64_t start, uint64_t size, uint64_t to, uint64_t new_size) {
+  std::vector<Region> pieces = Slice(start, start + std::min(size, new_size));
+  CHECK(NoneMapped(to, to + new_size));
+  // Out of the list without Unmap, which would forget the pages that move.
+  size_t first = Split(start);
+  size_t last = Split(start + std::min(size, new_size));
+  regions_.erase(regions_.begin() + static_cast<ptrdiff_t>(first),
+                 regions_.begin() + static_cast<ptrdiff_t>(last));
+  Unmap(start, start + size);
+  for (Region& piece : pieces) {
+    piece.start = piece.start - start + to;
+    piece.end = piece.end - start + to;
+  }
+  if (new_size > size) {
+    CHECK(!pieces.empty());
+    CHECK(pieces.back().end == to + size);
+    pieces.push_back(Continuation(pieces.back(), to + size, new_size - size));
+  }
+  for (Region& piece : pieces) Map(std::move(piece));
+}
+
+// Copies the pages of `region` into a layer that counts pages alike; a new one unless `into` is
+// given.
+std::shared_ptr<Layer> Space::CopyPages(const Region& region, std::shared_ptr<Layer> into) {
+  if (into == nullptr) into = std::make_shared<Layer>();
+  if (region.layer == nullptr) return into;
+  const PageMap& owned = region.layer->owned;
+  auto stop = owned.lower_bound(region.LayerPage(region.end));
+  for (auto it = owned.lower_bound(region.layer_page); it != stop; ++it) {
+    into->owned.insert(into->owned.end(), *it);
+  }
+  return into;
+}
+
+Space Space::Fork() {
+  Space child(min_, max_);
+  child.regions_.reserve(regions_.size());
+  const Layer* copied_from = nullptr;  // neighbours of one layer keep one layer in the child
+  std::shared_ptr<Layer> copied_to;
+  for (Region& region : regions_) {
+    if (region.attributes.inherit == base::Inherit::kNone) continue;
+    if (region.attributes.inherit == base::Inherit::kShare) {
+      region.attributes.shared = true;
+      child.regions_.push_back(region);
+      continue;
+    }
+    Region copy = region;
+    copy.attributes.shared = false;
+    if (region.attributes.inherit == base::Inherit::kZero) {
+      copy.layer = std::make_shared<Layer>();
+      copy.file_key = 0;
+      copy.file_page = 0;
+    } else {
+      bool same = region.layer != nullptr && region.layer.get() == copied_from;
+      copied_to = copy.layer = CopyPages(region, same ? copied_to : nullptr);
+      copied_from = region.layer.get();
+    }
+    child.regions_.push_back(std::move(copy));
+  }
+  for (size_t i = regions_.size(); i-- > 0;) Join(i);
+  for (size_t i = child.regions_.size(); i-- > 0;) child.Join(i);
+  return child;
+}
+
+PageSource Space::Look(const Region& region, uint64_t va, const FileTable& files) {
+  PageSource source;
+  if (region.layer != nullptr) {
+    auto slot = region.layer->owned.find(region.LayerPage(va));
+    if (slot != region.layer->owned.end()) source.slot = &slot->second;
+  }
+  if (region.file_key != 0) {
+    source.file_key = region.file_key;
+    uint64_t page = region.FilePage(va);
+    source.file_offset = page << base::kPageShift;
+    auto file = files.find(region.file_key);
+    if (file != files.end()) {
+      auto stored = file->second.find(page);
+      if (stored != file->second.end()) source.file_page = &stored->second;
+    }
+  }
+  return source;
+}
+
+void Space::Store(const Region& region, uint64_t va, uint64_t size, uint64_t value,
+                  FileTable* files) {
+  uint64_t start = va & base::kPageMask;
+  uint64_t page = base::TruncPage(va);
+  if (region.layer == nullptr) {
+    PageSource source = Look(region, va, *files);
+    auto [stored, fresh] = (*files)[region.file_key].try_emplace(region.FilePage(va));
+    if (fresh) stored->second = source.Base();
+    stored->second.Store(start, size, value, page);
+    return;
+  }
+  Slot& slot = region.layer->owned[region.LayerPage(va)];
+  slot.Store(slot.NeedsBase() ? Look(region, va, *files).Base() : PageValue(), start, size, value,
+             page);
+}
+
+}  // namespace model

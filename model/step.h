@@ -1,0 +1,98 @@
+// model/step.h: what one operation will do, decided before anything is done.
+//
+// WHAT     A personality's decoder turns an operation and a task into a Step: the outcome, what
+//          freedom the implementation has about it, and the one change to the space that a success
+//          makes. Decoding may fail and is pure; carrying the change out may not fail and is the
+//          value core's (world.cc). So a failed operation cannot have changed anything.
+// INVARIANTS  With an error as outcome, action is kNothing (kDiscard excepted: linux_dontneed over
+//          a hole). start, end, to are page aligned and inside the bounds.
+// SEE      house.md 4.6 "Check then act"; bsd.cc, mach.cc.
+
+#ifndef MODEL_STEP_H_
+#define MODEL_STEP_H_
+
+#include <cstdint>
+
+#include "base/errors.h"
+#include "base/prot.h"
+#include "model/space.h"
+#include "traces/op.h"
+
+namespace model {
+
+struct Task {
+  Space space;
+  traces::Personality personality = traces::Personality::kBsd;
+  bool has_heap = false;
+  uint64_t heap_base = 0;
+  uint64_t heap_current = 0;  // any byte address; the heap's pages end at its page, rounded up
+};
+
+struct Step {
+  enum class Action : uint8_t {
+    kNothing,
+    kBeBorn,  // a task with an empty map up to `end`
+    kFork,    // a task with a map by inheritance
+    kDie,
+    kClear,  // exec
+    kMap,    // [start, end) from attributes, file_key, file_page
+    kUnmap,
+    kSetProt,     // attributes.prot
+    kSetMaxProt,  // attributes.max_prot
+    kSetInherit,  // attributes.inherit
+    kSetAdvice,   // attributes.advice
+    kGiveUp,
+    kDiscard,
+    kGrow,  // [start, end) continues the page before start
+    kMove,  // [start, start + size) to [to, to + new_size)
+    kRead,
+    kWrite,  // [start, end): the bytes that will be accessed
+  };
+  enum class Freedom : uint8_t {
+    kNone,
+    // Any free range of free_size bytes; its address plus page_offset is the outcome's value.
+    kAddress,
+    // vm_region: any part of [start, end) that contains `to`, or starts there when `to` is start.
+    kRegion,
+  };
+
+  traces::Outcome outcome;  // the canonical one
+  Freedom freedom = Freedom::kNone;
+  Action action = Action::kNothing;
+  // The code that says that memory ran out, where that is a right outcome of this operation too; 0
+  // where it is not.
+  int32_t shortage_code = 0;
+
+  uint64_t start = 0;
+  uint64_t end = 0;
+  uint64_t to = 0;
+  uint64_t size = 0;
+  uint64_t new_size = 0;
+  uint64_t free_size = 0;
+  uint64_t page_offset = 0;  // of a file mapping whose offset is not page aligned
+  Attributes attributes;
+  uint64_t file_key = 0;
+  uint64_t file_page = 0;
+
+  bool sets_heap_base = false;  // kExecBrk: base = current = heap
+  bool sets_heap = false;       // current = heap
+  uint64_t heap = 0;
+
+  bool ok() const { return outcome.code == 0; }
+};
+
+// What every decoder gets.
+struct Query {
+  const traces::ResolvedOp& op;
+  const Task* task;         // null for the birth of a first task
+  bool task_limit_reached;  // no further task may be born
+};
+
+// Calls whose outcome is an errno. REQUIRES: traces::FamilyOf(op.kind) == kErrno.
+Step DecodeBsd(const Query& query);
+// Calls whose outcome is a kern_return_t. REQUIRES: traces::FamilyOf(op.kind) == kKern.
+Step DecodeMach(const Query& query);
+
+}  // namespace model
+
+#endif  // MODEL_STEP_H_

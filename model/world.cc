@@ -1,0 +1,199 @@
+#include "model/world.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/hash.h"
+#include "model/access.h"
+
+namespace model {
+
+using traces::OpKind;
+using traces::Outcome;
+using traces::Personality;
+using traces::ResolvedOp;
+
+World::World(const Options& options) : options_(options) {}
+
+const Task* World::FindTask(uint32_t label) const {
+  auto it = tasks_.find(label);
+  return it == tasks_.end() ? nullptr : &it->second;
+}
+
+bool World::CanBeBorn(uint32_t label) const { return label != 0 && used_labels_.count(label) == 0; }
+
+Step World::Decode(const ResolvedOp& op) const {
+  const Task* task = FindTask(op.task);
+  bool is_birth = op.kind == OpKind::kSpace || op.kind == OpKind::kTask;
+  if (!is_birth && task == nullptr) return Step();
+  if ((is_birth || op.kind == OpKind::kFork || op.kind == OpKind::kTaskCreate) &&
+      !CanBeBorn(op.child)) {
+    return Step();
+  }
+  Query query{op, task, tasks_.size() >= options_.max_tasks};
+  switch (traces::FamilyOf(op.kind)) {
+    case Outcome::Family::kErrno:
+      return DecodeBsd(query);
+    case Outcome::Family::kKern:
+      return DecodeMach(query);
+    case Outcome::Family::kFault:
+      return DecodeAccess(
+          *task, op,
+          options_.execute_implied_by_read ? ExecuteRight::kImpliedByRead : ExecuteRight::kNeeded);
+    case Outcome::Family::kNone:
+      break;
+  }
+  return Step();
+}
+
+Expectation World::Expect(const ResolvedOp& op) const {
+  Expectation::Parts parts;
+  parts.kind = op.kind;
+  parts.step = Decode(op);
+  parts.memory_may_run_out = options_.memory_may_run_out;
+  const Task* task = FindTask(op.task);
+  if (task == nullptr) return Expectation(std::move(parts));
+  parts.space = &task->space;
+  if (parts.step.action == Step::Action::kRead && parts.step.ok()) {
+    ReadSet set(task->space, parts.step.start, parts.step.end, files_);
+    parts.step.outcome.value = set.canonical();
+    parts.any_read_value = !set.checkable();
+    if (set.open() && set.checkable()) parts.read_values = set.Values();
+  }
+  return Expectation(std::move(parts));
+}
+
+void World::Adopt(const ResolvedOp& op, const Outcome& observed) {
+  Step step = Decode(op);
+  CHECK(step.outcome.family == observed.family);
+  if (observed.family == Outcome::Family::kNone) return;
+  if (observed.code == step.outcome.code) {
+    Commit(step, op, observed);
+  } else {
+    CHECK(options_.memory_may_run_out && step.shortage_code == observed.code);
+    if (step.action != Step::Action::kWrite) return;
+    step.end = observed.value;  // what was stored before memory ran out stays
+    Commit(step, op, observed);
+  }
+}
+
+// --- Changes ---
+
+void World::CommitBirth(const Step& step, const ResolvedOp& op) {
+  bool mach = op.kind == OpKind::kTask || op.kind == OpKind::kTaskCreate;
+  Task child{Space(traces::kMapMin, traces::kMapMin), mach ? Personality::kMach : Personality::kBsd,
+             false, 0, 0};
+  if (step.action == Step::Action::kFork) {
+    Task& parent = tasks_.find(op.task)->second;
+    child.space = parent.space.Fork();
+    child.has_heap = parent.has_heap;
+    child.heap_base = parent.heap_base;
+    child.heap_current = parent.heap_current;
+  } else {
+    child.space = Space(step.start, step.end);
+  }
+  tasks_.emplace(op.child, std::move(child));
+  births_.push_back(op.child);
+  used_labels_.insert(op.child);
+}
+
+void World::CommitMap(const Step& step, uint64_t start, Task* task) {
+  Region region;
+  region.start = start;
+  region.end = start + (step.end - step.start);
+  region.attributes = step.attributes;
+  region.file_key = step.file_key;
+  region.file_page = step.file_page;
+  bool is_file_itself = step.file_key != 0 && step.attributes.shared;
+  if (!is_file_itself) region.layer = std::make_shared<Layer>();
+  task->space.Map(std::move(region));
+}
+
+void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observed) {
+  if (step.action == Step::Action::kBeBorn || step.action == Step::Action::kFork) {
+    return CommitBirth(step, op);
+  }
+  Task& task = tasks_.find(op.task)->second;
+  bool chosen = step.freedom == Step::Freedom::kAddress;
+  switch (step.action) {
+    case Step::Action::kNothing:
+    case Step::Action::kBeBorn:
+    case Step::Action::kFork:
+      break;
+    case Step::Action::kDie:
+      births_.erase(std::find(births_.begin(), births_.end(), op.task));
+      tasks_.erase(op.task);
+      return;
+    case Step::Action::kClear:
+      task.space.Clear();
+      task.has_heap = false;
+      task.heap_base = task.heap_current = 0;
+      break;
+    case Step::Action::kMap:
+      CommitMap(step, chosen ? observed.value - step.page_offset : step.start, &task);
+      break;
+    case Step::Action::kUnmap:
+      task.space.Unmap(step.start, step.end);
+      break;
+    case Step::Action::kSetProt:
+      task.space.SetProt(step.start, step.end, step.attributes.prot);
+      break;
+    case Step::Action::kSetMaxProt:
+      task.space.SetMaxProt(step.start, step.end, step.attributes.max_prot);
+      break;
+    case Step::Action::kSetInherit:
+      task.space.SetInherit(step.start, step.end, step.attributes.inherit);
+      break;
+    case Step::Action::kSetAdvice:
+      task.space.SetAdvice(step.start, step.end, step.attributes.advice);
+      break;
+    case Step::Action::kGiveUp:
+      task.space.GiveUp(step.start, step.end);
+      break;
+    case Step::Action::kDiscard:
+      task.space.Discard(step.start, step.end);
+      break;
+    case Step::Action::kGrow:
+      task.space.Grow(step.start, step.end - step.start);
+      break;
+    case Step::Action::kMove:
+      task.space.Move(step.start, step.size, chosen ? observed.value : step.to, step.new_size);
+      break;
+    case Step::Action::kRead:
+      CommitRead(step, observed, task);
+      break;
+    case Step::Action::kWrite:
+      CommitWrite(step, op.value, task);
+      break;
+  }
+  if (step.sets_heap_base) {
+    task.has_heap = true;
+    task.heap_base = step.heap;
+  }
+  if (step.sets_heap) task.heap_current = step.heap;
+}
+
+// A failed read tells nothing of what it read before.
+void World::CommitRead(const Step& step, const Outcome& observed, const Task& task) {
+  if (observed.code != 0) return;
+  ReadSet set(task.space, step.start, step.end, files_);
+  if (!set.checkable()) {
+    ++unchecked_reads_;
+  } else if (set.open()) {
+    set.Choose(observed.value);
+  }
+}
+
+void World::CommitWrite(const Step& step, uint64_t value, const Task& task) {
+  const Region* region = nullptr;
+  for (uint64_t va = step.start; va < step.end;) {
+    if (region == nullptr || va >= region->end) region = task.space.Find(va);
+    uint64_t size = std::min(step.end, base::TruncPage(va) + base::kPageSize) - va;
+    Space::Store(*region, va, size, value, &files_);
+    va += size;
+  }
+}
+
+}  // namespace model

@@ -1,0 +1,170 @@
+// model/world.h: the oracle: what every operation may do, decided from values alone.
+//
+// WHAT     A World is all tasks with their spaces, and all files. Expect says which outcomes of an
+//          operation are right; Adopt makes the observed one happen. Where several are right (an
+//          address chosen by "anywhere", memory that ran out, a page given up by MADV_FREE) the set
+//          is returned and the observed member adopted; otherwise the set has one member. Nothing
+//          is paged out, nothing is lazy: fork copies contents when it is called.
+//
+//              World world({});
+//              ResolvedOp op;
+//              if (world.Resolve(trace_op, files, &op)) {
+//                Outcome seen = machine.Execute(op);
+//                std::string why;
+//                if (!world.Expect(op).Accepts(seen, &why)) Fail(why);
+//                world.Adopt(op, seen);
+//              }
+//
+// INVARIANTS  A failed call changes nothing, but for linux_dontneed over a hole and accesses that
+//          end part of the way. The same calls give the same world on every host.
+// SEE      design.md D8, D11; model/README.md; model/bsd.cc and model/mach.cc for what each call
+//          checks.
+
+#ifndef MODEL_WORLD_H_
+#define MODEL_WORLD_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/prot.h"
+#include "model/space.h"
+#include "model/step.h"
+#include "traces/op.h"
+
+namespace model {
+
+// The set of outcomes that are right for one operation in one state of the world.
+// INVARIANTS  Valid until the World that made it changes or goes away.
+class Expectation {
+ public:
+  // What World knows of the set.
+  struct Parts {
+    traces::OpKind kind = traces::OpKind::kSpace;
+    Step step;
+    const Space* space = nullptr;  // null when no task is involved
+    // kRead of pages that MADV_FREE left undecided: every value that may be read, the canonical one
+    // first.
+    std::vector<uint64_t> read_values;
+    bool any_read_value = false;  // too many undecided pages to enumerate
+    bool memory_may_run_out = false;
+  };
+  explicit Expectation(Parts parts) : parts_(std::move(parts)) {}
+
+  // True when `seen` is in the set; else *why, when not null, gets one line: what is right, and
+  // what was seen.
+  bool Accepts(const traces::Outcome& seen, std::string* why = nullptr) const;
+  // A member of the set, always the same one: the lowest address, memory kept by MADV_FREE, enough
+  // memory.
+  traces::Outcome Canonical() const { return parts_.step.outcome; }
+  // The set in words: "ok", "an address of 0x4000 free bytes in [0x1000,0x20000)" ...
+  std::string Describe() const;
+
+ private:
+  bool AcceptsChoice(const traces::Outcome& seen) const;
+  bool IsShortage(const traces::Outcome& seen) const;
+
+  Parts parts_;
+};
+
+// What a page of a task is, cheaply.
+enum class PageKind : uint8_t {
+  kUnmapped,
+  kUntouchedZero,  // reads as zeros, nobody has written to it
+  kUntouchedFile,  // reads as the file's synthesised contents
+  kOwned,          // written: contents by value
+  kEither,         // given up by MADV_FREE and not read since: two or more contents are right
+};
+
+class World {
+ public:
+  struct Options {
+    // Running out of memory is a right outcome of everything that may need some.
+    bool memory_may_run_out = false;
+    // Tasks alive at once; one more birth fails with EAGAIN or KERN_RESOURCE_SHORTAGE.
+    uint32_t max_tasks = 64;
+    // Hardware that cannot tell execution from reading: executable iff readable.
+    bool execute_implied_by_read = false;
+  };
+
+  explicit World(const Options& options);
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+  World(World&&) = default;
+
+  // Makes operands absolute, by the model's state alone. False when an operand names nothing: a
+  // task that is not alive, a label that was used before, a region or hole of a map that has none,
+  // a file beyond `files`.
+  bool Resolve(const traces::Op& op, const std::vector<std::string>& files,
+               traces::ResolvedOp* out) const;
+
+  // The outcomes that are right now; changes nothing. Family kNone when the op cannot be executed
+  // (see Resolve).
+  Expectation Expect(const traces::ResolvedOp& op) const;
+
+  // Does the operation with the outcome that was observed. REQUIRES: Expect(op).Accepts(observed).
+  void Adopt(const traces::ResolvedOp& op, const traces::Outcome& observed);
+
+  // --- Observers, for the state relation ---
+
+  // Labels of the tasks that are alive, in the order of their births.
+  std::vector<uint32_t> LiveTasks() const;
+  bool IsLive(uint32_t task) const { return tasks_.count(task) != 0; }
+  // REQUIRES for all below: the task is alive.
+  traces::Personality PersonalityOf(uint32_t task) const;
+  base::Range Bounds(uint32_t task) const;
+
+  using RangeVisitor = std::function<void(base::Range, const Attributes&)>;
+  // Maximal runs of pages with equal attributes, in address order.
+  void ForEachRange(uint32_t task, const RangeVisitor& visit) const;
+
+  // Of the page that `va` lies in.
+  PageKind KindOfPage(uint32_t task, uint64_t va) const;
+  // Every page that is kOwned or kEither, in address order; costs nothing for the others.
+  using PageVisitor = std::function<void(uint64_t page_address, PageKind kind)>;
+  void ForEachTouchedPage(uint32_t task, const PageVisitor& visit) const;
+
+  // The contents of the page that `va` lies in, the canonical one of kEither; false when unmapped.
+  bool PageContents(uint32_t task, uint64_t va, PageBytes* out) const;
+  // The same for some bytes, which lie in one page.
+  bool LoadBytes(uint32_t task, uint64_t va, uint64_t size, unsigned char* out) const;
+  // True when these may be the contents; the question to ask for kEither.
+  bool MayHold(uint32_t task, uint64_t va, const PageBytes& bytes) const;
+
+  // Of everything observable, by contents: two worlds that went through equal states agree.
+  uint64_t StateHash() const;
+  // Reads whose value could not be checked, because too many pages were undecided or one had too
+  // long a past.
+  uint64_t unchecked_reads() const { return unchecked_reads_; }
+
+ private:
+  using TaskMap = std::map<uint32_t, Task>;
+
+  const Task* FindTask(uint32_t label) const;
+  bool CanBeBorn(uint32_t label) const;
+  uint32_t NthLive(uint32_t n) const;
+  bool ResolveTask(const traces::TaskRef& ref, uint32_t* label) const;
+  static bool ResolvePlace(const Space& space, const traces::Place& place, uint64_t* address);
+
+  Step Decode(const traces::ResolvedOp& op) const;
+  void Commit(const Step& step, const traces::ResolvedOp& op, const traces::Outcome& observed);
+  void CommitBirth(const Step& step, const traces::ResolvedOp& op);
+  void CommitMap(const Step& step, uint64_t start, Task* task);
+  void CommitRead(const Step& step, const traces::Outcome& observed, const Task& task);
+  void CommitWrite(const Step& step, uint64_t value, const Task& task);
+
+  Options options_;
+  TaskMap tasks_;
+  std::vector<uint32_t> births_;  // labels of live tasks in the order of their births
+  std::set<uint32_t> used_labels_;
+  FileTable files_;
+  uint64_t unchecked_reads_ = 0;
+};
+
+}  // namespace model
+
+#endif  // MODEL_WORLD_H_

@@ -1,0 +1,288 @@
+#include "traces/codec_table.h"
+
+#include "base/errors.h"
+#include "base/prot.h"
+#include "traces/codec.h"
+
+namespace traces {
+namespace {
+
+using enum Operand;
+
+constexpr Word kSharingWords[] = {{"private", kFlagPrivate}, {"shared", kFlagShared}};
+constexpr Word kPlacingWords[] = {{"fixed", kFlagFixed}, {"tryfixed", kFlagTryFixed}};
+constexpr Word kMremapWords[] = {{"none", 0}, {"fixed", kFlagFixed}};
+constexpr Word kAllocateWords[] = {{"anywhere", kFlagAnywhere}, {"fixed", kFlagFixed}};
+constexpr Word kProtectWords[] = {{"current", 0}, {"maximum", kFlagSetMax}};
+constexpr Word kCreateWords[] = {{"0", 0}, {"1", kFlagInherit}};
+constexpr Word kSourceWords[] = {{"observed", kFlagObserved}, {"inferred", kFlagInferred}};
+
+// clang-format off: a table.
+constexpr std::array<KindRow, kOpKindCount> kRows = {{
+    {OpKind::kSpace,
+     "space",
+     Subject::kChild,
+     {kMax},
+     Success::kOk,
+     {},
+     {},
+     "BSD: a task with an empty map; MAX is the first address beyond it"},
+    {OpKind::kTask, "task", Subject::kChild, {kMax}, Success::kOk, {}, {}, "Mach: the same"},
+    {OpKind::kFork,
+     "fork",
+     Subject::kTaskAndChild,
+     {},
+     Success::kOk,
+     {},
+     {},
+     "BSD: a child with a map by inheritance"},
+    {OpKind::kTaskCreate,
+     "task_create",
+     Subject::kTaskAndChild,
+     {kFlags},
+     Success::kOk,
+     kCreateWords,
+     {},
+     "Mach: a child with an empty map (0) or one by inheritance (1)"},
+    {OpKind::kExec,
+     "exec",
+     Subject::kTask,
+     {},
+     Success::kOk,
+     {},
+     {},
+     "the map is emptied and the heap forgotten, the task stays"},
+    {OpKind::kExit, "exit", Subject::kTask, {}, Success::kOk, {}, {}, "BSD: the task ends"},
+    {OpKind::kTaskTerminate,
+     "task_terminate",
+     Subject::kTask,
+     {},
+     Success::kOk,
+     {},
+     {},
+     "Mach: the task ends"},
+    {OpKind::kExecMap,
+     "exec_map",
+     Subject::kTask,
+     {kAt, kSize, kProt, kFlags, kFile},
+     Success::kAddress,
+     kSourceWords,
+     {},
+     "what execve mapped, privately: observed in the process, or inferred"},
+    {OpKind::kExecBrk,
+     "exec_brk",
+     Subject::kTask,
+     {kAt},
+     Success::kOk,
+     {},
+     {},
+     "where the heap starts"},
+    {OpKind::kMmap,
+     "mmap",
+     Subject::kTask,
+     {kAt, kSize, kProt, kFlags, kFile},
+     Success::kAddress,
+     kSharingWords,
+     kPlacingWords,
+     "BSD: maps zeros, or the file from OFFSET on"},
+    {OpKind::kMunmap, "munmap", Subject::kTask, {kAt, kSize}, Success::kOk, {}, {}, "BSD"},
+    {OpKind::kMprotect,
+     "mprotect",
+     Subject::kTask,
+     {kAt, kSize, kProt},
+     Success::kOk,
+     {},
+     {},
+     "BSD"},
+    {OpKind::kMinherit,
+     "minherit",
+     Subject::kTask,
+     {kAt, kSize, kInherit},
+     Success::kOk,
+     {},
+     {},
+     "BSD"},
+    {OpKind::kMadvise,
+     "madvise",
+     Subject::kTask,
+     {kAt, kSize, kAdvice},
+     Success::kOk,
+     {},
+     {},
+     "BSD"},
+    {OpKind::kMremap,
+     "mremap",
+     Subject::kTask,
+     {kAt, kSize, kTo, kNewSize, kFlags},
+     Success::kAddress,
+     kMremapWords,
+     {},
+     "BSD: ADDR SIZE becomes NEW_SIZE bytes, at TO if fixed"},
+    {OpKind::kBrk,
+     "brk",
+     Subject::kTask,
+     {kAt},
+     Success::kOk,
+     {},
+     {},
+     "the heap shall end at ADDR"},
+    {OpKind::kLinuxDontneed,
+     "linux_dontneed",
+     Subject::kTask,
+     {kAt, kSize},
+     Success::kOk,
+     {},
+     {},
+     "Linux: the contents of private pages are discarded"},
+    {OpKind::kVmAllocate,
+     "vm_allocate",
+     Subject::kTask,
+     {kAt, kSize, kFlags},
+     Success::kAddress,
+     kAllocateWords,
+     {},
+     "Mach: maps zeros"},
+    {OpKind::kVmDeallocate,
+     "vm_deallocate",
+     Subject::kTask,
+     {kAt, kSize},
+     Success::kOk,
+     {},
+     {},
+     "Mach"},
+    {OpKind::kVmProtect,
+     "vm_protect",
+     Subject::kTask,
+     {kAt, kSize, kFlags, kProt},
+     Success::kOk,
+     kProtectWords,
+     {},
+     "Mach: sets the current protection, or lowers the maximum"},
+    {OpKind::kVmInherit,
+     "vm_inherit",
+     Subject::kTask,
+     {kAt, kSize, kInherit},
+     Success::kOk,
+     {},
+     {},
+     "Mach"},
+    {OpKind::kVmRegion,
+     "vm_region",
+     Subject::kTask,
+     {kAt},
+     Success::kRegion,
+     {},
+     {},
+     "Mach: the region at or above ADDR"},
+    {OpKind::kRead,
+     "read",
+     Subject::kTask,
+     {kAt, kAccessSize},
+     Success::kReadValue,
+     {},
+     {},
+     "a load"},
+    {OpKind::kWrite,
+     "write",
+     Subject::kTask,
+     {kAt, kAccessSize, kValue},
+     Success::kOk,
+     {},
+     {},
+     "a store; which bytes: base/pattern.h"},
+    {OpKind::kFetch, "fetch", Subject::kTask, {kAt}, Success::kOk, {}, {}, "an instruction fetch"},
+}};
+// clang-format on
+
+constexpr bool RowsStandAtTheirKind() {
+  for (size_t i = 0; i < kRows.size(); ++i) {
+    if (static_cast<size_t>(kRows[i].kind) != i) return false;
+  }
+  return true;
+}
+static_assert(RowsStandAtTheirKind());
+
+constexpr Word InheritWord(base::Inherit inherit) {
+  return {base::InheritName(inherit), static_cast<uint32_t>(inherit)};
+}
+constexpr Word kInheritWords[] = {
+    InheritWord(base::Inherit::kShare), InheritWord(base::Inherit::kCopy),
+    InheritWord(base::Inherit::kNone), InheritWord(base::Inherit::kDonateCopy),
+    InheritWord(base::Inherit::kZero)};
+
+constexpr Word AdviceWord(base::Advice advice) {
+  return {base::AdviceName(advice), static_cast<uint32_t>(advice)};
+}
+constexpr Word kAdviceWords[] = {
+    AdviceWord(base::Advice::kNormal),     AdviceWord(base::Advice::kRandom),
+    AdviceWord(base::Advice::kSequential), AdviceWord(base::Advice::kWillNeed),
+    AdviceWord(base::Advice::kDontNeed),   AdviceWord(base::Advice::kSpaceAvail),
+    AdviceWord(base::Advice::kFree)};
+
+constexpr base::Errno kErrnos[] = {
+    base::Errno::kEperm,  base::Errno::kEnoent,   base::Errno::kEio,    base::Errno::kE2big,
+    base::Errno::kEbadf,  base::Errno::kEnomem,   base::Errno::kEacces, base::Errno::kEfault,
+    base::Errno::kEbusy,  base::Errno::kEnodev,   base::Errno::kEinval, base::Errno::kEfbig,
+    base::Errno::kEagain, base::Errno::kEoverflow};
+constexpr base::KernReturn kKernReturns[] = {
+    base::KernReturn::kInvalidAddress, base::KernReturn::kProtectionFailure,
+    base::KernReturn::kNoSpace,        base::KernReturn::kInvalidArgument,
+    base::KernReturn::kFailure,        base::KernReturn::kResourceShortage,
+    base::KernReturn::kNoAccess,       base::KernReturn::kMemoryFailure,
+    base::KernReturn::kMemoryError,    base::KernReturn::kInvalidTask,
+    base::KernReturn::kInvalidHost};
+constexpr base::FaultCode kFaultCodes[] = {base::FaultCode::kSegvMapErr,
+                                           base::FaultCode::kSegvAccErr,
+                                           base::FaultCode::kBus,
+                                           base::FaultCode::kKill,
+                                           base::FaultCode::kMachInvalidAddress,
+                                           base::FaultCode::kMachProtection,
+                                           base::FaultCode::kMachMemoryError,
+                                           base::FaultCode::kMachShortage};
+
+// The names stand in base/errors.cc, so that they are stated once.
+template <typename Code, size_t n>
+std::array<Word, n> Named(const Code (&codes)[n], const char* (*name)(Code)) {
+  std::array<Word, n> words;
+  for (size_t i = 0; i < n; ++i) words[i] = {name(codes[i]), static_cast<uint32_t>(codes[i])};
+  return words;
+}
+
+}  // namespace
+
+const std::array<KindRow, kOpKindCount>& KindRows() { return kRows; }
+absl::Span<const Word> InheritWords() { return kInheritWords; }
+absl::Span<const Word> AdviceWords() { return kAdviceWords; }
+
+absl::Span<const Word> ErrorWords(Outcome::Family family) {
+  static const auto errnos = Named(kErrnos, base::ErrnoName);
+  static const auto kern_returns = Named(kKernReturns, base::KernReturnName);
+  static const auto fault_codes = Named(kFaultCodes, base::FaultCodeName);
+  switch (family) {
+    case Outcome::Family::kNone:
+      return {};
+    case Outcome::Family::kErrno:
+      return errnos;
+    case Outcome::Family::kKern:
+      return kern_returns;
+    case Outcome::Family::kFault:
+      return fault_codes;
+  }
+  return {};
+}
+
+absl::string_view FamilyWord(Outcome::Family family) {
+  switch (family) {
+    case Outcome::Family::kNone:
+      return "none";
+    case Outcome::Family::kErrno:
+      return "errno";
+    case Outcome::Family::kKern:
+      return "kern";
+    case Outcome::Family::kFault:
+      return "fault";
+  }
+  return "none";
+}
+
+}  // namespace traces

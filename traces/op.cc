@@ -1,0 +1,49 @@
+#include "traces/op.h"
+
+#include "base/hash.h"
+
+namespace traces {
+
+uint64_t ReadValue(const unsigned char* bytes, uint64_t size) {
+  if (size == 0) return 0;
+  uint64_t i = 1;
+  while (i < size && bytes[i] == bytes[0]) ++i;
+  if (i == size) return bytes[0];
+  return base::HashBytes(bytes, size) | uint64_t{1} << 63;
+}
+
+Outcome::Family FamilyOf(OpKind kind) {
+  switch (kind) {
+    case OpKind::kTask:
+    case OpKind::kTaskCreate:
+    case OpKind::kTaskTerminate:
+    case OpKind::kVmAllocate:
+    case OpKind::kVmDeallocate:
+    case OpKind::kVmProtect:
+    case OpKind::kVmInherit:
+    case OpKind::kVmRegion:
+      return Outcome::Family::kKern;
+    case OpKind::kRead:
+    case OpKind::kWrite:
+    case OpKind::kFetch:
+      return Outcome::Family::kFault;
+    case OpKind::kSpace:
+    case OpKind::kFork:
+    case OpKind::kExec:
+    case OpKind::kExit:
+    case OpKind::kExecMap:
+    case OpKind::kExecBrk:
+    case OpKind::kMmap:
+    case OpKind::kMunmap:
+    case OpKind::kMprotect:
+    case OpKind::kMinherit:
+    case OpKind::kMadvise:
+    case OpKind::kMremap:
+    case OpKind::kBrk:
+    case OpKind::kLinuxDontneed:
+      return Outcome::Family::kErrno;
+  }
+  return Outcome::Family::kNone;
+}
+
+}  // namespace traces

@@ -1,0 +1,179 @@
+// traces/op.h: the alphabet of operations: what can happen to memory, as plain values.
+//
+// WHAT     An Op is one line of a trace: a call, a memory access or a task's birth or death.
+//          Operands may be absolute (recorded traces) or relative ("byte 0x20 of the k-th region of
+//          the n-th live task", random runs); relative ones are resolved when the op runs, so that
+//          every subsequence of a run is itself a run (design D9). A ResolvedOp is an Op whose
+//          operands are all absolute; it is what model and machine execute. An Outcome is what the
+//          caller of the operation sees, in the codes of its personality.
+// INVARIANTS  Ops, ResolvedOps and Outcomes are trivially copyable and compare by value.
+// SEE      traces/codec.h for the text form; design.md D9-D11; traces/README.md has the table of
+//          kinds.
+
+#ifndef TRACES_OP_H_
+#define TRACES_OP_H_
+
+#include <cstdint>
+
+#include "base/errors.h"
+#include "base/prot.h"
+
+namespace traces {
+
+// One enumerator a line kind. The text name and the operands of each stand in codec.cc's table.
+enum class OpKind : uint8_t {
+  // Tasks. `child` is the label of the task that comes into being.
+  kSpace,  // sN = space [MAX]          a BSD task with an empty map; MAX = first address beyond it
+  kTask,   // sN = task [MAX]           the same for a Mach task
+  kFork,   // sN = sM.fork              BSD fork by inheritance
+  kTaskCreate,     // sN = sM.task_create INHERIT(0|1)   Mach
+  kExec,           // s.exec                    the map is emptied, the task stays
+  kExit,           // s.exit                    BSD
+  kTaskTerminate,  // s.task_terminate          Mach
+  // What execve put in place before the program's first instruction (private mappings).
+  kExecMap,  // s.exec_map ADDR SIZE PROT observed|inferred [file NAME OFFSET]
+  kExecBrk,  // s.exec_brk ADDR           where the heap starts
+  // BSD calls.
+  kMmap,      // s.mmap ADDR SIZE PROT FLAGS [file NAME OFFSET]
+  kMunmap,    // s.munmap ADDR SIZE
+  kMprotect,  // s.mprotect ADDR SIZE PROT
+  kMinherit,  // s.minherit ADDR SIZE INHERIT
+  kMadvise,   // s.madvise ADDR SIZE ADVICE
+  kMremap,    // s.mremap OLD OLDSIZE NEW NEWSIZE FLAGS
+  kBrk,       // s.brk ADDR                the heap shall end at ADDR
+  // Semantics that only Linux has; docs/LINUX.md has the table.
+  kLinuxDontneed,  // s.linux_dontneed ADDR SIZE    private pages are discarded
+  // Mach calls.
+  kVmAllocate,    // s.vm_allocate ADDR SIZE anywhere|fixed
+  kVmDeallocate,  // s.vm_deallocate ADDR SIZE
+  kVmProtect,     // s.vm_protect ADDR SIZE current|maximum PROT
+  kVmInherit,     // s.vm_inherit ADDR SIZE INHERIT
+  kVmRegion,      // s.vm_region ADDR
+  // Memory accesses by the task's own thread.
+  kRead,   // s.read ADDR SIZE
+  kWrite,  // s.write ADDR SIZE VALUE     VALUE: base/pattern.h
+  kFetch,  // s.fetch ADDR                an instruction fetch
+};
+inline constexpr int kOpKindCount = static_cast<int>(OpKind::kFetch) + 1;
+
+// Op::flags. mmap's sharing is exactly one of the first two.
+enum OpFlags : uint32_t {
+  kFlagPrivate = 1u << 0,
+  kFlagShared = 1u << 1,
+  kFlagFixed = 1u << 2,     // mmap, mremap: this address, replacing (mmap) what is there
+  kFlagTryFixed = 1u << 3,  // mmap: this address if free, else anywhere
+  kFlagAnywhere = 1u << 4,  // vm_allocate
+  kFlagSetMax = 1u << 5,    // vm_protect: lower the maximum protection
+  kFlagInherit = 1u << 6,   // task_create: the child inherits memory
+  kFlagObserved = 1u << 7,  // exec_map: seen in the process's own map
+  kFlagInferred = 1u << 8,  // exec_map: derived from program headers or first touches
+};
+
+// A task operand: a label (`s3`), or the n-th live task modulo their number (`~3`).
+struct TaskRef {
+  uint32_t number = 0;
+  bool relative = false;
+  friend bool operator==(const TaskRef&, const TaskRef&) = default;
+};
+
+// An address operand.
+struct Place {
+  enum class Kind : uint8_t {
+    kAbsolute,  // 0x7000         the address `offset`
+    kRegion,    // r2+0x1010      `offset` modulo its size into region `index` modulo their number
+    kHole,      // h0+0x3000      the same for the free ranges between min and max of the map
+  };
+  Kind kind = Kind::kAbsolute;
+  uint32_t index = 0;
+  uint64_t offset = 0;
+  friend bool operator==(const Place&, const Place&) = default;
+};
+
+constexpr Place At(uint64_t address) { return {Place::Kind::kAbsolute, 0, address}; }
+
+struct Op {
+  OpKind kind = OpKind::kSpace;
+  TaskRef task;           // who acts; unused by kSpace and kTask
+  uint32_t child = 0;     // label (>= 1) of the task being born
+  Place at;               // the primary address
+  Place to;               // mremap: the destination
+  uint64_t size = 0;      // bytes; kSpace/kTask: map maximum, 0 = the default
+  uint64_t new_size = 0;  // mremap
+  base::Prot prot;
+  base::Inherit inherit = base::Inherit::kCopy;
+  base::Advice advice = base::Advice::kNormal;
+  uint32_t flags = 0;   // OpFlags
+  uint64_t value = 0;   // write: which bytes
+  uint32_t file = 0;    // 1 + index into Trace::files; 0 = anonymous
+  uint64_t offset = 0;  // byte offset in the file
+  friend bool operator==(const Op&, const Op&) = default;
+};
+
+// An Op with absolute operands. Unused fields are zero, so that equal operations compare and hash
+// equal.
+struct ResolvedOp {
+  OpKind kind = OpKind::kSpace;
+  uint32_t task = 0;   // label
+  uint32_t child = 0;  // label
+  uint64_t at = 0;
+  uint64_t to = 0;
+  uint64_t size = 0;
+  uint64_t new_size = 0;
+  base::Prot prot = base::kProtNone;
+  base::Inherit inherit = base::Inherit::kCopy;
+  base::Advice advice = base::Advice::kNormal;
+  uint32_t flags = 0;
+  uint64_t value = 0;
+  uint64_t file_key = 0;  // base::HashText(file name) | 1; 0 = anonymous
+  uint64_t offset = 0;
+  friend bool operator==(const ResolvedOp&, const ResolvedOp&) = default;
+};
+
+// Attributes of the region that vm_region found.
+struct RegionInfo {
+  base::Prot prot;
+  base::Prot max_prot;
+  base::Inherit inherit = base::Inherit::kCopy;
+  bool shared = false;
+  friend bool operator==(const RegionInfo&, const RegionInfo&) = default;
+};
+
+// What the caller sees.
+struct Outcome {
+  enum class Family : uint8_t {
+    kNone,   // not executed: an operand named nothing (a task that does not exist)
+    kErrno,  // BSD call: code is a base::Errno
+    kKern,   // Mach call: code is a base::KernReturn
+    kFault,  // memory access: code is a base::FaultCode
+  };
+  Family family = Family::kNone;
+  int32_t code = 0;  // 0 = success in every family
+  // mmap, mremap, vm_allocate: the address. vm_region: the start. read: what was read (ReadValue
+  // below).
+  uint64_t value = 0;
+  uint64_t size = 0;  // vm_region
+  RegionInfo region;  // vm_region
+  bool ok() const { return family != Family::kNone && code == 0; }
+  friend bool operator==(const Outcome&, const Outcome&) = default;
+};
+
+// The `value` of a read: the byte itself when all bytes read are equal, else a digest with the top
+// bit set.
+uint64_t ReadValue(const unsigned char* bytes, uint64_t size);
+
+// Which family an op's outcome has: calls carry their personality in their name.
+Outcome::Family FamilyOf(OpKind kind);
+
+// Whose codes a task's failed accesses speak: signals, or exceptions with a kern_return_t. Fixed at
+// birth (kSpace and kFork make BSD tasks, kTask and kTaskCreate Mach ones).
+enum class Personality : uint8_t { kBsd, kMach };
+
+// Default first address beyond a task's map: 47-bit user space less one guard page, as amd64
+// programs see it.
+inline constexpr uint64_t kDefaultMapMax = 0x7ffffffff000;
+// Lowest mappable address of every task; page 0 stays unmapped (NetBSD's user_va0_disable).
+inline constexpr uint64_t kMapMin = 0x1000;
+
+}  // namespace traces
+
+#endif  // TRACES_OP_H_
