@@ -1,0 +1,447 @@
+#include "fake_l4/core.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "base/check.h"
+
+namespace fake_l4 {
+
+namespace {
+
+thread_local Thread* g_current = nullptr;
+
+constexpr uint64_t kBootEntryBase =
+    0x10000000;  // IPs of Boot threads: nothing else is expected there
+
+uint8_t* AllocateRam(uint64_t bytes) {
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  CHECK(memory != MAP_FAILED);
+  return static_cast<uint8_t*>(memory);
+}
+
+L4_Word_t FeatureText(char* to) {
+  static constexpr char kText[] = "fake_l4 1.0\0pagerexregs\0";
+  std::memcpy(to, kText, sizeof kText);
+  return sizeof kText;
+}
+
+}  // namespace
+
+[[gnu::noinline]] Thread* CurrentThreadOrNull() { return g_current; }
+[[gnu::noinline]] void SetCurrentThread(Thread* t) { g_current = t; }
+
+// ---- Boot ----
+
+Core::Core(const BootOptions& options)
+    : options_(options),
+      profile_(options_.profile),
+      ram_(AllocateRam(options.ram_bytes)),
+      database_(options.profile, options.ram_bytes >> kPageShift, options.max_mappings),
+      strategy_(std::make_unique<PriorityRoundRobin>()),
+      stacks_(options.stack_bytes) {
+  CHECK(options.ram_bytes % kPageBytes == 0);
+  BuildKip();
+  BootInitialThreads();
+}
+
+Core::~Core() {
+  CHECK(running_ == nullptr);
+  for (auto& space : spaces_) {
+    if (space != nullptr) space->table.Forget();
+  }
+  munmap(ram_, options_.ram_bytes);
+}
+
+void Core::Reset() {
+  CHECK(running_ == nullptr);
+  // 1. Threads and spaces, without the courtesies of deletion: nobody is left to be told.
+  for (Thread* t = all_threads_; t != nullptr; t = t->all_next) {
+    by_number_[L4_ThreadNo(t->gid)] = nullptr;
+    if (t->fiber.started()) t->fiber.Abandon();
+    free_threads_.push_back(t);
+  }
+  all_threads_ = nullptr;
+  for (auto& space : spaces_) {
+    if (space != nullptr) FlushSpace(*space);
+  }
+  spaces_.clear();
+  // 2. Memory: only what sigma0 has given away can have been touched.
+  database_.Reset(sigma0_touched_);
+  std::memset(ram_, 0, sigma0_touched_ << kPageShift);
+  std::fill_n(sigma0_owner_.begin(), sigma0_touched_, L4_Word_t{0});
+  sigma0_touched_ = sigma0_hint_ = 0;
+  // 3. The rest of the machine.
+  entries_.clear();
+  entry_storage_.clear();
+  timers_.clear();
+  next_deadline_ = UINT64_MAX;
+  timer_serial_ = 0;
+  now_ns_ = 0;
+  ledger_ = {};
+  crashed_ = preempt_ = false;
+  crash_text_.clear();
+  observer_ = nullptr;
+  strategy_ = std::make_unique<PriorityRoundRobin>();
+  BootInitialThreads();
+}
+
+void Core::BuildKip() {
+  auto* kip = reinterpret_cast<L4_KernelInterfacePage_t*>(kip_);
+  char* bytes = reinterpret_cast<char*>(kip_);
+  constexpr unsigned kProcOffset = 1024, kMemoryOffset = 1280, kKernelOffset = 1536;
+  kip->magic = 0x4be6344c;
+  kip->api_version = L4_Word_t{0x84} << 24 | L4_Word_t{5} << 16;
+  kip->api_flags = sizeof(L4_Word_t) == 8 ? 1u << 2 : 0;
+  kip->kern_desc_ptr = kKernelOffset;
+  kip->sigma0 = {0, Kernel::kSigma0Entry, 0, 0};
+  kip->root = {0, Kernel::kRootEntry, 0, 0};
+  kip->utcb_info = 1 | L4_Word_t{profile_.utcb_log2} << 10 | L4_Word_t{12} << 16;
+  kip->kip_area_info = 12;
+  kip->proc_desc_ptr = kProcOffset;
+  kip->clock_info = 0;
+  kip->thread_info = profile_.thread_no_bits | L4_Word_t{profile_.system_base} << 8 |
+                     L4_Word_t{profile_.user_base} << 20;
+  kip->page_info = static_cast<L4_Word_t>(profile_.page_size_mask) | profile_.separable_rights;
+  kip->processor_info = L4_Word_t{5} << 28;
+  // Memory: all undefined, then the machine's RAM. Nothing below it, nothing reserved inside: the
+  // kernel lives elsewhere.
+  auto* memory = reinterpret_cast<L4_Word_t*>(bytes + kMemoryOffset);
+  memory[0] = static_cast<L4_Word_t>(profile_.ram_base) | L4_ConventionalMemoryType;
+  memory[1] = static_cast<L4_Word_t>(profile_.ram_base + options_.ram_bytes - 1024);
+  kip->memory_info = L4_Word_t{kMemoryOffset} << (sizeof(L4_Word_t) * 4) | 1;
+  auto* kernel = reinterpret_cast<L4_Word_t*>(bytes + kKernelOffset);
+  kernel[0] = L4_Word_t{0x75} << 24;  // kernel id: one that no listed kernel has
+  kernel[1] = 1 | 1 << 5 | 24 << 9;   // 2024-01-01
+  kernel[2] = L4_Word_t{1} << 24;
+  std::memcpy(&kernel[3], "none", 4);
+  FeatureText(reinterpret_cast<char*>(&kernel[4]));
+}
+
+void Core::BootInitialThreads() {
+  const base::Range kip{base::Vaddr(profile_.root_kip_area),
+                        base::Vaddr(profile_.root_kip_area + kPageBytes)};
+  const uint64_t utcb_bytes = uint64_t{1} << profile_.root_utcb_area_log2;
+  const base::Range utcb{base::Vaddr(profile_.root_utcb_area),
+                         base::Vaddr(profile_.root_utcb_area + utcb_bytes)};
+  sigma0_ = L4_GlobalId(profile_.user_base, 1);
+  root_ = L4_GlobalId(profile_.user_base + 2, 1);
+  next_boot_number_ = uint64_t{1} << (profile_.thread_no_bits - 1);
+  for (const L4_ThreadId_t id : {sigma0_, root_}) {
+    Space* space = CreateSpace();
+    space->privileged = true;
+    space->kip_area = kip;
+    space->utcb_area = utcb;
+    Thread& t = CreateThread(id, space);
+    t.scheduler = id;
+    t.utcb_location = profile_.root_utcb_area;
+    t.utcb.pager = id == root_ ? sigma0_.raw : 0;
+    t.ip = id == root_ ? Kernel::kRootEntry : Kernel::kSigma0Entry;
+    space->active_threads++;
+    MakeReady(t);
+  }
+  RegisterEntry(Kernel::kSigma0Entry, [this] { Sigma0Main(); });
+}
+
+L4_ThreadId_t Core::Boot(const BootThread& boot) {
+  L4_ThreadId_t id = boot.id;
+  if (L4_IsNilThread(id)) id = L4_GlobalId(next_boot_number_++, 1);
+  Space* space;
+  if (boot.new_space) {
+    space = CreateSpace();
+    space->kip_area = spaces_[1]->kip_area;
+    space->utcb_area = spaces_[1]->utcb_area;
+  } else {
+    space = spaces_[static_cast<uint32_t>(boot.space)].get();
+  }
+  CHECK(space != nullptr);
+  Thread& t = CreateThread(id, space);
+  t.scheduler = root_;
+  t.priority = boot.priority;
+  t.utcb.pager = L4_IsNilThread(boot.pager) ? root_.raw : boot.pager.raw;
+  t.utcb_location = space->utcb_area.start.value();
+  t.ip = kBootEntryBase + L4_ThreadNo(id) * 16;
+  space->active_threads++;
+  RegisterEntry(t.ip, boot.entry);
+  MakeReady(t);
+  return id;
+}
+
+void Core::RegisterEntry(uint64_t ip, std::function<void()> entry) {
+  // A replaced function stays: a thread may be executing it.
+  entry_storage_.push_back(std::move(entry));
+  entries_[ip] = &entry_storage_.back();
+}
+
+// ---- Threads and spaces ----
+
+Thread* Core::FindNumber(uint64_t number) const {
+  return number < by_number_.size() ? by_number_[number] : nullptr;
+}
+
+Thread* Core::Find(L4_ThreadId_t id) const {
+  Thread* t = FindNumber(L4_ThreadNo(id));
+  return t != nullptr && t->gid.raw == id.raw ? t : nullptr;
+}
+
+Thread& Core::CreateThread(L4_ThreadId_t id, Space* space) {
+  const uint64_t number = L4_ThreadNo(id);
+  if (number >= by_number_.size()) by_number_.resize(std::max(number + 1, by_number_.size() * 2));
+  CHECK(by_number_[number] == nullptr);
+  Thread* t;
+  if (free_threads_.empty()) {
+    thread_storage_.push_back(std::make_unique<Thread>());
+    t = thread_storage_.back().get();
+  } else {
+    t = free_threads_.back();
+    free_threads_.pop_back();
+    t->~Thread();
+    new (t) Thread;
+  }
+  by_number_[number] = t;
+  t->all_next = all_threads_;
+  if (all_threads_ != nullptr) all_threads_->all_prev = t;
+  all_threads_ = t;
+  t->core = this;
+  t->id = id.raw;
+  t->gid = id;
+  t->space = space;
+  t->mr = t->utcb.mr;
+  t->utcb.my_global_id = id.raw;
+  space->threads++;
+  ledger_.threads_created++;
+  return *t;
+}
+
+void Core::FailPartners(Thread& t, L4_ThreadId_t gone) {
+  while (t.senders_head != nullptr) AbortIpc(*t.senders_head, L4_IPC_NO_PARTNER << 1);
+  for (Thread* other = all_threads_; other != nullptr; other = other->all_next) {
+    if (other == &t || other->state != ThreadState::kReceiving) continue;
+    // A thread that waits to be started keeps waiting: it has not called anybody.
+    if (other->from_spec.raw == gone.raw && !other->waits_for_start) {
+      AbortIpc(*other, L4_IPC_NO_PARTNER << 1 | 1);
+    }
+  }
+}
+
+void Core::DeleteThread(Thread& t) {
+  CHECK(&t != running_);
+  if (t.queued) strategy_->Remove(t);
+  if (t.state == ThreadState::kSending) RemoveSender(t);
+  DisarmTimer(t);
+  by_number_[L4_ThreadNo(t.gid)] = nullptr;
+  (t.all_prev == nullptr ? all_threads_ : t.all_prev->all_next) = t.all_next;
+  if (t.all_next != nullptr) t.all_next->all_prev = t.all_prev;
+  FailPartners(t, t.gid);
+  if (t.fiber.started()) t.fiber.Abandon();
+  Space* space = t.space;
+  if (t.state != ThreadState::kInactive) space->active_threads--;
+  free_threads_.push_back(&t);
+  if (--space->threads == 0) ReleaseSpace(space);
+}
+
+void Core::MoveToSpace(Thread& t, Space* space) {
+  Space* old = t.space;
+  if (old == space) return;
+  const bool active = t.state != ThreadState::kInactive;
+  t.space = space;
+  space->threads++;
+  space->active_threads += active;
+  old->active_threads -= active;
+  if (--old->threads == 0) ReleaseSpace(old);
+}
+
+Space* Core::CreateSpace() {
+  const SpaceId id{static_cast<uint32_t>(spaces_.size())};
+  spaces_.push_back(std::make_unique<Space>(id, &leaves_));
+  ledger_.spaces_created++;
+  return spaces_.back().get();
+}
+
+void Core::ReleaseSpace(Space* space) {
+  FlushSpace(*space);
+  spaces_[static_cast<uint32_t>(space->id)] = nullptr;
+}
+
+// ---- Dispatch ----
+
+void Core::MakeReady(Thread& t) {
+  t.state = ThreadState::kReady;
+  if (t.halted || &t == running_ || t.queued) return;
+  strategy_->Add(t, QueueEnd::kBack);
+  if (running_ != nullptr && strategy_->Preempts(t, *running_)) preempt_ = true;
+}
+
+void Core::MakeUnready(Thread& t) {
+  if (t.queued) strategy_->Remove(t);
+}
+
+// False when the thread cannot run after all.
+bool Core::Prepare(Thread& t) {
+  if (t.restart) {
+    if (t.fiber.started()) t.fiber.Abandon();
+    t.restart = false;
+    t.in_fault = false;
+    t.mr = t.utcb.mr;
+  }
+  if (t.fiber.started()) return true;
+  if (!entries_.contains(t.ip)) {
+    t.state = ThreadState::kNoCode;
+    return false;
+  }
+  t.fiber.Start(&stacks_, ThreadMain, &t);
+  return true;
+}
+
+Thread* Core::PickNext() {
+  while (Runnable* r = strategy_->Take()) {
+    Thread* t = static_cast<Thread*>(r);
+    if (t == running_ && t->restart) {
+      // It cannot throw away the stack it stands on: the host's loop will.
+      strategy_->Add(*t, QueueEnd::kFront);
+      return nullptr;
+    }
+    if (Prepare(*t)) return t;
+  }
+  return nullptr;
+}
+
+void Core::ThreadMain(void* arg) {
+  Thread* t = static_cast<Thread*>(arg);
+  if (t->order_key != nullptr) OrderAcquire(std::exchange(t->order_key, nullptr));
+  // Fibers are never unwound: an exception ends the program here instead of somewhere beyond the
+  // stack's bottom.
+  [&]() noexcept { (*t->core->entries_.at(t->ip))(); }();
+  t->core->ThreadReturned(*t);
+}
+
+void Core::ThreadReturned(Thread& t) {
+  for (;;) {
+    t.state = ThreadState::kReturned;
+    SwitchAway(nullptr);
+  }
+}
+
+void Core::SwitchFiber(Fiber& from, Thread* to) {
+  running_ = to;
+  SetCurrentThread(to);
+  ledger_.fiber_switches++;
+  now_ns_ += profile_.costs.thread_switch;
+  // The host, once it runs again, may look at everything.
+  OrderRelease(this);
+  Fiber::Switch(from, to == nullptr ? host_ : to->fiber, options_.switch_order);
+}
+
+void Core::SwitchAway(Thread* preferred) {
+  Thread& self = *running_;
+  Thread* next = nullptr;
+  if (ledger_.fiber_switches < switch_limit_ && !crashed_) {
+    if (preferred != nullptr && preferred->queued && strategy_->HandsOver(self, *preferred)) {
+      strategy_->Remove(*preferred);
+      if (Prepare(*preferred)) next = preferred;
+    }
+    if (next == nullptr) next = PickNext();
+  }
+  preempt_ = false;
+  running_ = next;
+  if (observer_) observer_(*kernel_);
+  if (next != &self) SwitchFiber(self.fiber, next);
+  if (self.order_key != nullptr) OrderAcquire(std::exchange(self.order_key, nullptr));
+}
+
+void Core::Preempt() {
+  if (!preempt_) return;
+  preempt_ = false;
+  strategy_->Add(*running_, QueueEnd::kFront);
+  SwitchAway(nullptr);
+}
+
+void Core::Enter(uint64_t cost_ns) {
+  ledger_.system_calls++;
+  now_ns_ += cost_ns;
+  if (now_ns_ >= next_deadline_) FireTimers();
+}
+
+StopReason Core::Run(const RunOptions& options) {
+  CHECK(running_ == nullptr);
+  host_.AdoptHostStack();
+  switch_limit_ = options.max_switches > UINT64_MAX - ledger_.fiber_switches
+                      ? UINT64_MAX
+                      : ledger_.fiber_switches + options.max_switches;
+  for (;;) {
+    if (crashed_) return StopReason::kCrashed;
+    if (now_ns_ >= next_deadline_) FireTimers();
+    if (ledger_.fiber_switches >= switch_limit_) return StopReason::kSwitches;
+    if (Thread* next = PickNext()) {
+      SwitchFiber(host_, next);
+      OrderAcquire(this);
+      continue;
+    }
+    if (timers_.empty()) return StopReason::kIdle;
+    if (!options.advance_idle_time) return StopReason::kTimers;
+    now_ns_ = std::max(now_ns_, next_deadline_);
+  }
+}
+
+void Core::Crash(const char* text) {
+  if (running_ == nullptr) {
+    std::fprintf(stderr, "%s\n", text);
+    std::abort();
+  }
+  crashed_ = true;
+  crash_text_ = text;
+  running_->state = ThreadState::kReturned;
+  for (;;) SwitchFiber(running_->fiber, nullptr);
+}
+
+// ---- Timeouts ----
+
+namespace {
+
+// The virtual time, in ns, at which a non-zero, finite X.2 timeout that starts now ends.
+uint64_t DeadlineNs(uint16_t timeout, uint64_t now_ns) {
+  if ((timeout & 0x8000) == 0) {
+    const uint64_t us = uint64_t{timeout & 1023u} << (timeout >> 10 & 31);
+    return now_ns + us * 1000;
+  }
+  // A point: the next time the clock's bits above e + 10 are those of now, or of one later if c
+  // differs from the lowest.
+  const unsigned e = timeout >> 11 & 15;
+  const unsigned shift = e + 10;
+  const uint64_t now_us = now_ns / 1000;
+  uint64_t high = now_us >> shift;
+  if ((high & 1) != (timeout >> 10 & 1u)) high++;
+  return (high << shift | uint64_t{timeout & 1023u} << e) * 1000;
+}
+
+}  // namespace
+
+void Core::ArmTimer(Thread& t, uint16_t timeout) {
+  if (timeout == L4_Never.raw) return;
+  t.timer_deadline = std::max<uint64_t>(DeadlineNs(timeout, now_ns_), 1);
+  t.timer_serial = ++timer_serial_;
+  timers_[{t.timer_deadline, t.timer_serial}] = &t;
+  next_deadline_ = timers_.begin()->first.first;
+}
+
+void Core::DisarmTimer(Thread& t) {
+  if (t.timer_deadline == 0) return;
+  timers_.erase({t.timer_deadline, t.timer_serial});
+  t.timer_deadline = 0;
+  next_deadline_ = timers_.empty() ? UINT64_MAX : timers_.begin()->first.first;
+}
+
+void Core::FireTimers() {
+  while (next_deadline_ <= now_ns_) {
+    Thread& t = *timers_.begin()->second;
+    AbortIpc(t, L4_IPC_TIMEOUT << 1 | (t.state == ThreadState::kReceiving ? 1 : 0));
+  }
+}
+
+}  // namespace fake_l4

@@ -1,0 +1,265 @@
+// fake_l4/core.h: the kernel's inside: threads, spaces, the scheduler's loop and the system calls.
+// Private to this package.
+//
+// WHAT     Core is what Kernel (kernel.h) points to. Its members are implemented by subject:
+//          core.cc (boot, threads, dispatch, timeouts), ipc.cc, space.cc (map items, unmap),
+//          thread_calls.cc (ThreadControl ...), cpu.cc, sigma0.cc, inspect.cc.
+// STATES   An IPC is a change of thread states, made completely by whoever completes it: when a
+//          sender's message is taken, the taker also starts the sender's receive phase (atomic send
+//          and receive). The fiber of a thread only waits until the thread is ready again.
+// INVARIANTS  A thread is in the strategy's queue exactly when it is kReady, not halted and not
+//          running. It is in its partner's queue of senders exactly when it is kSending.
+// SEE      kernel.h for the states of a thread.
+#ifndef FAKE_L4_CORE_H_
+#define FAKE_L4_CORE_H_
+
+#include <l4/arch.h>
+#include <l4/ipc.h>
+#include <l4/kip.h>
+#include <l4/types.h>
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "fake_l4/fiber.h"
+#include "fake_l4/fpage.h"
+#include "fake_l4/kernel.h"
+#include "fake_l4/mapping_database.h"
+#include "fake_l4/page_table.h"
+#include "fake_l4/schedule_strategy.h"
+
+namespace fake_l4 {
+
+struct Space {
+  Space(SpaceId space_id, LeafPool* pool) : id(space_id), table(pool) {}
+  SpaceId id;
+  PageTable table;
+  uint32_t threads = 0;
+  uint32_t active_threads = 0;
+  bool privileged = false;
+  base::Range kip_area{};
+  base::Range utcb_area{};
+  // The two areas belong to the kernel: nothing is mapped there or from there.
+  bool IsKernelArea(uint64_t va) const {
+    return kip_area.Contains(base::Vaddr(va)) || utcb_area.Contains(base::Vaddr(va));
+  }
+};
+
+struct Thread : Runnable {
+  Core* core = nullptr;
+  L4_ThreadId_t gid = {0};
+  Space* space = nullptr;
+  ThreadState state = ThreadState::kInactive;
+  bool halted = false;
+  bool waits_for_start = false;
+  bool restart = false;       // begins anew at `ip` on a fresh stack when next dispatched
+  bool wake_pending = false;  // HostWake came before WaitForHost
+  L4_ThreadId_t scheduler = {0};
+  uint64_t utcb_location = 0;  // simulated address; 0: none yet
+  uint64_t ip = 0, sp = 0, flags = 0;
+  uint32_t ip_changes = 0;  // counts ExchangeRegisters that set ip
+
+  // The IPC in progress.
+  L4_Word_t* mr = nullptr;  // the message: the UTCB's registers, or a page fault's own
+  bool in_fault = false;
+  uint64_t fault_va = 0;
+  Thread* send_to = nullptr;           // while kSending
+  L4_ThreadId_t virtual_sender = {0};  // of the message being sent; nilthread: not propagated
+  L4_ThreadId_t from_spec = {0};       // of the receive phase; nilthread: none
+  uint16_t receive_timeout = 0;
+  L4_ThreadId_t from = {0};        // result
+  L4_Word_t ipc_error = 0;         // valid when the tag has E
+  Thread* senders_head = nullptr;  // waiting to send to this thread, most urgent first
+  Thread* senders_tail = nullptr;
+  Thread* sender_next = nullptr;
+  Thread* sender_prev = nullptr;
+  uint64_t timer_deadline = 0;  // 0: no timeout armed
+  uint64_t timer_serial = 0;
+  Thread* all_next = nullptr;  // every thread there is, newest first
+  Thread* all_prev = nullptr;
+
+  void* order_key = nullptr;  // what to OrderAcquire when it runs again
+  Fiber fiber;
+  L4_Utcb_t utcb = {};
+};
+
+class Core {
+ public:
+  explicit Core(const BootOptions& options);
+  ~Core();
+  void Reset();
+
+  // ---- core.cc: boot, threads, dispatch, timeouts ----
+  Thread* Find(L4_ThreadId_t id) const;
+  Thread* FindNumber(uint64_t number) const;
+  // REQUIRES: the number is free.
+  Thread& CreateThread(L4_ThreadId_t id, Space* space);
+  void DeleteThread(Thread& t);
+  void MoveToSpace(Thread& t, Space* space);
+  Space* CreateSpace();
+  void ReleaseSpace(Space* space);
+  // Other threads that send to, or wait for, the id `gone` of `t` get error 2.
+  void FailPartners(Thread& t, L4_ThreadId_t gone);
+  void RegisterEntry(uint64_t ip, std::function<void()> entry);
+  L4_ThreadId_t Boot(const BootThread& boot);
+
+  StopReason Run(const RunOptions& options);
+  // Accounts for a kernel operation by the running thread, and lets timeouts fire that have come
+  // due.
+  void Enter(uint64_t cost_ns);
+  void Spend(uint64_t cost_ns) { now_ns_ += cost_ns; }
+  void MakeReady(Thread& t);
+  // `t` stops being able to run although nothing completed: takes it out of the scheduler's queue.
+  void MakeUnready(Thread& t);
+  // Gives up the processor: to `preferred` if the strategy agrees, else to whom it picks, else to
+  // the host. Returns when the calling thread runs again. REQUIRES: the caller is not runnable, or
+  // is in the queue.
+  void SwitchAway(Thread* preferred);
+  // At the end of a kernel operation: lets a thread that was made ready and is more urgent run
+  // first.
+  void Preempt();
+  void ArmTimer(Thread& t, uint16_t timeout);
+  void DisarmTimer(Thread& t);
+  void Crash(const char* text);
+  void ThreadReturned(Thread& t);
+  bool HasEntry(uint64_t ip) const { return entries_.contains(ip); }
+
+  // ---- ipc.cc ----
+  // Both phases, with the message in self.mr. On return self.mr[0] is the tag.
+  void Ipc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_t timeouts);
+  // Ends the IPC `t` is blocked in with `error` (reason << 1 | phase) and makes it ready.
+  void AbortIpc(Thread& t, L4_Word_t error);
+  void RemoveSender(Thread& s);
+
+  // ---- space.cc ----
+  // Carries out the map item (item word 0, send fpage) from one space to another.
+  void MapItem(Space& from, Space& to, uint64_t send_base, uint64_t send_fpage,
+               const FpageValue& window);
+  void UnmapCall(Thread& self, L4_Word_t control);
+  void FlushSpace(Space& space);
+  NodeIndex NodeAt(Space& space, uint64_t vpage);
+
+  // ---- thread_calls.cc ----
+  L4_Word_t ThreadControl(Thread& self, L4_ThreadId_t dest, L4_ThreadId_t space,
+                          L4_ThreadId_t scheduler, L4_ThreadId_t pager, L4_Word_t utcb_location);
+  L4_Word_t SpaceControl(Thread& self, L4_ThreadId_t space, L4_Word_t control, L4_Fpage_t kip_area,
+                         L4_Fpage_t utcb_area, L4_ThreadId_t redirector, L4_Word_t* old_control);
+  struct ExchangeArgs {
+    L4_Word_t control, sp, ip, flags, handle;
+    L4_ThreadId_t pager;
+  };
+  L4_ThreadId_t ExchangeRegisters(Thread& self, L4_ThreadId_t dest, ExchangeArgs* args);
+  L4_Word_t Schedule(Thread& self, L4_ThreadId_t dest, L4_Word_t priority);
+  void ThreadSwitch(Thread& self, L4_ThreadId_t dest);
+
+  // ---- cpu.cc ----
+  enum class AccessKind { kLoad, kStore, kFetch };
+  AccessStatus Access(uint64_t va, uint8_t* bytes, size_t size, AccessKind kind);
+  AccessStatus PageFault(Thread& t, uint64_t va, RightsBits access);
+
+  // ---- sigma0.cc ----
+  void Sigma0Main();
+
+  // ---- inspect.cc ----
+  Mapping MappingOf(SpaceId space, uint64_t vpage) const;
+  Mapping MappingOfNode(NodeIndex i) const;
+  ThreadInfo InfoOf(const Thread& t) const;
+  bool CheckInvariants(base::TextSink& out) const;
+  bool CheckSpace(const Space& space, uint64_t* nodes, base::TextSink& out) const;
+  bool CheckNode(const Space& space, uint64_t vpage, const Pte& pte, base::TextSink& out) const;
+  bool CheckThread(const Thread& t, base::TextSink& out) const;
+
+  uint8_t* ram_at(uint64_t frame_number) {
+    return ram_ + ((frame_number - (profile_.ram_base >> kPageShift)) << kPageShift);
+  }
+  const uint8_t* ram_at(uint64_t frame_number) const {
+    return const_cast<Core*>(this)->ram_at(frame_number);
+  }
+
+  const BootOptions options_;
+  const Profile& profile_;
+  Kernel* kernel_ = nullptr;
+
+  uint8_t* ram_;
+  MappingDatabase database_;
+  LeafPool leaves_;
+  std::vector<std::unique_ptr<Space>> spaces_;  // by number; null: gone
+  std::vector<Thread*> by_number_;              // by thread number; null: none
+  Thread* all_threads_ = nullptr;
+
+  Thread* running_ = nullptr;
+  uint64_t now_ns_ = 0;
+  Ledger ledger_;
+  bool crashed_ = false;
+  std::string crash_text_;
+  std::function<void(const Kernel&)> observer_;
+  std::unique_ptr<ScheduleStrategy> strategy_;
+  L4_ThreadId_t sigma0_ = {0}, root_ = {0};
+  alignas(4096) L4_Word_t kip_[4096 / sizeof(L4_Word_t)] = {};
+
+ private:
+  // core.cc
+  void BuildKip();
+  void BootInitialThreads();
+  // The next thread that can be dispatched, its fiber ready to be switched to; null when there is
+  // none.
+  Thread* PickNext();
+  bool Prepare(Thread& t);
+  void SwitchFiber(Fiber& from, Thread* to);
+  void FireTimers();
+  static void ThreadMain(void* arg);
+
+  // ipc.cc
+  bool Accepts(const Thread& receiver, const Thread& sender) const;
+  L4_ThreadId_t VirtualSenderFor(const Thread& sender, const Thread& receiver) const;
+  // Moves the message; both ends get their result. False on overflow.
+  bool Transfer(Thread& sender, Thread& receiver);
+  L4_Word_t TransferItems(Thread& sender, Thread& receiver, unsigned untyped, unsigned typed);
+  // What a thread waiting to be started, or whose wait is turned, does on delivery.
+  void Delivered(Thread& sender, Thread& receiver);
+  void TurnWait(Thread& sender, Thread& receiver);
+  // Starts the receive phase of `t`, and of every thread whose send that completes.
+  void StartReceive(Thread& t);
+  Thread* StartReceiveStep(Thread& t);
+  Thread* FirstSenderFor(const Thread& t) const;
+  void FailIpc(Thread& t, L4_Word_t error, L4_Word_t tag_bits_kept);
+  void QueueSender(Thread& s, Thread& receiver);
+
+  // thread_calls.cc
+  bool Activate(Thread& t, L4_ThreadId_t pager);
+  L4_Word_t CheckUtcb(const Space& space, const Thread* self, L4_Word_t location) const;
+  L4_Word_t ModifyThread(Thread& t, L4_ThreadId_t dest, Space* space, L4_ThreadId_t scheduler,
+                         L4_ThreadId_t pager, L4_Word_t utcb_location);
+  void SetIp(Thread& t, uint64_t ip);
+
+  StackArena stacks_;
+  Fiber host_;
+  std::vector<std::unique_ptr<Thread>> thread_storage_;
+  std::vector<Thread*> free_threads_;
+  std::deque<std::function<void()>> entry_storage_;
+  absl::btree_map<uint64_t, std::function<void()>*> entries_;
+  absl::btree_map<std::pair<uint64_t, uint64_t>, Thread*> timers_;  // by (deadline, serial)
+  uint64_t next_deadline_ = UINT64_MAX;
+  uint64_t timer_serial_ = 0;
+  uint64_t switch_limit_ = UINT64_MAX;
+  bool preempt_ = false;
+  uint64_t next_boot_number_ = 0;
+  std::vector<L4_Word_t> sigma0_owner_;  // raw thread id per frame; 0: free
+  uint64_t sigma0_hint_ = 0;
+  uint64_t sigma0_touched_ = 0;  // frames at or above this index have never been given to anybody
+};
+
+// The thread running on this host thread; null on the host's own stack. Never inlined, so that no
+// fiber keeps the address of a host thread's variable across a switch.
+Thread* CurrentThreadOrNull();
+void SetCurrentThread(Thread* t);
+
+}  // namespace fake_l4
+
+#endif  // FAKE_L4_CORE_H_

@@ -1,0 +1,68 @@
+// The simulated processor: loads, stores and fetches through the page table, and page faults.
+// facts/l4.md section 6.
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "fake_l4/core.h"
+
+namespace fake_l4 {
+
+AccessStatus Core::Access(uint64_t va, uint8_t* bytes, size_t size, AccessKind kind) {
+  CHECK(running_ != nullptr);
+  Thread& self = *running_;
+  if (va + size < va || va + size > profile_.address_limit()) return AccessStatus::kBadAddress;
+  const RightsBits need = kind == AccessKind::kStore ? kW : kind == AccessKind::kFetch ? kX : kR;
+  const RightsBits leaves = kind == AccessKind::kStore   ? profile_.status_write
+                            : kind == AccessKind::kFetch ? profile_.status_fetch
+                                                         : profile_.status_read;
+  while (size > 0) {
+    const size_t offset = va & (kPageBytes - 1);
+    const size_t part = std::min<size_t>(size, kPageBytes - offset);
+    Pte* pte = self.space->table.Find(va >> kPageShift);
+    if (pte == nullptr || (pte->rights() & need) == 0) {
+      const RightsBits reported = kind == AccessKind::kStore   ? profile_.fault_write
+                                  : kind == AccessKind::kFetch ? profile_.fault_fetch
+                                                               : profile_.fault_read;
+      const AccessStatus status = PageFault(self, va, reported);
+      if (status != AccessStatus::kOk) return status;
+      continue;
+    }
+    pte->AddStatus(leaves);
+    now_ns_ += profile_.costs.access;
+    uint8_t* memory = ram_at(pte->frame_number()) + offset;
+    if (kind == AccessKind::kLoad) std::memcpy(bytes, memory, part);
+    if (kind == AccessKind::kStore) std::memcpy(memory, bytes, part);
+    bytes += part;
+    va += part;
+    size -= part;
+  }
+  return AccessStatus::kOk;
+}
+
+// One page-fault message and its answer, whatever that is: the access is tried again by the caller.
+AccessStatus Core::PageFault(Thread& self, uint64_t va, RightsBits access) {
+  ledger_.page_faults++;
+  Spend(profile_.costs.page_fault);
+  const uint32_t changes = self.ip_changes;
+  const L4_ThreadId_t pager = L4_ThreadIdOfRaw(self.utcb.pager);
+  L4_Word_t message[L4_NUM_MRS];
+  message[0] = L4_MakeMsgTag(L4_LABEL_PAGEFAULT | access, 2, 0).raw;
+  message[1] = static_cast<L4_Word_t>(va);
+  message[2] = static_cast<L4_Word_t>(self.ip);
+  self.fault_va = va;
+  if (Find(pager) == nullptr) {
+    self.state = ThreadState::kNoPager;
+    SwitchAway(nullptr);
+  } else {
+    // The user's message registers are not the kernel's: the fault has its own.
+    self.mr = message;
+    self.in_fault = true;
+    Ipc(self, pager, pager, L4_Timeouts(L4_Never, L4_Never));
+    self.mr = self.utcb.mr;
+    self.in_fault = false;
+  }
+  return self.ip_changes == changes ? AccessStatus::kOk : AccessStatus::kRedirected;
+}
+
+}  // namespace fake_l4

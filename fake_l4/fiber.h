@@ -1,0 +1,95 @@
+// fake_l4/fiber.h: a stack of its own and the switch to it.
+//
+// WHAT     The one wrapper over Boost.Context's make_fcontext and jump_fcontext. A StackArena owns
+//          the stacks of one machine and hands them out again; a Fiber is a suspended or running
+//          execution on one of them, or (default constructed) the host's.
+// STATES   Fiber: default constructed (stands for the host's own stack) | Start() -> suspended <->
+//          running -> Abandon() -> empty.
+// INVARIANTS  A fiber is abandoned, never unwound: destructors of what lives on its stack do not
+//          run. It resumes only on the host thread that runs its machine. Sanitizers see every
+//          switch.
+// SEE      design.md D4.
+#ifndef FAKE_L4_FIBER_H_
+#define FAKE_L4_FIBER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace fake_l4 {
+
+// What a switch means to TSan. kSynchronises: everything before it happens before everything after
+// it, so nothing done by turns is a race. kRaces: it orders nothing; only OrderRelease and
+// OrderAcquire (and the locks of the code that runs) do, so that a missing lock is a race.
+enum class SwitchOrder { kSynchronises, kRaces };
+
+// What happened before the release of a key happens before what follows its acquisition. Without
+// TSan they do nothing.
+void OrderRelease(void* key);
+void OrderAcquire(void* key);
+
+// Deep server call chains fit; under sanitizers frames are several times larger.
+extern const size_t kDefaultStackBytes;
+
+// Stacks of equal size with an inaccessible page below each.
+class StackArena {
+ public:
+  // `stack_bytes` is rounded up to whole pages; 0 means kDefaultStackBytes.
+  explicit StackArena(size_t stack_bytes = 0);
+  ~StackArena();
+  StackArena(const StackArena&) = delete;
+  StackArena& operator=(const StackArena&) = delete;
+
+  // The lowest usable byte of a stack. Aborts when the host has no memory left.
+  uint8_t* Take();
+  void Return(uint8_t* stack);
+  size_t stack_bytes() const { return stack_bytes_; }
+
+ private:
+  static constexpr size_t kStacksPerChunk = 16;
+  size_t stack_bytes_;
+  std::vector<uint8_t*> chunks_;
+  std::vector<uint8_t*> free_;
+};
+
+class Fiber {
+ public:
+  using Main = void (*)(void* arg);
+
+  Fiber() = default;
+  Fiber(const Fiber&) = delete;
+  Fiber& operator=(const Fiber&) = delete;
+  ~Fiber();
+
+  // Prepares a run of main(arg) on a stack of the arena; it begins at the first SwitchTo. `main`
+  // must not return.
+  void Start(StackArena* arena, Main main, void* arg);
+  // Gives the stack back. REQUIRES: started, and not the running fiber.
+  void Abandon();
+  bool started() const { return stack_ != nullptr; }
+
+  // Suspends the running fiber `from` and runs `to`; returns when somebody switches back to `from`.
+  static void Switch(Fiber& from, Fiber& to, SwitchOrder order = SwitchOrder::kSynchronises);
+  // Tells TSan's run time about the host's stack before the first switch away from it on this host
+  // thread.
+  void AdoptHostStack();
+
+ private:
+  static void Arrive(Fiber& from, Fiber& to);
+  struct Entry;
+
+  void* context_ = nullptr;
+  uint8_t* stack_ = nullptr;
+  StackArena* arena_ = nullptr;
+  Main main_ = nullptr;
+  void* arg_ = nullptr;
+  // For the sanitizers: the stack's bounds as they know them, ASan's fake stack, TSan's fiber.
+  const void* asan_bottom_ = nullptr;
+  size_t asan_size_ = 0;
+  void* asan_fake_stack_ = nullptr;
+  [[maybe_unused]] void* tsan_fiber_ = nullptr;
+};
+
+}  // namespace fake_l4
+
+#endif  // FAKE_L4_FIBER_H_

@@ -1,0 +1,313 @@
+// Looking from outside, without touching anything: mappings, threads, waits, invariants.
+#include <algorithm>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "fake_l4/core.h"
+
+namespace fake_l4 {
+
+const char* ThreadStateName(ThreadState state) {
+  switch (state) {
+    case ThreadState::kInactive:
+      return "inactive";
+    case ThreadState::kReady:
+      return "ready";
+    case ThreadState::kSending:
+      return "sending";
+    case ThreadState::kReceiving:
+      return "receiving";
+    case ThreadState::kWaitsForHost:
+      return "waits for the host";
+    case ThreadState::kReturned:
+      return "returned";
+    case ThreadState::kNoCode:
+      return "no code at its ip";
+    case ThreadState::kNoPager:
+      return "page fault without a pager";
+  }
+  return "?";
+}
+
+// ---- Mappings ----
+
+Mapping Core::MappingOfNode(NodeIndex i) const {
+  Mapping m;
+  if (database_.IsRoot(i)) {
+    m.space = kSigma0Space;
+    m.va = base::Vaddr(database_.frame_number(i) << kPageShift);
+  } else {
+    const MappingNode& n = database_.node(i);
+    m.space = SpaceId{n.space};
+    m.va = base::Vaddr(n.vpage << kPageShift);
+    m.status = n.pte->status();
+    m.parent = n.parent;
+  }
+  m.frame = base::Paddr(database_.frame_number(i) << kPageShift);
+  m.rights = database_.rights(i);
+  m.node = i;
+  return m;
+}
+
+Mapping Core::MappingOf(SpaceId space_id, uint64_t vpage) const {
+  Mapping none;
+  none.space = space_id;
+  none.va = base::Vaddr(vpage << kPageShift);
+  const size_t number = static_cast<size_t>(space_id);
+  if (number >= spaces_.size() || spaces_[number] == nullptr) return none;
+  if (space_id == kSigma0Space) {
+    const uint64_t first = profile_.ram_base >> kPageShift;
+    const bool in_ram = vpage >= first && vpage - first < options_.ram_bytes >> kPageShift;
+    return in_ram ? MappingOfNode(database_.Root(vpage - first)) : none;
+  }
+  const Pte* pte = spaces_[number]->table.Find(vpage);
+  return pte == nullptr || !pte->present() ? none : MappingOfNode(pte->node());
+}
+
+bool Kernel::SpaceExists(SpaceId space) const {
+  const size_t number = static_cast<size_t>(space);
+  return number < core_->spaces_.size() && core_->spaces_[number] != nullptr;
+}
+
+bool Kernel::SpaceOf(L4_ThreadId_t thread, SpaceId* space) const {
+  const Thread* t = core_->Find(thread);
+  if (t != nullptr) *space = t->space->id;
+  return t != nullptr;
+}
+
+Mapping Kernel::Inspect(SpaceId space, base::Vaddr va) const {
+  return core_->MappingOf(space, va.value() >> kPageShift);
+}
+
+void Kernel::ForEachMapping(SpaceId space, absl::FunctionRef<void(const Mapping&)> visit) const {
+  const Core& core = *core_;
+  if (!SpaceExists(space)) return;
+  if (space == kSigma0Space) {
+    const uint64_t frames = core.options_.ram_bytes >> kPageShift;
+    for (uint64_t i = 0; i < frames; i++) {
+      const NodeIndex root = core.database_.Root(i);
+      if (core.database_.node(root).first_child != 0) visit(core.MappingOfNode(root));
+    }
+    return;
+  }
+  const PageTable& table = core.spaces_[static_cast<size_t>(space)]->table;
+  uint64_t key = 0;
+  for (; const Leaf* leaf = table.NextLeaf(&key); key++) {
+    for (const Pte& pte : leaf->pte) {
+      if (pte.present()) visit(core.MappingOfNode(pte.node()));
+    }
+  }
+}
+
+void Kernel::ForEachMapping(absl::FunctionRef<void(const Mapping&)> visit) const {
+  for (size_t i = 0; i < core_->spaces_.size(); i++) {
+    ForEachMapping(SpaceId{static_cast<uint32_t>(i)}, visit);
+  }
+}
+
+void Kernel::ForEachChild(SpaceId space, base::Vaddr va,
+                          absl::FunctionRef<void(const Mapping&)> visit) const {
+  const Mapping m = Inspect(space, va);
+  if (!m.mapped()) return;
+  const MappingDatabase& db = core_->database_;
+  for (NodeIndex i = db.node(m.node).first_child; i != 0; i = db.node(i).next) {
+    visit(core_->MappingOfNode(i));
+  }
+}
+
+uint32_t Kernel::mapping_count() const { return core_->database_.live_nodes(); }
+
+bool Kernel::DebugRead(SpaceId space, base::Vaddr va, void* to, size_t size) const {
+  uint8_t* bytes = static_cast<uint8_t*>(to);
+  while (size > 0) {
+    const Mapping m = Inspect(space, va);
+    if (!m.mapped()) return false;
+    const size_t part = std::min<size_t>(size, kPageBytes - va.Offset());
+    std::memcpy(bytes, core_->ram_at(m.frame.PageNumber()) + va.Offset(), part);
+    bytes += part;
+    va = va + part;
+    size -= part;
+  }
+  return true;
+}
+
+// ---- Threads ----
+
+ThreadInfo Core::InfoOf(const Thread& t) const {
+  ThreadInfo info{};
+  info.id = t.gid;
+  info.space = t.space->id;
+  info.state = t.state;
+  info.halted = t.halted;
+  info.waits_for_start = t.waits_for_start;
+  info.in_page_fault = t.in_fault;
+  info.priority = t.priority;
+  if (t.state == ThreadState::kSending) info.partner = t.send_to->gid;
+  if (t.state == ThreadState::kReceiving) info.partner = t.from_spec;
+  info.pager = L4_ThreadIdOfRaw(t.utcb.pager);
+  if (t.in_fault || t.state == ThreadState::kNoPager) info.fault_address = base::Vaddr(t.fault_va);
+  info.ip = t.ip;
+  info.sp = t.sp;
+  for (const Thread* s = t.senders_head; s != nullptr; s = s->sender_next) info.queued_senders++;
+  return info;
+}
+
+bool Kernel::Inspect(L4_ThreadId_t thread, ThreadInfo* info) const {
+  const Thread* t = core_->Find(thread);
+  if (t != nullptr) *info = core_->InfoOf(*t);
+  return t != nullptr;
+}
+
+std::vector<ThreadInfo> Kernel::Threads() const {
+  std::vector<ThreadInfo> result;
+  for (const Thread* t : core_->by_number_) {
+    if (t != nullptr) result.push_back(core_->InfoOf(*t));
+  }
+  return result;
+}
+
+namespace {
+
+std::string IdText(L4_ThreadId_t id) {
+  if (L4_IsNilThread(id)) return "nobody";
+  if (id == L4_anythread) return "anyone";
+  if (id == L4_anylocalthread) return "anyone of its space";
+  return absl::StrCat(L4_ThreadNo(id), ".", L4_Version(id));
+}
+
+}  // namespace
+
+std::string Kernel::DescribeWaits() const {
+  std::string text;
+  for (const ThreadInfo& t : Threads()) {
+    absl::StrAppend(&text, "thread ", IdText(t.id), " (space ", static_cast<uint32_t>(t.space),
+                    "): ");
+    if (t.halted) absl::StrAppend(&text, "halted, ");
+    absl::StrAppend(&text, ThreadStateName(t.state));
+    if (t.state == ThreadState::kSending) absl::StrAppend(&text, " to ", IdText(t.partner));
+    if (t.state == ThreadState::kReceiving) absl::StrAppend(&text, " from ", IdText(t.partner));
+    if (t.waits_for_start) absl::StrAppend(&text, ", not started yet");
+    if (t.in_page_fault || t.state == ThreadState::kNoPager) {
+      absl::StrAppend(&text, ", page fault at 0x", absl::Hex(t.fault_address.value()));
+    }
+    if (t.queued_senders != 0) absl::StrAppend(&text, ", senders waiting: ", t.queued_senders);
+    absl::StrAppend(&text, "\n");
+  }
+  return text;
+}
+
+Ledger Kernel::ledger() const {
+  Ledger l = core_->ledger_;
+  const MappingCounters& c = core_->database_.counters();
+  l.pages_mapped = c.mapped;
+  l.pages_extended = c.extended;
+  l.pages_unmapped = c.unmapped;
+  l.pages_restricted = c.restricted;
+  l.map_refusals = c.refused;
+  return l;
+}
+
+// ---- Invariants ----
+
+bool Kernel::CheckInvariants(base::TextSink& out) const { return core_->CheckInvariants(out); }
+
+bool Core::CheckNode(const Space& space, uint64_t vpage, const Pte& pte,
+                     base::TextSink& out) const {
+  const base::Vaddr va(vpage << kPageShift);
+  const uint32_t number = static_cast<uint32_t>(space.id);
+  const NodeIndex i = pte.node();
+  const auto where = [&](const char* rule) -> base::TextSink& {
+    return out << rule << ": space " << number << " " << va << " ";
+  };
+  if (i == 0 || database_.IsRoot(i))
+    return where("PageTableEqualsDatabase") << "has no node", false;
+  const MappingNode& n = database_.node(i);
+  if (n.pte != &pte || n.space != number || n.vpage != vpage) {
+    return where("PageTableEqualsDatabase") << "names node " << i << ", which is another page's",
+           false;
+  }
+  if (pte.rights() != profile_.Normalise(pte.rights())) {
+    return where("RightsAreSeparable") << "has rights " << int{pte.rights()}, false;
+  }
+  if (n.prev != 0 ? database_.node(n.prev).next != i : database_.node(n.parent).first_child != i) {
+    return where("ChildrenAreLinked") << "is not in its parent's list", false;
+  }
+  if ((pte.rights() & ~database_.rights(n.parent)) != 0) {
+    return where("RightsShrinkDownwards") << "has rights " << int{pte.rights()} << ", its parent "
+                                          << int{database_.rights(n.parent)},
+           false;
+  }
+  if (pte.frame_number() != database_.frame_number(n.parent)) {
+    return where("ParentHasSameFrame") << "maps another frame than its parent", false;
+  }
+  uint32_t depth = 0;
+  for (NodeIndex p = n.parent; !database_.IsRoot(p); p = database_.node(p).parent) {
+    if (p == 0 || ++depth > database_.live_nodes()) {
+      return where("ChainsEndAtSigma0") << "does not descend from sigma0", false;
+    }
+  }
+  return true;
+}
+
+bool Core::CheckSpace(const Space& space, uint64_t* nodes, base::TextSink& out) const {
+  uint64_t key = 0;
+  uint64_t present = 0;
+  for (; const Leaf* leaf = space.table.NextLeaf(&key); key++) {
+    uint32_t count = 0;
+    for (unsigned i = 0; i < 512; i++) {
+      if (!leaf->pte[i].present()) continue;
+      count++;
+      if (!CheckNode(space, key << 9 | i, leaf->pte[i], out)) return false;
+    }
+    present += count;
+    if (count != leaf->count) {
+      out << "LeafCounts: space " << static_cast<uint32_t>(space.id) << " leaf " << key
+          << " counts " << leaf->count << ", has " << count;
+      return false;
+    }
+  }
+  *nodes += present;
+  if (present == space.table.present()) return true;
+  out << "SpaceCounts: space " << static_cast<uint32_t>(space.id) << " counts "
+      << space.table.present() << ", has " << present;
+  return false;
+}
+
+bool Core::CheckThread(const Thread& t, base::TextSink& out) const {
+  const bool should_queue = t.state == ThreadState::kReady && !t.halted;
+  // The running thread may be in the queue or not, depending on whether it is about to give way.
+  if (t.queued != should_queue && &t != running_) {
+    out << "ReadyIffQueued: thread " << L4_ThreadNo(t.gid) << " is " << ThreadStateName(t.state);
+    return false;
+  }
+  if ((t.state == ThreadState::kSending) != (t.send_to != nullptr)) {
+    out << "SendingIffQueued: thread " << L4_ThreadNo(t.gid) << " is " << ThreadStateName(t.state);
+    return false;
+  }
+  for (const Thread* s = t.senders_head; s != nullptr; s = s->sender_next) {
+    if (s->send_to != &t || (t.state == ThreadState::kReceiving && Accepts(t, *s))) {
+      out << "NoMissedRendezvous: thread " << L4_ThreadNo(t.gid) << " waits although "
+          << L4_ThreadNo(s->gid) << " sends to it";
+      return false;
+    }
+  }
+  return true;
+}
+
+bool Core::CheckInvariants(base::TextSink& out) const {
+  uint64_t nodes = 0;
+  for (const auto& space : spaces_) {
+    if (space != nullptr && !CheckSpace(*space, &nodes, out)) return false;
+  }
+  if (nodes != database_.live_nodes()) {
+    out << "PageTableEqualsDatabase: " << database_.live_nodes() << " nodes, " << nodes << " pages";
+    return false;
+  }
+  for (const Thread* t : by_number_) {
+    if (t != nullptr && !CheckThread(*t, out)) return false;
+  }
+  return true;
+}
+
+}  // namespace fake_l4

@@ -1,0 +1,94 @@
+// The checker checked: each invariant, broken by hand, is reported by name.
+#include <l4/types.h>
+
+#include <string>
+
+#include "base/text_sink.h"
+#include "fake_l4/core.h"
+#include "fake_l4/kernel.h"
+#include "gtest/gtest.h"
+
+namespace fake_l4 {
+namespace {
+
+class InspectTest : public ::testing::Test {
+ protected:
+  // sigma0 -> root page 7 -> a page 9, read only.
+  InspectTest() : core_({.ram_bytes = 1 << 20}) {
+    root_space_ = core_.spaces_[1].get();
+    other_ = core_.CreateSpace();
+    core_.database_.MapPage(core_.database_.Root(3), root_space_->table, 1, 7, kRwx);
+    parent_ = root_space_->table.Find(7);
+    core_.database_.MapPage(parent_->node(), other_->table, 2, 9, kR);
+    child_ = other_->table.Find(9);
+  }
+  std::string Problem() {
+    char text[256];
+    base::TextSink sink(text, sizeof text);
+    if (core_.CheckInvariants(sink)) return "";
+    const std::string all = text;
+    return all.substr(0, all.find(':'));
+  }
+  Core core_;
+  Space* root_space_;
+  Space* other_;
+  Pte* parent_;
+  Pte* child_;
+};
+
+TEST_F(InspectTest, NothingIsWrong) { EXPECT_EQ(Problem(), ""); }
+
+TEST_F(InspectTest, AChildWithMoreRights) {
+  parent_->set_rights(kR | kX);
+  EXPECT_EQ(Problem(), "");
+  parent_->set_rights(kR);
+  child_->set_rights(kR | kW);
+  EXPECT_EQ(Problem(), "RightsShrinkDownwards");
+}
+
+TEST_F(InspectTest, AnotherFrame) {
+  child_->Set(kR, child_->frame_number() + 1, child_->node());
+  EXPECT_EQ(Problem(), "ParentHasSameFrame");
+}
+
+TEST_F(InspectTest, AnEntryWithoutANode) {
+  child_->Set(kR, child_->frame_number(), 0);
+  EXPECT_EQ(Problem(), "PageTableEqualsDatabase");
+}
+
+TEST_F(InspectTest, AnEntryThatIsNotCounted) {
+  child_->Clear();
+  EXPECT_EQ(Problem(), "LeafCounts");
+}
+
+TEST_F(InspectTest, TwoEntriesOfOneNode) {
+  Leaf* leaf = other_->table.FindLeaf(0);
+  leaf->pte[10] = *child_;
+  other_->table.CountPresent(leaf);
+  EXPECT_EQ(Problem(), "PageTableEqualsDatabase");
+}
+
+TEST_F(InspectTest, RightsTheProcessorCannotGive) {
+  child_->set_rights(kX);
+  EXPECT_EQ(Problem(), "RightsAreSeparable");
+}
+
+TEST_F(InspectTest, AChildItsParentDoesNotKnow) {
+  core_.database_.node(parent_->node()).first_child = 0;
+  EXPECT_EQ(Problem(), "ChildrenAreLinked");
+}
+
+TEST_F(InspectTest, AReadyThreadNobodyWillRun) {
+  core_.MakeUnready(*core_.Find(core_.root_));
+  EXPECT_EQ(Problem(), "ReadyIffQueued");
+}
+
+TEST_F(InspectTest, ASenderNobodyKnowsOf) {
+  Thread& t = *core_.Find(core_.root_);
+  core_.MakeUnready(t);
+  t.state = ThreadState::kSending;
+  EXPECT_EQ(Problem(), "SendingIffQueued");
+}
+
+}  // namespace
+}  // namespace fake_l4

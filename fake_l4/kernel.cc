@@ -1,0 +1,242 @@
+// The public face: Kernel forwards to Core, and the system calls find the calling thread.
+#include "fake_l4/kernel.h"
+
+#include <l4/arch.h>
+#include <l4/ipc.h>
+#include <l4/kip.h>
+#include <l4/misc.h>
+#include <l4/schedule.h>
+#include <l4/space.h>
+#include <l4/thread.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+#include "base/check.h"
+#include "fake_l4/core.h"
+
+namespace fake_l4 {
+
+namespace {
+
+Thread& Caller() {
+  Thread* t = CurrentThreadOrNull();
+  CHECK(t != nullptr);  // an L4 call from the host's own stack
+  return *t;
+}
+
+}  // namespace
+
+AccessStatus Cpu::Load(base::Vaddr va, void* to, size_t size) {
+  return core_->Access(va.value(), static_cast<uint8_t*>(to), size, Core::AccessKind::kLoad);
+}
+AccessStatus Cpu::Store(base::Vaddr va, const void* from, size_t size) {
+  // Only read through: a store copies from it.
+  auto* bytes = const_cast<uint8_t*>(static_cast<const uint8_t*>(from));
+  return core_->Access(va.value(), bytes, size, Core::AccessKind::kStore);
+}
+AccessStatus Cpu::Fetch(base::Vaddr va) {
+  uint8_t unused = 0;  // a fetch brings nothing back
+  return core_->Access(va.value(), &unused, 1, Core::AccessKind::kFetch);
+}
+uint64_t Cpu::ip() const { return core_->running_->ip; }
+void Cpu::set_ip(uint64_t ip) { core_->running_->ip = ip; }
+
+Kernel::Kernel(const BootOptions& options) : core_(std::make_unique<Core>(options)) {
+  core_->kernel_ = this;
+}
+Kernel::~Kernel() = default;
+void Kernel::Reset() { core_->Reset(); }
+
+void Kernel::RegisterEntry(uint64_t ip, std::function<void()> entry) {
+  core_->RegisterEntry(ip, std::move(entry));
+}
+void Kernel::RegisterEntry(uint64_t ip, void (*entry)(void*), void* arg) {
+  core_->RegisterEntry(ip, [entry, arg] { entry(arg); });
+}
+L4_ThreadId_t Kernel::sigma0() const { return core_->sigma0_; }
+L4_ThreadId_t Kernel::root() const { return core_->root_; }
+L4_ThreadId_t Kernel::Boot(const BootThread& thread) { return core_->Boot(thread); }
+void Kernel::SetStrategy(std::unique_ptr<ScheduleStrategy> strategy) {
+  CHECK(core_->ledger_.fiber_switches == 0);
+  // Threads that are ready already move over in their order.
+  while (Runnable* r = core_->strategy_->Take()) strategy->Add(*r, QueueEnd::kBack);
+  core_->strategy_ = std::move(strategy);
+}
+void Kernel::SetSwitchObserver(std::function<void(const Kernel&)> observer) {
+  core_->observer_ = std::move(observer);
+}
+
+uint8_t* Kernel::ram() { return core_->ram_; }
+const uint8_t* Kernel::ram() const { return core_->ram_; }
+uint64_t Kernel::ram_bytes() const { return core_->options_.ram_bytes; }
+base::Paddr Kernel::ram_base() const { return base::Paddr(core_->profile_.ram_base); }
+uintptr_t Kernel::home_bias() const {
+  return reinterpret_cast<uintptr_t>(core_->ram_) -
+         static_cast<uintptr_t>(core_->profile_.ram_base);
+}
+const Profile& Kernel::profile() const { return core_->profile_; }
+uint64_t Kernel::root_utcb_area() const { return core_->profile_.root_utcb_area; }
+uint64_t Kernel::utcb_bytes() const { return uint64_t{1} << core_->profile_.utcb_log2; }
+
+StopReason Kernel::RunUntilIdle(const RunOptions& options) { return core_->Run(options); }
+uint64_t Kernel::now_ns() const { return core_->now_ns_; }
+
+Kernel* Kernel::Current() {
+  Thread* t = CurrentThreadOrNull();
+  return t == nullptr ? nullptr : t->core->kernel_;
+}
+L4_ThreadId_t Kernel::CurrentThread() {
+  Thread* t = CurrentThreadOrNull();
+  return t == nullptr ? L4_nilthread : t->gid;
+}
+Cpu Kernel::cpu() { return Cpu(core_.get()); }
+
+void Kernel::WaitForHost() {
+  Thread& self = Caller();
+  if (std::exchange(self.wake_pending, false)) {
+    OrderAcquire(std::exchange(self.order_key, nullptr));
+    return;
+  }
+  self.state = ThreadState::kWaitsForHost;
+  core_->SwitchAway(nullptr);
+}
+
+bool Kernel::HostWake(L4_ThreadId_t thread) {
+  Thread* t = core_->Find(thread);
+  if (t == nullptr) return false;
+  OrderRelease(t);
+  t->order_key = t;
+  if (t->state == ThreadState::kWaitsForHost) {
+    core_->MakeReady(*t);
+  } else {
+    t->wake_pending = true;
+  }
+  return true;
+}
+
+void Kernel::Crash(const char* text) {
+  Thread* t = CurrentThreadOrNull();
+  if (t != nullptr) t->core->Crash(text);
+  std::fprintf(stderr, "%s\n", text);
+  std::abort();
+}
+const std::string& Kernel::crash_text() const { return core_->crash_text_; }
+
+}  // namespace fake_l4
+
+// ---- The system calls ----
+
+using fake_l4::Caller;
+using fake_l4::Core;
+using fake_l4::Thread;
+
+extern "C" {
+
+L4_Utcb_t* __l4_utcb(void) { return &Caller().utcb; }
+
+L4_MsgTag_t L4_Ipc(L4_ThreadId_t to, L4_ThreadId_t from_specifier, L4_Word_t timeouts,
+                   L4_ThreadId_t* from) {
+  Thread& self = Caller();
+  self.core->Ipc(self, to, from_specifier, timeouts);
+  const L4_MsgTag_t tag = L4_MsgTagOfRaw(self.utcb.mr[0]);
+  if (L4_IpcFailed(tag)) self.utcb.error_code = self.ipc_error;
+  *from = self.from;
+  return tag;
+}
+
+L4_MsgTag_t L4_Lipc(L4_ThreadId_t to, L4_ThreadId_t from_specifier, L4_Word_t timeouts,
+                    L4_ThreadId_t* from) {
+  return L4_Ipc(to, from_specifier, timeouts, from);
+}
+
+void L4_UnmapControl(L4_Word_t control) {
+  Thread& self = Caller();
+  self.core->UnmapCall(self, control);
+}
+
+L4_Word_t L4_ThreadControl(L4_ThreadId_t dest, L4_ThreadId_t space, L4_ThreadId_t scheduler,
+                           L4_ThreadId_t pager, void* utcb_location) {
+  Thread& self = Caller();
+  // A simulated address: a number in pointer's clothing, as the manual has it.
+  const L4_Word_t location = reinterpret_cast<L4_Word_t>(utcb_location);
+  return self.core->ThreadControl(self, dest, space, scheduler, pager, location);
+}
+
+L4_Word_t L4_SpaceControl(L4_ThreadId_t space, L4_Word_t control, L4_Fpage_t kip_area,
+                          L4_Fpage_t utcb_area, L4_ThreadId_t redirector, L4_Word_t* old_control) {
+  Thread& self = Caller();
+  return self.core->SpaceControl(self, space, control, kip_area, utcb_area, redirector,
+                                 old_control);
+}
+
+L4_ThreadId_t L4_ExchangeRegisters(L4_ThreadId_t dest, L4_Word_t control, L4_Word_t sp,
+                                   L4_Word_t ip, L4_Word_t flags, L4_Word_t user_defined_handle,
+                                   L4_ThreadId_t pager, L4_Word_t* old_control, L4_Word_t* old_sp,
+                                   L4_Word_t* old_ip, L4_Word_t* old_flags,
+                                   L4_Word_t* old_user_defined_handle, L4_ThreadId_t* old_pager) {
+  Thread& self = Caller();
+  Core::ExchangeArgs args{control, sp, ip, flags, user_defined_handle, pager};
+  const L4_ThreadId_t result = self.core->ExchangeRegisters(self, dest, &args);
+  if (L4_IsNilThread(result)) return result;
+  *old_control = args.control;
+  *old_sp = args.sp;
+  *old_ip = args.ip;
+  *old_flags = args.flags;
+  *old_user_defined_handle = args.handle;
+  *old_pager = args.pager;
+  return result;
+}
+
+L4_Clock_t L4_SystemClock(void) {
+  Thread& self = Caller();
+  self.core->Enter(self.core->profile_.costs.system_call);
+  self.core->Preempt();
+  return L4_Clock_t{self.core->now_ns_ / 1000};
+}
+
+void L4_ThreadSwitch(L4_ThreadId_t dest) {
+  Thread& self = Caller();
+  self.core->ThreadSwitch(self, dest);
+}
+
+L4_Word_t L4_Schedule(L4_ThreadId_t dest, L4_Word_t, L4_Word_t, L4_Word_t priority, L4_Word_t,
+                      L4_Word_t* old_time_control) {
+  Thread& self = Caller();
+  *old_time_control = L4_Word_t{0x2710} << 16;
+  return self.core->Schedule(self, dest, priority);
+}
+
+L4_Word_t L4_ProcessorControl(L4_Word_t processor, L4_Word_t, L4_Word_t, L4_Word_t) {
+  Thread& self = Caller();
+  self.core->Enter(self.core->profile_.costs.system_call);
+  if (self.space->privileged && processor == 0) return 1;
+  self.utcb.error_code =
+      self.space->privileged ? L4_ERROR_INVALID_PARAMETER : L4_ERROR_NO_PRIVILEGE;
+  return 0;
+}
+
+L4_Word_t L4_MemoryControl(L4_Word_t, const L4_Word_t attributes[4]) {
+  Thread& self = Caller();
+  self.core->Enter(self.core->profile_.costs.system_call);
+  bool known = true;
+  for (int i = 0; i < 4; i++) known = known && attributes[i] == 0;
+  if (self.space->privileged && known) return 1;
+  self.utcb.error_code =
+      self.space->privileged ? L4_ERROR_INVALID_PARAMETER : L4_ERROR_NO_PRIVILEGE;
+  return 0;
+}
+
+void* L4_KernelInterface(L4_Word_t* api_version, L4_Word_t* api_flags, L4_Word_t* kernel_id) {
+  Core& core = *Caller().core;
+  auto* kip = reinterpret_cast<L4_KernelInterfacePage_t*>(core.kip_);
+  if (api_version != nullptr) *api_version = kip->api_version;
+  if (api_flags != nullptr) *api_flags = kip->api_flags;
+  if (kernel_id != nullptr) {
+    *kernel_id = core.kip_[kip->kern_desc_ptr / sizeof(L4_Word_t)];
+  }
+  return kip;
+}
+
+}  // extern "C"

@@ -1,0 +1,107 @@
+// fake_l4/profile.h: what kind of machine and kernel is simulated, as data.
+//
+// WHAT     Word width, address width, page sizes, separable rights, fault codes, fixed places in
+//          the root space, and what each kernel operation costs in virtual time. Quirks of
+//          particular kernels become further fields here.
+// INVARIANTS  Rights are in X.2 order everywhere in this package: r = 4, w = 2, x = 1. A mapping
+//          without rights does not exist.
+// SEE      facts/l4.md sections 1, 2, 6, 9; X.2 manual: "Kernel Interface Page", field PageInfo.
+#ifndef FAKE_L4_PROFILE_H_
+#define FAKE_L4_PROFILE_H_
+
+#include <cstdint>
+
+namespace fake_l4 {
+
+// A set of rights or status bits: r = 4, w = 2, x = 1.
+using RightsBits = uint8_t;
+inline constexpr RightsBits kR = 4, kW = 2, kX = 1, kRwx = 7;
+
+// Virtual nanoseconds. Round figures of a processor of 2002; only their order of magnitude matters.
+struct CostsNs {
+  uint32_t system_call = 200;  // entry and exit
+  uint32_t ipc = 400;          // on top of the system call
+  uint32_t map_page = 150;
+  uint32_t unmap_page = 200;
+  uint32_t page_fault = 800;  // trap, and return after the reply
+  uint32_t thread_switch = 100;
+  uint32_t access = 5;  // one load, store or fetch
+};
+
+struct Profile {
+  const char* name;
+  uint8_t word_bits;        // 32 or 64
+  uint8_t address_bits;     // user addresses are [0, 2^address_bits)
+  uint64_t page_size_mask;  // bit k: pages of 2^k bytes; only 4 KiB in this part
+  // Rights the processor tells apart; the others come along with any right. IA-32 without NX: w.
+  // AMD64 with NX: w and x.
+  RightsBits separable_rights;
+  // What the fault message reports for each access that is refused.
+  RightsBits fault_read, fault_write, fault_fetch;
+  // The status bits each access leaves in the page's entry. Any access references the page (r).
+  RightsBits status_read, status_write, status_fetch;
+  uint8_t thread_no_bits;  // valid bits of a thread number
+  uint16_t system_base, user_base;
+  uint64_t ram_base;  // physical address of the first byte of conventional memory
+  uint64_t root_kip_area, root_utcb_area;  // in the spaces of sigma0 and root
+  uint8_t root_utcb_area_log2;
+  uint8_t utcb_log2;  // size and alignment of one UTCB
+  CostsNs costs;
+
+  constexpr bool ExecuteImpliedByRead() const { return (separable_rights & kX) == 0; }
+  // The rights a mapping really has when it is given `rights`.
+  constexpr RightsBits Normalise(RightsBits rights) const {
+    return rights == 0 ? 0 : static_cast<RightsBits>((rights | ~separable_rights) & kRwx);
+  }
+  constexpr uint64_t address_limit() const { return uint64_t{1} << address_bits; }
+};
+
+inline constexpr Profile kAmd64Nx = {
+    .name = "amd64-nx",
+    .word_bits = 64,
+    .address_bits = 47,
+    .page_size_mask = 1u << 12,
+    .separable_rights = kW | kX,
+    .fault_read = kR,
+    .fault_write = kW,
+    .fault_fetch = kX,
+    .status_read = kR,
+    .status_write = kR | kW,
+    .status_fetch = kR | kX,
+    .thread_no_bits = 17,
+    .system_base = 16,
+    .user_base = 48,
+    .ram_base = 0x1000000,
+    .root_kip_area = 0x7fff'f000'0000,
+    .root_utcb_area = 0x7fff'f800'0000,
+    .root_utcb_area_log2 = 24,
+    .utcb_log2 = 10,
+    .costs = {},
+};
+
+inline constexpr Profile kIa32 = {
+    .name = "ia32",
+    .word_bits = 32,
+    .address_bits = 32,
+    .page_size_mask = 1u << 12,
+    .separable_rights = kW,
+    .fault_read = kR | kX,
+    .fault_write = kW,
+    .fault_fetch = kR | kX,
+    .status_read = kR | kX,
+    .status_write = kRwx,
+    .status_fetch = kR | kX,
+    .thread_no_bits = 17,
+    .system_base = 16,
+    .user_base = 48,
+    .ram_base = 0x1000000,
+    .root_kip_area = 0xbff0'0000,
+    .root_utcb_area = 0xbe00'0000,
+    .root_utcb_area_log2 = 24,
+    .utcb_log2 = 10,
+    .costs = {},
+};
+
+}  // namespace fake_l4
+
+#endif  // FAKE_L4_PROFILE_H_

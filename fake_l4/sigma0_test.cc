@@ -1,0 +1,167 @@
+// sigma0 as the root of all memory.
+#include <l4/ipc.h>
+#include <l4/kip.h>
+#include <l4/message.h>
+#include <l4/sigma0.h>
+
+#include <string>
+#include <vector>
+
+#include "fake_l4/testing/world.h"
+#include "gtest/gtest.h"
+
+namespace fake_l4 {
+namespace {
+
+constexpr L4_Word_t kRam = 0x1000000;
+
+class Sigma0Test : public ::testing::Test {
+ protected:
+  World world_{BootOptions{.ram_bytes = 64 * 4096}};
+};
+
+TEST_F(Sigma0Test, ASpecificRegionIsMappedIdempotently) {
+  L4_Fpage_t got{};
+  const L4_ThreadId_t t =
+      world_.Spawn([&] { got = L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam + 0x4000, 14)); });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(L4_Address(got), kRam + 0x4000);
+  EXPECT_EQ(L4_SizeLog2(got), 14u);
+  EXPECT_EQ(world_.Layout(t, kRam, 10), "....xxxx..");
+  EXPECT_EQ(world_.kernel().Inspect(kRootSpace, base::Vaddr(kRam + 0x5000)).frame,
+            base::Paddr(kRam + 0x5000));
+}
+
+TEST_F(Sigma0Test, TheOwnerMayAskAgainOthersNot) {
+  bool again = false, other = true, overlapping = true;
+  const L4_ThreadId_t first = world_.Spawn([&] {
+    L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam, 12));
+    again = !L4_IsNilFpage(L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam, 13)));
+  });
+  const L4_ThreadId_t second = world_.SpawnInNewSpace([&] {
+    other = !L4_IsNilFpage(L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam, 12)));
+    overlapping = !L4_IsNilFpage(L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam, 14)));
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_TRUE(again);
+  EXPECT_FALSE(other);
+  EXPECT_FALSE(overlapping);
+  EXPECT_EQ(world_.Layout(first, kRam, 2), "xx");
+  EXPECT_EQ(world_.Layout(second, kRam, 2), "..");
+}
+
+TEST_F(Sigma0Test, AnyPageUntilThereIsNone) {
+  std::vector<L4_Word_t> pages;
+  L4_Word_t big = 0;
+  bool more = true;
+  const L4_ThreadId_t t = world_.Spawn([&] {
+    big = L4_Address(L4_Sigma0_GetAny(L4_nilthread, 16, L4_CompleteAddressSpace));
+    for (int i = 0; i < 48; i++) {
+      const L4_Fpage_t f = L4_Sigma0_GetAny(L4_nilthread, 12, L4_CompleteAddressSpace);
+      EXPECT_EQ(L4_SizeLog2(f), 12u);
+      pages.push_back(L4_Address(f));
+    }
+    more = !L4_IsNilFpage(L4_Sigma0_GetAny(L4_nilthread, 12, L4_CompleteAddressSpace));
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(big, kRam);
+  EXPECT_FALSE(more);
+  for (int i = 0; i < 48; i++) EXPECT_EQ(pages[i], kRam + 0x10000 + i * 0x1000u);
+  EXPECT_EQ(world_.Layout(t, kRam, 64), std::string(64, 'x'));
+}
+
+TEST_F(Sigma0Test, WhatIsNotMemoryIsRefused) {
+  world_.Spawn([&] {
+    const auto refused = [](L4_Word_t base, L4_Word_t log2) {
+      return L4_IsNilFpage(L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(base, log2)));
+    };
+    EXPECT_TRUE(refused(0x4000, 12)) << "below RAM";
+    EXPECT_TRUE(refused(kRam + 64 * 4096, 12)) << "above RAM";
+    EXPECT_TRUE(refused(kRam, 20)) << "larger than RAM";
+    EXPECT_TRUE(refused(kRam, 11)) << "smaller than a page";
+    EXPECT_TRUE(L4_IsNilFpage(L4_Sigma0_GetPage(L4_nilthread, L4_CompleteAddressSpace)));
+    EXPECT_FALSE(refused(kRam + 63 * 4096, 12));
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+}
+
+TEST_F(Sigma0Test, ASmallWindowTakesItsPart) {
+  const L4_ThreadId_t t = world_.Spawn([&] {
+    L4_Sigma0_GetPage_RcvWindow(L4_nilthread, L4_FpageLog2(kRam, 14), L4_FpageLog2(0x9000, 12));
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(world_.Layout(t, 0x9000, 2), "x.");
+  EXPECT_TRUE(world_.SameFrame(t, 0x9000, world_.kernel().sigma0(), kRam));
+}
+
+TEST_F(Sigma0Test, ItIsThePagerOfRoot) {
+  char back = 0;
+  world_.kernel().RegisterEntry(Kernel::kRootEntry, [&] {
+    char c = 's';
+    Cpu cpu = world_.kernel().cpu();
+    EXPECT_EQ(cpu.Store(base::Vaddr(kRam + 0x7010), &c, 1), AccessStatus::kOk);
+    EXPECT_EQ(cpu.Load(base::Vaddr(kRam + 0x7010), &back, 1), AccessStatus::kOk);
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(back, 's');
+  EXPECT_EQ(world_.Layout(world_.kernel().root(), kRam + 0x6000, 3), ".x.");
+  EXPECT_EQ(world_.kernel().ledger().page_faults, 1u);
+}
+
+TEST_F(Sigma0Test, AFaultWhereThereIsNoMemoryStaysUnanswered) {
+  world_.kernel().RegisterEntry(Kernel::kRootEntry, [&] {
+    char c;
+    (void)world_.kernel().cpu().Load(base::Vaddr(0x10), &c, 1);
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  ThreadInfo info;
+  ASSERT_TRUE(world_.kernel().Inspect(world_.kernel().root(), &info));
+  EXPECT_EQ(info.state, ThreadState::kReceiving);
+  EXPECT_TRUE(info.in_page_fault);
+  EXPECT_EQ(info.fault_address, base::Vaddr(0x10));
+}
+
+TEST_F(Sigma0Test, NonsenseIsIgnored) {
+  bool served = false;
+  world_.Spawn([&] {
+    L4_Set_MsgTag(L4_MakeMsgTag(3, 1, 0));
+    L4_Send(world_.kernel().sigma0());
+    EXPECT_TRUE(L4_IpcFailed(L4_Receive_Timeout(world_.kernel().sigma0(), L4_TimePeriod(10000))));
+    served = !L4_IsNilFpage(L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam, 12)));
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_TRUE(served);
+}
+
+TEST_F(Sigma0Test, TheKipTellsWhatThereIs) {
+  world_.Spawn([&] {
+    const L4_KernelInterfacePage_t* kip = L4_GetKernelInterface();
+    EXPECT_EQ(kip->magic, 0x4be6344cu);
+    EXPECT_EQ(kip->api_version >> 24, 0x84u);
+    ASSERT_EQ(L4_NumMemoryDescriptors(kip), 1u);
+    const L4_MemoryDesc_t* d = L4_MemoryDesc(kip, 0);
+    EXPECT_EQ(L4_MemoryDescType(d), L4_ConventionalMemoryType);
+    EXPECT_FALSE(L4_IsMemoryDescVirtual(d));
+    EXPECT_EQ(L4_MemoryDescLow(d), kRam);
+    EXPECT_EQ(L4_MemoryDescHigh(d), kRam + 64 * 4096 - 1);
+    EXPECT_EQ(L4_MemoryDesc(kip, 1), nullptr);
+    EXPECT_EQ(L4_PageSizeMask(kip), 0x1000u);
+    EXPECT_EQ(L4_PageRights(kip), L4_Word_t{kW | kX});
+    EXPECT_EQ(L4_ThreadIdUserBase(kip), 48u);
+    EXPECT_EQ(L4_ThreadIdSystemBase(kip), 16u);
+    EXPECT_EQ(L4_ThreadIdBits(kip), 17u);
+    EXPECT_EQ(L4_Sigma0Id(kip), world_.kernel().sigma0());
+    EXPECT_EQ(L4_RootServerId(kip), world_.kernel().root());
+    EXPECT_EQ(L4_UtcbSize(kip), 1024u);
+    EXPECT_EQ(L4_UtcbAreaSizeLog2(kip), 12u);
+    EXPECT_EQ(L4_KipAreaSizeLog2(kip), 12u);
+    EXPECT_STREQ(L4_KernelVersionString(kip), "fake_l4 1.0");
+    EXPECT_TRUE(L4_HasFeature("pagerexregs"));
+    EXPECT_FALSE(L4_HasFeature("pager"));
+    EXPECT_FALSE(L4_HasFeature("smallspaces"));
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+}
+
+}  // namespace
+}  // namespace fake_l4
