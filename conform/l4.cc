@@ -1,0 +1,264 @@
+#include "conform/l4.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "base/hash.h"
+#include "conform/l4_bench.h"
+
+namespace conform {
+
+namespace {
+
+constexpr uint32_t kStatusBits = 7;
+
+constexpr std::array kFieldTable = {
+    FieldRule{"seq", "number", Compared::kNo, "a name"},
+    FieldRule{"seq", "seed", Compared::kNo,
+              "of the recorder's generator; nothing is generated here"},
+    FieldRule{"op", "all", Compared::kNo, "input"},
+    FieldRule{"ret of ipc", "stag", Compared::kYes, "the sender's tag, the E flag included"},
+    FieldRule{"ret of ipc", "serr", Compared::kYes, "the sender's error code, 0 without E"},
+    FieldRule{"ret of ipc", "rtag", Compared::kYes, "the receiver's tag"},
+    FieldRule{"ret of ipc", "rerr", Compared::kYes, "the receiver's error code, 0 without E"},
+    FieldRule{"ret of ipc", "mr", Compared::kYes, "each register; 0: not transferred"},
+    FieldRule{"ret of unmap", "fp", Compared::kYes, "base and size of each fpage"},
+    FieldRule{"ret of unmap", "status", Compared::kYes, "rwx of each fpage"},
+    FieldRule{"ret of touch", "ok", Compared::kYes, "whether the access faulted"},
+    FieldRule{"ret of touch", "frame", Compared::kYes, "what a load saw"},
+    FieldRule{"ret of touch", "fault", Compared::kYes, "access bits of the fault message"},
+    FieldRule{"st", "access", Compared::kYes, "of each page: mapped is readable; w"},
+    FieldRule{"st", "frame", Compared::kYes, "of each page"},
+    FieldRule{"ev", "kdb", Compared::kNo,
+              "entries into a kernel debugger, which the simulated kernel does not have"},
+};
+
+// What an operation needs that the simulated kernel does not have yet; null when it has all.
+const char* Lacks(const Recording& recording, const Op& op) {
+  if (recording.suite == 1) return "superpages";
+  const auto* ipc = std::get_if<IpcOp>(&op);
+  if (ipc == nullptr) return nullptr;
+  const bool grants = std::any_of(ipc->items.begin(), ipc->items.end(),
+                                  [](const Item& item) { return item.kind == ItemKind::kGrant; });
+  return grants ? "grant" : nullptr;
+}
+
+std::string Word(uint32_t word) { return absl::StrCat(absl::Hex(word, absl::kZeroPad8)); }
+
+// Compares field by field; the first difference is kept.
+class Comparison {
+ public:
+  bool equal() const { return !difference_.has_value(); }
+  std::optional<Disagreement> difference() const { return difference_; }
+
+  void Field(absl::string_view field, const std::string& where, const std::string& recorded,
+             const std::string& ours) {
+    if (!equal() || recorded == ours) return;
+    Disagreement d;
+    d.field = std::string(field);
+    d.where = where;
+    d.recorded = recorded;
+    d.ours = ours;
+    difference_ = std::move(d);
+  }
+  void Returns(const Return& recorded, const Return& ours) {
+    if (const auto* ipc = std::get_if<IpcReturn>(&recorded)) {
+      Ipc(*ipc, std::get<IpcReturn>(ours));
+    } else if (const auto* unmap = std::get_if<UnmapReturn>(&recorded)) {
+      Unmap(*unmap, std::get<UnmapReturn>(ours));
+    } else {
+      Touch(std::get<TouchReturn>(recorded), std::get<TouchReturn>(ours));
+    }
+  }
+  void States(const Recording& recording, const State& recorded, const State& ours) {
+    const size_t probes = recording.probes.size();
+    for (size_t i = 0; i < recorded.size() && equal(); i++) {
+      if (recorded[i] == ours[i]) continue;
+      const char* field = recorded[i].access == ours[i].access ? "frame" : "access";
+      Field(field, absl::StrCat("space ", i / probes, " page ", recording.probes[i % probes]),
+            ToString(recorded[i]), ToString(ours[i]));
+    }
+  }
+
+ private:
+  void Ipc(const IpcReturn& recorded, const IpcReturn& ours) {
+    Field("stag", "", Word(recorded.sender_tag), Word(ours.sender_tag));
+    Field("serr", "", Word(recorded.sender_error), Word(ours.sender_error));
+    Field("rtag", "", Word(recorded.receiver_tag), Word(ours.receiver_tag));
+    Field("rerr", "", Word(recorded.receiver_error), Word(ours.receiver_error));
+    for (size_t i = 0; i < recorded.registers.size(); i++) {
+      Field("mr", absl::StrCat("MR", i + 1), Word(recorded.registers[i]), Word(ours.registers[i]));
+    }
+  }
+  void Unmap(const UnmapReturn& recorded, const UnmapReturn& ours) {
+    for (size_t i = 0; i < recorded.fpages.size(); i++) {
+      const std::string where = absl::StrCat("MR", i);
+      Field("fp", where, Word(recorded.fpages[i] & ~kStatusBits),
+            Word(ours.fpages[i] & ~kStatusBits));
+      Field("status", where, absl::StrCat(recorded.fpages[i] & kStatusBits),
+            absl::StrCat(ours.fpages[i] & kStatusBits));
+    }
+  }
+  void Touch(const TouchReturn& recorded, const TouchReturn& ours) {
+    Field("ok", "", recorded.ok ? "ok" : "fault", ours.ok ? "ok" : "fault");
+    Field("frame", "", absl::StrCat(recorded.frame.value_or(0)),
+          absl::StrCat(ours.frame.value_or(0)));
+    Field("fault", "", absl::StrCat(recorded.fault), absl::StrCat(ours.fault));
+  }
+
+  std::optional<Disagreement> difference_;
+};
+
+}  // namespace
+
+void AddLedger(const fake_l4::Ledger& from, fake_l4::Ledger* to) {
+  to->ipc_sends += from.ipc_sends;
+  to->ipc_errors += from.ipc_errors;
+  to->map_items += from.map_items;
+  to->pages_mapped += from.pages_mapped;
+  to->pages_extended += from.pages_extended;
+  to->unmap_calls += from.unmap_calls;
+  to->unmap_fpages += from.unmap_fpages;
+  to->pages_unmapped += from.pages_unmapped;
+  to->pages_restricted += from.pages_restricted;
+  to->page_faults += from.page_faults;
+  to->fiber_switches += from.fiber_switches;
+  to->threads_created += from.threads_created;
+  to->spaces_created += from.spaces_created;
+  to->system_calls += from.system_calls;
+  to->map_refusals += from.map_refusals;
+}
+
+namespace {
+
+// What the simulated kernel's state adds to the hash of a run: every probed page of every space.
+uint64_t Chained(uint64_t hash, const State& state) {
+  for (const PageState& page : state) {
+    hash = base::Chain(hash, static_cast<uint64_t>(page.access) << 32 | page.frame);
+  }
+  return hash;
+}
+
+// One sequence on one bench.
+class Run {
+ public:
+  Run(const Recording& recording, const Sequence& sequence, Scope scope)
+      : recording_(recording), sequence_(sequence), scope_(scope), bench_(recording) {}
+
+  // Step 0 is the reset state.
+  std::optional<Disagreement> Reset() {
+    Comparison comparison;
+    if (!bench_.problem().empty()) {
+      comparison.Field("progress", "", "ready", bench_.problem());
+    } else {
+      CompareState(sequence_.initial, &comparison);
+    }
+    return Located(comparison, nullptr);
+  }
+
+  std::optional<Disagreement> Do(const Step& step) {
+    Comparison comparison;
+    Return ours;
+    if (!bench_.Apply(step.op, &ours)) {
+      comparison.Field("progress", "", "done", bench_.problem());
+      return Located(comparison, &step);
+    }
+    if (scope_ == Scope::kAll) comparison.Returns(step.result, ours);
+    CompareState(step.after, &comparison);
+    return Located(comparison, &step);
+  }
+
+  uint64_t hash() const { return hash_; }
+  fake_l4::Ledger ledger() const { return bench_.ledger(); }
+
+ private:
+  void CompareState(const State& recorded, Comparison* comparison) {
+    const State ours = bench_.Observe();
+    hash_ = Chained(hash_, ours);
+    comparison->States(recording_, recorded, ours);
+  }
+  std::optional<Disagreement> Located(const Comparison& comparison, const Step* step) const {
+    std::optional<Disagreement> d = comparison.difference();
+    if (!d.has_value()) return d;
+    d->sequence = sequence_.number;
+    d->step = step == nullptr ? 0 : step->number;
+    d->line = step == nullptr ? sequence_.line : step->line;
+    d->operation = step == nullptr ? "reset" : ToString(step->op);
+    return d;
+  }
+
+  const Recording& recording_;
+  const Sequence& sequence_;
+  const Scope scope_;
+  L4Bench bench_;
+  uint64_t hash_ = 0;
+};
+
+void AddTo(const SequenceResult& result, const Run* run, FileResult* totals) {
+  totals->agree += result.agree;
+  totals->after_disagreement += result.after_disagreement;
+  if (result.lacking != 0) totals->lacking[result.lacks] += result.lacking;
+  if (result.disagreement.has_value()) {
+    totals->by_field[result.disagreement->field]++;
+    if (!totals->first.has_value()) totals->first = result.disagreement;
+  }
+  totals->steps += result.steps;
+  totals->disagreements += result.steps - result.agree - result.after_disagreement - result.lacking;
+  totals->hash = base::Chain(totals->hash, result.agree);
+  if (run == nullptr) return;
+  totals->hash = base::Chain(totals->hash, run->hash());
+  AddLedger(run->ledger(), &totals->ledger);
+}
+
+}  // namespace
+
+absl::Span<const FieldRule> FieldTable() { return kFieldTable; }
+
+std::string ToString(const Disagreement& d, const std::string& file) {
+  return absl::StrCat(file, ":", d.line, ": sequence ", d.sequence, " op ", d.step, " (",
+                      d.operation, "): ", d.field, d.where.empty() ? "" : " of ", d.where,
+                      ": recorded ", d.recorded, ", ours ", d.ours);
+}
+
+SequenceResult RunSequence(const Recording& recording, const Sequence& sequence, Scope scope,
+                           FileResult* totals) {
+  SequenceResult result;
+  result.steps = sequence.steps.size();
+  const bool runs = sequence.steps.empty() || Lacks(recording, sequence.steps[0].op) == nullptr;
+  std::optional<Run> run;
+  if (runs) {
+    run.emplace(recording, sequence, scope);
+    result.disagreement = run->Reset();
+  }
+  for (const Step& step : sequence.steps) {
+    const uint64_t left = result.steps - result.agree;
+    if (result.disagreement.has_value()) {
+      // A wrong reset state is a disagreement of the first step.
+      result.after_disagreement = left - 1;
+      break;
+    }
+    result.lacks = Lacks(recording, step.op);
+    if (result.lacks != nullptr) {
+      result.lacking = left;
+      break;
+    }
+    result.disagreement = run->Do(step);
+    if (!result.disagreement.has_value()) result.agree++;
+  }
+  if (totals != nullptr) AddTo(result, run.has_value() ? &*run : nullptr, totals);
+  return result;
+}
+
+FileResult RunRecording(const Recording& recording, Scope scope) {
+  FileResult totals;
+  for (const Sequence& sequence : recording.sequences) {
+    (void)RunSequence(recording, sequence, scope, &totals);
+  }
+  return totals;
+}
+
+}  // namespace conform

@@ -1,0 +1,226 @@
+#include "machine/client_program.h"
+
+#include <l4/thread.h>
+
+#include "base/addr.h"
+#include "base/errors.h"
+#include "base/pattern.h"
+#include "fake_l4/kernel.h"
+#include "vmserver/client.h"
+
+namespace machine {
+namespace {
+
+using traces::OpKind;
+using traces::Outcome;
+using traces::ResolvedOp;
+namespace client = vmserver::client;
+
+// Outcome of an access at `va` that did not end well: the server left its reason in the
+// user-defined handle, except for addresses beyond every page, which never reach it and are
+// unmapped by definition.
+Outcome Faulted(fake_l4::AccessStatus status, uint64_t va, vmserver::Personality personality) {
+  base::FaultCode code = personality == vmserver::Personality::kBsd
+                             ? base::FaultCode::kSegvMapErr
+                             : base::FaultCode::kMachInvalidAddress;
+  if (status == fake_l4::AccessStatus::kRedirected) {
+    code = static_cast<base::FaultCode>(L4_UserDefinedHandle());
+  }
+  Outcome outcome;
+  outcome.family = Outcome::Family::kFault;
+  outcome.code = static_cast<int32_t>(code);
+  outcome.value = va;
+  return outcome;
+}
+
+// Calls touch(va, done, count) page by page: `count` bytes at `va`, after `done` earlier ones. A
+// range that wraps ends with the last address, beyond which nothing can be mapped.
+template <typename Touch>
+Outcome Access(const ResolvedOp& op, vmserver::Personality personality, Touch touch) {
+  for (uint64_t done = 0; done < op.size;) {
+    uint64_t va = op.at + done;
+    uint64_t count = base::kPageSize - (va & base::kPageMask);
+    if (count > op.size - done) count = op.size - done;
+    fake_l4::AccessStatus status =
+        va < op.at ? fake_l4::AccessStatus::kBadAddress : touch(base::Vaddr(va), done, count);
+    if (status != fake_l4::AccessStatus::kOk) return Faulted(status, va, personality);
+    done += count;
+  }
+  Outcome outcome;
+  outcome.family = Outcome::Family::kFault;
+  return outcome;
+}
+
+Outcome Read(const ResolvedOp& op, vmserver::Personality personality,
+             std::vector<unsigned char>* read) {
+  fake_l4::Cpu cpu = fake_l4::Kernel::Current()->cpu();
+  Outcome outcome = Access(op, personality, [&](base::Vaddr va, uint64_t done, uint64_t count) {
+    unsigned char page[base::kPageSize];
+    fake_l4::AccessStatus status = cpu.Load(va, page, count);
+    if (status != fake_l4::AccessStatus::kOk) return status;
+    read->resize(done);
+    read->insert(read->end(), page, page + count);
+    return status;
+  });
+  if (outcome.ok()) outcome.value = traces::ReadValue(read->data(), read->size());
+  return outcome;
+}
+
+Outcome Write(const ResolvedOp& op, vmserver::Personality personality) {
+  fake_l4::Cpu cpu = fake_l4::Kernel::Current()->cpu();
+  return Access(op, personality, [&](base::Vaddr va, uint64_t, uint64_t count) {
+    unsigned char page[base::kPageSize];
+    base::FillStored(op.value, va.value(), page, count);
+    return cpu.Store(va, page, count);
+  });
+}
+
+Outcome Fetch(const ResolvedOp& op, vmserver::Personality personality) {
+  fake_l4::AccessStatus status = fake_l4::Kernel::Current()->cpu().Fetch(base::Vaddr(op.at));
+  if (status != fake_l4::AccessStatus::kOk) return Faulted(status, op.at, personality);
+  Outcome outcome;
+  outcome.family = Outcome::Family::kFault;
+  return outcome;
+}
+
+client::Reply Mmap(const ResolvedOp& op, uint32_t flags) {
+  return client::Mmap({.at = op.at,
+                       .size = op.size,
+                       .prot = op.prot.bits(),
+                       .flags = flags,
+                       .file_key = op.file_key,
+                       .offset = op.offset});
+}
+
+client::Reply MmapWithFlags(const ResolvedOp& op) {
+  uint32_t flags = 0;
+  if ((op.flags & traces::kFlagPrivate) != 0) flags |= vmserver::kMmapPrivate;
+  if ((op.flags & traces::kFlagShared) != 0) flags |= vmserver::kMmapShared;
+  if ((op.flags & traces::kFlagFixed) != 0) flags |= vmserver::kMmapFixed;
+  if ((op.flags & traces::kFlagTryFixed) != 0) flags |= vmserver::kMmapTryFixed;
+  return Mmap(op, flags);
+}
+
+client::Reply Call(const ResolvedOp& op) {
+  switch (op.kind) {
+    case OpKind::kSpace:
+      return client::SpaceCreate(vmserver::Personality::kBsd, op.size);
+    case OpKind::kTask:
+      return client::SpaceCreate(vmserver::Personality::kMach, op.size);
+    case OpKind::kFork:
+      return client::Fork();
+    case OpKind::kTaskCreate:
+      return client::TaskCreate((op.flags & traces::kFlagInherit) != 0 ? client::Memory::kInherited
+                                                                       : client::Memory::kEmpty);
+    case OpKind::kExec:
+      return client::Exec();
+    case OpKind::kExit:
+      return client::Exit();
+    case OpKind::kTaskTerminate:
+      return client::TaskTerminate();
+    case OpKind::kExecMap:
+      return Mmap(op, vmserver::kMmapPrivate | vmserver::kMmapFixed);
+    case OpKind::kExecBrk:
+      return client::ExecBrk(op.at);
+    case OpKind::kMmap:
+      return MmapWithFlags(op);
+    case OpKind::kMunmap:
+      return client::Munmap(op.at, op.size);
+    case OpKind::kMprotect:
+      return client::Mprotect(op.at, op.size, op.prot.bits());
+    case OpKind::kMinherit:
+      return client::Minherit(op.at, op.size, static_cast<uint8_t>(op.inherit));
+    case OpKind::kMadvise:
+      return client::Madvise(op.at, op.size, static_cast<uint8_t>(op.advice));
+    case OpKind::kMremap:
+      return client::Mremap({.at = op.at,
+                             .size = op.size,
+                             .to = op.to,
+                             .new_size = op.new_size,
+                             .fixed = (op.flags & traces::kFlagFixed) != 0});
+    case OpKind::kBrk:
+      return client::Brk(op.at);
+    case OpKind::kLinuxDontneed:
+      return client::LinuxDontneed(op.at, op.size);
+    case OpKind::kVmAllocate:
+      return client::VmAllocate(op.at, op.size,
+                                (op.flags & traces::kFlagAnywhere) != 0
+                                    ? client::Placement::kAnywhere
+                                    : client::Placement::kFixed);
+    case OpKind::kVmDeallocate:
+      return client::VmDeallocate(op.at, op.size);
+    case OpKind::kVmProtect:
+      return client::VmProtect(
+          op.at, op.size,
+          (op.flags & traces::kFlagSetMax) != 0 ? client::Which::kMaximum : client::Which::kCurrent,
+          op.prot.bits());
+    case OpKind::kVmInherit:
+      return client::VmInherit(op.at, op.size, static_cast<uint8_t>(op.inherit));
+    case OpKind::kVmRegion:
+      return client::VmRegion(op.at);
+    case OpKind::kRead:
+    case OpKind::kWrite:
+    case OpKind::kFetch:
+      break;
+  }
+  return {};
+}
+
+Outcome OutcomeOf(const ResolvedOp& op, const client::Reply& reply) {
+  Outcome outcome;
+  if (!reply.delivered) return outcome;
+  outcome.family = traces::FamilyOf(op.kind);
+  outcome.code = reply.code;
+  if (reply.code != 0) return outcome;
+  switch (op.kind) {
+    case OpKind::kMmap:
+    case OpKind::kExecMap:
+    case OpKind::kMremap:
+    case OpKind::kVmAllocate:
+      outcome.value = reply.words[0];
+      break;
+    case OpKind::kVmRegion:
+      outcome.value = reply.words[0];
+      outcome.size = reply.words[1];
+      outcome.region = {base::Prot(static_cast<uint8_t>(reply.words[2])),
+                        base::Prot(static_cast<uint8_t>(reply.words[3])),
+                        static_cast<base::Inherit>(reply.words[4]), reply.words[5] != 0};
+      break;
+    default:
+      break;
+  }
+  return outcome;
+}
+
+}  // namespace
+
+void Execute(Command* command, vmserver::Personality personality,
+             std::vector<unsigned char>* read) {
+  const ResolvedOp& op = command->op;
+  if (command->program != nullptr) {
+    command->program(command->argument);
+    command->done = true;
+    return;
+  }
+  switch (op.kind) {
+    case OpKind::kRead:
+      command->outcome = Read(op, personality, read);
+      break;
+    case OpKind::kWrite:
+      command->outcome = Write(op, personality);
+      break;
+    case OpKind::kFetch:
+      command->outcome = Fetch(op, personality);
+      break;
+    default: {
+      client::Reply reply = Call(op);
+      command->outcome = OutcomeOf(op, reply);
+      command->child_task = static_cast<uint32_t>(reply.words[0]);
+      command->child_thread = L4_ThreadIdOfRaw(reply.words[1]);
+      break;
+    }
+  }
+  command->done = true;
+}
+
+}  // namespace machine

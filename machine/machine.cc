@@ -1,0 +1,217 @@
+#include "machine/machine.h"
+
+#include <l4/thread.h>
+
+#include "base/check.h"
+#include "vmserver/protocol.h"
+
+namespace machine {
+namespace {
+
+using traces::OpKind;
+
+// Simulated addresses of code. Any would do that differ from the kernel's own.
+constexpr uint64_t kServerThreadEntry = 0x200000;
+constexpr uint64_t kClientEntry = 0x400000;
+// Nothing is registered here: a client that is sent here finds its load or store cut short
+// (fake_l4/kernel.h).
+constexpr uint64_t kExceptionIp = 0x500000;
+// Server stacks are the fibers' own; the simulated addresses only have to differ.
+constexpr uint64_t kStackArea = 0x10'0000'0000;
+constexpr uint64_t kStackBytes = 0x10000;
+// Aliases lie far above RAM and below the kernel's areas in the root space.
+constexpr uint64_t kAliasArea = 0x1000'0000'0000;
+constexpr uint64_t kAliasWindows = uint64_t{1} << 20;
+// The two pages of user space that no map contains.
+constexpr uint64_t kClientKip = 0;
+constexpr uint64_t kClientUtcb = traces::kDefaultMapMax;
+static_assert(vmserver::kDefaultMapMax == traces::kDefaultMapMax);
+static_assert(vmserver::kMapMin == traces::kMapMin);
+static_assert(kClientKip + base::kPageSize <= traces::kMapMin);
+
+bool IsBirth(OpKind kind) {
+  return kind == OpKind::kSpace || kind == OpKind::kTask || kind == OpKind::kFork ||
+         kind == OpKind::kTaskCreate;
+}
+
+bool IsDeath(OpKind kind) { return kind == OpKind::kExit || kind == OpKind::kTaskTerminate; }
+
+}  // namespace
+
+vmserver::Server::Config Machine::ServerConfig(const Options& options, Arena* arena,
+                                               const base::CanarySwitch* canary,
+                                               const fake_l4::Kernel& kernel) {
+  vmserver::Server::Config config;
+  config.memory = arena;
+  config.canary = canary;
+  config.home_bias = kernel.home_bias();
+  config.alias_area = base::Vaddr(kAliasArea);
+  config.alias_windows = kAliasWindows;
+  config.layout.utcb_area = kernel.root_utcb_area();
+  config.layout.utcb_bytes = kernel.utcb_bytes();
+  config.layout.slots = static_cast<uint32_t>(
+      (uint64_t{1} << kernel.profile().root_utcb_area_log2) / kernel.utcb_bytes());
+  config.layout.entry = kServerThreadEntry;
+  config.layout.stack_area = kStackArea;
+  config.layout.stack_bytes = kStackBytes;
+  config.init_entry = kClientEntry;
+  config.exception_ip = kExceptionIp;
+  config.client_kip_area = L4_FpageLog2(kClientKip, base::kPageShift);
+  config.client_utcb_area = L4_FpageLog2(kClientUtcb, base::kPageShift);
+  config.max_tasks = options.max_tasks;
+  return config;
+}
+
+Machine::Machine(const Options& options)
+    : options_(options),
+      arena_(options.arena_bytes),
+      kernel_(fake_l4::BootOptions{.ram_bytes = options.ram_bytes}),
+      server_(ServerConfig(options, &arena_, &canary_, kernel_)) {
+  auto server_main = [](void* server) { static_cast<vmserver::Server*>(server)->Main(); };
+  auto server_thread = [](void* server) { static_cast<vmserver::Server*>(server)->ThreadMain(); };
+  auto client = [](void* machine) { static_cast<Machine*>(machine)->ClientMain(); };
+  kernel_.RegisterEntry(fake_l4::Kernel::kRootEntry, server_main, &server_);
+  kernel_.RegisterEntry(kServerThreadEntry, server_thread, &server_);
+  kernel_.RegisterEntry(kClientEntry, client, this);
+  kernel_.RunUntilIdle();
+  if (auto text = crash(); text.has_value()) vm_panic(__FILE__, __LINE__, text->c_str());
+  CHECK(server_.booted());
+  auto init = std::make_unique<Client>();
+  init->thread = server_.init_thread();
+  by_thread_[init->thread.raw] = init.get();
+  clients_[0] = std::move(init);
+  canary_.Arm(options.canary);
+  server_.uvm().canary().Arm(options.canary);
+}
+
+Machine::~Machine() = default;
+
+// A client thread's program: one operation each time the host says so.
+void Machine::ClientMain() {
+  for (;;) {
+    kernel_.WaitForHost();
+    Client* self = by_thread_.at(L4_Myself().raw);
+    Execute(&self->command, self->personality, &last_read_);
+  }
+}
+
+Machine::Client* Machine::ActorFor(const traces::ResolvedOp& op) {
+  if (IsBirth(op.kind) && (op.child == 0 || clients_.count(op.child) != 0)) return nullptr;
+  if (op.kind == OpKind::kSpace || op.kind == OpKind::kTask) return clients_[0].get();
+  if (op.task == 0 || !IsLive(op.task)) return nullptr;
+  return clients_[op.task].get();
+}
+
+void Machine::AddClient(const traces::ResolvedOp& op, const Client& parent) {
+  auto child = std::make_unique<Client>();
+  child->label = op.child;
+  child->task = parent.command.child_task;
+  child->thread = parent.command.child_thread;
+  child->personality = op.kind == OpKind::kTask || op.kind == OpKind::kTaskCreate
+                           ? vmserver::Personality::kMach
+                           : vmserver::Personality::kBsd;
+  by_thread_[child->thread.raw] = child.get();
+  clients_[op.child] = std::move(child);
+}
+
+traces::Outcome Machine::Apply(const traces::ResolvedOp& op) {
+  if (stuck_.has_value() || !kernel_.crash_text().empty()) return {};
+  Client* actor = ActorFor(op);
+  if (actor == nullptr) return {};
+  actor->command = {};
+  actor->command.op = op;
+  if (op.kind == OpKind::kRead) last_read_.clear();
+  CHECK(kernel_.HostWake(actor->thread));
+  fake_l4::StopReason reason = kernel_.RunUntilIdle({.max_switches = options_.max_switches_per_op});
+  if (reason == fake_l4::StopReason::kCrashed) return {};
+  fake_l4::ThreadInfo info;
+  if (IsDeath(op.kind) && !kernel_.Inspect(actor->thread, &info)) {
+    by_thread_.erase(actor->thread.raw);
+    actor->thread = L4_nilthread;
+    traces::Outcome outcome;
+    outcome.family = traces::FamilyOf(op.kind);
+    return outcome;
+  }
+  if (!actor->command.done || reason == fake_l4::StopReason::kSwitches) {
+    stuck_ = (reason == fake_l4::StopReason::kSwitches ? "livelock\n" : "deadlock\n") +
+             kernel_.DescribeWaits();
+    return {};
+  }
+  if (IsBirth(op.kind) && actor->command.outcome.ok()) AddClient(op, *actor);
+  return actor->command.outcome;
+}
+
+bool Machine::RunProgram(uint32_t label, void (*program)(void*), void* argument) {
+  CHECK(IsLive(label));
+  Client* client = clients_.at(label).get();
+  client->command = {};
+  client->command.program = program;
+  client->command.argument = argument;
+  CHECK(kernel_.HostWake(client->thread));
+  kernel_.RunUntilIdle({.max_switches = options_.max_switches_per_op});
+  return client->command.done;
+}
+
+std::optional<std::string> Machine::crash() const {
+  if (kernel_.crash_text().empty()) return std::nullopt;
+  return kernel_.crash_text();
+}
+
+bool Machine::IsLive(uint32_t label) const {
+  auto it = clients_.find(label);
+  return it != clients_.end() && !L4_IsNilThread(it->second->thread);
+}
+
+std::vector<uint32_t> Machine::live_labels() const {
+  std::vector<uint32_t> labels;
+  for (const auto& [label, client] : clients_) {
+    if (label != 0 && !L4_IsNilThread(client->thread)) labels.push_back(label);
+  }
+  return labels;
+}
+
+uvm::Space* Machine::space_of(uint32_t label) const {
+  if (label == 0 || !IsLive(label)) return nullptr;
+  const vmserver::Task* task = server_.DebugFindTask(clients_.at(label)->task);
+  return task == nullptr ? nullptr : task->space;
+}
+
+fake_l4::SpaceId Machine::l4_space_of(uint32_t label) const {
+  fake_l4::SpaceId space{};
+  CHECK(IsLive(label) && kernel_.SpaceOf(thread_of(label), &space));
+  return space;
+}
+
+L4_ThreadId_t Machine::thread_of(uint32_t label) const { return clients_.at(label)->thread; }
+
+Ledger Machine::ledger() const {
+  const fake_l4::Ledger& kernel = kernel_.ledger();
+  const pmap_sim::PmapCounters& pmap = server_.pmap().counters();
+  const uvm::Counters& uvm = server_.uvm().counters();
+  Ledger ledger;
+  ledger.ipc = kernel.ipc_sends;
+  ledger.map = kernel.map_items;
+  ledger.unmap = kernel.unmap_calls;
+  ledger.pages_mapped = kernel.pages_mapped;
+  ledger.pages_unmapped = kernel.pages_unmapped;
+  ledger.page_faults = kernel.page_faults;
+  ledger.refill = server_.counters().refills;
+  ledger.aliases = pmap.aliases_made;
+  ledger.fault_1a = uvm.fault_1a;
+  ledger.fault_1b = uvm.fault_1b;
+  ledger.fault_2a = uvm.fault_2a;
+  ledger.fault_2b = uvm.fault_2b;
+  ledger.fault_errors = uvm.fault_errors;
+  ledger.copy = uvm.page_copy;
+  ledger.zero_fill = uvm.zero_fill;
+  ledger.pager_get = uvm.pager_get;
+  ledger.fork = uvm.fork;
+  ledger.clip = uvm.clip;
+  ledger.merge = uvm.merge;
+  ledger.peak_frames = uvm.frames_peak;
+  ledger.fiber_switches = kernel.fiber_switches;
+  ledger.virtual_us = kernel_.now_ns() / 1000;
+  return ledger;
+}
+
+}  // namespace machine

@@ -1,0 +1,179 @@
+// machine/machine.h: the composition root: a simulated computer that runs vmserver and its clients.
+//
+// WHAT     A Machine is one deterministic world: kernel, root server, an init client, and a client
+//          task for every label that an operation brings to life. Apply lets the task's own L4
+//          thread perform an operation and runs the kernel until nothing can happen any more.
+//              Machine machine({});
+//              machine.Apply(op)  ->  what the program saw
+// STATES   running -> crashed (a CHECK failed inside) or stuck (an operation never ended); both are
+//          final, Apply then does nothing and says kNone.
+// INVARIANTS  Two machines share nothing. The same options and operations give the same outcomes
+//          and the same ledger, on every host. Observers have no effect on the world.
+// SEE      design.md D3, D4; vmserver/server.h; fake_l4/kernel.h.
+
+#ifndef MACHINE_MACHINE_H_
+#define MACHINE_MACHINE_H_
+
+#include <l4/types.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/canary.h"
+#include "fake_l4/kernel.h"
+#include "machine/arena.h"
+#include "machine/client_program.h"
+#include "traces/op.h"
+#include "uvm/space.h"
+#include "uvm/uvm.h"
+#include "vmserver/server.h"
+
+namespace machine {
+
+// What a run cost, since boot. Units are events unless said; the order of ForEach is the order of
+// fields and never changes.
+struct Ledger {
+  uint64_t ipc = 0;    // messages transferred, the kernel's own included
+  uint64_t map = 0;    // map items transferred
+  uint64_t unmap = 0;  // calls
+  uint64_t pages_mapped = 0;
+  uint64_t pages_unmapped = 0;
+  uint64_t page_faults = 0;  // messages from the kernel to pagers
+  uint64_t refill = 0;       // faults answered from the pmap's table
+  uint64_t aliases = 0;      // pages the server mapped to itself
+  uint64_t fault_1a = 0;
+  uint64_t fault_1b = 0;
+  uint64_t fault_2a = 0;
+  uint64_t fault_2b = 0;
+  uint64_t fault_errors = 0;
+  uint64_t copy = 0;       // pages
+  uint64_t zero_fill = 0;  // pages
+  uint64_t pager_get = 0;  // pages
+  uint64_t fork = 0;
+  uint64_t clip = 0;
+  uint64_t merge = 0;
+  uint64_t peak_frames = 0;
+  uint64_t fiber_switches = 0;
+  uint64_t virtual_us = 0;
+
+  // visit(const char* name, uint64_t value)
+  template <typename Visitor>
+  void ForEach(Visitor visit) const;
+  friend bool operator==(const Ledger&, const Ledger&) = default;
+};
+
+class Machine {
+ public:
+  struct Options {
+    uint64_t ram_bytes = uint64_t{64} << 20;
+    base::Canary canary = base::Canary::kNone;
+    // Of the machine's random streams; the deterministic schedule of this part draws from none.
+    uint64_t seed = 0;
+    uint32_t max_tasks = 64;  // alive at once
+    // Host address space for the server's tables. Far more than they take; pages never used cost
+    // nothing.
+    uint64_t arena_bytes = uint64_t{1} << 30;
+    // Fiber switches after which an operation counts as a livelock. The longest honest one, a fork
+    // of all of RAM page by page, takes under a million.
+    uint64_t max_switches_per_op = uint64_t{1} << 24;
+  };
+
+  // Boots; aborts the program when the machine does not come up.
+  explicit Machine(const Options& options);
+  ~Machine();
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+
+  // Performs the operation. Family kNone: it names no live task, or a label that was used before,
+  // or the machine crashed or got stuck on it; crash() and stuck() tell.
+  traces::Outcome Apply(const traces::ResolvedOp& op);
+
+  // Lets the thread of a live task run any program, hostile ones included, until nothing can happen
+  // any more. False: it did not come back (it waits, or was ended). The program follows the rules
+  // for simulated code of fake_l4/kernel.h.
+  bool RunProgram(uint32_t label, void (*program)(void*), void* argument);
+
+  // The failed CHECK that ended the machine.
+  std::optional<std::string> crash() const;
+  // Who waits for whom, when an operation did not end.
+  const std::optional<std::string>& stuck() const { return stuck_; }
+
+  // ---- Observers: no side effects on the world ----
+  // Bytes of the last kRead, as far as it got.
+  const std::vector<unsigned char>& last_read_bytes() const { return last_read_; }
+  Ledger ledger() const;
+  uvm::Uvm& uvm() { return server_.uvm(); }
+  fake_l4::Kernel& kernel() { return kernel_; }
+  const fake_l4::Kernel& kernel() const { return kernel_; }
+  vmserver::Server& server() { return server_; }
+  pmap_sim::L4Pmap& pmap() { return server_.pmap(); }
+  bool IsLive(uint32_t label) const;
+  std::vector<uint32_t> live_labels() const;
+  // The UVM space, the L4 address space and the L4 thread of a live task. REQUIRES for the latter
+  // two: IsLive(label).
+  uvm::Space* space_of(uint32_t label) const;  // null when not alive
+  fake_l4::SpaceId l4_space_of(uint32_t label) const;
+  L4_ThreadId_t thread_of(uint32_t label) const;
+
+ private:
+  struct Client {
+    uint32_t label = 0;  // 0: init
+    uint32_t task = 0;   // the server's name of it
+    L4_ThreadId_t thread = {0};
+    vmserver::Personality personality = vmserver::Personality::kBsd;
+    Command command;
+  };
+
+  static vmserver::Server::Config ServerConfig(const Options& options, Arena* arena,
+                                               const base::CanarySwitch* canary,
+                                               const fake_l4::Kernel& kernel);
+  [[noreturn]] void ClientMain();
+  // The client that performs `op`; null when nobody can.
+  Client* ActorFor(const traces::ResolvedOp& op);
+  void AddClient(const traces::ResolvedOp& op, const Client& parent);
+
+  const Options options_;
+  Arena arena_;
+  base::CanarySwitch canary_;
+  fake_l4::Kernel kernel_;
+  vmserver::Server server_;
+  std::map<uint32_t, std::unique_ptr<Client>>
+      clients_;  // by label; the dead stay, so that labels are not used twice
+  std::map<L4_Word_t, Client*> by_thread_;  // live ones
+  std::vector<unsigned char> last_read_;
+  std::optional<std::string> stuck_;
+};
+
+template <typename Visitor>
+void Ledger::ForEach(Visitor visit) const {
+  visit("ipc", ipc);
+  visit("map", map);
+  visit("unmap", unmap);
+  visit("pages_mapped", pages_mapped);
+  visit("pages_unmapped", pages_unmapped);
+  visit("page_faults", page_faults);
+  visit("refill", refill);
+  visit("aliases", aliases);
+  visit("fault_1a", fault_1a);
+  visit("fault_1b", fault_1b);
+  visit("fault_2a", fault_2a);
+  visit("fault_2b", fault_2b);
+  visit("fault_errors", fault_errors);
+  visit("copy", copy);
+  visit("zero_fill", zero_fill);
+  visit("pager_get", pager_get);
+  visit("fork", fork);
+  visit("clip", clip);
+  visit("merge", merge);
+  visit("peak_frames", peak_frames);
+  visit("fiber_switches", fiber_switches);
+  visit("virtual_us", virtual_us);
+}
+
+}  // namespace machine
+
+#endif  // MACHINE_MACHINE_H_

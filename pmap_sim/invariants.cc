@@ -1,0 +1,127 @@
+// What must be true of the table whenever its lock is free; every predicate writes its first
+// counterexample.
+
+#include "base/check.h"
+#include "pmap_sim/l4_pmap.h"
+
+namespace pmap_sim {
+
+// TableListsFrames: a frame's list holds exactly its mappings, each of which names the frame.
+bool L4Pmap::CheckFrame(uint32_t index, base::TextSink& out) const {
+  uint32_t found = 0;
+  const Translation* previous = nullptr;
+  for (const Translation* at = frames_[index].first; at != nullptr; at = at->next) {
+    if (at->frame != index + 1 || at->prev != previous || ++found > frames_[index].mappings) {
+      out << "TableListsFrames: frame " << AddressOf(index) << " list entry " << found
+          << " names frame number " << at->frame;
+      return false;
+    }
+    previous = at;
+  }
+  if (found == frames_[index].mappings) return true;
+  out << "TableListsFrames: frame " << AddressOf(index) << " counts " << frames_[index].mappings
+      << " mappings, lists " << found;
+  return false;
+}
+
+bool L4Pmap::CheckLeaf(const Window* window, const Leaf* leaf, base::TextSink& out) const {
+  uint32_t present = 0;
+  uint32_t aliases = 0;
+  for (const Translation& page : leaf->pages) {
+    base::Vaddr va = window->start() + base::ToBytes(base::PageCount(leaf->first_page + page.slot));
+    present += page.present() ? 1 : 0;
+    aliases += page.alias_frame != 0 ? 1 : 0;
+    if (!page.sent.IsSubsetOf(page.prot)) {
+      out << "SentWithinTable: va " << va << " sent " << page.sent << " table " << page.prot;
+      return false;
+    }
+    if (!page.sent.IsNone() && page.alias_frame != page.frame) {
+      out << "AliasShowsFrame: va " << va << " sent " << page.sent << " from alias of frame number "
+          << page.alias_frame << ", table has " << page.frame;
+      return false;
+    }
+    if (page.frame > frame_count() || (page.wired && !page.present())) {
+      out << "TableListsFrames: va " << va << " names frame number " << page.frame;
+      return false;
+    }
+  }
+  if (leaf->window == window && present == leaf->present && aliases == leaf->aliases) return true;
+  out << "CountsAgree: leaf at " << window->start() << " + " << leaf->first_page << " pages counts "
+      << leaf->present << " present, " << leaf->aliases << " aliases; found " << present << ", "
+      << aliases;
+  return false;
+}
+
+// CountsAgree: resident and wired counts are those of the table; last_found is one of the windows.
+bool L4Pmap::CheckPmap(const uvm::Pmap* pmap, base::TextSink& out) const {
+  uint32_t resident = 0;
+  uint32_t wired = 0;
+  bool last_found = pmap->last_found == nullptr;
+  for (Window* window = pmap->windows.First(); window != nullptr;
+       window = pmap->windows.Next(window)) {
+    uint32_t present = 0;
+    last_found |= window == pmap->last_found;
+    for (const Leaf* leaf : window->leaves) {
+      if (leaf == nullptr) continue;
+      if (!CheckLeaf(window, leaf, out)) return false;
+      present += leaf->present;
+      for (const Translation& page : leaf->pages) wired += page.wired ? 1 : 0;
+    }
+    if (window->pmap != pmap || window->present != present) {
+      out << "CountsAgree: window at " << window->start() << " counts " << window->present
+          << " pages, found " << present;
+      return false;
+    }
+    resident += present;
+  }
+  if (last_found && resident == pmap->resident && wired == pmap->wired) return true;
+  out << "CountsAgree: pmap counts " << pmap->resident << " resident, " << pmap->wired
+      << " wired; found " << resident << ", " << wired;
+  return false;
+}
+
+// AliasUnique: every window ever made is in use by one pmap or free, and lies inside the alias
+// area.
+bool L4Pmap::CheckAliases(base::TextSink& out) const {
+  uint64_t windows = free_windows_.size();
+  for (const uvm::Pmap* pmap = pmaps_.front(); pmap != nullptr; pmap = pmaps_.Next(pmap)) {
+    for (Window* window = pmap->windows.First(); window != nullptr;
+         window = pmap->windows.Next(window)) {
+      ++windows;
+      if (window->alias_number >= windows_made_) {
+        out << "AliasUnique: window number " << window->alias_number << " was never made";
+        return false;
+      }
+    }
+  }
+  if (windows == windows_made_ && windows_made_ <= config_.alias_windows) return true;
+  out << "AliasUnique: " << windows_made_ << " windows made, " << windows << " in use or free";
+  return false;
+}
+
+bool L4Pmap::CheckInvariants(base::TextSink& out) const {
+  uint64_t mappings = 0;
+  uint64_t resident = 0;
+  for (uint32_t i = 0; i < frame_count(); ++i) {
+    if (!CheckFrame(i, out)) return false;
+    mappings += frames_[i].mappings;
+  }
+  for (const uvm::Pmap* pmap = pmaps_.front(); pmap != nullptr; pmap = pmaps_.Next(pmap)) {
+    if (!CheckPmap(pmap, out)) return false;
+    resident += pmap->resident;
+  }
+  if (mappings != resident) {
+    out << "TableListsFrames: frames list " << mappings << " mappings, tables hold " << resident;
+    return false;
+  }
+  return CheckAliases(out);
+}
+
+void L4Pmap::Verify(const char* label) const {
+  char text[256];
+  base::TextSink out(text, sizeof text);
+  out << label << ": ";
+  if (!CheckInvariants(out)) vm_panic(__FILE__, __LINE__, text);
+}
+
+}  // namespace pmap_sim

@@ -1,0 +1,234 @@
+// pmap_sim/l4_pmap.h: pmap/l4, the machine-dependent module of UVM on an L4 X.2 kernel.
+//
+// WHAT     L4Pmap implements uvm::PmapSystem by L4 operations only: memory from sigma0, aliases by
+//          own-space map items to a mirror thread, rights given by map items that answer page
+//          faults (Refill), rights taken by unmaps at aliases. The kernel's page tables are a TLB
+//          of the table in table.h (design D6).
+// STATES   constructed -> Boot() -> in use. Boot and everything after it run on a thread of the
+//          root server's space.
+// LOCKS    One lock for everything (LockRank::kPmap): an atomic word whose spin yields, because
+//          uvm's Mutex is above this package. It is held across the messages this module sends (to
+//          the mirror, which needs no lock, and to a client with send timeout zero), so holders
+//          never wait for a client. Observers take no lock.
+// INVARIANTS  CheckInvariants(): TableListsFrames, SentWithinTable, AliasShowsFrame, CountsAgree,
+//          AliasUnique. A client's rights are a subset of the table's whenever this module's lock
+//          is free: rights are taken before the call that lowers the table returns, and given only
+//          under the lock.
+// SEE      design.md D6; facts/uvm.md 3; facts/l4.md 4.1, 7; README.md: which rule is where.
+
+#ifndef PMAP_SIM_L4_PMAP_H_
+#define PMAP_SIM_L4_PMAP_H_
+
+#include <l4/types.h>
+
+#include <cstdint>
+
+#include "base/addr.h"
+#include "base/canary.h"
+#include "base/list.h"
+#include "base/pool.h"
+#include "base/prot.h"
+#include "base/result.h"
+#include "base/text_sink.h"
+#include "pmap_sim/table.h"
+#include "uvm/pmap.h"
+
+namespace pmap_sim {
+
+enum class RefillResult : uint8_t {
+  kSent,           // the answer to the fault is on its way (or its client no longer waits for it)
+  kMiss,           // not in the table: ask UVM
+  kRightsMissing,  // in the table without the right the access needs: ask UVM
+  kNoMemory,       // the kernel has no memory for the server's own alias
+};
+
+// Who gets the answer to a fault: the client thread, in the name of the pager thread that it waits
+// for.
+struct ReplyTarget {
+  L4_ThreadId_t client;
+  L4_ThreadId_t pager;
+};
+
+// Work done since boot.
+struct PmapCounters {
+  uint64_t refills = 0;        // calls of Refill that found what they needed
+  uint64_t refill_misses = 0;  // ... that did not
+  uint64_t sends = 0;          // map items that reached a client
+  uint64_t sends_failed = 0;   // ... whose client was gone or no longer waiting
+  uint64_t pages_sent = 0;
+  uint64_t aliases_made = 0;
+  uint64_t mirror_sends = 0;
+  uint64_t unmap_calls = 0;
+  uint64_t fpages_unmapped = 0;
+  uint64_t fpages_merged = 0;   // fpages saved by rule (b)
+  uint64_t status_queries = 0;  // fpages unmapped without taking a right
+  uint64_t windows_flushed = 0;
+};
+
+class L4Pmap final : public uvm::PmapSystem {
+ public:
+  struct Config {
+    base::PageSource* memory = nullptr;          // for the tables; outlives the pmap
+    const base::CanarySwitch* canary = nullptr;  // outlives the pmap
+    uintptr_t home_bias = 0;  // home address + bias = pointer; 0 on a real kernel
+    base::Vaddr alias_area;  // where aliases may lie in the server's space; aligned to kWindowBytes
+    uint64_t alias_windows = 0;  // how many windows fit there
+  };
+  explicit L4Pmap(const Config& config);
+
+  // Takes all memory sigma0 gives, largest pieces first; `mirror` is the thread that runs
+  // MirrorLoop. Called once. Returns false when the tables do not fit the page source or sigma0
+  // gives nothing.
+  bool Boot(L4_ThreadId_t mirror);
+  // What the mirror thread does for ever: takes map items of threads of its own space to where they
+  // are ordered.
+  [[noreturn]] static void MirrorLoop();
+
+  // Answers the fault `access` at `va` from the table: builds the map item and sends it, both under
+  // the lock, with send timeout zero. Nothing is sent unless the result is kSent.
+  RefillResult Refill(uvm::Pmap* pmap, base::Vaddr va, base::Access access, const ReplyTarget& to);
+
+  // uvm::PmapSystem
+  uint32_t segment_count() const override { return segment_count_; }
+  uvm::PhysicalSegment segment(uint32_t index) const override;
+  base::Result<uvm::Pmap*, uvm::PmapError> Create() override;
+  void Destroy(uvm::Pmap* pmap) override;
+  base::Result<void, uvm::PmapError> Enter(uvm::Pmap* pmap, base::Vaddr va, base::Paddr pa,
+                                           base::Prot prot, base::Prot access,
+                                           uvm::Wired wired) override;
+  void Remove(uvm::Pmap* pmap, base::Range range) override;
+  void RemoveAll(uvm::Pmap* pmap) override;
+  void Protect(uvm::Pmap* pmap, base::Range range, base::Prot prot) override;
+  void Unwire(uvm::Pmap* pmap, base::Vaddr va) override;
+  bool Extract(uvm::Pmap* pmap, base::Vaddr va, base::Paddr* pa) override;
+  void Update(uvm::Pmap* pmap) override;
+  void PageProtect(base::Paddr pa, base::Prot prot) override;
+  bool IsModified(base::Paddr pa) override;
+  bool IsReferenced(base::Paddr pa) override;
+  bool ClearModify(base::Paddr pa) override;
+  bool ClearReference(base::Paddr pa) override;
+  void ZeroPage(base::Paddr pa) override;
+  void CopyPage(base::Paddr from, base::Paddr to) override;
+  unsigned char* HomePointer(base::Paddr pa) override;
+  base::PageCount ResidentCount(const uvm::Pmap* pmap) const override;
+  base::PageCount WiredCount(const uvm::Pmap* pmap) const override;
+  bool PeekNext(const uvm::Pmap* pmap, base::Vaddr from, Mapping* out) const override;
+
+  // For checkers; no lock, no effect. `visit(va, mapping)` of every present mapping of a pmap in
+  // address order.
+  template <typename Visitor>
+  static void ForEachMapping(const uvm::Pmap* pmap, Visitor visit);
+  // The server address through which the page at `va` is (or would be) mapped; false when its
+  // window does not exist.
+  bool AliasOf(const uvm::Pmap* pmap, base::Vaddr va, base::Vaddr* alias) const;
+  bool CheckInvariants(base::TextSink& out) const;
+  void Verify(const char* label) const;
+  const PmapCounters& counters() const { return counters_; }
+  size_t pmap_count() const { return pmaps_.size(); }
+
+ private:
+  class UnmapBatch;
+  // Holds lock_ for a scope.
+  class Guard {
+   public:
+    explicit Guard(L4Pmap* pmap);
+    ~Guard() { __atomic_store_n(&pmap_->lock_, 0u, __ATOMIC_RELEASE); }
+    Guard(const Guard&) = delete;
+    Guard& operator=(const Guard&) = delete;
+
+   private:
+    L4Pmap* const pmap_;
+  };
+  static constexpr uint32_t kMaxSegments = 64;
+
+  struct Segment {
+    base::Paddr start;
+    uint32_t pages;
+    uint32_t first_frame;  // index of the segment's first frame in frames_
+  };
+
+  // boot.cc
+  void TakeMemory();
+  bool AddSegment(base::Paddr start, uint32_t pages);
+
+  // Frame tables.
+  uint32_t IndexOf(base::Paddr pa) const;  // CHECKs that it is a frame
+  base::Paddr AddressOf(uint32_t index) const;
+  Frame& FrameOf(const Translation& mapping) const { return frames_[mapping.frame - 1]; }
+  uint32_t frame_count() const;
+
+  // Windows and leaves.
+  static Window* FindWindow(const uvm::Pmap* pmap, uint64_t number);
+  // The first window whose number is at least `number`.
+  static Window* LowerBound(const uvm::Pmap* pmap, uint64_t number);
+  Translation* Find(uvm::Pmap* pmap, base::Vaddr va);
+  Translation* FindOrMake(uvm::Pmap* pmap, base::Vaddr va);
+  Window* MakeWindow(uvm::Pmap* pmap, uint64_t number);
+  Leaf* MakeLeaf(Window* window, uint32_t leaf_index);
+  void ReleaseWindow(Window* window);
+  // Gives back every window without a present page, of any pmap; false when there was none.
+  bool ReclaimWindows();
+  base::Vaddr AliasAddress(const Leaf* leaf, uint32_t slot) const;
+  // visit(leaf, translation) of every present page of the range, ascending.
+  template <typename Visitor>
+  static void ForRange(uvm::Pmap* pmap, base::Range range, Visitor visit);
+
+  // Mappings.
+  void Link(uvm::Pmap* pmap, Translation* mapping, uint32_t frame);
+  void Unlink(uvm::Pmap* pmap, Translation* mapping);
+  static void SetWired(uvm::Pmap* pmap, Translation* mapping, bool wired);
+  void RemoveRange(uvm::Pmap* pmap, base::Range range);
+  // Asks the kernel for status bits of every mapping of the frame that may have some, and folds
+  // them in.
+  void CollectStatus(Frame* frame);
+  void Fold(Frame* frame, L4_Word_t status);
+
+  // refill.cc
+  bool MakeAliases(Leaf* leaf, uint32_t first, uint32_t count);
+  bool OrderAliases(Leaf* leaf, uint32_t first, uint32_t count);
+  static uint32_t RunLength(const Leaf* leaf, uint32_t slot, uint32_t* first);
+  void SendItem(Leaf* leaf, uint32_t first, uint32_t count, base::Prot rights,
+                const ReplyTarget& to);
+
+  // invariants.cc
+  bool CheckFrame(uint32_t index, base::TextSink& out) const;
+  bool CheckPmap(const uvm::Pmap* pmap, base::TextSink& out) const;
+  bool CheckLeaf(const Window* window, const Leaf* leaf, base::TextSink& out) const;
+  bool CheckAliases(base::TextSink& out) const;
+
+  // Constant after Boot.
+  const Config config_;
+  L4_ThreadId_t mirror_ = {0};
+  Segment segments_[kMaxSegments];
+  uint32_t segment_count_ = 0;
+  Frame* frames_ = nullptr;
+
+  // Guarded by lock_.
+  uint32_t lock_ = 0;
+  base::Pool<uvm::Pmap> pmap_pool_;
+  base::Pool<Window> window_pool_;
+  base::Pool<Leaf> leaf_pool_;
+  base::List<uvm::Pmap, &uvm::Pmap::link> pmaps_;
+  base::List<Window, &Window::free_link> free_windows_;
+  uint64_t windows_made_ = 0;
+  PmapCounters counters_;
+};
+
+template <typename Visitor>
+void L4Pmap::ForEachMapping(const uvm::Pmap* pmap, Visitor visit) {
+  for (Window* window = pmap->windows.First(); window != nullptr;
+       window = pmap->windows.Next(window)) {
+    for (const Leaf* leaf : window->leaves) {
+      if (leaf == nullptr) continue;
+      for (const Translation& mapping : leaf->pages) {
+        if (!mapping.present()) continue;
+        visit(window->start() + base::ToBytes(base::PageCount(leaf->first_page + mapping.slot)),
+              mapping);
+      }
+    }
+  }
+}
+
+}  // namespace pmap_sim
+
+#endif  // PMAP_SIM_L4_PMAP_H_

@@ -1,0 +1,428 @@
+#include "pmap_sim/l4_pmap.h"
+
+#include <gtest/gtest.h>
+#include <l4/ipc.h>
+#include <l4/thread.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/addr.h"
+#include "base/canary.h"
+#include "base/pool.h"
+#include "base/prot.h"
+#include "base/text_sink.h"
+#include "fake_l4/testing/world.h"
+#include "uvm/pmap.h"
+
+namespace pmap_sim {
+namespace {
+
+using base::Access;
+using base::Paddr;
+using base::Prot;
+using base::Range;
+using base::Vaddr;
+using uvm::Wired;
+
+constexpr uint64_t kVa = 0x400000;  // start of a window
+constexpr uint64_t kAliases = 0x1000'0000'0000;
+
+// Chunks that live as long as the test, and can run out.
+class TestMemory final : public base::PageSource {
+ public:
+  void* AllocateChunk(size_t bytes) override {
+    if (refuse) return nullptr;
+    chunks_.push_back(std::make_unique<unsigned char[]>(bytes + 4096));
+    auto address = reinterpret_cast<uintptr_t>(chunks_.back().get());
+    return reinterpret_cast<void*>((address + 4095) & ~uintptr_t{4095});
+  }
+  bool refuse = false;
+
+ private:
+  std::vector<std::unique_ptr<unsigned char[]>> chunks_;
+};
+
+// A pmap on a simulated kernel, with client spaces whose pager answers every fault by Refill alone.
+class L4PmapTest : public testing::Test {
+ protected:
+  struct Client {
+    uvm::Pmap* pmap = nullptr;
+    L4_ThreadId_t pager = {0};
+    L4_ThreadId_t thread = {0};
+    RefillResult last = RefillResult::kSent;
+  };
+
+  L4PmapTest()
+      : pmap_({.memory = &memory_,
+               .canary = &canary_,
+               .home_bias = world_.kernel().home_bias(),
+               .alias_area = Vaddr(kAliases),
+               .alias_windows = 1024}) {
+    L4_ThreadId_t mirror = world_.Spawn([] { L4Pmap::MirrorLoop(); });
+    Server([this, mirror] { booted_ = pmap_.Boot(mirror); });
+    EXPECT_TRUE(booted_);
+    next_frame_ = pmap_.segment(0).start;
+  }
+  ~L4PmapTest() override { ExpectSound(); }
+
+  void ExpectSound() {
+    char text[256];
+    base::TextSink out(text, sizeof text);
+    EXPECT_TRUE(pmap_.CheckInvariants(out)) << text;
+  }
+
+  // Runs on a thread of the server's space.
+  void Server(std::function<void()> body) {
+    world_.Spawn(std::move(body));
+    EXPECT_TRUE(world_.Run()) << world_.problem();
+  }
+
+  Client* NewClient() {
+    clients_.push_back(std::make_unique<Client>());
+    Client* client = clients_.back().get();
+    Server([this, client] { client->pmap = pmap_.Create().value(); });
+    client->pager = world_.Spawn([this, client] { PagerMain(client); });
+    client->thread = world_.SpawnInNewSpace([] { L4_Receive(L4_anylocalthread); }, client->pager);
+    EXPECT_TRUE(world_.Run()) << world_.problem();
+    return client;
+  }
+
+  void PagerMain(Client* client) {
+    for (;;) {
+      L4_ThreadId_t from;
+      L4_MsgTag_t tag = L4_Wait(&from);
+      L4_Word_t address;
+      L4_StoreMR(1, &address);
+      L4_Word_t rights = L4_PageFaultAccess(tag);
+      Access access = (rights & L4_Writable) != 0   ? Access::kWrite
+                      : (rights & L4_Readable) != 0 ? Access::kRead
+                                                    : Access::kExecute;
+      client->last = pmap_.Refill(client->pmap, Vaddr(address), access, {from, L4_Myself()});
+      if (client->last == RefillResult::kSent) continue;
+      L4_Start_SpIp(from, 0, 0xdead000);  // nobody's code: the access ends
+    }
+  }
+
+  // One access by a thread of the client's own; true when it succeeded.
+  bool Touch(Client* client, Access access, uint64_t va, char* byte = nullptr) {
+    bool done = false;
+    world_.SpawnWith(
+        client->thread,
+        [&done, access, va, byte] {
+          fake_l4::Cpu cpu = fake_l4::Kernel::Current()->cpu();
+          char c = byte != nullptr ? *byte : 'x';
+          fake_l4::AccessStatus status = access == Access::kWrite  ? cpu.Store(Vaddr(va), &c, 1)
+                                         : access == Access::kRead ? cpu.Load(Vaddr(va), &c, 1)
+                                                                   : cpu.Fetch(Vaddr(va));
+          done = status == fake_l4::AccessStatus::kOk;
+          if (byte != nullptr) *byte = c;
+        },
+        client->pager);
+    EXPECT_TRUE(world_.Run()) << world_.problem();
+    return done;
+  }
+  bool Read(Client* client, uint64_t va) { return Touch(client, Access::kRead, va); }
+  bool Write(Client* client, uint64_t va) { return Touch(client, Access::kWrite, va); }
+
+  Paddr NewFrame() {
+    Paddr frame = next_frame_;
+    next_frame_ = next_frame_ + base::kPageSize;
+    return frame;
+  }
+  void Enter(Client* client, uint64_t va, Paddr pa, Prot prot, Wired wired = Wired::kNo) {
+    Server([=, this] {
+      EXPECT_TRUE(pmap_.Enter(client->pmap, Vaddr(va), pa, prot, base::kProtNone, wired).ok());
+    });
+  }
+  // `pages` pages with frames of their own; returns the first, the rest follow it.
+  Paddr EnterRun(Client* client, uint64_t va, uint32_t pages, Prot prot) {
+    Paddr first = next_frame_;
+    for (uint32_t i = 0; i < pages; ++i) Enter(client, va + i * base::kPageSize, NewFrame(), prot);
+    return first;
+  }
+  std::string Layout(Client* client, uint64_t va, int pages) {
+    return world_.Layout(client->thread, va, pages);
+  }
+  bool Modified(Paddr pa) {
+    bool answer = false;
+    Server([&] { answer = pmap_.IsModified(pa); });
+    return answer;
+  }
+  bool Referenced(Paddr pa) {
+    bool answer = false;
+    Server([&] { answer = pmap_.IsReferenced(pa); });
+    return answer;
+  }
+  static Range Pages(uint64_t va, uint64_t pages) {
+    return {Vaddr(va), Vaddr(va + pages * base::kPageSize)};
+  }
+
+  fake_l4::World world_;
+  TestMemory memory_;
+  base::CanarySwitch canary_;
+  L4Pmap pmap_;
+  bool booted_ = false;
+  Paddr next_frame_;
+  std::vector<std::unique_ptr<Client>> clients_;
+};
+
+TEST_F(L4PmapTest, BootTakesAllMemoryOfSigma0) {
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < pmap_.segment_count(); ++i) {
+    bytes += base::ToBytes(pmap_.segment(i).pages);
+    if (i == 0) continue;
+    EXPECT_GT(pmap_.segment(i).start, pmap_.segment(i - 1).start);
+  }
+  EXPECT_EQ(bytes, world_.kernel().ram_bytes());
+}
+
+TEST_F(L4PmapTest, NothingIsMappedBeforeTheClientAsks) {
+  Client* a = NewClient();
+  Enter(a, kVa, NewFrame(), base::kProtReadWrite);
+  EXPECT_EQ(Layout(a, kVa, 1), ".");
+  EXPECT_TRUE(Read(a, kVa));
+  EXPECT_EQ(Layout(a, kVa, 1), "w");
+  EXPECT_FALSE(Read(a, kVa + base::kPageSize));
+  EXPECT_EQ(a->last, RefillResult::kMiss);
+}
+
+TEST_F(L4PmapTest, ExactRightsReachTheClient) {
+  Client* a = NewClient();
+  Enter(a, kVa, NewFrame(), base::kProtRead);
+  EXPECT_TRUE(Read(a, kVa));
+  EXPECT_EQ(world_.Rights(a->thread, kVa), "r--");
+  EXPECT_FALSE(Write(a, kVa));
+  EXPECT_EQ(a->last, RefillResult::kRightsMissing);
+  EXPECT_FALSE(Touch(a, Access::kExecute, kVa));
+  Enter(a, kVa + base::kPageSize, NewFrame(), base::kProtRead | base::kProtExecute);
+  EXPECT_TRUE(Touch(a, Access::kExecute, kVa + base::kPageSize));
+  EXPECT_EQ(world_.Rights(a->thread, kVa + base::kPageSize), "r-x");
+}
+
+TEST_F(L4PmapTest, LoweringTakesEffectBeforeTheCallReturns) {
+  Client* a = NewClient();
+  EnterRun(a, kVa, 4, base::kProtReadWrite);
+  EXPECT_TRUE(Write(a, kVa));
+  EXPECT_EQ(Layout(a, kVa, 4), "wwww");
+  Server([&] { pmap_.Protect(a->pmap, Pages(kVa + 0x1000, 2), base::kProtRead); });
+  EXPECT_EQ(Layout(a, kVa, 4), "wrrw");
+  Server([&] { pmap_.Protect(a->pmap, Pages(kVa, 2), base::kProtExecute); });
+  EXPECT_EQ(Layout(a, kVa, 4), "..rw");
+  Server([&] { pmap_.Remove(a->pmap, Pages(0, 1 << 20)); });
+  EXPECT_EQ(Layout(a, kVa, 4), "....");
+  EXPECT_EQ(pmap_.ResidentCount(a->pmap), base::PageCount(0));
+}
+
+TEST_F(L4PmapTest, ProtectNeverRaises) {
+  Client* a = NewClient();
+  Enter(a, kVa, NewFrame(), base::kProtRead);
+  Server([&] { pmap_.Protect(a->pmap, Pages(kVa, 1), base::kProtAll); });
+  EXPECT_FALSE(Write(a, kVa));
+}
+
+TEST_F(L4PmapTest, PageProtectReachesEverySpace) {
+  Client* a = NewClient();
+  Client* b = NewClient();
+  Paddr pa = NewFrame();
+  Enter(a, kVa, pa, base::kProtReadWrite);
+  Enter(b, kVa + 0x7000, pa, base::kProtReadWrite);
+  EXPECT_TRUE(Write(a, kVa));
+  EXPECT_TRUE(Write(b, kVa + 0x7000));
+  Server([&] { pmap_.PageProtect(pa, base::kProtRead); });
+  EXPECT_EQ(Layout(a, kVa, 1) + Layout(b, kVa + 0x7000, 1), "rr");
+  EXPECT_FALSE(Write(b, kVa + 0x7000));
+  Server([&] { pmap_.PageProtect(pa, base::kProtNone); });
+  EXPECT_EQ(Layout(a, kVa, 1) + Layout(b, kVa + 0x7000, 1), "..");
+  EXPECT_FALSE(Read(a, kVa));
+  EXPECT_TRUE(Modified(pa));
+}
+
+TEST_F(L4PmapTest, RemoveActsOnOneSpaceOnly) {
+  Client* a = NewClient();
+  Client* b = NewClient();
+  Paddr pa = NewFrame();
+  Enter(a, kVa, pa, base::kProtRead);
+  Enter(b, kVa, pa, base::kProtRead);
+  EXPECT_TRUE(Read(a, kVa));
+  EXPECT_TRUE(Read(b, kVa));
+  Server([&] { pmap_.Remove(a->pmap, Pages(kVa, 1)); });
+  EXPECT_EQ(Layout(a, kVa, 1) + Layout(b, kVa, 1), ".r");
+}
+
+TEST_F(L4PmapTest, ModifiedIsExactAndBelongsToTheFrame) {
+  Client* a = NewClient();
+  Paddr pa = NewFrame();
+  Enter(a, kVa, pa, base::kProtReadWrite);
+  EXPECT_FALSE(Referenced(pa));
+  EXPECT_TRUE(Read(a, kVa));
+  EXPECT_TRUE(Referenced(pa));
+  EXPECT_FALSE(Modified(pa));
+  EXPECT_TRUE(Write(a, kVa));
+  EXPECT_TRUE(Modified(pa));
+  bool was = false;
+  Server([&] { was = pmap_.ClearModify(pa) && pmap_.ClearReference(pa); });
+  EXPECT_TRUE(was);
+  EXPECT_FALSE(Modified(pa));
+  EXPECT_FALSE(Referenced(pa));
+  EXPECT_TRUE(Write(a, kVa));  // no fault: detection was armed again all the same
+  Server([&] { pmap_.Remove(a->pmap, Pages(kVa, 1)); });
+  EXPECT_TRUE(Modified(pa));
+}
+
+TEST_F(L4PmapTest, StatusOutlivesTheClientsSpace) {
+  Client* a = NewClient();
+  Paddr pa = NewFrame();
+  Enter(a, kVa, pa, base::kProtReadWrite);
+  EXPECT_TRUE(Write(a, kVa));
+  Server([&] {
+    EXPECT_NE(L4_ThreadControl(a->thread, L4_nilthread, L4_nilthread, L4_nilthread,
+                               reinterpret_cast<void*>(~L4_Word_t{0})),
+              0u);
+  });
+  EXPECT_TRUE(Modified(pa));
+}
+
+TEST_F(L4PmapTest, EnterReplacesFrameRightsAndWiring) {
+  Client* a = NewClient();
+  Paddr first = NewFrame();
+  Paddr second = NewFrame();
+  *pmap_.HomePointer(first) = '1';
+  *pmap_.HomePointer(second) = '2';
+  Enter(a, kVa, first, base::kProtReadWrite, Wired::kYes);
+  EXPECT_EQ(pmap_.WiredCount(a->pmap), base::PageCount(1));
+  EXPECT_TRUE(Write(a, kVa + 8));
+  Enter(a, kVa, second, base::kProtRead);
+  EXPECT_EQ(Layout(a, kVa, 1), ".");
+  EXPECT_EQ(pmap_.WiredCount(a->pmap), base::PageCount(0));
+  EXPECT_EQ(pmap_.ResidentCount(a->pmap), base::PageCount(1));
+  char byte = 0;
+  EXPECT_TRUE(Touch(a, Access::kRead, kVa, &byte));
+  EXPECT_EQ(byte, '2');
+  EXPECT_TRUE(Modified(first));
+  EXPECT_FALSE(Modified(second));
+  Enter(a, kVa, second, base::kProtReadWrite);  // raising takes nothing away
+  EXPECT_EQ(Layout(a, kVa, 1), "r");
+  EXPECT_TRUE(Write(a, kVa));
+}
+
+TEST_F(L4PmapTest, NeighboursComeAlongAsOneFpage) {
+  Client* a = NewClient();
+  EnterRun(a, kVa, 20, base::kProtRead);
+  Enter(a, kVa + 0x5000, NewFrame(), base::kProtReadWrite);  // other rights: ends the run at 4
+  EXPECT_TRUE(Read(a, kVa + 0x2000));
+  EXPECT_EQ(Layout(a, kVa, 20), "rrrr................");
+  EXPECT_TRUE(Read(a, kVa + 0x9000));
+  EXPECT_EQ(Layout(a, kVa, 20), "rrrr....rrrrrrrr....");
+  EXPECT_EQ(pmap_.counters().sends, 2u);
+  EXPECT_EQ(pmap_.counters().mirror_sends, 2u);
+}
+
+TEST_F(L4PmapTest, PagesTakenByOneFpageOnlyWhenStatusAllows) {
+  Client* a = NewClient();
+  Paddr first = EnterRun(a, kVa, 32, base::kProtReadWrite);
+  EXPECT_TRUE(Read(a, kVa));
+  EXPECT_TRUE(Write(a, kVa + 0x13000));
+  uint64_t before = pmap_.counters().fpages_unmapped;
+  // Writable and not known to be modified: every page goes alone, so that the one that was written
+  // is found out.
+  Server([&] { pmap_.Protect(a->pmap, Pages(kVa, 32), base::kProtRead); });
+  EXPECT_EQ(pmap_.counters().fpages_unmapped - before, 32u);
+  EXPECT_TRUE(Modified(first + 0x13000));
+  EXPECT_FALSE(Modified(first + 0x12000));
+  before = pmap_.counters().fpages_unmapped;
+  Server([&] { pmap_.Remove(a->pmap, Pages(kVa, 32)); });
+  EXPECT_EQ(pmap_.counters().fpages_unmapped - before, 1u);
+  EXPECT_FALSE(Modified(first + 0x12000));
+  EXPECT_EQ(Layout(a, kVa, 32), std::string(32, '.'));
+}
+
+TEST_F(L4PmapTest, DestroyGivesAliasesBack) {
+  uint32_t before = world_.kernel().mapping_count();
+  for (int round = 0; round < 3; ++round) {
+    Client* a = NewClient();
+    EnterRun(a, kVa, 40, base::kProtReadWrite);
+    EnterRun(a, 0x7fff'0000'0000, 3, base::kProtReadWrite);
+    for (uint64_t i = 0; i < 40; i += 4) EXPECT_TRUE(Write(a, kVa + i * base::kPageSize));
+    EXPECT_GT(world_.kernel().mapping_count(), before);
+    Server([&] {
+      pmap_.RemoveAll(a->pmap);
+      pmap_.Destroy(a->pmap);
+    });
+    EXPECT_EQ(world_.kernel().mapping_count(), before);
+    next_frame_ = pmap_.segment(0).start;
+  }
+  EXPECT_EQ(pmap_.pmap_count(), 0u);
+}
+
+TEST_F(L4PmapTest, ShortageIsAnErrorAndLeavesNothing) {
+  Client* a = NewClient();
+  Enter(a, 0x1000, NewFrame(), base::kProtRead);
+  memory_.refuse = true;
+  uint64_t entered = 0;
+  Server([&] {
+    while (pmap_
+               .Enter(a->pmap, Vaddr(kVa + entered * kWindowBytes), pmap_.segment(0).start,
+                      base::kProtRead, base::kProtRead, Wired::kNo)
+               .ok()) {
+      ++entered;
+    }
+  });
+  EXPECT_GT(entered, 0u);
+  EXPECT_LT(entered, 100u);
+  EXPECT_EQ(pmap_.ResidentCount(a->pmap), base::PageCount(1 + entered));
+  EXPECT_FALSE(Read(a, kVa + entered * kWindowBytes));
+  // What is empty is given back and serves again.
+  Server([&] {
+    pmap_.Remove(a->pmap, Pages(kVa, entered * kWindowPages));
+    EXPECT_TRUE(pmap_
+                    .Enter(a->pmap, Vaddr(kVa + entered * kWindowBytes), pmap_.segment(0).start,
+                           base::kProtRead, base::kProtRead, Wired::kNo)
+                    .ok());
+  });
+}
+
+TEST_F(L4PmapTest, PeekNextWalksInAddressOrder) {
+  Client* a = NewClient();
+  Enter(a, 0x12345000, NewFrame(), base::kProtRead);
+  Enter(a, 0x1000, NewFrame(), base::kProtReadWrite, Wired::kYes);
+  Enter(a, 0x12344000, NewFrame(), base::kProtRead);
+  std::string seen;
+  uvm::PmapSystem::Mapping at;
+  for (Vaddr from(0); pmap_.PeekNext(a->pmap, from, &at); from = at.va + base::kPageSize) {
+    seen += std::to_string(at.va.PageNumber()) + base::ProtName(at.prot) +
+            (at.wired == Wired::kYes ? "w " : " ");
+  }
+  EXPECT_EQ(seen, "1rw-w 74564r-- 74565r-- ");
+}
+
+TEST_F(L4PmapTest, CanaryForgetsOneOfTwoSpaces) {
+  Client* a = NewClient();
+  Client* b = NewClient();
+  Paddr pa = NewFrame();
+  Enter(a, kVa, pa, base::kProtRead);
+  Enter(b, kVa, pa, base::kProtRead);
+  EXPECT_TRUE(Read(a, kVa));
+  EXPECT_TRUE(Read(b, kVa));
+  canary_.Arm(base::Canary::kUnmapMissesOneSpace);
+  Server([&] { pmap_.PageProtect(pa, base::kProtNone); });
+  EXPECT_EQ(Layout(a, kVa, 1) + Layout(b, kVa, 1), ".r");
+}
+
+TEST_F(L4PmapTest, CanaryGivesWritingAwayAndInvariantsTell) {
+  Client* a = NewClient();
+  Enter(a, kVa, NewFrame(), base::kProtRead);
+  canary_.Arm(base::Canary::kRefillIgnoresRights);
+  EXPECT_TRUE(Read(a, kVa));
+  EXPECT_EQ(Layout(a, kVa, 1), "w");
+  char text[256];
+  base::TextSink out(text, sizeof text);
+  EXPECT_FALSE(pmap_.CheckInvariants(out));
+  EXPECT_STREQ(text, "SentWithinTable: va 0x400000 sent rw- table r--");
+  Server([&] { pmap_.Remove(a->pmap, Pages(kVa, 1)); });
+}
+
+}  // namespace
+}  // namespace pmap_sim

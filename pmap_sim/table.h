@@ -1,0 +1,118 @@
+// pmap_sim/table.h: the pmap's own table, which is the truth about who may touch what (design D6).
+//
+// WHAT     A client's 4 MiB of address space in use is a Window: 1024 pages in 16 lazily allocated
+//          leaves, and as much of the server's own space, the window's aliases. A Translation is
+//          one (pmap, va). The frame's list (pv list in NetBSD) threads through the translations
+//          themselves, so entering a page allocates nothing once its leaf exists. Worked example:
+//          client page 0x403000 in the window with aliases at A stands in leaf 0, slot 3; the
+//          server maps the frame to itself at A + 0x3000 and from there to the client at 0x403000.
+// STATES   of a Translation:  absent (frame 0) -> entered -> absent.   Apart from that: alias_frame
+//          0 -> f (the mirror mapped home page f at the alias) -> g -> ... -> 0 (flushed with its
+//          window); sent 0 -> rights (refill) -> fewer (unmap) ... ; sent is what the client may
+//          hold at most.
+// LOCKS    All fields belong to L4Pmap's lock.
+// INVARIANTS  see L4Pmap::CheckInvariants.
+
+#ifndef PMAP_SIM_TABLE_H_
+#define PMAP_SIM_TABLE_H_
+
+#include <l4/types.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/addr.h"
+#include "base/list.h"
+#include "base/prot.h"
+#include "base/rb_tree.h"
+#include "uvm/pmap.h"
+
+namespace pmap_sim {
+
+// 4 MiB: one second-level page table of a 32-bit processor. Smaller windows waste address space of
+// the server on their bookkeeping, larger ones on sparse clients.
+inline constexpr unsigned kWindowShift = 22;
+inline constexpr uint64_t kWindowBytes = uint64_t{1} << kWindowShift;
+inline constexpr uint32_t kWindowPages = kWindowBytes >> base::kPageShift;
+inline constexpr uint32_t kLeafPages = 64;
+inline constexpr uint32_t kLeaves = kWindowPages / kLeafPages;
+
+struct Translation {
+  Translation* next = nullptr;  // on the frame's list
+  Translation* prev = nullptr;  // null: the first
+  uint32_t frame = 0;           // 1 + frame index; 0: absent
+  uint32_t alias_frame =
+      0;            // 1 + index of the frame that the server's alias of this page shows; 0: nothing
+  base::Prot prot;  // the table's rights
+  base::Prot sent;  // rights the client may hold; a subset of prot
+  bool wired = false;
+  uint8_t slot = 0;  // place in the leaf
+  bool present() const { return frame != 0; }
+};
+
+struct Window;
+
+struct Leaf {
+  Leaf(Window* w, uint32_t first) : window(w), first_page(first) {
+    for (uint32_t i = 0; i < kLeafPages; ++i) pages[i].slot = static_cast<uint8_t>(i);
+  }
+  Window* const window;
+  const uint32_t first_page;  // within the window
+  uint32_t present = 0;       // pages with frame != 0
+  uint32_t aliases = 0;       // pages with alias_frame != 0
+  Translation pages[kLeafPages];
+
+  static Leaf* Of(Translation* mapping) {
+    auto* first = reinterpret_cast<unsigned char*>(mapping - mapping->slot);
+    return reinterpret_cast<Leaf*>(first - offsetof(Leaf, pages));
+  }
+};
+
+struct Window : base::RbNode<Window> {
+  uvm::Pmap* pmap = nullptr;  // null: on the free list
+  uint64_t number = 0;        // client address >> kWindowShift
+  uint64_t alias_number = 0;  // alias area + alias_number * kWindowBytes; the window's own for ever
+  uint32_t present = 0;       // sum over the leaves
+  Leaf* leaves[kLeaves] = {};
+  base::ListLink free_link;
+
+  base::Vaddr start() const { return base::Vaddr(number << kWindowShift); }
+};
+
+struct WindowOrder {
+  static bool Less(const Window& a, const Window& b) { return a.number < b.number; }
+  static void Update(Window*) {}
+};
+
+// What the pmap knows of one physical page.
+struct Frame {
+  Translation* first = nullptr;
+  uint32_t mappings = 0;
+  // Status folded in from unmaps. A set bit says "has been", a clear one "ask the kernel".
+  bool modified = false;
+  bool referenced = false;
+};
+
+// The two orders of rights: base R=1 W=2 X=4, X.2 r=4 w=2 x=1.
+constexpr L4_Word_t ToL4Rights(base::Prot prot) {
+  L4_Word_t bits = prot.bits();
+  return (bits & 1) << 2 | (bits & 2) | (bits & 4) >> 2;
+}
+
+}  // namespace pmap_sim
+
+namespace uvm {
+
+// One address space's translations.
+class Pmap {
+ public:
+  base::RbTree<pmap_sim::Window, pmap_sim::WindowOrder> windows;
+  pmap_sim::Window* last_found = nullptr;  // the window the last lookup ended in
+  uint32_t resident = 0;
+  uint32_t wired = 0;
+  base::ListLink link;  // on L4Pmap's list of all pmaps
+};
+
+}  // namespace uvm
+
+#endif  // PMAP_SIM_TABLE_H_

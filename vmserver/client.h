@@ -1,0 +1,116 @@
+// vmserver/client.h: the calls of protocol.h as a client program makes them.
+//
+// WHAT     One inline function a call. Each sends to the calling thread's pager and waits for the
+//          answer. Also works in a program for a real X.2 kernel: nothing but <l4/ipc.h> is used.
+// SEE      protocol.h for operands, ranges and codes.
+
+#ifndef VMSERVER_CLIENT_H_
+#define VMSERVER_CLIENT_H_
+
+#include <l4/ipc.h>
+#include <l4/message.h>
+#include <l4/thread.h>
+
+#include <cstdint>
+
+#include "vmserver/protocol.h"
+
+namespace vmserver::client {
+
+struct Reply {
+  bool delivered = false;  // false: the IPC itself failed
+  int32_t code = 0;
+  L4_Word_t words[kMaxReplyWords - 1] = {};  // results after the code
+};
+
+// Sends `request` with these words to the caller's pager.
+template <typename... Words>
+inline Reply Call(Request request, Words... words) {
+  const L4_Word_t operands[sizeof...(words) + 1] = {static_cast<L4_Word_t>(words)..., 0};
+  L4_LoadMRs(1, sizeof...(words), operands);
+  L4_Set_MsgTag(L4_MakeMsgTag(request, sizeof...(words), 0));
+  L4_MsgTag_t tag = L4_Call(L4_Pager());
+  Reply reply;
+  L4_Word_t count = L4_UntypedWords(tag);
+  if (L4_IpcFailed(tag) || L4_Label(tag) != request + kReplyOffset || count == 0) return reply;
+  if (count > kMaxReplyWords) count = kMaxReplyWords;
+  L4_Word_t code;
+  L4_StoreMR(1, &code);
+  L4_StoreMRs(2, static_cast<int>(count - 1), reply.words);
+  reply.delivered = true;
+  reply.code = static_cast<int32_t>(code);
+  return reply;
+}
+
+inline L4_Word_t Low(uint64_t value) { return static_cast<L4_Word_t>(value & 0xffffffff); }
+inline L4_Word_t High(uint64_t value) { return static_cast<L4_Word_t>(value >> 32); }
+
+inline Reply SpaceCreate(Personality personality, L4_Word_t max) {
+  return Call(kSpaceCreate, static_cast<L4_Word_t>(personality), max);
+}
+
+struct MmapArguments {
+  L4_Word_t at = 0;
+  L4_Word_t size = 0;
+  uint8_t prot = 0;
+  uint32_t flags = 0;
+  uint64_t file_key = 0;  // 0: anonymous
+  uint64_t offset = 0;
+};
+inline Reply Mmap(const MmapArguments& a) {
+  return Call(kBsdMmap, a.at, a.size, a.prot, a.flags, Low(a.file_key), High(a.file_key),
+              Low(a.offset), High(a.offset));
+}
+inline Reply Munmap(L4_Word_t at, L4_Word_t size) { return Call(kBsdMunmap, at, size); }
+inline Reply Mprotect(L4_Word_t at, L4_Word_t size, uint8_t prot) {
+  return Call(kBsdMprotect, at, size, prot);
+}
+inline Reply Minherit(L4_Word_t at, L4_Word_t size, uint8_t inherit) {
+  return Call(kBsdMinherit, at, size, inherit);
+}
+inline Reply Madvise(L4_Word_t at, L4_Word_t size, uint8_t advice) {
+  return Call(kBsdMadvise, at, size, advice);
+}
+struct MremapArguments {
+  L4_Word_t at = 0;
+  L4_Word_t size = 0;
+  L4_Word_t to = 0;
+  L4_Word_t new_size = 0;
+  bool fixed = false;
+};
+inline Reply Mremap(const MremapArguments& a) {
+  return Call(kBsdMremap, a.at, a.size, a.to, a.new_size, a.fixed ? 1 : 0);
+}
+inline Reply Brk(L4_Word_t at) { return Call(kBsdBrk, at); }
+inline Reply Fork() { return Call(kBsdFork); }
+inline Reply Exec() { return Call(kBsdExec); }
+inline Reply ExecBrk(L4_Word_t at) { return Call(kBsdExecBrk, at); }
+inline Reply Exit() { return Call(kBsdExit); }
+inline Reply LinuxDontneed(L4_Word_t at, L4_Word_t size) {
+  return Call(kBsdLinuxDontneed, at, size);
+}
+
+enum class Memory { kEmpty, kInherited };
+inline Reply TaskCreate(Memory memory) {
+  return Call(kMachTaskCreate, 0, memory == Memory::kInherited ? 1 : 0);
+}
+inline Reply TaskTerminate() { return Call(kMachTaskTerminate, 0); }
+enum class Placement { kFixed, kAnywhere };
+inline Reply VmAllocate(L4_Word_t at, L4_Word_t size, Placement placement) {
+  return Call(kMachVmAllocate, 0, at, size, placement == Placement::kAnywhere ? 1 : 0);
+}
+inline Reply VmDeallocate(L4_Word_t at, L4_Word_t size) {
+  return Call(kMachVmDeallocate, 0, at, size);
+}
+enum class Which { kCurrent, kMaximum };
+inline Reply VmProtect(L4_Word_t at, L4_Word_t size, Which which, uint8_t prot) {
+  return Call(kMachVmProtect, 0, at, size, which == Which::kMaximum ? 1 : 0, prot);
+}
+inline Reply VmInherit(L4_Word_t at, L4_Word_t size, uint8_t inherit) {
+  return Call(kMachVmInherit, 0, at, size, inherit);
+}
+inline Reply VmRegion(L4_Word_t at) { return Call(kMachVmRegion, 0, at); }
+
+}  // namespace vmserver::client
+
+#endif  // VMSERVER_CLIENT_H_

@@ -1,0 +1,98 @@
+// Page faults of clients: refill, or UVM and refill, or an exception.
+
+#include <l4/ipc.h>
+#include <l4/thread.h>
+
+#include "base/check.h"
+#include "vmserver/server.h"
+
+namespace vmserver {
+namespace {
+
+// Between UVM's success and the refill another thread may take the translation away again. More
+// often than this it is not bad luck but a kernel that gives no mapping memory, and the access
+// fails.
+constexpr int kMaxAttempts = 64;
+
+base::Access AccessOf(L4_Word_t rights) {
+  if ((rights & L4_Writable) != 0) return base::Access::kWrite;
+  // Hardware that cannot tell execution from reading reports both; reading is what every page
+  // permits that permits either.
+  if ((rights & L4_Readable) != 0) return base::Access::kRead;
+  return base::Access::kExecute;
+}
+
+base::FaultCode BsdCode(base::FaultError error) {
+  switch (error) {
+    case base::FaultError::kNoEntry:
+      return base::FaultCode::kSegvMapErr;
+    case base::FaultError::kProtection:
+      return base::FaultCode::kSegvAccErr;
+    case base::FaultError::kLayerless:
+      return base::FaultCode::kSegvMapErr;
+    case base::FaultError::kNoMemory:
+      return base::FaultCode::kKill;
+    case base::FaultError::kIo:
+      return base::FaultCode::kBus;
+    case base::FaultError::kPastEnd:
+      return base::FaultCode::kBus;
+  }
+  UNREACHABLE("no such fault error");
+}
+
+base::FaultCode MachCode(base::FaultError error) {
+  switch (error) {
+    case base::FaultError::kNoEntry:
+      return base::FaultCode::kMachInvalidAddress;
+    case base::FaultError::kProtection:
+      return base::FaultCode::kMachProtection;
+    case base::FaultError::kLayerless:
+      return base::FaultCode::kMachInvalidAddress;
+    case base::FaultError::kNoMemory:
+      return base::FaultCode::kMachShortage;
+    case base::FaultError::kIo:
+      return base::FaultCode::kMachMemoryError;
+    case base::FaultError::kPastEnd:
+      return base::FaultCode::kMachMemoryError;
+  }
+  UNREACHABLE("no such fault error");
+}
+
+}  // namespace
+
+void Server::HandleFault(Task* task, const Message& message) {
+  ++counters_.faults;
+  const base::Vaddr va = base::Vaddr(message.words[0]).Trunc();
+  const base::Access access = AccessOf(L4_PageFaultAccess(message.tag));
+  const pmap_sim::ReplyTarget to = {message.client, task->pager->thread};
+  base::FaultError error = base::FaultError::kNoMemory;
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    pmap_sim::RefillResult result = pmap_.Refill(task->space->pmap(), va, access, to);
+    if (result == pmap_sim::RefillResult::kSent) {
+      if (attempt == 0) ++counters_.refills;
+      return;
+    }
+    if (result == pmap_sim::RefillResult::kNoMemory) break;
+    auto fault = uvm_->Fault(task->space, va, access);
+    if (!fault.ok()) {
+      error = fault.error();
+      break;
+    }
+  }
+  ++counters_.faults_failed;
+  Raise(task, task->personality == Personality::kBsd ? BsdCode(error) : MachCode(error));
+}
+
+// Takes the client out of its fault and lets it go on at its exception address (feature
+// "pagerexregs").
+void Server::Raise(Task* task, base::FaultCode code) {
+  L4_Word_t control = 0, sp = 0, ip = 0, flags = 0, handle = 0;
+  L4_ThreadId_t pager = L4_nilthread;
+  L4_ExchangeRegisters(
+      task->thread,
+      L4_EXREGS_CANCEL_RECV | L4_EXREGS_CANCEL_SEND | L4_EXREGS_SET_IP | L4_EXREGS_SET_HANDLE, 0,
+      config_.exception_ip, 0, static_cast<L4_Word_t>(code), L4_nilthread, &control, &sp, &ip,
+      &flags, &handle, &pager);
+}
+
+}  // namespace vmserver

@@ -1,0 +1,83 @@
+// vmserver/protocol.h: what a client and its pager thread say to each other.
+//
+// WHAT     A call is an L4 message of untyped words to the caller's pager, its label a request
+//          number; the answer has the label request + 100 (as MIG numbers them), MR1 = code, then
+//          results. Calls always act on the caller's own task. Page faults travel on the same
+//          channel, in the kernel's format. Every operand is one word, except those marked 64,
+//          which are two words of 32 bits, low one first, so that file offsets and keys fit on
+//          32-bit systems too. `code` is an errno value (BSD, init) or a kern_return_t (Mach).
+// INVARIANTS  A message that is malformed (typed items, propagated, wrong number of words) or
+//          unknown gets an answer too: errno EINVAL or ENOSYS for BSD and init numbers, MIG's codes
+//          below for all others. A message from anyone but the pager's own client is answered with
+//          EPERM or KERN_INVALID_TASK.
+// SEE      facts/mach.md section 2 (numbers); bsd.cc and mach.cc (meaning); client.h (the sender).
+
+#ifndef VMSERVER_PROTOCOL_H_
+#define VMSERVER_PROTOCOL_H_
+
+#include <cstdint>
+
+namespace vmserver {
+
+enum Request : uint32_t {
+  // ---- init only ----
+  kSpaceCreate = 900,  // personality (Personality), max (0: default)  ->  code, task, thread
+
+  // ---- BSD: numbers of our own ----
+  kBsdMmap = 1000,  // at, size, prot, flags (MmapFlags), file key 64, offset 64  ->  code, address
+  kBsdMunmap = 1001,         // at, size                     ->  code
+  kBsdMprotect = 1002,       // at, size, prot               ->  code
+  kBsdMinherit = 1003,       // at, size, inherit            ->  code
+  kBsdMadvise = 1004,        // at, size, advice             ->  code
+  kBsdMremap = 1005,         // at, size, to, new size, fixed (0, 1)  ->  code, address
+  kBsdBrk = 1006,            // at                           ->  code
+  kBsdFork = 1007,           //                              ->  code, task, thread
+  kBsdExec = 1008,           //                              ->  code
+  kBsdExit = 1009,           //                              no answer on success
+  kBsdExecBrk = 1010,        // at                           ->  code
+  kBsdLinuxDontneed = 1011,  // at, size                     ->  code
+  kBsdEnd = 1012,
+
+  // ---- Mach: MIG's numbers; the first operand is the target task, 0 or the caller's own ----
+  kMachTaskCreate = 2007,     // task, inherit memory (0, 1)  ->  code, task, thread
+  kMachTaskTerminate = 2008,  // task                         no answer on success
+  kMachVmAllocate = 2021,     // task, at, size, anywhere     ->  code, address
+  kMachVmDeallocate = 2023,   // task, at, size               ->  code
+  kMachVmProtect = 2024,      // task, at, size, set maximum, prot  ->  code
+  kMachVmInherit = 2025,      // task, at, size, inherit      ->  code
+  kMachVmRegion = 2029,       // task, at  ->  code, start, size, prot, max prot, inherit, shared
+};
+
+// The answer to `request` carries this label.
+inline constexpr uint32_t kReplyOffset = 100;
+// Words of the longest request and of the longest answer.
+inline constexpr uint32_t kMaxRequestWords = 8;
+inline constexpr uint32_t kMaxReplyWords = 7;
+
+// A fault label the pager understands stands in <l4/ipc.h>. A wake-up between server threads has
+// label 0, no words.
+
+enum MmapFlags : uint32_t {
+  kMmapPrivate = 1u << 0,  // exactly one of the first two
+  kMmapShared = 1u << 1,
+  kMmapFixed = 1u << 2,     // replaces what is there
+  kMmapTryFixed = 1u << 3,  // here if free, else anywhere
+};
+
+// Whose codes a task's failed accesses speak. Fixed at birth.
+enum class Personality : uint8_t { kBsd = 0, kMach = 1 };
+
+// Codes that base::Errno and base::KernReturn do not have, because no memory operation returns
+// them.
+inline constexpr int32_t kErrnoNosys = 78;
+inline constexpr int32_t kMigBadId = -303;
+inline constexpr int32_t kMigBadArguments = -304;
+
+// Bounds of every task's map: page 0 is never mapped; the default end is 47-bit user space less one
+// page (all of a 32-bit address space less 16 MiB where words are that small).
+inline constexpr uint64_t kMapMin = 0x1000;
+inline constexpr uint64_t kDefaultMapMax = sizeof(void*) == 8 ? 0x7ffffffff000 : 0xbf000000;
+
+}  // namespace vmserver
+
+#endif  // VMSERVER_PROTOCOL_H_

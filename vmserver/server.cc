@@ -1,0 +1,279 @@
+#include "vmserver/server.h"
+
+#include <l4/ipc.h>
+#include <l4/message.h>
+#include <l4/thread.h>
+
+#include "base/check.h"
+
+namespace vmserver {
+namespace {
+
+constexpr bool IsBsd(uint32_t request) { return request >= kBsdMmap && request < kBsdEnd; }
+constexpr bool IsErrno(uint32_t request) { return request == kSpaceCreate || IsBsd(request); }
+
+// Words a request has; -1 for an unknown one.
+constexpr int RequestWords(uint32_t request) {
+  switch (request) {
+    case kSpaceCreate:
+      return 2;
+    case kBsdMmap:
+      return 8;
+    case kBsdMunmap:
+      return 2;
+    case kBsdMprotect:
+      return 3;
+    case kBsdMinherit:
+      return 3;
+    case kBsdMadvise:
+      return 3;
+    case kBsdMremap:
+      return 5;
+    case kBsdBrk:
+      return 1;
+    case kBsdFork:
+      return 0;
+    case kBsdExec:
+      return 0;
+    case kBsdExit:
+      return 0;
+    case kBsdExecBrk:
+      return 1;
+    case kBsdLinuxDontneed:
+      return 2;
+    case kMachTaskCreate:
+      return 2;
+    case kMachTaskTerminate:
+      return 1;
+    case kMachVmAllocate:
+      return 4;
+    case kMachVmDeallocate:
+      return 3;
+    case kMachVmProtect:
+      return 5;
+    case kMachVmInherit:
+      return 4;
+    case kMachVmRegion:
+      return 2;
+    default:
+      return -1;
+  }
+}
+
+// The answer to a message that never becomes a call.
+int32_t RefusalCode(uint32_t request, bool stranger) {
+  if (stranger) {
+    return IsErrno(request) ? static_cast<int32_t>(base::Errno::kEperm)
+                            : static_cast<int32_t>(base::KernReturn::kInvalidTask);
+  }
+  if (RequestWords(request) < 0) return kMigBadId;
+  return IsErrno(request) ? static_cast<int32_t>(base::Errno::kEinval) : kMigBadArguments;
+}
+
+void LoadAnswer(uint32_t request, int32_t code) {
+  L4_LoadMR(1, static_cast<L4_Word_t>(static_cast<L4_SignedWord_t>(code)));
+  L4_Set_MsgTag(L4_MakeMsgTag((request + kReplyOffset) & 0xffff, 1, 0));
+}
+
+}  // namespace
+
+Server::Server(const Config& config)
+    : config_(config),
+      threads_(config.memory, config.layout),
+      pmap_({.memory = config.memory,
+             .canary = config.canary,
+             .home_bias = config.home_bias,
+             .alias_area = config.alias_area,
+             .alias_windows = config.alias_windows}),
+      mu_(&threads_, base::LockRank::kServer),
+      task_pool_(config.memory),
+      files_(config.memory) {}
+
+void Server::Main() {
+  L4_Accept(L4_UntypedWordsAcceptor);
+  threads_.Boot();
+  ServerThread* mirror = threads_.Spawn(ServerThread::Role::kMirror);
+  CHECK(mirror != nullptr);
+  CHECK(pmap_.Boot(mirror->thread));
+  uvm_.Emplace(uvm::Config{.memory = config_.memory, .pmap = &pmap_, .threads = &threads_});
+  auto init = Birth(nullptr, Personality::kBsd, false, base::Vaddr(kDefaultMapMax));
+  init_ = MUST(init, "a fresh machine has room for its first task");
+  // From here on this thread is the pager of the server's other threads, and none of them may fault
+  // (design D14).
+  for (;;) {
+    L4_ThreadId_t from;
+    L4_MsgTag_t tag =
+        L4_Ipc(L4_nilthread, L4_anylocalthread, L4_Timeouts(L4_Never, L4_Never), &from);
+    if (L4_IpcSucceeded(tag) && !L4_IpcPropagated(tag)) UNREACHABLE("a server thread faulted");
+  }
+}
+
+void Server::ThreadMain() {
+  ServerThread* self = threads_.Current();
+  if (self->role == ServerThread::Role::kMirror) pmap_sim::L4Pmap::MirrorLoop();
+  L4_Accept(L4_UntypedWordsAcceptor);
+  if (self->role == ServerThread::Role::kPager) PagerLoop(self);
+  WorkerLoop(self);
+}
+
+// Takes a message off the registers and says what the pager does next. Runs no UVM code and takes
+// no lock.
+Server::Next Server::TakeMessage(ServerThread* self, L4_MsgTag_t tag, L4_ThreadId_t* from,
+                                 ServerThread** worker) {
+  if (L4_IpcFailed(tag)) return Next::kWait;
+  const auto request = static_cast<uint32_t>(L4_Label(tag));
+  Task* task = __atomic_load_n(&self->task, __ATOMIC_ACQUIRE);
+  if (L4_IpcPropagated(tag)) *from = L4_ActualSender();
+  const bool stranger = task == nullptr || L4_IpcPropagated(tag) || *from != task->thread;
+  const bool fault = L4_IsPageFault(tag) && L4_UntypedWords(tag) == 2;
+  const bool well_formed =
+      L4_TypedWords(tag) == 0 &&
+      (fault || static_cast<int>(L4_UntypedWords(tag)) == RequestWords(request));
+  if (stranger || !well_formed) {
+    ++counters_.rejected;
+    // A stranger's page fault has no answer that says no: the thread chose the wrong pager and
+    // waits.
+    if (fault) return Next::kWait;
+    LoadAnswer(request, RefusalCode(request, stranger));
+    return Next::kAnswer;
+  }
+  Message message;
+  message.task = task;
+  message.task_id = task->id;
+  message.client = *from;
+  message.tag = tag;
+  L4_StoreMRs(1, static_cast<int>(L4_UntypedWords(tag)), message.words);
+  bool wake = false;
+  if (!task->worker->Push(message, &wake)) {
+    ++counters_.rejected;
+    if (fault) return Next::kWait;
+    LoadAnswer(request,
+               static_cast<int32_t>(
+                   IsErrno(request) ? static_cast<int32_t>(base::Errno::kEagain)
+                                    : static_cast<int32_t>(base::KernReturn::kResourceShortage)));
+    return Next::kAnswer;
+  }
+  *worker = task->worker;
+  return wake ? Next::kWake : Next::kWait;
+}
+
+void Server::PagerLoop(ServerThread* self) {
+  const L4_Word_t never = L4_Timeouts(L4_Never, L4_Never);
+  L4_ThreadId_t from = L4_nilthread;
+  L4_MsgTag_t tag = L4_Wait(&from);
+  for (;;) {
+    ServerThread* worker = nullptr;
+    switch (TakeMessage(self, tag, &from, &worker)) {
+      case Next::kWait:
+        tag = L4_Wait(&from);
+        break;
+      case Next::kWake:
+        L4_Set_MsgTag(L4_Niltag);
+        tag = L4_Ipc(worker->thread, L4_anythread, never, &from);
+        break;
+      case Next::kAnswer:
+        tag = L4_ReplyWait(from, &from);
+        break;
+    }
+  }
+}
+
+void Server::WorkerLoop(ServerThread* self) {
+  Message message;
+  for (;;) {
+    while (self->Pop(&message)) Handle(message);
+    if (self->GoIdle()) threads_.Park();
+  }
+}
+
+void Server::Handle(const Message& message) {
+  Task* task = message.task;
+  if (task->id != message.task_id) return;  // the task ended while the message waited
+  if (L4_IsPageFault(message.tag)) return HandleFault(task, message);
+  ++counters_.calls;
+  Answer answer = Dispatch(task, message);
+  if (!answer.silent) Send(task, static_cast<uint32_t>(L4_Label(message.tag)), answer);
+}
+
+Answer Server::Dispatch(Task* task, const Message& message) {
+  const auto request = static_cast<uint32_t>(L4_Label(message.tag));
+  if (request == kSpaceCreate) return SpaceCreate(task, message);
+  if (IsBsd(request)) return DispatchBsd(task, message);
+  // The first word names the target; the only task a client has rights to is its own.
+  const L4_Word_t target = message.words[0];
+  if (target != 0 && target != task->id) return base::KernReturn::kInvalidArgument;
+  return DispatchMach(task, message);
+}
+
+Answer Server::DispatchBsd(Task* task, const Message& message) {
+  switch (L4_Label(message.tag)) {
+    case kBsdMmap:
+      return Mmap(task, message);
+    case kBsdMunmap:
+      return Munmap(task, message);
+    case kBsdMprotect:
+      return Mprotect(task, message);
+    case kBsdMinherit:
+      return Minherit(task, message);
+    case kBsdMadvise:
+      return Madvise(task, message);
+    case kBsdMremap:
+      return Mremap(task, message);
+    case kBsdBrk:
+      return Brk(task, message);
+    case kBsdFork:
+      return Fork(task);
+    case kBsdExec:
+      return Exec(task);
+    case kBsdExit:
+      return Exit(task);
+    case kBsdExecBrk:
+      return ExecBrk(task, message);
+    case kBsdLinuxDontneed:
+      return LinuxDontneed(task, message);
+    default:
+      UNREACHABLE("the pager passed an unknown BSD call");
+  }
+}
+
+Answer Server::DispatchMach(Task* task, const Message& message) {
+  switch (L4_Label(message.tag)) {
+    case kMachTaskCreate:
+      return TaskCreate(task, message);
+    case kMachTaskTerminate:
+      return TaskTerminate(task);
+    case kMachVmAllocate:
+      return VmAllocate(task, message);
+    case kMachVmDeallocate:
+      return VmDeallocate(task, message);
+    case kMachVmProtect:
+      return VmProtect(task, message);
+    case kMachVmInherit:
+      return VmInherit(task, message);
+    case kMachVmRegion:
+      return VmRegion(task, message);
+    default:
+      UNREACHABLE("the pager passed an unknown Mach call");
+  }
+}
+
+// In the pager's name, with send timeout zero: a caller is already waiting, anyone else has lost
+// interest.
+void Server::Send(Task* task, uint32_t request, const Answer& answer) {
+  LoadAnswer(request, answer.code);
+  L4_LoadMRs(2, static_cast<int>(answer.count), answer.words);
+  L4_MsgTag_t tag = L4_MakeMsgTag(request + kReplyOffset, 1 + answer.count, 0);
+  L4_Set_Propagation(&tag);
+  L4_Set_VirtualSender(task->pager->thread);
+  L4_Set_MsgTag(tag);
+  L4_Reply(task->thread);
+}
+
+const Task* Server::DebugFindTask(uint32_t id) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  for (const Task* task = tasks_.front(); task != nullptr; task = tasks_.Next(task)) {
+    if (task->id == id) return task;
+  }
+  return nullptr;
+}
+
+}  // namespace vmserver

@@ -1,0 +1,223 @@
+// vmserver/server.h: the pager task: NetBSD's UVM as one L4 server.
+//
+// WHAT     The root task's main thread boots pmap and UVM and starts the init client; from then on
+//          each client task has a pager thread, which takes its faults and calls, and each client
+//          thread a worker, which does them (design D14):
+//
+//              client --fault, call--> pager --ring, wake--> worker --UVM, pmap-->
+//              answer to client, in the pager's name
+//
+//          A fault is first looked up in the pmap's table (a refill); only a miss goes to UVM. A
+//          fault that fails makes the client go on at its exception address with a base::FaultCode
+//          in its user-defined handle.
+// STATES   of a task:  unused -> starting -> live -> dying -> unused, with a new id.
+// LOCKS    mu_ (LockRank::kServer) guards the lists of tasks, files and unused threads. A task's
+//          own fields are written by its worker only, or before it starts.
+// INVARIANTS  There are as many workers as client threads, reserved when the thread comes into
+//          being. In a receive from a client nothing is accepted. No client can stop the server or
+//          act on another task.
+// SEE      design.md D5, D6, D11, D14; protocol.h; bsd.cc and mach.cc for the calls.
+
+#ifndef VMSERVER_SERVER_H_
+#define VMSERVER_SERVER_H_
+
+#include <l4/types.h>
+
+#include <cstdint>
+#include <new>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "base/canary.h"
+#include "base/errors.h"
+#include "base/list.h"
+#include "base/pool.h"
+#include "base/prot.h"
+#include "pmap_sim/l4_pmap.h"
+#include "uvm/lock.h"
+#include "uvm/map.h"
+#include "uvm/space.h"
+#include "uvm/uvm.h"
+#include "vmserver/files.h"
+#include "vmserver/protocol.h"
+#include "vmserver/threads.h"
+
+namespace vmserver {
+
+struct Task {
+  uint32_t id = 0;  // never used twice; 0 while unused
+  L4_ThreadId_t thread = {0};
+  Personality personality = Personality::kBsd;
+  uvm::Space* space = nullptr;
+  ServerThread* pager = nullptr;
+  ServerThread* worker = nullptr;
+  L4_Word_t entry = 0;  // where its thread started; inherited by its children
+  // The BSD heap: [heap_base, heap_current), byte addresses.
+  bool has_heap = false;
+  base::Vaddr heap_base;
+  base::Vaddr heap_current;
+  base::ListLink link;
+
+  // Belong to the record, not to the task that uses it now.
+  L4_Word_t thread_number = 0;
+  L4_Word_t thread_version = 0;
+};
+
+// What a call answers.
+struct Answer {
+  int32_t code = 0;
+  uint32_t count = 0;  // of words
+  L4_Word_t words[kMaxReplyWords - 1] = {};
+  bool silent = false;  // the caller does not exist any more
+
+  Answer(int32_t c) : code(c) {}                                 // NOLINT: implicit by design
+  Answer(base::Errno e) : code(static_cast<int32_t>(e)) {}       // NOLINT
+  Answer(base::KernReturn k) : code(static_cast<int32_t>(k)) {}  // NOLINT
+  Answer& With(uint64_t word) {
+    words[count++] = static_cast<L4_Word_t>(word);
+    return *this;
+  }
+};
+
+struct ServerCounters {
+  uint64_t calls = 0;
+  uint64_t faults = 0;         // fault messages taken from clients
+  uint64_t refills = 0;        // ... that the pmap's table answered without UVM
+  uint64_t faults_failed = 0;  // ... that ended at the client's exception address
+  uint64_t rejected = 0;       // messages from strangers, propagated or malformed ones
+  uint64_t tasks_started = 0;
+  uint64_t tasks_ended = 0;
+};
+
+class Server {
+ public:
+  struct Config {
+    base::PageSource* memory = nullptr;
+    const base::CanarySwitch* canary = nullptr;
+    uintptr_t home_bias = 0;
+    base::Vaddr alias_area;
+    uint64_t alias_windows = 0;
+    ThreadLayout layout;
+    L4_Word_t init_entry = 0;           // where the init client starts
+    L4_Word_t exception_ip = 0;         // where a client goes on after a fault that failed
+    L4_Fpage_t client_kip_area = {0};   // outside [kMapMin, kDefaultMapMax)
+    L4_Fpage_t client_utcb_area = {0};  // the same
+    uint32_t max_tasks = 64;            // alive at once, init not counted
+  };
+  explicit Server(const Config& config);
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // The root thread's program. Never returns.
+  [[noreturn]] void Main();
+  // Every other server thread's program.
+  [[noreturn]] void ThreadMain();
+
+  // ---- For whoever composes the machine; valid after boot ----
+  bool booted() const { return init_ != nullptr; }
+  L4_ThreadId_t init_thread() const { return init_->thread; }
+  uvm::Uvm& uvm() { return *uvm_; }
+  const uvm::Uvm& uvm() const { return *uvm_; }
+  pmap_sim::L4Pmap& pmap() { return pmap_; }
+  const pmap_sim::L4Pmap& pmap() const { return pmap_; }
+  const Threads& threads() const { return threads_; }
+  const ServerCounters& counters() const { return counters_; }
+  // The live task with this id, or null.
+  const Task* DebugFindTask(uint32_t id) const;
+
+ private:
+  // Storage for an object that is constructed late, on the root thread.
+  template <typename T>
+  class Late {
+   public:
+    template <typename... Args>
+    void Emplace(Args&&... args) {
+      object_ = new (bytes_) T(std::forward<Args>(args)...);
+    }
+    T* operator->() const { return object_; }
+    T& operator*() const { return *object_; }
+
+   private:
+    alignas(T) unsigned char bytes_[sizeof(T)];
+    T* object_ = nullptr;
+  };
+
+  // server.cc
+  [[noreturn]] void PagerLoop(ServerThread* self);
+  [[noreturn]] void WorkerLoop(ServerThread* self);
+  // Decides about one message. kWake: *worker is to be woken. kAnswer: the message registers hold
+  // an answer to *from.
+  enum class Next : uint8_t { kWait, kWake, kAnswer };
+  Next TakeMessage(ServerThread* self, L4_MsgTag_t tag, L4_ThreadId_t* from, ServerThread** worker);
+  void Handle(const Message& message);
+  Answer Dispatch(Task* task, const Message& message);
+  Answer DispatchBsd(Task* task, const Message& message);
+  Answer DispatchMach(Task* task, const Message& message);
+  void Send(Task* task, uint32_t request, const Answer& answer);
+
+  // fault.cc
+  void HandleFault(Task* task, const Message& message);
+  void Raise(Task* task, base::FaultCode code);
+
+  // tasks.cc
+  Task* NewTask(Personality personality) ABSL_LOCKS_EXCLUDED(mu_);
+  bool GiveThreads(Task* task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Makes the L4 space and thread of a task whose space is set, and starts it. False: nothing of it
+  // exists.
+  bool StartTask(Task* task);
+  // Gives everything back, the UVM space included if set. The L4 thread must not exist any more.
+  void FreeTask(Task* task) ABSL_LOCKS_EXCLUDED(mu_);
+  void EndTask(Task* task);
+  // What failed when a task could not be born.
+  enum class BirthError : uint8_t { kTooMany, kNoMemory };
+  base::Result<Task*, BirthError> Birth(Task* parent, Personality personality, bool inherit,
+                                        base::Vaddr max);
+  Answer SpaceCreate(Task* task, const Message& m);
+
+  // bsd.cc
+  uvm::Object* FileObject(uint64_t key) ABSL_LOCKS_EXCLUDED(mu_);
+  Answer Mmap(Task* task, const Message& m);
+  Answer Munmap(Task* task, const Message& m);
+  Answer Mprotect(Task* task, const Message& m);
+  Answer Minherit(Task* task, const Message& m);
+  Answer Madvise(Task* task, const Message& m);
+  Answer Mremap(Task* task, const Message& m);
+  Answer Brk(Task* task, const Message& m);
+  Answer Fork(Task* task);
+  Answer Exec(Task* task);
+  Answer Exit(Task* task);
+  Answer ExecBrk(Task* task, const Message& m);
+  Answer LinuxDontneed(Task* task, const Message& m);
+
+  // mach.cc
+  Answer TaskCreate(Task* task, const Message& m);
+  Answer TaskTerminate(Task* task);
+  Answer VmAllocate(Task* task, const Message& m);
+  Answer VmDeallocate(Task* task, const Message& m);
+  Answer VmProtect(Task* task, const Message& m);
+  Answer VmInherit(Task* task, const Message& m);
+  Answer VmRegion(Task* task, const Message& m);
+
+  // Constant after construction.
+  const Config config_;
+  // Own synchronisation.
+  Threads threads_;
+  pmap_sim::L4Pmap pmap_;
+  Late<uvm::Uvm> uvm_;
+  FilePager file_pager_;
+  ServerCounters counters_;
+  Task* init_ = nullptr;  // set once, by Main
+  // Guarded by mu_.
+  uvm::Mutex mu_;
+  base::Pool<Task> task_pool_ ABSL_GUARDED_BY(mu_);
+  base::List<Task, &Task::link> tasks_ ABSL_GUARDED_BY(mu_);  // init first
+  base::List<Task, &Task::link> unused_tasks_ ABSL_GUARDED_BY(mu_);
+  base::List<ServerThread, &ServerThread::pool_link> unused_pagers_ ABSL_GUARDED_BY(mu_);
+  base::List<ServerThread, &ServerThread::pool_link> unused_workers_ ABSL_GUARDED_BY(mu_);
+  FileTable files_ ABSL_GUARDED_BY(mu_);
+  uint32_t next_task_id_ ABSL_GUARDED_BY(mu_) = 1;
+};
+
+}  // namespace vmserver
+
+#endif  // VMSERVER_SERVER_H_

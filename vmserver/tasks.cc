@@ -1,0 +1,149 @@
+// Birth and death of client tasks.
+
+#include <l4/ipc.h>
+#include <l4/message.h>
+#include <l4/space.h>
+#include <l4/thread.h>
+
+#include "base/check.h"
+#include "vmserver/server.h"
+
+namespace vmserver {
+namespace {
+
+void* const kUtcbUnchanged = reinterpret_cast<void*>(~L4_Word_t{0});
+
+}  // namespace
+
+// A pager and a worker for the task, from the unused ones or new.
+bool Server::GiveThreads(Task* task) {
+  task->pager = unused_pagers_.PopFront();
+  if (task->pager == nullptr) task->pager = threads_.Spawn(ServerThread::Role::kPager);
+  task->worker = unused_workers_.PopFront();
+  if (task->worker == nullptr) task->worker = threads_.Spawn(ServerThread::Role::kWorker);
+  return task->pager != nullptr && task->worker != nullptr;
+}
+
+// A task record with its server threads, not yet reachable by any client. Null: the limit is
+// reached, or something ran out.
+Task* Server::NewTask(Personality personality) {
+  uvm::MutexLock lock(&mu_);
+  if (init_ != nullptr && tasks_.size() > config_.max_tasks) return nullptr;
+  Task* task = unused_tasks_.PopFront();
+  if (task == nullptr) {
+    L4_Word_t number = threads_.NewThreadNumber();
+    task = number != 0 ? task_pool_.New() : nullptr;
+    if (task == nullptr) return nullptr;
+    task->thread_number = number;
+  }
+  if (!GiveThreads(task)) {
+    if (task->pager != nullptr) unused_pagers_.PushFront(task->pager);
+    if (task->worker != nullptr) unused_workers_.PushFront(task->worker);
+    unused_tasks_.PushFront(task);
+    return nullptr;
+  }
+  // A version's low six bits are not zero; a thread number that is used again gets another version,
+  // so that an id names one thread for ever.
+  do ++task->thread_version;
+  while (task->thread_version % 64 == 0);
+  task->thread = L4_GlobalId(task->thread_number, task->thread_version);
+  task->personality = personality;
+  task->space = nullptr;
+  task->entry = config_.init_entry;
+  task->has_heap = false;
+  task->id = next_task_id_++;
+  tasks_.PushBack(task);
+  return task;
+}
+
+bool Server::StartTask(Task* task) {
+  const L4_ThreadId_t root = threads_.root();
+  const L4_ThreadId_t thread = task->thread;
+  if (L4_ThreadControl(thread, thread, root, L4_nilthread, kUtcbUnchanged) == 0) return false;
+  L4_Word_t old = 0;
+  void* utcb = reinterpret_cast<void*>(L4_Address(config_.client_utcb_area));
+  if (L4_SpaceControl(thread, 0, config_.client_kip_area, config_.client_utcb_area, L4_nilthread,
+                      &old) == 0 ||
+      L4_ThreadControl(thread, thread, root, task->pager->thread, utcb) == 0) {
+    L4_ThreadControl(thread, L4_nilthread, L4_nilthread, L4_nilthread, kUtcbUnchanged);
+    return false;
+  }
+  // The pager takes messages for this task from now on; then the thread is started in its name.
+  __atomic_store_n(&task->pager->task, task, __ATOMIC_RELEASE);
+  L4_MsgTag_t tag = L4_MakeMsgTag(0, 2, 0);
+  L4_Set_Propagation(&tag);
+  L4_Set_VirtualSender(task->pager->thread);
+  L4_LoadMR(1, task->entry);
+  L4_LoadMR(2, 0);  // a client makes its own stack
+  L4_Set_MsgTag(tag);
+  CHECK(L4_IpcSucceeded(L4_Send(thread)));
+  ++counters_.tasks_started;
+  return true;
+}
+
+void Server::FreeTask(Task* task) {
+  __atomic_store_n(&task->pager->task, static_cast<Task*>(nullptr), __ATOMIC_RELEASE);
+  if (task->space != nullptr) uvm_->FreeSpace(task->space);
+  uvm::MutexLock lock(&mu_);
+  task->space = nullptr;
+  task->id = 0;
+  tasks_.Remove(task);
+  unused_pagers_.PushFront(task->pager);
+  unused_workers_.PushFront(task->worker);
+  unused_tasks_.PushFront(task);
+}
+
+// The client thread goes first: it must not run while its memory goes, and its space's mappings
+// leave with it.
+void Server::EndTask(Task* task) {
+  L4_Word_t ok =
+      L4_ThreadControl(task->thread, L4_nilthread, L4_nilthread, L4_nilthread, kUtcbUnchanged);
+  CHECK(ok != 0);
+  FreeTask(task);
+  ++counters_.tasks_ended;
+}
+
+base::Result<Task*, Server::BirthError> Server::Birth(Task* parent, Personality personality,
+                                                      bool inherit, base::Vaddr max) {
+  Task* task = NewTask(personality);
+  if (task == nullptr) return BirthError::kTooMany;
+  auto space =
+      inherit ? uvm_->ForkSpace(parent->space) : uvm_->CreateSpace(base::Vaddr(kMapMin), max);
+  if (!space.ok()) {
+    FreeTask(task);
+    return BirthError::kNoMemory;
+  }
+  task->space = space.value();
+  if (parent != nullptr) task->entry = parent->entry;
+  if (inherit) {
+    task->has_heap = parent->has_heap;
+    task->heap_base = parent->heap_base;
+    task->heap_current = parent->heap_current;
+  }
+  if (!StartTask(task)) {
+    FreeTask(task);
+    return BirthError::kNoMemory;
+  }
+  return task;
+}
+
+// Init's privilege: a task with an empty map.
+Answer Server::SpaceCreate(Task* task, const Message& m) {
+  if (task != init_) return base::Errno::kEperm;
+  const bool mach = m.words[0] == static_cast<L4_Word_t>(Personality::kMach);
+  if (!mach && m.words[0] != static_cast<L4_Word_t>(Personality::kBsd)) return base::Errno::kEinval;
+  uint64_t max = m.words[1] == 0 ? kDefaultMapMax : m.words[1];
+  if (!base::IsPageAligned(max) || max <= kMapMin || max > kDefaultMapMax) {
+    if (mach) return base::KernReturn::kInvalidArgument;
+    return base::Errno::kEinval;
+  }
+  auto born =
+      Birth(nullptr, mach ? Personality::kMach : Personality::kBsd, false, base::Vaddr(max));
+  if (!born.ok()) {
+    if (mach) return base::KernReturn::kResourceShortage;
+    return born.error() == BirthError::kTooMany ? base::Errno::kEagain : base::Errno::kEnomem;
+  }
+  return Answer(0).With(born.value()->id).With(born.value()->thread.raw);
+}
+
+}  // namespace vmserver

@@ -1,0 +1,127 @@
+// vmserver/threads.h: the server's own L4 threads, and uvm/thread.h on top of L4 IPC.
+//
+// WHAT     A ServerThread is the record of one thread in the server's space. Park is a receive from
+//          the own space with nothing accepted, Unpark a send that may wait; so an Unpark that
+//          comes early waits for its Park (design D5). The current thread is found by its
+//          user-defined handle, which is its index here; 0 is the root thread. A worker takes
+//          requests from a small ring that its pager fills. The pager never waits for it: it wakes
+//          the worker only after winning the worker's `idle` word, and an idle worker is, or is
+//          about to be, receiving.
+// STATES   of a worker:  running -> idle (ring empty) -> running. Threads are never deleted; their
+//          tasks come and go.
+// LOCKS    The ring has one producer and one consumer; head, tail and idle are atomic words. The
+//          table of threads only grows, under the server's mutex.
+// SEE      design.md D5, D14.
+
+#ifndef VMSERVER_THREADS_H_
+#define VMSERVER_THREADS_H_
+
+#include <l4/types.h>
+
+#include <cstdint>
+
+#include "base/list.h"
+#include "base/pool.h"
+#include "uvm/thread.h"
+#include "vmserver/protocol.h"
+
+namespace vmserver {
+
+struct Task;
+
+// One message of a client, copied out of the pager's message registers.
+struct Message {
+  Task* task = nullptr;
+  uint32_t task_id = 0;  // of `task` when the message came; another by now: the message is void
+  L4_ThreadId_t client = {0};
+  L4_MsgTag_t tag = {0};
+  L4_Word_t words[kMaxRequestWords] = {};
+};
+
+struct ServerThread : uvm::Thread {
+  enum class Role : uint8_t { kRoot, kMirror, kPager, kWorker };
+
+  L4_ThreadId_t thread = {0};
+  uint32_t index = 0;
+  Role role = Role::kRoot;
+  base::ListLink pool_link;  // on the server's list of unused pagers or workers
+
+  // A pager's: whose faults and calls it takes; null while unused. Written by workers, read by the
+  // pager.
+  Task* task = nullptr;
+
+  // A worker's. A client has one message under way unless it cheats or was interrupted, so few
+  // slots do.
+  static constexpr uint32_t kRing = 4;
+  Message ring[kRing];
+  uint32_t head = 0;  // next to take
+  uint32_t tail = 0;  // next to fill
+  uint32_t idle = 0;  // 1: parked, or about to be, with nobody having promised to wake it
+
+  // Producer's side; false when the ring is full. Sets *wake when the caller must wake the worker.
+  bool Push(const Message& message, bool* wake);
+  // Consumer's side: false when the ring is empty.
+  bool Pop(Message* out);
+  // Consumer's side: true when the worker must wait to be woken, false when something came in
+  // meanwhile.
+  bool GoIdle();
+};
+
+// What the server must know about where it runs. Words of the server's own simulated (or real)
+// address space.
+struct ThreadLayout {
+  L4_Word_t utcb_area = 0;  // slot 0 is the root thread's
+  L4_Word_t utcb_bytes = 0;
+  uint32_t slots = 0;        // UTCBs that fit, the root's included
+  L4_Word_t entry = 0;       // where every server thread starts
+  L4_Word_t stack_area = 0;  // thread n's stack ends at stack_area + (n + 1) * stack_bytes
+  L4_Word_t stack_bytes = 0;
+};
+
+class Threads final : public uvm::ThreadSystem {
+ public:
+  Threads(base::PageSource* memory, const ThreadLayout& layout);
+
+  // Names the calling thread root. Called first, once.
+  void Boot();
+  // Creates and starts a thread; null when slots, memory or the kernel refuse. Its pager is the
+  // root thread, where a page fault of the server ends the machine.
+  ServerThread* Spawn(ServerThread::Role role);
+  // A thread number nobody has had yet; 0 when they ran out.
+  L4_Word_t NewThreadNumber();
+  L4_ThreadId_t root() const { return root_; }
+  ServerThread* Current();
+  uint32_t count() const { return count_; }
+  // REQUIRES: index < count(). For checkers.
+  const ServerThread* DebugAt(uint32_t index) const { return At(index); }
+
+  // uvm::ThreadSystem
+  uvm::Thread* Self() override { return Current(); }
+  void Park() override;
+  bool ParkUntil(uint64_t deadline_us) override;
+  void Unpark(uvm::Thread* thread) override;
+  void Yield() override;
+  uint64_t Now() override;
+
+ private:
+  static constexpr uint32_t kChunk = 64;
+  static constexpr uint32_t kChunks = 256;
+
+  ServerThread* At(uint32_t index) const { return chunks_[index / kChunk][index % kChunk]; }
+  ServerThread* NewRecord(ServerThread::Role role);
+  // True when a wake-up of this space was received; false after `timeout`.
+  bool Receive(L4_Time_t timeout);
+
+  base::PageSource* const memory_;
+  const ThreadLayout layout_;
+  base::Pool<ServerThread> pool_;
+  ServerThread** chunks_[kChunks] = {};
+  uint32_t count_ = 0;
+  L4_ThreadId_t root_ = {0};
+  L4_Word_t next_number_ = 0;
+  L4_Word_t end_number_ = 0;
+};
+
+}  // namespace vmserver
+
+#endif  // VMSERVER_THREADS_H_
