@@ -27,6 +27,15 @@ constexpr unsigned char FileByte(uint64_t file_key, uint64_t offset) {
   return StoredByte(file_key | uint64_t{1} << 63, offset);
 }
 
+// Little-endian store that needs no alignment.
+constexpr void StoreLe64(uint64_t word, unsigned char* out) {
+  if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && !__builtin_is_constant_evaluated()) {
+    __builtin_memcpy(out, &word, sizeof word);
+    return;
+  }
+  for (int i = 0; i < 8; ++i) out[i] = static_cast<unsigned char>(word >> (8 * i));
+}
+
 // Fills out[0..size) with the bytes of a store of `value` at `address`.
 constexpr void FillStored(uint64_t value, uint64_t address, unsigned char* out, uint64_t size) {
   if (value < 256) {
@@ -36,6 +45,12 @@ constexpr void FillStored(uint64_t value, uint64_t address, unsigned char* out, 
   uint64_t i = 0;
   while (i < size) {
     uint64_t word = Mix64(value ^ ((address + i) >> 3) * 0x9e3779b97f4a7c15ULL);
+    if (((address + i) & 7) == 0 && size - i >= 8) {
+      // Whole pages are filled here all the time.
+      StoreLe64(word, out + i);
+      i += 8;
+      continue;
+    }
     do {
       out[i] = static_cast<unsigned char>(word >> (((address + i) & 7) * 8));
       ++i;

@@ -7,8 +7,8 @@
 namespace uvm {
 namespace {
 
-// Above this an amap's arrays would not fit its 32-bit slot numbers.
-constexpr uint64_t kMaxSlots = uint64_t{1} << 31;
+// Above this an amap's arrays would not fit its 32-bit slot numbers, or their sizes in bytes a 32-bit server's size_t.
+constexpr uint64_t kMaxSlots = uint64_t{1} << (sizeof(size_t) > 4 ? 31 : 27);
 
 }  // namespace
 
@@ -185,6 +185,14 @@ void AmapStore::WriteProtect(const AmapRef& ref, PageCount pages) {
 void AmapStore::ReleaseRange(const AmapRef& ref, PageCount pages) {
   ForEachUsed(ref.amap, ref.slot, ref.slot + pages.value(),
               [&](uint32_t slot) { anons_->Release(Remove(ref.amap, slot)); });
+}
+
+void AmapStore::ReleaseUnsharedRange(const AmapRef& ref, PageCount pages) {
+  MutexLock lock(&ref.amap->lock->mutex);
+  // The last reference releases everything anyway.
+  if (ref.amap->shared || ref.amap->refs == 1) return;
+  if (core_->canary.Armed(base::Canary::kAnonReferenceLeaked)) return;
+  ReleaseRange(ref, pages);
 }
 
 }  // namespace uvm

@@ -11,8 +11,8 @@
 //          common, which is why the lock is an object of its own.
 // INVARIANTS  I6 ValidAmapSlots: used and back are inverse to each other on the used slots; every other slot is empty;
 //          used_count <= slot_count <= capacity.  I7 ValidAmapRefs: refs == map entries that name the amap; shared implies refs > 1.
-//          Without per-page reference counts (facts/uvm.md 2.5, "PPREF_NONE") anons of a part that one of several referers unmapped stay
-//          until the amap dies or is extended.
+//          Without per-page reference counts (facts/uvm.md 2.5, "PPREF_NONE") anons of a part that one of several sharing or
+//          copy-on-write referers unmapped stay until the amap dies or is extended.
 // SEE      NetBSD sys/uvm/uvm_amap.h; facts/uvm.md 1.2, 2.5.
 
 #ifndef UVM_AMAP_H_
@@ -96,6 +96,8 @@ class AmapStore {
   void WriteProtect(const AmapRef& ref, PageCount pages);
   // Releases the anons of the range. LOCKS: the amap's.
   void ReleaseRange(const AmapRef& ref, PageCount pages);
+  // The same for a range that only the caller's entry uses, unless the amap turns out to be shared on purpose.
+  void ReleaseUnsharedRange(const AmapRef& ref, PageCount pages);
 
   using List = base::List<Amap, &Amap::store_link>;
   const List& DebugAll() const { return all_; }

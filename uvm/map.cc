@@ -189,7 +189,11 @@ MapEntry* Map::ClipRangeLocked(Range range) {
 }
 
 void Map::ReleaseEntry(MapEntry* entry) {
-  if (entry->aref.amap != nullptr) context_->amaps->Release(entry->aref.amap);
+  if (entry->aref.amap != nullptr) {
+    // Without needs-copy and sharing the other referers of the amap are split halves, which use other slots.
+    if (!entry->needs_copy) context_->amaps->ReleaseUnsharedRange(entry->aref, entry->pages());
+    context_->amaps->Release(entry->aref.amap);
+  }
   if (entry->object != nullptr) context_->objects->Release(entry->object);
   context_->entries->Delete(entry);
 }
@@ -239,7 +243,6 @@ Result<Vaddr, MapError> Map::Enter(const EnterOptions& options) {
     return MapError::kInvalidArgument;
   }
   if (!options.prot.IsSubsetOf(options.max_prot)) return MapError::kProtection;
-  if (options.object != nullptr && options.offset + options.size < options.offset) return MapError::kTooBig;
   Range fixed = {};
   if (options.where != Where::kAnywhere) {
     if (!options.at.IsAligned()) return MapError::kInvalidArgument;
@@ -264,6 +267,8 @@ Result<Vaddr, MapError> Map::Enter(const EnterOptions& options) {
     if (!placed && options.where != Where::kFixed) placed = FindSpaceLocked(options.size, &at);
     if (!placed) {
       error = MapError::kNoSpace;
+    } else if (options.object != nullptr && options.offset + options.size < options.offset) {
+      error = MapError::kTooBig;
     } else if (FillSparesLocked()) {
       if (options.where == Where::kFixedReplace) RemoveLocked(fixed, &dead);
       MapEntry fresh;

@@ -156,6 +156,7 @@ class Map {
 
   // For checkers, without the lock.
   MapEntry* DebugFirst() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return tree_.First(); }
+  MapEntry* DebugRoot() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return tree_.root(); }
   static MapEntry* DebugNext(MapEntry* entry) { return Tree::Next(entry); }
   bool DebugTreeValid() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return tree_.Check(); }
   uint64_t DebugCount() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return count_; }

@@ -40,7 +40,8 @@ Result<Vaddr, MapError> Map::PlaceForRemapLocked(const RemapOptions& options) {
     MapEntry* last = LookupLocked(from.end - 1);
     if (last == nullptr) return MapError::kInvalidArgument;
     uint64_t more = options.new_size - from.size();
-    if (last->object != nullptr && last->ObjectIndexOf(from.end - 1).value() >= (kMaxOffset - more) >> base::kPageShift) {
+    uint64_t next_offset = base::ToBytes(last->ObjectIndexOf(from.end - 1)) + base::kPageSize;
+    if (last->object != nullptr && (next_offset > kMaxOffset || more > kMaxOffset - next_offset)) {
       return MapError::kTooBig;
     }
   }

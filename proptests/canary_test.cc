@@ -1,0 +1,114 @@
+// The checker is checked: each deliberate bug of base/canary.h must be caught within a budget, shrunk to a handful of operations
+// and blamed on the rule that it breaks; the same campaign without it must pass.
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdio>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/canary.h"
+#include "proptests/engine/run.h"
+#include "traces/codec.h"
+
+namespace proptests {
+namespace {
+
+struct CanaryCase {
+  base::Canary canary;
+  const char* name;
+  // Rules that may be blamed: the law that the bug breaks, or its first consequence.
+  std::set<std::string> rules;
+};
+
+void PrintTo(const CanaryCase& row, std::ostream* out) { *out << row.name; }
+
+std::vector<CanaryCase> CanaryTable() {
+  return {
+      {base::Canary::kForkSkipsWriteProtect, "ForkSkipsWriteProtect", {"CopyOnWriteIsReadOnly"}},
+      {base::Canary::kSplitLosesAmapReference, "SplitLosesAmapReference", {"ValidAmapRefs"}},
+      {base::Canary::kStaleAfterProtect, "StaleAfterProtect", {"RightsWithinProtection"}},
+      {base::Canary::kPromoteFromWrongLayer, "PromoteFromWrongLayer", {"ContentsAgree"}},
+      {base::Canary::kInheritanceSwapped, "InheritanceSwapped", {"AttributesAgree", "ContentsAgree"}},
+      {base::Canary::kUnmapMissesOneSpace, "UnmapMissesOneSpace", {"TranslationMapsItsPage"}},
+      {base::Canary::kNeedsCopyClearedEarly, "NeedsCopyClearedEarly", {"ContentsAgree"}},
+      {base::Canary::kAnonReferenceLeaked, "AnonReferenceLeaked", {"ValidAnonRefs", "NothingLeaks"}},
+      {base::Canary::kRefillIgnoresRights, "RefillIgnoresRights", {"ClientRightsSubset"}},
+      {base::Canary::kZeroFillSkipped, "ZeroFillSkipped", {"ContentsAgree"}},
+  };
+}
+
+constexpr uint64_t kSeed = 2002;
+constexpr uint64_t kBudgetOps = 400000;
+constexpr size_t kMostShrunkOps = 8;
+
+CampaignOptions Campaign(base::Canary canary) {
+  CampaignOptions options;
+  options.seed = kSeed;
+  options.ops = kBudgetOps;
+  options.case_ops = 4000;
+  options.tasks = 6;
+  options.pages = 24;
+  options.run.machine.ram_bytes = uint64_t{16} << 20;
+  options.run.machine.canary = canary;
+  options.run.whole_every = 32;
+  return options;
+}
+
+double SecondsSince(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+class CanaryTest : public testing::TestWithParam<CanaryCase> {};
+
+TEST_P(CanaryTest, IsCaughtShrunkAndBlamed) {
+  CampaignOptions options = Campaign(GetParam().canary);
+  auto start = std::chrono::steady_clock::now();
+  CampaignResult result = RunCampaign(options);
+  ASSERT_TRUE(result.run.failure) << "not caught within " << kBudgetOps << " operations";
+  double caught = SecondsSince(start);
+  Generator generator(CaseOptions(options, result.failing_case));
+  start = std::chrono::steady_clock::now();
+  ShrinkOutcome shrunk =
+      ShrinkRun(OpsOfFailure(options, result), generator.files(), CaseRunOptions(options), *result.run.failure);
+  double small = SecondsSince(start);
+  const Shrunk& s = shrunk.shrunk;
+  std::printf("%-26s caught after %6llu operations (%.2f s), shrunk to %zu in %4llu runs (%.2f s), blamed on %s\n",
+              GetParam().name, static_cast<unsigned long long>(result.run.stats.ops), caught, s.smallest.ops.size(),
+              static_cast<unsigned long long>(shrunk.executions), small, s.failure.print.rule.c_str());
+  FailureReport report{s.failure, s.smallest.ops, shrunk.outcomes, generator.files(), GetParam().name, "-"};
+  traces::Trace trace = FailureTrace(report, "canary.trace");
+  std::string text = traces::FormatTrace(trace);
+  EXPECT_LE(s.smallest.ops.size(), kMostShrunkOps) << text;
+  EXPECT_TRUE(s.minimal) << text;
+  EXPECT_EQ(GetParam().rules.count(s.failure.print.rule), 1u) << text;
+  // The small trace shows the bug alone, and only the bug.
+  RunOptions careful = options.run;
+  careful.whole_every = 1;
+  RunResult armed = RunTrace(trace, careful);
+  EXPECT_TRUE(armed.failure && armed.failure->print == s.failure.print) << text;
+  careful.machine.canary = base::Canary::kNone;
+  RunResult unarmed = RunTrace(trace, careful);
+  EXPECT_FALSE(unarmed.failure) << text << unarmed.failure->text;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CanaryTest, testing::ValuesIn(CanaryTable()),
+                         [](const testing::TestParamInfo<CanaryCase>& info) { return std::string(info.param.name); });
+
+TEST(CanaryControlTest, TheSameCampaignPassesWithoutABug) {
+  CampaignResult result = RunCampaign(Campaign(base::Canary::kNone));
+  EXPECT_FALSE(result.run.failure) << FingerprintText(result.run.failure->print) << ": " << result.run.failure->text;
+}
+
+TEST(CanaryControlTest, EveryCanaryHasItsRow) {
+  std::set<base::Canary> rows;
+  for (const CanaryCase& row : CanaryTable()) rows.insert(row.canary);
+  for (int i = 1; i < base::kCanaryCount; ++i) {
+    EXPECT_EQ(rows.count(static_cast<base::Canary>(i)), 1u) << "canary number " << i << " is in no row of CanaryTable";
+  }
+}
+
+}  // namespace
+}  // namespace proptests

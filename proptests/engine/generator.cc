@@ -1,0 +1,355 @@
+#include "proptests/engine/generator.h"
+
+#include <cstddef>
+
+#include "absl/strings/str_cat.h"
+#include "base/addr.h"
+#include "base/check.h"
+#include "base/prot.h"
+#include "traces/codec.h"
+
+namespace proptests {
+namespace {
+
+using base::kPageSize;
+using base::Prng;
+using traces::Op;
+using traces::OpKind;
+using traces::Place;
+
+struct KindWeight {
+  OpKind kind;
+  uint32_t weight;
+};
+
+// Accesses make up almost half: memory that nobody looks at proves nothing. Births and deaths are rare enough for a
+// task to build something up, frequent enough for chains of forks.
+constexpr KindWeight kStandard[] = {
+    {OpKind::kSpace, 2},        {OpKind::kTask, 2},         {OpKind::kFork, 5},
+    {OpKind::kTaskCreate, 4},   {OpKind::kExec, 1},         {OpKind::kExit, 3},
+    {OpKind::kTaskTerminate, 3},
+    {OpKind::kExecMap, 1},      {OpKind::kExecBrk, 1},      {OpKind::kMmap, 16},
+    {OpKind::kMunmap, 8},       {OpKind::kMprotect, 8},     {OpKind::kMinherit, 4},
+    {OpKind::kMadvise, 6},      {OpKind::kMremap, 7},       {OpKind::kBrk, 3},
+    {OpKind::kLinuxDontneed, 2}, {OpKind::kVmAllocate, 9},  {OpKind::kVmDeallocate, 5},
+    {OpKind::kVmProtect, 6},    {OpKind::kVmInherit, 4},    {OpKind::kVmRegion, 4},
+    {OpKind::kRead, 42},        {OpKind::kWrite, 50},       {OpKind::kFetch, 4},
+};
+
+constexpr base::Prot kProts[] = {
+    base::kProtReadWrite, base::kProtReadWrite, base::kProtReadWrite,     base::kProtReadWrite,
+    base::kProtRead,      base::kProtRead,      base::kProtAll,           base::kProtNone,
+    base::kProtWrite,     base::kProtExecute,   base::Prot(uint8_t{5}), base::Prot(uint8_t{6}),
+};
+
+template <typename T, size_t kSize>
+T Pick(Prng* prng, const T (&choices)[kSize]) {
+  return choices[prng->Below(kSize)];
+}
+
+bool IsMapper(OpKind kind) { return kind == OpKind::kMmap || kind == OpKind::kVmAllocate; }
+
+// A byte count's deviation from a page boundary.
+uint64_t DrawOddBytes(Prng* prng) {
+  constexpr uint64_t kOdd[] = {1, 8, 0x7ff, 0x800, 0xff8, 0xfff};
+  if (prng->Chance(1, 3)) return prng->Below(kPageSize);
+  return Pick(prng, kOdd);
+}
+
+}  // namespace
+
+Swarm StandardMix() {
+  Swarm swarm;
+  for (const KindWeight& entry : kStandard) swarm.weight[static_cast<size_t>(entry.kind)] = entry.weight;
+  return swarm;
+}
+
+Swarm DrawSwarm(uint64_t seed, uint64_t case_index) {
+  Prng prng(seed, "swarm", case_index);
+  Swarm swarm = StandardMix();
+  // How narrow the case is, is drawn too: one case in three has every kind.
+  uint64_t off_in_four = prng.Below(3);
+  for (int i = 0; i < traces::kOpKindCount; ++i) {
+    auto kind = static_cast<OpKind>(i);
+    uint32_t& weight = swarm.weight[static_cast<size_t>(i)];
+    bool off = prng.Chance(off_in_four, 4);
+    weight *= static_cast<uint32_t>(1 + prng.Below(8));
+    if (off && kind != OpKind::kWrite && kind != OpKind::kRead) weight = 0;
+  }
+  bool maps = false;
+  for (int i = 0; i < traces::kOpKindCount; ++i) {
+    maps = maps || (IsMapper(static_cast<OpKind>(i)) && swarm.weight[static_cast<size_t>(i)] != 0);
+  }
+  if (!maps) swarm.weight[static_cast<size_t>(OpKind::kMmap)] = 64;
+  return swarm;
+}
+
+std::string SwarmText(const Swarm& swarm) {
+  std::string some;
+  std::string never;
+  for (int i = 0; i < traces::kOpKindCount; ++i) {
+    absl::string_view name = traces::OpName(static_cast<OpKind>(i));
+    uint32_t weight = swarm.weight[static_cast<size_t>(i)];
+    if (weight == 0) {
+      absl::StrAppend(&never, never.empty() ? "" : ", ", name);
+    } else {
+      absl::StrAppend(&some, some.empty() ? "" : ", ", name, " ", weight);
+    }
+  }
+  return never.empty() ? some : absl::StrCat(some, "; never: ", never);
+}
+
+Generator::Generator(const GenOptions& options) : options_(options) {
+  uint32_t sum = 0;
+  for (size_t i = 0; i < upto_.size(); ++i) upto_[i] = sum += options.swarm.weight[i];
+  CHECK(sum > 0);
+  CHECK(options.files > 0);
+  CHECK(options.pages > 0);
+  for (uint32_t i = 1; i <= options.files; ++i) files_.push_back(absl::StrCat("f", i));
+}
+
+OpKind Generator::DrawKind(Prng* prng) const {
+  uint64_t draw = prng->Below(upto_.back());
+  size_t kind = 0;
+  while (upto_[kind] <= draw) ++kind;
+  return static_cast<OpKind>(kind);
+}
+
+Op Generator::Draw(uint64_t index) const {
+  Prng prng(base::Chain(options_.seed, options_.case_index), "op", index);
+  Op op;
+  op.kind = DrawKind(&prng);
+  if (index == 0) op.kind = prng.Chance(1, 2) ? OpKind::kSpace : OpKind::kTask;
+  bool orphan = op.kind == OpKind::kSpace || op.kind == OpKind::kTask;
+  if (!orphan) op.task = {static_cast<uint32_t>(prng.Below(options_.tasks)), true};
+  switch (op.kind) {
+    case OpKind::kSpace:
+    case OpKind::kTask:
+    case OpKind::kFork:
+    case OpKind::kTaskCreate:
+      op.child = static_cast<uint32_t>(index + 1);
+      DrawBirth(&prng, &op);
+      break;
+    case OpKind::kExec:
+    case OpKind::kExit:
+    case OpKind::kTaskTerminate:
+      break;
+    case OpKind::kExecMap:
+    case OpKind::kMmap:
+    case OpKind::kVmAllocate:
+      DrawMapping(&prng, &op);
+      break;
+    case OpKind::kMunmap:
+    case OpKind::kMprotect:
+    case OpKind::kMinherit:
+    case OpKind::kMadvise:
+    case OpKind::kLinuxDontneed:
+    case OpKind::kVmDeallocate:
+    case OpKind::kVmProtect:
+    case OpKind::kVmInherit:
+    case OpKind::kVmRegion:
+      DrawRange(&prng, &op);
+      break;
+    case OpKind::kMremap:
+      DrawRemap(&prng, &op);
+      break;
+    case OpKind::kExecBrk:
+    case OpKind::kBrk:
+      DrawHeap(&prng, &op);
+      break;
+    case OpKind::kRead:
+    case OpKind::kWrite:
+    case OpKind::kFetch:
+      DrawAccess(&prng, &op);
+      break;
+  }
+  return op;
+}
+
+void Generator::DrawBirth(Prng* prng, Op* op) const {
+  if (op->kind == OpKind::kTaskCreate) {
+    if (prng->Chance(7, 8)) op->flags = traces::kFlagInherit;
+    return;
+  }
+  if (op->kind == OpKind::kFork) return;
+  uint64_t draw = prng->Below(16);
+  if (draw < 11) {
+    op->size = traces::kMapMin + options_.pages * kPageSize;
+  } else if (draw < 13) {
+    uint64_t pages = 1 + prng->Below(options_.pages);
+    op->size = traces::kMapMin + pages * kPageSize;
+  } else if (draw < 14) {
+    op->size = DrawEdge(prng);
+  }  // else 0: the default map
+}
+
+// Somewhere in a small map, counted in pages from its start; a little beyond the end too.
+uint64_t Generator::DrawPages(Prng* prng) const {
+  switch (prng->Below(4)) {
+    case 0: return 0;
+    case 1: return prng->Below(4);
+    default: return prng->Below(options_.pages + 2);
+  }
+}
+
+Place Generator::DrawPlace(Prng* prng) const {
+  uint64_t draw = prng->Below(32);
+  Place place;
+  if (draw == 0) return traces::At(DrawEdge(prng));
+  if (draw < 4) {
+    uint64_t page = DrawPages(prng);
+    place = traces::At(page * kPageSize);
+  } else {
+    place.kind = draw < 8 ? Place::Kind::kHole : Place::Kind::kRegion;
+    place.index = static_cast<uint32_t>(prng->Below(8));
+    place.offset = DrawPages(prng) * kPageSize;
+  }
+  if (prng->Chance(1, 6)) place.offset += DrawOddBytes(prng);
+  return place;
+}
+
+// Mostly where nothing is mapped, mostly aligned.
+Place Generator::DrawFreePlace(Prng* prng) const {
+  if (prng->Chance(1, 3)) return DrawPlace(prng);
+  Place place;
+  place.kind = Place::Kind::kHole;
+  place.index = static_cast<uint32_t>(prng->Below(4));
+  place.offset = DrawPages(prng) * kPageSize;
+  return place;
+}
+
+// Numbers on which range arithmetic goes wrong: the ends of the map, of user space, of the number space.
+uint64_t Generator::DrawEdge(Prng* prng) const {
+  const uint64_t edges[] = {0,
+                            traces::kMapMin,
+                            traces::kMapMin + options_.pages * kPageSize,
+                            traces::kDefaultMapMax,
+                            uint64_t{1} << 47,
+                            uint64_t{1} << 63,
+                            ~uint64_t{0} - base::kPageMask,
+                            ~uint64_t{0}};
+  uint64_t edge = Pick(prng, edges);
+  switch (prng->Below(4)) {
+    case 0: return edge - kPageSize;
+    case 1: return edge + DrawOddBytes(prng);
+    default: return edge;
+  }
+}
+
+uint64_t Generator::DrawSize(Prng* prng) const {
+  uint64_t draw = prng->Below(32);
+  if (draw == 0) return 0;
+  if (draw == 1) {
+    // Either plausible or impossible, nothing between: a mapping of terabytes that succeeds shows nothing.
+    uint64_t edge = DrawEdge(prng);
+    return edge < (uint64_t{1} << 30) || edge >= (uint64_t{1} << 47) ? edge : 0;
+  }
+  uint64_t most = draw < 24 ? 4 : options_.pages;
+  uint64_t size = (1 + prng->Below(most)) * kPageSize;
+  if (prng->Chance(1, 6)) size -= DrawOddBytes(prng);
+  return size;
+}
+
+void Generator::DrawMapping(Prng* prng, Op* op) const {
+  op->at = DrawFreePlace(prng);
+  op->size = DrawSize(prng);
+  if (op->kind == OpKind::kVmAllocate) {
+    op->flags = prng->Chance(1, 2) ? traces::kFlagAnywhere : traces::kFlagFixed;
+    return;
+  }
+  op->prot = Pick(prng, kProts);
+  if (op->kind == OpKind::kExecMap) {
+    op->flags = prng->Chance(1, 2) ? traces::kFlagObserved : traces::kFlagInferred;
+  } else {
+    op->flags = prng->Chance(2, 3) ? traces::kFlagPrivate : traces::kFlagShared;
+    uint64_t where = prng->Below(8);
+    if (where < 3) op->flags |= traces::kFlagFixed;
+    if (where == 3) op->flags |= traces::kFlagTryFixed;
+    if (where < 2) op->at = DrawPlace(prng);
+  }
+  if (prng->Chance(1, 3)) {
+    op->file = 1 + static_cast<uint32_t>(prng->Below(options_.files));
+    op->offset = prng->Below(8) * kPageSize;
+    if (prng->Chance(1, 8)) op->offset += DrawOddBytes(prng);
+    if (prng->Chance(1, 64)) op->offset = (uint64_t{1} << 63) - kPageSize * (1 + prng->Below(8));
+  }
+}
+
+void Generator::DrawRange(Prng* prng, Op* op) const {
+  constexpr base::Inherit kInherits[] = {base::Inherit::kShare, base::Inherit::kShare, base::Inherit::kCopy,
+                                         base::Inherit::kCopy,  base::Inherit::kNone,  base::Inherit::kZero};
+  op->at = DrawPlace(prng);
+  if (op->kind != OpKind::kVmRegion) op->size = DrawSize(prng);
+  switch (op->kind) {
+    case OpKind::kMprotect:
+      op->prot = Pick(prng, kProts);
+      break;
+    case OpKind::kVmProtect:
+      op->prot = Pick(prng, kProts);
+      // Maximum rights never come back, so they are lowered seldom.
+      if (prng->Chance(1, 8)) op->flags = traces::kFlagSetMax;
+      break;
+    case OpKind::kMinherit:
+    case OpKind::kVmInherit:
+      op->inherit = prng->Chance(1, 32) ? base::Inherit::kDonateCopy : Pick(prng, kInherits);
+      break;
+    case OpKind::kMadvise:
+      op->advice = static_cast<base::Advice>(prng->Below(7));
+      if (prng->Chance(1, 3)) op->advice = base::Advice::kFree;
+      break;
+    case OpKind::kLinuxDontneed:
+      if (prng->Chance(7, 8)) op->at.offset = base::TruncPage(op->at.offset);
+      break;
+    default:
+      break;
+  }
+}
+
+void Generator::DrawRemap(Prng* prng, Op* op) const {
+  op->at = DrawPlace(prng);
+  if (prng->Chance(7, 8)) op->at.offset = base::TruncPage(op->at.offset);
+  op->size = DrawSize(prng);
+  op->new_size = DrawSize(prng);
+  if (prng->Chance(1, 3)) {
+    op->flags = traces::kFlagFixed;
+    op->to = prng->Chance(1, 8) ? op->at : DrawFreePlace(prng);
+  }
+}
+
+// The heap has a place of its own, the middle of a small map, so that several brks meet one base.
+void Generator::DrawHeap(Prng* prng, Op* op) const {
+  uint64_t middle = traces::kMapMin + options_.pages / 2 * kPageSize;
+  uint64_t pages = prng->Below(6);
+  op->at = traces::At(middle + pages * kPageSize);
+  if (op->kind == OpKind::kExecBrk) {
+    if (prng->Chance(1, 2)) op->at = DrawFreePlace(prng);
+    return;
+  }
+  if (prng->Chance(1, 4)) op->at.offset += DrawOddBytes(prng);
+  if (prng->Chance(1, 8)) op->at = DrawPlace(prng);
+}
+
+void Generator::DrawAccess(Prng* prng, Op* op) const {
+  op->at = DrawPlace(prng);
+  if (op->kind == OpKind::kFetch) return;
+  uint64_t draw = prng->Below(16);
+  if (draw < 12) {
+    op->size = uint64_t{1} << prng->Below(5);
+  } else if (draw < 15) {
+    op->size = 1 + prng->Below(kPageSize);
+  } else {
+    op->size = 1 + prng->Below(4 * kPageSize);
+  }
+  if (op->kind == OpKind::kRead) return;
+  // Letters keep shrunk traces readable; long values make every byte of a store differ.
+  op->value = prng->Chance(3, 4) ? 'A' + prng->Below(26) : prng->Next();
+}
+
+std::vector<Op> DrawOps(const Generator& generator, uint64_t count) {
+  std::vector<Op> ops;
+  ops.reserve(count);
+  for (uint64_t i = 0; i < count; ++i) ops.push_back(generator.Draw(i));
+  return ops;
+}
+
+}  // namespace proptests

@@ -1,0 +1,175 @@
+#include "proptests/engine/run.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/addr.h"
+#include "base/hash.h"
+#include "traces/codec.h"
+
+namespace proptests {
+namespace {
+
+constexpr uint64_t kProgressEvery = 8192;
+
+// The operation as it was executed.
+traces::Op Absolute(const traces::Op& op, const traces::ResolvedOp& resolved) {
+  traces::Op absolute = op;
+  if (resolved.task != 0) absolute.task = {resolved.task, false};
+  if (op.at.kind != traces::Place::Kind::kAbsolute) absolute.at = traces::At(resolved.at);
+  if (op.to.kind != traces::Place::Kind::kAbsolute) absolute.to = traces::At(resolved.to);
+  return absolute;
+}
+
+void AddLedger(const LedgerRows& rows, LedgerRows* sum) {
+  if (sum->empty()) *sum = LedgerRows(rows.size(), {nullptr, 0});
+  for (size_t i = 0; i < rows.size(); ++i) {
+    LedgerRow& row = (*sum)[i];
+    row.name = rows[i].name;
+    bool peak = absl::StartsWith(row.name, "peak");
+    row.value = peak ? std::max(row.value, rows[i].value) : row.value + rows[i].value;
+  }
+}
+
+RunResult ResultOf(const Session& session) {
+  RunResult result;
+  result.stats = session.stats();
+  result.failure = session.failure();
+  result.hash = session.hash();
+  result.cases = 1;
+  if (session.system() != nullptr) {
+    session.system()->ledger().ForEach(
+        [&](const char* name, uint64_t value) { result.ledger.push_back({name, value}); });
+  }
+  return result;
+}
+
+}  // namespace
+
+RunResult RunOps(const std::vector<TestOp>& ops, const std::vector<std::string>& files, const RunOptions& options,
+                 std::vector<TestOp>* executed, std::vector<traces::Outcome>* outcomes) {
+  Session session(options, &files);
+  bool going = true;
+  for (size_t i = 0; going && i < ops.size(); ++i) {
+    const TestOp& test = ops[i];
+    going = session.Step(test.op, test.expected ? &*test.expected : nullptr);
+    if (session.last_was_skipped()) continue;
+    if (executed != nullptr) executed->push_back({Absolute(test.op, session.last_op()), test.expected});
+    if (outcomes != nullptr) outcomes->push_back(session.last_outcome());
+  }
+  session.Finish();
+  return ResultOf(session);
+}
+
+RunResult RunTrace(const traces::Trace& trace, const RunOptions& options, const Progress& progress) {
+  Session session(options, &trace.files);
+  uint64_t done = 0;
+  for (const traces::Line& line : trace.lines) {
+    if (!session.Step(line.op, line.expected ? &*line.expected : nullptr)) break;
+    if (progress && ++done % kProgressEvery == 0) progress(done);
+  }
+  session.Finish();
+  return ResultOf(session);
+}
+
+std::string RunTraceText(absl::string_view text) {
+  auto trace = traces::ParseTrace(text, "text");
+  if (!trace.ok()) return std::string(trace.status().message());
+  RunOptions options;
+  options.whole_every = 1;
+  RunResult result = RunTrace(*trace, options);
+  if (!result.failure) return "pass";
+  return absl::StrCat(FingerprintText(result.failure->print), ": ", result.failure->text);
+}
+
+GenOptions CaseOptions(const CampaignOptions& options, uint64_t case_index) {
+  GenOptions gen;
+  gen.seed = options.seed;
+  gen.case_index = case_index;
+  gen.tasks = options.tasks;
+  gen.pages = options.pages;
+  gen.files = options.files;
+  if (options.swarm) gen.swarm = DrawSwarm(options.seed, case_index);
+  return gen;
+}
+
+RunOptions CaseRunOptions(const CampaignOptions& options) {
+  RunOptions run = options.run;
+  run.max_live_tasks = options.tasks;
+  return run;
+}
+
+CampaignResult RunCampaign(const CampaignOptions& options) {
+  CampaignResult result;
+  RunOptions run = CaseRunOptions(options);
+  uint64_t done = 0;
+  for (uint64_t number = options.first_case; done < options.ops; ++number) {
+    uint64_t count = std::min(options.case_ops, options.ops - done);
+    Generator generator(CaseOptions(options, number));
+    Session session(run, &generator.files());
+    for (uint64_t i = 0; i < count && session.Step(generator.Draw(i)); ++i) {
+      if (options.progress && (done + i) % kProgressEvery == 0) options.progress(done + i);
+    }
+    session.Finish();
+    done += count;
+    RunResult one = ResultOf(session);
+    result.run.stats.Add(one.stats);
+    AddLedger(one.ledger, &result.run.ledger);
+    result.run.hash = base::Chain(result.run.hash, one.hash);
+    ++result.run.cases;
+    if (one.failure) {
+      result.run.failure = std::move(one.failure);
+      result.failing_case = number;
+      break;
+    }
+  }
+  return result;
+}
+
+std::vector<TestOp> OpsOfFailure(const CampaignOptions& options, const CampaignResult& result) {
+  Generator generator(CaseOptions(options, result.failing_case));
+  std::vector<TestOp> ops;
+  uint64_t count = std::min(options.case_ops, result.run.failure->op_index + 1);
+  for (uint64_t i = 0; i < count; ++i) ops.push_back({generator.Draw(i), std::nullopt});
+  return ops;
+}
+
+std::vector<TestOp> OpsOfTrace(const traces::Trace& trace) {
+  std::vector<TestOp> ops;
+  ops.reserve(trace.lines.size());
+  for (const traces::Line& line : trace.lines) ops.push_back({line.op, line.expected});
+  return ops;
+}
+
+ShrinkOutcome ShrinkRun(const std::vector<TestOp>& ops, const std::vector<std::string>& files,
+                        const RunOptions& options, const Failure& failure) {
+  ShrinkOutcome out;
+  out.run = options;
+  Experiment experiment = [&](const Candidate& candidate) {
+    Attempt attempt;
+    RunOptions run = out.run;
+    if (candidate.frames != 0) run.machine.ram_bytes = uint64_t{candidate.frames} * base::kPageSize;
+    attempt.failure = RunOps(candidate.ops, files, run, &attempt.executed).failure;
+    return attempt;
+  };
+  ShrinkLimits coarse;
+  coarse.operations_only = true;
+  Shrunk first = Shrink({ops, 0}, failure.print, experiment, coarse);
+  out.executions = first.executions;
+  // Where is it met when everything is looked at all the time?
+  out.run.whole_every = 1;
+  Attempt close = experiment(first.smallest);
+  ++out.executions;
+  Fingerprint print = close.failure ? close.failure->print : failure.print;
+  if (!close.failure) out.run.whole_every = options.whole_every;
+  first.smallest.frames = static_cast<uint32_t>(options.machine.ram_bytes / base::kPageSize);
+  out.shrunk = Shrink(first.smallest, print, experiment);
+  out.executions += out.shrunk.executions;
+  out.run.machine.ram_bytes = uint64_t{out.shrunk.smallest.frames} * base::kPageSize;
+  RunOps(out.shrunk.smallest.ops, files, out.run, nullptr, &out.outcomes);
+  return out;
+}
+
+}  // namespace proptests

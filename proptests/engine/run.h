@@ -1,0 +1,99 @@
+// proptests/engine/run.h: whole runs: a list of operations, a trace, a campaign of random cases; and their shrinking.
+//
+// WHAT     A campaign of N operations is a sequence of cases, each with its own swarm and a fresh machine; it stops at the
+//          first failure. A case is replayed by its seed and number alone.
+// INVARIANTS  The same options give the same result, hash included, on every host.
+
+#ifndef PROPTESTS_ENGINE_RUN_H_
+#define PROPTESTS_ENGINE_RUN_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "machine/machine.h"
+#include "proptests/engine/emit.h"
+#include "proptests/engine/failure.h"
+#include "proptests/engine/generator.h"
+#include "proptests/engine/session.h"
+#include "proptests/engine/shrinker.h"
+#include "traces/trace.h"
+
+namespace proptests {
+
+// What runs cost, summed up; the rows are those of machine::Ledger, in its order.
+struct LedgerRow {
+  const char* name;
+  uint64_t value;
+  friend bool operator==(const LedgerRow&, const LedgerRow&) = default;
+};
+using LedgerRows = std::vector<LedgerRow>;
+
+struct RunResult {
+  RunStats stats;
+  LedgerRows ledger;
+  std::optional<Failure> failure;
+  uint64_t hash = 0;
+  uint64_t cases = 0;
+};
+
+// Called now and then with the number of operations done so far.
+using Progress = std::function<void(uint64_t)>;
+
+// Runs operations in a fresh machine. `executed` and `outcomes` (may be null) receive the operations that were not
+// skipped, with absolute operands, and the outcome of each (of the failing one: a right one).
+RunResult RunOps(const std::vector<TestOp>& ops, const std::vector<std::string>& files, const RunOptions& options,
+                 std::vector<TestOp>* executed = nullptr, std::vector<traces::Outcome>* outcomes = nullptr);
+
+RunResult RunTrace(const traces::Trace& trace, const RunOptions& options, const Progress& progress = nullptr);
+
+// "pass", or fingerprint and text of the first failure, or the parser's complaint. For emitted GoogleTest cases.
+std::string RunTraceText(absl::string_view text);
+
+struct CampaignOptions {
+  uint64_t seed = 1;
+  uint64_t ops = 100000;
+  // A case is long enough for deep histories, short enough for thousands of swarms in a night. < traces::kMaxLabel.
+  uint64_t case_ops = 10000;
+  uint64_t first_case = 0;
+  uint32_t tasks = 8;
+  uint32_t pages = 64;
+  uint32_t files = 2;
+  bool swarm = true;  // else every case has the standard mix
+  RunOptions run;     // max_live_tasks is set from `tasks`
+  Progress progress;
+};
+
+// The generator of one case of a campaign.
+GenOptions CaseOptions(const CampaignOptions& options, uint64_t case_index);
+
+struct CampaignResult {
+  RunResult run;
+  uint64_t failing_case = 0;  // when run.failure; its op_index counts within that case
+};
+CampaignResult RunCampaign(const CampaignOptions& options);
+
+struct ShrinkOutcome {
+  Shrunk shrunk;
+  RunOptions run;               // under which the smallest run fails
+  std::vector<traces::Outcome> outcomes;
+  uint64_t executions = 0;
+};
+
+// Shrinks a run that failed with `failure` under `options`. Once the run is short, everything is checked after every
+// operation, so that the failure is met where it happens; the fingerprint is then the one met there.
+ShrinkOutcome ShrinkRun(const std::vector<TestOp>& ops, const std::vector<std::string>& files,
+                        const RunOptions& options, const Failure& failure);
+
+// The options of each session of a campaign.
+RunOptions CaseRunOptions(const CampaignOptions& options);
+// The operations of the failing case up to the failure.
+std::vector<TestOp> OpsOfFailure(const CampaignOptions& options, const CampaignResult& result);
+std::vector<TestOp> OpsOfTrace(const traces::Trace& trace);
+
+}  // namespace proptests
+
+#endif  // PROPTESTS_ENGINE_RUN_H_

@@ -1,0 +1,88 @@
+#include "proptests/engine/run.h"
+
+#include <gtest/gtest.h>
+
+#include "base/canary.h"
+#include "traces/codec.h"
+
+namespace proptests {
+namespace {
+
+CampaignOptions Small(uint64_t seed, uint64_t ops) {
+  CampaignOptions options;
+  options.seed = seed;
+  options.ops = ops;
+  options.case_ops = 500;
+  options.run.machine.ram_bytes = uint64_t{16} << 20;
+  return options;
+}
+
+TEST(RunTest, ACampaignPassesAndIsDeterministic) {
+  CampaignResult first = RunCampaign(Small(1, 2000));
+  ASSERT_FALSE(first.run.failure) << first.run.failure->text;
+  EXPECT_EQ(first.run.cases, 4u);
+  EXPECT_EQ(first.run.stats.ops + first.run.stats.skipped, 2000u);
+  CampaignResult second = RunCampaign(Small(1, 2000));
+  EXPECT_EQ(first.run.hash, second.run.hash);
+  EXPECT_EQ(first.run.ledger, second.run.ledger);
+  EXPECT_NE(first.run.hash, RunCampaign(Small(2, 2000)).run.hash);
+}
+
+TEST(RunTest, ACaseIsTheSameAlone) {
+  CampaignOptions third = Small(1, 500);
+  third.first_case = 2;
+  CampaignResult alone = RunCampaign(third);
+  Generator generator(CaseOptions(third, 2));
+  std::vector<TestOp> ops;
+  for (const traces::Op& op : DrawOps(generator, 500)) ops.push_back({op, std::nullopt});
+  RunResult again = RunOps(ops, generator.files(), CaseRunOptions(third));
+  EXPECT_EQ(alone.run.stats.ops, again.stats.ops);
+  EXPECT_EQ(alone.run.ledger, again.ledger);
+}
+
+TEST(RunTest, WhatWasExecutedRunsAgainWithAbsoluteOperands) {
+  CampaignOptions options = Small(3, 500);
+  Generator generator(CaseOptions(options, 0));
+  std::vector<TestOp> ops;
+  for (const traces::Op& op : DrawOps(generator, 500)) ops.push_back({op, std::nullopt});
+  std::vector<TestOp> executed;
+  std::vector<traces::Outcome> outcomes;
+  RunResult relative = RunOps(ops, generator.files(), CaseRunOptions(options), &executed, &outcomes);
+  ASSERT_FALSE(relative.failure) << relative.failure->text;
+  ASSERT_EQ(executed.size(), relative.stats.ops);
+  ASSERT_EQ(outcomes.size(), executed.size());
+  RunResult absolute = RunOps(executed, generator.files(), options.run);
+  EXPECT_EQ(absolute.hash, relative.hash);
+}
+
+TEST(RunTest, AFailureIsShrunkToATraceThatFailsAlone) {
+  CampaignOptions options = Small(1, 50000);
+  options.run.machine.canary = base::Canary::kInheritanceSwapped;
+  CampaignResult result = RunCampaign(options);
+  ASSERT_TRUE(result.run.failure);
+  Generator generator(CaseOptions(options, result.failing_case));
+  ShrinkOutcome shrunk =
+      ShrinkRun(OpsOfFailure(options, result), generator.files(), CaseRunOptions(options), *result.run.failure);
+  EXPECT_LE(shrunk.shrunk.smallest.ops.size(), 8u);
+  EXPECT_TRUE(shrunk.shrunk.minimal);
+  FailureReport report{shrunk.shrunk.failure, shrunk.shrunk.smallest.ops, shrunk.outcomes, generator.files(),
+                       "seed 1", "./vmsim replay x.trace"};
+  // Through the text form and back.
+  std::string text = traces::FormatTrace(FailureTrace(report, "x.trace"));
+  auto trace = traces::ParseTrace(text, "x.trace");
+  ASSERT_TRUE(trace.ok()) << trace.status();
+  RunOptions careful = options.run;
+  careful.whole_every = 1;
+  RunResult again = RunTrace(*trace, careful);
+  ASSERT_TRUE(again.failure) << text;
+  EXPECT_EQ(again.failure->print, report.failure.print);
+  // And without the bug it passes.
+  EXPECT_EQ(RunTraceText(text), "pass");
+}
+
+TEST(RunTest, TextThatIsNoTraceIsRefusedWithAPlace) {
+  EXPECT_EQ(RunTraceText("s1 = space\n").substr(0, 7), "text:1:");
+}
+
+}  // namespace
+}  // namespace proptests

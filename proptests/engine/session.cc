@@ -1,0 +1,212 @@
+#include "proptests/engine/session.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "base/addr.h"
+#include "base/hash.h"
+#include "traces/codec.h"
+
+namespace proptests {
+namespace {
+
+using traces::OpKind;
+using traces::Outcome;
+
+bool IsBirth(OpKind kind) {
+  return kind == OpKind::kSpace || kind == OpKind::kTask || kind == OpKind::kFork || kind == OpKind::kTaskCreate;
+}
+
+bool IsDeath(OpKind kind) { return kind == OpKind::kExit || kind == OpKind::kTaskTerminate; }
+
+bool IsAccess(OpKind kind) { return kind == OpKind::kRead || kind == OpKind::kWrite || kind == OpKind::kFetch; }
+
+// The pages that an operation may have changed, cut to the bounds of user space.
+base::Range TouchedRange(const traces::ResolvedOp& op, const Outcome& seen) {
+  uint64_t at = op.kind == OpKind::kMmap || op.kind == OpKind::kVmAllocate || op.kind == OpKind::kMremap
+                    ? seen.value
+                    : op.at;
+  uint64_t size = op.kind == OpKind::kMremap ? op.new_size : op.size;
+  if (op.kind == OpKind::kFetch) size = 1;
+  if (at > traces::kDefaultMapMax) at = traces::kDefaultMapMax;
+  if (size > traces::kDefaultMapMax - at) size = traces::kDefaultMapMax - at;
+  return {base::Vaddr(base::TruncPage(at)), base::Vaddr(base::RoundPage(at + size))};
+}
+
+uint64_t OutcomeHash(uint64_t hash, const Outcome& outcome) {
+  hash = base::Chain(hash, static_cast<uint64_t>(outcome.family) << 32 | static_cast<uint32_t>(outcome.code));
+  hash = base::Chain(hash, outcome.value);
+  if (outcome.size == 0) return hash;
+  hash = base::Chain(hash, outcome.size);
+  const traces::RegionInfo& region = outcome.region;
+  return base::Chain(hash, uint64_t{region.prot.bits()} | uint64_t{region.max_prot.bits()} << 8 |
+                               static_cast<uint64_t>(region.inherit) << 16 | uint64_t{region.shared} << 24);
+}
+
+// "uvm/amap.cc:71: CHECK failed: refs > 0" -> "NoCheckFails(refs > 0)": line numbers move, conditions stay.
+std::string CrashRule(const std::string& crash) {
+  constexpr absl::string_view kMark = "CHECK failed: ";
+  size_t at = crash.find(kMark.data(), 0, kMark.size());
+  return absl::StrCat("NoCheckFails(", at == std::string::npos ? crash : crash.substr(at + kMark.size()), ")");
+}
+
+std::string KindRule(const char* rule, OpKind kind) { return absl::StrCat(rule, "(", traces::OpName(kind), ")"); }
+
+}  // namespace
+
+void RunStats::Add(const RunStats& other) {
+  ops += other.ops;
+  skipped += other.skipped;
+  for (size_t i = 0; i < by_kind.size(); ++i) by_kind[i] += other.by_kind[i];
+  ok += other.ok;
+  trace_outcomes += other.trace_outcomes;
+  uvm_outcomes += other.uvm_outcomes;
+  bytes += other.bytes;
+  whole_checks += other.whole_checks;
+}
+
+Session::Session(const RunOptions& options, const std::vector<std::string>* files)
+    : options_(options), files_(files) {
+  model::World::Options world;
+  world.memory_may_run_out = options.memory_may_run_out;
+  world_ = std::make_unique<model::World>(world);
+  if (!options.lanes.Has(Lane::kUvm)) return;
+  machine_ = std::make_unique<machine::Machine>(options.machine);
+  relation_.emplace(world_.get(), machine_.get());
+}
+
+bool Session::WithinLimits(const traces::Op& op) const {
+  if (options_.max_live_tasks == 0) return true;
+  if (IsBirth(op.kind)) return world_->LiveTasks().size() < options_.max_live_tasks;
+  if (IsDeath(op.kind)) return world_->LiveTasks().size() > 1;
+  return true;
+}
+
+bool Session::Step(const traces::Op& op, const Outcome* expected) {
+  if (failure_) return false;
+  skipped_ = !WithinLimits(op) || !world_->Resolve(op, *files_, &resolved_);
+  bool compare = expected != nullptr && options_.lanes.Has(Lane::kModel);
+  if (skipped_) {
+    ++stats_.skipped;
+    bool wanted = compare && expected->family != Outcome::Family::kNone;
+    if (wanted) {
+      return Fail(FailureClass::kOutcome, KindRule("TraceAgrees", op.kind),
+                  absl::StrCat(traces::FormatOp(op, *files_), ": the trace expects ",
+                               traces::FormatOutcome(op.kind, *expected), ", but the operation names nothing there is"));
+    }
+    ++index_;
+    return true;
+  }
+  ++stats_.ops;
+  ++stats_.by_kind[static_cast<size_t>(op.kind)];
+  model::Expectation right = world_->Expect(resolved_);
+  seen_ = right.Canonical();
+  if (compare && !CompareWithTrace(right, *expected)) return false;
+  if (machine_ != nullptr && !ApplyToSystem(right)) return false;
+  world_->Adopt(resolved_, seen_);
+  stats_.ok += seen_.ok() ? 1 : 0;
+  ExtendHash();
+  if (machine_ != nullptr && !CheckTouched()) return false;
+  if (options_.whole_every != 0 && stats_.ops % options_.whole_every == 0 &&
+      !CheckWhole(StateRelation::Depth::kSampled)) {
+    return false;
+  }
+  ++index_;
+  return true;
+}
+
+bool Session::CompareWithTrace(const model::Expectation& right, const Outcome& expected) {
+  ++stats_.trace_outcomes;
+  std::string why;
+  if (!right.Accepts(expected, &why)) {
+    return Fail(FailureClass::kOutcome, KindRule("TraceAgrees", resolved_.kind),
+                absl::StrCat(traces::FormatResolvedOp(resolved_), ": the trace expects ",
+                             traces::FormatOutcome(resolved_.kind, expected), "; the model: ", why));
+  }
+  seen_ = expected;
+  return true;
+}
+
+bool Session::ApplyToSystem(const model::Expectation& right) {
+  Outcome seen = machine_->Apply(resolved_);
+  if (std::optional<std::string> crash = machine_->crash(); crash.has_value()) {
+    return Fail(FailureClass::kCrash, CrashRule(*crash),
+                absl::StrCat(traces::FormatResolvedOp(resolved_), ": ", *crash));
+  }
+  if (machine_->stuck().has_value()) {
+    return Fail(FailureClass::kLiveness, "EveryOperationEnds",
+                absl::StrCat(traces::FormatResolvedOp(resolved_), ": ", *machine_->stuck()));
+  }
+  ++stats_.uvm_outcomes;
+  std::string why;
+  if (!right.Accepts(seen, &why)) {
+    bool bytes = resolved_.kind == OpKind::kRead && seen.ok() && right.Canonical().ok();
+    return Fail(bytes ? FailureClass::kContents : FailureClass::kOutcome,
+                bytes ? "ContentsAgree" : KindRule("OutcomesAgree", resolved_.kind),
+                absl::StrCat(traces::FormatResolvedOp(resolved_), ": ", why));
+  }
+  seen_ = seen;
+  return true;
+}
+
+void Session::ExtendHash() {
+  hash_ = base::Chain(hash_, static_cast<uint64_t>(resolved_.kind) << 32 | resolved_.task);
+  hash_ = base::Chain(hash_, resolved_.at);
+  hash_ = OutcomeHash(hash_, seen_);
+}
+
+bool Session::CheckTouched() {
+  base::Range range = TouchedRange(resolved_, seen_);
+  std::optional<Finding> finding;
+  if (IsAccess(resolved_.kind)) {
+    finding = relation_->CheckAccess(resolved_.task, range);
+  } else {
+    uint32_t task = resolved_.task;
+    if (IsBirth(resolved_.kind)) task = resolved_.child;
+    finding = relation_->CheckCall(task, range);
+  }
+  return FailWith(finding);
+}
+
+bool Session::CheckWhole(StateRelation::Depth depth) {
+  ++stats_.whole_checks;
+  if (machine_ == nullptr) return true;
+  return FailWith(relation_->CheckWhole(depth));
+}
+
+bool Session::FailWith(const std::optional<Finding>& finding) {
+  stats_.bytes = relation_->bytes_compared();
+  if (!finding) return true;
+  return Fail(finding->print.cls, finding->print.rule, finding->text);
+}
+
+bool Session::Fail(FailureClass cls, std::string rule, std::string text) {
+  failure_ = Failure{{cls, std::move(rule)}, std::move(text), index_};
+  return false;
+}
+
+// All tasks leave, each in the way of its personality.
+bool Session::DrainTasks() {
+  for (uint32_t task : world_->LiveTasks()) {
+    traces::Op op;
+    op.kind = world_->PersonalityOf(task) == traces::Personality::kBsd ? OpKind::kExit : OpKind::kTaskTerminate;
+    op.task = {task, false};
+    if (!world_->Resolve(op, *files_, &resolved_)) continue;
+    model::Expectation right = world_->Expect(resolved_);
+    seen_ = right.Canonical();
+    if (!ApplyToSystem(right)) return false;
+    world_->Adopt(resolved_, seen_);
+  }
+  return true;
+}
+
+bool Session::Finish() {
+  if (failure_) return false;
+  if (!CheckWhole(StateRelation::Depth::kEveryByte)) return false;
+  hash_ = base::Chain(hash_, world_->StateHash());
+  if (machine_ == nullptr) return true;
+  return FailWith(relation_->CheckKernel()) && DrainTasks() && FailWith(relation_->NothingLeaks());
+}
+
+}  // namespace proptests

@@ -1,0 +1,107 @@
+// proptests/engine/session.h: one run: operations go to the model and the system, and the two are compared.
+//
+// WHAT     The differential step, in one place:
+//            op -> model.Resolve -> absolute operands        (names nothing: skipped on both sides)
+//            model.Expect -> the set of right outcomes       machine.Apply -> the outcome seen
+//            seen in the set?   model.Adopt(seen)            what the op touched corresponds?
+//            every k ops and at the end: the whole state corresponds, all invariants hold
+//            at the end: all tasks leave, nothing is left behind
+//          After the first failure a session does nothing more.
+// INVARIANTS  The hash depends on the operations and their outcomes alone, not on lanes or on how often is checked.
+// SEE      house.md 4.9 "Shape of a differential step"; state_relation.h.
+
+#ifndef PROPTESTS_ENGINE_SESSION_H_
+#define PROPTESTS_ENGINE_SESSION_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "machine/machine.h"
+#include "model/world.h"
+#include "proptests/engine/failure.h"
+#include "proptests/engine/lanes.h"
+#include "proptests/engine/state_relation.h"
+#include "traces/op.h"
+
+namespace proptests {
+
+struct RunOptions {
+  machine::Machine::Options machine;
+  LaneSet lanes = kAllLanes;
+  // The whole state is compared every so many operations; 0 = only at the end.
+  uint64_t whole_every = 64;
+  // Births are skipped when so many tasks live; 0 = no limit of the run's own. The last task's death is skipped too then.
+  uint32_t max_live_tasks = 0;
+  // The machine may be too small: running out of memory is a right outcome.
+  bool memory_may_run_out = false;
+};
+
+// Counted since the start of the session.
+struct RunStats {
+  uint64_t ops = 0;      // executed
+  uint64_t skipped = 0;  // named nothing
+  std::array<uint64_t, traces::kOpKindCount> by_kind = {};
+  uint64_t ok = 0;                  // operations that succeeded
+  uint64_t trace_outcomes = 0;      // outcomes compared, trace against model
+  uint64_t uvm_outcomes = 0;        // outcomes compared, system against model
+  uint64_t bytes = 0;               // bytes of pages compared, system against model
+  uint64_t whole_checks = 0;
+  void Add(const RunStats& other);
+};
+
+class Session {
+ public:
+  // `files` as traces::Trace::files; outlives the session.
+  Session(const RunOptions& options, const std::vector<std::string>* files);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // Executes one operation; `expected` (may be null) is what the trace says. False after a failure.
+  bool Step(const traces::Op& op, const traces::Outcome* expected = nullptr);
+  // The final checks. False when there is a failure, old or new.
+  bool Finish();
+
+  const std::optional<Failure>& failure() const { return failure_; }
+  const RunStats& stats() const { return stats_; }
+  // The hash chain over everything so far.
+  uint64_t hash() const { return hash_; }
+  // Of the operation executed last.
+  const traces::ResolvedOp& last_op() const { return resolved_; }
+  const traces::Outcome& last_outcome() const { return seen_; }
+  bool last_was_skipped() const { return skipped_; }
+  // All of the machine's counters; zeros without lane uvm.
+  const machine::Machine* system() const { return machine_.get(); }
+  const model::World& world() const { return *world_; }
+
+ private:
+  bool WithinLimits(const traces::Op& op) const;
+  bool CompareWithTrace(const model::Expectation& right, const traces::Outcome& expected);
+  bool ApplyToSystem(const model::Expectation& right);
+  bool CheckTouched();
+  bool CheckWhole(StateRelation::Depth depth);
+  bool DrainTasks();
+  void ExtendHash();
+  bool Fail(FailureClass cls, std::string rule, std::string text);
+  bool FailWith(const std::optional<Finding>& finding);
+
+  const RunOptions options_;
+  const std::vector<std::string>* const files_;
+  std::unique_ptr<model::World> world_;
+  std::unique_ptr<machine::Machine> machine_;
+  std::optional<StateRelation> relation_;
+  RunStats stats_;
+  std::optional<Failure> failure_;
+  uint64_t hash_ = 0;
+  uint64_t index_ = 0;  // of the operation under way, skipped ones counted
+  traces::ResolvedOp resolved_;
+  traces::Outcome seen_;
+  bool skipped_ = false;
+};
+
+}  // namespace proptests
+
+#endif  // PROPTESTS_ENGINE_SESSION_H_

@@ -1,0 +1,362 @@
+#include "proptests/engine/state_relation.h"
+
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/pattern.h"
+#include "base/text_sink.h"
+#include "uvm/invariants.h"
+#include "uvm/uvm.h"
+
+namespace proptests {
+namespace {
+
+using base::kPageSize;
+using base::Range;
+using base::Vaddr;
+
+std::optional<Finding> Broken(FailureClass cls, const char* rule, std::string text) {
+  return Finding{{cls, rule}, std::move(text)};
+}
+
+std::string PageName(uint32_t task, Vaddr va) { return absl::StrFormat("s%d page 0x%x", task, va.value()); }
+
+std::string RangeText(const Range& range) {
+  return absl::StrFormat("[0x%x,0x%x)", range.start.value(), range.end.value());
+}
+
+std::string AttributesText(const model::Attributes& a) {
+  return absl::StrCat(base::ProtName(a.prot), " max ", base::ProtName(a.max_prot), " inherit ",
+                      base::InheritName(a.inherit), " advice ", base::AdviceName(a.advice), a.shared ? " shared" : "");
+}
+
+model::Attributes AttributesOf(const uvm::MapEntry& s) {
+  return {s.prot, s.max_prot, s.inherit, s.advice, s.shared};
+}
+
+// The X.2 order of rights, as the kernel counts them (r = 4, w = 2, x = 1).
+base::Prot ProtOfKernelRights(fake_l4::RightsBits rights) {
+  base::Prot prot;
+  if ((rights & fake_l4::kR) != 0) prot = prot | base::kProtRead;
+  if ((rights & fake_l4::kW) != 0) prot = prot | base::kProtWrite;
+  if ((rights & fake_l4::kX) != 0) prot = prot | base::kProtExecute;
+  return prot;
+}
+
+std::string FirstDifference(const unsigned char* expected, const unsigned char* found, uint64_t start, uint64_t size) {
+  uint64_t i = 0;
+  while (i < size && expected[i] == found[i]) ++i;
+  if (i == size) return "";
+  return absl::StrFormat("byte 0x%x is 0x%02x in the system, 0x%02x in the model", start + i, found[i], expected[i]);
+}
+
+}  // namespace
+
+StateRelation::StateRelation(const model::World* m, machine::Machine* s)
+    : m_(m), s_(s), boot_spaces_(s->uvm().DebugSpaces().size()), boot_pmaps_(s->pmap().pmap_count()) {}
+
+const uvm::MapEntry* StateRelation::FindEntry(const uvm::Map& map, Vaddr va) {
+  const uvm::MapEntry* at = map.DebugRoot();
+  while (at != nullptr && (va < at->start || va >= at->end)) at = at->rb_child[va < at->start ? 0 : 1];
+  return at;
+}
+
+const uvm::Page* StateRelation::LayersPage(const uvm::MapEntry& entry, Vaddr va) {
+  if (entry.aref.amap != nullptr) {
+    uint32_t slot = entry.SlotOf(va);
+    if (slot >= entry.aref.amap->slot_count) return nullptr;
+    const uvm::Anon* anon = entry.aref.amap->anons[slot];
+    if (anon != nullptr) return anon->page;
+  }
+  return entry.object == nullptr ? nullptr : entry.object->DebugLookup(entry.ObjectIndexOf(va));
+}
+
+void StateRelation::LoadBase(const uvm::MapEntry& entry, Vaddr va, Stretch part, unsigned char* out) {
+  if (entry.object == nullptr) {
+    std::memset(out, 0, part.size);
+  } else {
+    uint64_t offset = base::ToBytes(entry.ObjectIndexOf(va)) + part.start;
+    base::FillFile(entry.object->key(), offset, out, part.size);
+  }
+}
+
+StateRelation::Result StateRelation::TasksAgree() {
+  std::vector<uint32_t> m = m_->LiveTasks();
+  if (m.size() != s_->live_labels().size()) {
+    return Broken(FailureClass::kStructure, "TasksAgree",
+                  absl::StrCat(s_->live_labels().size(), " tasks alive in the system, ", m.size(), " in the model"));
+  }
+  for (uint32_t task : m) {
+    const uvm::Space* space = s_->space_of(task);
+    if (space == nullptr) {
+      return Broken(FailureClass::kStructure, "TasksAgree", absl::StrCat("s", task, " has no space in the system"));
+    }
+    Range bounds = {space->map().min(), space->map().max()};
+    if (!(bounds == m_->Bounds(task))) {
+      return Broken(FailureClass::kStructure, "TasksAgree",
+                    absl::StrCat("s", task, ": bounds ", RangeText(bounds), " in the system, ",
+                                 RangeText(m_->Bounds(task)), " in the model"));
+    }
+  }
+  return std::nullopt;
+}
+
+// Walks both descriptions side by side; the system may have cut a run into several entries.
+StateRelation::Result StateRelation::AttributesAgree(uint32_t task, const uvm::Map& map) {
+  const uvm::MapEntry* s = map.DebugFirst();
+  Result found;
+  m_->ForEachRange(task, [&](Range range, const model::Attributes& m) {
+    Vaddr at = range.start;
+    while (!found && at < range.end) {
+      if (s == nullptr || s->start != at || s->end > range.end || !(AttributesOf(*s) == m)) {
+        std::string system = s == nullptr ? "nothing more" : absl::StrCat(RangeText(s->range()), " ", AttributesText(AttributesOf(*s)));
+        found = Broken(FailureClass::kOutcome, "AttributesAgree",
+                       absl::StrCat("s", task, " from ", absl::StrFormat("0x%x", at.value()), ": ", system,
+                                    " in the system, ", RangeText(range), " ", AttributesText(m), " in the model"));
+        return;
+      }
+      at = s->end;
+      s = uvm::Map::DebugNext(const_cast<uvm::MapEntry*>(s));
+    }
+  });
+  if (!found && s != nullptr) {
+    found = Broken(FailureClass::kOutcome, "AttributesAgree",
+                   absl::StrCat("s", task, ": ", RangeText(s->range()), " ", AttributesText(AttributesOf(*s)),
+                                " in the system, nothing in the model"));
+  }
+  return found;
+}
+
+StateRelation::Stretch StateRelation::NextStretch(model::PageKind kind) {
+  if (kind != model::PageKind::kUntouchedFile || thorough_) return {0, kPageSize};
+  constexpr uint64_t kWindow = 256;
+  window_ = (window_ + kWindow) % kPageSize;
+  return {window_, kWindow};
+}
+
+StateRelation::Result StateRelation::ContentsAgree(uint32_t task, const uvm::MapEntry* entry, Vaddr va) {
+  model::PageKind kind = m_->KindOfPage(task, va.value());
+  bool mapped = kind != model::PageKind::kUnmapped;
+  if (mapped != (entry != nullptr)) {
+    return Broken(FailureClass::kOutcome, "AttributesAgree",
+                  absl::StrCat(PageName(task, va), " is ", mapped ? "not " : "", "mapped in the system"));
+  }
+  if (!mapped) return std::nullopt;
+  const uvm::Page* page = LayersPage(*entry, va);
+  if (page == nullptr && kind == model::PageKind::kUntouchedZero && entry->object == nullptr) return std::nullopt;
+  Stretch part = NextStretch(kind);
+  bytes_compared_ += part.size;
+  m_->LoadBytes(task, va.value() + part.start, part.size, expected_.data());
+  const unsigned char* found = found_.data();
+  if (page != nullptr) {
+    found = s_->uvm().DebugPages().Contents(page) + part.start;
+  } else {
+    LoadBase(*entry, va, part, found_.data());
+  }
+  if (std::memcmp(found, expected_.data(), part.size) == 0) return std::nullopt;
+  if (kind == model::PageKind::kEither) {
+    if (found != found_.data()) std::memcpy(found_.data(), found, kPageSize);
+    if (m_->MayHold(task, va.value(), found_)) return std::nullopt;
+  }
+  return Broken(FailureClass::kContents, "ContentsAgree",
+                absl::StrCat(PageName(task, va), ": ", FirstDifference(expected_.data(), found, part.start, part.size),
+                             page == nullptr ? " (nothing resident)" : ""));
+}
+
+// The rules of uvm/invariants.h for one page, so that a broken one is met at the operation that broke it.
+StateRelation::Result StateRelation::TranslationAllowed(const uvm::Space& space, const uvm::MapEntry* entry,
+                                                        Vaddr va) {
+  uvm::PmapSystem::Mapping t;
+  if (!s_->pmap().PeekNext(space.pmap(), va, &t) || t.va != va) return std::nullopt;
+  const char* rule = nullptr;
+  if (entry == nullptr) {
+    rule = "TranslationInsideEntry";
+  } else {
+    const uvm::Page* page = LayersPage(*entry, va);
+    bool upper = page != nullptr && page->anon != nullptr;
+    if (page == nullptr || page->pa != t.pa) {
+      rule = "TranslationMapsItsPage";
+    } else if (!t.prot.IsSubsetOf(uvm::EffectiveProt(entry->prot))) {
+      rule = "RightsWithinProtection";
+    } else if (t.prot.CanWrite() && (entry->needs_copy || (upper && page->anon->refs > 1) ||
+                                     (!upper && entry->copy_on_write))) {
+      rule = "CopyOnWriteIsReadOnly";
+    }
+  }
+  if (rule == nullptr) return std::nullopt;
+  return Broken(FailureClass::kStructure, rule,
+                absl::StrFormat("space#%d va 0x%x is translated to frame 0x%x %s, entry %s", space.id, va.value(),
+                                t.pa.value(), base::ProtName(t.prot),
+                                entry == nullptr ? "none" : base::ProtName(entry->prot)));
+}
+
+StateRelation::Result StateRelation::ClientPageSubset(uint32_t task, const uvm::Space& space,
+                                                      const fake_l4::Mapping& client) {
+  // The kernel's own two pages lie outside every map.
+  if (client.va < space.map().min() || client.va >= space.map().max()) return std::nullopt;
+  base::Prot rights = ProtOfKernelRights(client.rights);
+  uvm::PmapSystem::Mapping table;
+  bool present = s_->pmap().PeekNext(space.pmap(), client.va, &table) && table.va == client.va;
+  if (present && table.pa == client.frame && rights.IsSubsetOf(table.prot)) return std::nullopt;
+  return Broken(FailureClass::kStructure, "ClientRightsSubset",
+                absl::StrFormat("%s: the client reaches frame 0x%x %s, the table has %s", PageName(task, client.va),
+                                client.frame.value(), base::ProtName(rights),
+                                present ? absl::StrFormat("frame 0x%x %s", table.pa.value(), base::ProtName(table.prot))
+                                        : "nothing"));
+}
+
+StateRelation::Result StateRelation::ClientRightsSubset(uint32_t task, const uvm::Space& space) {
+  Result found;
+  s_->kernel().ForEachMapping(s_->l4_space_of(task), [&](const fake_l4::Mapping& client) {
+    if (!found) found = ClientPageSubset(task, space, client);
+  });
+  return found;
+}
+
+StateRelation::Result StateRelation::PageAgrees(uint32_t task, const uvm::Space& space, const uvm::MapEntry* entry,
+                                                Vaddr va) {
+  if (Result found = TranslationAllowed(space, entry, va)) return found;
+  fake_l4::Mapping client = s_->kernel().Inspect(s_->l4_space_of(task), va);
+  if (client.mapped()) {
+    if (Result found = ClientPageSubset(task, space, client)) return found;
+  }
+  return ContentsAgree(task, entry, va);
+}
+
+StateRelation::Result StateRelation::ResidentContentsAgree(uint32_t task, const uvm::MapEntry& entry) {
+  Result found;
+  auto check = [&](Vaddr va) {
+    model::PageKind kind = m_->KindOfPage(task, va.value());
+    bool seen_already = kind == model::PageKind::kOwned || kind == model::PageKind::kEither;
+    if (!seen_already) found = ContentsAgree(task, &entry, va);
+  };
+  uint64_t first = entry.aref.slot;
+  uint64_t count = entry.pages().value();
+  if (const uvm::Amap* amap = entry.aref.amap; amap != nullptr) {
+    for (uint32_t i = 0; !found && i < amap->used_count; ++i) {
+      uint64_t slot = amap->used[i];
+      if (slot >= first && slot < first + count) check(entry.start + base::ToBytes(base::PageCount(slot - first)));
+    }
+  }
+  if (found || entry.object == nullptr) return found;
+  base::PageIndex begin = entry.ObjectIndexOf(entry.start);
+  for (uvm::Page* page = entry.object->DebugFirstPage(); !found && page != nullptr;
+       page = uvm::Object::DebugNextPage(page)) {
+    if (page->index >= begin && page->index < begin + entry.pages()) {
+      check(entry.start + base::ToBytes(page->index - begin));
+    }
+  }
+  return found;
+}
+
+StateRelation::Result StateRelation::SpaceContentsAgree(uint32_t task, const uvm::Space& space) {
+  Result found;
+  m_->ForEachTouchedPage(task, [&](uint64_t va, model::PageKind) {
+    if (!found) found = ContentsAgree(task, FindEntry(space.map(), Vaddr(va)), Vaddr(va));
+  });
+  for (uvm::MapEntry* entry = space.map().DebugFirst(); !found && entry != nullptr;
+       entry = uvm::Map::DebugNext(entry)) {
+    found = ResidentContentsAgree(task, *entry);
+  }
+  return found;
+}
+
+StateRelation::Result StateRelation::InvariantsHold() {
+  char buffer[512];
+  base::TextSink text(buffer, sizeof buffer);
+  const char* rule = uvm::FirstViolation(&s_->uvm(), &text);
+  if (rule != nullptr) return Broken(FailureClass::kStructure, rule, buffer);
+  if (!s_->pmap().CheckInvariants(text)) return Broken(FailureClass::kStructure, "PmapTable", buffer);
+  return std::nullopt;
+}
+
+// ValidAmapRefs as far as one map shows it: no amap has fewer references than entries here. Calls clip entries, and a lost
+// reference soon is freed memory in use, so this is looked at after every call.
+StateRelation::Result StateRelation::AmapRefsCover(const uvm::Map& map) {
+  auto each = [&](auto visit) {
+    for (uvm::MapEntry* entry = map.DebugFirst(); entry != nullptr; entry = uvm::Map::DebugNext(entry)) {
+      if (entry->aref.amap != nullptr) visit(entry->aref.amap);
+    }
+  };
+  const uvm::Amap* broken = nullptr;
+  each([](uvm::Amap* amap) { amap->debug_refs = 0; });
+  each([&](uvm::Amap* amap) {
+    if (++amap->debug_refs > amap->refs) broken = amap;
+  });
+  if (broken == nullptr) return std::nullopt;
+  return Broken(FailureClass::kStructure, "ValidAmapRefs",
+                absl::StrCat("amap#", broken->id, " refs=", broken->refs, ", entries found in one map=", broken->debug_refs));
+}
+
+std::optional<Finding> StateRelation::CheckCall(uint32_t task, Range range) {
+  if (!m_->IsLive(task)) {
+    if (!s_->IsLive(task)) return std::nullopt;
+    return Broken(FailureClass::kStructure, "TasksAgree", absl::StrCat("s", task, " is still alive in the system"));
+  }
+  const uvm::Space* space = s_->space_of(task);
+  if (space == nullptr) {
+    return Broken(FailureClass::kStructure, "TasksAgree", absl::StrCat("s", task, " has no space in the system"));
+  }
+  if (Result found = AmapRefsCover(space->map())) return found;
+  if (Result found = AttributesAgree(task, space->map())) return found;
+  return CheckAccess(task, range);
+}
+
+std::optional<Finding> StateRelation::CheckAccess(uint32_t task, Range range) {
+  const uvm::Space* space = s_->space_of(task);
+  if (space == nullptr || range.empty()) return std::nullopt;
+  Vaddr last = range.end - kPageSize;
+  if (Result found = PageAgrees(task, *space, FindEntry(space->map(), range.start), range.start)) return found;
+  if (last == range.start) return std::nullopt;
+  return PageAgrees(task, *space, FindEntry(space->map(), last), last);
+}
+
+std::optional<Finding> StateRelation::CheckWhole(Depth depth) {
+  thorough_ = depth == Depth::kEveryByte;
+  Result found = CheckSpaces();
+  thorough_ = false;
+  return found;
+}
+
+StateRelation::Result StateRelation::CheckSpaces() {
+  if (Result found = TasksAgree()) return found;
+  if (Result found = InvariantsHold()) return found;
+  for (uint32_t task : m_->LiveTasks()) {
+    const uvm::Space& space = *s_->space_of(task);
+    if (Result found = AttributesAgree(task, space.map())) return found;
+    if (Result found = ClientRightsSubset(task, space)) return found;
+    if (Result found = SpaceContentsAgree(task, space)) return found;
+  }
+  return std::nullopt;
+}
+
+std::optional<Finding> StateRelation::CheckKernel() {
+  char buffer[512];
+  base::TextSink text(buffer, sizeof buffer);
+  if (s_->kernel().CheckInvariants(text)) return std::nullopt;
+  return Broken(FailureClass::kStructure, "KernelState", buffer);
+}
+
+std::optional<Finding> StateRelation::NothingLeaks() {
+  uvm::Uvm& uvm = s_->uvm();
+  uint64_t file_pages = 0;
+  const uvm::ObjectStore::List& objects = uvm.DebugObjects().DebugAll();
+  for (uvm::Object* object = objects.front(); object != nullptr; object = objects.Next(object)) {
+    file_pages += object->DebugPageCount();
+  }
+  uint64_t in_use = uvm.DebugPages().total().value() - uvm.DebugPages().free_count().value();
+  uint64_t spaces = uvm.DebugSpaces().size();
+  uint64_t pmaps = s_->pmap().pmap_count();
+  if (spaces == boot_spaces_ && pmaps == boot_pmaps_ && uvm.DebugAmaps().live() == 0 && uvm.DebugAnons().live() == 0 &&
+      in_use == file_pages) {
+    return std::nullopt;
+  }
+  return Broken(FailureClass::kStructure, "NothingLeaks",
+                absl::StrCat("all tasks are gone, but there are ", spaces, " spaces (", boot_spaces_, " at boot), ", pmaps,
+                             " pmaps (", boot_pmaps_, "), ", uvm.DebugAmaps().live(), " amaps, ",
+                             uvm.DebugAnons().live(), " anons, ", in_use, " frames in use, ", file_pages,
+                             " of them file pages"));
+}
+
+}  // namespace proptests

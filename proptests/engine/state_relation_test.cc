@@ -1,0 +1,138 @@
+// Each rule of the relation is broken by letting only one side do an operation.
+
+#include "proptests/engine/state_relation.h"
+
+#include <gtest/gtest.h>
+
+#include "base/addr.h"
+#include "base/prot.h"
+#include "machine/machine.h"
+#include "model/world.h"
+#include "traces/op.h"
+
+namespace proptests {
+namespace {
+
+using traces::OpKind;
+using traces::Outcome;
+using traces::ResolvedOp;
+
+class StateRelationTest : public testing::Test {
+ protected:
+  StateRelationTest() : m_({}), s_(Options()), relation_(&m_, &s_) {
+    Both(Op(OpKind::kSpace, 0, 0));
+    ResolvedOp map = Op(OpKind::kMmap, 0x10000, 0x4000);
+    map.prot = base::kProtReadWrite;
+    map.flags = traces::kFlagPrivate | traces::kFlagFixed;
+    Both(map);
+    ResolvedOp write = Op(OpKind::kWrite, 0x11000, 8);
+    write.value = 'B';
+    Both(write);
+  }
+
+  static machine::Machine::Options Options() {
+    machine::Machine::Options options;
+    options.ram_bytes = uint64_t{8} << 20;
+    return options;
+  }
+  static ResolvedOp Op(OpKind kind, uint64_t at, uint64_t size) {
+    ResolvedOp op;
+    op.kind = kind;
+    if (kind == OpKind::kSpace) {
+      op.child = 1;
+    } else {
+      op.task = 1;
+    }
+    op.at = at;
+    op.size = size;
+    return op;
+  }
+  void OnlySystem(const ResolvedOp& op) { EXPECT_TRUE(s_.Apply(op).ok()); }
+  void OnlyModel(const ResolvedOp& op) { m_.Adopt(op, m_.Expect(op).Canonical()); }
+  void Both(const ResolvedOp& op) {
+    OnlySystem(op);
+    OnlyModel(op);
+  }
+  // The rule that is broken, or "".
+  static std::string Rule(const std::optional<Finding>& finding) { return finding ? finding->print.rule : ""; }
+  std::string Whole() { return Rule(relation_.CheckWhole(StateRelation::Depth::kEveryByte)); }
+  static base::Range Pages(uint64_t start, uint64_t end) { return {base::Vaddr(start), base::Vaddr(end)}; }
+
+  model::World m_;
+  machine::Machine s_;
+  StateRelation relation_;
+};
+
+TEST_F(StateRelationTest, EqualHistoriesCorrespond) {
+  EXPECT_EQ(Whole(), "");
+  EXPECT_EQ(Rule(relation_.CheckCall(1, Pages(0x10000, 0x14000))), "");
+  EXPECT_EQ(Rule(relation_.CheckKernel()), "");
+  EXPECT_GT(relation_.bytes_compared(), 0u);
+}
+
+TEST_F(StateRelationTest, TasksAgreeSeesAnUnknownTask) {
+  ResolvedOp birth = Op(OpKind::kSpace, 0, 0);
+  birth.child = 2;
+  OnlySystem(birth);
+  EXPECT_EQ(Whole(), "TasksAgree");
+}
+
+TEST_F(StateRelationTest, TasksAgreeSeesATaskThatShouldBeGone) {
+  OnlyModel(Op(OpKind::kExit, 0, 0));
+  EXPECT_EQ(Whole(), "TasksAgree");
+  EXPECT_EQ(Rule(relation_.CheckCall(1, Pages(0, 0))), "TasksAgree");
+}
+
+TEST_F(StateRelationTest, AttributesAgreeSeesAMissingUnmap) {
+  OnlyModel(Op(OpKind::kMunmap, 0x13000, 0x1000));
+  EXPECT_EQ(Whole(), "AttributesAgree");
+  EXPECT_EQ(Rule(relation_.CheckCall(1, Pages(0x13000, 0x14000))), "AttributesAgree");
+}
+
+TEST_F(StateRelationTest, AttributesAgreeSeesEachAttribute) {
+  ResolvedOp inherit = Op(OpKind::kMinherit, 0x10000, 0x1000);
+  inherit.inherit = base::Inherit::kNone;
+  OnlySystem(inherit);
+  EXPECT_EQ(Whole(), "AttributesAgree");
+  OnlyModel(inherit);
+  EXPECT_EQ(Whole(), "");
+  ResolvedOp advice = Op(OpKind::kMadvise, 0x12000, 0x1000);
+  advice.advice = base::Advice::kRandom;
+  OnlyModel(advice);
+  EXPECT_EQ(Whole(), "AttributesAgree");
+  OnlySystem(advice);
+  EXPECT_EQ(Whole(), "");
+}
+
+TEST_F(StateRelationTest, ContentsAgreeSeesAStoreThatOnlyOneSideMade) {
+  ResolvedOp write = Op(OpKind::kWrite, 0x12ff8, 8);
+  write.value = 'x';
+  OnlySystem(write);
+  EXPECT_EQ(Whole(), "ContentsAgree");
+  EXPECT_EQ(Rule(relation_.CheckAccess(1, Pages(0x12000, 0x13000))), "ContentsAgree");
+  OnlyModel(write);
+  EXPECT_EQ(Whole(), "");
+  write.at = 0x13000;
+  OnlyModel(write);
+  EXPECT_EQ(Whole(), "ContentsAgree");
+}
+
+TEST_F(StateRelationTest, NothingLeaksSeesALivingTask) {
+  EXPECT_EQ(Rule(relation_.NothingLeaks()), "NothingLeaks");
+  Both(Op(OpKind::kExit, 0, 0));
+  EXPECT_EQ(Rule(relation_.NothingLeaks()), "");
+}
+
+TEST_F(StateRelationTest, LookingChangesNothing) {
+  machine::Ledger before = s_.ledger();
+  uint64_t time = s_.kernel().now_ns();
+  EXPECT_EQ(Whole(), "");
+  EXPECT_EQ(Rule(relation_.CheckKernel()), "");
+  EXPECT_EQ(Rule(relation_.CheckAccess(1, Pages(0x12000, 0x13000))), "");
+  EXPECT_EQ(s_.ledger(), before);
+  EXPECT_EQ(s_.kernel().now_ns(), time);
+  EXPECT_EQ(s_.uvm().DebugAnons().live(), 1u);
+}
+
+}  // namespace
+}  // namespace proptests

@@ -1,0 +1,130 @@
+// vmsim replay: traces through every lane.
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "proptests/engine/run.h"
+#include "tools/commands.h"
+#include "tools/console.h"
+#include "tools/options.h"
+#include "tools/report.h"
+#include "traces/codec.h"
+
+namespace tools {
+namespace {
+
+// A recorded program may touch a few hundred megabytes; a written scenario a few pages.
+constexpr uint64_t kManyOps = 2000;
+constexpr uint64_t kFewFrames = 4096;
+constexpr uint64_t kManyFrames = 131072;
+
+struct ReplayFlags {
+  MachineFlags machine;
+  bool json = false;
+  bool no_shrink = false;
+  std::string save;
+};
+
+constexpr const char* kEpilogue =
+    "Examples:\n"
+    "  ./vmsim replay traces/corpus/cow_fork.trace\n"
+    "  ./vmsim replay --lanes model --json recorded.trace\n"
+    "  ./vmsim replay --canary fork_skips_write_protect traces/corpus/*.trace\n\n"
+    "The hash covers every operation and its outcome; the same trace gives the same hash on every machine.\n"
+    "Bytes in recorded traces are synthesised: recordings hold addresses, not contents.\n";
+
+std::string Verdict(const std::string& path, const proptests::RunResult& result) {
+  if (!result.failure) return absl::StrCat(Green("PASS"), " ", path, "\n");
+  return absl::StrCat(Red("FAIL"), " ", path, ": ", proptests::FingerprintText(result.failure->print), " at operation ",
+                      result.failure->op_index + 1, "\n");
+}
+
+// Replays one file. Returns its exit code; *json receives its entry.
+int ReplayOne(const std::string& path, const ReplayFlags& flags, Json* json) {
+  absl::StatusOr<traces::Trace> trace = traces::ReadTraceFile(path);
+  if (!trace.ok()) return PrintError(trace.status());
+  bool many = trace->lines.size() > kManyOps;
+  proptests::RunOptions run;
+  absl::Status status = flags.machine.Apply(many ? kManyFrames : kFewFrames, many ? 256 : 1, &run);
+  if (!status.ok()) return PrintError(status);
+  ProgressLine progress(path, trace->lines.size());
+  Stopwatch watch;
+  proptests::RunResult result = proptests::RunTrace(*trace, run, [&](uint64_t done) { progress.Show(done); });
+  double seconds = watch.Seconds();
+  progress.Clear();
+  *json = ResultJson(result, run, seconds);
+  (*json)["file"] = path;
+  if (!flags.json) {
+    Print(absl::StrCat(path, ": ", Grouped(result.stats.ops), " operations",
+                       result.stats.skipped == 0 ? "" : absl::StrCat(", ", Grouped(result.stats.skipped), " skipped"),
+                       absl::StrFormat(", %.2f s", seconds), "\n", OpsText(result.stats), LedgerText(result.ledger),
+                       LanesText(run, result.stats), "  hash    ", HashText(result.hash), "\n",
+                       Verdict(path, result)));
+  }
+  if (!result.failure) return kExitPass;
+  if (!flags.no_shrink) {
+    Diagnosis diagnosis = Diagnose(proptests::OpsOfTrace(*trace), trace->files, run, *result.failure,
+                                   {path, flags.save, flags.machine.Repeat()});
+    if (flags.json) {
+      (*json)["failure"] = DiagnosisJson(diagnosis);
+    } else {
+      Print(DiagnosisText(diagnosis));
+    }
+  } else if (flags.json) {
+    (*json)["failure"]["text"] = result.failure->text;
+  } else {
+    Print(absl::StrCat("\n", result.failure->text, "\n"));
+  }
+  return static_cast<int>(result.failure->print.cls);
+}
+
+}  // namespace
+
+int ReplayCommand(const Arguments& arguments) {
+  ReplayFlags flags;
+  Options options("replay", "T.trace...", "runs traces through every lane, compares, and says what they cost");
+  flags.machine.Declare(&options);
+  options.Switch("no-shrink", &flags.no_shrink, "report a failure as it is met, without making it small");
+  options.Text("o", &flags.save, "S.trace", "where to save the shrunk trace of a failure; else a new file here");
+  options.Switch("json", &flags.json, "one JSON object on standard output");
+  options.Epilogue(kEpilogue);
+  auto files = options.Parse(arguments);
+  if (!files.ok()) return PrintError(files.status());
+  if (options.help_wanted()) {
+    Print(options.HelpText());
+    return kExitPass;
+  }
+  if (files->empty()) {
+    return PrintError(absl::InvalidArgumentError("no trace given; see vmsim replay --help"));
+  }
+  int worst = kExitPass;
+  uint64_t passed = 0;
+  Json list = Json::array();
+  for (const std::string& path : *files) {
+    Json json;
+    int code = ReplayOne(path, flags, &json);
+    if (code == kExitUsage) return code;
+    passed += code == kExitPass ? 1 : 0;
+    if (worst == kExitPass) worst = code;
+    list.push_back(std::move(json));
+  }
+  if (flags.json) {
+    Json json = list.size() == 1 ? list[0] : Json::object();
+    if (list.size() != 1) {
+      json["result"] = worst == kExitPass ? "pass" : proptests::FailureClassName(static_cast<proptests::FailureClass>(worst));
+      json["passed"] = passed;
+      json["files"] = list;
+    }
+    Print(json.dump(2) + "\n");
+  } else if (files->size() > 1) {
+    Print(absl::StrCat(passed == files->size() ? Green("PASS") : Red("FAIL"), " ", passed, " of ", files->size(),
+                       " traces agree in every lane\n"));
+  }
+  return worst;
+}
+
+}  // namespace tools

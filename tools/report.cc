@@ -1,0 +1,259 @@
+#include "tools/report.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "base/addr.h"
+#include "base/canary.h"
+#include "proptests/engine/diagram.h"
+#include "proptests/engine/lanes.h"
+#include "tools/console.h"
+#include "traces/codec.h"
+
+namespace tools {
+namespace {
+
+using proptests::RunOptions;
+
+struct CanaryName {
+  base::Canary canary;
+  const char* name;
+};
+constexpr CanaryName kCanaries[] = {
+    {base::Canary::kNone, "none"},
+    {base::Canary::kForkSkipsWriteProtect, "fork_skips_write_protect"},
+    {base::Canary::kSplitLosesAmapReference, "split_loses_amap_reference"},
+    {base::Canary::kStaleAfterProtect, "stale_after_protect"},
+    {base::Canary::kPromoteFromWrongLayer, "promote_from_wrong_layer"},
+    {base::Canary::kInheritanceSwapped, "inheritance_swapped"},
+    {base::Canary::kUnmapMissesOneSpace, "unmap_misses_one_space"},
+    {base::Canary::kNeedsCopyClearedEarly, "needs_copy_cleared_early"},
+    {base::Canary::kAnonReferenceLeaked, "anon_reference_leaked"},
+    {base::Canary::kRefillIgnoresRights, "refill_ignores_rights"},
+    {base::Canary::kZeroFillSkipped, "zero_fill_skipped"},
+};
+static_assert(std::size(kCanaries) == base::kCanaryCount);
+
+// "name 1,234   name 5 ..." in lines that begin with `head`.
+class Columns {
+ public:
+  explicit Columns(std::string head) : line_(std::move(head)) { line_.resize(10, ' '); }
+  void Add(absl::string_view name, uint64_t value) {
+    std::string item = absl::StrCat(name, " ", Grouped(value));
+    if (line_.size() + item.size() > kWidth) Break();
+    absl::StrAppend(&line_, empty_ ? "" : "   ", item);
+    empty_ = false;
+  }
+  std::string Text() {
+    Break();
+    return std::move(text_);
+  }
+
+ private:
+  static constexpr size_t kWidth = 110;
+  void Break() {
+    absl::StrAppend(&text_, line_, "\n");
+    line_ = std::string(10, ' ');
+    empty_ = true;
+  }
+  std::string text_;
+  std::string line_;
+  bool empty_ = true;
+};
+
+bool FileExists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
+// `name` in the current directory, or name_2, name_3 ... when it is taken.
+std::string FreeName(const std::string& name) {
+  std::string stem = name.substr(0, name.size() - std::string(".trace").size());
+  std::string path = name;
+  for (int i = 2; FileExists(path); ++i) path = absl::StrCat(stem, "_", i, ".trace");
+  return path;
+}
+
+}  // namespace
+
+std::vector<std::string> CanaryNames() {
+  std::vector<std::string> names;
+  for (const CanaryName& row : kCanaries) names.emplace_back(row.name);
+  return names;
+}
+
+void MachineFlags::Declare(Options* options) {
+  options->Text("lanes", &lanes, "L,...", "who takes part: model, uvm, or all");
+  options->Number("frames", &frames, 0, uint64_t{1} << 24, "the machine's memory in pages of 4 KiB; 0 = enough");
+  options->Number("check-every", &check_every, 0, ~uint64_t{0},
+                  "compare the whole state every N operations; 0 = chosen by the run's length");
+  options->Text("canary", &canary, "NAME", "arm a deliberate bug, to see it found");
+}
+
+absl::Status MachineFlags::Apply(uint64_t default_frames, uint64_t default_check_every, RunOptions* run) const {
+  constexpr uint64_t kFewestFrames = 1024;  // below, the server has no room for its own tables
+  auto lane_set = proptests::ParseLanes(lanes);
+  if (!lane_set.ok()) return lane_set.status();
+  run->lanes = *lane_set;
+  const auto* row = std::find_if(std::begin(kCanaries), std::end(kCanaries),
+                                 [&](const CanaryName& known) { return canary == known.name; });
+  if (row == std::end(kCanaries)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("there is no canary \"", canary, "\"; there are ", absl::StrJoin(CanaryNames(), ", ")));
+  }
+  if (frames != 0 && frames < kFewestFrames) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--frames ", frames, " is too few: a machine needs at least ", kFewestFrames));
+  }
+  run->machine.canary = row->canary;
+  run->machine.ram_bytes = (frames == 0 ? default_frames : frames) * base::kPageSize;
+  run->memory_may_run_out = frames != 0;
+  run->whole_every = check_every == 0 ? default_check_every : check_every;
+  return absl::OkStatus();
+}
+
+std::string MachineFlags::Repeat() const {
+  std::string text;
+  if (lanes != "all") absl::StrAppend(&text, " --lanes ", lanes);
+  if (canary != "none") absl::StrAppend(&text, " --canary ", canary);
+  if (frames != 0) absl::StrAppend(&text, " --frames ", frames);
+  return text;
+}
+
+std::string OpsText(const proptests::RunStats& stats) {
+  Columns columns("  ops");
+  for (int i = 0; i < traces::kOpKindCount; ++i) {
+    uint64_t count = stats.by_kind[static_cast<size_t>(i)];
+    if (count != 0) columns.Add(traces::OpName(static_cast<traces::OpKind>(i)), count);
+  }
+  return columns.Text();
+}
+
+std::string LedgerText(const proptests::LedgerRows& ledger) {
+  Columns faults("  faults");
+  Columns cost("  cost");
+  bool any = false;
+  for (const proptests::LedgerRow& row : ledger) {
+    any = true;
+    absl::string_view name = row.name;
+    if (absl::StartsWith(name, "fault_") && name != "fault_errors") {
+      faults.Add(absl::AsciiStrToUpper(name.substr(6)), row.value);
+    } else if (name == "refill" || name == "fault_errors" || name == "page_faults") {
+      faults.Add(name == "fault_errors" ? "errors" : name, row.value);
+    } else {
+      cost.Add(name, row.value);
+    }
+  }
+  return any ? absl::StrCat(faults.Text(), cost.Text()) : "";
+}
+
+std::string LanesText(const RunOptions& run, const proptests::RunStats& stats) {
+  std::string text = "  lanes   ";
+  if (run.lanes.Has(proptests::Lane::kModel)) {
+    absl::StrAppend(&text, "model: ", Grouped(stats.trace_outcomes), " outcomes compared with the trace's");
+  }
+  if (run.lanes.Has(proptests::Lane::kUvm)) {
+    absl::StrAppend(&text, run.lanes.Has(proptests::Lane::kModel) ? "; " : "", "uvm: ", Grouped(stats.uvm_outcomes),
+                    " outcomes and ", Grouped(stats.bytes), " bytes compared with the model's");
+  }
+  return text + "\n";
+}
+
+Json ResultJson(const proptests::RunResult& result, const RunOptions& run, double seconds) {
+  Json json;
+  json["result"] = result.failure ? proptests::FailureClassName(result.failure->print.cls) : "pass";
+  json["ops"] = result.stats.ops;
+  json["skipped"] = result.stats.skipped;
+  json["seconds"] = seconds;
+  json["ops_per_second"] = seconds > 0 ? static_cast<double>(result.stats.ops) / seconds : 0;
+  json["hash"] = HashText(result.hash);
+  Json lanes;
+  if (run.lanes.Has(proptests::Lane::kModel)) lanes["model"]["outcomes"] = result.stats.trace_outcomes;
+  if (run.lanes.Has(proptests::Lane::kUvm)) {
+    lanes["uvm"]["outcomes"] = result.stats.uvm_outcomes;
+    lanes["uvm"]["bytes"] = result.stats.bytes;
+  }
+  json["lanes"] = lanes;
+  Json kinds;
+  for (int i = 0; i < traces::kOpKindCount; ++i) {
+    uint64_t count = result.stats.by_kind[static_cast<size_t>(i)];
+    if (count != 0) kinds[std::string(traces::OpName(static_cast<traces::OpKind>(i)))] = count;
+  }
+  json["ops_by_kind"] = kinds;
+  Json ledger = Json::object();
+  for (const proptests::LedgerRow& row : result.ledger) ledger[row.name] = row.value;
+  json["ledger"] = ledger;
+  return json;
+}
+
+Diagnosis Diagnose(const std::vector<proptests::TestOp>& ops, const std::vector<std::string>& files,
+                   const RunOptions& run, const proptests::Failure& failure, const DiagnosisOptions& options) {
+  Diagnosis diagnosis;
+  diagnosis.first = failure;
+  Stopwatch watch;
+  proptests::ShrinkOutcome shrunk = proptests::ShrinkRun(ops, files, run, failure);
+  diagnosis.seconds = watch.Seconds();
+  diagnosis.executions = shrunk.executions;
+  diagnosis.minimal = shrunk.shrunk.minimal;
+  proptests::FailureReport& report = diagnosis.report;
+  report.failure = shrunk.shrunk.failure;
+  report.ops = shrunk.shrunk.smallest.ops;
+  report.outcomes = shrunk.outcomes;
+  report.files = files;
+  report.origin = options.origin;
+  std::string path = options.path.empty() ? FreeName(proptests::SuggestedFileName(report)) : options.path;
+  report.replay = absl::StrCat("./vmsim replay", options.flags, " ", path);
+  std::string name = path.substr(path.rfind('/') + 1);
+  traces::Trace trace = proptests::FailureTrace(report, name);
+  RunOptions again = shrunk.run;
+  again.max_live_tasks = 0;
+  again.machine.ram_bytes = run.machine.ram_bytes;
+  again.whole_every = 1;
+  proptests::RunResult rerun = proptests::RunTrace(trace, again);
+  diagnosis.reproduced = rerun.failure && rerun.failure->print == report.failure.print;
+  if (traces::WriteTraceFile(path, trace).ok()) diagnosis.path = path;
+  return diagnosis;
+}
+
+std::string DiagnosisText(const Diagnosis& diagnosis) {
+  const proptests::FailureReport& report = diagnosis.report;
+  traces::Trace trace = proptests::FailureTrace(report, proptests::SuggestedFileName(report));
+  std::string text = absl::StrCat(
+      "\n", report.failure.text, "\n\nShrunk to ", report.ops.size(), " operations in ", diagnosis.executions, " runs, ",
+      absl::StrFormat("%.3f", diagnosis.seconds), " s",
+      diagnosis.minimal ? "; leaving out any one of them makes it pass" : "; perhaps not minimal", ".\n\n",
+      proptests::Diagram(trace, {}).Text(), "\nAs a GoogleTest case:\n\n", proptests::GoogleTestCase(report), "\n");
+  if (diagnosis.path.empty()) {
+    absl::StrAppend(&text, "The trace could not be saved here; it is the text between the quotes above.\n");
+  } else {
+    absl::StrAppend(&text, "Saved as ", diagnosis.path,
+                    diagnosis.reproduced ? "" : " (alone it does not fail in the same way)", ". Show it again:\n  ",
+                    report.replay, "\n");
+  }
+  return text;
+}
+
+Json DiagnosisJson(const Diagnosis& diagnosis) {
+  const proptests::FailureReport& report = diagnosis.report;
+  traces::Trace trace = proptests::FailureTrace(report, proptests::SuggestedFileName(report));
+  Json json;
+  json["class"] = proptests::FailureClassName(report.failure.print.cls);
+  json["rule"] = report.failure.print.rule;
+  json["text"] = report.failure.text;
+  json["at_operation"] = diagnosis.first.op_index + 1;
+  json["shrunk_ops"] = report.ops.size();
+  json["shrink_runs"] = diagnosis.executions;
+  json["shrink_seconds"] = diagnosis.seconds;
+  json["minimal"] = diagnosis.minimal;
+  json["reproduced"] = diagnosis.reproduced;
+  json["trace"] = traces::FormatTrace(trace);
+  json["saved_as"] = diagnosis.path;
+  json["replay"] = report.replay;
+  return json;
+}
+
+}  // namespace tools

@@ -1,0 +1,72 @@
+// vmsim shrink: the smallest trace with the same failure.
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "proptests/engine/run.h"
+#include "tools/commands.h"
+#include "tools/console.h"
+#include "tools/options.h"
+#include "tools/report.h"
+#include "traces/codec.h"
+
+namespace tools {
+namespace {
+
+constexpr const char* kEpilogue =
+    "Example:\n"
+    "  ./vmsim shrink --canary stale_after_protect long.trace -o short.trace\n\n"
+    "Exit code 0: the small trace was written. 1: there was nothing to shrink, since the trace passes.\n";
+
+}  // namespace
+
+int ShrinkCommand(const Arguments& arguments) {
+  MachineFlags flags;
+  std::string out;
+  bool json_wanted = false;
+  Options options("shrink", "T.trace -o S.trace", "finds the smallest trace that fails for the same reason");
+  flags.Declare(&options);
+  options.Text("o", &out, "S.trace", "where to write the small trace");
+  options.Switch("json", &json_wanted, "one JSON object on standard output");
+  options.Epilogue(kEpilogue);
+  auto files = options.Parse(arguments);
+  if (!files.ok()) return PrintError(files.status());
+  if (options.help_wanted()) {
+    Print(options.HelpText());
+    return kExitPass;
+  }
+  if (files->size() != 1 || out.empty()) {
+    return PrintError(absl::InvalidArgumentError("one trace and -o S.trace are wanted; see vmsim shrink --help"));
+  }
+  absl::StatusOr<traces::Trace> trace = traces::ReadTraceFile(files->front());
+  if (!trace.ok()) return PrintError(trace.status());
+  constexpr uint64_t kManyOps = 2000;
+  bool many = trace->lines.size() > kManyOps;
+  proptests::RunOptions run;
+  absl::Status status = flags.Apply(many ? 131072 : 4096, many ? 256 : 1, &run);
+  if (!status.ok()) return PrintError(status);
+  proptests::RunResult result = proptests::RunTrace(*trace, run);
+  if (!result.failure) {
+    return PrintError(absl::FailedPreconditionError(
+        absl::StrCat(files->front(), " passes in every lane, so there is no failure to shrink")));
+  }
+  Diagnosis diagnosis = Diagnose(proptests::OpsOfTrace(*trace), trace->files, run, *result.failure,
+                                 {files->front(), out, flags.Repeat()});
+  if (diagnosis.path.empty()) {
+    return PrintError(absl::PermissionDeniedError(absl::StrCat(out, " cannot be written")));
+  }
+  if (json_wanted) {
+    Json json;
+    json["result"] = proptests::FailureClassName(diagnosis.report.failure.print.cls);
+    json["ops"] = trace->lines.size();
+    json["failure"] = DiagnosisJson(diagnosis);
+    Print(json.dump(2) + "\n");
+  } else {
+    Print(absl::StrCat(files->front(), ": ", proptests::FingerprintText(result.failure->print), " at operation ",
+                       result.failure->op_index + 1, "\n", DiagnosisText(diagnosis)));
+  }
+  return kExitPass;
+}
+
+}  // namespace tools

@@ -1,0 +1,204 @@
+#include "uvm/testing/naive_pmap.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <utility>
+
+#include "base/check.h"
+
+namespace uvm {
+
+// The table by virtual address, and the translation buffer, which holds copies of table entries.
+class Pmap {
+ public:
+  std::map<uint64_t, PmapSystem::Mapping> table;
+  std::map<uint64_t, PmapSystem::Mapping> buffer;
+};
+
+namespace testing {
+
+using base::Access;
+using base::Paddr;
+using base::PageCount;
+using base::Prot;
+using base::Range;
+using base::Vaddr;
+
+NaivePmap::NaivePmap(uint64_t frames)
+    : frames_(frames), memory_(frames * base::kPageSize, kGarbage) {
+  constexpr Paddr kFirst(0x100000);
+  constexpr uint64_t kHolePages = 16;
+  uint64_t first_half = frames / 2;
+  segments_[0] = {kFirst, PageCount(first_half)};
+  segments_[1] = {kFirst + (first_half + kHolePages) * base::kPageSize,
+                  PageCount(frames - first_half)};
+}
+
+NaivePmap::~NaivePmap() = default;
+
+uint64_t NaivePmap::IndexOf(Paddr pa) const {
+  uint64_t before = 0;
+  for (const PhysicalSegment& segment : segments_) {
+    if (segment.start <= pa && pa < segment.start + base::ToBytes(segment.pages)) {
+      return before + ((pa - segment.start) >> base::kPageShift);
+    }
+    before += segment.pages.value();
+  }
+  UNREACHABLE("NaivePmap: not a frame of any segment");
+}
+
+unsigned char* NaivePmap::HomePointer(Paddr pa) {
+  return memory_.data() + IndexOf(pa) * base::kPageSize;
+}
+
+unsigned char* NaivePmap::Translate(Pmap* pmap, Vaddr va, Access access) {
+  MaybeForget();
+  uint64_t page = va.Trunc().value();
+  Prot wanted = base::ProtFor(access);
+  auto hit = pmap->buffer.find(page);
+  if (hit == pmap->buffer.end() || !wanted.IsSubsetOf(hit->second.prot)) {
+    auto entry = pmap->table.find(page);
+    if (entry == pmap->table.end() || !wanted.IsSubsetOf(entry->second.prot)) return nullptr;
+    hit = pmap->buffer.insert_or_assign(page, entry->second).first;
+  }
+  Frame& frame = FrameAt(hit->second.pa);
+  frame.referenced = true;
+  if (access == Access::kWrite) frame.modified = true;
+  return HomePointer(hit->second.pa) + va.Offset();
+}
+
+Prot NaivePmap::RightsAt(const Pmap* pmap, Vaddr va) const {
+  auto entry = pmap->table.find(va.Trunc().value());
+  return entry == pmap->table.end() ? base::kProtNone : entry->second.prot;
+}
+
+void NaivePmap::MaybeForget() {
+  if (!forget_ || !forget_->Chance(1, 4)) return;
+  std::vector<std::pair<Pmap*, uint64_t>> candidates;
+  for (const std::unique_ptr<Pmap>& pmap : pmaps_) {
+    for (const auto& [va, mapping] : pmap->table) {
+      if (mapping.wired == Wired::kNo) candidates.emplace_back(pmap.get(), va);
+    }
+  }
+  if (candidates.empty()) return;
+  auto [pmap, va] = candidates[forget_->Below(candidates.size())];
+  pmap->table.erase(va);
+  pmap->buffer.erase(va);
+}
+
+base::Result<Pmap*, PmapError> NaivePmap::Create() {
+  pmaps_.push_back(std::make_unique<Pmap>());
+  return pmaps_.back().get();
+}
+
+void NaivePmap::Destroy(Pmap* pmap) {
+  CHECK(pmap->table.empty());
+  auto at = std::find_if(pmaps_.begin(), pmaps_.end(),
+                         [pmap](const std::unique_ptr<Pmap>& p) { return p.get() == pmap; });
+  CHECK(at != pmaps_.end());
+  pmaps_.erase(at);
+}
+
+base::Result<void, PmapError> NaivePmap::Enter(Pmap* pmap, Vaddr va, Paddr pa, Prot prot,
+                                               Prot access, Wired wired) {
+  CHECK(va.IsAligned() && pa.IsAligned());
+  CHECK(access.IsSubsetOf(prot));
+  IndexOf(pa);
+  MaybeForget();
+  if (enter_fails_in_ > 0 && --enter_fails_in_ == 0) {
+    // Nothing wrong is left mapped: a translation to another frame goes away even though the new
+    // one failed.
+    pmap->table.erase(va.value());
+    pmap->buffer.erase(va.value());
+    return PmapError::kNoMemory;
+  }
+  auto old = pmap->table.find(va.value());
+  bool replaces = old != pmap->table.end() && old->second.pa != pa;
+  pmap->table[va.value()] = {va, pa, prot, wired};
+  // A replacement may be deferred like a removal followed by an entry; a mere change of rights
+  // takes effect at once.
+  if (!replaces || !delayed_) pmap->buffer.erase(va.value());
+  return {};
+}
+
+void NaivePmap::Remove(Pmap* pmap, Range range) {
+  MaybeForget();
+  auto first = pmap->table.lower_bound(range.start.value());
+  auto last = pmap->table.lower_bound(range.end.value());
+  pmap->table.erase(first, last);
+  if (!delayed_) Update(pmap);
+}
+
+void NaivePmap::RemoveAll(Pmap* pmap) {
+  pmap->table.clear();
+  pmap->buffer.clear();
+}
+
+void NaivePmap::Protect(Pmap* pmap, Range range, Prot prot) {
+  MaybeForget();
+  if (!prot.CanRead()) return Remove(pmap, range);
+  auto last = pmap->table.lower_bound(range.end.value());
+  for (auto at = pmap->table.lower_bound(range.start.value()); at != last; ++at) {
+    at->second.prot = at->second.prot & prot;
+  }
+  if (!delayed_) Update(pmap);
+}
+
+void NaivePmap::Unwire(Pmap* pmap, Vaddr va) {
+  auto entry = pmap->table.find(va.value());
+  CHECK(entry != pmap->table.end());
+  entry->second.wired = Wired::kNo;
+}
+
+bool NaivePmap::Extract(Pmap* pmap, Vaddr va, Paddr* pa) {
+  auto entry = pmap->table.find(va.Trunc().value());
+  if (entry == pmap->table.end()) return false;
+  if (pa != nullptr) *pa = entry->second.pa + va.Offset();
+  return true;
+}
+
+void NaivePmap::Update(Pmap* pmap) { pmap->buffer.clear(); }
+
+void NaivePmap::PageProtect(Paddr pa, Prot prot) {
+  MaybeForget();
+  for (const std::unique_ptr<Pmap>& pmap : pmaps_) {
+    for (auto at = pmap->table.begin(); at != pmap->table.end();) {
+      if (at->second.pa != pa) {
+        ++at;
+        continue;
+      }
+      at->second.prot = at->second.prot & prot;
+      at = prot.CanRead() ? std::next(at) : pmap->table.erase(at);
+    }
+    std::erase_if(pmap->buffer, [pa](const auto& cached) { return cached.second.pa == pa; });
+  }
+}
+
+bool NaivePmap::ClearModify(Paddr pa) { return std::exchange(FrameAt(pa).modified, false); }
+
+bool NaivePmap::ClearReference(Paddr pa) { return std::exchange(FrameAt(pa).referenced, false); }
+
+void NaivePmap::ZeroPage(Paddr pa) { std::memset(HomePointer(pa), 0, base::kPageSize); }
+
+void NaivePmap::CopyPage(Paddr from, Paddr to) {
+  std::memcpy(HomePointer(to), HomePointer(from), base::kPageSize);
+}
+
+PageCount NaivePmap::ResidentCount(const Pmap* pmap) const { return PageCount(pmap->table.size()); }
+
+PageCount NaivePmap::WiredCount(const Pmap* pmap) const {
+  uint64_t wired = 0;
+  for (const auto& entry : pmap->table) wired += entry.second.wired == Wired::kYes ? 1 : 0;
+  return PageCount(wired);
+}
+
+bool NaivePmap::PeekNext(const Pmap* pmap, Vaddr from, Mapping* out) const {
+  auto at = pmap->table.lower_bound(from.value());
+  if (at == pmap->table.end()) return false;
+  *out = at->second;
+  return true;
+}
+
+}  // namespace testing
+}  // namespace uvm

@@ -1,0 +1,93 @@
+// uvm/testing/naive_pmap.h: the pmap contract as a std::map, with the freedoms of the contract
+// exercised on demand.
+//
+// WHAT     A PmapSystem over host memory: a table per pmap, exact referenced and modified bits per
+//          frame, and a processor (Translate) that goes through a translation buffer. Faithful:
+//          everything uvm/pmap.h promises. Three switches make it as difficult as the contract
+//          allows (facts/uvm.md 3.3): translations forgotten at random (rule 1), invalidations that
+//          wait for Update (rule 3), Enter that fails (rule 10).
+// INVARIANTS  Frames start out full of kGarbage, so that a page which nobody zeroed or filled is
+//          seen.
+// SEE      uvm/pmap.h; facts/uvm.md section 3.
+
+#ifndef UVM_TESTING_NAIVE_PMAP_H_
+#define UVM_TESTING_NAIVE_PMAP_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/prng.h"
+#include "uvm/pmap.h"
+
+namespace uvm::testing {
+
+class NaivePmap final : public PmapSystem {
+ public:
+  static constexpr unsigned char kGarbage = 0xa5;
+
+  // `frames` frames in two segments with a hole between them.
+  explicit NaivePmap(uint64_t frames);
+  ~NaivePmap();
+  NaivePmap(const NaivePmap&) = delete;
+  NaivePmap& operator=(const NaivePmap&) = delete;
+
+  // What a processor does with an access: the host address of the byte, or null for a fault. Sets R
+  // and M.
+  unsigned char* Translate(Pmap* pmap, base::Vaddr va, base::Access access);
+  // The rights of the translation at `va` as the table has them; none when it is absent.
+  base::Prot RightsAt(const Pmap* pmap, base::Vaddr va) const;
+
+  // Rule 1: from now on each call may drop one unwired mapping.
+  void ForgetAtRandom(uint64_t seed) { forget_.emplace(seed, "naive_pmap.forget"); }
+  // Rule 3: the translation buffer notices Remove and Protect only at Update.
+  void DelayInvalidations() { delayed_ = true; }
+  // Rule 10: of the coming Enters, the one after `successes` more fails.
+  void FailEnterAfter(uint64_t successes) { enter_fails_in_ = successes + 1; }
+
+  uint32_t segment_count() const override { return 2; }
+  PhysicalSegment segment(uint32_t index) const override { return segments_[index]; }
+  base::Result<Pmap*, PmapError> Create() override;
+  void Destroy(Pmap* pmap) override;
+  base::Result<void, PmapError> Enter(Pmap* pmap, base::Vaddr va, base::Paddr pa, base::Prot prot,
+                                      base::Prot access, Wired wired) override;
+  void Remove(Pmap* pmap, base::Range range) override;
+  void RemoveAll(Pmap* pmap) override;
+  void Protect(Pmap* pmap, base::Range range, base::Prot prot) override;
+  void Unwire(Pmap* pmap, base::Vaddr va) override;
+  bool Extract(Pmap* pmap, base::Vaddr va, base::Paddr* pa) override;
+  void Update(Pmap* pmap) override;
+  void PageProtect(base::Paddr pa, base::Prot prot) override;
+  bool IsModified(base::Paddr pa) override { return FrameAt(pa).modified; }
+  bool IsReferenced(base::Paddr pa) override { return FrameAt(pa).referenced; }
+  bool ClearModify(base::Paddr pa) override;
+  bool ClearReference(base::Paddr pa) override;
+  void ZeroPage(base::Paddr pa) override;
+  void CopyPage(base::Paddr from, base::Paddr to) override;
+  unsigned char* HomePointer(base::Paddr pa) override;
+  base::PageCount ResidentCount(const Pmap* pmap) const override;
+  base::PageCount WiredCount(const Pmap* pmap) const override;
+  bool PeekNext(const Pmap* pmap, base::Vaddr from, Mapping* out) const override;
+
+ private:
+  struct Frame {
+    bool referenced = false;
+    bool modified = false;
+  };
+  uint64_t IndexOf(base::Paddr pa) const;
+  Frame& FrameAt(base::Paddr pa) { return frames_[IndexOf(pa)]; }
+  void MaybeForget();
+
+  PhysicalSegment segments_[2];
+  std::vector<Frame> frames_;
+  std::vector<unsigned char> memory_;
+  std::vector<std::unique_ptr<Pmap>> pmaps_;
+  std::optional<base::Prng> forget_;
+  bool delayed_ = false;
+  uint64_t enter_fails_in_ = 0;
+};
+
+}  // namespace uvm::testing
+
+#endif  // UVM_TESTING_NAIVE_PMAP_H_

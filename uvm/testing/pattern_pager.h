@@ -1,0 +1,58 @@
+// uvm/testing/pattern_pager.h: a pager whose files hold base::FillFile bytes, and that fails where
+// it is told to.
+
+#ifndef UVM_TESTING_PATTERN_PAGER_H_
+#define UVM_TESTING_PATTERN_PAGER_H_
+
+#include <cstdint>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "base/pattern.h"
+#include "uvm/object.h"
+#include "uvm/pager.h"
+
+namespace uvm::testing {
+
+class PatternPager final : public Pager {
+ public:
+  using Hook = std::function<void()>;
+
+  // Pages of every file from now on: `index` fails with `error` once.
+  void FailOnce(uint64_t index, base::FaultError error) {
+    fail_index_ = index;
+    fail_error_ = error;
+    failing_ = true;
+  }
+  // Runs during the next GetPage, while the page is busy and no lock is held.
+  void DuringNextGet(Hook hook) { hook_ = std::move(hook); }
+  uint64_t gets() const { return gets_; }
+  // Keys of the files that lost their last reference, in order.
+  const std::vector<uint64_t>& detached() const { return detached_; }
+
+  base::Result<void, base::FaultError> GetPage(Object* object, base::PageIndex index,
+                                               unsigned char* contents) override {
+    ++gets_;
+    if (hook_) std::exchange(hook_, Hook())();
+    if (failing_ && index.value() == fail_index_) {
+      failing_ = false;
+      return fail_error_;
+    }
+    base::FillFile(object->key(), base::ToBytes(index), contents, base::kPageSize);
+    return {};
+  }
+  void Detach(Object* object) override { detached_.push_back(object->key()); }
+
+ private:
+  Hook hook_;
+  bool failing_ = false;
+  uint64_t fail_index_ = 0;
+  base::FaultError fail_error_ = base::FaultError::kIo;
+  uint64_t gets_ = 0;
+  std::vector<uint64_t> detached_;
+};
+
+}  // namespace uvm::testing
+
+#endif  // UVM_TESTING_PATTERN_PAGER_H_
