@@ -1,10 +1,11 @@
 // base/addr.h: addresses, page numbers and byte ranges as types that cannot be mixed up.
 //
-// WHAT     Vaddr is an address in some (simulated) address space, Paddr one in physical memory. Both are 64 bits wide
-//          everywhere: a task's address width is a property of the task (design D1), not of the build. PageIndex
-//          counts pages from some origin (an object, an amap), PageCount is a length in pages. Range is half open.
-// INVARIANTS  Arithmetic that could wrap exists only in a checked form (Range::FromSize); everything else is for
-//          addresses already known to lie inside a map.
+// WHAT     Vaddr is an address in some (simulated) address space, Paddr one in physical memory.
+//          Both are 64 bits wide everywhere: a task's address width is a property of the task
+//          (design D1), not of the build. PageIndex counts pages from some origin (an object, an
+//          amap), PageCount is a length in pages. Range is half open.
+// INVARIANTS  Arithmetic that could wrap exists only in a checked form (Range::FromSize);
+//          everything else is for addresses already known to lie inside a map.
 // SEE      facts/uvm.md 2.14 for how each call rounds its arguments.
 
 #ifndef BASE_ADDR_H_
@@ -16,17 +17,20 @@
 
 namespace base {
 
-// The one page size of the machine-independent side. Larger hardware pages are the pmap's private matter.
+// The one page size of the machine-independent side. Larger hardware pages are the pmap's private
+// matter.
 inline constexpr unsigned kPageShift = 12;
 inline constexpr uint64_t kPageSize = uint64_t{1} << kPageShift;
 inline constexpr uint64_t kPageMask = kPageSize - 1;
 
 constexpr uint64_t TruncPage(uint64_t bytes) { return bytes & ~kPageMask; }
-// Rounds up; wraps to 0 for the last partial page of the number space, as the calls of uvm.md 2.14 do.
+// Rounds up; wraps to 0 for the last partial page of the number space, as the calls of uvm.md 2.14
+// do.
 constexpr uint64_t RoundPage(uint64_t bytes) { return (bytes + kPageMask) & ~kPageMask; }
 constexpr bool IsPageAligned(uint64_t bytes) { return (bytes & kPageMask) == 0; }
 
-// A number with a unit. Tag makes distinct types of it; construction is explicit, comparison is by value.
+// A number with a unit. Tag makes distinct types of it; construction is explicit, comparison is by
+// value.
 template <typename Tag>
 class Quantity {
  public:
@@ -63,8 +67,12 @@ class Address : public Quantity<Tag> {
   constexpr bool IsAligned() const { return IsPageAligned(this->value()); }
   constexpr uint64_t PageNumber() const { return this->value() >> kPageShift; }
   constexpr uint64_t Offset() const { return this->value() & kPageMask; }
-  friend constexpr Address operator+(Address a, uint64_t bytes) { return Address(a.value() + bytes); }
-  friend constexpr Address operator-(Address a, uint64_t bytes) { return Address(a.value() - bytes); }
+  friend constexpr Address operator+(Address a, uint64_t bytes) {
+    return Address(a.value() + bytes);
+  }
+  friend constexpr Address operator-(Address a, uint64_t bytes) {
+    return Address(a.value() - bytes);
+  }
   friend constexpr uint64_t operator-(Address a, Address b) { return a.value() - b.value(); }
 };
 
@@ -89,7 +97,9 @@ struct Range {
   constexpr bool Contains(const Range& other) const {
     return start <= other.start && other.end <= end;
   }
-  constexpr bool Overlaps(const Range& other) const { return start < other.end && other.start < end; }
+  constexpr bool Overlaps(const Range& other) const {
+    return start < other.end && other.start < end;
+  }
   friend constexpr bool operator==(const Range&, const Range&) = default;
 };
 

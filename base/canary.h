@@ -1,9 +1,10 @@
 // base/canary.h: deliberate bugs that the harness must find, and nobody else can have.
 //
-// WHAT     A CanarySwitch names the one bug that is armed, normally none. It is owned by the machine object; code that
-//          hosts a canary asks Armed(). In the deployable object (UVM_DEPLOYABLE) the answer is a constant false and the
-//          buggy branch disappears.
-// SEE      house.md 4.9 "Canaries"; proptests/canary_test.cc, which says how fast each is caught and by which rule.
+// WHAT     A CanarySwitch names the one bug that is armed, normally none. It is owned by the
+//          machine object; code that hosts a canary asks Armed(). In the deployable object
+//          (UVM_DEPLOYABLE) the answer is a constant false and the buggy branch disappears.
+// SEE      house.md 4.9 "Canaries"; proptests/canary_test.cc, which says how fast each is caught
+//          and by which rule.
 
 #ifndef BASE_CANARY_H_
 #define BASE_CANARY_H_
@@ -19,7 +20,7 @@ enum class Canary : uint8_t {
   kStaleAfterProtect,        // protect lowers the entry but not the translations
   kPromoteFromWrongLayer,    // a 1B copy is made from the object page instead of the anon's
   kInheritanceSwapped,       // fork treats SHARE as COPY and COPY as SHARE
-  kUnmapMissesOneSpace,      // page_protect(NONE) forgets one of two mappings of a page
+  kUnmapMissesOneSpace,      // page_protect(NONE) forgets one of the mappings of a page
   kNeedsCopyClearedEarly,    // amap_copy clears needs-copy of a shared amap without copying
   kAnonReferenceLeaked,      // unmap drops the amap but not its anons
   kRefillIgnoresRights,      // a refill sends read-write whatever the table says

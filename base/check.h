@@ -1,14 +1,15 @@
 // base/check.h: the three grades of assertion, with their price list.
 //
-// WHAT     | macro          | when on                   | may cost  | for                                    |
-//          |----------------|---------------------------|-----------|----------------------------------------|
-//          | CHECK          | always                    | O(1)      | preconditions, corrupt state           |
-//          | DCHECK         | checked builds            | O(1)      | step invariants                        |
-//          | VERIFY(obj)    | --config=verify           | O(object) | obj.Invariants() round each mutator    |
-//          | vm_panic       | a failed CHECK ends here  |           | supplied by whoever links the program  |
+// WHAT     | macro       | when on          | may cost  | for                               |
+//          |-------------|------------------|-----------|-----------------------------------|
+//          | CHECK       | always           | O(1)      | preconditions, corrupt state      |
+//          | DCHECK      | checked builds   | O(1)      | step invariants                   |
+//          | VERIFY(obj) | --config=verify  | O(object) | an object's invariants at a label |
+//          A failed one ends in vm_panic, which whoever links the program supplies.
 //
-//          vm_panic is one of the few symbols the deployable object leaves undefined (design D2): on real L4 it writes
-//          to the console and halts; in the harness it abandons the simulated machine and reports a crash.
+//          vm_panic is one of the few symbols the deployable object leaves undefined (design D2):
+//          on real L4 it writes to the console and halts; in the harness it abandons the simulated
+//          machine and reports a crash.
 // SEE      house.md 4.8; vmserver/deployable_symbols.txt.
 
 #ifndef BASE_CHECK_H_
@@ -17,8 +18,9 @@
 // Ends the machine. `what` names the broken condition; all strings live for ever.
 extern "C" [[noreturn]] void vm_panic(const char* file, int line, const char* what);
 
-#define CHECK(condition) \
-  (__builtin_expect(static_cast<bool>(condition), 1) ? (void)0 : vm_panic(__FILE__, __LINE__, #condition))
+#define CHECK(condition)                                       \
+  (__builtin_expect(static_cast<bool>(condition), 1) ? (void)0 \
+                                                     : vm_panic(__FILE__, __LINE__, #condition))
 
 #ifdef UVM_VERIFY
 #define DCHECK(condition) CHECK(condition)
@@ -33,7 +35,8 @@ extern "C" [[noreturn]] void vm_panic(const char* file, int line, const char* wh
 #define UNREACHABLE(what) vm_panic(__FILE__, __LINE__, what)
 
 namespace base {
-// Documents that a condition may be true or false, both legal, at this point (TigerBeetle's `maybe`).
+// Documents that a condition may be true or false, both legal, at this point (TigerBeetle's
+// `maybe`).
 constexpr void maybe(bool) {}
 }  // namespace base
 

@@ -1,8 +1,9 @@
 // base/errors.h: every error the system and its model can return, each family closed.
 //
-// WHAT     MapError and FaultError are what uvm and the model return inside. KernReturn (Mach) and Errno (BSD) are what
-//          clients see; each personality's mapping from inside to edge is stated twice, in vmserver and in the model,
-//          on purpose (design D11). Fault delivery at the edge is a FaultCode.
+// WHAT     MapError and FaultError are what uvm and the model return inside. KernReturn (Mach) and
+//          Errno (BSD) are what clients see; each personality's mapping from inside to edge is
+//          stated twice, in vmserver and in the model, on purpose (design D11). Fault delivery at
+//          the edge is a FaultCode.
 // SEE      facts/mach.md section 1; facts/uvm.md 2.8 (errors to signals) and 2.14.
 
 #ifndef BASE_ERRORS_H_
@@ -69,8 +70,9 @@ enum class Errno : int32_t {
   kEoverflow = 84,
 };
 
-// How a failed access reaches the client that made it. A BSD client sees a signal, a Mach client an exception whose
-// code is a kern_return_t; the two columns of the table are vmserver's and the model's business.
+// How a failed access reaches the client that made it. A BSD client sees a signal, a Mach client an
+// exception whose code is a kern_return_t; the two columns of the table are vmserver's and the
+// model's business.
 enum class FaultCode : uint8_t {
   kNone = 0,
   kSegvMapErr,          // BSD: SIGSEGV, nothing mapped
@@ -83,8 +85,8 @@ enum class FaultCode : uint8_t {
   kMachShortage,        // Mach: EXC_BAD_ACCESS, code 6
 };
 
-// Names as they stand in traces and reports: MapError "no_space", KernReturn "KERN_NO_SPACE", Errno "ENOMEM",
-// FaultCode "SEGV_MAPERR". Never null; "?" for a value outside the enum.
+// Names as they stand in traces and reports: MapError "no_space", KernReturn "KERN_NO_SPACE", Errno
+// "ENOMEM", FaultCode "SEGV_MAPERR". Never null; "?" for a value outside the enum.
 const char* MapErrorName(MapError error);
 const char* FaultErrorName(FaultError error);
 const char* KernReturnName(KernReturn code);

@@ -1,8 +1,9 @@
-// base/hash.h: the hashes that may reach a trace or a hash chain. The same on every compiler, word size and byte order
-//              of use; never std::hash.
+// base/hash.h: the hashes that may reach a trace or a hash chain. The same on every compiler, word
+//              size and byte order of use; never std::hash.
 //
-// WHAT     Mix64 scrambles one word (the finaliser of MurmurHash3, Appleby, public domain constants). HashBytes folds a
-//          byte string eight little-endian bytes at a time. Chain extends a running hash by a word.
+// WHAT     Mix64 scrambles one word (the finaliser of MurmurHash3, Appleby, public domain
+//          constants). HashBytes folds a byte string eight little-endian bytes at a time. Chain
+//          extends a running hash by a word.
 
 #ifndef BASE_HASH_H_
 #define BASE_HASH_H_
@@ -47,7 +48,8 @@ constexpr uint64_t HashBytes(const unsigned char* bytes, size_t size, uint64_t s
 // The text variant; `text` ends with NUL.
 constexpr uint64_t HashText(const char* text) {
   uint64_t hash = 0xcbf29ce484222325ULL;
-  for (; *text != '\0'; ++text) hash = (hash ^ static_cast<unsigned char>(*text)) * 0x100000001b3ULL;
+  for (; *text != '\0'; ++text)
+    hash = (hash ^ static_cast<unsigned char>(*text)) * 0x100000001b3ULL;
   return Mix64(hash);
 }
 

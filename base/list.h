@@ -1,7 +1,9 @@
 // base/list.h: an intrusive doubly linked list. An element is on at most one list per link member.
 //
-// WHAT     ListLink is a member of the element; List<T, &T::link> threads through it. Nothing is allocated.
-// INVARIANTS  A link that is on no list has next == nullptr. The list is a ring through its own head.
+// WHAT     ListLink is a member of the element; List<T, &T::link> threads through it. Nothing is
+//          allocated.
+// INVARIANTS  A link that is on no list has next == nullptr. The list is a ring through its own
+//             head.
 
 #ifndef BASE_LIST_H_
 #define BASE_LIST_H_
@@ -60,7 +62,9 @@ class List {
     ptrdiff_t offset = reinterpret_cast<const unsigned char*>(&(probe->*kLink)) - kProbe;
     return reinterpret_cast<T*>(reinterpret_cast<unsigned char*>(link) - offset);
   }
-  T* FromLink(ListLink* link) const { return link == &head_ || link == nullptr ? nullptr : Owner(link); }
+  T* FromLink(ListLink* link) const {
+    return link == &head_ || link == nullptr ? nullptr : Owner(link);
+  }
   void Insert(ListLink* before, T* element) {
     ListLink& link = element->*kLink;
     DCHECK(!link.linked());

@@ -1,8 +1,10 @@
-// base/pattern.h: which byte stands where. The contents of all synthesised memory, stated once for system and model.
+// base/pattern.h: which byte stands where. The contents of all synthesised memory, stated once for
+// system and model.
 //
-// WHAT     Recorded traces hold no contents, so they are made up: the byte an operation stores at an address is a pure
-//          function of (value, address), and the byte a file holds at an offset one of (file key, offset). A value below
-//          256 stores that byte everywhere, which keeps hand-written traces readable (`write 0x2000 1 'B'`).
+// WHAT     Recorded traces hold no contents, so they are made up: the byte an operation stores at
+//          an address is a pure function of (value, address), and the byte a file holds at an
+//          offset one of (file key, offset). A value below 256 stores that byte everywhere, which
+//          keeps hand-written traces readable (`write 0x2000 1 'B'`).
 // SEE      traces/op.h for values, docs/internals/contents.md.
 
 #ifndef BASE_PATTERN_H_

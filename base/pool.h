@@ -1,10 +1,11 @@
 // base/pool.h: the one seam through which the deployable side allocates (design D2).
 //
-// WHAT     A PageSource hands out chunks of page-aligned memory: on L4 pages of sigma0 set aside for the server's own
-//          data, in the harness a slice of the machine's arena. A Pool<T> cuts chunks into slots of one type, keeps
-//          freed slots on a list and never gives chunks back. Each slot lives at one address for ever.
-// INVARIANTS  live() = New() calls that succeeded - Delete() calls. A refused chunk is an ordinary outcome (nullptr), so
-//          that the harness can inject it at every site.
+// WHAT     A PageSource hands out chunks of page-aligned memory: on L4 pages of sigma0 set aside
+//          for the server's own data, in the harness a slice of the machine's arena. A Pool<T> cuts
+//          chunks into slots of one type, keeps freed slots on a list and never gives chunks back.
+//          Each slot lives at one address for ever.
+// INVARIANTS  live() = New() calls that succeeded - Delete() calls. A refused chunk is an ordinary
+//          outcome (nullptr), so that the harness can inject it at every site.
 // SEE      design.md D2; house.md 4.6 (allocation failure is an outcome).
 
 #ifndef BASE_POOL_H_
@@ -19,10 +20,12 @@
 
 namespace base {
 
-// The door to memory for data structures. Implementations are owned by whoever composes the machine.
+// The door to memory for data structures. Implementations are owned by whoever composes the
+// machine.
 class PageSource {
  public:
-  // Returns `bytes` of zeroed memory aligned to 4096, or null. REQUIRES: bytes > 0. The memory is never returned.
+  // Returns `bytes` of zeroed memory aligned to 4096, or null. REQUIRES: bytes > 0. The memory is
+  // never returned.
   virtual void* AllocateChunk(size_t bytes) = 0;
 
  protected:
@@ -32,7 +35,8 @@ class PageSource {
 template <typename T>
 class Pool {
  public:
-  // `source` must outlive the pool. `limit` caps live objects (0 = no cap), so tests can make a pool run dry.
+  // `source` must outlive the pool. `limit` caps live objects (0 = no cap), so tests can make a
+  // pool run dry.
   explicit Pool(PageSource* source, size_t limit = 0) : source_(source), limit_(limit) {}
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
@@ -66,7 +70,8 @@ class Pool {
     Slot* next;
     alignas(T) unsigned char bytes[sizeof(T)];
   };
-  // 64 slots or one page, whichever is more: big enough to make refills rare, small enough for 32-bit servers.
+  // 64 slots or one page, whichever is more: big enough to make refills rare, small enough for
+  // 32-bit servers.
   static constexpr size_t kChunkBytes =
       ((sizeof(Slot) * 64 > 4096 ? sizeof(Slot) * 64 : 4096) + 4095) / 4096 * 4096;
 
@@ -86,7 +91,8 @@ class Pool {
   size_t live_ = 0;
 };
 
-// Arrays of power-of-two sizes from 16 bytes up, for structures whose length varies (amap slots, page tables).
+// Arrays of power-of-two sizes from 16 bytes up, for structures whose length varies (amap slots,
+// page tables).
 class ArrayPool {
  public:
   explicit ArrayPool(PageSource* source) : source_(source) {}

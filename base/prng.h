@@ -1,9 +1,10 @@
-// base/prng.h: the one source of randomness. A seed feeds named sub-streams, so that removing a draw from one stream
-//              leaves every other stream's draws alone (design D4).
+// base/prng.h: the one source of randomness. A seed feeds named sub-streams, so that removing a
+//              draw from one stream leaves every other stream's draws alone (design D4).
 //
-// WHAT     xoshiro256** (Blackman and Vigna, public domain), seeded through SplitMix64. Below() is exact: it rejects
-//          rather than taking a biased remainder.
-// INVARIANTS  Two draws never stand in one argument list (their order would be the compiler's choice); tidy checks.
+// WHAT     xoshiro256** (Blackman and Vigna, public domain), seeded through SplitMix64. Below() is
+//          exact: it rejects rather than taking a biased remainder.
+// INVARIANTS  Two draws never stand in one argument list (their order would be the compiler's
+//             choice); tidy checks.
 
 #ifndef BASE_PRNG_H_
 #define BASE_PRNG_H_
@@ -17,7 +18,8 @@ namespace base {
 
 class Prng {
  public:
-  // The stream called `name` of `seed`; `index` numbers streams of one name (one per operation, say).
+  // The stream called `name` of `seed`; `index` numbers streams of one name (one per operation,
+  // say).
   constexpr Prng(uint64_t seed, const char* name, uint64_t index = 0) {
     uint64_t x = Chain(Chain(seed, HashText(name)), index);
     for (uint64_t& word : state_) {

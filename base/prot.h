@@ -1,7 +1,7 @@
 // base/prot.h: protection, kinds of access, inheritance and advice, with the numbers users see.
 //
-// WHAT     Prot is a set of rights. The bit values are those of both personalities (R=1 W=2 X=4); the X.2 order
-//          (r=4 w=2 x=1) is converted at pmap_sim's edge and nowhere else.
+// WHAT     Prot is a set of rights. The bit values are those of both personalities (R=1 W=2 X=4);
+//          the X.2 order (r=4 w=2 x=1) is converted at pmap_sim's edge and nowhere else.
 // SEE      facts/uvm.md section 0; facts/mach.md section 1.
 
 #ifndef BASE_PROT_H_
@@ -44,9 +44,12 @@ enum class Access : uint8_t { kRead, kWrite, kExecute };
 
 constexpr Prot ProtFor(Access access) {
   switch (access) {
-    case Access::kRead: return kProtRead;
-    case Access::kWrite: return kProtWrite;
-    case Access::kExecute: return kProtExecute;
+    case Access::kRead:
+      return kProtRead;
+    case Access::kWrite:
+      return kProtWrite;
+    case Access::kExecute:
+      return kProtExecute;
   }
   return kProtNone;
 }
@@ -62,29 +65,47 @@ enum class Inherit : uint8_t { kShare = 0, kCopy = 1, kNone = 2, kDonateCopy = 3
 
 constexpr const char* InheritName(Inherit inherit) {
   switch (inherit) {
-    case Inherit::kShare: return "share";
-    case Inherit::kCopy: return "copy";
-    case Inherit::kNone: return "none";
-    case Inherit::kDonateCopy: return "donate";
-    case Inherit::kZero: return "zero";
+    case Inherit::kShare:
+      return "share";
+    case Inherit::kCopy:
+      return "copy";
+    case Inherit::kNone:
+      return "none";
+    case Inherit::kDonateCopy:
+      return "donate";
+    case Inherit::kZero:
+      return "zero";
   }
   return "?";
 }
 
 // madvise(2) codes. Only the first three are kept in a map entry; the rest are actions.
 enum class Advice : uint8_t {
-  kNormal = 0, kRandom = 1, kSequential = 2, kWillNeed = 3, kDontNeed = 4, kSpaceAvail = 5, kFree = 6
+  kNormal = 0,
+  kRandom = 1,
+  kSequential = 2,
+  kWillNeed = 3,
+  kDontNeed = 4,
+  kSpaceAvail = 5,
+  kFree = 6
 };
 
 constexpr const char* AdviceName(Advice advice) {
   switch (advice) {
-    case Advice::kNormal: return "normal";
-    case Advice::kRandom: return "random";
-    case Advice::kSequential: return "sequential";
-    case Advice::kWillNeed: return "willneed";
-    case Advice::kDontNeed: return "dontneed";
-    case Advice::kSpaceAvail: return "spaceavail";
-    case Advice::kFree: return "free";
+    case Advice::kNormal:
+      return "normal";
+    case Advice::kRandom:
+      return "random";
+    case Advice::kSequential:
+      return "sequential";
+    case Advice::kWillNeed:
+      return "willneed";
+    case Advice::kDontNeed:
+      return "dontneed";
+    case Advice::kSpaceAvail:
+      return "spaceavail";
+    case Advice::kFree:
+      return "free";
   }
   return "?";
 }

@@ -1,13 +1,14 @@
 // base/rb_tree.h: an intrusive red-black tree with augmentation.
 //
-// WHAT     RbNode is a base class of the element, so that a node is its element. Traits supply the order and the
-//          augmentation:
+// WHAT     RbNode is a base class of the element, so that a node is its element. Traits supply the
+//          order and the augmentation:
 //            static bool Less(const T& a, const T& b);
 //            static void Update(T* node);   recompute node's summary from itself and its children
 //          Update runs bottom-up along every path whose subtree changed.
-// INVARIANTS  No red node has a red child; every path from a node to a leaf has as many black nodes (checked by
-//          Check()). Less is a strict order without ties among elements.
-// SEE      Cormen et al., Introduction to Algorithms, chapter 13; facts/uvm.md 2.1 (gap and maxgap).
+// INVARIANTS  No red node has a red child; every path from a node to a leaf has as many black nodes
+//          (checked by Check()). Less is a strict order without ties among elements.
+// SEE      Cormen et al., Introduction to Algorithms, chapter 13; facts/uvm.md 2.1 (gap and
+//          maxgap).
 
 #ifndef BASE_RB_TREE_H_
 #define BASE_RB_TREE_H_
@@ -74,7 +75,9 @@ class RbTree {
   }
 
   // True when the colour rules and parent links hold; O(n), for invariants.
-  bool Check() const { return (root_ == nullptr || !root_->rb_red) && BlackHeight(root_, nullptr) >= 0; }
+  bool Check() const {
+    return (root_ == nullptr || !root_->rb_red) && BlackHeight(root_, nullptr) >= 0;
+  }
 
  private:
   static bool Red(const T* node) { return node != nullptr && node->rb_red; }
@@ -138,8 +141,8 @@ class RbTree {
     root_->rb_red = false;
   }
 
-  // `node` has two children and `next` is its in-order successor: exchange their places and colours, so that node
-  // has at most one child. Elements keep their addresses.
+  // `node` has two children and `next` is its in-order successor: exchange their places and
+  // colours, so that node has at most one child. Elements keep their addresses.
   void SwapWithSuccessor(T* node, T* next) {
     T* next_child = next->rb_child[1];
     T* next_parent = next->rb_parent;

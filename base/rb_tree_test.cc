@@ -60,7 +60,9 @@ void ExpectSound(const Tree& tree, const std::multiset<uint64_t>& expected) {
   ASSERT_TRUE(tree.Check());
   ASSERT_TRUE(SummariesHold(tree.root()));
   ASSERT_EQ(Keys(tree), std::vector<uint64_t>(expected.begin(), expected.end()));
-  if (!expected.empty()) ASSERT_EQ(tree.root()->size, expected.size());
+  if (!expected.empty()) {
+    ASSERT_EQ(tree.root()->size, expected.size());
+  }
 }
 
 TEST(RbTreeTest, Empty) {

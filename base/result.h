@@ -1,8 +1,9 @@
 // base/result.h: a value or one of a closed set of errors.
 //
-// WHAT     Result<T, E> holds a T or an E (an enum). Result<void, E> is a bare outcome. There is no success enumerator
-//          in E, so a switch over errors is complete without a nonsense case.
-// INVARIANTS  T and E are trivially destructible: results cross fibers that are abandoned, never unwound (design D4).
+// WHAT     Result<T, E> holds a T or an E (an enum). Result<void, E> is a bare outcome. There is no
+//          success enumerator in E, so a switch over errors is complete without a nonsense case.
+// INVARIANTS  T and E are trivially destructible: results cross fibers that are abandoned, never
+//             unwound (design D4).
 // SEE      house.md 4.6.
 
 #ifndef BASE_RESULT_H_
@@ -19,7 +20,7 @@ class [[nodiscard]] Result {
   static_assert(std::is_trivially_destructible_v<T> && std::is_enum_v<E>);
 
  public:
-  constexpr Result(T value) : value_(value), ok_(true) {}  // NOLINT: implicit by design
+  constexpr Result(T value) : value_(value), ok_(true) {}   // NOLINT: implicit by design
   constexpr Result(E error) : error_(error), ok_(false) {}  // NOLINT
   constexpr bool ok() const { return ok_; }
   constexpr explicit operator bool() const { return ok_; }
@@ -69,19 +70,19 @@ class [[nodiscard]] Result<void, E> {
 }  // namespace base
 
 // Evaluates to the value, or returns the error from the enclosing function.
-#define TRY(expression)                                  \
-  ({                                                     \
-    auto try_result_ = (expression);                     \
-    if (!try_result_.ok()) return try_result_.error();   \
-    try_result_.value();                                 \
+#define TRY(expression)                                \
+  ({                                                   \
+    auto try_result_ = (expression);                   \
+    if (!try_result_.ok()) return try_result_.error(); \
+    try_result_.value();                               \
   })
 
 // The value of a result that cannot be an error here; `why` says why not.
-#define MUST(expression, why)                                     \
-  ({                                                              \
-    auto must_result_ = (expression);                             \
-    if (!must_result_.ok()) vm_panic(__FILE__, __LINE__, why);    \
-    must_result_.value();                                         \
+#define MUST(expression, why)                                  \
+  ({                                                           \
+    auto must_result_ = (expression);                          \
+    if (!must_result_.ok()) vm_panic(__FILE__, __LINE__, why); \
+    must_result_.value();                                      \
   })
 
 #endif  // BASE_RESULT_H_

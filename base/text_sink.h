@@ -1,7 +1,8 @@
-// base/text_sink.h: text into a fixed buffer, for code that has neither streams nor strings (design D2).
+// base/text_sink.h: text into a fixed buffer, for code that has neither streams nor strings (design
+// D2).
 //
-// WHAT     A TextSink writes into memory its owner supplies, always NUL-terminated, and remembers whether text was cut
-//          off. Dumps, invariant reports and panic texts go through it.
+// WHAT     A TextSink writes into memory its owner supplies, always NUL-terminated, and remembers
+//          whether text was cut off. Dumps, invariant reports and panic texts go through it.
 
 #ifndef BASE_TEXT_SINK_H_
 #define BASE_TEXT_SINK_H_
@@ -21,7 +22,9 @@ struct Hex {
 class TextSink {
  public:
   // Writes into buffer[0..capacity), which outlives the sink. REQUIRES: capacity >= 1.
-  TextSink(char* buffer, size_t capacity) : buffer_(buffer), capacity_(capacity) { buffer_[0] = '\0'; }
+  TextSink(char* buffer, size_t capacity) : buffer_(buffer), capacity_(capacity) {
+    buffer_[0] = '\0';
+  }
   TextSink(const TextSink&) = delete;
   TextSink& operator=(const TextSink&) = delete;
 
@@ -42,7 +45,8 @@ class TextSink {
   TextSink& operator<<(uint32_t number) { return *this << uint64_t{number}; }
   TextSink& operator<<(int number) {
     if (number < 0) Put('-');
-    return *this << (number < 0 ? uint64_t{0} - static_cast<uint64_t>(number) : static_cast<uint64_t>(number));
+    return *this << (number < 0 ? uint64_t{0} - static_cast<uint64_t>(number)
+                                : static_cast<uint64_t>(number));
   }
   TextSink& operator<<(Hex hex) {
     *this << "0x";

@@ -7,7 +7,8 @@
 namespace uvm {
 namespace {
 
-// Above this an amap's arrays would not fit its 32-bit slot numbers, or their sizes in bytes a 32-bit server's size_t.
+// Above this an amap's arrays would not fit its 32-bit slot numbers, or their sizes in bytes a
+// 32-bit server's size_t.
 constexpr uint64_t kMaxSlots = uint64_t{1} << (sizeof(size_t) > 4 ? 31 : 27);
 
 }  // namespace
@@ -16,7 +17,8 @@ template <typename F>
 void AmapStore::ForEachUsed(Amap* amap, uint64_t first, uint64_t last, F&& visit) {
   if (last > amap->slot_count) last = amap->slot_count;
   if (first < last && amap->used_count < last - first) {
-    // Backwards, because Remove() moves the last used slot, already visited, into the place it empties.
+    // Backwards, because Remove() moves the last used slot, already visited, into the place it
+    // empties.
     for (uint32_t i = amap->used_count; i-- > 0;) {
       uint32_t slot = amap->used[i];
       if (first <= slot && slot < last) visit(slot);
@@ -77,7 +79,8 @@ void AmapStore::Release(Amap* amap) {
     if (--amap->refs == 1) amap->shared = false;
     if (amap->refs > 0) return;
     if (!core_->canary.Armed(base::Canary::kAnonReferenceLeaked)) {
-      ForEachUsed(amap, 0, amap->slot_count, [&](uint32_t slot) { anons_->Release(Remove(amap, slot)); });
+      ForEachUsed(amap, 0, amap->slot_count,
+                  [&](uint32_t slot) { anons_->Release(Remove(amap, slot)); });
     }
     if (--layer_lock->refs > 0) layer_lock = nullptr;  // relatives still use it
   }
@@ -107,7 +110,8 @@ void AmapStore::Add(Amap* amap, uint32_t slot, Anon* anon) {
 void AmapStore::Replace(Amap* amap, uint32_t slot, Anon* anon) {
   Anon* old = Lookup(amap, slot);
   CHECK(old != nullptr);
-  if (amap->shared && old->page != nullptr) core_->pmap->PageProtect(old->page->pa, base::kProtNone);
+  if (amap->shared && old->page != nullptr)
+    core_->pmap->PageProtect(old->page->pa, base::kProtNone);
   amap->anons[slot] = anon;
 }
 
@@ -167,9 +171,11 @@ bool AmapStore::ExtendForward(const AmapRef& ref, PageCount pages, PageCount add
     amap->back = larger.back;
     amap->capacity = larger.capacity;
   }
-  // The only entry left is [ref.slot, end): whatever else is in the slots is what other entries left behind.
+  // The only entry left is [ref.slot, end): whatever else is in the slots is what other entries
+  // left behind.
   ForEachUsed(amap, 0, ref.slot, [&](uint32_t slot) { anons_->Release(Remove(amap, slot)); });
-  ForEachUsed(amap, end, amap->slot_count, [&](uint32_t slot) { anons_->Release(Remove(amap, slot)); });
+  ForEachUsed(amap, end, amap->slot_count,
+              [&](uint32_t slot) { anons_->Release(Remove(amap, slot)); });
   if (wanted > amap->slot_count) amap->slot_count = static_cast<uint32_t>(wanted);
   return true;
 }

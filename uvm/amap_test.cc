@@ -39,7 +39,9 @@ class AmapTest : public ::testing::Test {
       const Anon* anon = amaps_.Lookup(amap, slot);
       picture += anon == nullptr ? '.' : static_cast<char>(pages_.Contents(anon->page)[0]);
       // I6: used[] and back[] are inverse to each other on the used slots.
-      if (anon != nullptr) EXPECT_EQ(amap->used[amap->back[slot]], slot);
+      if (anon != nullptr) {
+        EXPECT_EQ(amap->used[amap->back[slot]], slot);
+      }
     }
     return picture;
   }

@@ -1,9 +1,10 @@
 // uvm/anon.h: one page of anonymous memory.
 //
-// WHAT     An Anon holds one page's worth of data that belongs to no file. It is reached only through amap slots.
+// WHAT     An Anon holds one page's worth of data that belongs to no file. It is reached only
+//          through amap slots.
 // STATES   being filled (page busy) -> resident -> freed when the last slot lets go.
-// LOCKS    All fields are guarded by the lock of the amap the anon was reached through. Amaps that share anons share
-//          their lock object, so there is only one such lock.
+// LOCKS    All fields are guarded by the lock of the amap the anon was reached through. Amaps that
+//          share anons share their lock object, so there is only one such lock.
 // INVARIANTS  I3 ValidAnonRefs: refs == number of amap slots, over all amaps, that point here.
 // SEE      NetBSD sys/uvm/uvm_anon.h; facts/uvm.md 1.3.
 
@@ -28,7 +29,8 @@ class AnonStore {
  public:
   AnonStore(Core* core, PageStore* pages) : pages_(pages), pool_(core->memory) {}
 
-  // NetBSD: uvm_analloc() with a page. One reference, page busy, contents undefined; null when anons or frames ran out.
+  // NetBSD: uvm_analloc() with a page. One reference, page busy, contents undefined; null when
+  // anons or frames ran out.
   Anon* Allocate();
   // Drops one reference; the last one frees page and anon. NetBSD: uvm_anfree() at zero.
   void Release(Anon* anon);

@@ -1,9 +1,9 @@
 // uvm/core.h: what every noun of uvm needs: the doors, the counters, the canary switch.
 //
-// WHAT     A Core is owned by Uvm and handed to each store by pointer; there are no globals (design D3). It also brings the
-//          vocabulary types of base into this namespace.
-// LOCKS    Counters are touched only by server threads, which never run at the same instant (one fiber world, or one
-//          processor); they are statistics and guard nothing.
+// WHAT     A Core is owned by Uvm and handed to each store by pointer; there are no globals (design
+//          D3). It also brings the vocabulary types of base into this namespace.
+// LOCKS    Counters are touched only by server threads, which never run at the same instant (one
+//          fiber world, or one processor); they are statistics and guard nothing.
 
 #ifndef UVM_CORE_H_
 #define UVM_CORE_H_
@@ -26,9 +26,9 @@ using base::Advice;
 using base::FaultError;
 using base::Inherit;
 using base::MapError;
+using base::Paddr;
 using base::PageCount;
 using base::PageIndex;
-using base::Paddr;
 using base::Prot;
 using base::Range;
 using base::Result;
@@ -43,14 +43,14 @@ struct Counters {
   uint64_t fault_2a = 0;        // lower layer, mapped as it is
   uint64_t fault_2b = 0;        // lower layer, promoted (copied or zero-filled)
   uint64_t fault_errors = 0;
-  uint64_t zero_fill = 0;       // pages
-  uint64_t page_copy = 0;       // pages
-  uint64_t pager_get = 0;       // pages
-  uint64_t amap_copy = 0;       // amaps copied (not taken over)
+  uint64_t zero_fill = 0;  // pages
+  uint64_t page_copy = 0;  // pages
+  uint64_t pager_get = 0;  // pages
+  uint64_t amap_copy = 0;  // amaps copied (not taken over)
   uint64_t fork = 0;
   uint64_t clip = 0;
   uint64_t merge = 0;
-  uint64_t frames_in_use = 0;   // now
+  uint64_t frames_in_use = 0;  // now
   uint64_t frames_peak = 0;
 };
 

@@ -5,8 +5,8 @@
 namespace uvm {
 namespace {
 
-// Holds a mutex that may be absent. The analysis cannot follow a lock that depends on the entry, so it is told nothing;
-// the functions of amap.h and object.h say which lock they want.
+// Holds a mutex that may be absent. The analysis cannot follow a lock that depends on the entry, so
+// it is told nothing; the functions of amap.h and object.h say which lock they want.
 class OptionalLock {
  public:
   explicit OptionalLock(Mutex* mutex) ABSL_NO_THREAD_SAFETY_ANALYSIS : mutex_(mutex) {
@@ -23,7 +23,9 @@ class OptionalLock {
 };
 
 // docs/decisions/0010: every access needs read; writing and executing need their own right as well.
-bool Permits(Prot prot, Access access) { return (base::kProtRead | base::ProtFor(access)).IsSubsetOf(prot); }
+bool Permits(Prot prot, Access access) {
+  return (base::kProtRead | base::ProtFor(access)).IsSubsetOf(prot);
+}
 
 }  // namespace
 
@@ -59,10 +61,12 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Try(Attempt* attempt) {
     bool owes_copy = entry->needs_copy && (attempt->write() || entry->object == nullptr);
     if (!owes_copy) return Resolve(attempt);
   }
-  // Giving the entry its own amap changes the map, so it needs the write lock; meanwhile anything may have happened.
+  // Giving the entry its own amap changes the map, so it needs the write lock; meanwhile anything
+  // may have happened.
   WriterLock lock(&map->lock());
   MapEntry* entry = map->LookupLocked(attempt->va);
-  if (entry != nullptr && entry->needs_copy && !map->CopyAmapLocked(entry, attempt->va, Map::Chunk::kYes)) {
+  if (entry != nullptr && entry->needs_copy &&
+      !map->CopyAmapLocked(entry, attempt->va, Map::Chunk::kYes)) {
     return FaultError::kNoMemory;
   }
   return Step::kAgain;
@@ -136,7 +140,8 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Lower(Attempt* attempt) {
   return Step::kDone;
 }
 
-// Case 2B: a new anon with a copy of `from`, or zeroes when there is nothing below. NetBSD: uvm_fault_lower_promote().
+// Case 2B: a new anon with a copy of `from`, or zeroes when there is nothing below. NetBSD:
+// uvm_fault_lower_promote().
 Result<void, FaultError> FaultHandler::Promote(Attempt* attempt, Page* from) {
   ++core_->counters.fault_2b;
   Amap* amap = attempt->entry->aref.amap;
@@ -164,8 +169,8 @@ void FaultHandler::ForgetOldTranslation(const Attempt& attempt) {
 
 Result<void, FaultError> FaultHandler::EnterPage(const Attempt& attempt, Page* page) {
   Prot access = base::ProtFor(attempt.access);
-  Result<void, PmapError> entered =
-      core_->pmap->Enter(attempt.map->pmap(), attempt.va, page->pa, attempt.enter_prot, access, Wired::kNo);
+  Result<void, PmapError> entered = core_->pmap->Enter(attempt.map->pmap(), attempt.va, page->pa,
+                                                       attempt.enter_prot, access, Wired::kNo);
   if (!entered.ok()) return FaultError::kNoMemory;
   core_->pmap->Update(attempt.map->pmap());
   return {};

@@ -2,16 +2,18 @@
 //
 // WHAT     Four cases (A: mapped as it is, B: promoted to a new anon first):
 //
-//              upper layer (amap) has an anon          no anon: lower layer (object, or zero-fill)
-//            1A  mapped as it is; read-only while      2A  the object's page; read-only in a private mapping
-//                refs > 1
-//            1B  write to an anon with refs > 1:       2B  write to a private mapping, or no object at all:
-//                copied to a new anon                      copied, or zeroed, into a new anon
+//              upper layer: an anon                   no anon: lower layer, or zero-fill
+//            1A  mapped as it is; read-only           2A  the object's page; read-only in a
+//                while refs > 1                           private mapping
+//            1B  write to an anon with refs > 1:      2B  write to a private mapping, or no object:
+//                copied to a new anon                     copied, or zeroed, into a new anon
 //
-// LOCKS    Called with nothing held. Takes map (reading), amap, object in that order; anything that has to wait or to write the
-//          map lets go of all of them and looks everything up again ("restart").
-// INVARIANTS  An old translation is removed, and the removal complete, before the copy that replaces its page is
-//          published: no thread can read the old page after another wrote the new one (NetBSD PR 56535).
+// LOCKS    Called with nothing held. Takes map (reading), amap, object in that order; anything that
+//          has to wait or to write the map lets go of all of them and looks everything up again
+//          ("restart").
+// INVARIANTS  An old translation is removed, and the removal complete, before the copy that
+//          replaces its page is published: no thread can read the old page after another wrote the
+//          new one (NetBSD PR 56535).
 // SEE      NetBSD sys/uvm/uvm_fault.c; facts/uvm.md 2.8; docs/internals/fault.md.
 
 #ifndef UVM_FAULT_H_
@@ -24,14 +26,17 @@ namespace uvm {
 
 class FaultHandler {
  public:
-  FaultHandler(Core* core, PageStore* pages, AnonStore* anons, AmapStore* amaps, ObjectStore* objects)
+  FaultHandler(Core* core, PageStore* pages, AnonStore* anons, AmapStore* amaps,
+               ObjectStore* objects)
       : core_(core), pages_(pages), anons_(anons), amaps_(amaps), objects_(objects) {}
 
-  // NetBSD: uvm_fault(). On success the map's pmap permits `access` at `va`. `va` need not be aligned.
+  // NetBSD: uvm_fault(). On success the map's pmap permits `access` at `va`. `va` need not be
+  // aligned.
   Result<void, FaultError> Fault(Map* map, Vaddr va, Access access);
 
  private:
-  // One attempt. kAgain: locks were dropped, start over. kFetch: `object` (referenced for the caller) lacks page `index`.
+  // One attempt. kAgain: locks were dropped, start over. kFetch: `object` (referenced for the
+  // caller) lacks page `index`.
   enum class Step : uint8_t { kDone, kAgain, kFetch };
   struct Attempt {
     Map* map;

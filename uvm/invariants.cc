@@ -11,11 +11,14 @@ TextSink& Name(TextSink& text, const Space* space, const MapEntry* entry) {
   return text << "space#" << space->id << " entry " << entry->range();
 }
 
-// Calls visit(space, entry) for every entry until it returns false; returns whether all calls returned true.
+// Calls visit(space, entry) for every entry until it returns false; returns whether all calls
+// returned true.
 template <typename F>
 bool ForEachEntry(Uvm* uvm, F&& visit) {
-  for (Space* space = uvm->DebugSpaces().front(); space != nullptr; space = uvm->DebugSpaces().Next(space)) {
-    for (MapEntry* entry = space->map().DebugFirst(); entry != nullptr; entry = Map::DebugNext(entry)) {
+  for (Space* space = uvm->DebugSpaces().front(); space != nullptr;
+       space = uvm->DebugSpaces().Next(space)) {
+    for (MapEntry* entry = space->map().DebugFirst(); entry != nullptr;
+         entry = Map::DebugNext(entry)) {
       if (!visit(space, entry)) return false;
     }
   }
@@ -45,14 +48,15 @@ struct Backed {
   const Space* space;
   const MapEntry* entry;  // null: outside every entry
   PmapSystem::Mapping mapping;
-  const Anon* anon;       // the upper layer's, if any
-  const Page* page;       // what should be mapped; null: nothing resident
+  const Anon* anon;  // the upper layer's, if any
+  const Page* page;  // what should be mapped; null: nothing resident
 };
 
 // Calls visit(backed) for every translation of every space until it returns false.
 template <typename F>
 bool ForEachTranslation(Uvm* uvm, F&& visit) {
-  for (Space* space = uvm->DebugSpaces().front(); space != nullptr; space = uvm->DebugSpaces().Next(space)) {
+  for (Space* space = uvm->DebugSpaces().front(); space != nullptr;
+       space = uvm->DebugSpaces().Next(space)) {
     PmapSystem::Mapping mapping;
     MapEntry* entry = space->map().DebugFirst();
     for (Vaddr from(0); uvm->DebugPmap()->PeekNext(space->pmap(), from, &mapping);
@@ -77,8 +81,8 @@ bool ForEachTranslation(Uvm* uvm, F&& visit) {
 }
 
 TextSink& Name(TextSink& text, const Backed& backed) {
-  return text << "space#" << backed.space->id << " va " << backed.mapping.va << " " << backed.mapping.prot << " frame "
-              << backed.mapping.pa;
+  return text << "space#" << backed.space->id << " va " << backed.mapping.va << " "
+              << backed.mapping.prot << " frame " << backed.mapping.pa;
 }
 
 uint64_t MaxGapBelow(const MapEntry* entry) {
@@ -114,8 +118,9 @@ bool ValidMap(const Space* space, TextSink* text) {
     ++count;
   }
   if (count != map.DebugCount() || size != map.DebugSize() || !map.DebugTreeValid()) {
-    *text << "space#" << space->id << " counts " << map.DebugCount() << " entries of " << map.DebugSize()
-          << " bytes, found " << count << " of " << size << (map.DebugTreeValid() ? "" : "; tree colours broken");
+    *text << "space#" << space->id << " counts " << map.DebugCount() << " entries of "
+          << map.DebugSize() << " bytes, found " << count << " of " << size
+          << (map.DebugTreeValid() ? "" : "; tree colours broken");
     return false;
   }
   return true;
@@ -124,7 +129,8 @@ bool ValidMap(const Space* space, TextSink* text) {
 }  // namespace
 
 bool ValidMapEntries(Uvm* uvm, TextSink* text) {
-  for (Space* space = uvm->DebugSpaces().front(); space != nullptr; space = uvm->DebugSpaces().Next(space)) {
+  for (Space* space = uvm->DebugSpaces().front(); space != nullptr;
+       space = uvm->DebugSpaces().Next(space)) {
     if (!ValidMap(space, text)) return false;
   }
   return true;
@@ -136,7 +142,8 @@ bool LayeredEntries(Uvm* uvm, TextSink* text) {
     const Amap* amap = entry->aref.amap;
     bool covered = amap == nullptr || entry->aref.slot + entry->pages().value() <= amap->slot_count;
     if (layered && covered) return true;
-    Name(*text, space, entry) << (layered ? " reaches beyond its amap" : " has no layer and is owed none");
+    Name(*text, space, entry) << (layered ? " reaches beyond its amap"
+                                          : " has no layer and is owed none");
     return false;
   });
 }
@@ -152,7 +159,8 @@ bool ValidAmapSlots(Uvm* uvm, TextSink* text) {
       return false;
     }
     if (found == amap->used_count && amap->slot_count <= amap->capacity) return true;
-    *text << "amap#" << amap->id << " counts " << amap->used_count << " used slots, found " << found;
+    *text << "amap#" << amap->id << " counts " << amap->used_count << " used slots, found "
+          << found;
     return false;
   });
 }
@@ -168,8 +176,8 @@ bool ValidAmapRefs(Uvm* uvm, TextSink* text) {
   });
   return ForEachAmap(uvm, [&](Amap* amap) {
     if (amap->refs == amap->debug_refs && (!amap->shared || amap->refs > 1)) return true;
-    *text << "amap#" << amap->id << " refs=" << amap->refs << (amap->shared ? " shared" : "") << ", entries found="
-          << amap->debug_refs;
+    *text << "amap#" << amap->id << " refs=" << amap->refs << (amap->shared ? " shared" : "")
+          << ", entries found=" << amap->debug_refs;
     return false;
   });
 }
@@ -193,9 +201,10 @@ bool ValidAnonRefs(Uvm* uvm, TextSink* text) {
     return true;
   });
   bool valid = each_anon([&](Amap* amap, uint32_t slot, Anon* anon) {
-    if (anon->refs == anon->debug_seen && anon->page != nullptr && anon->page->anon == anon) return true;
-    *text << "amap#" << amap->id << "[" << slot << "] anon refs=" << anon->refs << ", slots found=" << anon->debug_seen
-          << (anon->page == nullptr ? ", no page" : "");
+    if (anon->refs == anon->debug_seen && anon->page != nullptr && anon->page->anon == anon)
+      return true;
+    *text << "amap#" << amap->id << "[" << slot << "] anon refs=" << anon->refs
+          << ", slots found=" << anon->debug_seen << (anon->page == nullptr ? ", no page" : "");
     return false;
   });
   if (!valid) return false;
@@ -214,8 +223,10 @@ bool ValidObjectRefs(Uvm* uvm, TextSink* text) {
     return true;
   });
   return ForEachObject(uvm, [&](Object* object) {
-    if (object->DebugRefs() >= object->debug_refs && object->DebugRefs() <= object->debug_refs + 1) return true;
-    *text << "object#" << object->id << " refs=" << object->DebugRefs() << ", entries found=" << object->debug_refs
+    if (object->DebugRefs() >= object->debug_refs && object->DebugRefs() <= object->debug_refs + 1)
+      return true;
+    *text << "object#" << object->id << " refs=" << object->DebugRefs()
+          << ", entries found=" << object->debug_refs
           << " (at most one more may be held by the server)";
     return false;
   });
@@ -224,15 +235,18 @@ bool ValidObjectRefs(Uvm* uvm, TextSink* text) {
 bool ValidObjectPages(Uvm* uvm, TextSink* text) {
   return ForEachObject(uvm, [&](Object* object) {
     uint64_t count = 0;
-    for (Page* page = object->DebugFirstPage(); page != nullptr; page = Object::DebugNextPage(page)) {
+    for (Page* page = object->DebugFirstPage(); page != nullptr;
+         page = Object::DebugNextPage(page)) {
       ++count;
-      if (page->object == object && !page->IsBusy() && object->DebugLookup(page->index) == page) continue;
+      if (page->object == object && !page->IsBusy() && object->DebugLookup(page->index) == page)
+        continue;
       *text << "object#" << object->id << " page " << page->index << " frame " << page->pa
             << (page->IsBusy() ? " is busy at rest" : " is not found at its own index");
       return false;
     }
     if (count == object->DebugPageCount()) return true;
-    *text << "object#" << object->id << " counts " << object->DebugPageCount() << " pages, found " << count;
+    *text << "object#" << object->id << " counts " << object->DebugPageCount() << " pages, found "
+          << count;
     return false;
   });
 }
@@ -242,10 +256,13 @@ bool ValidPageOwners(Uvm* uvm, TextSink* text) {
   uvm->DebugPages().DebugForEach([&](const Page& page) {
     if (!valid) return;
     const char* wrong = nullptr;
-    int owners = (page.free ? 1 : 0) + (page.object != nullptr ? 1 : 0) + (page.anon != nullptr ? 1 : 0);
+    int owners =
+        (page.free ? 1 : 0) + (page.object != nullptr ? 1 : 0) + (page.anon != nullptr ? 1 : 0);
     if (owners != 1) wrong = "is not exactly one of free, object's, anon's";
-    if (page.anon != nullptr && page.anon->page != &page) wrong = "names an anon that has another page";
-    if (page.object != nullptr && page.object->DebugLookup(page.index) != &page) wrong = "is not in its object";
+    if (page.anon != nullptr && page.anon->page != &page)
+      wrong = "names an anon that has another page";
+    if (page.object != nullptr && page.object->DebugLookup(page.index) != &page)
+      wrong = "is not in its object";
     if (page.IsBusy()) wrong = "is busy at rest";
     if (wrong == nullptr) return;
     valid = false;
@@ -260,13 +277,14 @@ bool FreeAccounting(Uvm* uvm, TextSink* text) {
   uint64_t total = uvm->DebugPages().total().value();
   uint64_t free = uvm->DebugPages().free_count().value();
   if (used + free == total && used == uvm->counters().frames_in_use) return true;
-  *text << total << " frames, " << free << " on the free list, " << used << " owned, " << uvm->counters().frames_in_use
-        << " counted in use";
+  *text << total << " frames, " << free << " on the free list, " << used << " owned, "
+        << uvm->counters().frames_in_use << " counted in use";
   return false;
 }
 
 bool NoLockHeld(Uvm* uvm, TextSink* text) {
-  for (Space* space = uvm->DebugSpaces().front(); space != nullptr; space = uvm->DebugSpaces().Next(space)) {
+  for (Space* space = uvm->DebugSpaces().front(); space != nullptr;
+       space = uvm->DebugSpaces().Next(space)) {
     if (space->map().DebugIdle()) continue;
     *text << "space#" << space->id << ": its map's lock is held or waited for";
     return false;
@@ -277,10 +295,10 @@ bool NoLockHeld(Uvm* uvm, TextSink* text) {
     return false;
   });
   return idle && ForEachObject(uvm, [&](Object* object) {
-    if (object->mu.DebugIdle()) return true;
-    *text << "object#" << object->id << ": its lock is held or waited for";
-    return false;
-  });
+           if (object->mu.DebugIdle()) return true;
+           *text << "object#" << object->id << ": its lock is held or waited for";
+           return false;
+         });
 }
 
 bool TranslationInsideEntry(Uvm* uvm, TextSink* text) {
@@ -294,15 +312,17 @@ bool TranslationInsideEntry(Uvm* uvm, TextSink* text) {
 bool TranslationMapsItsPage(Uvm* uvm, TextSink* text) {
   return ForEachTranslation(uvm, [&](const Backed& backed) {
     if (backed.page != nullptr && backed.page->pa == backed.mapping.pa) return true;
-    Name(*text, backed) << ", but the layers hold " << (backed.anon != nullptr ? "anon" : "object") << " frame "
-                        << (backed.page == nullptr ? Paddr(0) : backed.page->pa);
+    Name(*text, backed) << ", but the layers hold " << (backed.anon != nullptr ? "anon" : "object")
+                        << " frame " << (backed.page == nullptr ? Paddr(0) : backed.page->pa);
     return false;
   });
 }
 
 bool RightsWithinProtection(Uvm* uvm, TextSink* text) {
   return ForEachTranslation(uvm, [&](const Backed& backed) {
-    if (backed.entry == nullptr || backed.mapping.prot.IsSubsetOf(EffectiveProt(backed.entry->prot))) return true;
+    if (backed.entry == nullptr ||
+        backed.mapping.prot.IsSubsetOf(EffectiveProt(backed.entry->prot)))
+      return true;
     Name(*text, backed) << " exceeds the entry's " << backed.entry->prot;
     return false;
   });
@@ -314,7 +334,8 @@ bool CopyOnWriteIsReadOnly(Uvm* uvm, TextSink* text) {
     const char* why = nullptr;
     if (backed.entry->needs_copy) why = "its entry owes a copy";
     if (backed.anon != nullptr && backed.anon->refs > 1) why = "its anon has other owners";
-    if (backed.anon == nullptr && backed.entry->copy_on_write) why = "it is the object's page in a private mapping";
+    if (backed.anon == nullptr && backed.entry->copy_on_write)
+      why = "it is the object's page in a private mapping";
     if (why == nullptr) return true;
     Name(*text, backed) << " is writable though " << why;
     return false;

@@ -1,8 +1,9 @@
-// uvm/invariants.h: every invariant of the machine-independent side, as a named predicate over the whole Uvm.
+// uvm/invariants.h: every invariant of the machine-independent side, as a named predicate over the
+// whole Uvm.
 //
-// WHAT     FirstViolation() checks all of them in the order of docs/INVARIANTS.md and returns the name of the first that fails,
-//          with its first counterexample as text; null when all hold. It changes nothing a run could notice: no bit, no
-//          counter, no draw, no time.
+// WHAT     FirstViolation() checks all of them in the order of docs/INVARIANTS.md and returns the
+//          name of the first that fails, with its first counterexample as text; null when all hold.
+//          It changes nothing a run could notice: no bit, no counter, no draw, no time.
 // LOCKS    For quiet points: no server thread is inside UVM. NoLockHeld checks that this is so.
 // SEE      docs/INVARIANTS.md (number, who maintains it, property, canary); facts/uvm.md section 7.
 

@@ -12,7 +12,7 @@ uint32_t FromRank(base::LockRank rank) { return ~(RankBit(rank) - 1); }
 
 }  // namespace
 
-// ---- Mutex ------------------------------------------------------------------------------------------------------
+// ---- Mutex ----
 
 void Mutex::Acquire(Thread* self) {
   CHECK(owner_ != self);
@@ -60,7 +60,7 @@ bool Mutex::HeldBySelf() const { return owner_ != nullptr && owner_ == threads_-
 
 void Mutex::AssertHeld() const { DCHECK(HeldBySelf()); }
 
-// ---- RwLock -----------------------------------------------------------------------------------------------------
+// ---- RwLock ----
 
 void RwLock::Acquire(Thread* self, bool write) {
   CHECK(writer_ != self);
@@ -146,7 +146,7 @@ bool RwLock::TryUpgrade() {
   return alone;
 }
 
-// ---- CondVar ----------------------------------------------------------------------------------------------------
+// ---- CondVar ----
 
 void CondVar::Wait(Mutex* mutex) {
   Thread* self = threads_->Self();
@@ -161,9 +161,11 @@ void CondVar::Wait(Mutex* mutex) {
 void CondVar::WakeAll() {
   WaitQueue woken;
   guard_.Acquire(threads_);
-  for (Thread* thread = waiters_.PopFront(); thread != nullptr; thread = waiters_.PopFront()) woken.PushBack(thread);
+  for (Thread* thread = waiters_.PopFront(); thread != nullptr; thread = waiters_.PopFront())
+    woken.PushBack(thread);
   guard_.Release();
-  for (Thread* thread = woken.PopFront(); thread != nullptr; thread = woken.PopFront()) threads_->Unpark(thread);
+  for (Thread* thread = woken.PopFront(); thread != nullptr; thread = woken.PopFront())
+    threads_->Unpark(thread);
 }
 
 }  // namespace uvm

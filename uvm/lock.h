@@ -1,10 +1,12 @@
 // uvm/lock.h: UVM's locks: Mutex, RwLock (with try-upgrade) and CondVar, on park and unpark.
 //
-// WHAT     Each lock knows its rank and its owner, queues its waiters and hands itself over to the first of them when it
-//          is released, so that no waiter can be overtaken for ever.
-// STATES   Mutex: free <-> owned. RwLock: free <-> read by n <-> written by one; a reader that upgrades must be alone.
-// LOCKS    A lock's own fields are guarded by an atomic word whose spin yields; nothing is called while it is held.
-//          Ranks must rise (base/lock_rank.h): Lock() checks, TryLock() may go against the order.
+// WHAT     Each lock knows its rank and its owner, queues its waiters and hands itself over to the
+//          first of them when it is released, so that no waiter can be overtaken for ever.
+// STATES   Mutex: free <-> owned. RwLock: free <-> read by n <-> written by one; a reader that
+//          upgrades must be alone.
+// LOCKS    A lock's own fields are guarded by an atomic word whose spin yields; nothing is called
+//          while it is held. Ranks must rise (base/lock_rank.h): Lock() checks, TryLock() may go
+//          against the order.
 // INVARIANTS  A thread waits on at most one queue. An owned lock's owner is never on its queue.
 // SEE      design.md D5; docs/LOCKING.md.
 
@@ -61,7 +63,9 @@ class ABSL_LOCKABLE Mutex {
 
 class ABSL_SCOPED_LOCKABLE MutexLock {
  public:
-  explicit MutexLock(Mutex* mutex) ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex) : mutex_(mutex) { mutex_->Lock(); }
+  explicit MutexLock(Mutex* mutex) ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex) : mutex_(mutex) {
+    mutex_->Lock();
+  }
   ~MutexLock() ABSL_UNLOCK_FUNCTION() { mutex_->Unlock(); }
   MutexLock(const MutexLock&) = delete;
   MutexLock& operator=(const MutexLock&) = delete;
@@ -80,13 +84,15 @@ class ABSL_LOCKABLE RwLock {
   void WriteUnlock() ABSL_UNLOCK_FUNCTION();
   void ReadLock() ABSL_SHARED_LOCK_FUNCTION();
   void ReadUnlock() ABSL_UNLOCK_FUNCTION();
-  // Turns the caller's read lock into the write lock if it is the only reader. On failure the read lock stays.
+  // Turns the caller's read lock into the write lock if it is the only reader. On failure the read
+  // lock stays.
   bool TryUpgrade();
   bool DebugIdle() const { return writer_ == nullptr && readers_ == 0 && waiters_.empty(); }
 
  private:
   void Acquire(Thread* self, bool write);
-  // Hands the lock to the head of the queue: one writer or a run of readers. Called with the guard held, releases it.
+  // Hands the lock to the head of the queue: one writer or a run of readers. Called with the guard
+  // held, releases it.
   void GrantAndRelease();
 
   ThreadSystem* const threads_;
@@ -99,7 +105,9 @@ class ABSL_LOCKABLE RwLock {
 
 class ABSL_SCOPED_LOCKABLE WriterLock {
  public:
-  explicit WriterLock(RwLock* lock) ABSL_EXCLUSIVE_LOCK_FUNCTION(lock) : lock_(lock) { lock_->WriteLock(); }
+  explicit WriterLock(RwLock* lock) ABSL_EXCLUSIVE_LOCK_FUNCTION(lock) : lock_(lock) {
+    lock_->WriteLock();
+  }
   ~WriterLock() ABSL_UNLOCK_FUNCTION() { lock_->WriteUnlock(); }
   WriterLock(const WriterLock&) = delete;
   WriterLock& operator=(const WriterLock&) = delete;
@@ -110,7 +118,9 @@ class ABSL_SCOPED_LOCKABLE WriterLock {
 
 class ABSL_SCOPED_LOCKABLE ReaderLock {
  public:
-  explicit ReaderLock(RwLock* lock) ABSL_SHARED_LOCK_FUNCTION(lock) : lock_(lock) { lock_->ReadLock(); }
+  explicit ReaderLock(RwLock* lock) ABSL_SHARED_LOCK_FUNCTION(lock) : lock_(lock) {
+    lock_->ReadLock();
+  }
   ~ReaderLock() ABSL_UNLOCK_FUNCTION() { lock_->ReadUnlock(); }
   ReaderLock(const ReaderLock&) = delete;
   ReaderLock& operator=(const ReaderLock&) = delete;
@@ -126,7 +136,8 @@ class CondVar {
   CondVar(const CondVar&) = delete;
   CondVar& operator=(const CondVar&) = delete;
 
-  // Releases `mutex`, waits for WakeAll, takes `mutex` again. May return spuriously late, never early.
+  // Releases `mutex`, waits for WakeAll, takes `mutex` again. May return spuriously late, never
+  // early.
   void Wait(Mutex* mutex) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   void WakeAll();
 

@@ -5,7 +5,8 @@
 namespace uvm {
 namespace {
 
-// Everything an entry says about its pages, without its place in the map and without taking references.
+// Everything an entry says about its pages, without its place in the map and without taking
+// references.
 void CopyFields(const MapEntry& from, MapEntry* to) {
   to->start = from.start;
   to->end = from.end;
@@ -26,15 +27,19 @@ void CopyFields(const MapEntry& from, MapEntry* to) {
 bool Compatible(const MapEntry& a, const MapEntry& b) {
   return a.end == b.start && a.object == b.object &&
          (a.object == nullptr || a.offset + (a.end - a.start) == b.offset) &&
-         a.copy_on_write == b.copy_on_write && a.needs_copy == b.needs_copy && a.shared == b.shared &&
-         a.prot == b.prot && a.max_prot == b.max_prot && a.inherit == b.inherit && a.advice == b.advice &&
-         a.wired_count == 0 && b.wired_count == 0;
+         a.copy_on_write == b.copy_on_write && a.needs_copy == b.needs_copy &&
+         a.shared == b.shared && a.prot == b.prot && a.max_prot == b.max_prot &&
+         a.inherit == b.inherit && a.advice == b.advice && a.wired_count == 0 && b.wired_count == 0;
 }
 
 }  // namespace
 
 Map::Map(const MapContext* context, Vaddr min, Vaddr max, Pmap* pmap)
-    : context_(context), min_(min), max_(max), pmap_(pmap), lock_(context->core->threads, base::LockRank::kMap) {
+    : context_(context),
+      min_(min),
+      max_(max),
+      pmap_(pmap),
+      lock_(context->core->threads, base::LockRank::kMap) {
   CHECK(min.IsAligned() && max.IsAligned() && min < max);
 }
 
@@ -44,7 +49,7 @@ Map::~Map() {
   while (spare_count_ > 0) context_->entries->Delete(spares_[--spare_count_]);
 }
 
-// ---- Structure --------------------------------------------------------------------------------------------------
+// ---- Structure ----
 
 bool Map::FillSparesLocked() {
   while (spare_count_ < kSpares) {
@@ -152,13 +157,15 @@ void Map::ClipStartLocked(MapEntry* entry, Vaddr at) {
   CopyFields(*entry, left);
   left->end = at;
   CopyLayersFrom(*entry, left, Shared::kNo);
-  if (left->aref.amap != nullptr && context_->core->canary.Armed(base::Canary::kSplitLosesAmapReference)) {
+  if (left->aref.amap != nullptr &&
+      context_->core->canary.Armed(base::Canary::kSplitLosesAmapReference)) {
     --left->aref.amap->refs;
   }
   uint64_t moved = at - entry->start;
   entry->start = at;
   entry->offset += moved;
-  if (entry->aref.amap != nullptr) entry->aref.slot += static_cast<uint32_t>(moved >> base::kPageShift);
+  if (entry->aref.amap != nullptr)
+    entry->aref.slot += static_cast<uint32_t>(moved >> base::kPageShift);
   size_ -= moved;
   LinkLocked(left);
 }
@@ -172,7 +179,8 @@ void Map::ClipEndLocked(MapEntry* entry, Vaddr at) {
   right->start = at;
   CopyLayersFrom(*entry, right, Shared::kNo);
   right->offset += kept;
-  if (right->aref.amap != nullptr) right->aref.slot += static_cast<uint32_t>(kept >> base::kPageShift);
+  if (right->aref.amap != nullptr)
+    right->aref.slot += static_cast<uint32_t>(kept >> base::kPageShift);
   size_ -= entry->end - at;
   entry->end = at;
   LinkLocked(right);
@@ -190,7 +198,8 @@ MapEntry* Map::ClipRangeLocked(Range range) {
 
 void Map::ReleaseEntry(MapEntry* entry) {
   if (entry->aref.amap != nullptr) {
-    // Without needs-copy and sharing the other referers of the amap are split halves, which use other slots.
+    // Without needs-copy and sharing the other referers of the amap are split halves, which use
+    // other slots.
     if (!entry->needs_copy) context_->amaps->ReleaseUnsharedRange(entry->aref, entry->pages());
     context_->amaps->Release(entry->aref.amap);
   }
@@ -202,7 +211,7 @@ void Map::Detach(DeadList* dead) {
   while (MapEntry* entry = dead->PopFront()) ReleaseEntry(entry);
 }
 
-// ---- Making and removing mappings -------------------------------------------------------------------------------
+// ---- Making and removing mappings ----
 
 bool Map::TryMergeLocked(const MapEntry& fresh) {
   if (fresh.aref.amap != nullptr) return false;  // amaps are never joined
@@ -211,12 +220,14 @@ bool Map::TryMergeLocked(const MapEntry& fresh) {
   AmapStore* amaps = context_->amaps;
   uint64_t bytes = fresh.end - fresh.start;
   if (prev != nullptr && Compatible(*prev, fresh) &&
-      (prev->aref.amap == nullptr || amaps->ExtendForward(prev->aref, prev->pages(), fresh.pages()))) {
+      (prev->aref.amap == nullptr ||
+       amaps->ExtendForward(prev->aref, prev->pages(), fresh.pages()))) {
     prev->end = fresh.end;
     size_ += bytes;
     // The hole may have been the only thing between two halves of one region.
     if (next != nullptr && next->aref.amap == nullptr && Compatible(*prev, *next) &&
-        (prev->aref.amap == nullptr || amaps->ExtendForward(prev->aref, prev->pages(), next->pages()))) {
+        (prev->aref.amap == nullptr ||
+         amaps->ExtendForward(prev->aref, prev->pages(), next->pages()))) {
       uint64_t tail = next->end - next->start;
       UnlinkLocked(next);
       prev->end = prev->end + tail;
@@ -239,14 +250,16 @@ bool Map::TryMergeLocked(const MapEntry& fresh) {
 }
 
 Result<Vaddr, MapError> Map::Enter(const EnterOptions& options) {
-  if (options.size == 0 || !base::IsPageAligned(options.size) || !base::IsPageAligned(options.offset)) {
+  if (options.size == 0 || !base::IsPageAligned(options.size) ||
+      !base::IsPageAligned(options.offset)) {
     return MapError::kInvalidArgument;
   }
   if (!options.prot.IsSubsetOf(options.max_prot)) return MapError::kProtection;
   Range fixed = {};
   if (options.where != Where::kAnywhere) {
     if (!options.at.IsAligned()) return MapError::kInvalidArgument;
-    bool inside = Range::FromSize(options.at, options.size, &fixed) && min_ <= fixed.start && fixed.end <= max_;
+    bool inside = Range::FromSize(options.at, options.size, &fixed) && min_ <= fixed.start &&
+                  fixed.end <= max_;
     if (!inside && options.where != Where::kHint) return MapError::kOutOfRange;
     if (!inside) fixed = {};
   }
@@ -300,7 +313,8 @@ bool Map::SplitsLocked(Range range) {
   if (range.empty()) return false;
   MapEntry* first = LookupLocked(range.start);
   MapEntry* last = LookupLocked(range.end - 1);
-  return (first != nullptr && first->start < range.start) || (last != nullptr && last->end > range.end);
+  return (first != nullptr && first->start < range.start) ||
+         (last != nullptr && last->end > range.end);
 }
 
 void Map::RemoveLocked(Range range, DeadList* dead) {
@@ -330,13 +344,13 @@ Result<void, MapError> Map::Unmap(Range range) {
   return {};
 }
 
-// ---- Attributes -------------------------------------------------------------------------------------------------
+// ---- Attributes ----
 
 Result<void, MapError> Map::Protect(Range range, Prot prot, SetMax set_max) {
   WriterLock lock(&lock_);
   ++timestamp_;
-  for (MapEntry* entry = FirstAboveLocked(range.start); entry != nullptr && entry->start < range.end;
-       entry = Tree::Next(entry)) {
+  for (MapEntry* entry = FirstAboveLocked(range.start);
+       entry != nullptr && entry->start < range.end; entry = Tree::Next(entry)) {
     if (!range.empty() && !prot.IsSubsetOf(entry->max_prot)) return MapError::kProtection;
   }
   if (!FillSparesLocked()) return MapError::kNoMemory;

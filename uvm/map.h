@@ -1,17 +1,21 @@
 // uvm/map.h: address maps: what is mapped where in one address space.
 //
-// WHAT     A Map is a set of MapEntries that do not overlap, in a red-black tree by address. Each entry names up to two
-//          layers: an amap above (pages of its own) and an object below. Worked example of the two flags:
-//              mmap private            copy_on_write, needs_copy   no amap yet; the first write makes one
-//              after the first write   copy_on_write               amap with one anon
-//              after fork              copy_on_write, needs_copy   both spaces, one amap with refs 2, all read-only
-//              mmap shared anonymous   neither                     amap from the start
-// STATES   of an entry: linked -> (clipped, merged, moved)* -> unlinked (dead) -> freed, layers released
-// LOCKS    lock() guards everything. A writer bumps the timestamp, so that a fault that let go of the lock can tell whether
-//          its entry may have changed. Entries' layers have their own locks, taken after this one.
-// INVARIANTS  I8 ValidMapEntries: entries sorted, disjoint, within [min, max), none empty; gap and max_gap exact; count and size
-//          exact; tree colours valid.  I9 NeedsCopyIsReadOnly: no translation in a needs-copy entry permits writing.
-//          I10 LayeredEntries: an entry without needs_copy has an amap or an object.
+// WHAT     A Map is a set of MapEntries that do not overlap, in a red-black tree by address. Each
+//          entry names up to two layers: an amap above (pages of its own) and an object below.
+//          Worked example of the two flags:
+//              mmap private           copy_on_write, needs_copy   no amap until a write
+//              after the first write  copy_on_write               amap with one anon
+//              after fork             copy_on_write, needs_copy   two spaces, one amap, read-only
+//              mmap shared anonymous  neither                     amap from the start
+// STATES   of an entry: linked -> (clipped, merged, moved)* -> unlinked (dead) -> freed, layers
+//          released
+// LOCKS    lock() guards everything. A writer bumps the timestamp, so that a fault that let go of
+//          the lock can tell whether its entry may have changed. Entries' layers have their own
+//          locks, taken after this one.
+// INVARIANTS  I8 ValidMapEntries: entries sorted, disjoint, within [min, max), none empty; gap and
+//          max_gap exact; count and size exact; tree colours valid.  I9 CopyOnWriteIsReadOnly:
+//          no translation in a needs-copy entry permits writing.  I10 LayeredEntries: an entry
+//          without needs_copy has an amap or an object.
 // SEE      NetBSD sys/uvm/uvm_map.h; facts/uvm.md 1.1, 2.1-2.6, 2.14; docs/internals/map.md.
 
 #ifndef UVM_MAP_H_
@@ -55,7 +59,8 @@ struct MapEntry : base::RbNode<MapEntry> {
   PageIndex ObjectIndexOf(Vaddr va) const { return base::ToPageIndex(offset + (va - start)); }
 };
 
-// Rights that an entry's protection really gives: nothing without read, on every hardware (docs/decisions/0010).
+// Rights that an entry's protection really gives: nothing without read, on every hardware
+// (docs/decisions/0010).
 constexpr Prot EffectiveProt(Prot prot) { return prot.CanRead() ? prot : base::kProtNone; }
 
 enum class SetMax : uint8_t { kNo, kYes };
@@ -99,14 +104,17 @@ class Map {
     uint64_t offset = 0;       // page aligned
     Sharing sharing = Sharing::kPrivate;
   };
-  // NetBSD: uvm_map(). Returns the address. Errors: kInvalidArgument (alignment, zero size), kOutOfRange, kNoSpace,
-  // kNoMemory, kProtection (prot exceeds max_prot), kTooBig (object offset wraps).
+  // NetBSD: uvm_map(). Returns the address. Errors: kInvalidArgument (alignment, zero size),
+  // kOutOfRange, kNoSpace, kNoMemory, kProtection (prot exceeds max_prot), kTooBig (object offset
+  // wraps).
   Result<Vaddr, MapError> Enter(const EnterOptions& options) ABSL_LOCKS_EXCLUDED(lock_);
 
-  // The calls below take page-aligned ranges within [min, max]. An empty range is fine and does nothing.
-  // NetBSD: uvm_unmap(). Holes are fine. Errors: kNoMemory (for the entries that clipping makes), nothing changed.
+  // The calls below take page-aligned ranges within [min, max]. An empty range is fine and does
+  // nothing. NetBSD: uvm_unmap(). Holes are fine. Errors: kNoMemory (for the entries that clipping
+  // makes), nothing changed.
   Result<void, MapError> Unmap(Range range) ABSL_LOCKS_EXCLUDED(lock_);
-  // NetBSD: uvm_map_protect(). Holes are fine. kProtection: some page's maximum forbids it, nothing changed.
+  // NetBSD: uvm_map_protect(). Holes are fine. kProtection: some page's maximum forbids it, nothing
+  // changed.
   Result<void, MapError> Protect(Range range, Prot prot, SetMax set_max) ABSL_LOCKS_EXCLUDED(lock_);
   // NetBSD: uvm_map_inherit(), uvm_map_advice(). Holes are fine.
   Result<void, MapError> SetInherit(Range range, Inherit inherit) ABSL_LOCKS_EXCLUDED(lock_);
@@ -114,10 +122,11 @@ class Map {
   // True when the range has no hole / nothing but hole. Both are true of an empty range.
   bool IsMapped(Range range) ABSL_LOCKS_EXCLUDED(lock_);
   bool IsFree(Range range) ABSL_LOCKS_EXCLUDED(lock_);
-  // NetBSD: uvm_map_clean(PGO_FREE) as madvise(MADV_FREE) uses it: pages that nobody else can see may lose their
-  // contents. kHole: nothing changed.
+  // NetBSD: uvm_map_clean(PGO_FREE) as madvise(MADV_FREE) uses it: pages that nobody else can see
+  // may lose their contents. kHole: nothing changed.
   Result<void, MapError> FreePages(Range range) ABSL_LOCKS_EXCLUDED(lock_);
-  // Linux MADV_DONTNEED: private pages forget what was written to them. kHole after the mapped parts are done.
+  // Linux MADV_DONTNEED: private pages forget what was written to them. kHole after the mapped
+  // parts are done.
   Result<void, MapError> Discard(Range range) ABSL_LOCKS_EXCLUDED(lock_);
 
   struct RemapOptions {
@@ -126,8 +135,8 @@ class Map {
     uint64_t new_size = 0;  // bytes, page aligned, > 0
     enum class Where : uint8_t { kFixed, kMayMove } where = Where::kMayMove;
   };
-  // NetBSD: uvm_mremap(). Moves, shrinks or grows. Errors: kInvalidArgument (growing what does not end in a mapped page),
-  // kNoSpace, kTooBig, kNoMemory; nothing changed.
+  // NetBSD: uvm_mremap(). Moves, shrinks or grows. Errors: kInvalidArgument (growing what does not
+  // end in a mapped page), kNoSpace, kTooBig, kNoMemory; nothing changed.
   Result<Vaddr, MapError> Remap(const RemapOptions& options) ABSL_LOCKS_EXCLUDED(lock_);
 
   struct Region {
@@ -140,8 +149,8 @@ class Map {
   // The entry that contains `at`, or else the next higher one; false when there is none.
   bool FindRegion(Vaddr at, Region* out) ABSL_LOCKS_EXCLUDED(lock_);
 
-  // The map half of uvmspace_fork(): fills the empty `child` entry by entry, by inheritance. kNoMemory: child is left
-  // with some entries and is to be thrown away; the parent is unharmed.
+  // The map half of uvmspace_fork(): fills the empty `child` entry by entry, by inheritance.
+  // kNoMemory: child is left with some entries and is to be thrown away; the parent is unharmed.
   Result<void, MapError> ForkInto(Map* child) ABSL_LOCKS_EXCLUDED(lock_);
 
   // For the fault handler and the functions above.
@@ -149,8 +158,9 @@ class Map {
   uint64_t timestamp() const ABSL_SHARED_LOCKS_REQUIRED(lock_) { return timestamp_; }
   // NetBSD: uvm_map_lookup_entry(). The entry that contains `va`, or null.
   MapEntry* LookupLocked(Vaddr va) ABSL_SHARED_LOCKS_REQUIRED(lock_);
-  // NetBSD: amap_copy(). Gives a needs-copy entry an amap of its own, or finds that it already has it. A large entry
-  // without an amap is clipped to the chunk round `va` first, if `chunk` allows. False when memory ran out.
+  // NetBSD: amap_copy(). Gives a needs-copy entry an amap of its own, or finds that it already has
+  // it. A large entry without an amap is clipped to the chunk round `va` first, if `chunk` allows.
+  // False when memory ran out.
   enum class Chunk : uint8_t { kNo, kYes };
   bool CopyAmapLocked(MapEntry* entry, Vaddr va, Chunk chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
 
@@ -198,18 +208,23 @@ class Map {
   // True when removing the range splits an entry, which takes spares.
   bool SplitsLocked(Range range) ABSL_SHARED_LOCKS_REQUIRED(lock_);
   void RemoveLocked(Range range, DeadList* dead) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  // NetBSD: uvm_unmap_detach(). Called unlocked: releasing a layer takes its lock and may reach a pager.
+  // NetBSD: uvm_unmap_detach(). Called unlocked: releasing a layer takes its lock and may reach a
+  // pager.
   void Detach(DeadList* dead) ABSL_LOCKS_EXCLUDED(lock_);
   bool TryMergeLocked(const MapEntry& fresh) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void ReleaseEntry(MapEntry* entry);
   void CopyLayersFrom(const MapEntry& from, MapEntry* to, Shared shared);
-  Result<void, MapError> ForkEntryLocked(MapEntry* entry, Map* child) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<void, MapError> ForkEntryLocked(MapEntry* entry, Map* child)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void LinkUnpublished(MapEntry* entry);
   bool ForkCopyLocked(MapEntry* entry, MapEntry* twin) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  Result<void, MapError> DiscardEntryLocked(MapEntry* entry, Range part) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  Result<Vaddr, MapError> PlaceForRemapLocked(const RemapOptions& options) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<void, MapError> DiscardEntryLocked(MapEntry* entry, Range part)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<Vaddr, MapError> PlaceForRemapLocked(const RemapOptions& options)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void MoveLocked(Range from, Vaddr to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  bool PrepareGrowthLocked(Vaddr end, MapEntry* grown, uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  bool PrepareGrowthLocked(Vaddr end, MapEntry* grown, uint64_t bytes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
 
   // Constant after construction.
   const MapContext* const context_;

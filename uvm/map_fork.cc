@@ -35,21 +35,23 @@ bool Map::CopyAmapLocked(MapEntry* entry, Vaddr va, Chunk chunk) {
   return true;
 }
 
-// Makes `twin`, a clone of `entry` without references yet, the child's copy-on-write copy. False: memory ran out.
+// Makes `twin`, a clone of `entry` without references yet, the child's copy-on-write copy. False:
+// memory ran out.
 bool Map::ForkCopyLocked(MapEntry* entry, MapEntry* twin) {
   PmapSystem* pmap = context_->core->pmap;
   twin->copy_on_write = twin->needs_copy = true;
   twin->shared = false;
   Amap* amap = entry->aref.amap;
   CopyLayersFrom(*entry, twin, Shared::kNo);
-  if (amap == nullptr) return true;  // nothing is in the upper layer, so nothing has to be protected
+  // nothing is in the upper layer, so nothing has to be protected
+  if (amap == nullptr) return true;
   bool shared;
   {
     MutexLock lock(&amap->lock->mutex);
     shared = amap->shared;
     if (shared) {
-      // The sharers, this parent among them, go on sharing: only the child gets a layer of its own, now
-      // (facts/uvm.md 5.B items 1 and 2, intended behaviour).
+      // The sharers, this parent among them, go on sharing: only the child gets a layer of its own,
+      // now (facts/uvm.md 5.B items 1 and 2, intended behaviour).
       Amap* copy = context_->amaps->CopyRange(twin->aref, twin->pages());
       if (copy == nullptr) return false;
       twin->aref = {copy, 0};
@@ -72,7 +74,8 @@ bool Map::ForkCopyLocked(MapEntry* entry, MapEntry* twin) {
   return true;
 }
 
-// Nobody else can reach a map that is being forked into, so there is no lock to take (and never two map locks at once).
+// Nobody else can reach a map that is being forked into, so there is no lock to take (and never two
+// map locks at once).
 void Map::LinkUnpublished(MapEntry* entry) ABSL_NO_THREAD_SAFETY_ANALYSIS { LinkLocked(entry); }
 
 Result<void, MapError> Map::ForkEntryLocked(MapEntry* entry, Map* child) {
@@ -125,7 +128,8 @@ Result<void, MapError> Map::ForkInto(Map* child) {
   WriterLock lock(&lock_);
   ++timestamp_;
   Result<void, MapError> result;
-  for (MapEntry* entry = tree_.First(); entry != nullptr && result.ok(); entry = Tree::Next(entry)) {
+  for (MapEntry* entry = tree_.First(); entry != nullptr && result.ok();
+       entry = Tree::Next(entry)) {
     result = ForkEntryLocked(entry, child);
   }
   context_->core->pmap->Update(pmap_);

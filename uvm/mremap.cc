@@ -11,7 +11,8 @@ constexpr uint64_t kMaxOffset = uint64_t{1} << 63;
 
 }  // namespace
 
-// Fills `grown` as the continuation of the page that ends at `end`, which is mapped. False: memory ran out.
+// Fills `grown` as the continuation of the page that ends at `end`, which is mapped. False: memory
+// ran out.
 bool Map::PrepareGrowthLocked(Vaddr end, MapEntry* grown, uint64_t bytes) {
   const MapEntry& last = *LookupLocked(end - 1);
   grown->copy_on_write = grown->needs_copy = last.copy_on_write;
@@ -23,7 +24,8 @@ bool Map::PrepareGrowthLocked(Vaddr end, MapEntry* grown, uint64_t bytes) {
   grown->object = last.object;
   grown->offset = last.object != nullptr ? last.offset + (end - last.start) : 0;
   if (!last.copy_on_write && last.object == nullptr) {
-    // Shared anonymous memory has its amap from the start (facts/uvm.md 5.B item 3, intended behaviour).
+    // Shared anonymous memory has its amap from the start (facts/uvm.md 5.B item 3, intended
+    // behaviour).
     grown->aref.amap = context_->amaps->Allocate(base::ToPages(bytes));
     if (grown->aref.amap == nullptr) return false;
   }
@@ -63,7 +65,8 @@ Result<Vaddr, MapError> Map::PlaceForRemapLocked(const RemapOptions& options) {
 void Map::MoveLocked(Range from, Vaddr to) {
   PmapSystem* pmap = context_->core->pmap;
   DeadList moving;
-  for (MapEntry* entry = FirstAboveLocked(from.start); entry != nullptr && entry->start < from.end;) {
+  for (MapEntry* entry = FirstAboveLocked(from.start);
+       entry != nullptr && entry->start < from.end;) {
     MapEntry* next = Tree::Next(entry);
     pmap->Remove(pmap_, entry->range());
     UnlinkLocked(entry);
@@ -98,7 +101,8 @@ Result<Vaddr, MapError> Map::Remap(const RemapOptions& options) {
         return MapError::kNoMemory;
       }
     }
-    // The rest of the old range goes first: the destination may lie in a hole of it, and must survive.
+    // The rest of the old range goes first: the destination may lie in a hole of it, and must
+    // survive.
     RemoveLocked({from.start + kept, from.end}, &dead);
     if (to != from.start) {
       ClipRangeLocked({from.start, from.start + kept});

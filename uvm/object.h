@@ -1,11 +1,13 @@
 // uvm/object.h: memory objects: the lower layer of a mapping.
 //
-// WHAT     An Object is a sparse array of pages whose contents a Pager supplies on first use. Several entries of several
-//          maps may refer to it.
+// WHAT     An Object is a sparse array of pages whose contents a Pager supplies on first use.
+//          Several entries of several maps may refer to it.
 // STATES   page absent -> busy (pager works) -> resident. An object lives while it has references.
-// LOCKS    mu guards the tree, the pages' owner fields and refs. Waiting for a busy page: page_ready.
-// INVARIANTS  I4 ValidObjectPages: every page of the tree points back to the object, at its own index; count is exact.
-//          I5 ValidObjectRefs: refs == entries that name the object + references held from outside.
+// LOCKS    mu guards the tree, the pages' owner fields and refs. Waiting for a busy page:
+//          page_ready.
+// INVARIANTS  I4 ValidObjectPages: every page of the tree points back to the object, at its own
+//          index; count is exact. I5 ValidObjectRefs: refs == entries that name the object +
+//          references held from outside.
 // SEE      NetBSD sys/uvm/uvm_object.h; facts/uvm.md 1.4.
 
 #ifndef UVM_OBJECT_H_
@@ -25,7 +27,10 @@ namespace uvm {
 class Object {
  public:
   Object(Core* core, Pager* pager, uint64_t key)
-      : mu(core->threads, base::LockRank::kObject), page_ready(core->threads), pager_(pager), key_(key) {}
+      : mu(core->threads, base::LockRank::kObject),
+        page_ready(core->threads),
+        pager_(pager),
+        key_(key) {}
 
   uint64_t key() const { return key_; }
   Pager* pager() const { return pager_; }
@@ -43,7 +48,9 @@ class Object {
   Page* FirstPage() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) { return pages_.First(); }
 
   // For checkers, without the lock.
-  const Page* DebugLookup(PageIndex index) const ABSL_NO_THREAD_SAFETY_ANALYSIS { return Find(index); }
+  const Page* DebugLookup(PageIndex index) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return Find(index);
+  }
   Page* DebugFirstPage() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return pages_.First(); }
   static Page* DebugNextPage(Page* page) { return Tree::Next(page); }
   uint64_t DebugPageCount() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return page_count_; }

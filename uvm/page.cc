@@ -39,7 +39,8 @@ Page* PageStore::Allocate() {
   page->busy = BusyReason::kPromote;
   page->dirty = Dirty::kClean;
   Counters& counters = core_->counters;
-  if (++counters.frames_in_use > counters.frames_peak) counters.frames_peak = counters.frames_in_use;
+  if (++counters.frames_in_use > counters.frames_peak)
+    counters.frames_peak = counters.frames_in_use;
   return page;
 }
 

@@ -1,14 +1,17 @@
 // uvm/page.h: physical pages.
 //
-// WHAT     A Page describes one frame that UVM got from the pmap. PageStore owns all of them and the free list.
+// WHAT     A Page describes one frame that UVM got from the pmap. PageStore owns all of them and
+//          the free list.
 // STATES   identities: free; owned by an Object at an index; owned by an Anon.
-//            Allocate: free -> owned, busy        (contents undefined: the owner zeroes, copies or reads them)
-//            SetBusy / ClearBusy: an owner's I/O or copy is under way; others wait or restart
+//            Allocate: free -> owned, busy        (contents undefined: the owner zeroes, copies or
+//            reads them) SetBusy / ClearBusy: an owner's I/O or copy is under way; others wait or
+//            restart
 //            Free:     owned -> free
 //          dirty: kClean (equals its backing), kDirty, kUnknown (ask the pmap).
 // LOCKS    (O) the owner's lock (amap's or object's); (Q) the page-queue lock of PageStore.
-// INVARIANTS  I1 ValidPageOwners: each frame is exactly one of free, object's, anon's, and the owner points back.
-//          I2 FreeAccounting: free frames + owned frames = frames taken from the pmap.
+// INVARIANTS  I1 ValidPageOwners: each frame is exactly one of free, object's, anon's, and the
+//          owner points back. I2 FreeAccounting: free frames + owned frames = frames taken from the
+//          pmap.
 // SEE      NetBSD sys/uvm/uvm_page.h; facts/uvm.md 1.10, section 7 "Page".
 
 #ifndef UVM_PAGE_H_
@@ -31,31 +34,34 @@ enum class Dirty : uint8_t { kClean, kDirty, kUnknown };
 // Why a page is busy; kept for dumps and for whoever wonders what they wait for.
 enum class BusyReason : uint8_t { kNotBusy, kPagein, kPromote };
 
-struct Page : base::RbNode<Page> {  // the tree node of its object's pages
-  Paddr pa;                         // constant
-  base::ListLink free_link;         // (Q)
-  Object* object = nullptr;         // (O)
-  Anon* anon = nullptr;             // (O)
-  PageIndex index;                  // (O) position in `object`
-  uint32_t wire_count = 0;          // (O)
+struct Page : base::RbNode<Page> {         // the tree node of its object's pages
+  Paddr pa;                                // constant
+  base::ListLink free_link;                // (Q)
+  Object* object = nullptr;                // (O)
+  Anon* anon = nullptr;                    // (O)
+  PageIndex index;                         // (O) position in `object`
+  uint32_t wire_count = 0;                 // (O)
   BusyReason busy = BusyReason::kNotBusy;  // (O)
-  Dirty dirty = Dirty::kClean;      // (O)
-  bool free = true;                 // (Q)
+  Dirty dirty = Dirty::kClean;             // (O)
+  bool free = true;                        // (Q)
   bool IsBusy() const { return busy != BusyReason::kNotBusy; }
 };
 
 class PageStore {
  public:
-  // Takes every segment of core->pmap. Panics when there is no memory for the descriptors: nothing can run without.
+  // Takes every segment of core->pmap. Panics when there is no memory for the descriptors: nothing
+  // can run without.
   explicit PageStore(Core* core);
   PageStore(const PageStore&) = delete;
   PageStore& operator=(const PageStore&) = delete;
 
-  // NetBSD: uvm_pagealloc(). A busy page that belongs to `anon` or to `object` at `index` (exactly one is given), or
-  // null when no frame is left. The caller links it into its owner. LOCKS: the owner's.
+  // NetBSD: uvm_pagealloc(). A busy page that belongs to `anon` or to `object` at `index` (exactly
+  // one is given), or null when no frame is left. The caller links it into its owner. LOCKS: the
+  // owner's.
   Page* AllocateForAnon(Anon* anon);
   Page* AllocateForObject(Object* object, PageIndex index);
-  // NetBSD: uvm_pagefree(). Removes all translations first. REQUIRES: not wired; unlinked from its owner's structures.
+  // NetBSD: uvm_pagefree(). Removes all translations first. REQUIRES: not wired; unlinked from its
+  // owner's structures.
   void Free(Page* page);
 
   // NetBSD: uvm_pagezero(), uvm_pagecopy(). The target ends up dirty.

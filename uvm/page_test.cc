@@ -57,7 +57,9 @@ TEST_F(PageTest, AllocatesBusyOwnedPagesUntilNoneIsLeft) {
     EXPECT_FALSE(page->free);
     EXPECT_EQ(page->anon, i % 2 == 0 ? SomeAnon() : nullptr);
     EXPECT_EQ(page->object, i % 2 == 0 ? nullptr : SomeObject());
-    if (i % 2 != 0) EXPECT_EQ(page->index, PageIndex(i));
+    if (i % 2 != 0) {
+      EXPECT_EQ(page->index, PageIndex(i));
+    }
     EXPECT_EQ(core_.counters.frames_in_use, i + 1);
   }
   EXPECT_EQ(pages_.AllocateForAnon(SomeAnon()), nullptr);

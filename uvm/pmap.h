@@ -1,15 +1,17 @@
 // uvm/pmap.h: the door down to translations: pmap(9) as an interface.
 //
-// WHAT     A PmapSystem is the machine-dependent module; a Pmap is one address space's set of translations. UVM knows
-//          nothing else about hardware or kernels. Physical pages are named by Paddr throughout; the module keeps its own
-//          per-frame data (who maps it, referenced, modified).
-// STATES   A (pmap, va) is unmapped, mapped or mapped wired. Everything but wired mappings may be forgotten by the module
-//          at any time, as long as referenced/modified information is kept: a fault will bring it back.
-// LOCKS    The module's own lock ranks last (LockRank::kPmap). No call here takes a UVM lock or blocks on a client.
-//          PageProtect, ClearModify and ClearReference are effective on return; Enter, Remove and Protect at the latest
-//          when Update returns.
-// INVARIANTS  Rights of a mapping never exceed those last entered or lowered to. R/M belong to the frame and survive the
-//          removal of its mappings.
+// WHAT     A PmapSystem is the machine-dependent module; a Pmap is one address space's set of
+//          translations. UVM knows nothing else about hardware or kernels. Physical pages are named
+//          by Paddr throughout; the module keeps its own per-frame data (who maps it, referenced,
+//          modified).
+// STATES   A (pmap, va) is unmapped, mapped or mapped wired. Everything but wired mappings may be
+//          forgotten by the module at any time, as long as referenced/modified information is kept:
+//          a fault will bring it back.
+// LOCKS    The module's own lock ranks last (LockRank::kPmap). No call here takes a UVM lock or
+//          blocks on a client. PageProtect, ClearModify and ClearReference are effective on return;
+//          Enter, Remove and Protect at the latest when Update returns.
+// INVARIANTS  Rights of a mapping never exceed those last entered or lowered to. R/M belong to the
+//          frame and survive the removal of its mappings.
 // SEE      facts/uvm.md section 3 (contract, rules 1-11); NetBSD pmap(9); design.md D6.
 
 #ifndef UVM_PMAP_H_
@@ -49,9 +51,10 @@ class PmapSystem {
   // pmap_destroy(9). REQUIRES: nothing is mapped any more.
   virtual void Destroy(Pmap* pmap) = 0;
 
-  // pmap_enter(9): maps one page, replacing whatever is at `va`. `access` is what caused it, a subset of `prot`.
-  virtual base::Result<void, PmapError> Enter(Pmap* pmap, base::Vaddr va, base::Paddr pa, base::Prot prot,
-                                              base::Prot access, Wired wired) = 0;
+  // pmap_enter(9): maps one page, replacing whatever is at `va`. `access` is what caused it, a
+  // subset of `prot`.
+  virtual base::Result<void, PmapError> Enter(Pmap* pmap, base::Vaddr va, base::Paddr pa,
+                                              base::Prot prot, base::Prot access, Wired wired) = 0;
   // pmap_remove(9): removes all mappings in the range, wired ones too. Holes are fine.
   virtual void Remove(Pmap* pmap, base::Range range) = 0;
   // pmap_remove_all(9): removes everything. Always succeeds here.
@@ -65,7 +68,8 @@ class PmapSystem {
   // pmap_update(9): completes every deferred effect.
   virtual void Update(Pmap* pmap) = 0;
 
-  // pmap_page_protect(9): lowers every mapping of the frame; kProtNone (or anything without read) removes them.
+  // pmap_page_protect(9): lowers every mapping of the frame; kProtNone (or anything without read)
+  // removes them.
   virtual void PageProtect(base::Paddr pa, base::Prot prot) = 0;
   // pmap_is_modified(9) and friends. The Clear forms return the old value and re-arm detection.
   virtual bool IsModified(base::Paddr pa) = 0;
@@ -76,14 +80,16 @@ class PmapSystem {
   // pmap_zero_page(9), pmap_copy_page(9).
   virtual void ZeroPage(base::Paddr pa) = 0;
   virtual void CopyPage(base::Paddr from, base::Paddr to) = 0;
-  // The server's own view of a frame: 4096 bytes, valid for ever. Writing here sets no modified bit; the caller knows.
+  // The server's own view of a frame: 4096 bytes, valid for ever. Writing here sets no modified
+  // bit; the caller knows.
   virtual unsigned char* HomePointer(base::Paddr pa) = 0;
 
   // pmap_resident_count(9), pmap_wired_count(9).
   virtual base::PageCount ResidentCount(const Pmap* pmap) const = 0;
   virtual base::PageCount WiredCount(const Pmap* pmap) const = 0;
 
-  // For checkers: the first mapping of the table at or above `from`; false when there is none. Changes nothing.
+  // For checkers: the first mapping of the table at or above `from`; false when there is none.
+  // Changes nothing.
   struct Mapping {
     base::Vaddr va;
     base::Paddr pa;

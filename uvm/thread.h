@@ -1,9 +1,10 @@
 // uvm/thread.h: the door down to threads: park and unpark, and a clock.
 //
-// WHAT     A Thread is the record of one server thread that runs UVM code: vmserver embeds one per worker, a unit test
-//          one per fake thread. UVM's locks queue Threads and never see what is behind them.
-// STATES   running -> parked (Park) -> running (Unpark). One Unpark matches one Park, in either order: an Unpark before its
-//          Park is remembered.
+// WHAT     A Thread is the record of one server thread that runs UVM code: vmserver embeds one per
+//          worker, a unit test one per fake thread. UVM's locks queue Threads and never see what is
+//          behind them.
+// STATES   running -> parked (Park) -> running (Unpark). One Unpark matches one Park, in either
+//          order: an Unpark before its Park is remembered.
 // LOCKS    Unpark may switch to another thread, so it is called with no queue guard held.
 // SEE      design.md D5 (how this stands on L4 IPC).
 
@@ -17,11 +18,11 @@
 namespace uvm {
 
 struct Thread {
-  uint32_t id = 0;             // stable, dense, for dumps; 0 = unnamed
-  base::ListLink wait_link;    // on at most one lock's queue
-  uint32_t held_ranks = 0;     // bit r: this thread holds a lock of LockRank r
-  bool wants_write = false;    // while queued on an RwLock: exclusive?
-  bool granted = false;        // set by the releaser that handed the lock over
+  uint32_t id = 0;           // stable, dense, for dumps; 0 = unnamed
+  base::ListLink wait_link;  // on at most one lock's queue
+  uint32_t held_ranks = 0;   // bit r: this thread holds a lock of LockRank r
+  bool wants_write = false;  // while queued on an RwLock: exclusive?
+  bool granted = false;      // set by the releaser that handed the lock over
 };
 
 class ThreadSystem {

@@ -1,9 +1,11 @@
 // uvm/uvm.h: the machine-independent virtual memory system as one object.
 //
-// WHAT     A Uvm owns every page, anon, amap, object and space. It takes all frames of the pmap at construction and gives
-//          nothing back; there may be any number of Uvms in a process (design D3).
-// LOCKS    No lock of its own: each noun has its locks. The lists of spaces and stores are changed by the calls below,
-//          which the server issues from one thread at a time per space and never re-enters.
+// WHAT     A Uvm owns every page, anon, amap, object and space. It takes all frames of the pmap at
+//          construction and gives nothing back; there may be any number of Uvms in a process
+//          (design D3).
+// LOCKS    No lock of its own: each noun has its locks. The lists of spaces and stores are changed
+//          by the calls below, which the server issues from one thread at a time per space and
+//          never re-enters.
 // SEE      docs/internals/uvm.md; facts/uvm.md section 1.
 
 #ifndef UVM_UVM_H_
@@ -39,7 +41,8 @@ class Uvm {
   Result<Space*, MapError> CreateSpace(Vaddr min, Vaddr max);
   // NetBSD: uvmspace_fork(). A child by inheritance. kNoMemory: no child, the parent is unharmed.
   Result<Space*, MapError> ForkSpace(Space* parent);
-  // NetBSD: uvmspace_exec() for a space that nobody shares: everything is unmapped. Errors: kNoMemory, nothing changed.
+  // NetBSD: uvmspace_exec() for a space that nobody shares: everything is unmapped. Errors:
+  // kNoMemory, nothing changed.
   Result<void, MapError> ExecSpace(Space* space);
   // NetBSD: uvmspace_free(), last reference.
   void FreeSpace(Space* space);

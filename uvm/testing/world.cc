@@ -377,7 +377,9 @@ std::string World::Violation() {
 }
 
 void World::CheckInvariants() {
-  if (checking_) EXPECT_EQ(Violation(), "");
+  if (checking_) {
+    EXPECT_EQ(Violation(), "");
+  }
 }
 
 std::string World::TearDownAndFindLeaks() {
