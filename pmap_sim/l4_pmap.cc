@@ -433,11 +433,9 @@ void L4Pmap::PageProtect(Paddr pa, Prot prot) {
   Guard guard(this);
   Frame* frame = &frames_[IndexOf(pa)];
   bool remove = !prot.CanRead();
-  // The canary leaves the first of several mappings alone.
+  // The canary leaves the first mapping alone.
   Translation* forgotten =
-      remove && frame->mappings > 1 && config_.canary->Armed(base::Canary::kUnmapMissesOneSpace)
-          ? frame->first
-          : nullptr;
+      remove && config_.canary->Armed(base::Canary::kUnmapMissesOneSpace) ? frame->first : nullptr;
   UnmapBatch batch(this);
   for (Translation* at = frame->first; at != nullptr; at = at->next) {
     if (at == forgotten) continue;

@@ -1,5 +1,5 @@
-// Laws about whole runs. RapidCheck draws the case (seed, size of the world, length, which operations to leave out); the engine
-// draws the operations, compares, and shrinks what fails.
+// Laws about whole runs. RapidCheck draws the case (seed, size of the world, length, which
+// operations to leave out); the engine draws the operations, compares, and shrinks what fails.
 
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
@@ -45,8 +45,12 @@ Case DrawCase(uint64_t most_ops) {
 void RequirePass(const Case& tried, const RunResult& result) {
   if (!result.failure) return;
   ShrinkOutcome shrunk = ShrinkRun(tried.ops, tried.files, tried.run, *result.failure);
-  FailureReport report{shrunk.shrunk.failure, shrunk.shrunk.smallest.ops, shrunk.outcomes, tried.files,
-                       "seed " + std::to_string(tried.gen.seed), "save this text as x.trace; ./vmsim replay x.trace"};
+  FailureReport report{shrunk.shrunk.failure,
+                       shrunk.shrunk.smallest.ops,
+                       shrunk.outcomes,
+                       tried.files,
+                       "seed " + std::to_string(tried.gen.seed),
+                       "save this text as x.trace; ./vmsim replay x.trace"};
   RC_FAIL(traces::FormatTrace(FailureTrace(report, "x.trace")));
 }
 
@@ -84,9 +88,11 @@ RC_GTEST_PROP(AgreementPropTest, SameSeedSameHash, ()) {
   RC_ASSERT(first.ledger == unwatched.ledger);
 }
 
-// Of the calls that fail, only linux_dontneed over a hole does part of its work; accesses are done up to the failing page.
+// Of the calls that fail, only linux_dontneed over a hole does part of its work; accesses are done
+// up to the failing page.
 bool LeavesNoTraceWhenFailing(traces::OpKind kind) {
-  return traces::FamilyOf(kind) != traces::Outcome::Family::kFault && kind != traces::OpKind::kLinuxDontneed;
+  return traces::FamilyOf(kind) != traces::Outcome::Family::kFault &&
+         kind != traces::OpKind::kLinuxDontneed;
 }
 
 RC_GTEST_PROP(AgreementPropTest, FailedOpsLeaveNoTrace, ()) {

@@ -1,5 +1,8 @@
-// The checker is checked: each deliberate bug of base/canary.h must be caught within a budget, shrunk to a handful of operations
-// and blamed on the rule that it breaks; the same campaign without it must pass.
+// The checker is checked: each deliberate bug of base/canary.h must be caught within a budget,
+// shrunk to a handful of operations and blamed on the rule that it breaks; the same campaign
+// without it must pass.
+
+#include "base/canary.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +12,6 @@
 #include <string>
 #include <vector>
 
-#include "base/canary.h"
 #include "proptests/engine/run.h"
 #include "traces/codec.h"
 
@@ -31,10 +33,14 @@ std::vector<CanaryCase> CanaryTable() {
       {base::Canary::kSplitLosesAmapReference, "SplitLosesAmapReference", {"ValidAmapRefs"}},
       {base::Canary::kStaleAfterProtect, "StaleAfterProtect", {"RightsWithinProtection"}},
       {base::Canary::kPromoteFromWrongLayer, "PromoteFromWrongLayer", {"ContentsAgree"}},
-      {base::Canary::kInheritanceSwapped, "InheritanceSwapped", {"AttributesAgree", "ContentsAgree"}},
+      {base::Canary::kInheritanceSwapped,
+       "InheritanceSwapped",
+       {"AttributesAgree", "ContentsAgree"}},
       {base::Canary::kUnmapMissesOneSpace, "UnmapMissesOneSpace", {"TranslationMapsItsPage"}},
       {base::Canary::kNeedsCopyClearedEarly, "NeedsCopyClearedEarly", {"ContentsAgree"}},
-      {base::Canary::kAnonReferenceLeaked, "AnonReferenceLeaked", {"ValidAnonRefs", "NothingLeaks"}},
+      {base::Canary::kAnonReferenceLeaked,
+       "AnonReferenceLeaked",
+       {"ValidAnonRefs", "NothingLeaks"}},
       {base::Canary::kRefillIgnoresRights, "RefillIgnoresRights", {"ClientRightsSubset"}},
       {base::Canary::kZeroFillSkipped, "ZeroFillSkipped", {"ContentsAgree"}},
   };
@@ -71,14 +77,18 @@ TEST_P(CanaryTest, IsCaughtShrunkAndBlamed) {
   double caught = SecondsSince(start);
   Generator generator(CaseOptions(options, result.failing_case));
   start = std::chrono::steady_clock::now();
-  ShrinkOutcome shrunk =
-      ShrinkRun(OpsOfFailure(options, result), generator.files(), CaseRunOptions(options), *result.run.failure);
+  ShrinkOutcome shrunk = ShrinkRun(OpsOfFailure(options, result), generator.files(),
+                                   CaseRunOptions(options), *result.run.failure);
   double small = SecondsSince(start);
   const Shrunk& s = shrunk.shrunk;
-  std::printf("%-26s caught after %6llu operations (%.2f s), shrunk to %zu in %4llu runs (%.2f s), blamed on %s\n",
-              GetParam().name, static_cast<unsigned long long>(result.run.stats.ops), caught, s.smallest.ops.size(),
-              static_cast<unsigned long long>(shrunk.executions), small, s.failure.print.rule.c_str());
-  FailureReport report{s.failure, s.smallest.ops, shrunk.outcomes, generator.files(), GetParam().name, "-"};
+  std::printf(
+      "%-26s caught after %6llu operations (%.2f s), shrunk to %zu in %4llu runs (%.2f s), blamed "
+      "on %s\n",
+      GetParam().name, static_cast<unsigned long long>(result.run.stats.ops), caught,
+      s.smallest.ops.size(), static_cast<unsigned long long>(shrunk.executions), small,
+      s.failure.print.rule.c_str());
+  FailureReport report{s.failure,         s.smallest.ops,  shrunk.outcomes,
+                       generator.files(), GetParam().name, "-"};
   traces::Trace trace = FailureTrace(report, "canary.trace");
   std::string text = traces::FormatTrace(trace);
   EXPECT_LE(s.smallest.ops.size(), kMostShrunkOps) << text;
@@ -95,18 +105,22 @@ TEST_P(CanaryTest, IsCaughtShrunkAndBlamed) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, CanaryTest, testing::ValuesIn(CanaryTable()),
-                         [](const testing::TestParamInfo<CanaryCase>& info) { return std::string(info.param.name); });
+                         [](const testing::TestParamInfo<CanaryCase>& info) {
+                           return std::string(info.param.name);
+                         });
 
 TEST(CanaryControlTest, TheSameCampaignPassesWithoutABug) {
   CampaignResult result = RunCampaign(Campaign(base::Canary::kNone));
-  EXPECT_FALSE(result.run.failure) << FingerprintText(result.run.failure->print) << ": " << result.run.failure->text;
+  EXPECT_FALSE(result.run.failure)
+      << FingerprintText(result.run.failure->print) << ": " << result.run.failure->text;
 }
 
 TEST(CanaryControlTest, EveryCanaryHasItsRow) {
   std::set<base::Canary> rows;
   for (const CanaryCase& row : CanaryTable()) rows.insert(row.canary);
   for (int i = 1; i < base::kCanaryCount; ++i) {
-    EXPECT_EQ(rows.count(static_cast<base::Canary>(i)), 1u) << "canary number " << i << " is in no row of CanaryTable";
+    EXPECT_EQ(rows.count(static_cast<base::Canary>(i)), 1u)
+        << "canary number " << i << " is in no row of CanaryTable";
   }
 }
 

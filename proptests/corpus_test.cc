@@ -1,4 +1,5 @@
-// One test for every trace of the corpus in every lane. Traces are three-way tests: expected outcomes, model, system.
+// One test for every trace of the corpus in every lane. Traces are three-way tests: expected
+// outcomes, model, system.
 
 #include <gtest/gtest.h>
 
@@ -22,7 +23,7 @@ std::vector<std::string> TraceFiles() {
   for (const auto& entry : std::filesystem::recursive_directory_iterator("traces/corpus")) {
     if (entry.path().extension() == ".trace") files.push_back(entry.path().string());
   }
-  std::sort(files.begin(), files.end());
+  std::sort(files.begin(), files.end());  // total order: paths differ
   return files;
 }
 
@@ -31,7 +32,9 @@ struct CorpusCase {
   LaneInfo lane;
 };
 
-void PrintTo(const CorpusCase& row, std::ostream* out) { *out << row.file << " in lane " << row.lane.name; }
+void PrintTo(const CorpusCase& row, std::ostream* out) {
+  *out << row.file << " in lane " << row.lane.name;
+}
 
 std::vector<CorpusCase> Cases() {
   std::vector<CorpusCase> cases;
@@ -69,7 +72,8 @@ TEST_P(CorpusTest, Agrees) {
     return line.expected && line.expected->family == traces::Outcome::Family::kNone;
   };
   auto meant = std::count_if(trace->lines.begin(), trace->lines.end(), names_nothing);
-  EXPECT_EQ(result.stats.skipped, static_cast<uint64_t>(meant)) << "an operation names what does not exist, and does not say so";
+  EXPECT_EQ(result.stats.skipped, static_cast<uint64_t>(meant))
+      << "an operation names what does not exist, and does not say so";
 }
 
 TEST(CorpusDirectoryTest, HasTraces) { EXPECT_GE(TraceFiles().size(), 10u); }

@@ -1,4 +1,5 @@
-// Do random campaigns reach what they are meant to reach? A generator that never makes a fault case tests nothing of it.
+// Do random campaigns reach what they are meant to reach? A generator that never makes a fault case
+// tests nothing of it.
 
 #include <gtest/gtest.h>
 
@@ -35,7 +36,8 @@ TEST_P(DistributionTest, EveryFaultCaseIsAtLeastOnePercent) {
   CampaignResult result = Campaign(GetParam());
   ASSERT_FALSE(result.run.failure) << result.run.failure->text;
   uint64_t all = 0;
-  for (const char* name : {"fault_1a", "fault_1b", "fault_2a", "fault_2b"}) all += Row(result, name);
+  for (const char* name : {"fault_1a", "fault_1b", "fault_2a", "fault_2b"})
+    all += Row(result, name);
   for (const char* name : {"fault_1a", "fault_1b", "fault_2a", "fault_2b"}) {
     EXPECT_GE(Row(result, name) * 100, all) << name << ": " << Row(result, name) << " of " << all;
   }
@@ -56,7 +58,9 @@ TEST_P(DistributionTest, EveryKindOccursAndMostOperationsDoSomething) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Mixes, DistributionTest, testing::Bool(),
-                         [](const testing::TestParamInfo<bool>& info) { return info.param ? "Swarm" : "Standard"; });
+                         [](const testing::TestParamInfo<bool>& info) {
+                           return info.param ? "Swarm" : "Standard";
+                         });
 
 }  // namespace
 }  // namespace proptests

@@ -1,4 +1,5 @@
-// Laws about what tasks see of each other, stated without the model: expected bytes are computed here.
+// Laws about what tasks see of each other, stated without the model: expected bytes are computed
+// here.
 
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
@@ -36,12 +37,14 @@ RunOptions Careful() {
 }
 
 std::vector<Store> DrawStores(uint64_t pages) {
-  auto store = rc::gen::build<Store>(rc::gen::set(&Store::page, rc::gen::inRange<uint64_t>(0, pages)),
-                                     rc::gen::set(&Store::letter, rc::gen::inRange<char>('A', 'Z' + 1)));
+  auto store =
+      rc::gen::build<Store>(rc::gen::set(&Store::page, rc::gen::inRange<uint64_t>(0, pages)),
+                            rc::gen::set(&Store::letter, rc::gen::inRange<char>('A', 'Z' + 1)));
   return *rc::gen::container<std::vector<Store>>(store);
 }
 
-// A machine with one task s1 that has `pages` pages at kBase; every step must pass the engine's own checks too.
+// A machine with one task s1 that has `pages` pages at kBase; every step must pass the engine's own
+// checks too.
 class World {
  public:
   World(uint64_t pages, uint32_t flags) : session_(Careful(), &kNoFiles) {
@@ -92,7 +95,8 @@ class World {
   }
   void Do(const Op& op) {
     if (session_.Step(op) && session_.last_outcome().ok()) return;
-    RC_FAIL(session_.failure() ? session_.failure()->text : std::string("an operation failed that may not fail"));
+    RC_FAIL(session_.failure() ? session_.failure()->text
+                               : std::string("an operation failed that may not fail"));
   }
   Session session_;
 };

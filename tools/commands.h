@@ -1,5 +1,5 @@
-// tools/commands.h: the commands of vmsim, one file each. Each takes its arguments (without its own name) and returns
-// the exit code.
+// tools/commands.h: the commands of vmsim, one file each. Each takes its arguments (without its own
+// name) and returns the exit code.
 
 #ifndef TOOLS_COMMANDS_H_
 #define TOOLS_COMMANDS_H_

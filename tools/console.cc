@@ -42,8 +42,11 @@ std::string Grouped(uint64_t number) {
 std::string HashText(uint64_t hash) { return absl::StrFormat("0x%016x", hash); }
 
 ProgressLine::ProgressLine(std::string what, uint64_t total)
-    : what_(std::move(what)), total_(total), on_terminal_(isatty(STDERR_FILENO) != 0),
-      start_(std::chrono::steady_clock::now()), last_(start_) {}
+    : what_(std::move(what)),
+      total_(total),
+      on_terminal_(isatty(STDERR_FILENO) != 0),
+      start_(std::chrono::steady_clock::now()),
+      last_(start_) {}
 
 ProgressLine::~ProgressLine() { Clear(); }
 
@@ -55,9 +58,10 @@ void ProgressLine::Show(uint64_t done) {
   shown_ = true;
   double seconds = std::chrono::duration<double>(now - start_).count();
   auto rate = static_cast<uint64_t>(static_cast<double>(done) / seconds);
-  std::string of = total_ == 0 ? "" : absl::StrCat(" of ", Grouped(total_), " (", done * 100 / total_, "%)");
-  std::fprintf(stderr, "\r\033[K%s: %s%s operations, %s a second", what_.c_str(), Grouped(done).c_str(), of.c_str(),
-               Grouped(rate).c_str());
+  std::string of =
+      total_ == 0 ? "" : absl::StrCat(" of ", Grouped(total_), " (", done * 100 / total_, "%)");
+  std::fprintf(stderr, "\r\033[K%s: %s%s operations, %s a second", what_.c_str(),
+               Grouped(done).c_str(), of.c_str(), Grouped(rate).c_str());
   std::fflush(stderr);
 }
 

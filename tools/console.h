@@ -1,6 +1,7 @@
-// tools/console.h: what a person sees: text on standard output, progress and errors on standard error.
+// tools/console.h: what a person sees: text on stdout, progress and errors on stderr.
 //
-// WHAT     Progress is one line that rewrites itself, only on a terminal. Colour likewise, and never when NO_COLOR is set.
+// WHAT     Progress is one line that rewrites itself, only on a terminal. Colour likewise, and
+//          never when NO_COLOR is set.
 // INVARIANTS  Nothing that is piped depends on time or terminal.
 
 #ifndef TOOLS_CONSOLE_H_

@@ -1,12 +1,13 @@
 // vmsim diagram: operations against an address ruler.
 
+#include "proptests/engine/diagram.h"
+
 #include <cstdio>
 #include <fstream>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "proptests/engine/diagram.h"
 #include "tools/commands.h"
 #include "tools/console.h"
 #include "tools/options.h"
@@ -62,7 +63,8 @@ int DiagramCommand(const Arguments& arguments) {
     return kExitPass;
   }
   if (files->size() != 1) {
-    return PrintError(absl::InvalidArgumentError("exactly one trace is wanted; see vmsim diagram --help"));
+    return PrintError(
+        absl::InvalidArgumentError("exactly one trace is wanted; see vmsim diagram --help"));
   }
   absl::StatusOr<traces::Trace> trace = traces::ReadTraceFile(files->front());
   if (!trace.ok()) return PrintError(trace.status());

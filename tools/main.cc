@@ -17,9 +17,11 @@ struct Command {
 };
 
 constexpr Command kCommands[] = {
-    {"record", RecordCommand, "record a real program's memory calls, and page accesses with --touches"},
+    {"record", RecordCommand,
+     "record a real program's memory calls, and page accesses with --touches"},
     {"import", ImportCommand, "make a trace of a recording: strace or lackey output"},
-    {"replay", ReplayCommand, "run traces through the system and the model, compare, print what they cost"},
+    {"replay", ReplayCommand,
+     "run traces through the system and the model, compare, print what they cost"},
     {"run", RunCommand, "random operations, system against model"},
     {"shrink", ShrinkCommand, "find the smallest trace with the same failure"},
     {"diagram", DiagramCommand, "draw a trace's operations against an address ruler"},

@@ -9,7 +9,8 @@ namespace {
 
 // The exit codes of every command (design section 4).
 constexpr const char* kExitCodes =
-    "Exit codes: 0 pass, 1 usage or bad input; a failure found: 10 contents, 11 structure or leak, 12 liveness,\n"
+    "Exit codes: 0 pass, 1 usage or bad input; a failure found: 10 contents, 11 structure or leak, "
+    "12 liveness,\n"
     "13 nondeterminism, 14 cost budget, 15 crash, 16 timeout, 17 outcome.\n";
 
 bool DigitValue(char c, int base, uint64_t* value) {
@@ -61,7 +62,8 @@ void Options::Switch(std::string name, bool* value, std::string help) {
   options_.push_back(std::move(option));
 }
 
-void Options::Number(std::string name, uint64_t* value, uint64_t least, uint64_t most, std::string help) {
+void Options::Number(std::string name, uint64_t* value, uint64_t least, uint64_t most,
+                     std::string help) {
   Option option;
   option.name = std::move(name);
   option.value_name = "N";
@@ -105,18 +107,16 @@ absl::Status Options::Set(Option* option, const std::string& value) {
   option->given = true;
   if (option->text != nullptr) {
     if (value.empty()) {
-      return UsageError(absl::StrCat(option->Spelling(), " needs a value (", option->value_name, "), not an empty one"));
+      return UsageError(absl::StrCat(option->Spelling(), " needs a value (", option->value_name,
+                                     "), not an empty one"));
     }
     *option->text = value;
     return absl::OkStatus();
   }
   uint64_t number = 0;
-  if (!ParseNumber(value, &number)) {
-    return UsageError(absl::StrCat(option->Spelling(), " wants a number, not \"", value, "\""));
-  }
-  if (number < option->least || number > option->most) {
-    return UsageError(absl::StrCat(option->Spelling(), " ", value, " is out of range: ", option->least, " to ",
-                                   option->most, " is allowed"));
+  if (!ParseNumber(value, &number) || number < option->least || number > option->most) {
+    return UsageError(absl::StrCat(option->Spelling(), " wants a number from ", option->least,
+                                   " to ", option->most, ", not \"", value, "\""));
   }
   *option->number = number;
   return absl::OkStatus();
@@ -147,17 +147,20 @@ absl::StatusOr<std::vector<std::string>> Options::Parse(const std::vector<std::s
     }
     Option* option = Find(name);
     if (option == nullptr || (name.size() == 1) == (argument[1] == '-')) {
-      return absl::InvalidArgumentError(absl::StrCat("unknown option ", argument.substr(0, argument.find('=')),
-                                                     " for `vmsim ", command_, "`; see vmsim ", command_, " --help"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("unknown option ", argument.substr(0, argument.find('=')), " for `vmsim ",
+                       command_, "`; see vmsim ", command_, " --help"));
     }
     if (option->on != nullptr) {
-      if (equals != std::string::npos) return UsageError(absl::StrCat(option->Spelling(), " takes no value"));
+      if (equals != std::string::npos)
+        return UsageError(absl::StrCat(option->Spelling(), " takes no value"));
       *option->on = option->given = true;
       continue;
     }
     if (equals == std::string::npos) {
       if (i + 1 == arguments.size()) {
-        return UsageError(absl::StrCat(option->Spelling(), " needs a value (", option->value_name, ")"));
+        return UsageError(
+            absl::StrCat(option->Spelling(), " needs a value (", option->value_name, ")"));
       }
       value = arguments[++i];
     }
@@ -168,8 +171,9 @@ absl::StatusOr<std::vector<std::string>> Options::Parse(const std::vector<std::s
 }
 
 std::string Options::HelpText() const {
-  std::string text = absl::StrCat("vmsim ", command_, ": ", summary_, "\n\nUsage: vmsim ", command_, " [OPTIONS]",
-                                  operands_.empty() ? "" : " ", operands_, "\n\nOptions:\n");
+  std::string text =
+      absl::StrCat("vmsim ", command_, ": ", summary_, "\n\nUsage: vmsim ", command_, " [OPTIONS]",
+                   operands_.empty() ? "" : " ", operands_, "\n\nOptions:\n");
   size_t width = 6;
   auto left = [](const Option& option) {
     return absl::StrCat(option.Spelling(), option.value_name.empty() ? "" : " ", option.value_name);
@@ -177,7 +181,8 @@ std::string Options::HelpText() const {
   for (const Option& option : options_) width = std::max(width, left(option).size());
   for (const Option& option : options_) {
     std::string name = left(option);
-    absl::StrAppend(&text, "  ", name, std::string(width + 2 - name.size(), ' '), option.help, "\n");
+    absl::StrAppend(&text, "  ", name, std::string(width + 2 - name.size(), ' '), option.help,
+                    "\n");
   }
   absl::StrAppend(&text, "  --help", std::string(width - 4, ' '), "this text\n\n", kExitCodes);
   if (!epilogue_.empty()) absl::StrAppend(&text, "\n", epilogue_);

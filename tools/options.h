@@ -1,9 +1,11 @@
 // tools/options.h: the command line of one vmsim command, from a table.
 //
-// WHAT     A command declares its options (name, where the value goes, one line of help), then parses its arguments. The help
-//          screen is printed from the same table, so the two cannot disagree. Forms: `--name value`, `--name=value`, `-o value`,
-//          switches `--name`; `--` ends the options and starts the "rest" (record's program).
-// ERRORS   One sentence each, without a trailing full stop, naming the option and what was expected.
+// WHAT     A command declares its options (name, where the value goes, one line of help), then
+//          parses its arguments. The help screen is printed from the same table, so the two cannot
+//          disagree. Forms: `--name value`, `--name=value`, `-o value`, switches `--name`; `--`
+//          ends the options and starts the "rest" (record's program).
+// ERRORS   One sentence each, without a trailing full stop, naming the option and what was
+//          expected.
 
 #ifndef TOOLS_OPTIONS_H_
 #define TOOLS_OPTIONS_H_
@@ -20,20 +22,25 @@ namespace tools {
 
 class Options {
  public:
-  // `command` as typed ("run"); `operands` as the usage line shows them ("T.trace..."); `summary` is the first line of help.
+  // `command` as typed ("run"); `operands` as the usage line shows them ("T.trace..."); `summary`
+  // is the first line of help.
   Options(std::string command, std::string operands, std::string summary);
 
-  // Each declares one option. The pointers receive values during Parse and must outlive it; what they hold before is the default.
+  // Each declares one option. The pointers receive values during Parse and must outlive it; what
+  // they hold before is the default.
   void Switch(std::string name, bool* value, std::string help);
-  // A number in [least, most]: decimal, 0x hexadecimal, or with a suffix k or m (thousand, million).
+  // A number in [least, most]: decimal, 0x hexadecimal, or with a suffix k or m (thousand,
+  // million).
   void Number(std::string name, uint64_t* value, uint64_t least, uint64_t most, std::string help);
-  // `value_name` is the placeholder of the help screen ("FILE"). A name of one letter is written with one dash.
+  // `value_name` is the placeholder of the help screen ("FILE"). A name of one letter is written
+  // with one dash.
   void Text(std::string name, std::string* value, std::string value_name, std::string help);
 
   // Indented text after the table: examples, notes. Lines are printed as they are.
   void Epilogue(std::string text);
 
-  // What is left when the options are taken out, in order. --help stands for itself: parsing stops and help_wanted() is true.
+  // What is left when the options are taken out, in order. --help stands for itself: parsing stops
+  // and help_wanted() is true.
   absl::StatusOr<std::vector<std::string>> Parse(const std::vector<std::string>& arguments);
   bool help_wanted() const { return help_wanted_; }
   // True when `name` was given.

@@ -51,13 +51,16 @@ TEST(OptionsTest, DoubleDashStartsTheRest) {
 TEST(OptionsTest, ErrorsNameTheOptionAndWhatWasExpected) {
   EXPECT_EQ(Parse({"--foo"}).error, "unknown option --foo for `vmsim run`; see vmsim run --help");
   EXPECT_EQ(Parse({"--o", "x"}).error, "unknown option --o for `vmsim run`; see vmsim run --help");
-  EXPECT_EQ(Parse({"--seed", "x"}).error, "--seed wants a number, not \"x\"; see vmsim run --help");
-  EXPECT_EQ(Parse({"--seed", "-1"}).error, "--seed wants a number, not \"-1\"; see vmsim run --help");
+  EXPECT_EQ(Parse({"--seed", "x"}).error,
+            "--seed wants a number from 1 to 5000, not \"x\"; see vmsim run --help");
+  EXPECT_EQ(Parse({"--seed", "-1"}).error,
+            "--seed wants a number from 1 to 5000, not \"-1\"; see vmsim run --help");
   EXPECT_EQ(Parse({"--seed", "5001"}).error,
-            "--seed 5001 is out of range: 1 to 5000 is allowed; see vmsim run --help");
+            "--seed wants a number from 1 to 5000, not \"5001\"; see vmsim run --help");
   EXPECT_EQ(Parse({"--seed"}).error, "--seed needs a value (N); see vmsim run --help");
   EXPECT_EQ(Parse({"--json=1"}).error, "--json takes no value; see vmsim run --help");
-  EXPECT_EQ(Parse({"-o", ""}).error, "-o needs a value (OUT), not an empty one; see vmsim run --help");
+  EXPECT_EQ(Parse({"-o", ""}).error,
+            "-o needs a value (OUT), not an empty one; see vmsim run --help");
 }
 
 TEST(OptionsTest, HelpListsTheTable) {

@@ -34,12 +34,14 @@ constexpr const char* kEpilogue =
     "  ./vmsim replay traces/corpus/cow_fork.trace\n"
     "  ./vmsim replay --lanes model --json recorded.trace\n"
     "  ./vmsim replay --canary fork_skips_write_protect traces/corpus/*.trace\n\n"
-    "The hash covers every operation and its outcome; the same trace gives the same hash on every machine.\n"
+    "The hash covers every operation and its outcome; the same trace gives the same hash on every "
+    "machine.\n"
     "Bytes in recorded traces are synthesised: recordings hold addresses, not contents.\n";
 
 std::string Verdict(const std::string& path, const proptests::RunResult& result) {
   if (!result.failure) return absl::StrCat(Green("PASS"), " ", path, "\n");
-  return absl::StrCat(Red("FAIL"), " ", path, ": ", proptests::FingerprintText(result.failure->print), " at operation ",
+  return absl::StrCat(Red("FAIL"), " ", path, ": ",
+                      proptests::FingerprintText(result.failure->print), " at operation ",
                       result.failure->op_index + 1, "\n");
 }
 
@@ -53,22 +55,25 @@ int ReplayOne(const std::string& path, const ReplayFlags& flags, Json* json) {
   if (!status.ok()) return PrintError(status);
   ProgressLine progress(path, trace->lines.size());
   Stopwatch watch;
-  proptests::RunResult result = proptests::RunTrace(*trace, run, [&](uint64_t done) { progress.Show(done); });
+  proptests::RunResult result =
+      proptests::RunTrace(*trace, run, [&](uint64_t done) { progress.Show(done); });
   double seconds = watch.Seconds();
   progress.Clear();
   *json = ResultJson(result, run, seconds);
   (*json)["file"] = path;
   if (!flags.json) {
     Print(absl::StrCat(path, ": ", Grouped(result.stats.ops), " operations",
-                       result.stats.skipped == 0 ? "" : absl::StrCat(", ", Grouped(result.stats.skipped), " skipped"),
-                       absl::StrFormat(", %.2f s", seconds), "\n", OpsText(result.stats), LedgerText(result.ledger),
-                       LanesText(run, result.stats), "  hash    ", HashText(result.hash), "\n",
-                       Verdict(path, result)));
+                       result.stats.skipped == 0
+                           ? ""
+                           : absl::StrCat(", ", Grouped(result.stats.skipped), " skipped"),
+                       absl::StrFormat(", %.2f s", seconds), "\n", OpsText(result.stats),
+                       LedgerText(result.ledger), LanesText(run, result.stats), "  hash    ",
+                       HashText(result.hash), "\n", Verdict(path, result)));
   }
   if (!result.failure) return kExitPass;
   if (!flags.no_shrink) {
-    Diagnosis diagnosis = Diagnose(proptests::OpsOfTrace(*trace), trace->files, run, *result.failure,
-                                   {path, flags.save, flags.machine.Repeat()});
+    Diagnosis diagnosis = Diagnose(proptests::OpsOfTrace(*trace), trace->files, run,
+                                   *result.failure, {path, flags.save, flags.machine.Repeat()});
     if (flags.json) {
       (*json)["failure"] = DiagnosisJson(diagnosis);
     } else {
@@ -86,10 +91,13 @@ int ReplayOne(const std::string& path, const ReplayFlags& flags, Json* json) {
 
 int ReplayCommand(const Arguments& arguments) {
   ReplayFlags flags;
-  Options options("replay", "T.trace...", "runs traces through every lane, compares, and says what they cost");
+  Options options("replay", "T.trace...",
+                  "runs traces through every lane, compares, and says what they cost");
   flags.machine.Declare(&options);
-  options.Switch("no-shrink", &flags.no_shrink, "report a failure as it is met, without making it small");
-  options.Text("o", &flags.save, "S.trace", "where to save the shrunk trace of a failure; else a new file here");
+  options.Switch("no-shrink", &flags.no_shrink,
+                 "report a failure as it is met, without making it small");
+  options.Text("o", &flags.save, "S.trace",
+               "where to save the shrunk trace of a failure; else a new file here");
   options.Switch("json", &flags.json, "one JSON object on standard output");
   options.Epilogue(kEpilogue);
   auto files = options.Parse(arguments);
@@ -115,14 +123,17 @@ int ReplayCommand(const Arguments& arguments) {
   if (flags.json) {
     Json json = list.size() == 1 ? list[0] : Json::object();
     if (list.size() != 1) {
-      json["result"] = worst == kExitPass ? "pass" : proptests::FailureClassName(static_cast<proptests::FailureClass>(worst));
+      json["result"] =
+          worst == kExitPass
+              ? "pass"
+              : proptests::FailureClassName(static_cast<proptests::FailureClass>(worst));
       json["passed"] = passed;
       json["files"] = list;
     }
     Print(json.dump(2) + "\n");
   } else if (files->size() > 1) {
-    Print(absl::StrCat(passed == files->size() ? Green("PASS") : Red("FAIL"), " ", passed, " of ", files->size(),
-                       " traces agree in every lane\n"));
+    Print(absl::StrCat(passed == files->size() ? Green("PASS") : Red("FAIL"), " ", passed, " of ",
+                       files->size(), " traces agree in every lane\n"));
   }
   return worst;
 }

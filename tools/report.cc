@@ -88,13 +88,15 @@ std::vector<std::string> CanaryNames() {
 
 void MachineFlags::Declare(Options* options) {
   options->Text("lanes", &lanes, "L,...", "who takes part: model, uvm, or all");
-  options->Number("frames", &frames, 0, uint64_t{1} << 24, "the machine's memory in pages of 4 KiB; 0 = enough");
+  options->Number("frames", &frames, 0, uint64_t{1} << 24,
+                  "the machine's memory in pages of 4 KiB; 0 = enough");
   options->Number("check-every", &check_every, 0, ~uint64_t{0},
                   "compare the whole state every N operations; 0 = chosen by the run's length");
   options->Text("canary", &canary, "NAME", "arm a deliberate bug, to see it found");
 }
 
-absl::Status MachineFlags::Apply(uint64_t default_frames, uint64_t default_check_every, RunOptions* run) const {
+absl::Status MachineFlags::Apply(uint64_t default_frames, uint64_t default_check_every,
+                                 RunOptions* run) const {
   constexpr uint64_t kFewestFrames = 1024;  // below, the server has no room for its own tables
   auto lane_set = proptests::ParseLanes(lanes);
   if (!lane_set.ok()) return lane_set.status();
@@ -102,8 +104,8 @@ absl::Status MachineFlags::Apply(uint64_t default_frames, uint64_t default_check
   const auto* row = std::find_if(std::begin(kCanaries), std::end(kCanaries),
                                  [&](const CanaryName& known) { return canary == known.name; });
   if (row == std::end(kCanaries)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("there is no canary \"", canary, "\"; there are ", absl::StrJoin(CanaryNames(), ", ")));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "there is no canary \"", canary, "\"; there are ", absl::StrJoin(CanaryNames(), ", ")));
   }
   if (frames != 0 && frames < kFewestFrames) {
     return absl::InvalidArgumentError(
@@ -154,11 +156,13 @@ std::string LedgerText(const proptests::LedgerRows& ledger) {
 std::string LanesText(const RunOptions& run, const proptests::RunStats& stats) {
   std::string text = "  lanes   ";
   if (run.lanes.Has(proptests::Lane::kModel)) {
-    absl::StrAppend(&text, "model: ", Grouped(stats.trace_outcomes), " outcomes compared with the trace's");
+    absl::StrAppend(&text, "model: ", Grouped(stats.trace_outcomes),
+                    " outcomes compared with the trace's");
   }
   if (run.lanes.Has(proptests::Lane::kUvm)) {
-    absl::StrAppend(&text, run.lanes.Has(proptests::Lane::kModel) ? "; " : "", "uvm: ", Grouped(stats.uvm_outcomes),
-                    " outcomes and ", Grouped(stats.bytes), " bytes compared with the model's");
+    absl::StrAppend(&text, run.lanes.Has(proptests::Lane::kModel) ? "; " : "",
+                    "uvm: ", Grouped(stats.uvm_outcomes), " outcomes and ", Grouped(stats.bytes),
+                    " bytes compared with the model's");
   }
   return text + "\n";
 }
@@ -172,7 +176,8 @@ Json ResultJson(const proptests::RunResult& result, const RunOptions& run, doubl
   json["ops_per_second"] = seconds > 0 ? static_cast<double>(result.stats.ops) / seconds : 0;
   json["hash"] = HashText(result.hash);
   Json lanes;
-  if (run.lanes.Has(proptests::Lane::kModel)) lanes["model"]["outcomes"] = result.stats.trace_outcomes;
+  if (run.lanes.Has(proptests::Lane::kModel))
+    lanes["model"]["outcomes"] = result.stats.trace_outcomes;
   if (run.lanes.Has(proptests::Lane::kUvm)) {
     lanes["uvm"]["outcomes"] = result.stats.uvm_outcomes;
     lanes["uvm"]["bytes"] = result.stats.bytes;
@@ -191,7 +196,8 @@ Json ResultJson(const proptests::RunResult& result, const RunOptions& run, doubl
 }
 
 Diagnosis Diagnose(const std::vector<proptests::TestOp>& ops, const std::vector<std::string>& files,
-                   const RunOptions& run, const proptests::Failure& failure, const DiagnosisOptions& options) {
+                   const RunOptions& run, const proptests::Failure& failure,
+                   const DiagnosisOptions& options) {
   Diagnosis diagnosis;
   diagnosis.first = failure;
   Stopwatch watch;
@@ -205,7 +211,8 @@ Diagnosis Diagnose(const std::vector<proptests::TestOp>& ops, const std::vector<
   report.outcomes = shrunk.outcomes;
   report.files = files;
   report.origin = options.origin;
-  std::string path = options.path.empty() ? FreeName(proptests::SuggestedFileName(report)) : options.path;
+  std::string path =
+      options.path.empty() ? FreeName(proptests::SuggestedFileName(report)) : options.path;
   report.replay = absl::StrCat("./vmsim replay", options.flags, " ", path);
   std::string name = path.substr(path.rfind('/') + 1);
   traces::Trace trace = proptests::FailureTrace(report, name);
@@ -223,16 +230,18 @@ std::string DiagnosisText(const Diagnosis& diagnosis) {
   const proptests::FailureReport& report = diagnosis.report;
   traces::Trace trace = proptests::FailureTrace(report, proptests::SuggestedFileName(report));
   std::string text = absl::StrCat(
-      "\n", report.failure.text, "\n\nShrunk to ", report.ops.size(), " operations in ", diagnosis.executions, " runs, ",
-      absl::StrFormat("%.3f", diagnosis.seconds), " s",
-      diagnosis.minimal ? "; leaving out any one of them makes it pass" : "; perhaps not minimal", ".\n\n",
-      proptests::Diagram(trace, {}).Text(), "\nAs a GoogleTest case:\n\n", proptests::GoogleTestCase(report), "\n");
+      "\n", report.failure.text, "\n\nShrunk to ", report.ops.size(), " operations in ",
+      diagnosis.executions, " runs, ", absl::StrFormat("%.3f", diagnosis.seconds), " s",
+      diagnosis.minimal ? "; leaving out any one of them makes it pass" : "; perhaps not minimal",
+      ".\n\n", proptests::Diagram(trace, {}).Text(), "\nAs a GoogleTest case:\n\n",
+      proptests::GoogleTestCase(report), "\n");
   if (diagnosis.path.empty()) {
-    absl::StrAppend(&text, "The trace could not be saved here; it is the text between the quotes above.\n");
+    absl::StrAppend(
+        &text, "The trace could not be saved here; it is the text between the quotes above.\n");
   } else {
     absl::StrAppend(&text, "Saved as ", diagnosis.path,
-                    diagnosis.reproduced ? "" : " (alone it does not fail in the same way)", ". Show it again:\n  ",
-                    report.replay, "\n");
+                    diagnosis.reproduced ? "" : " (alone it does not fail in the same way)",
+                    ". Show it again:\n  ", report.replay, "\n");
   }
   return text;
 }

@@ -1,7 +1,8 @@
 // tools/report.h: what a run did and cost, for people and for machines.
 //
-// WHAT     Text: operations by kind, faults by case, costs, lanes, hash; then PASS or the failure, shrunk. JSON: one object with
-//          the keys of design.md section 5. Both come from the same RunResult.
+// WHAT     Text: operations by kind, faults by case, costs, lanes, hash; then PASS or the failure,
+//          shrunk. JSON: one object with the keys of design.md section 5. Both come from the same
+//          RunResult.
 
 #ifndef TOOLS_REPORT_H_
 #define TOOLS_REPORT_H_
@@ -28,7 +29,8 @@ struct MachineFlags {
   uint64_t check_every = 0;  // 0: the command's own choice
   void Declare(Options* options);
   // `run` gets lanes, machine and frequency of checks. Errors: unknown lane or canary.
-  absl::Status Apply(uint64_t default_frames, uint64_t default_check_every, proptests::RunOptions* run) const;
+  absl::Status Apply(uint64_t default_frames, uint64_t default_check_every,
+                     proptests::RunOptions* run) const;
   // The flags as typed, where they differ from the defaults: " --canary NAME --frames N".
   std::string Repeat() const;
 };
@@ -41,23 +43,24 @@ std::string LedgerText(const proptests::LedgerRows& ledger);
 std::string LanesText(const proptests::RunOptions& run, const proptests::RunStats& stats);
 
 // The keys that all commands have in common, result and exit class among them.
-Json ResultJson(const proptests::RunResult& result, const proptests::RunOptions& run, double seconds);
+Json ResultJson(const proptests::RunResult& result, const proptests::RunOptions& run,
+                double seconds);
 
 // A failure made small and written down.
 struct Diagnosis {
   proptests::FailureReport report;
-  proptests::Failure first;   // as it was met in the long run
+  proptests::Failure first;  // as it was met in the long run
   uint64_t executions = 0;
   double seconds = 0;
   bool minimal = false;
-  bool reproduced = false;    // the saved trace fails alone, with the same fingerprint
-  std::string path;           // where the trace was saved; empty: it could not be
+  bool reproduced = false;  // the saved trace fails alone, with the same fingerprint
+  std::string path;         // where the trace was saved; empty: it could not be
 };
 
 struct DiagnosisOptions {
-  std::string origin;        // "seed 7, case 3"
-  std::string path;          // where to save; empty: a name of its own in the current directory
-  std::string flags;         // MachineFlags::Repeat()
+  std::string origin;  // "seed 7, case 3"
+  std::string path;    // where to save; empty: a name of its own in the current directory
+  std::string flags;   // MachineFlags::Repeat()
 };
 
 // Shrinks, saves, and runs what was saved again.

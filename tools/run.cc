@@ -1,6 +1,7 @@
 // vmsim run: a random differential campaign.
 
-#include <algorithm>
+#include "proptests/engine/run.h"
+
 #include <string>
 #include <vector>
 
@@ -9,7 +10,6 @@
 #include "absl/strings/str_format.h"
 #include "proptests/engine/generator.h"
 #include "proptests/engine/lanes.h"
-#include "proptests/engine/run.h"
 #include "tools/commands.h"
 #include "tools/console.h"
 #include "tools/options.h"
@@ -55,7 +55,8 @@ void Declare(Options* options, RunFlags* flags) {
   options->Number("files", &flags->files, 1, 64, "files that may be mapped");
   options->Switch("no-swarm", &flags->no_swarm, "the same mix of operations in every case");
   flags->machine.Declare(options);
-  options->Text("o", &flags->save, "S.trace", "where to save the shrunk trace of a failure; else a new file here");
+  options->Text("o", &flags->save, "S.trace",
+                "where to save the shrunk trace of a failure; else a new file here");
   options->Switch("json", &flags->json, "one JSON object on standard output");
   std::string epilogue = kEpilogue;
   size_t at = epilogue.find("kept_secret_below");
@@ -65,28 +66,34 @@ void Declare(Options* options, RunFlags* flags) {
   options->Epilogue(epilogue);
 }
 
-// Memory for the worst case: every task owns a full map, a second copy is being made, and all files are resident.
+// Memory for the worst case: every task owns a full map, a second copy is being made, and all files
+// are resident.
 uint64_t DefaultFrames(const RunFlags& flags) {
   uint64_t owned = flags.tasks * flags.pages * 3;
   uint64_t of_files = flags.files * (flags.pages + 16) * 2;
-  return std::max<uint64_t>(4096, owned + of_files + 2048);
+  constexpr uint64_t kFewest = 1024;  // see MachineFlags::Apply
+  return kFewest + owned + of_files;
 }
 
 std::string Head(const RunFlags& flags, const CampaignOptions& options) {
-  return absl::StrCat("seed ", flags.seed, ", ", Grouped(flags.ops), " operations in cases of ", Grouped(flags.case_ops),
-                      ", ", flags.tasks, " tasks, ", flags.pages, " pages, ", flags.files, " files, ",
-                      options.run.machine.ram_bytes / 4096, " frames, lanes ", proptests::LanesText(options.run.lanes),
-                      flags.machine.canary == "none" ? "" : absl::StrCat(", canary ", flags.machine.canary), "\n");
+  return absl::StrCat(
+      "seed ", flags.seed, ", ", Grouped(flags.ops), " operations in cases of ",
+      Grouped(flags.case_ops), ", ", flags.tasks, " tasks, ", flags.pages, " pages, ", flags.files,
+      " files, ", options.run.machine.ram_bytes / 4096, " frames, lanes ",
+      proptests::LanesText(options.run.lanes),
+      flags.machine.canary == "none" ? "" : absl::StrCat(", canary ", flags.machine.canary), "\n");
 }
 
 std::string CaseCommand(const RunFlags& flags, const CampaignResult& result) {
-  return absl::StrCat("./vmsim run --seed ", flags.seed, " --case ", result.failing_case, " --ops ", flags.case_ops,
-                      flags.case_ops == 10000 ? "" : absl::StrCat(" --case-ops ", flags.case_ops), " --tasks ",
-                      flags.tasks, " --pages ", flags.pages, " --files ", flags.files,
+  return absl::StrCat("./vmsim run --seed ", flags.seed, " --case ", result.failing_case, " --ops ",
+                      flags.case_ops,
+                      flags.case_ops == 10000 ? "" : absl::StrCat(" --case-ops ", flags.case_ops),
+                      " --tasks ", flags.tasks, " --pages ", flags.pages, " --files ", flags.files,
                       flags.no_swarm ? " --no-swarm" : "", flags.machine.Repeat());
 }
 
-int Finish(const RunFlags& flags, const CampaignOptions& options, const CampaignResult& result, double seconds) {
+int Finish(const RunFlags& flags, const CampaignOptions& options, const CampaignResult& result,
+           double seconds) {
   Json json;
   if (flags.json) {
     json = ResultJson(result.run, options.run, seconds);
@@ -94,15 +101,17 @@ int Finish(const RunFlags& flags, const CampaignOptions& options, const Campaign
     json["cases"] = result.run.cases;
   } else {
     Print(absl::StrCat(OpsText(result.run.stats), LedgerText(result.run.ledger),
-                       LanesText(options.run, result.run.stats), "  hash    ", HashText(result.run.hash), "\n"));
+                       LanesText(options.run, result.run.stats), "  hash    ",
+                       HashText(result.run.hash), "\n"));
   }
   if (!result.run.failure) {
     auto rate = static_cast<uint64_t>(static_cast<double>(result.run.stats.ops) / seconds);
     if (flags.json) {
       Print(json.dump(2) + "\n");
     } else {
-      Print(absl::StrCat(Green("PASS"), " ", Grouped(result.run.stats.ops), " operations executed (",
-                         Grouped(result.run.stats.skipped), " named nothing) in ", result.run.cases, " cases, ",
+      Print(absl::StrCat(Green("PASS"), " ", Grouped(result.run.stats.ops),
+                         " operations executed (", Grouped(result.run.stats.skipped),
+                         " named nothing) in ", result.run.cases, " cases, ",
                          absl::StrFormat("%.2f s, ", seconds), Grouped(rate), " a second\n"));
     }
     return kExitPass;
@@ -119,10 +128,11 @@ int Finish(const RunFlags& flags, const CampaignOptions& options, const Campaign
     json["failure"]["case_command"] = CaseCommand(flags, result);
     Print(json.dump(2) + "\n");
   } else {
-    Print(absl::StrCat(Red("FAIL"), " ", proptests::FingerprintText(failure.print), " at operation ", failure.op_index + 1,
-                       " of case ", result.failing_case, "\n  mix: ",
-                       proptests::SwarmText(proptests::CaseOptions(options, result.failing_case).swarm), "\n",
-                       DiagnosisText(diagnosis), "The whole case again:\n  ", CaseCommand(flags, result), "\n"));
+    Print(absl::StrCat(
+        Red("FAIL"), " ", proptests::FingerprintText(failure.print), " at operation ",
+        failure.op_index + 1, " of case ", result.failing_case, "\n  mix: ",
+        proptests::SwarmText(proptests::CaseOptions(options, result.failing_case).swarm), "\n",
+        DiagnosisText(diagnosis), "The whole case again:\n  ", CaseCommand(flags, result), "\n"));
   }
   return static_cast<int>(failure.print.cls);
 }

@@ -17,7 +17,8 @@ namespace {
 constexpr const char* kEpilogue =
     "Example:\n"
     "  ./vmsim shrink --canary stale_after_protect long.trace -o short.trace\n\n"
-    "Exit code 0: the small trace was written. 1: there was nothing to shrink, since the trace passes.\n";
+    "Exit code 0: the small trace was written. 1: there was nothing to shrink, since the trace "
+    "passes.\n";
 
 }  // namespace
 
@@ -25,7 +26,8 @@ int ShrinkCommand(const Arguments& arguments) {
   MachineFlags flags;
   std::string out;
   bool json_wanted = false;
-  Options options("shrink", "T.trace -o S.trace", "finds the smallest trace that fails for the same reason");
+  Options options("shrink", "T.trace -o S.trace",
+                  "finds the smallest trace that fails for the same reason");
   flags.Declare(&options);
   options.Text("o", &out, "S.trace", "where to write the small trace");
   options.Switch("json", &json_wanted, "one JSON object on standard output");
@@ -37,7 +39,8 @@ int ShrinkCommand(const Arguments& arguments) {
     return kExitPass;
   }
   if (files->size() != 1 || out.empty()) {
-    return PrintError(absl::InvalidArgumentError("one trace and -o S.trace are wanted; see vmsim shrink --help"));
+    return PrintError(
+        absl::InvalidArgumentError("one trace and -o S.trace are wanted; see vmsim shrink --help"));
   }
   absl::StatusOr<traces::Trace> trace = traces::ReadTraceFile(files->front());
   if (!trace.ok()) return PrintError(trace.status());
@@ -63,8 +66,9 @@ int ShrinkCommand(const Arguments& arguments) {
     json["failure"] = DiagnosisJson(diagnosis);
     Print(json.dump(2) + "\n");
   } else {
-    Print(absl::StrCat(files->front(), ": ", proptests::FingerprintText(result.failure->print), " at operation ",
-                       result.failure->op_index + 1, "\n", DiagnosisText(diagnosis)));
+    Print(absl::StrCat(files->front(), ": ", proptests::FingerprintText(result.failure->print),
+                       " at operation ", result.failure->op_index + 1, "\n",
+                       DiagnosisText(diagnosis)));
   }
   return kExitPass;
 }

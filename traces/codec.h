@@ -81,8 +81,11 @@ std::string OpTable();
 // Errors name the path and what went wrong (NotFound when it cannot be opened), or are
 // ParseTrace's.
 absl::StatusOr<Trace> ReadTraceFile(const std::string& path);
+// Whether a trace can be written to `path`, without writing: it is a regular file or none yet, in a
+// directory that may be written. For commands that work long before they write.
+absl::Status CheckTraceTarget(const std::string& path);
 // Writes a temporary file beside `path` and renames it; when anything fails, `path` is as it was
-// and nothing is left.
+// and nothing is left. What is no regular file (a device, a directory) is never replaced.
 absl::Status WriteTraceFile(const std::string& path, const Trace& trace);
 
 }  // namespace traces

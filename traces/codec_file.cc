@@ -17,6 +17,10 @@ namespace {
 
 std::string Reason() { return std::strerror(errno); }
 
+absl::Status NotWritten(const std::string& path, const std::string& reason) {
+  return absl::UnavailableError(absl::StrCat(path, ": cannot be written: ", reason));
+}
+
 absl::Status ReadAll(std::FILE* file, const std::string& path, std::string* text) {
   char buffer[1 << 16];
   size_t n;
@@ -45,12 +49,27 @@ absl::StatusOr<Trace> ReadTraceFile(const std::string& path) {
   return ParseTrace(text, path);
 }
 
+absl::Status CheckTraceTarget(const std::string& path) {
+  struct stat status;
+  if (stat(path.c_str(), &status) == 0) {
+    if (S_ISDIR(status.st_mode)) return NotWritten(path, std::strerror(EISDIR));
+    if (!S_ISREG(status.st_mode)) return NotWritten(path, "it is no regular file");
+  }
+  const size_t slash = path.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  if (access(directory.c_str(), W_OK | X_OK) != 0) return NotWritten(path, Reason());
+  return absl::OkStatus();
+}
+
 absl::Status WriteTraceFile(const std::string& path, const Trace& trace) {
+  // The rename below would replace even a device.
+  const absl::Status target = CheckTraceTarget(path);
+  if (!target.ok()) return target;
   // A name nobody else has; mkstemp makes the file private, a trace is for everybody to read.
   std::string temporary = path + ".XXXXXX";
   int descriptor = mkstemp(temporary.data());
   if (descriptor < 0) {
-    return absl::UnavailableError(absl::StrCat(path, ": cannot be written: ", Reason()));
+    return NotWritten(path, Reason());
   }
   std::FILE* file = fdopen(descriptor, "wb");
   bool written = file != nullptr && fchmod(descriptor, 0644) == 0 &&
@@ -66,7 +85,7 @@ absl::Status WriteTraceFile(const std::string& path, const Trace& trace) {
   }
   if (written) return absl::OkStatus();
   std::remove(temporary.c_str());
-  return absl::UnavailableError(absl::StrCat(path, ": cannot be written: ", reason));
+  return NotWritten(path, reason);
 }
 
 }  // namespace traces

@@ -385,5 +385,24 @@ TEST_F(TraceFileTest, FailedWriteLeavesNothing) {
   EXPECT_EQ(std::distance(begin(left), end(left)), 1) << "temporary file left behind";
 }
 
+TEST_F(TraceFileTest, OnlyRegularFilesAreReplaced) {
+  Trace trace = *ParseTrace("# t: t\n", "t");
+  const std::string fifo = Path("in_the_way.fifo");
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  EXPECT_EQ(WriteTraceFile(fifo, trace).message(),
+            fifo + ": cannot be written: it is no regular file");
+  EXPECT_EQ(std::filesystem::status(fifo).type(), std::filesystem::file_type::fifo);
+  std::filesystem::remove(fifo);
+}
+
+TEST_F(TraceFileTest, TheTargetIsCheckedWithoutWriting) {
+  EXPECT_TRUE(CheckTraceTarget(Path("not_yet.trace")).ok());
+  EXPECT_FALSE(std::filesystem::exists(Path("not_yet.trace")));
+  EXPECT_EQ(CheckTraceTarget(Path("no/such/a.trace")).message(),
+            Path("no/such/a.trace") + ": cannot be written: No such file or directory");
+  EXPECT_EQ(CheckTraceTarget(testing::TempDir()).message(),
+            testing::TempDir() + ": cannot be written: Is a directory");
+}
+
 }  // namespace
 }  // namespace traces

@@ -61,11 +61,16 @@ Extent ExtentOf(const traces::ResolvedOp& op, const traces::Outcome& seen) {
 
 char SymbolOf(const model::World& world, uint32_t task, uint64_t va) {
   switch (world.KindOfPage(task, va)) {
-    case model::PageKind::kUnmapped: return '.';
-    case model::PageKind::kUntouchedZero: return '0';
-    case model::PageKind::kUntouchedFile: return 'f';
-    case model::PageKind::kEither: return '?';
-    case model::PageKind::kOwned: break;
+    case model::PageKind::kUnmapped:
+      return '.';
+    case model::PageKind::kUntouchedZero:
+      return '0';
+    case model::PageKind::kUntouchedFile:
+      return 'f';
+    case model::PageKind::kEither:
+      return '?';
+    case model::PageKind::kOwned:
+      break;
   }
   model::PageBytes bytes;
   world.PageContents(task, va, &bytes);
@@ -81,7 +86,8 @@ char SymbolOf(const model::World& world, uint32_t task, uint64_t va) {
 }
 
 std::string XmlText(const std::string& text) {
-  return absl::StrReplaceAll(text, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}});
+  return absl::StrReplaceAll(text,
+                             {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}});
 }
 
 const char* FillFor(base::Prot prot, bool mapped) {
@@ -103,7 +109,8 @@ class Diagram::Maker {
   void Make() {
     out_->title_ = trace_.title;
     out_->total_ops_ = trace_.lines.size();
-    Run([this](const traces::ResolvedOp& op, const traces::Outcome& seen, const traces::Line&, uint64_t) {
+    Run([this](const traces::ResolvedOp& op, const traces::Outcome& seen, const traces::Line&,
+               uint64_t) {
       NoteTask(op);
       Extent extent = ExtentOf(op, seen);
       if (extent.start == extent.end) return;
@@ -145,7 +152,8 @@ class Diagram::Maker {
     }
   }
 
-  // A page of a stretch that operations tell apart is a column; a long stretch is one column as a whole.
+  // A page of a stretch that operations tell apart is a column; a long stretch is one column as a
+  // whole.
   void MakeColumns() {
     constexpr uint64_t kLong = 6;
     std::vector<Column>& columns = out_->columns_;
@@ -175,9 +183,11 @@ class Diagram::Maker {
       if (out_->tasks_[i] == acting) row.task = i;
     }
     const std::vector<Column>& columns = out_->columns_;
-    while (row.touched_begin < columns.size() && columns[row.touched_begin].start < extent.start) ++row.touched_begin;
+    while (row.touched_begin < columns.size() && columns[row.touched_begin].start < extent.start)
+      ++row.touched_begin;
     row.touched_end = row.touched_begin;
-    while (row.touched_end < columns.size() && columns[row.touched_end].start < extent.end) ++row.touched_end;
+    while (row.touched_end < columns.size() && columns[row.touched_end].start < extent.end)
+      ++row.touched_end;
     out_->rows_.push_back(std::move(row));
   }
 
@@ -272,13 +282,18 @@ std::string Diagram::Text() const {
     std::string op = row.op.substr(0, width);
     op.resize(width, ' ');
     absl::StrAppend(&text, absl::StrFormat("%5d  %s ", row.number, op));
-    for (size_t task = 0; task < tasks_.size(); ++task) absl::StrAppend(&text, StripText(row, task));
+    for (size_t task = 0; task < tasks_.size(); ++task)
+      absl::StrAppend(&text, StripText(row, task));
     absl::StrAppend(&text, " -> ", row.outcome, "\n");
   }
-  absl::StrAppend(&text, "\n[ ] pages that the operation names   .  unmapped   -  no rights   0  zeros   f  file bytes\n"
-                         "A   bytes 'A'   #  several values   ?  given up by MADV_FREE   :  addresses left out\n");
+  absl::StrAppend(
+      &text,
+      "\n[ ] pages that the operation names   .  unmapped   -  no rights   0  zeros   f  file "
+      "bytes\n"
+      "A   bytes 'A'   #  several values   ?  given up by MADV_FREE   :  addresses left out\n");
   if (!rows_.empty() && rows_.back().number < total_ops_) {
-    absl::StrAppend(&text, "(", total_ops_ - rows_.back().number, " more operations are not shown)\n");
+    absl::StrAppend(&text, "(", total_ops_ - rows_.back().number,
+                    " more operations are not shown)\n");
   }
   return text;
 }
@@ -294,43 +309,49 @@ std::string Diagram::Svg() const {
   const int height = top + kLine * static_cast<int>(rows_.size() + 1);
   std::string svg = absl::StrFormat(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
-      "font-family=\"monospace\" font-size=\"13\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n"
+      "font-family=\"monospace\" font-size=\"13\">\n<rect width=\"100%%\" height=\"100%%\" "
+      "fill=\"white\"/>\n"
       "<text x=\"8\" y=\"%d\" font-weight=\"bold\">%s</text>\n",
       width, height, width, height, kLine - 4, XmlText(title_));
   for (size_t t = 0; t < tasks_.size(); ++t) {
     int x = left + strip * static_cast<int>(t);
-    absl::StrAppendFormat(&svg, "<text x=\"%d\" y=\"%d\" font-weight=\"bold\">s%d</text>\n", x, 2 * kLine - 4, tasks_[t]);
+    absl::StrAppendFormat(&svg, "<text x=\"%d\" y=\"%d\" font-weight=\"bold\">s%d</text>\n", x,
+                          2 * kLine - 4, tasks_[t]);
     if (columns_.empty()) continue;
-    absl::StrAppendFormat(&svg, "<text x=\"%d\" y=\"%d\" font-size=\"11\">0x%x</text>\n", x, 3 * kLine - 6,
-                          columns_.front().start);
+    absl::StrAppendFormat(&svg, "<text x=\"%d\" y=\"%d\" font-size=\"11\">0x%x</text>\n", x,
+                          3 * kLine - 6, columns_.front().start);
   }
   int y = top;
   for (const Row& row : rows_) {
-    absl::StrAppendFormat(&svg, "<text x=\"8\" y=\"%d\" xml:space=\"preserve\">%4d  %s</text>\n", y + kLine - 6,
-                          row.number, XmlText(row.op.substr(0, OpWidth())));
+    absl::StrAppendFormat(&svg, "<text x=\"8\" y=\"%d\" xml:space=\"preserve\">%4d  %s</text>\n",
+                          y + kLine - 6, row.number, XmlText(row.op.substr(0, OpWidth())));
     for (size_t t = 0; t < tasks_.size(); ++t) {
       const Strip& cells = row.strips[t];
       for (size_t i = 0; i < cells.cells.size(); ++i) {
         const Cell& cell = cells.cells[i];
         int x = left + strip * static_cast<int>(t) + static_cast<int>(i) * kCell;
         bool touched = row.task == t && i >= row.touched_begin && i < row.touched_end;
-        absl::StrAppendFormat(
-            &svg,
-            "<g><title>s%d 0x%x%s %s</title><rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"%s\" "
-            "stroke=\"%s\" stroke-width=\"%d\"/>",
-            tasks_[t], columns_[i].start,
-            columns_[i].pages > 1 ? absl::StrCat(" and ", columns_[i].pages - 1, " pages more") : "",
-            cell.mapped ? base::ProtName(cell.prot) : "unmapped", x + 1, y + 2, kCell - 2, kLine - 4,
-            FillFor(cell.prot, cell.mapped), touched ? "#c02020" : "#999999", touched ? 2 : 1);
+        absl::StrAppendFormat(&svg,
+                              "<g><title>s%d 0x%x%s %s</title><rect x=\"%d\" y=\"%d\" width=\"%d\" "
+                              "height=\"%d\" fill=\"%s\" "
+                              "stroke=\"%s\" stroke-width=\"%d\"/>",
+                              tasks_[t], columns_[i].start,
+                              columns_[i].pages > 1
+                                  ? absl::StrCat(" and ", columns_[i].pages - 1, " pages more")
+                                  : "",
+                              cell.mapped ? base::ProtName(cell.prot) : "unmapped", x + 1, y + 2,
+                              kCell - 2, kLine - 4, FillFor(cell.prot, cell.mapped),
+                              touched ? "#c02020" : "#999999", touched ? 2 : 1);
         if (cell.symbol != '.') {
-          absl::StrAppendFormat(&svg, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">%s</text>", x + kCell / 2,
-                                y + kLine - 6, XmlText(std::string(1, cell.symbol)));
+          absl::StrAppendFormat(&svg, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">%s</text>",
+                                x + kCell / 2, y + kLine - 6, XmlText(std::string(1, cell.symbol)));
         }
         absl::StrAppend(&svg, "</g>\n");
       }
     }
     absl::StrAppendFormat(&svg, "<text x=\"%d\" y=\"%d\">%s</text>\n",
-                          left + strip * static_cast<int>(tasks_.size()), y + kLine - 6, XmlText(row.outcome));
+                          left + strip * static_cast<int>(tasks_.size()), y + kLine - 6,
+                          XmlText(row.outcome));
     y += kLine;
   }
   absl::StrAppend(&svg, "</svg>\n");
@@ -338,14 +359,19 @@ std::string Diagram::Svg() const {
 }
 
 std::string Diagram::Html() const {
-  return absl::StrCat(
-      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>", XmlText(title_),
-      "</title>\n<style>body { font-family: sans-serif; margin: 1em } i { padding: 0 .6em; margin-left: 1em }</style>"
-      "</head>\n<body>\n<p>One row an operation, one square a page (or a stretch that nothing tells apart), outlined where"
-      " the operation acts. Letters are contents: 0 zeros, f the file's bytes, # several values, ? given up by MADV_FREE."
-      " Rights: <i style=\"background:#bfe3c0\">writable</i><i style=\"background:#c3d7f2\">readable</i>"
-      "<i style=\"background:#f7d9a8\">executable</i><i style=\"background:#c8c8c8\">none</i></p>\n",
-      Svg(), "</body></html>\n");
+  return absl::StrCat("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>",
+                      XmlText(title_),
+                      "</title>\n<style>body { font-family: sans-serif; margin: 1em } i { padding: "
+                      "0 .6em; margin-left: 1em }</style>"
+                      "</head>\n<body>\n<p>One row an operation, one square a page (or a stretch "
+                      "that nothing tells apart), outlined where"
+                      " the operation acts. Letters are contents: 0 zeros, f the file's bytes, # "
+                      "several values, ? given up by MADV_FREE."
+                      " Rights: <i style=\"background:#bfe3c0\">writable</i><i "
+                      "style=\"background:#c3d7f2\">readable</i>"
+                      "<i style=\"background:#f7d9a8\">executable</i><i "
+                      "style=\"background:#c8c8c8\">none</i></p>\n",
+                      Svg(), "</body></html>\n");
 }
 
 }  // namespace proptests

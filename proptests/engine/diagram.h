@@ -1,13 +1,14 @@
 // proptests/engine/diagram.h: operations against an address ruler, as text and as a picture.
 //
-// WHAT     The model executes the operations; after each, one strip a task shows what its pages hold. One column is one page,
-//          or a stretch that no operation tells apart. Worked example (s2 is the child of s1):
+// WHAT     The model executes the operations; after each, one strip a task shows what its pages
+//          hold. One column is one page, or a stretch that no operation tells apart. Worked example
+//          (s2 is the child of s1):
 //
 //                                      s1            s2
 //                                      0x1000        0x1000
 //              1  s1 = space           . . . .
-//              2  s1.mmap 0x1000 0x3000 [0 0 0]. 
-//              3  s1.write 0x2000 1 'B'  0[B]0 . 
+//              2  s1.mmap 0x1000 0x3000 [0 0 0].
+//              3  s1.write 0x2000 1 'B'  0[B]0 .
 //              4  s2 = s1.fork          0 B 0 .      [0 B 0 .]
 //
 //          Brackets: the pages that the operation names, in the task that acts.
@@ -29,9 +30,9 @@
 namespace proptests {
 
 struct DiagramOptions {
-  uint64_t first = 1;     // 1-based operation that the picture starts with; earlier ones are executed
+  uint64_t first = 1;  // 1-based operation that the picture starts with; earlier ones are executed
   uint64_t most_ops = 200;
-  uint32_t task = 0;      // only this one; 0 = all
+  uint32_t task = 0;  // only this one; 0 = all
 };
 
 class Diagram {

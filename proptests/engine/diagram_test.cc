@@ -8,7 +8,8 @@ namespace proptests {
 namespace {
 
 traces::Trace Parse(const std::string& lines) {
-  auto trace = traces::ParseTrace("# cow.trace: a child's write stays its own\n" + lines, "cow.trace");
+  auto trace =
+      traces::ParseTrace("# cow.trace: a child's write stays its own\n" + lines, "cow.trace");
   if (!trace.ok()) ADD_FAILURE() << trace.status();
   return trace.ok() ? *trace : traces::Trace();
 }
@@ -24,21 +25,22 @@ constexpr const char* kLines =
 
 TEST(DiagramTest, RowsShowOperationsAndPages) {
   Diagram diagram(Parse(kLines), {});
-  EXPECT_EQ(diagram.Text(),
-            "# cow.trace: a child's write stays its own\n"
-            "                                                s1       s2      \n"
-            "                                                0x1000   0x1000  \n"
-            "                                                |        |       \n"
-            "    1  s1 = space                               . . .             -> ok\n"
-            "    2  s1.mmap 0x1000 0x3000 rw- private,fixed [0 0 0]            -> 0x1000\n"
-            "    3  s1.write 0x2000 1 'B'                    0[B]0             -> ok\n"
-            "    4  s2 = s1.fork                             0 B 0    0 B 0    -> ok\n"
-            "    5  s2.write 0x2000 1 'x'                    0 B 0    0[x]0    -> ok\n"
-            "    6  s1.mprotect 0x1000 0x1000 ---           [-]B 0    0 x 0    -> ok\n"
-            "    7  s1.munmap 0x3000 0x1000                  - B[.]   0 x 0    -> ok\n"
-            "\n"
-            "[ ] pages that the operation names   .  unmapped   -  no rights   0  zeros   f  file bytes\n"
-            "A   bytes 'A'   #  several values   ?  given up by MADV_FREE   :  addresses left out\n");
+  EXPECT_EQ(
+      diagram.Text(),
+      "# cow.trace: a child's write stays its own\n"
+      "                                                s1       s2      \n"
+      "                                                0x1000   0x1000  \n"
+      "                                                |        |       \n"
+      "    1  s1 = space                               . . .             -> ok\n"
+      "    2  s1.mmap 0x1000 0x3000 rw- private,fixed [0 0 0]            -> 0x1000\n"
+      "    3  s1.write 0x2000 1 'B'                    0[B]0             -> ok\n"
+      "    4  s2 = s1.fork                             0 B 0    0 B 0    -> ok\n"
+      "    5  s2.write 0x2000 1 'x'                    0 B 0    0[x]0    -> ok\n"
+      "    6  s1.mprotect 0x1000 0x1000 ---           [-]B 0    0 x 0    -> ok\n"
+      "    7  s1.munmap 0x3000 0x1000                  - B[.]   0 x 0    -> ok\n"
+      "\n"
+      "[ ] pages that the operation names   .  unmapped   -  no rights   0  zeros   f  file bytes\n"
+      "A   bytes 'A'   #  several values   ?  given up by MADV_FREE   :  addresses left out\n");
 }
 
 TEST(DiagramTest, AWindowOfTheTraceAndOneTask) {

@@ -12,7 +12,8 @@ namespace {
 std::string SnakeCase(const std::string& rule) {
   std::string text;
   for (char c : rule) {
-    if (absl::ascii_isupper(static_cast<unsigned char>(c)) && !text.empty() && text.back() != '_') text += '_';
+    if (absl::ascii_isupper(static_cast<unsigned char>(c)) && !text.empty() && text.back() != '_')
+      text += '_';
     if (absl::ascii_isalnum(static_cast<unsigned char>(c))) {
       text += absl::ascii_tolower(static_cast<unsigned char>(c));
     } else if (!text.empty() && text.back() != '_') {
@@ -46,7 +47,8 @@ std::string SuggestedFileName(const FailureReport& report) {
 
 traces::Trace FailureTrace(const FailureReport& report, const std::string& file_name) {
   traces::Trace trace;
-  trace.title = absl::StrCat(file_name, ": fails with ", FingerprintText(report.failure.print), "   from: ", report.origin);
+  trace.title = absl::StrCat(file_name, ": fails with ", FingerprintText(report.failure.print),
+                             "   from: ", report.origin);
   for (absl::string_view line : absl::StrSplit(report.failure.text, '\n')) {
     line = absl::StripTrailingAsciiWhitespace(line);
     if (!line.empty()) trace.header.emplace_back(line);
@@ -67,9 +69,10 @@ traces::Trace FailureTrace(const FailureReport& report, const std::string& file_
 std::string GoogleTestCase(const FailureReport& report) {
   traces::Trace trace = FailureTrace(report, SuggestedFileName(report));
   trace.header.clear();
-  return absl::StrCat("// #include \"proptests/engine/run.h\"\nTEST(ShrunkTest, ", CamelCase(report.failure.print.rule),
-                      ") {\n  EXPECT_EQ(proptests::RunTraceText(R\"trace(", traces::FormatTrace(trace),
-                      ")trace\"),\n            \"pass\");\n}\n");
+  return absl::StrCat("// #include \"proptests/engine/run.h\"\nTEST(ShrunkTest, ",
+                      CamelCase(report.failure.print.rule),
+                      ") {\n  EXPECT_EQ(proptests::RunTraceText(R\"trace(",
+                      traces::FormatTrace(trace), ")trace\"),\n            \"pass\");\n}\n");
 }
 
 }  // namespace proptests

@@ -9,7 +9,9 @@ namespace {
 
 FailureReport Report() {
   FailureReport report;
-  report.failure = {{FailureClass::kContents, "ContentsAgree"}, "s1 page 0x1000: byte 0x0 is 0x41\nsecond line", 1};
+  report.failure = {{FailureClass::kContents, "ContentsAgree"},
+                    "s1 page 0x1000: byte 0x0 is 0x41\nsecond line",
+                    1};
   traces::Op space;
   space.child = 1;
   traces::Op write;
@@ -41,18 +43,20 @@ TEST(EmitTest, TheFileNameSaysTheRule) {
 TEST(EmitTest, TheTraceCarriesItsStory) {
   FailureReport report = Report();
   std::string text = traces::FormatTrace(FailureTrace(report, SuggestedFileName(report)));
-  EXPECT_EQ(text,
-            "# failure_contents_agree.trace: fails with contents: ContentsAgree   from: seed 7, case 3\n"
-            "# s1 page 0x1000: byte 0x0 is 0x41\n"
-            "# second line\n"
-            "# Show it again: ./vmsim replay failure_contents_agree.trace\n"
-            "s1 = space -> ok\n"
-            "s1.write 0x1000 1 'A' -> ok  # contents: ContentsAgree\n");
+  EXPECT_EQ(
+      text,
+      "# failure_contents_agree.trace: fails with contents: ContentsAgree   from: seed 7, case 3\n"
+      "# s1 page 0x1000: byte 0x0 is 0x41\n"
+      "# second line\n"
+      "# Show it again: ./vmsim replay failure_contents_agree.trace\n"
+      "s1 = space -> ok\n"
+      "s1.write 0x1000 1 'A' -> ok  # contents: ContentsAgree\n");
 }
 
 TEST(EmitTest, TheTestCaseIsReadyToPaste) {
   std::string text = GoogleTestCase(Report());
-  EXPECT_NE(text.find("TEST(ShrunkTest, ContentsAgree) {\n  EXPECT_EQ(proptests::RunTraceText(R\"trace(# failure_"),
+  EXPECT_NE(text.find("TEST(ShrunkTest, ContentsAgree) {\n  "
+                      "EXPECT_EQ(proptests::RunTraceText(R\"trace(# failure_"),
             std::string::npos)
       << text;
   EXPECT_NE(text.find(")trace\"),\n            \"pass\");\n}\n"), std::string::npos) << text;

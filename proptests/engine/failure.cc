@@ -4,15 +4,24 @@ namespace proptests {
 
 const char* FailureClassName(FailureClass cls) {
   switch (cls) {
-    case FailureClass::kNone: return "pass";
-    case FailureClass::kContents: return "contents";
-    case FailureClass::kStructure: return "structure";
-    case FailureClass::kLiveness: return "liveness";
-    case FailureClass::kNondeterminism: return "nondeterminism";
-    case FailureClass::kCost: return "cost";
-    case FailureClass::kCrash: return "crash";
-    case FailureClass::kTimeout: return "timeout";
-    case FailureClass::kOutcome: return "outcome";
+    case FailureClass::kNone:
+      return "pass";
+    case FailureClass::kContents:
+      return "contents";
+    case FailureClass::kStructure:
+      return "structure";
+    case FailureClass::kLiveness:
+      return "liveness";
+    case FailureClass::kNondeterminism:
+      return "nondeterminism";
+    case FailureClass::kCost:
+      return "cost";
+    case FailureClass::kCrash:
+      return "crash";
+    case FailureClass::kTimeout:
+      return "timeout";
+    case FailureClass::kOutcome:
+      return "outcome";
   }
   return "?";
 }

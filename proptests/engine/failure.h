@@ -1,7 +1,8 @@
-// proptests/engine/failure.h: what went wrong, in the words that reports, exit codes and the shrinker use.
+// proptests/engine/failure.h: what went wrong, in the words of reports and exit codes.
 //
-// WHAT     A Failure has a class (the exit code of vmsim), the name of the rule that was broken and the first
-//          counterexample as text. Class and rule are its fingerprint: a shrunk run must fail with the same one.
+// WHAT     A Failure has a class (the exit code of vmsim), the name of the rule that was broken and
+//          the first counterexample as text. Class and rule are its fingerprint: a shrunk run must
+//          fail with the same one.
 // SEE      design.md section 4 (exit codes); docs/INVARIANTS.md (the rules by name).
 
 #ifndef PROPTESTS_ENGINE_FAILURE_H_
@@ -22,7 +23,7 @@ enum class FailureClass : uint8_t {
   kCost = 14,            // a cost budget was exceeded
   kCrash = 15,           // a CHECK failed inside the machine
   kTimeout = 16,
-  kOutcome = 17,         // a return code, an address or an attribute is not one the model allows
+  kOutcome = 17,  // a return code, an address or an attribute is not one the model allows
 };
 
 // "contents", "structure" ...; "pass" for kNone.
@@ -37,7 +38,8 @@ struct Fingerprint {
 struct Failure {
   Fingerprint print;
   std::string text;       // one line or several; the first counterexample
-  uint64_t op_index = 0;  // 0-based, in the operations of the run; == their number when the end of the run showed it
+  uint64_t op_index = 0;  // 0-based, in the operations of the run; == their number when the end of
+                          // the run showed it
 };
 
 // "contents: ContentsAgree".

@@ -22,23 +22,23 @@ struct KindWeight {
   uint32_t weight;
 };
 
-// Accesses make up almost half: memory that nobody looks at proves nothing. Births and deaths are rare enough for a
-// task to build something up, frequent enough for chains of forks.
+// Accesses make up almost half: memory that nobody looks at proves nothing. Births and deaths are
+// rare enough for a task to build something up, frequent enough for chains of forks.
 constexpr KindWeight kStandard[] = {
-    {OpKind::kSpace, 2},        {OpKind::kTask, 2},         {OpKind::kFork, 5},
-    {OpKind::kTaskCreate, 4},   {OpKind::kExec, 1},         {OpKind::kExit, 3},
-    {OpKind::kTaskTerminate, 3},
-    {OpKind::kExecMap, 1},      {OpKind::kExecBrk, 1},      {OpKind::kMmap, 16},
-    {OpKind::kMunmap, 8},       {OpKind::kMprotect, 8},     {OpKind::kMinherit, 4},
-    {OpKind::kMadvise, 6},      {OpKind::kMremap, 7},       {OpKind::kBrk, 3},
-    {OpKind::kLinuxDontneed, 2}, {OpKind::kVmAllocate, 9},  {OpKind::kVmDeallocate, 5},
-    {OpKind::kVmProtect, 6},    {OpKind::kVmInherit, 4},    {OpKind::kVmRegion, 4},
-    {OpKind::kRead, 42},        {OpKind::kWrite, 50},       {OpKind::kFetch, 4},
+    {OpKind::kSpace, 2},         {OpKind::kTask, 2},          {OpKind::kFork, 5},
+    {OpKind::kTaskCreate, 4},    {OpKind::kExec, 1},          {OpKind::kExit, 3},
+    {OpKind::kTaskTerminate, 3}, {OpKind::kExecMap, 1},       {OpKind::kExecBrk, 1},
+    {OpKind::kMmap, 16},         {OpKind::kMunmap, 8},        {OpKind::kMprotect, 8},
+    {OpKind::kMinherit, 4},      {OpKind::kMadvise, 6},       {OpKind::kMremap, 7},
+    {OpKind::kBrk, 3},           {OpKind::kLinuxDontneed, 2}, {OpKind::kVmAllocate, 9},
+    {OpKind::kVmDeallocate, 5},  {OpKind::kVmProtect, 6},     {OpKind::kVmInherit, 4},
+    {OpKind::kVmRegion, 4},      {OpKind::kRead, 42},         {OpKind::kWrite, 50},
+    {OpKind::kFetch, 4},
 };
 
 constexpr base::Prot kProts[] = {
-    base::kProtReadWrite, base::kProtReadWrite, base::kProtReadWrite,     base::kProtReadWrite,
-    base::kProtRead,      base::kProtRead,      base::kProtAll,           base::kProtNone,
+    base::kProtReadWrite, base::kProtReadWrite, base::kProtReadWrite,   base::kProtReadWrite,
+    base::kProtRead,      base::kProtRead,      base::kProtAll,         base::kProtNone,
     base::kProtWrite,     base::kProtExecute,   base::Prot(uint8_t{5}), base::Prot(uint8_t{6}),
 };
 
@@ -60,7 +60,8 @@ uint64_t DrawOddBytes(Prng* prng) {
 
 Swarm StandardMix() {
   Swarm swarm;
-  for (const KindWeight& entry : kStandard) swarm.weight[static_cast<size_t>(entry.kind)] = entry.weight;
+  for (const KindWeight& entry : kStandard)
+    swarm.weight[static_cast<size_t>(entry.kind)] = entry.weight;
   return swarm;
 }
 
@@ -186,9 +187,12 @@ void Generator::DrawBirth(Prng* prng, Op* op) const {
 // Somewhere in a small map, counted in pages from its start; a little beyond the end too.
 uint64_t Generator::DrawPages(Prng* prng) const {
   switch (prng->Below(4)) {
-    case 0: return 0;
-    case 1: return prng->Below(4);
-    default: return prng->Below(options_.pages + 2);
+    case 0:
+      return 0;
+    case 1:
+      return prng->Below(4);
+    default:
+      return prng->Below(options_.pages + 2);
   }
 }
 
@@ -218,7 +222,8 @@ Place Generator::DrawFreePlace(Prng* prng) const {
   return place;
 }
 
-// Numbers on which range arithmetic goes wrong: the ends of the map, of user space, of the number space.
+// Numbers on which range arithmetic goes wrong: the ends of the map, of user space, of the number
+// space.
 uint64_t Generator::DrawEdge(Prng* prng) const {
   const uint64_t edges[] = {0,
                             traces::kMapMin,
@@ -230,9 +235,12 @@ uint64_t Generator::DrawEdge(Prng* prng) const {
                             ~uint64_t{0}};
   uint64_t edge = Pick(prng, edges);
   switch (prng->Below(4)) {
-    case 0: return edge - kPageSize;
-    case 1: return edge + DrawOddBytes(prng);
-    default: return edge;
+    case 0:
+      return edge - kPageSize;
+    case 1:
+      return edge + DrawOddBytes(prng);
+    default:
+      return edge;
   }
 }
 
@@ -240,7 +248,8 @@ uint64_t Generator::DrawSize(Prng* prng) const {
   uint64_t draw = prng->Below(32);
   if (draw == 0) return 0;
   if (draw == 1) {
-    // Either plausible or impossible, nothing between: a mapping of terabytes that succeeds shows nothing.
+    // Either plausible or impossible, nothing between: a mapping of terabytes that succeeds shows
+    // nothing.
     uint64_t edge = DrawEdge(prng);
     return edge < (uint64_t{1} << 30) || edge >= (uint64_t{1} << 47) ? edge : 0;
   }
@@ -276,8 +285,9 @@ void Generator::DrawMapping(Prng* prng, Op* op) const {
 }
 
 void Generator::DrawRange(Prng* prng, Op* op) const {
-  constexpr base::Inherit kInherits[] = {base::Inherit::kShare, base::Inherit::kShare, base::Inherit::kCopy,
-                                         base::Inherit::kCopy,  base::Inherit::kNone,  base::Inherit::kZero};
+  constexpr base::Inherit kInherits[] = {base::Inherit::kShare, base::Inherit::kShare,
+                                         base::Inherit::kCopy,  base::Inherit::kCopy,
+                                         base::Inherit::kNone,  base::Inherit::kZero};
   op->at = DrawPlace(prng);
   if (op->kind != OpKind::kVmRegion) op->size = DrawSize(prng);
   switch (op->kind) {

@@ -1,8 +1,9 @@
 // proptests/engine/generator.h: random operations, each a pure function of (seed, case, index).
 //
-// WHAT     A campaign is a sequence of cases; a case has its own swarm (which kinds of operation occur, and how often) and
-//          its own machine. Operation i of a case is drawn from a stream of its own, so leaving one out changes no other.
-//          Operands are relative (design D9); sizes lean to few pages, odd alignments and the edges of the map.
+// WHAT     A campaign is a sequence of cases; a case has its own swarm (which kinds of operation
+//          occur, and how often) and its own machine. Operation i of a case is drawn from a stream
+//          of its own, so leaving one out changes no other. Operands are relative (design D9);
+//          sizes lean to few pages, odd alignments and the edges of the map.
 // INVARIANTS  Draw(i) never depends on what was drawn before. Operation 0 makes a task.
 // SEE      facts/verification.md 3.2 (swarm testing); design.md D4, D9.
 
@@ -27,8 +28,8 @@ struct Swarm {
 
 // The weights when no swarm narrows them: every kind occurs.
 Swarm StandardMix();
-// A random subset of the kinds with random weights, for case `case_index` of `seed`. Some kind that maps memory and
-// `write` always remain, since nothing happens without.
+// A random subset of the kinds with random weights, for case `case_index` of `seed`. Some kind that
+// maps memory and `write` always remain, since nothing happens without.
 Swarm DrawSwarm(uint64_t seed, uint64_t case_index);
 // "mmap 12, write 40; never: fork, exec".
 std::string SwarmText(const Swarm& swarm);
@@ -36,7 +37,8 @@ std::string SwarmText(const Swarm& swarm);
 struct GenOptions {
   uint64_t seed = 1;
   uint64_t case_index = 0;
-  // Tasks that live at once, at most. Births beyond it and the death of the last task are skipped by the run.
+  // Tasks that live at once, at most. Births beyond it and the death of the last task are skipped
+  // by the run.
   uint32_t tasks = 8;
   // Most maps of a case have about as many pages, and lengths stay below.
   uint32_t pages = 64;

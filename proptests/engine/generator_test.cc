@@ -30,7 +30,8 @@ TEST(GeneratorTest, SeedsAndCasesDiffer) {
       options.case_index = number;
       Generator generator(options);
       std::string text;
-      for (const Op& op : DrawOps(generator, 20)) text += traces::FormatOp(op, generator.files()) + "\n";
+      for (const Op& op : DrawOps(generator, 20))
+        text += traces::FormatOp(op, generator.files()) + "\n";
       runs.insert(text);
     }
   }

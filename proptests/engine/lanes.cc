@@ -25,9 +25,9 @@ absl::StatusOr<LaneSet> ParseLanes(absl::string_view text) {
       known = true;
     }
     if (!known) {
-      std::string names = absl::StrJoin(AllLanes(), ", ", [](std::string* out, const LaneInfo& info) {
-        absl::StrAppend(out, info.name);
-      });
+      std::string names = absl::StrJoin(
+          AllLanes(), ", ",
+          [](std::string* out, const LaneInfo& info) { absl::StrAppend(out, info.name); });
       return absl::InvalidArgumentError(
           absl::StrCat("there is no lane \"", name, "\"; the lanes are ", names, " and all"));
     }

@@ -1,8 +1,11 @@
-// proptests/engine/lanes.h: which parties take part in a run; each is one more opinion about every operation.
+// proptests/engine/lanes.h: who takes part in a run; each is one more opinion on every operation.
 //
-// WHAT     lane `model`  the model alone, held to the outcomes that the trace itself expects (a host kernel's, say)
-//          lane `uvm`    the whole system (clients, vmserver, uvm, pmap/l4, simulated kernel), held to the model
-//          The model always runs: it says what is right. More lanes are one more row of the table in lanes.cc.
+// WHAT     lane `model`  the model alone, held to the outcomes that the trace itself expects (a
+//                        host kernel's, say)
+//          lane `uvm`    the whole system (clients, vmserver, uvm, pmap/l4, simulated kernel),
+//                        held to the model
+//          The model always runs: it says what is right. One more lane is one more row of the table
+//          in lanes.cc.
 
 #ifndef PROPTESTS_ENGINE_LANES_H_
 #define PROPTESTS_ENGINE_LANES_H_

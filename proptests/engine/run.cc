@@ -40,30 +40,34 @@ RunResult ResultOf(const Session& session) {
   result.hash = session.hash();
   result.cases = 1;
   if (session.system() != nullptr) {
-    session.system()->ledger().ForEach(
-        [&](const char* name, uint64_t value) { result.ledger.push_back({name, value}); });
+    session.system()->ledger().ForEach([&](const char* name, uint64_t value) {
+      result.ledger.push_back({name, value});
+    });
   }
   return result;
 }
 
 }  // namespace
 
-RunResult RunOps(const std::vector<TestOp>& ops, const std::vector<std::string>& files, const RunOptions& options,
-                 std::vector<TestOp>* executed, std::vector<traces::Outcome>* outcomes) {
+RunResult RunOps(const std::vector<TestOp>& ops, const std::vector<std::string>& files,
+                 const RunOptions& options, std::vector<TestOp>* executed,
+                 std::vector<traces::Outcome>* outcomes) {
   Session session(options, &files);
   bool going = true;
   for (size_t i = 0; going && i < ops.size(); ++i) {
     const TestOp& test = ops[i];
     going = session.Step(test.op, test.expected ? &*test.expected : nullptr);
     if (session.last_was_skipped()) continue;
-    if (executed != nullptr) executed->push_back({Absolute(test.op, session.last_op()), test.expected});
+    if (executed != nullptr)
+      executed->push_back({Absolute(test.op, session.last_op()), test.expected});
     if (outcomes != nullptr) outcomes->push_back(session.last_outcome());
   }
   session.Finish();
   return ResultOf(session);
 }
 
-RunResult RunTrace(const traces::Trace& trace, const RunOptions& options, const Progress& progress) {
+RunResult RunTrace(const traces::Trace& trace, const RunOptions& options,
+                   const Progress& progress) {
   Session session(options, &trace.files);
   uint64_t done = 0;
   for (const traces::Line& line : trace.lines) {

@@ -1,7 +1,7 @@
-// proptests/engine/run.h: whole runs: a list of operations, a trace, a campaign of random cases; and their shrinking.
+// proptests/engine/run.h: whole runs (a list, a trace, a campaign) and their shrinking.
 //
-// WHAT     A campaign of N operations is a sequence of cases, each with its own swarm and a fresh machine; it stops at the
-//          first failure. A case is replayed by its seed and number alone.
+// WHAT     A campaign of N operations is a sequence of cases, each with its own swarm and a fresh
+//          machine; it stops at the first failure. A case is replayed by its seed and number alone.
 // INVARIANTS  The same options give the same result, hash included, on every host.
 
 #ifndef PROPTESTS_ENGINE_RUN_H_
@@ -43,20 +43,25 @@ struct RunResult {
 // Called now and then with the number of operations done so far.
 using Progress = std::function<void(uint64_t)>;
 
-// Runs operations in a fresh machine. `executed` and `outcomes` (may be null) receive the operations that were not
-// skipped, with absolute operands, and the outcome of each (of the failing one: a right one).
-RunResult RunOps(const std::vector<TestOp>& ops, const std::vector<std::string>& files, const RunOptions& options,
-                 std::vector<TestOp>* executed = nullptr, std::vector<traces::Outcome>* outcomes = nullptr);
+// Runs operations in a fresh machine. `executed` and `outcomes` (may be null) receive the
+// operations that were not skipped, with absolute operands, and the outcome of each (of the failing
+// one: a right one).
+RunResult RunOps(const std::vector<TestOp>& ops, const std::vector<std::string>& files,
+                 const RunOptions& options, std::vector<TestOp>* executed = nullptr,
+                 std::vector<traces::Outcome>* outcomes = nullptr);
 
-RunResult RunTrace(const traces::Trace& trace, const RunOptions& options, const Progress& progress = nullptr);
+RunResult RunTrace(const traces::Trace& trace, const RunOptions& options,
+                   const Progress& progress = nullptr);
 
-// "pass", or fingerprint and text of the first failure, or the parser's complaint. For emitted GoogleTest cases.
+// "pass", or fingerprint and text of the first failure, or the parser's complaint. For emitted
+// GoogleTest cases.
 std::string RunTraceText(absl::string_view text);
 
 struct CampaignOptions {
   uint64_t seed = 1;
   uint64_t ops = 100000;
-  // A case is long enough for deep histories, short enough for thousands of swarms in a night. < traces::kMaxLabel.
+  // A case is long enough for deep histories, short enough for thousands of swarms in a night. <
+  // traces::kMaxLabel.
   uint64_t case_ops = 10000;
   uint64_t first_case = 0;
   uint32_t tasks = 8;
@@ -78,13 +83,14 @@ CampaignResult RunCampaign(const CampaignOptions& options);
 
 struct ShrinkOutcome {
   Shrunk shrunk;
-  RunOptions run;               // under which the smallest run fails
+  RunOptions run;  // under which the smallest run fails
   std::vector<traces::Outcome> outcomes;
   uint64_t executions = 0;
 };
 
-// Shrinks a run that failed with `failure` under `options`. Once the run is short, everything is checked after every
-// operation, so that the failure is met where it happens; the fingerprint is then the one met there.
+// Shrinks a run that failed with `failure` under `options`. Once the run is short, everything is
+// checked after every operation, so that the failure is met where it happens; the fingerprint is
+// then the one met there.
 ShrinkOutcome ShrinkRun(const std::vector<TestOp>& ops, const std::vector<std::string>& files,
                         const RunOptions& options, const Failure& failure);
 

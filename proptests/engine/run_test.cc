@@ -47,7 +47,8 @@ TEST(RunTest, WhatWasExecutedRunsAgainWithAbsoluteOperands) {
   for (const traces::Op& op : DrawOps(generator, 500)) ops.push_back({op, std::nullopt});
   std::vector<TestOp> executed;
   std::vector<traces::Outcome> outcomes;
-  RunResult relative = RunOps(ops, generator.files(), CaseRunOptions(options), &executed, &outcomes);
+  RunResult relative =
+      RunOps(ops, generator.files(), CaseRunOptions(options), &executed, &outcomes);
   ASSERT_FALSE(relative.failure) << relative.failure->text;
   ASSERT_EQ(executed.size(), relative.stats.ops);
   ASSERT_EQ(outcomes.size(), executed.size());
@@ -61,12 +62,16 @@ TEST(RunTest, AFailureIsShrunkToATraceThatFailsAlone) {
   CampaignResult result = RunCampaign(options);
   ASSERT_TRUE(result.run.failure);
   Generator generator(CaseOptions(options, result.failing_case));
-  ShrinkOutcome shrunk =
-      ShrinkRun(OpsOfFailure(options, result), generator.files(), CaseRunOptions(options), *result.run.failure);
+  ShrinkOutcome shrunk = ShrinkRun(OpsOfFailure(options, result), generator.files(),
+                                   CaseRunOptions(options), *result.run.failure);
   EXPECT_LE(shrunk.shrunk.smallest.ops.size(), 8u);
   EXPECT_TRUE(shrunk.shrunk.minimal);
-  FailureReport report{shrunk.shrunk.failure, shrunk.shrunk.smallest.ops, shrunk.outcomes, generator.files(),
-                       "seed 1", "./vmsim replay x.trace"};
+  FailureReport report{shrunk.shrunk.failure,
+                       shrunk.shrunk.smallest.ops,
+                       shrunk.outcomes,
+                       generator.files(),
+                       "seed 1",
+                       "./vmsim replay x.trace"};
   // Through the text form and back.
   std::string text = traces::FormatTrace(FailureTrace(report, "x.trace"));
   auto trace = traces::ParseTrace(text, "x.trace");

@@ -15,18 +15,22 @@ using traces::OpKind;
 using traces::Outcome;
 
 bool IsBirth(OpKind kind) {
-  return kind == OpKind::kSpace || kind == OpKind::kTask || kind == OpKind::kFork || kind == OpKind::kTaskCreate;
+  return kind == OpKind::kSpace || kind == OpKind::kTask || kind == OpKind::kFork ||
+         kind == OpKind::kTaskCreate;
 }
 
 bool IsDeath(OpKind kind) { return kind == OpKind::kExit || kind == OpKind::kTaskTerminate; }
 
-bool IsAccess(OpKind kind) { return kind == OpKind::kRead || kind == OpKind::kWrite || kind == OpKind::kFetch; }
+bool IsAccess(OpKind kind) {
+  return kind == OpKind::kRead || kind == OpKind::kWrite || kind == OpKind::kFetch;
+}
 
 // The pages that an operation may have changed, cut to the bounds of user space.
 base::Range TouchedRange(const traces::ResolvedOp& op, const Outcome& seen) {
-  uint64_t at = op.kind == OpKind::kMmap || op.kind == OpKind::kVmAllocate || op.kind == OpKind::kMremap
-                    ? seen.value
-                    : op.at;
+  uint64_t at =
+      op.kind == OpKind::kMmap || op.kind == OpKind::kVmAllocate || op.kind == OpKind::kMremap
+          ? seen.value
+          : op.at;
   uint64_t size = op.kind == OpKind::kMremap ? op.new_size : op.size;
   if (op.kind == OpKind::kFetch) size = 1;
   if (at > traces::kDefaultMapMax) at = traces::kDefaultMapMax;
@@ -35,23 +39,29 @@ base::Range TouchedRange(const traces::ResolvedOp& op, const Outcome& seen) {
 }
 
 uint64_t OutcomeHash(uint64_t hash, const Outcome& outcome) {
-  hash = base::Chain(hash, static_cast<uint64_t>(outcome.family) << 32 | static_cast<uint32_t>(outcome.code));
+  hash = base::Chain(
+      hash, static_cast<uint64_t>(outcome.family) << 32 | static_cast<uint32_t>(outcome.code));
   hash = base::Chain(hash, outcome.value);
   if (outcome.size == 0) return hash;
   hash = base::Chain(hash, outcome.size);
   const traces::RegionInfo& region = outcome.region;
   return base::Chain(hash, uint64_t{region.prot.bits()} | uint64_t{region.max_prot.bits()} << 8 |
-                               static_cast<uint64_t>(region.inherit) << 16 | uint64_t{region.shared} << 24);
+                               static_cast<uint64_t>(region.inherit) << 16 |
+                               uint64_t{region.shared} << 24);
 }
 
-// "uvm/amap.cc:71: CHECK failed: refs > 0" -> "NoCheckFails(refs > 0)": line numbers move, conditions stay.
+// "uvm/amap.cc:71: CHECK failed: refs > 0" -> "NoCheckFails(refs > 0)": line numbers move,
+// conditions stay.
 std::string CrashRule(const std::string& crash) {
   constexpr absl::string_view kMark = "CHECK failed: ";
   size_t at = crash.find(kMark.data(), 0, kMark.size());
-  return absl::StrCat("NoCheckFails(", at == std::string::npos ? crash : crash.substr(at + kMark.size()), ")");
+  return absl::StrCat("NoCheckFails(",
+                      at == std::string::npos ? crash : crash.substr(at + kMark.size()), ")");
 }
 
-std::string KindRule(const char* rule, OpKind kind) { return absl::StrCat(rule, "(", traces::OpName(kind), ")"); }
+std::string KindRule(const char* rule, OpKind kind) {
+  return absl::StrCat(rule, "(", traces::OpName(kind), ")");
+}
 
 }  // namespace
 
@@ -93,7 +103,8 @@ bool Session::Step(const traces::Op& op, const Outcome* expected) {
     if (wanted) {
       return Fail(FailureClass::kOutcome, KindRule("TraceAgrees", op.kind),
                   absl::StrCat(traces::FormatOp(op, *files_), ": the trace expects ",
-                               traces::FormatOutcome(op.kind, *expected), ", but the operation names nothing there is"));
+                               traces::FormatOutcome(op.kind, *expected),
+                               ", but the operation names nothing there is"));
     }
     ++index_;
     return true;
@@ -120,9 +131,10 @@ bool Session::CompareWithTrace(const model::Expectation& right, const Outcome& e
   ++stats_.trace_outcomes;
   std::string why;
   if (!right.Accepts(expected, &why)) {
-    return Fail(FailureClass::kOutcome, KindRule("TraceAgrees", resolved_.kind),
-                absl::StrCat(traces::FormatResolvedOp(resolved_), ": the trace expects ",
-                             traces::FormatOutcome(resolved_.kind, expected), "; the model: ", why));
+    return Fail(
+        FailureClass::kOutcome, KindRule("TraceAgrees", resolved_.kind),
+        absl::StrCat(traces::FormatResolvedOp(resolved_), ": the trace expects ",
+                     traces::FormatOutcome(resolved_.kind, expected), "; the model: ", why));
   }
   seen_ = expected;
   return true;
@@ -160,7 +172,9 @@ bool Session::CheckTouched() {
   base::Range range = TouchedRange(resolved_, seen_);
   std::optional<Finding> finding;
   if (IsAccess(resolved_.kind)) {
-    finding = relation_->CheckAccess(resolved_.task, range);
+    using Bytes = StateRelation::Bytes;
+    Bytes bytes = resolved_.kind == OpKind::kWrite ? Bytes::kCompare : Bytes::kSkip;
+    finding = relation_->CheckAccess(resolved_.task, range, bytes);
   } else {
     uint32_t task = resolved_.task;
     if (IsBirth(resolved_.kind)) task = resolved_.child;
@@ -186,11 +200,14 @@ bool Session::Fail(FailureClass cls, std::string rule, std::string text) {
   return false;
 }
 
-// All tasks leave, each in the way of its personality.
+// All tasks leave, each in the way of its personality. These operations are the session's own and
+// are not counted.
 bool Session::DrainTasks() {
+  const RunStats counted = stats_;
   for (uint32_t task : world_->LiveTasks()) {
     traces::Op op;
-    op.kind = world_->PersonalityOf(task) == traces::Personality::kBsd ? OpKind::kExit : OpKind::kTaskTerminate;
+    op.kind = world_->PersonalityOf(task) == traces::Personality::kBsd ? OpKind::kExit
+                                                                       : OpKind::kTaskTerminate;
     op.task = {task, false};
     if (!world_->Resolve(op, *files_, &resolved_)) continue;
     model::Expectation right = world_->Expect(resolved_);
@@ -198,6 +215,7 @@ bool Session::DrainTasks() {
     if (!ApplyToSystem(right)) return false;
     world_->Adopt(resolved_, seen_);
   }
+  stats_ = counted;
   return true;
 }
 

@@ -1,4 +1,4 @@
-// proptests/engine/session.h: one run: operations go to the model and the system, and the two are compared.
+// proptests/engine/session.h: one run: operations go to model and system, which are compared.
 //
 // WHAT     The differential step, in one place:
 //            op -> model.Resolve -> absolute operands        (names nothing: skipped on both sides)
@@ -7,7 +7,8 @@
 //            every k ops and at the end: the whole state corresponds, all invariants hold
 //            at the end: all tasks leave, nothing is left behind
 //          After the first failure a session does nothing more.
-// INVARIANTS  The hash depends on the operations and their outcomes alone, not on lanes or on how often is checked.
+// INVARIANTS  The hash depends on the operations and their outcomes alone, neither on lanes nor on
+//          how often is checked.
 // SEE      house.md 4.9 "Shape of a differential step"; state_relation.h.
 
 #ifndef PROPTESTS_ENGINE_SESSION_H_
@@ -34,7 +35,8 @@ struct RunOptions {
   LaneSet lanes = kAllLanes;
   // The whole state is compared every so many operations; 0 = only at the end.
   uint64_t whole_every = 64;
-  // Births are skipped when so many tasks live; 0 = no limit of the run's own. The last task's death is skipped too then.
+  // Births are skipped when so many tasks live; 0 = no limit of the run's own. The last task's
+  // death is skipped too then.
   uint32_t max_live_tasks = 0;
   // The machine may be too small: running out of memory is a right outcome.
   bool memory_may_run_out = false;
@@ -45,10 +47,10 @@ struct RunStats {
   uint64_t ops = 0;      // executed
   uint64_t skipped = 0;  // named nothing
   std::array<uint64_t, traces::kOpKindCount> by_kind = {};
-  uint64_t ok = 0;                  // operations that succeeded
-  uint64_t trace_outcomes = 0;      // outcomes compared, trace against model
-  uint64_t uvm_outcomes = 0;        // outcomes compared, system against model
-  uint64_t bytes = 0;               // bytes of pages compared, system against model
+  uint64_t ok = 0;              // operations that succeeded
+  uint64_t trace_outcomes = 0;  // outcomes compared, trace against model
+  uint64_t uvm_outcomes = 0;    // outcomes compared, system against model
+  uint64_t bytes = 0;           // bytes of pages compared, system against model
   uint64_t whole_checks = 0;
   void Add(const RunStats& other);
 };

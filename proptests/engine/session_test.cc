@@ -124,7 +124,8 @@ TEST(SessionTest, AMachineTooSmallMayRunOutOfMemory) {
   std::string lines = "s1 = space\ns1.mmap 0x100000 0x800000 rw- private,fixed -> 0x100000\n";
   for (int i = 0; i < 20; ++i) {
     char line[64];
-    std::snprintf(line, sizeof line, "s1.write 0x%x 0x80000 'A'\n", 0x100000 + i * 0x80000 % 0x800000);
+    std::snprintf(line, sizeof line, "s1.write 0x%x 0x80000 'A'\n",
+                  0x100000 + i * 0x80000 % 0x800000);
     lines += line;
   }
   RunResult result = RunTrace(Parse(lines), options);

@@ -31,7 +31,8 @@ bool TakesPlace(OpKind kind) {
 }
 
 bool TakesProt(OpKind kind) {
-  return kind == OpKind::kMmap || kind == OpKind::kExecMap || kind == OpKind::kMprotect || kind == OpKind::kVmProtect;
+  return kind == OpKind::kMmap || kind == OpKind::kExecMap || kind == OpKind::kMprotect ||
+         kind == OpKind::kVmProtect;
 }
 
 bool IsBirthOfEmpty(OpKind kind) { return kind == OpKind::kSpace || kind == OpKind::kTask; }
@@ -44,8 +45,12 @@ bool IsMovable(const Place& place) {
 
 class Shrinking {
  public:
-  Shrinking(Candidate start, Fingerprint print, const Experiment& experiment, const ShrinkLimits& limits)
-      : best_(std::move(start)), print_(std::move(print)), experiment_(experiment), limits_(limits) {}
+  Shrinking(Candidate start, Fingerprint print, const Experiment& experiment,
+            const ShrinkLimits& limits)
+      : best_(std::move(start)),
+        print_(std::move(print)),
+        experiment_(experiment),
+        limits_(limits) {}
 
   Shrunk Run() {
     if (!Try(best_)) return {std::move(best_), Failure{}, executions_, false};
@@ -56,6 +61,8 @@ class Shrinking {
     while (!exhausted()) {
       bool changed = DropSingles();
       changed = MergeTasks() || changed;
+      changed = LowerTasks() || changed;
+      changed = InlineShares() || changed;
       changed = DropPairs() || changed;
       changed = RenameTasks() || changed;
       changed = CompactAddresses() || changed;
@@ -136,6 +143,56 @@ class Shrinking {
     return changed;
   }
 
+  // What a young task does, an older one may do as well; the younger may then not be needed.
+  bool LowerTasks() {
+    bool changed = false;
+    for (size_t i = 0; i < best_.ops.size(); ++i) {
+      const Op op = best_.ops[i].op;
+      if (op.task.relative || IsBirthOfEmpty(op.kind)) continue;
+      for (size_t k = 0; k < i && k < best_.ops.size(); ++k) {
+        uint32_t older = best_.ops[k].op.child;
+        if (older == op.task.number) break;
+        if (older == 0) continue;
+        Candidate candidate = best_;
+        candidate.ops[i].op.task.number = older;
+        if (!Try(std::move(candidate))) continue;
+        changed = true;
+        break;
+      }
+    }
+    return changed;
+  }
+
+  // Mapping and then inheriting by SHARE becomes mapping shared.
+  bool InlineShares() {
+    bool changed = false;
+    for (size_t i = best_.ops.size(); i-- > 0;) {
+      if (i >= best_.ops.size()) continue;
+      const Op op = best_.ops[i].op;
+      bool share = (op.kind == OpKind::kMinherit || op.kind == OpKind::kVmInherit) &&
+                   op.inherit == base::Inherit::kShare;
+      for (size_t k = i; share && k-- > 0;) {
+        if (best_.ops[k].op.kind != OpKind::kMmap && best_.ops[k].op.kind != OpKind::kVmAllocate)
+          continue;
+        Candidate candidate = Without(i, i + 1);
+        MakeSharedMmap(&candidate.ops[k].op);
+        if (!Try(std::move(candidate))) continue;
+        changed = true;
+        break;
+      }
+    }
+    return changed;
+  }
+
+  static void MakeSharedMmap(Op* op) {
+    if (op->kind == OpKind::kVmAllocate) {
+      op->kind = OpKind::kMmap;
+      op->prot = base::kProtReadWrite;
+      op->flags = (op->flags & traces::kFlagAnywhere) != 0 ? 0u : uint32_t{traces::kFlagFixed};
+    }
+    op->flags = (op->flags & ~uint32_t{traces::kFlagPrivate}) | traces::kFlagShared;
+  }
+
   // Two operations that only go together: map and unmap, protect and protect again.
   bool DropPairs() {
     constexpr size_t kFew = 24;  // some 250 runs
@@ -169,7 +226,8 @@ class Shrinking {
     Try(std::move(candidate));
   }
 
-  // Moves all addresses down, by one distance, and squeezes unused stretches between them to one page.
+  // Moves all addresses down, by one distance, and squeezes unused stretches between them to one
+  // page.
   bool CompactAddresses() {
     std::map<uint64_t, uint64_t> pages;  // page number -> new page number
     for (const auto& [op, expected] : best_.ops) {
@@ -197,7 +255,8 @@ class Shrinking {
     constexpr uint64_t kMostPages = 512;
     if (!IsMovable(place)) return;
     uint64_t first = place.offset / kPageSize;
-    uint64_t count = std::min((size + place.offset % kPageSize + kPageSize - 1) / kPageSize + 1, kMostPages);
+    uint64_t count =
+        std::min((size + place.offset % kPageSize + kPageSize - 1) / kPageSize + 1, kMostPages);
     for (uint64_t i = 0; i < count; ++i) (*pages)[first + i] = 0;
   }
 
@@ -238,7 +297,8 @@ class Shrinking {
     return changed;
   }
 
-  // Every step goes down in some order (size, offset, value, number of flags), so that simplifying ends.
+  // Every step goes down in some order (size, offset, value, number of flags), so that simplifying
+  // ends.
   static std::vector<Op> Simpler(const Op& op) {
     std::vector<Op> list;
     auto add = [&](auto change) {
@@ -253,7 +313,8 @@ class Shrinking {
       add([](Op* o) { o->offset = base::TruncPage(o->offset); });
       add([](Op* o) { o->file = 1; });
     }
-    if (op.kind == OpKind::kWrite && (op.value < 'A' || op.value > 'Z')) add([](Op* o) { o->value = 'A'; });
+    if (op.kind == OpKind::kWrite && (op.value < 'A' || op.value > 'Z'))
+      add([](Op* o) { o->value = 'A'; });
     if (TakesPlace(op.kind) && op.at.kind == Place::Kind::kAbsolute) {
       add([](Op* o) { o->at.offset = base::TruncPage(o->at.offset); });
     }
@@ -261,7 +322,8 @@ class Shrinking {
       add([](Op* o) { o->prot = base::kProtReadWrite; });
       add([](Op* o) { o->prot = base::kProtRead; });
     }
-    if ((op.flags & traces::kFlagTryFixed) != 0) add([](Op* o) { o->flags &= ~uint32_t{traces::kFlagTryFixed}; });
+    if ((op.flags & traces::kFlagTryFixed) != 0)
+      add([](Op* o) { o->flags &= ~uint32_t{traces::kFlagTryFixed}; });
     return list;
   }
 

@@ -1,15 +1,15 @@
-// proptests/engine/shrinker.h: from a long failing run to a handful of operations that fail for the same reason.
+// proptests/engine/shrinker.h: from a long failing run to a few operations that fail alike.
 //
-// WHAT     1. Operations: chunks of half the length, a quarter, ... one, are left out while the fingerprint stays. Operands
-//             are relative, so what remains is always a run (design D9).
+// WHAT     1. Operations: chunks of half the length, a quarter, ... one, are left out while
+//             the fingerprint stays. Operands are relative, so what remains is a run (design D9).
 //          2. Operands are made absolute (what the run resolved them to).
-//          3. Arguments: sizes down, addresses to page boundaries and towards page 1, values to letters, flags and
-//             rights to plain ones, tasks renamed s1, s2 ... in order of birth.
+//          3. Arguments: sizes down, addresses to page boundaries and towards page 1, values to
+//             letters, flags and rights to plain ones, tasks renamed s1, s2 ... in order of birth.
 //          4. The machine: fewer frames.
-//          2-4 alternate with leaving out single operations, pairs, and children (the parent does what they did) until
-//          nothing changes.
-// INVARIANTS  The result fails with the fingerprint it was given. `minimal` says that every run with one operation less
-//             was executed and did not.
+//          2-4 alternate with leaving out single operations, pairs, and children (the parent does
+//          what they did) until nothing changes.
+// INVARIANTS  The result fails with the fingerprint it was given. `minimal` says that every run
+//          with one operation less was executed and did not.
 // SEE      facts/verification.md 3.1 (why not RapidCheck's own).
 
 #ifndef PROPTESTS_ENGINE_SHRINKER_H_
@@ -53,14 +53,16 @@ struct ShrinkLimits {
 
 struct Shrunk {
   Candidate smallest;
-  Failure failure;          // of `smallest`
+  Failure failure;  // of `smallest`
   uint64_t executions = 0;
-  bool minimal = false;     // no single operation can be left out; false only when the limit was reached
+  bool minimal =
+      false;  // no single operation can be left out; false only when the limit was reached
 };
 
-// REQUIRES: `experiment` of `start` fails with the class and rule of `print`; else the result has executions == 1 and
-// an empty failure.
-Shrunk Shrink(Candidate start, const Fingerprint& print, const Experiment& experiment, const ShrinkLimits& limits = {});
+// REQUIRES: `experiment` of `start` fails with the class and rule of `print`; else the result has
+// executions == 1 and an empty failure.
+Shrunk Shrink(Candidate start, const Fingerprint& print, const Experiment& experiment,
+              const ShrinkLimits& limits = {});
 
 }  // namespace proptests
 

@@ -1,5 +1,5 @@
-// The shrinker against made-up failures: a "bug" here is a predicate over the operations, so that the smallest failing
-// run is known beforehand.
+// The shrinker against made-up failures: a "bug" here is a predicate over the operations, so that
+// the smallest failing run is known beforehand.
 
 #include "proptests/engine/shrinker.h"
 
@@ -41,7 +41,8 @@ Experiment NeedsInOrder(std::vector<OpKind> kinds) {
 }
 
 TEST(ShrinkerTest, FindsTheFewOperationsThatMatterAmongThousands) {
-  std::vector<OpKind> needed = {OpKind::kSpace, OpKind::kMmap, OpKind::kFork, OpKind::kWrite, OpKind::kRead};
+  std::vector<OpKind> needed = {OpKind::kSpace, OpKind::kMmap, OpKind::kFork, OpKind::kWrite,
+                                OpKind::kRead};
   Shrunk shrunk = Shrink({Draw(1, 10000)}, kPrint, NeedsInOrder(needed));
   ASSERT_EQ(shrunk.smallest.ops.size(), needed.size());
   for (size_t i = 0; i < needed.size(); ++i) EXPECT_EQ(shrunk.smallest.ops[i].op.kind, needed[i]);
@@ -52,7 +53,8 @@ TEST(ShrinkerTest, FindsTheFewOperationsThatMatterAmongThousands) {
 }
 
 TEST(ShrinkerTest, OperationsThatOnlyGoTogetherAreDroppedOrKeptTogether) {
-  // Fails when forks and exits balance and there is a write: single removals do not help, the result is still minimal.
+  // Fails when forks and exits balance and there is a write: single removals do not help, the
+  // result is still minimal.
   Experiment balanced = [](const Candidate& candidate) {
     Attempt attempt;
     attempt.executed = candidate.ops;
@@ -60,7 +62,8 @@ TEST(ShrinkerTest, OperationsThatOnlyGoTogetherAreDroppedOrKeptTogether) {
     for (size_t i = 0; i < candidate.ops.size(); ++i) {
       OpKind kind = candidate.ops[i].op.kind;
       balance += kind == OpKind::kFork ? 1 : kind == OpKind::kExit ? -1 : 0;
-      if (kind == OpKind::kWrite && balance == 0 && !attempt.failure) attempt.failure = Failure{kPrint, "", i};
+      if (kind == OpKind::kWrite && balance == 0 && !attempt.failure)
+        attempt.failure = Failure{kPrint, "", i};
     }
     return attempt;
   };
@@ -107,7 +110,8 @@ TEST(ShrinkerTest, ArgumentsAndTheMachineShrinkAndTasksAreRenamed) {
       const Op& first = candidate.ops[0].op;
       const Op& op = candidate.ops[i].op;
       bool known = first.kind == OpKind::kSpace && first.child == op.task.number;
-      if (op.kind == OpKind::kWrite && known && op.size > 0) attempt.failure = Failure{kPrint, "", i};
+      if (op.kind == OpKind::kWrite && known && op.size > 0)
+        attempt.failure = Failure{kPrint, "", i};
     }
     return attempt;
   };
@@ -123,7 +127,9 @@ TEST(ShrinkerTest, ArgumentsAndTheMachineShrinkAndTasksAreRenamed) {
 }
 
 TEST(ShrinkerTest, ARunThatDoesNotFailIsLeftAlone) {
-  Experiment passes = [](const Candidate& candidate) { return Attempt{std::nullopt, candidate.ops}; };
+  Experiment passes = [](const Candidate& candidate) {
+    return Attempt{std::nullopt, candidate.ops};
+  };
   Shrunk shrunk = Shrink({Draw(4, 20)}, kPrint, passes);
   EXPECT_EQ(shrunk.executions, 1u);
   EXPECT_EQ(shrunk.smallest.ops.size(), 20u);
@@ -134,7 +140,8 @@ TEST(ShrinkerTest, ARunThatDoesNotFailIsLeftAlone) {
 TEST(ShrinkerTest, StopsAtTheLimit) {
   ShrinkLimits limits;
   limits.executions = 7;
-  Shrunk shrunk = Shrink({Draw(5, 5000)}, kPrint, NeedsInOrder({OpKind::kSpace, OpKind::kWrite, OpKind::kRead}), limits);
+  Shrunk shrunk = Shrink({Draw(5, 5000)}, kPrint,
+                         NeedsInOrder({OpKind::kSpace, OpKind::kWrite, OpKind::kRead}), limits);
   EXPECT_EQ(shrunk.executions, 7u);
   EXPECT_FALSE(shrunk.minimal);
   EXPECT_EQ(shrunk.failure.print, kPrint);

@@ -20,7 +20,9 @@ std::optional<Finding> Broken(FailureClass cls, const char* rule, std::string te
   return Finding{{cls, rule}, std::move(text)};
 }
 
-std::string PageName(uint32_t task, Vaddr va) { return absl::StrFormat("s%d page 0x%x", task, va.value()); }
+std::string PageName(uint32_t task, Vaddr va) {
+  return absl::StrFormat("s%d page 0x%x", task, va.value());
+}
 
 std::string RangeText(const Range& range) {
   return absl::StrFormat("[0x%x,0x%x)", range.start.value(), range.end.value());
@@ -28,7 +30,8 @@ std::string RangeText(const Range& range) {
 
 std::string AttributesText(const model::Attributes& a) {
   return absl::StrCat(base::ProtName(a.prot), " max ", base::ProtName(a.max_prot), " inherit ",
-                      base::InheritName(a.inherit), " advice ", base::AdviceName(a.advice), a.shared ? " shared" : "");
+                      base::InheritName(a.inherit), " advice ", base::AdviceName(a.advice),
+                      a.shared ? " shared" : "");
 }
 
 model::Attributes AttributesOf(const uvm::MapEntry& s) {
@@ -44,21 +47,27 @@ base::Prot ProtOfKernelRights(fake_l4::RightsBits rights) {
   return prot;
 }
 
-std::string FirstDifference(const unsigned char* expected, const unsigned char* found, uint64_t start, uint64_t size) {
+std::string FirstDifference(const unsigned char* expected, const unsigned char* found,
+                            uint64_t start, uint64_t size) {
   uint64_t i = 0;
   while (i < size && expected[i] == found[i]) ++i;
   if (i == size) return "";
-  return absl::StrFormat("byte 0x%x is 0x%02x in the system, 0x%02x in the model", start + i, found[i], expected[i]);
+  return absl::StrFormat("byte 0x%x is 0x%02x in the system, 0x%02x in the model", start + i,
+                         found[i], expected[i]);
 }
 
 }  // namespace
 
 StateRelation::StateRelation(const model::World* m, machine::Machine* s)
-    : m_(m), s_(s), boot_spaces_(s->uvm().DebugSpaces().size()), boot_pmaps_(s->pmap().pmap_count()) {}
+    : m_(m),
+      s_(s),
+      boot_spaces_(s->uvm().DebugSpaces().size()),
+      boot_pmaps_(s->pmap().pmap_count()) {}
 
 const uvm::MapEntry* StateRelation::FindEntry(const uvm::Map& map, Vaddr va) {
   const uvm::MapEntry* at = map.DebugRoot();
-  while (at != nullptr && (va < at->start || va >= at->end)) at = at->rb_child[va < at->start ? 0 : 1];
+  while (at != nullptr && (va < at->start || va >= at->end))
+    at = at->rb_child[va < at->start ? 0 : 1];
   return at;
 }
 
@@ -72,7 +81,8 @@ const uvm::Page* StateRelation::LayersPage(const uvm::MapEntry& entry, Vaddr va)
   return entry.object == nullptr ? nullptr : entry.object->DebugLookup(entry.ObjectIndexOf(va));
 }
 
-void StateRelation::LoadBase(const uvm::MapEntry& entry, Vaddr va, Stretch part, unsigned char* out) {
+void StateRelation::LoadBase(const uvm::MapEntry& entry, Vaddr va, Stretch part,
+                             unsigned char* out) {
   if (entry.object == nullptr) {
     std::memset(out, 0, part.size);
   } else {
@@ -85,12 +95,14 @@ StateRelation::Result StateRelation::TasksAgree() {
   std::vector<uint32_t> m = m_->LiveTasks();
   if (m.size() != s_->live_labels().size()) {
     return Broken(FailureClass::kStructure, "TasksAgree",
-                  absl::StrCat(s_->live_labels().size(), " tasks alive in the system, ", m.size(), " in the model"));
+                  absl::StrCat(s_->live_labels().size(), " tasks alive in the system, ", m.size(),
+                               " in the model"));
   }
   for (uint32_t task : m) {
     const uvm::Space* space = s_->space_of(task);
     if (space == nullptr) {
-      return Broken(FailureClass::kStructure, "TasksAgree", absl::StrCat("s", task, " has no space in the system"));
+      return Broken(FailureClass::kStructure, "TasksAgree",
+                    absl::StrCat("s", task, " has no space in the system"));
     }
     Range bounds = {space->map().min(), space->map().max()};
     if (!(bounds == m_->Bounds(task))) {
@@ -110,10 +122,13 @@ StateRelation::Result StateRelation::AttributesAgree(uint32_t task, const uvm::M
     Vaddr at = range.start;
     while (!found && at < range.end) {
       if (s == nullptr || s->start != at || s->end > range.end || !(AttributesOf(*s) == m)) {
-        std::string system = s == nullptr ? "nothing more" : absl::StrCat(RangeText(s->range()), " ", AttributesText(AttributesOf(*s)));
+        std::string system = s == nullptr ? "nothing more"
+                                          : absl::StrCat(RangeText(s->range()), " ",
+                                                         AttributesText(AttributesOf(*s)));
         found = Broken(FailureClass::kOutcome, "AttributesAgree",
-                       absl::StrCat("s", task, " from ", absl::StrFormat("0x%x", at.value()), ": ", system,
-                                    " in the system, ", RangeText(range), " ", AttributesText(m), " in the model"));
+                       absl::StrCat("s", task, " from ", absl::StrFormat("0x%x", at.value()), ": ",
+                                    system, " in the system, ", RangeText(range), " ",
+                                    AttributesText(m), " in the model"));
         return;
       }
       at = s->end;
@@ -121,9 +136,10 @@ StateRelation::Result StateRelation::AttributesAgree(uint32_t task, const uvm::M
     }
   });
   if (!found && s != nullptr) {
-    found = Broken(FailureClass::kOutcome, "AttributesAgree",
-                   absl::StrCat("s", task, ": ", RangeText(s->range()), " ", AttributesText(AttributesOf(*s)),
-                                " in the system, nothing in the model"));
+    found = Broken(
+        FailureClass::kOutcome, "AttributesAgree",
+        absl::StrCat("s", task, ": ", RangeText(s->range()), " ", AttributesText(AttributesOf(*s)),
+                     " in the system, nothing in the model"));
   }
   return found;
 }
@@ -135,16 +151,19 @@ StateRelation::Stretch StateRelation::NextStretch(model::PageKind kind) {
   return {window_, kWindow};
 }
 
-StateRelation::Result StateRelation::ContentsAgree(uint32_t task, const uvm::MapEntry* entry, Vaddr va) {
+StateRelation::Result StateRelation::ContentsAgree(uint32_t task, const uvm::MapEntry* entry,
+                                                   Vaddr va) {
   model::PageKind kind = m_->KindOfPage(task, va.value());
   bool mapped = kind != model::PageKind::kUnmapped;
   if (mapped != (entry != nullptr)) {
-    return Broken(FailureClass::kOutcome, "AttributesAgree",
-                  absl::StrCat(PageName(task, va), " is ", mapped ? "not " : "", "mapped in the system"));
+    return Broken(
+        FailureClass::kOutcome, "AttributesAgree",
+        absl::StrCat(PageName(task, va), " is ", mapped ? "not " : "", "mapped in the system"));
   }
   if (!mapped) return std::nullopt;
   const uvm::Page* page = LayersPage(*entry, va);
-  if (page == nullptr && kind == model::PageKind::kUntouchedZero && entry->object == nullptr) return std::nullopt;
+  if (page == nullptr && kind == model::PageKind::kUntouchedZero && entry->object == nullptr)
+    return std::nullopt;
   Stretch part = NextStretch(kind);
   bytes_compared_ += part.size;
   m_->LoadBytes(task, va.value() + part.start, part.size, expected_.data());
@@ -160,13 +179,15 @@ StateRelation::Result StateRelation::ContentsAgree(uint32_t task, const uvm::Map
     if (m_->MayHold(task, va.value(), found_)) return std::nullopt;
   }
   return Broken(FailureClass::kContents, "ContentsAgree",
-                absl::StrCat(PageName(task, va), ": ", FirstDifference(expected_.data(), found, part.start, part.size),
+                absl::StrCat(PageName(task, va), ": ",
+                             FirstDifference(expected_.data(), found, part.start, part.size),
                              page == nullptr ? " (nothing resident)" : ""));
 }
 
-// The rules of uvm/invariants.h for one page, so that a broken one is met at the operation that broke it.
-StateRelation::Result StateRelation::TranslationAllowed(const uvm::Space& space, const uvm::MapEntry* entry,
-                                                        Vaddr va) {
+// The rules of uvm/invariants.h for one page, so that a broken one is met at the operation that
+// broke it.
+StateRelation::Result StateRelation::TranslationAllowed(const uvm::Space& space,
+                                                        const uvm::MapEntry* entry, Vaddr va) {
   uvm::PmapSystem::Mapping t;
   if (!s_->pmap().PeekNext(space.pmap(), va, &t) || t.va != va) return std::nullopt;
   const char* rule = nullptr;
@@ -186,8 +207,8 @@ StateRelation::Result StateRelation::TranslationAllowed(const uvm::Space& space,
   }
   if (rule == nullptr) return std::nullopt;
   return Broken(FailureClass::kStructure, rule,
-                absl::StrFormat("space#%d va 0x%x is translated to frame 0x%x %s, entry %s", space.id, va.value(),
-                                t.pa.value(), base::ProtName(t.prot),
+                absl::StrFormat("space#%d va 0x%x is translated to frame 0x%x %s, entry %s",
+                                space.id, va.value(), t.pa.value(), base::ProtName(t.prot),
                                 entry == nullptr ? "none" : base::ProtName(entry->prot)));
 }
 
@@ -199,11 +220,13 @@ StateRelation::Result StateRelation::ClientPageSubset(uint32_t task, const uvm::
   uvm::PmapSystem::Mapping table;
   bool present = s_->pmap().PeekNext(space.pmap(), client.va, &table) && table.va == client.va;
   if (present && table.pa == client.frame && rights.IsSubsetOf(table.prot)) return std::nullopt;
-  return Broken(FailureClass::kStructure, "ClientRightsSubset",
-                absl::StrFormat("%s: the client reaches frame 0x%x %s, the table has %s", PageName(task, client.va),
-                                client.frame.value(), base::ProtName(rights),
-                                present ? absl::StrFormat("frame 0x%x %s", table.pa.value(), base::ProtName(table.prot))
-                                        : "nothing"));
+  return Broken(
+      FailureClass::kStructure, "ClientRightsSubset",
+      absl::StrFormat(
+          "%s: the client reaches frame 0x%x %s, the table has %s", PageName(task, client.va),
+          client.frame.value(), base::ProtName(rights),
+          present ? absl::StrFormat("frame 0x%x %s", table.pa.value(), base::ProtName(table.prot))
+                  : "nothing"));
 }
 
 StateRelation::Result StateRelation::ClientRightsSubset(uint32_t task, const uvm::Space& space) {
@@ -214,17 +237,27 @@ StateRelation::Result StateRelation::ClientRightsSubset(uint32_t task, const uvm
   return found;
 }
 
-StateRelation::Result StateRelation::PageAgrees(uint32_t task, const uvm::Space& space, const uvm::MapEntry* entry,
-                                                Vaddr va) {
+StateRelation::Result StateRelation::PageAgrees(uint32_t task, const uvm::Space& space, Vaddr va,
+                                                Bytes bytes) {
+  const uvm::MapEntry* entry = FindEntry(space.map(), va);
   if (Result found = TranslationAllowed(space, entry, va)) return found;
   fake_l4::Mapping client = s_->kernel().Inspect(s_->l4_space_of(task), va);
   if (client.mapped()) {
     if (Result found = ClientPageSubset(task, space, client)) return found;
   }
-  return ContentsAgree(task, entry, va);
+  return bytes == Bytes::kCompare ? ContentsAgree(task, entry, va) : std::nullopt;
 }
 
-StateRelation::Result StateRelation::ResidentContentsAgree(uint32_t task, const uvm::MapEntry& entry) {
+StateRelation::Result StateRelation::EndsAgree(uint32_t task, const uvm::Space& space, Range range,
+                                               Bytes bytes) {
+  if (range.empty()) return std::nullopt;
+  Vaddr last = range.end - kPageSize;
+  if (Result found = PageAgrees(task, space, range.start, bytes)) return found;
+  return last == range.start ? std::nullopt : PageAgrees(task, space, last, bytes);
+}
+
+StateRelation::Result StateRelation::ResidentContentsAgree(uint32_t task,
+                                                           const uvm::MapEntry& entry) {
   Result found;
   auto check = [&](Vaddr va) {
     model::PageKind kind = m_->KindOfPage(task, va.value());
@@ -236,7 +269,8 @@ StateRelation::Result StateRelation::ResidentContentsAgree(uint32_t task, const 
   if (const uvm::Amap* amap = entry.aref.amap; amap != nullptr) {
     for (uint32_t i = 0; !found && i < amap->used_count; ++i) {
       uint64_t slot = amap->used[i];
-      if (slot >= first && slot < first + count) check(entry.start + base::ToBytes(base::PageCount(slot - first)));
+      if (slot >= first && slot < first + count)
+        check(entry.start + base::ToBytes(base::PageCount(slot - first)));
     }
   }
   if (found || entry.object == nullptr) return found;
@@ -267,15 +301,18 @@ StateRelation::Result StateRelation::InvariantsHold() {
   base::TextSink text(buffer, sizeof buffer);
   const char* rule = uvm::FirstViolation(&s_->uvm(), &text);
   if (rule != nullptr) return Broken(FailureClass::kStructure, rule, buffer);
-  if (!s_->pmap().CheckInvariants(text)) return Broken(FailureClass::kStructure, "PmapTable", buffer);
+  if (!s_->pmap().CheckInvariants(text))
+    return Broken(FailureClass::kStructure, "PmapTable", buffer);
   return std::nullopt;
 }
 
-// ValidAmapRefs as far as one map shows it: no amap has fewer references than entries here. Calls clip entries, and a lost
-// reference soon is freed memory in use, so this is looked at after every call.
+// ValidAmapRefs as far as one map shows it: no amap has fewer references than entries here. Calls
+// clip entries, and a lost reference soon is freed memory in use, so this is looked at after every
+// call.
 StateRelation::Result StateRelation::AmapRefsCover(const uvm::Map& map) {
   auto each = [&](auto visit) {
-    for (uvm::MapEntry* entry = map.DebugFirst(); entry != nullptr; entry = uvm::Map::DebugNext(entry)) {
+    for (uvm::MapEntry* entry = map.DebugFirst(); entry != nullptr;
+         entry = uvm::Map::DebugNext(entry)) {
       if (entry->aref.amap != nullptr) visit(entry->aref.amap);
     }
   };
@@ -286,30 +323,29 @@ StateRelation::Result StateRelation::AmapRefsCover(const uvm::Map& map) {
   });
   if (broken == nullptr) return std::nullopt;
   return Broken(FailureClass::kStructure, "ValidAmapRefs",
-                absl::StrCat("amap#", broken->id, " refs=", broken->refs, ", entries found in one map=", broken->debug_refs));
+                absl::StrCat("amap#", broken->id, " refs=", broken->refs,
+                             ", entries found in one map=", broken->debug_refs));
 }
 
 std::optional<Finding> StateRelation::CheckCall(uint32_t task, Range range) {
   if (!m_->IsLive(task)) {
     if (!s_->IsLive(task)) return std::nullopt;
-    return Broken(FailureClass::kStructure, "TasksAgree", absl::StrCat("s", task, " is still alive in the system"));
+    return Broken(FailureClass::kStructure, "TasksAgree",
+                  absl::StrCat("s", task, " is still alive in the system"));
   }
   const uvm::Space* space = s_->space_of(task);
   if (space == nullptr) {
-    return Broken(FailureClass::kStructure, "TasksAgree", absl::StrCat("s", task, " has no space in the system"));
+    return Broken(FailureClass::kStructure, "TasksAgree",
+                  absl::StrCat("s", task, " has no space in the system"));
   }
   if (Result found = AmapRefsCover(space->map())) return found;
   if (Result found = AttributesAgree(task, space->map())) return found;
-  return CheckAccess(task, range);
+  return EndsAgree(task, *space, range, Bytes::kCompare);
 }
 
-std::optional<Finding> StateRelation::CheckAccess(uint32_t task, Range range) {
+std::optional<Finding> StateRelation::CheckAccess(uint32_t task, Range range, Bytes bytes) {
   const uvm::Space* space = s_->space_of(task);
-  if (space == nullptr || range.empty()) return std::nullopt;
-  Vaddr last = range.end - kPageSize;
-  if (Result found = PageAgrees(task, *space, FindEntry(space->map(), range.start), range.start)) return found;
-  if (last == range.start) return std::nullopt;
-  return PageAgrees(task, *space, FindEntry(space->map(), last), last);
+  return space == nullptr ? std::nullopt : EndsAgree(task, *space, range, bytes);
 }
 
 std::optional<Finding> StateRelation::CheckWhole(Depth depth) {
@@ -348,15 +384,16 @@ std::optional<Finding> StateRelation::NothingLeaks() {
   uint64_t in_use = uvm.DebugPages().total().value() - uvm.DebugPages().free_count().value();
   uint64_t spaces = uvm.DebugSpaces().size();
   uint64_t pmaps = s_->pmap().pmap_count();
-  if (spaces == boot_spaces_ && pmaps == boot_pmaps_ && uvm.DebugAmaps().live() == 0 && uvm.DebugAnons().live() == 0 &&
-      in_use == file_pages) {
+  if (spaces == boot_spaces_ && pmaps == boot_pmaps_ && uvm.DebugAmaps().live() == 0 &&
+      uvm.DebugAnons().live() == 0 && in_use == file_pages) {
     return std::nullopt;
   }
-  return Broken(FailureClass::kStructure, "NothingLeaks",
-                absl::StrCat("all tasks are gone, but there are ", spaces, " spaces (", boot_spaces_, " at boot), ", pmaps,
-                             " pmaps (", boot_pmaps_, "), ", uvm.DebugAmaps().live(), " amaps, ",
-                             uvm.DebugAnons().live(), " anons, ", in_use, " frames in use, ", file_pages,
-                             " of them file pages"));
+  return Broken(
+      FailureClass::kStructure, "NothingLeaks",
+      absl::StrCat("all tasks are gone, but there are ", spaces, " spaces (", boot_spaces_,
+                   " at boot), ", pmaps, " pmaps (", boot_pmaps_, "), ", uvm.DebugAmaps().live(),
+                   " amaps, ", uvm.DebugAnons().live(), " anons, ", in_use, " frames in use, ",
+                   file_pages, " of them file pages"));
 }
 
 }  // namespace proptests

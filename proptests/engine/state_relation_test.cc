@@ -54,9 +54,13 @@ class StateRelationTest : public testing::Test {
     OnlyModel(op);
   }
   // The rule that is broken, or "".
-  static std::string Rule(const std::optional<Finding>& finding) { return finding ? finding->print.rule : ""; }
+  static std::string Rule(const std::optional<Finding>& finding) {
+    return finding ? finding->print.rule : "";
+  }
   std::string Whole() { return Rule(relation_.CheckWhole(StateRelation::Depth::kEveryByte)); }
-  static base::Range Pages(uint64_t start, uint64_t end) { return {base::Vaddr(start), base::Vaddr(end)}; }
+  static base::Range Pages(uint64_t start, uint64_t end) {
+    return {base::Vaddr(start), base::Vaddr(end)};
+  }
 
   model::World m_;
   machine::Machine s_;
@@ -109,7 +113,8 @@ TEST_F(StateRelationTest, ContentsAgreeSeesAStoreThatOnlyOneSideMade) {
   write.value = 'x';
   OnlySystem(write);
   EXPECT_EQ(Whole(), "ContentsAgree");
-  EXPECT_EQ(Rule(relation_.CheckAccess(1, Pages(0x12000, 0x13000))), "ContentsAgree");
+  EXPECT_EQ(Rule(relation_.CheckAccess(1, Pages(0x12000, 0x13000), StateRelation::Bytes::kCompare)),
+            "ContentsAgree");
   OnlyModel(write);
   EXPECT_EQ(Whole(), "");
   write.at = 0x13000;
@@ -128,7 +133,8 @@ TEST_F(StateRelationTest, LookingChangesNothing) {
   uint64_t time = s_.kernel().now_ns();
   EXPECT_EQ(Whole(), "");
   EXPECT_EQ(Rule(relation_.CheckKernel()), "");
-  EXPECT_EQ(Rule(relation_.CheckAccess(1, Pages(0x12000, 0x13000))), "");
+  EXPECT_EQ(Rule(relation_.CheckAccess(1, Pages(0x12000, 0x13000), StateRelation::Bytes::kCompare)),
+            "");
   EXPECT_EQ(s_.ledger(), before);
   EXPECT_EQ(s_.kernel().now_ns(), time);
   EXPECT_EQ(s_.uvm().DebugAnons().live(), 1u);

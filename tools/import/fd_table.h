@@ -25,9 +25,11 @@ class FdTables {
     const auto it = table.find(fd);
     return it == table.end() ? std::string() : it->second;
   }
-  void Fork(int parent, int child, bool shared) {
+  // CLONE_FILES makes parent and child use one table.
+  enum class Table { kOwn, kShared };
+  void Fork(int parent, int child, Table table) {
     const int from = Group(parent);
-    if (shared) {
+    if (table == Table::kShared) {
       groups_[child] = from;
       return;
     }

@@ -403,7 +403,9 @@ absl::Status StraceParser::AddFork(const Call& call, Event event) {
   Emit(event);
   if (event.error == 0) {
     const int child = static_cast<int>(event.result);
-    files_.Fork(event.tid, child, (event.args[0] & 0x400) != 0);  // CLONE_FILES
+    const bool clone_files = (event.args[0] & 0x400) != 0;
+    files_.Fork(event.tid, child,
+                clone_files ? FdTables::Table::kShared : FdTables::Table::kOwn);
     Born(child);
   }
   return absl::OkStatus();

@@ -90,9 +90,11 @@ void Translator::Munmap(const Event& event, Task* task) {
     task->given_up.Insert(at, at + base::RoundPage(size), {});
     return;
   }
-  // Beyond the end both refuse; misaligned or empty ranges we would accept.
+  // Beyond the end both refuse; misaligned or empty ranges, and sizes that rounding makes 0, we
+  // would accept.
   const bool beyond = size > traces::kDefaultMapMax || at > traces::kDefaultMapMax - size;
-  if (event.error == abi::kEinval && base::IsPageAligned(at) && size != 0 && beyond) {
+  const bool empty = base::RoundPage(size) == 0;
+  if (event.error == abi::kEinval && base::IsPageAligned(at) && !empty && beyond) {
     return AddErrno(op, base::Errno::kEinval);
   }
   NotExpressed(FailedWith("munmap", event.error));

@@ -1,0 +1,148 @@
+#!/bin/bash
+# The vmsim binary over good and bad input: exit codes, one-sentence errors, nothing left behind.
+set -u
+vmsim=$PWD/$1
+corpus=$PWD/traces/corpus
+work=$(mktemp -d "${TEST_TMPDIR:-/tmp}/vmsim_test.XXXXXX")
+cd "$work" || exit 1
+failures=0
+
+fail() {
+  echo "FAIL: $*"
+  failures=$((failures + 1))
+}
+
+# expect CODE ARGS...: runs vmsim, output in ./out and ./err.
+expect() {
+  local code=$1
+  shift
+  "$vmsim" "$@" >out 2>err </dev/null
+  local got=$?
+  [[ $got == "$code" ]] || fail "vmsim $*: exit code $got, expected $code: $(head -c 300 err)"
+}
+
+# bad 'TEXT' ARGS...: bad input. Exit code 1, nothing on standard output, one line with TEXT on standard error, no new file.
+bad() {
+  local text=$1
+  shift
+  local before
+  before=$(ls -A)
+  expect 1 "$@"
+  [[ $(wc -l <err) == 1 ]] || fail "vmsim $*: standard error is not one line: $(cat err)"
+  grep -qF -- "$text" err || fail "vmsim $*: expected \"$text\" in: $(cat err)"
+  [[ -s out ]] && fail "vmsim $*: printed to standard output: $(head -c 200 out)"
+  [[ $(ls -A) == "$before" ]] || fail "vmsim $*: left files: $(ls -A)"
+}
+
+has() {
+  grep -qF -- "$1" "$2" || fail "expected \"$1\" in $2: $(head -c 600 "$2")"
+}
+
+touch out err
+
+# --- Help ---
+expect 0 --help
+has "diagram" out
+for command in record import replay run shrink diagram; do
+  expect 0 "$command" --help
+  has "Usage: vmsim $command" out
+  has "Exit codes" out
+  has "Example" out
+  has "--json" out
+done
+expect 1
+has "Usage: vmsim COMMAND" err
+
+# --- Bad usage ---
+bad 'there is no command "fly"' fly
+bad 'unknown option --foo for `vmsim run`' run --foo
+bad '--ops wants a number from 1 to 1125899906842624, not "many"' run --ops many
+bad '--tasks wants a number from 1 to 48, not "49"' run --tasks 49
+bad 'not "99999999999999999999"' run --ops 99999999999999999999
+bad '--seed needs a value' run --seed
+bad 'there is no lane "linux"' run --lanes linux
+bad 'there is no canary "parrot"' run --canary parrot
+bad '--frames 3 is too few' run --frames 3
+bad 'takes no files' run some.trace
+bad 'no trace given' replay
+bad 'one trace and -o S.trace are wanted' shrink x.trace
+bad 'exactly one trace is wanted' diagram
+bad 'a format, a file and -o T.trace are wanted' import strace
+bad 'there is no format "dtrace"' import dtrace x -o y.trace
+bad 'no program given after --' record -o x.trace
+bad 'the program to record goes after --' record -o x.trace ls
+bad '-o T.trace is wanted' record -- ls
+bad 'no_such_program_here' record -o x.trace -- no_such_program_here
+
+# --- Bad files ---
+bad 'missing.trace' replay missing.trace
+bad 'missing.strace' import strace missing.strace -o x.trace
+mkdir folder
+bad 'folder' replay folder
+printf '# bad.trace: an operation that is none\ns1 = space\ns1.mmapp 0x1000 0x1000 rw- private\n' >bad.trace
+bad 'bad.trace:3:' replay bad.trace
+bad 'bad.trace:3:' diagram bad.trace
+bad 'bad.trace:3:' shrink bad.trace -o x.trace
+printf '# bad.trace: a number that does not fit\ns1 = space\ns1.munmap 0x10000000000000000 0x1000\n' >bad.trace
+bad 'bad.trace:3:' replay bad.trace
+printf '# bad.trace: cut off\ns1 = space\ns1.munmap 0x1000' >bad.trace
+bad 'bad.trace:3:' replay bad.trace
+printf 'no comment\n' >bad.trace
+bad 'bad.trace:1:' replay bad.trace
+head -c 3000 /bin/sh >bad.trace
+bad 'bad.trace:1:' replay bad.trace
+: >bad.trace
+bad 'bad.trace' replay bad.trace
+
+# --- Replay ---
+one=$(ls "$corpus"/*.trace | head -1)
+expect 0 replay "$one"
+has "PASS $one" out
+has "hash    0x" out
+[[ -s err ]] && fail "replay wrote progress to a pipe"
+grep -q $'[\r\033]' out && fail "replay coloured a pipe"
+expect 0 replay --json "$one"
+has '"result": "pass"' out
+has '"fault_2b":' out
+expect 0 replay "$corpus"/*.trace
+has "traces agree in every lane" out
+expect 0 replay --lanes model "$one"
+expect 0 diagram "$one"
+has "[ ] pages that the operation names" out
+expect 0 diagram --svg picture.svg "$one"
+has "</svg>" picture.svg
+bad 'cannot be written' diagram --html folder/none/x.html "$one"
+printf '# wrong.trace: expects what is not so\ns1 = space\ns1.munmap 0x1001 0x1000 -> EINVAL\n' >wrong.trace
+expect 17 replay -o small.trace wrong.trace
+has "TraceAgrees(munmap)" out
+bad "passes in every lane" shrink "$one" -o x.trace
+
+# --- Run ---
+expect 0 run --seed 3 --ops 3000
+has "PASS" out
+cp out first
+expect 0 run --seed 3 --ops 3000
+[[ $(grep hash first) == "$(grep hash out)" ]] || fail "the same seed gave two hashes"
+expect 0 run --seed 3 --ops 3000 --json
+has '"seed": 3' out
+has '"ops_per_second":' out
+
+# --- A bug is found, shrunk, saved, and shown again ---
+expect 11 run --seed 3 --ops 20000 --canary fork_skips_write_protect -o bug.trace
+has "CopyOnWriteIsReadOnly" out
+has "As a GoogleTest case" out
+has "leaving out any one of them makes it pass" out
+has "./vmsim replay --canary fork_skips_write_protect bug.trace" out
+expect 11 replay --canary fork_skips_write_protect -o again.trace bug.trace
+expect 0 replay bug.trace
+expect 0 shrink --canary fork_skips_write_protect bug.trace -o smaller.trace
+expect 11 replay --no-shrink --canary fork_skips_write_protect smaller.trace
+expect 11 run --seed 3 --ops 20000 --canary fork_skips_write_protect -o bug.trace --json
+has '"class": "structure"' out
+
+rm -rf "$work"
+if [[ $failures != 0 ]]; then
+  echo "$failures failed"
+  exit 1
+fi
+echo "all passed"
