@@ -138,6 +138,12 @@ TEST_F(CpuTest, AWriteToAReadOnlyPageFaultsAndIsTriedUntilItSucceeds) {
 
 TEST_F(CpuTest, AFaultLeavesTheThreadsMessageRegistersAlone) {
   const L4_ThreadId_t pager = Pager();
+  L4_Word_t heard[2] = {};
+  const L4_ThreadId_t listener = world_.Spawn([&] {
+    L4_ThreadId_t from;
+    L4_Wait(&from);
+    L4_StoreMRs(1, 2, heard);
+  });
   world_.SpawnInNewSpace(
       [&] {
         for (int i = 0; i < 64; i++) L4_LoadMR(i, 500 + i);
@@ -149,9 +155,14 @@ TEST_F(CpuTest, AFaultLeavesTheThreadsMessageRegistersAlone) {
           L4_StoreMR(i, &w);
           EXPECT_EQ(w, L4_Word_t{500} + i);
         }
+        // They are also what the next message is made of.
+        L4_Set_MsgTag(L4_MakeMsgTag(3, 2, 0));
+        L4_Send(listener);
       },
       pager);
   ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(heard[0], 501u);
+  EXPECT_EQ(heard[1], 502u);
   EXPECT_EQ(faults_.size(), 1u);
 }
 
@@ -310,6 +321,35 @@ TEST_F(CpuTest, ARegisteredAddressIsWhereTheThreadReallyGoesOn) {
       pager);
   ASSERT_TRUE(world_.Run()) << world_.problem();
   EXPECT_EQ(log, "fault handler ");
+}
+
+// The complete receive window and the message registers of a fault are gone with the fault.
+TEST_F(CpuTest, AThreadThatWasRedirectedReceivesAsItSaysItself) {
+  L4_MsgTag_t received{};
+  L4_Word_t error = 0;
+  L4_ThreadId_t pager;
+  world_.kernel().RegisterEntry(0x5555000, [&] {
+    L4_Accept(L4_UntypedWordsAcceptor);
+    received = L4_Receive(pager);
+    error = L4_ErrorCode();
+  });
+  pager = world_.Spawn([&] {
+    L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam, 12));
+    L4_ThreadId_t from;
+    L4_Wait(&from);
+    L4_Start(from, 0, 0x5555000);
+    EXPECT_TRUE(L4_IpcFailed(SendMap(from, Page(kRam, kRwx), 0x1000)));
+  });
+  const L4_ThreadId_t client = world_.SpawnInNewSpace(
+      [&] {
+        char c;
+        (void)cpu().Load(base::Vaddr(0x1000), &c, 1);
+      },
+      pager);
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_TRUE(L4_IpcFailed(received));
+  EXPECT_EQ(L4_IpcErrorReason(error), L4_IPC_OVERFLOW);
+  EXPECT_EQ(world_.Rights(client, 0x1000), "---");
 }
 
 TEST_F(CpuTest, AForeignSpaceMayNotRedirect) {

@@ -6,6 +6,7 @@
 #include <l4/thread.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fake_l4/testing/world.h"
@@ -144,6 +145,44 @@ TEST_F(IpcTest, FiniteTimeoutsEndInVirtualTime) {
   EXPECT_LT(after - before, 8100u);
 }
 
+// A timeout is over when the message comes: it must not end the receiver's next wait.
+TEST_F(IpcTest, ADeliveredMessageEndsTheTimeout) {
+  L4_MsgTag_t first{}, second{};
+  L4_Word64_t waited = 0;
+  const L4_ThreadId_t receiver = world_.Spawn([&] {
+    first = L4_Receive_Timeout(L4_anylocalthread, L4_TimePeriod(1000));
+    const L4_Word64_t before = L4_SystemClock().raw;
+    second = L4_Receive_Timeout(L4_anylocalthread, L4_TimePeriod(4000));
+    waited = L4_SystemClock().raw - before;
+  });
+  world_.Spawn([&] {
+    LoadWord(1, 1);
+    L4_Send(receiver);
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_TRUE(L4_IpcSucceeded(first));
+  EXPECT_TRUE(L4_IpcFailed(second));
+  EXPECT_GE(waited, 4000u);
+}
+
+// A thread that never blocks cannot keep others' timeouts from ending: each system call looks.
+TEST_F(IpcTest, ATimeoutEndsWhileOthersAreBusy) {
+  bool over = false;
+  uint64_t calls = 0;
+  world_.Spawn([&] {
+    L4_Receive_Timeout(L4_anylocalthread, L4_TimePeriod(50));
+    over = true;
+  });
+  world_.Spawn([&] {
+    while (!over && calls < 100000) {
+      ++calls;
+      L4_Yield();
+    }
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_LT(calls, 100000u);
+}
+
 TEST_F(IpcTest, APointInTimeIsATimeoutToo) {
   L4_Word64_t end = 0;
   world_.Spawn([&] {
@@ -240,11 +279,11 @@ TEST_F(IpcTest, SendersQueueByPriorityThenArrival) {
         },
         priority);
   };
-  sender('a', 100);
-  sender('b', 150);
-  sender('c', 100);
-  sender('d', 150);
-  ASSERT_TRUE(world_.Run()) << world_.problem();
+  // Each waits in the queue before the next one starts.
+  for (const auto& [name, priority] : {std::pair{'a', 100}, {'b', 150}, {'c', 100}, {'d', 150}}) {
+    sender(name, static_cast<uint8_t>(priority));
+    ASSERT_TRUE(world_.Run()) << world_.problem();
+  }
   world_.kernel().HostWake(receiver);
   ASSERT_TRUE(world_.Run()) << world_.problem();
   EXPECT_EQ(order, "bdac");

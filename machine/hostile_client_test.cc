@@ -190,6 +190,47 @@ TEST_F(HostileClientTest, AnothersPagerServesNoStranger) {
   EXPECT_TRUE(machine_.IsLive(2));
 }
 
+// Workers answer by propagation, so a propagated message proves nothing about its origin.
+TEST_F(HostileClientTest, APropagatedCallIsRefusedEvenInTheClientsOwnName) {
+  Probe probe;
+  ASSERT_TRUE(AsTask1<Probe>(
+      [](Probe* p) {
+        L4_MsgTag_t tag = L4_MakeMsgTag(vmserver::kBsdFork, 0, 0);
+        L4_Set_Propagation(&tag);
+        L4_Set_VirtualSender(L4_Myself());
+        L4_Set_MsgTag(tag);
+        tag = L4_Call(L4_Pager());
+        L4_Word_t code;
+        L4_StoreMR(1, &code);
+        p->error = L4_IpcFailed(tag) ? L4_ErrorCode() : 0;
+        p->code = static_cast<int32_t>(code);
+      },
+      &probe));
+  EXPECT_EQ(probe.error, 0u);
+  EXPECT_EQ(probe.code, static_cast<int32_t>(base::Errno::kEperm));
+}
+
+TEST_F(HostileClientTest, OddProtectionsAndWrappedRangesChangeNothing) {
+  struct Codes {
+    int32_t odd = 0;
+    int32_t wrapped = 0;
+  } seen;
+  ASSERT_TRUE(AsTask1<Codes>(
+      [](Codes* c) {
+        namespace client = vmserver::client;
+        c->odd = client::VmProtect(kPage, 0x1000, client::Which::kCurrent, 0x8).code;
+        client::VmAllocate(0x40000, 0x4000, client::Placement::kFixed);
+        client::VmProtect(0x40000, 0x4000, client::Which::kMaximum, base::kProtRead.bits());
+        // Ends two pages before it starts: an empty range, so the maximum forbids nothing.
+        c->wrapped = client::VmProtect(0x43000, ~L4_Word_t{0} - 0x1fff, client::Which::kCurrent,
+                                       base::kProtReadWrite.bits())
+                         .code;
+      },
+      &seen));
+  EXPECT_EQ(seen.odd, static_cast<int32_t>(base::KernReturn::kInvalidArgument));
+  EXPECT_EQ(seen.wrapped, static_cast<int32_t>(base::KernReturn::kSuccess));
+}
+
 TEST_F(HostileClientTest, NobodyTakesAClientsPage) {
   Probe probe;
   AsTask1<Probe>(
@@ -273,6 +314,7 @@ TEST_F(HostileClientTest, AForgerQueuedAtTheMirrorGainsNothing) {
 
 TEST_F(HostileClientTest, FlushedPagesComeBackByRefill) {
   uint64_t refills = machine_.ledger().refill;
+  EXPECT_EQ(refills, 0u);  // first touches are UVM's
   ASSERT_TRUE(AsTask1<Probe>(
       [](Probe*) { L4_FlushFpage(L4_FpageAddRights(L4_CompleteAddressSpace, 7)); }, nullptr));
   EXPECT_EQ(machine_.Apply({.kind = OpKind::kRead, .task = 1, .at = kPage, .size = 1}).value,
@@ -332,6 +374,54 @@ TEST_F(HostileClientTest, AFloodOfMessagesLosesAnswersNotTheServer) {
         }
       },
       nullptr));
+}
+
+// What a task sent before it ended must not act on whoever uses its record next, or on nobody.
+TEST_F(HostileClientTest, MessagesOfADeadTaskAreVoid) {
+  ASSERT_TRUE(machine_.Apply({.kind = OpKind::kSpace, .child = 3}).ok());
+  uint64_t ended = machine_.server().counters().tasks_ended;
+  uint64_t calls = machine_.server().counters().calls;
+  machine_.RunProgram(
+      3,
+      [](void*) {
+        for (uint32_t label : {vmserver::kBsdExit, vmserver::kBsdExec, vmserver::kBsdExec}) {
+          L4_Set_MsgTag(L4_MakeMsgTag(label, 0, 0));
+          L4_Send(L4_Pager());
+        }
+      },
+      nullptr);
+  EXPECT_EQ(machine_.server().counters().tasks_ended - ended, 1u);
+  EXPECT_EQ(machine_.server().counters().calls - calls, 1u);
+  EXPECT_EQ(machine_.crash(), std::nullopt);
+}
+
+// A worker's ring: first in first out, four messages, one promise to wake.
+TEST(ServerThreadTest, TheRingHoldsFourAndSaysWhoWakes) {
+  vmserver::ServerThread worker;
+  vmserver::Message message;
+  bool wake = false;
+  EXPECT_FALSE(worker.Pop(&message));
+  EXPECT_TRUE(worker.GoIdle());
+  for (uint32_t i = 0; i < vmserver::ServerThread::kRing; ++i) {
+    message.task_id = i;
+    EXPECT_TRUE(worker.Push(message, &wake));
+    EXPECT_EQ(wake, i == 0) << i;
+  }
+  EXPECT_FALSE(worker.Push(message, &wake));
+  for (uint32_t i = 0; i < vmserver::ServerThread::kRing; ++i) {
+    ASSERT_TRUE(worker.Pop(&message));
+    EXPECT_EQ(message.task_id, i);
+  }
+  EXPECT_FALSE(worker.Pop(&message));
+}
+
+TEST(ServerThreadTest, WhatCameInMeanwhileKeepsTheWorkerFromWaiting) {
+  vmserver::ServerThread worker;
+  bool wake = true;
+  EXPECT_TRUE(worker.Push({}, &wake));
+  EXPECT_FALSE(wake);  // it runs
+  EXPECT_FALSE(worker.GoIdle());
+  EXPECT_EQ(worker.idle, 0u);
 }
 
 TEST_F(HostileClientTest, InitCannotLeave) {

@@ -82,6 +82,7 @@ Machine::Machine(const Options& options)
   clients_[0] = std::move(init);
   canary_.Arm(options.canary);
   server_.uvm().canary().Arm(options.canary);
+  boot_ = ReadLedger();
 }
 
 Machine::~Machine() = default;
@@ -185,6 +186,18 @@ fake_l4::SpaceId Machine::l4_space_of(uint32_t label) const {
 L4_ThreadId_t Machine::thread_of(uint32_t label) const { return clients_.at(label)->thread; }
 
 Ledger Machine::ledger() const {
+  Ledger ledger = ReadLedger();
+  ledger.ipc -= boot_.ipc;
+  ledger.map -= boot_.map;
+  ledger.unmap -= boot_.unmap;
+  ledger.pages_mapped -= boot_.pages_mapped;
+  ledger.pages_unmapped -= boot_.pages_unmapped;
+  ledger.fiber_switches -= boot_.fiber_switches;
+  ledger.virtual_us -= boot_.virtual_us;
+  return ledger;
+}
+
+Ledger Machine::ReadLedger() const {
   const fake_l4::Ledger& kernel = kernel_.ledger();
   const pmap_sim::PmapCounters& pmap = server_.pmap().counters();
   const uvm::Counters& uvm = server_.uvm().counters();

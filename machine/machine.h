@@ -34,8 +34,8 @@
 
 namespace machine {
 
-// What a run cost, since boot. Units are events unless said; the order of ForEach is the order of
-// fields and never changes.
+// What a run cost since the machine was up: taking memory from sigma0 is not in it. Units are
+// events unless said; the order of ForEach is the order of fields and never changes.
 struct Ledger {
   uint64_t ipc = 0;    // messages transferred, the kernel's own included
   uint64_t map = 0;    // map items transferred
@@ -136,6 +136,9 @@ class Machine {
   Client* ActorFor(const traces::ResolvedOp& op);
   void AddClient(const traces::ResolvedOp& op, const Client& parent);
 
+  // The counters as they stand, boot included.
+  Ledger ReadLedger() const;
+
   const Options options_;
   Arena arena_;
   base::CanarySwitch canary_;
@@ -146,6 +149,7 @@ class Machine {
   std::map<L4_Word_t, Client*> by_thread_;  // live ones
   std::vector<unsigned char> last_read_;
   std::optional<std::string> stuck_;
+  Ledger boot_;  // the counters when the machine was up
 };
 
 template <typename Visitor>

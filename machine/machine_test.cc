@@ -120,7 +120,9 @@ Outcome Fails(FaultCode code, uint64_t va) {
 TEST(MachineTest, BootsAndIsIdle) {
   World w;
   EXPECT_TRUE(w.machine().live_labels().empty());
-  EXPECT_GT(w.machine().ledger().ipc, 0u);
+  // A ledger tells what a run cost; what boot cost is none of its business.
+  EXPECT_GT(w.machine().kernel().ledger().ipc_sends, 0u);
+  EXPECT_EQ(w.machine().ledger(), Ledger{});
 }
 
 TEST(MachineTest, ZeroFillThenReadBack) {
@@ -230,6 +232,86 @@ TEST(MachineTest, BsdErrorsAreErrnoValues) {
   EXPECT_EQ(w.Born(OpKind::kSpace, 2, 0, 0, 0x1234), Fails(Errno::kEinval));
 }
 
+TEST(MachineTest, TheHeapIsInheritedByForkAndForgottenByExec) {
+  World w;
+  w.Space(1);
+  auto brk = [&](uint32_t task, uint64_t at) { return w.Range(OpKind::kBrk, task, at, 0); };
+  EXPECT_EQ(brk(1, 0x100000), Fails(Errno::kEinval));
+  EXPECT_EQ(w.Range(OpKind::kExecBrk, 1, 0x100000, 0), OkErrno());
+  EXPECT_EQ(brk(1, 0x102800), OkErrno());
+  EXPECT_EQ(w.Write(1, 0x102fff, 'h'), OkAccess());  // the heap's last page is whole
+  EXPECT_EQ(w.Fork(1, 2), OkErrno());
+  EXPECT_EQ(brk(2, 0x101000), OkErrno());
+  EXPECT_EQ(w.Read(2, 0x102fff), Fails(FaultCode::kSegvMapErr, 0x102fff));
+  EXPECT_EQ(w.Read(1, 0x102fff), OkAccess('h'));
+  EXPECT_EQ(brk(1, 0xff000), Fails(Errno::kEinval));
+  EXPECT_EQ(brk(1, traces::kDefaultMapMax + 0x1000), Fails(Errno::kEnomem));
+  EXPECT_EQ(brk(1, ~uint64_t{0}), Fails(Errno::kEnomem));  // rounds up to 0
+  EXPECT_EQ(brk(1, 0x103001), OkErrno());
+  EXPECT_EQ(w.Write(1, 0x103fff, 'i'), OkAccess());
+  EXPECT_EQ(w.Range(OpKind::kExec, 1, 0, 0), OkErrno());
+  EXPECT_EQ(brk(1, 0x103001), Fails(Errno::kEinval));
+}
+
+TEST(MachineTest, AFixedFileMappingKeepsTheOffsetInThePage) {
+  World w;
+  w.Space(1);
+  auto map = [&](uint64_t at, uint64_t offset, base::Prot prot, const char* file = "a") {
+    return w.Do({.kind = OpKind::kMmap,
+                 .task = 1,
+                 .at = at,
+                 .size = 0x10,
+                 .prot = prot,
+                 .flags = traces::kFlagPrivate | traces::kFlagFixed,
+                 .file_key = base::HashText(file) | 1,
+                 .offset = offset});
+  };
+  EXPECT_EQ(map(0x10000, 0x5000, base::kProtRead), OkErrno(0x10000));
+  // Writing implies reading at this edge.
+  EXPECT_EQ(map(0x20123, 0x5123, base::kProtWrite), OkErrno(0x20123));
+  EXPECT_EQ(map(0x30000, 0x6000, base::kProtRead), OkErrno(0x30000));
+  EXPECT_EQ(map(0x40000, 0x5000, base::kProtRead, "b"), OkErrno(0x40000));
+  EXPECT_EQ(map(0x20123, 0x5122, base::kProtRead), Fails(Errno::kEinval));
+  Outcome page = w.Read(1, 0x10000, 0x1000);
+  EXPECT_TRUE(page.ok());
+  EXPECT_EQ(w.Read(1, 0x20000, 0x1000), page);
+  EXPECT_NE(w.Read(1, 0x30000, 0x1000), page);
+  EXPECT_NE(w.Read(1, 0x40000, 0x1000), page);
+}
+
+TEST(MachineTest, RangesThatWrapAreRefusedOrEmpty) {
+  World w;
+  w.Space(1);
+  w.MapAnon(1, 0x20000, 1);
+  const uint64_t wrap = ~uint64_t{0} - 0xffff;  // ends 64 KiB before it starts
+  EXPECT_EQ(w.Range(OpKind::kMprotect, 1, 0x20000, wrap), Fails(Errno::kEinval));
+  EXPECT_EQ(w.Range(OpKind::kMunmap, 1, 0x20000, wrap), Fails(Errno::kEinval));
+  EXPECT_EQ(w.MapAnon(1, 0, 0, traces::kFlagPrivate), OkErrno(0));
+  EXPECT_EQ(w.Range(OpKind::kMmap, 1, 0, ~uint64_t{0}, base::kProtRead, traces::kFlagPrivate),
+            Fails(Errno::kEnomem));
+  EXPECT_EQ(w.Range(OpKind::kLinuxDontneed, 1, 0x20001, 1), Fails(Errno::kEinval));
+  EXPECT_EQ(w.Do({.kind = OpKind::kMadvise,
+                  .task = 1,
+                  .at = 0x20000,
+                  .size = 0x2000,
+                  .advice = base::Advice::kFree}),
+            Fails(Errno::kEfault));
+  EXPECT_EQ(w.Born(OpKind::kTask, 2), OkKern());
+  EXPECT_EQ(w.Range(OpKind::kVmAllocate, 2, 0x10345, 0x1000), OkKern(0x10000));
+  EXPECT_EQ(w.Range(OpKind::kVmDeallocate, 2, 0x10345, 0), OkKern());
+  EXPECT_EQ(w.Range(OpKind::kVmDeallocate, 2, 0x10345, wrap), OkKern());
+  EXPECT_EQ(w.Write(2, 0x10345, 'm'), OkAccess());
+}
+
+TEST(MachineTest, RegionsSayWhetherTheyAreShared) {
+  World w;
+  w.Space(1);
+  w.MapAnon(1, 0x10000, 1);
+  w.MapAnon(1, 0x20000, 1, traces::kFlagShared | traces::kFlagFixed);
+  EXPECT_FALSE(w.Range(OpKind::kVmRegion, 1, 0x10000, 0).region.shared);
+  EXPECT_TRUE(w.Range(OpKind::kVmRegion, 1, 0x20000, 0).region.shared);
+}
+
 TEST(MachineTest, MmapFindsRoomWhereItIsFree) {
   World w;
   w.Space(1);
@@ -299,6 +381,33 @@ TEST(MachineTest, TaskLimitIsAnErrorNotAnEnd) {
   EXPECT_EQ(w.Born(OpKind::kTask, 4), Fails(KernReturn::kResourceShortage));
   w.Range(OpKind::kExit, 2, 0, 0);
   EXPECT_EQ(w.Fork(1, 4), OkErrno());
+}
+
+TEST(MachineTest, ThreadsOfDeadTasksServeAgain) {
+  World w;
+  w.Space(1);
+  w.Fork(1, 2);
+  w.Range(OpKind::kExit, 2, 0, 0);
+  uint32_t threads = w.machine().server().threads().count();
+  for (uint32_t child = 3; child < 100; ++child) {
+    EXPECT_EQ(w.Fork(1, child), OkErrno());
+    w.Range(OpKind::kExit, child, 0, 0);
+  }
+  EXPECT_EQ(w.machine().server().threads().count(), threads);
+}
+
+// The task that was not born is not counted, or the limit would be met instead.
+TEST(MachineTest, AForkWithoutMemoryLeavesNoTask) {
+  Machine::Options options;
+  options.max_tasks = 2;
+  options.ram_bytes = 1 << 20;
+  options.arena_bytes = 4 << 20;
+  World w(options);
+  w.Space(1);
+  w.Fork(1, 2);  // leaves records and threads behind, so that only UVM can run out
+  w.Range(OpKind::kExit, 2, 0, 0);
+  while (w.MapAnon(1, 0, 1, traces::kFlagShared).ok()) continue;
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(w.Fork(1, 3), Fails(Errno::kEnomem));
 }
 
 TEST(MachineTest, MemoryThatRunsOutKillsOnlyTheOneThatAsked) {

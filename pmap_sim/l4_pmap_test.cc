@@ -339,6 +339,123 @@ TEST_F(L4PmapTest, PagesTakenByOneFpageOnlyWhenStatusAllows) {
   EXPECT_EQ(Layout(a, kVa, 32), std::string(32, '.'));
 }
 
+TEST_F(L4PmapTest, EachPageOfAMergedRunGetsItsStatus) {
+  Client* a = NewClient();
+  Paddr first = EnterRun(a, kVa, 4, base::kProtRead);
+  EXPECT_TRUE(Read(a, kVa + 0x1000));
+  uint64_t before = pmap_.counters().fpages_unmapped;
+  Server([&] { pmap_.Remove(a->pmap, Pages(kVa, 4)); });
+  EXPECT_EQ(pmap_.counters().fpages_unmapped - before, 1u);
+  // Which of them was read, one fpage cannot tell: rather too many than too few.
+  for (uint64_t i = 0; i < 4; ++i) EXPECT_TRUE(Referenced(first + i * base::kPageSize)) << i;
+}
+
+TEST_F(L4PmapTest, AMergedRunInventsNoModification) {
+  Client* a = NewClient();
+  Paddr written = NewFrame();
+  Paddr read = NewFrame();
+  Enter(a, kVa, written, base::kProtReadWrite);
+  Enter(a, kVa + 0x1000, read, base::kProtRead);
+  EXPECT_TRUE(Write(a, kVa));
+  EXPECT_TRUE(Modified(written));
+  EXPECT_TRUE(Write(a, kVa));  // the kernel's bit is set once more
+  EXPECT_TRUE(Read(a, kVa + 0x1000));
+  uint64_t before = pmap_.counters().fpages_unmapped;
+  Server([&] { pmap_.Remove(a->pmap, Pages(kVa, 2)); });
+  EXPECT_EQ(pmap_.counters().fpages_unmapped - before, 1u);
+  EXPECT_FALSE(Modified(read));
+}
+
+TEST_F(L4PmapTest, NeighboursThatLoseDifferentRightsAreNotMerged) {
+  Client* a = NewClient();
+  Paddr first = NewFrame();
+  Paddr second = NewFrame();
+  Enter(a, kVa, first, base::kProtReadWrite);
+  Enter(a, kVa + 0x1000, second, base::kProtAll);
+  EXPECT_TRUE(Write(a, kVa));
+  EXPECT_TRUE(Write(a, kVa + 0x1000));
+  EXPECT_TRUE(Modified(first));
+  EXPECT_TRUE(Modified(second));
+  Server([&] { pmap_.Protect(a->pmap, Pages(kVa, 2), base::kProtRead); });
+  EXPECT_EQ(Layout(a, kVa, 2), "rr");
+}
+
+TEST_F(L4PmapTest, AdjacentSlotsOfTwoSpacesAreNotMerged) {
+  Client* a = NewClient();
+  Client* b = NewClient();
+  Paddr pa = NewFrame();
+  Enter(b, kVa + 0x5000, pa, base::kProtRead);
+  Enter(a, kVa + 0x4000, pa, base::kProtRead);
+  EXPECT_TRUE(Read(a, kVa + 0x4000));
+  EXPECT_TRUE(Read(b, kVa + 0x5000));
+  Server([&] { pmap_.PageProtect(pa, base::kProtNone); });
+  EXPECT_EQ(Layout(a, kVa + 0x4000, 1) + Layout(b, kVa + 0x5000, 1), "..");
+}
+
+TEST_F(L4PmapTest, ClearingTellsWhatNobodyAskedAboutBefore) {
+  Client* a = NewClient();
+  Paddr pa = NewFrame();
+  Enter(a, kVa, pa, base::kProtReadWrite);
+  EXPECT_TRUE(Write(a, kVa));
+  bool modified = false;
+  Server([&] { modified = pmap_.ClearModify(pa); });
+  EXPECT_TRUE(modified);
+  EXPECT_TRUE(Read(a, kVa));
+  bool referenced = false;
+  Server([&] {
+    pmap_.ClearReference(pa);
+    referenced = pmap_.ClearReference(pa);
+  });
+  EXPECT_FALSE(referenced);
+  EXPECT_TRUE(Read(a, kVa));
+  Server([&] { referenced = pmap_.ClearReference(pa); });
+  EXPECT_TRUE(referenced);
+  EXPECT_FALSE(Modified(pa));
+}
+
+TEST_F(L4PmapTest, ARemovedPageIsNotWiredAnyMore) {
+  Client* a = NewClient();
+  Enter(a, kVa, NewFrame(), base::kProtRead, Wired::kYes);
+  Enter(a, kVa + 0x1000, NewFrame(), base::kProtRead, Wired::kYes);
+  Server([&] { pmap_.Remove(a->pmap, Pages(kVa, 1)); });
+  EXPECT_EQ(pmap_.WiredCount(a->pmap), base::PageCount(1));
+  Server([&] { pmap_.Unwire(a->pmap, Vaddr(kVa + 0x1000)); });
+  EXPECT_EQ(pmap_.WiredCount(a->pmap), base::PageCount(0));
+}
+
+TEST_F(L4PmapTest, NoPageIsSentTwice) {
+  Client* a = NewClient();
+  EnterRun(a, kVa, 4, base::kProtRead);
+  EXPECT_TRUE(Read(a, kVa));
+  EnterRun(a, kVa + 0x4000, 4, base::kProtRead);
+  EXPECT_TRUE(Read(a, kVa + 0x4000));
+  EXPECT_EQ(Layout(a, kVa, 8), "rrrrrrrr");
+  EXPECT_EQ(pmap_.counters().pages_sent, 8u);
+}
+
+TEST_F(L4PmapTest, ARunMayMixPagesWithAndWithoutAnAlias) {
+  Client* a = NewClient();
+  Paddr first = EnterRun(a, kVa, 2, base::kProtRead);
+  EXPECT_TRUE(Read(a, kVa));
+  EXPECT_EQ(Layout(a, kVa, 4), "rr..");
+  Enter(a, kVa, first, base::kProtReadWrite);
+  Enter(a, kVa + 0x1000, first + base::kPageSize, base::kProtReadWrite);
+  EnterRun(a, kVa + 0x2000, 2, base::kProtReadWrite);
+  EXPECT_TRUE(Write(a, kVa + 0x2000));
+  EXPECT_EQ(Layout(a, kVa, 4), "wwww");
+  EXPECT_EQ(pmap_.counters().aliases_made, 4u);
+}
+
+TEST_F(L4PmapTest, AWindowThatIsRemovedWholeGivesItsAliasesBack) {
+  uint32_t before = world_.kernel().mapping_count();
+  Client* a = NewClient();
+  EnterRun(a, kVa, 4, base::kProtRead);
+  EXPECT_TRUE(Read(a, kVa));
+  Server([&] { pmap_.Remove(a->pmap, Pages(kVa, kWindowPages)); });
+  EXPECT_EQ(pmap_.counters().windows_flushed, 1u);
+  EXPECT_EQ(world_.kernel().mapping_count(), before);
+}
+
 TEST_F(L4PmapTest, DestroyGivesAliasesBack) {
   uint32_t before = world_.kernel().mapping_count();
   for (int round = 0; round < 3; ++round) {

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "nlohmann/json.hpp"
 
 namespace tools {
 namespace {
@@ -17,11 +18,23 @@ std::string Coloured(const char* code, const std::string& text) {
   return on ? absl::StrCat("\033[", code, "m", text, "\033[0m") : text;
 }
 
+bool json_errors_wanted = false;
+
 }  // namespace
+
+void WantJsonErrors() { json_errors_wanted = true; }
 
 void Print(absl::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
 int PrintError(const absl::Status& status) {
+  if (json_errors_wanted) {
+    using Json = nlohmann::ordered_json;
+    Json json;
+    json["result"] = "usage";
+    json["error"] = std::string(status.message());
+    // A path may hold any bytes; JSON may not.
+    Print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  }
   std::fflush(stdout);
   std::fprintf(stderr, "vmsim: error: %s\n", std::string(status.message()).c_str());
   return kExitUsage;

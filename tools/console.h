@@ -21,6 +21,9 @@ inline constexpr int kExitUsage = 1;
 
 // Prints to standard output; exact bytes.
 void Print(absl::string_view text);
+// From now on PrintError also prints {"result": "usage", "error": SENTENCE} to standard output, for
+// whoever asked for --json.
+void WantJsonErrors();
 // "vmsim: error: SENTENCE" on standard error; returns kExitUsage.
 int PrintError(const absl::Status& status);
 

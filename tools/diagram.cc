@@ -19,12 +19,14 @@ namespace {
 
 constexpr const char* kEpilogue =
     "Examples:\n"
-    "  ./vmsim diagram traces/corpus/cow_fork.trace\n"
+    "  ./vmsim diagram traces/corpus/cow_fork_child_write.trace\n"
     "  ./vmsim diagram --task 2 --from 100 --ops 40 recorded.trace\n"
-    "  ./vmsim diagram --html cow.html traces/corpus/cow_fork.trace\n";
+    "  ./vmsim diagram --html cow.html traces/corpus/cow_fork_child_write.trace\n";
 
 // Writes the whole file or nothing.
 absl::Status WriteFile(const std::string& path, const std::string& text) {
+  const absl::Status target = traces::CheckTraceTarget(path);
+  if (!target.ok()) return target;
   std::string temporary = path + ".part";
   {
     std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
@@ -32,12 +34,12 @@ absl::Status WriteFile(const std::string& path, const std::string& text) {
     out.close();
     if (!out) {
       std::remove(temporary.c_str());
-      return absl::PermissionDeniedError(absl::StrCat(path, " cannot be written"));
+      return absl::PermissionDeniedError(absl::StrCat(path, ": cannot be written"));
     }
   }
   if (std::rename(temporary.c_str(), path.c_str()) == 0) return absl::OkStatus();
   std::remove(temporary.c_str());
-  return absl::PermissionDeniedError(absl::StrCat(path, " cannot be written"));
+  return absl::PermissionDeniedError(absl::StrCat(path, ": cannot be written"));
 }
 
 }  // namespace
@@ -69,15 +71,14 @@ int DiagramCommand(const Arguments& arguments) {
   absl::StatusOr<traces::Trace> trace = traces::ReadTraceFile(files->front());
   if (!trace.ok()) return PrintError(trace.status());
   wanted.task = static_cast<uint32_t>(task);
+  const Stopwatch watch;
   proptests::Diagram diagram(*trace, wanted);
   absl::Status status;
   if (!svg.empty()) status = WriteFile(svg, diagram.Svg());
   if (status.ok() && !html.empty()) status = WriteFile(html, diagram.Html());
   if (!status.ok()) return PrintError(status);
   if (json_wanted) {
-    Json json;
-    json["result"] = "pass";
-    json["ops"] = trace->lines.size();
+    Json json = PlainResultJson(trace->lines.size(), watch.Seconds());
     json["diagram"] = diagram.Text();
     Print(json.dump(2) + "\n");
   } else if (svg.empty() && html.empty()) {

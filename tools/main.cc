@@ -1,5 +1,6 @@
 // vmsim: one command-line program over the whole system. `vmsim --help` lists the commands.
 
+#include <algorithm>
 #include <cstdio>
 
 #include "absl/status/status.h"
@@ -57,6 +58,9 @@ int Main(int argc, char** argv) {
   for (const Command& command : kCommands) {
     if (name != command.name) continue;
     arguments.erase(arguments.begin());
+    // Known before the options are parsed, since they may be what is wrong.
+    const auto own_end = std::find(arguments.begin(), arguments.end(), "--");
+    if (std::find(arguments.begin(), own_end, "--json") != own_end) WantJsonErrors();
     return command.run(arguments);
   }
   return PrintError(absl::InvalidArgumentError(
@@ -66,4 +70,10 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace tools
 
-int main(int argc, char** argv) { return tools::Main(argc, argv); }
+int main(int argc, char** argv) {
+  const int code = tools::Main(argc, argv);
+  // A verdict that nobody could read is none.
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  std::fputs("vmsim: error: standard output cannot be written\n", stderr);
+  return code == tools::kExitPass ? tools::kExitUsage : code;
+}

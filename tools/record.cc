@@ -33,14 +33,12 @@ constexpr const char* kImportEpilogue =
 
 // Writes the trace and says what was made of the recording.
 int WriteResult(const absl::StatusOr<traces::Trace>& trace, const ImportReport& report,
-                const std::string& out, bool json_wanted) {
+                const std::string& out, bool json_wanted, const Stopwatch& watch) {
   if (!trace.ok()) return PrintError(trace.status());
   absl::Status status = traces::WriteTraceFile(out, *trace);
   if (!status.ok()) return PrintError(status);
   if (json_wanted) {
-    Json json;
-    json["result"] = "pass";
-    json["ops"] = trace->lines.size();
+    Json json = PlainResultJson(trace->lines.size(), watch.Seconds());
     json["trace"] = out;
     json["report"] = report.ToJson();
     Print(json.dump(2) + "\n");
@@ -85,10 +83,14 @@ int RecordCommand(const Arguments& arguments) {
   }
   if (out.empty())
     return PrintError(absl::InvalidArgumentError("-o T.trace is wanted; see vmsim record --help"));
+  // A recording may take minutes; what is in the way of its trace is said before.
+  absl::Status target = traces::CheckTraceTarget(out);
+  if (!target.ok()) return PrintError(target);
   record.argv = options.rest();
   record.import.name = BaseName(out);
   ImportReport report;
-  return WriteResult(Record(record, &report), report, out, json_wanted);
+  const Stopwatch watch;
+  return WriteResult(Record(record, &report), report, out, json_wanted, watch);
 }
 
 int ImportCommand(const Arguments& arguments) {
@@ -112,10 +114,11 @@ int ImportCommand(const Arguments& arguments) {
   }
   import.name = BaseName(out);
   ImportReport report;
+  const Stopwatch watch;
   const std::string& format = operands->front();
   std::vector<std::string> files(operands->begin() + 1, operands->end());
   if (format == "lackey")
-    return WriteResult(ImportLackey(files, import, &report), report, out, json_wanted);
+    return WriteResult(ImportLackey(files, import, &report), report, out, json_wanted, watch);
   if (format != "strace") {
     return PrintError(absl::InvalidArgumentError(
         absl::StrCat("there is no format \"", format, "\"; the formats are strace and lackey")));
@@ -124,7 +127,7 @@ int ImportCommand(const Arguments& arguments) {
     return PrintError(
         absl::InvalidArgumentError("exactly one strace file is wanted; strace -f writes one"));
   }
-  return WriteResult(ImportStrace(files.front(), import, &report), report, out, json_wanted);
+  return WriteResult(ImportStrace(files.front(), import, &report), report, out, json_wanted, watch);
 }
 
 }  // namespace tools

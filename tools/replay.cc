@@ -1,5 +1,6 @@
 // vmsim replay: traces through every lane.
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,16 +12,12 @@
 #include "tools/commands.h"
 #include "tools/console.h"
 #include "tools/options.h"
+#include "tools/replay_plan.h"
 #include "tools/report.h"
 #include "traces/codec.h"
 
 namespace tools {
 namespace {
-
-// A recorded program may touch a few hundred megabytes; a written scenario a few pages.
-constexpr uint64_t kManyOps = 2000;
-constexpr uint64_t kFewFrames = 4096;
-constexpr uint64_t kManyFrames = 131072;
 
 struct ReplayFlags {
   MachineFlags machine;
@@ -31,12 +28,15 @@ struct ReplayFlags {
 
 constexpr const char* kEpilogue =
     "Examples:\n"
-    "  ./vmsim replay traces/corpus/cow_fork.trace\n"
+    "  ./vmsim replay traces/corpus/cow_fork_child_write.trace\n"
     "  ./vmsim replay --lanes model --json recorded.trace\n"
     "  ./vmsim replay --canary fork_skips_write_protect traces/corpus/*.trace\n\n"
     "The hash covers every operation and its outcome; the same trace gives the same hash on every "
     "machine.\n"
     "Bytes in recorded traces are synthesised: recordings hold addresses, not contents.\n";
+
+constexpr const char* kSynthesised =
+    "synthesised from operation and address; a trace holds no contents of a real program";
 
 std::string Verdict(const std::string& path, const proptests::RunResult& result) {
   if (!result.failure) return absl::StrCat(Green("PASS"), " ", path, "\n");
@@ -45,14 +45,45 @@ std::string Verdict(const std::string& path, const proptests::RunResult& result)
                       result.failure->op_index + 1, "\n");
 }
 
+// Adds up every number in `from`, at any depth; of peaks the highest counts.
+void AddNumbers(const Json& from, Json* to) {
+  for (const auto& [name, value] : from.items()) {
+    Json& sum = (*to)[name];
+    if (value.is_object()) {
+      AddNumbers(value, &sum);
+    } else {
+      const uint64_t before = sum.is_null() ? 0 : sum.get<uint64_t>();
+      const auto now = value.get<uint64_t>();
+      sum = name == "peak_frames" ? std::max(before, now) : before + now;
+    }
+  }
+}
+
+// The common keys for several files: sums, and no hash.
+Json Totals(const Json& list) {
+  uint64_t ops = 0;
+  double seconds = 0;
+  for (const Json& one : list) {
+    ops += one["ops"].get<uint64_t>();
+    seconds += one["seconds"].get<double>();
+  }
+  Json json = PlainResultJson(ops, seconds);
+  for (const Json& one : list) {
+    AddNumbers(one["ledger"], &json["ledger"]);
+    AddNumbers(one["lanes"], &json["lanes"]);
+  }
+  return json;
+}
+
 // Replays one file. Returns its exit code; *json receives its entry.
 int ReplayOne(const std::string& path, const ReplayFlags& flags, Json* json) {
   absl::StatusOr<traces::Trace> trace = traces::ReadTraceFile(path);
   if (!trace.ok()) return PrintError(trace.status());
-  bool many = trace->lines.size() > kManyOps;
+  const ReplayPlan plan = PlanReplay(*trace);
   proptests::RunOptions run;
-  absl::Status status = flags.machine.Apply(many ? kManyFrames : kFewFrames, many ? 256 : 1, &run);
+  absl::Status status = flags.machine.Apply(plan.frames, plan.check_every, &run);
   if (!status.ok()) return PrintError(status);
+  run.machine.max_tasks = plan.max_tasks;
   ProgressLine progress(path, trace->lines.size());
   Stopwatch watch;
   proptests::RunResult result =
@@ -61,14 +92,15 @@ int ReplayOne(const std::string& path, const ReplayFlags& flags, Json* json) {
   progress.Clear();
   *json = ResultJson(result, run, seconds);
   (*json)["file"] = path;
+  (*json)["bytes_synthesised"] = true;
   if (!flags.json) {
-    Print(absl::StrCat(path, ": ", Grouped(result.stats.ops), " operations",
-                       result.stats.skipped == 0
-                           ? ""
-                           : absl::StrCat(", ", Grouped(result.stats.skipped), " skipped"),
-                       absl::StrFormat(", %.2f s", seconds), "\n", OpsText(result.stats),
-                       LedgerText(result.ledger), LanesText(run, result.stats), "  hash    ",
-                       HashText(result.hash), "\n", Verdict(path, result)));
+    Print(absl::StrCat(
+        path, ": ", Grouped(result.stats.ops), " operations",
+        result.stats.skipped == 0 ? ""
+                                  : absl::StrCat(", ", Grouped(result.stats.skipped), " skipped"),
+        absl::StrFormat(", %.2f s", seconds), "\n", OpsText(result.stats),
+        LedgerText(result.ledger), LanesText(run, result.stats), "  bytes   ", kSynthesised,
+        "\n  hash    ", HashText(result.hash), "\n", Verdict(path, result)));
   }
   if (!result.failure) return kExitPass;
   if (!flags.no_shrink) {
@@ -121,7 +153,7 @@ int ReplayCommand(const Arguments& arguments) {
     list.push_back(std::move(json));
   }
   if (flags.json) {
-    Json json = list.size() == 1 ? list[0] : Json::object();
+    Json json = list.size() == 1 ? list[0] : Totals(list);
     if (list.size() != 1) {
       json["result"] =
           worst == kExitPass

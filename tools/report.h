@@ -42,7 +42,10 @@ std::string OpsText(const proptests::RunStats& stats);
 std::string LedgerText(const proptests::LedgerRows& ledger);
 std::string LanesText(const proptests::RunOptions& run, const proptests::RunStats& stats);
 
-// The keys that all commands have in common, result and exit class among them.
+// The keys that all commands have in common, for one that runs no operations: "pass", and nothing
+// to say for hash, ledger and lanes.
+Json PlainResultJson(uint64_t ops, double seconds);
+// The same keys for a run.
 Json ResultJson(const proptests::RunResult& result, const proptests::RunOptions& run,
                 double seconds);
 

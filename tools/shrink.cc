@@ -8,6 +8,7 @@
 #include "tools/commands.h"
 #include "tools/console.h"
 #include "tools/options.h"
+#include "tools/replay_plan.h"
 #include "tools/report.h"
 #include "traces/codec.h"
 
@@ -42,13 +43,16 @@ int ShrinkCommand(const Arguments& arguments) {
     return PrintError(
         absl::InvalidArgumentError("one trace and -o S.trace are wanted; see vmsim shrink --help"));
   }
+  absl::Status target = traces::CheckTraceTarget(out);
+  if (!target.ok()) return PrintError(target);
   absl::StatusOr<traces::Trace> trace = traces::ReadTraceFile(files->front());
   if (!trace.ok()) return PrintError(trace.status());
-  constexpr uint64_t kManyOps = 2000;
-  bool many = trace->lines.size() > kManyOps;
+  const ReplayPlan plan = PlanReplay(*trace);
   proptests::RunOptions run;
-  absl::Status status = flags.Apply(many ? 131072 : 4096, many ? 256 : 1, &run);
+  absl::Status status = flags.Apply(plan.frames, plan.check_every, &run);
   if (!status.ok()) return PrintError(status);
+  run.machine.max_tasks = plan.max_tasks;
+  const Stopwatch watch;
   proptests::RunResult result = proptests::RunTrace(*trace, run);
   if (!result.failure) {
     return PrintError(absl::FailedPreconditionError(
@@ -60,9 +64,8 @@ int ShrinkCommand(const Arguments& arguments) {
     return PrintError(absl::PermissionDeniedError(absl::StrCat(out, " cannot be written")));
   }
   if (json_wanted) {
-    Json json;
+    Json json = ResultJson(result, run, watch.Seconds());
     json["result"] = proptests::FailureClassName(diagnosis.report.failure.print.cls);
-    json["ops"] = trace->lines.size();
     json["failure"] = DiagnosisJson(diagnosis);
     Print(json.dump(2) + "\n");
   } else {

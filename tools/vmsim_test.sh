@@ -74,6 +74,21 @@ bad 'the program to record goes after --' record -o x.trace ls
 bad '-o T.trace is wanted' record -- ls
 bad 'no_such_program_here' record -o x.trace -- no_such_program_here
 
+# With --json the sentence is on standard output too, as one object.
+for command in "run --json --ops many" "replay --json none.trace" "record --json -o none/x.trace -- ls"; do
+  expect 1 $command
+  has '"result": "usage"' out
+  has '"error": "' out
+  [[ $(head -c 1 out) == "{" && $(wc -l <err) == 1 ]] || fail "vmsim $command: $(cat out err)"
+done
+expect 1 record -o none/x.trace -- ls --json
+[[ -s out ]] && fail "the program's own --json was taken for ours"
+
+if [[ -c /dev/full ]]; then
+  "$vmsim" --help >/dev/full 2>err && fail "output that cannot be written is no error"
+  has "standard output cannot be written" err
+fi
+
 # --- Bad files ---
 bad 'missing.trace' replay missing.trace
 bad 'missing.strace' import strace missing.strace -o x.trace
@@ -94,16 +109,29 @@ bad 'bad.trace:1:' replay bad.trace
 : >bad.trace
 bad 'bad.trace' replay bad.trace
 
+# Devices and FIFOs are never replaced by a file; what is in the way of the output is said before the work.
+mkfifo pipe
+bad 'pipe: cannot be written: it is no regular file' record -o pipe -- touch ran
+bad 'pipe: cannot be written: it is no regular file' diagram --svg pipe "$(ls "$corpus"/*.trace | head -1)"
+bad 'none/x.trace: cannot be written' record -o none/x.trace -- touch ran
+[[ -p pipe && ! -e ran ]] || fail "the FIFO was replaced, or the program was run"
+
 # --- Replay ---
 one=$(ls "$corpus"/*.trace | head -1)
 expect 0 replay "$one"
 has "PASS $one" out
 has "hash    0x" out
+has "synthesised" out
 [[ -s err ]] && fail "replay wrote progress to a pipe"
 grep -q $'[\r\033]' out && fail "replay coloured a pipe"
 expect 0 replay --json "$one"
 has '"result": "pass"' out
 has '"fault_2b":' out
+has '"seed": 0' out
+has '"bytes_synthesised": true' out
+expect 0 replay --json "$one" "$one"
+has '"result": "pass"' out
+has '"ops_per_second":' out
 expect 0 replay "$corpus"/*.trace
 has "traces agree in every lane" out
 expect 0 replay --lanes model "$one"

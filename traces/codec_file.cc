@@ -72,8 +72,8 @@ absl::Status WriteTraceFile(const std::string& path, const Trace& trace) {
     return NotWritten(path, Reason());
   }
   std::FILE* file = fdopen(descriptor, "wb");
-  bool written = file != nullptr && fchmod(descriptor, 0644) == 0 &&
-                 WriteAll(file, FormatTrace(trace));
+  bool written =
+      file != nullptr && fchmod(descriptor, 0644) == 0 && WriteAll(file, FormatTrace(trace));
   std::string reason = Reason();
   if ((file == nullptr ? close(descriptor) : std::fclose(file)) != 0 && written) {
     written = false;

@@ -1,5 +1,7 @@
 #include "traces/codec.h"
 
+#include <sys/stat.h>
+
 #include <filesystem>
 #include <fstream>
 #include <iterator>

@@ -113,6 +113,8 @@ class AmapStore {
   using List = base::List<Amap, &Amap::store_link>;
   const List& DebugAll() const { return all_; }
   uint64_t live() const { return pool_.live(); }
+  // Locks in use: one for each family of amaps that share anons.
+  uint64_t live_locks() const { return locks_.live(); }
 
  private:
   bool AllocateArrays(Amap* amap, uint32_t capacity);

@@ -174,7 +174,10 @@ TEST_F(AmapTest, TheLockLivesAsLongAsItsLastAmap) {
   amaps_.Release(copy);
   amaps_.Release(source);
   EXPECT_EQ(second->lock->refs, 1u);
-  MutexLock lock(&second->lock->mutex);
+  { MutexLock lock(&second->lock->mutex); }
+  EXPECT_EQ(amaps_.live_locks(), 1u);
+  amaps_.Release(second);
+  EXPECT_EQ(amaps_.live_locks(), 0u);
 }
 
 TEST_F(AmapTest, CopyRangeOfASparseAmapCostsOnlyWhatIsThere) {

@@ -106,6 +106,8 @@ TEST_F(FaultTest, WritesToASharedFileReachTheObject) {
   EXPECT_EQ(Contents(writer, reader), "A2|A2");
   EXPECT_EQ(reader.Read("xx"), "A2");
   EXPECT_EQ(Faults(), "2A 2A 2A");
+  EXPECT_EQ(ResidentAt(writer, 0)->dirty, Dirty::kUnknown);  // only the pmap knows of later writes
+  EXPECT_EQ(ResidentAt(writer, 1)->dirty, Dirty::kClean);
 }
 
 TEST_F(FaultTest, AnOwnedPrivatePageNoLongerSeesTheFile) {
@@ -237,6 +239,25 @@ TEST_F(FaultTest, NobodyReadsTheOldPageAfterACopy) {
   child.Write("B");
   EXPECT_EQ(child.ReadAll(), "B");  // AccessPage compares the frame read with the layers
   EXPECT_EQ(parent.ReadAll(), "A");
+}
+
+// Another thread of the space may run between any two steps of the fault.
+TEST_F(FaultTest, TheOldTranslationIsGoneWhileTheCopyIsMade) {
+  pmap().DelayInvalidations();
+  Space parent = NewSpace("A.");
+  parent.Map({.at = 1, .file = File(7)});
+  Space child = parent.Fork();
+  EXPECT_EQ(child.ReadAll(), "A1");
+  int copies = 0;
+  uint64_t page = 0;
+  pmap().BeforeCopies([&] {
+    ++copies;
+    EXPECT_EQ(pmap().Translate(child->pmap(), PageAt(page), Access::kRead), nullptr) << page;
+  });
+  child.Write("B.");  // 1B
+  page = 1;
+  child.Write(".C");  // 2B
+  EXPECT_EQ(copies, 2);
 }
 
 TEST_F(FaultTest, NobodyReadsTheFilesPageAfterAPromotion) {

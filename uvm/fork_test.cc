@@ -170,6 +170,32 @@ TEST_F(ForkTest, PrivateFileMappingsReadThroughUntilWritten) {
 
 // ---- SHARE, NONE, ZERO.
 
+// Reading resolves no needs-copy here, since the file may be read through: both sides map the page
+// that they own together, and neither may write it.
+TEST_F(ForkTest, WrittenPagesOfAPrivateFileMappingAreReadOnlyAfterFork) {
+  Space parent = NewSpace("..");
+  parent.Map({.pages = 2, .file = File(7)});
+  parent.Write("A.");
+  Space child = parent.Fork();
+  EXPECT_EQ(child.ReadAll(), "A2");
+  EXPECT_EQ(parent.ReadAll(), "A2");
+  EXPECT_EQ(Rights(parent, child), "rr|rr");
+  child.Write("B.");
+  EXPECT_EQ(Contents(parent, child), "A2|B2");
+}
+
+TEST_F(ForkTest, ACopiedSharedFileMappingIsPrivateToTheChild) {
+  Space parent = NewSpace(".");
+  parent.Map({.max_prot = base::kProtReadWrite, .sharing = Sharing::kShared, .file = File(7)});
+  Space child = parent.Fork();
+  EXPECT_EQ(EntryAt(child, 0)->max_prot, base::kProtReadWrite);
+  EXPECT_EQ(child.ReadAll(), "1");
+  child.Write("c");
+  EXPECT_EQ(parent.ReadAll(), "1");
+  parent.Write("p");
+  EXPECT_EQ(Contents(parent, child), "p|c");
+}
+
 TEST_F(ForkTest, ShareIsOneMemoryInBothDirections) {
   Space parent = NewSpace("AB");
   parent.SetInherit(0, 2, Inherit::kShare);
@@ -371,10 +397,12 @@ TEST_F(ForkTest, AForkThatRunsOutOfMemoryLeavesTheParentUnharmed) {
     parent.SetInherit(2, 1, Inherit::kShare);
     parent.SetInherit(5, 1, Inherit::kZero);
     world.memory().FailAfter(0);
+    uint64_t spaces = world.uvm().DebugSpaces().size();
     Result<uvm::Space*, MapError> child = world.uvm().ForkSpace(parent.get());
     world.memory().NeverFail();
     if (!child.ok()) {
       ++failures;
+      EXPECT_EQ(world.uvm().DebugSpaces().size(), spaces);
       EXPECT_EQ(child.error(), MapError::kNoMemory);
     }
     world.CheckInvariants();

@@ -96,6 +96,60 @@ TEST_F(MapTest, DifferentAttributesDoNotMerge) {
   EXPECT_EQ(Layout(space), "AABCDEF.....");
 }
 
+TEST_F(MapTest, OneDifferentAttributeIsEnough) {
+  for (const MapOptions& other : {MapOptions{.at = 1, .prot = kProtRead},
+                                  MapOptions{.at = 1, .max_prot = kProtReadWrite},
+                                  MapOptions{.at = 1, .inherit = Inherit::kNone}}) {
+    Space space = NewSpace("0.");
+    space.Map(other);
+    EXPECT_EQ(Layout(space), "AB");
+  }
+}
+
+TEST_F(MapTest, BackwardMergeStartsEarlierInTheFile) {
+  Object* file = File(7);
+  Space space = NewSpace("..");
+  space.Map({.at = 1, .file = file, .file_page = 1});
+  space.Map({.at = 0, .file = file});
+  EXPECT_EQ(Layout(space), "AA");
+  EXPECT_EQ(space.ReadAll(), "12");
+}
+
+TEST_F(MapTest, ClippedPartsKeepEveryAttribute) {
+  Space space = NewSpace("...");
+  space.Map({.pages = 3,
+             .max_prot = kProtReadWrite,
+             .inherit = Inherit::kShare,
+             .sharing = Sharing::kShared});
+  space.Advise(0, 3, Advice::kSequential);
+  space.Protect(1, 1, kProtRead);
+  EXPECT_EQ(Layout(space), "ABC");
+  for (uint64_t page : {0, 1, 2}) {
+    const MapEntry& part = *EntryAt(space, page);
+    EXPECT_EQ(part.max_prot, kProtReadWrite) << page;
+    EXPECT_EQ(part.inherit, Inherit::kShare) << page;
+    EXPECT_EQ(part.advice, Advice::kSequential) << page;
+    EXPECT_TRUE(part.shared) << page;
+  }
+  Map::Region region;
+  ASSERT_TRUE(space->map().FindRegion(PageAt(1), &region));
+  EXPECT_EQ(region.prot, kProtRead);
+  EXPECT_EQ(region.max_prot, kProtReadWrite);
+}
+
+// The entry looks mergeable once the sharer and the copier have gone, but says that it is shared.
+TEST_F(MapTest, WhatWasSharedByForkDoesNotMergeWithWhatWasNot) {
+  Space space = NewSpace("A.");
+  space.SetInherit(0, 1, Inherit::kShare);
+  space.Fork().Exit();
+  space.SetInherit(0, 1, Inherit::kCopy);
+  space.Fork().Exit();
+  ASSERT_TRUE(EntryAt(space, 0)->shared && EntryAt(space, 0)->needs_copy);
+  space.Map({.at = 1});
+  EXPECT_EQ(Layout(space), "AB");
+  EXPECT_FALSE(EntryAt(space, 1)->shared);
+}
+
 TEST_F(MapTest, SharedAnonymousRegionsAreNeverJoined) {
   Space space = NewSpace("...");
   space.Map({.at = 0, .sharing = Sharing::kShared});

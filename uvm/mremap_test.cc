@@ -37,6 +37,21 @@ TEST_F(MremapTest, GrowsInPlaceWhereThereIsRoom) {
   EXPECT_EQ(space.ReadAll(), "ABXYC");
 }
 
+TEST_F(MremapTest, GrownPagesHaveTheAttributesOfTheLast) {
+  Space space = NewSpace("..");
+  space.Map({.max_prot = base::kProtReadWrite,
+             .inherit = Inherit::kShare,
+             .sharing = Sharing::kShared});
+  space.Advise(0, 1, Advice::kRandom);
+  EXPECT_EQ(space.Remap({.from = 0, .pages = 1, .new_pages = 2}), 0u);
+  const MapEntry& grown = *EntryAt(space, 1);
+  EXPECT_EQ(grown.prot, base::kProtReadWrite);
+  EXPECT_EQ(grown.max_prot, base::kProtReadWrite);
+  EXPECT_EQ(grown.inherit, Inherit::kShare);
+  EXPECT_EQ(grown.advice, Advice::kRandom);
+  EXPECT_TRUE(grown.shared);
+}
+
 TEST_F(MremapTest, MovesWhereThereIsNoRoom) {
   Space space = NewSpace("ABC...");
   EXPECT_EQ(space.Remap({.from = 0, .pages = 2, .new_pages = 3}), 3u);

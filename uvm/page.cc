@@ -16,7 +16,7 @@ PageStore::PageStore(Core* core) : core_(core), mu_(core->threads, base::LockRan
     void* memory = core->memory->AllocateChunk(sizeof(Page) * segment.pages.value());
     CHECK(memory != nullptr);
     auto* pages = static_cast<Page*>(memory);
-    segments_[s] = {segment.start, segment.pages, pages};
+    segments_[s] = {segment.start, segment.pages, pages, 0};
     total_ = total_ + segment.pages;
     MutexLock lock(&mu_);
     for (uint64_t i = 0; i < segment.pages.value(); ++i) {
@@ -24,6 +24,17 @@ PageStore::PageStore(Core* core) : core_(core), mu_(core->threads, base::LockRan
       page->pa = segment.start + (i << base::kPageShift);
       free_.PushBack(page);
     }
+  }
+}
+
+void PageStore::NoteUse(const Page* page) {
+  for (uint32_t s = 0; s < segment_count_; ++s) {
+    Segment& segment = segments_[s];
+    if (page->pa < segment.start) continue;
+    uint64_t index = (page->pa - segment.start) >> base::kPageShift;
+    if (index >= segment.pages.value()) continue;
+    if (index >= segment.ever_used) segment.ever_used = index + 1;
+    return;
   }
 }
 
@@ -35,6 +46,7 @@ Page* PageStore::Allocate() {
     if (page == nullptr) return nullptr;
     page->free = false;
   }
+  NoteUse(page);
   page->wire_count = 0;
   page->busy = BusyReason::kPromote;
   page->dirty = Dirty::kClean;

@@ -3,9 +3,8 @@
 // WHAT     A Page describes one frame that UVM got from the pmap. PageStore owns all of them and
 //          the free list.
 // STATES   identities: free; owned by an Object at an index; owned by an Anon.
-//            Allocate: free -> owned, busy        (contents undefined: the owner zeroes, copies or
-//            reads them) SetBusy / ClearBusy: an owner's I/O or copy is under way; others wait or
-//            restart
+//            Allocate: free -> owned, busy. Contents are undefined: the owner zeroes, copies or
+//                      reads them, then sets `busy` to kNotBusy; others wait or restart meanwhile.
 //            Free:     owned -> free
 //          dirty: kClean (equals its backing), kDirty, kUnknown (ask the pmap).
 // LOCKS    (O) the owner's lock (amap's or object's); (Q) the page-queue lock of PageStore.
@@ -73,11 +72,12 @@ class PageStore {
   Page* FromPaddr(Paddr pa) const;
   PageCount total() const { return total_; }
   PageCount free_count() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return PageCount(free_.size()); }
-  // For checkers: every page, in address order.
+  // For checkers: every page up to the highest that was ever allocated, in address order. The rest
+  // is free since boot; walking it after every few operations would cost more than the operations.
   template <typename F>
   void DebugForEach(F&& visit) const {
     for (uint32_t s = 0; s < segment_count_; ++s) {
-      for (uint64_t i = 0; i < segments_[s].pages.value(); ++i) visit(segments_[s].first[i]);
+      for (uint64_t i = 0; i < segments_[s].ever_used; ++i) visit(segments_[s].first[i]);
     }
   }
   bool DebugIdle() const { return mu_.DebugIdle(); }
@@ -87,8 +87,10 @@ class PageStore {
     Paddr start;
     PageCount pages;
     Page* first;
+    uint64_t ever_used;  // pages from the first to the highest that was ever allocated
   };
   Page* Allocate();
+  void NoteUse(const Page* page);
 
   Core* const core_;
   Segment* segments_ = nullptr;

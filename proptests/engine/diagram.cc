@@ -304,7 +304,8 @@ std::string Diagram::Svg() const {
   constexpr int kCharacter = 8;  // of the 13 px monospace face
   const int left = static_cast<int>(OpWidth() + 8) * kCharacter;
   const int strip = static_cast<int>(columns_.size()) * kCell + 3 * kCell;
-  const int width = left + strip * static_cast<int>(tasks_.size()) + 160;
+  const int drawing = left + strip * static_cast<int>(tasks_.size()) + 160;
+  const int width = std::max(drawing, 16 + kCharacter * static_cast<int>(title_.size()));
   const int top = 3 * kLine;
   const int height = top + kLine * static_cast<int>(rows_.size() + 1);
   std::string svg = absl::StrFormat(

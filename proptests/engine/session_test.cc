@@ -92,7 +92,7 @@ TEST(SessionTest, ATraceMaySayThatAnOperationNamesNothing) {
   EXPECT_FALSE(RunTrace(Parse("s1 = space\ns7.munmap 0x1000 0x1000 -> none\n"), Careful()).failure);
   RunResult result = RunTrace(Parse("s1 = space\ns7.munmap 0x1000 0x1000 -> ok\n"), Careful());
   ASSERT_TRUE(result.failure);
-  EXPECT_EQ(FingerprintText(result.failure->print), "outcome: TraceAgrees(munmap)");
+  EXPECT_EQ(FingerprintText(result.failure->print), "outcome: TraceNames(munmap)");
 }
 
 TEST(SessionTest, LimitsSkipBirthsAndTheLastDeath) {

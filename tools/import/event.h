@@ -56,6 +56,7 @@ struct EventLog {
   uint64_t restarted_calls = 0;       // calls interrupted by a signal and listed again
   uint64_t valgrind_vforks = 0;       // vforks that Valgrind made forks
   uint64_t late_images = 0;           // memory maps seen too late to be those of exec
+  uint64_t gave_up = 0;               // processes that Valgrind ended at a call it does not support
   uint64_t lost_starts = 0;           // logs whose part before exec was overwritten
   uint64_t unknown_files = 0;  // mappings of a file descriptor whose opening was not recorded
 

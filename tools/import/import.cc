@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "tools/import/lackey_parser.h"
 #include "tools/import/strace_parser.h"
@@ -73,7 +74,7 @@ absl::StatusOr<traces::Trace> ImportStrace(const std::string& path, const Import
   if (!carry.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(
         path, ":", parser.lines() + 1, ": expected a newline at the end of the file, found \"",
-        carry.substr(0, 60), "\"; is it truncated?"));
+        absl::CHexEscape(carry.substr(0, 60)), "\"; is it truncated?"));
   }
   const absl::StatusOr<EventLog> log = parser.Finish();
   if (!log.ok()) return log.status();

@@ -164,6 +164,22 @@ TEST(LackeyImportTest, WhatHasNoOperationIsCounted) {
   EXPECT_EQ(report.ignored_calls, 1u);
 }
 
+TEST(LackeyImportTest, AProcessThatValgrindEndedIsCounted) {
+  ImportReport report;
+  const std::string ops = Import(
+      {Log(7,
+           "SYSCALL[7,1](56) sys_clone ( 111, 0x11c090, 0x0, 0x0, 0x40046d0 )==7== Unsupported "
+           "clone() flags: 0x111\n"
+           "==7== \n"
+           "==7== Valgrind has to exit now.  Sorry.  Bye!\n"
+           "==7== \n")},
+      &report);
+  EXPECT_EQ(ops, "s1 = space -> ok\ns1.exit -> ok\n");
+  EXPECT_EQ(report.not_expressed,
+            (ImportReport::Counts{
+                {"lackey: the rest of a process that Valgrind ended, unable to go on", 1}}));
+}
+
 TEST(LackeyImportTest, MistakesNameFileLineAndWhatWasExpected) {
   EXPECT_EQ(
       Import({"==7== x\n L 12zz,4\n"}),
@@ -179,6 +195,8 @@ TEST(LackeyImportTest, MistakesNameFileLineAndWhatWasExpected) {
   EXPECT_EQ(
       Import({"SYSCALL[7](9) sys_mmap\n"}),
       "v0.log:1: expected \"SYSCALL[PID,TID](NUMBER) CALL\", found \"SYSCALL[7](9) sys_mmap\"");
+  EXPECT_EQ(Import({"==x== \x1b[31m\n"}),
+            "v0.log:1: expected \"==PID== TEXT\", found \"==x== \\x1b[31m\"");
   EXPECT_EQ(Import({"==x== y\n"}), "v0.log:1: expected \"==PID== TEXT\", found \"==x== y\"");
   EXPECT_EQ(
       Import({"==7== x\n L 0001"}),

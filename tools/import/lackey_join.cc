@@ -46,6 +46,7 @@ class Joiner {
     joined_.ignored_calls += log.log.ignored_calls;
     joined_.valgrind_vforks += log.log.valgrind_vforks;
     joined_.late_images += log.log.late_images;
+    joined_.gave_up += log.log.gave_up;
     joined_.unknown_files += log.log.unknown_files;
     if (born_[index] && !log.log.events.empty() &&
         log.log.events.front().kind == EventKind::kExec && log.log.events.front().error == 0) {

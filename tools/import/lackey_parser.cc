@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -97,7 +98,8 @@ LackeyParser::LackeyParser(std::string file_name, Observer observer)
 
 absl::Status LackeyParser::Error(absl::string_view expected, absl::string_view found) const {
   return absl::InvalidArgumentError(absl::StrCat(file_name_, ":", line_, ": expected ", expected,
-                                                 ", found \"", found.substr(0, 60), "\""));
+                                                 ", found \"",
+                                                 absl::CHexEscape(found.substr(0, 60)), "\""));
 }
 
 absl::Status LackeyParser::Feed(absl::string_view bytes) {
@@ -290,6 +292,9 @@ absl::Status LackeyParser::Header(absl::string_view line) {
     out_.log.events.push_back(event);
     exec_waits_ = true;
   } else if (absl::StartsWith(rest, "Process terminating with default action of signal")) {
+    ended_ = true;
+  } else if (absl::StartsWith(rest, "Valgrind has to exit now")) {
+    ++out_.log.gave_up;
     ended_ = true;
   }
   return absl::OkStatus();

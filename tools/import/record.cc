@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <fstream>
 #include <sstream>
 
@@ -66,8 +68,43 @@ std::string ReadProc(const std::string& path) {
   return text.str();
 }
 
+TerminalSignals::TerminalSignals() {
+  sigemptyset(&ours_);
+  sigaddset(&ours_, SIGINT);
+  sigaddset(&ours_, SIGQUIT);
+  sigprocmask(SIG_BLOCK, &ours_, &before_);
+}
+
+TerminalSignals::~TerminalSignals() {
+  const timespec at_once = {};
+  while (sigtimedwait(&ours_, nullptr, &at_once) > 0) {
+  }
+  sigprocmask(SIG_SETMASK, &before_, nullptr);
+}
+
+void TerminalSignals::Unblock() {
+  sigset_t ours;
+  sigemptyset(&ours);
+  sigaddset(&ours, SIGINT);
+  sigaddset(&ours, SIGQUIT);
+  sigprocmask(SIG_UNBLOCK, &ours, nullptr);
+}
+
+absl::Status NotRun(const std::string& tool, const std::string& program, int status) {
+  // What a shell, env and valgrind say of a program that cannot be executed.
+  if (status == 126 || status == 127) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(program, ": expected a program that this machine can execute, found that ",
+                     tool, " cannot start it"));
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      tool, ": expected it to run ", BaseName(program), ", found that it ended with status ",
+      status, " before that; is tracing (ptrace) permitted here?"));
+}
+
 void ExecOrExit(const std::vector<std::string>& argv) {
   std::vector<char*> pointers;
+  TerminalSignals::Unblock();
   for (const std::string& arg : argv) pointers.push_back(const_cast<char*>(arg.c_str()));
   pointers.push_back(nullptr);
   execv(pointers[0], pointers.data());
@@ -86,6 +123,7 @@ absl::StatusOr<traces::Trace> Record(const RecordOptions& options, ImportReport*
   if (!program.ok()) return program.status();
   std::vector<std::string> argv = options.argv;
   argv[0] = *program;
+  const TerminalSignals signals;
   const absl::StatusOr<EventLog> log =
       options.touches ? RecordUnderLackey(argv, report) : RecordUnderStrace(argv, report);
   if (!log.ok()) return log.status();

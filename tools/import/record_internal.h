@@ -3,6 +3,7 @@
 #ifndef TOOLS_IMPORT_RECORD_INTERNAL_H_
 #define TOOLS_IMPORT_RECORD_INTERNAL_H_
 
+#include <csignal>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,25 @@ class TempDir {
  private:
   std::string path_;
 };
+
+// While one lives, an interrupt from the terminal (^C, ^\\) is for the recorded program alone: the
+// recorder outlives it and keeps what was recorded.
+class TerminalSignals {
+ public:
+  TerminalSignals();
+  ~TerminalSignals();
+  TerminalSignals(const TerminalSignals&) = delete;
+  TerminalSignals& operator=(const TerminalSignals&) = delete;
+  // In a child, before it becomes the program.
+  static void Unblock();
+
+ private:
+  sigset_t ours_;
+  sigset_t before_;
+};
+
+// The error when `tool` ended with `status` without having run `program`.
+absl::Status NotRun(const std::string& tool, const std::string& program, int status);
 
 // The file that a shell would run for `name`. NotFound: one sentence that names it.
 absl::StatusOr<std::string> FindProgram(const std::string& name);

@@ -254,9 +254,7 @@ absl::StatusOr<EventLog> RecordUnderLackey(const std::vector<std::string>& argv,
   absl::StatusOr<EventLog> log = tracer.Finish();
   if (!log.ok()) return log;
   if (log->images.empty() && log->lines < 10) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("valgrind: expected it to run ", BaseName(argv[0]),
-                     ", found that it ended with status ", tracer.root_status(), " before that"));
+    return NotRun("valgrind", argv[0], tracer.root_status());
   }
   report->ran = true;
   report->exit_status = tracer.root_status();

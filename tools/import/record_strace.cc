@@ -96,21 +96,12 @@ absl::StatusOr<EventLog> RecordUnderStrace(const std::vector<std::string>& argv,
   }
   const int fd = open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) return absl::InternalError(absl::StrCat(fifo, ": ", std::strerror(errno)));
+  // Signals are printed, since strace says "killed by" only of those.
   std::vector<std::string> command = {
-      *strace,
-      "-f",
-      "-y",
-      "-q",
-      "-o",
-      fifo,
-      "-e",
-      "signal=none",
-      "-e",
-      kCalls,
-      absl::StrCat("--inject=execve,execveat:delay_exit=", kExecDelay),
-      "--",
-      *env,
-      "--"};
+      *strace, "-f",   "-y",
+      "-q",    "-o",   fifo,
+      "-e",    kCalls, absl::StrCat("--inject=execve,execveat:delay_exit=", kExecDelay),
+      "--",    *env,   "--"};
   command.insert(command.end(), argv.begin(), argv.end());
   const pid_t pid = fork();
   if (pid == 0) ExecOrExit(command);
@@ -125,9 +116,7 @@ absl::StatusOr<EventLog> RecordUnderStrace(const std::vector<std::string>& argv,
   if (!status.ok()) return status;
   absl::StatusOr<EventLog> log = parser.Finish();
   if (!log.ok() || log->events.empty()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "strace: expected it to run ", BaseName(argv[0]), ", found that it ended with status ",
-        ShellStatus(wait_status), " before that; is tracing (ptrace) permitted here?"));
+    return NotRun("strace", argv[0], ShellStatus(wait_status));
   }
   report->ran = true;
   report->exit_status = ShellStatus(wait_status);

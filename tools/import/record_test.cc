@@ -2,9 +2,12 @@
 
 #include <dirent.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 
@@ -90,6 +93,36 @@ TEST_F(RecordTest, AShellAndItsChildUnderLackey) {
   EXPECT_GE(report_.valgrind_regions, 1u);
   EXPECT_TRUE(report_.touches_outside.empty()) << report_.ToText();
   EXPECT_TRUE(traces::ParseTrace(traces::FormatTrace(*trace), "sh").ok());
+}
+
+// As ^C on a terminal, which goes to the recorder too.
+TEST_F(RecordTest, AnInterruptIsForTheProgramAlone) {
+  const std::string script = absl::StrCat("kill -INT ", getpid(), "; kill -INT $$; exit 3");
+  for (const bool touches : {false, true}) {
+    const auto trace = Record({.touches = touches, .argv = {"sh", "-c", script}}, &report_);
+    ASSERT_TRUE(trace.ok()) << trace.status();
+    EXPECT_EQ(report_.exit_status, 128 + SIGINT);
+    EXPECT_EQ(trace->lines.back().op.kind, traces::OpKind::kExit) << touches;
+    report_ = ImportReport();
+  }
+}
+
+TEST_F(RecordTest, AProgramThatCannotBeExecutedIsNamed) {
+  const std::string path = dir_ + "/script";
+  std::FILE* file = std::fopen(path.c_str(), "w");
+  ASSERT_NE(file, nullptr);
+  std::fputs("#!/nonexistent/interpreter\n", file);
+  std::fclose(file);
+  chmod(path.c_str(), 0700);
+  EXPECT_EQ(Record({.argv = {path}}, &report_).status().message(),
+            path +
+                ": expected a program that this machine can execute, found that strace cannot "
+                "start it");
+  EXPECT_EQ(Record({.touches = true, .argv = {path}}, &report_).status().message(),
+            path +
+                ": expected a program that this machine can execute, found that valgrind cannot "
+                "start it");
+  unlink(path.c_str());
 }
 
 TEST_F(RecordTest, MistakesAreOneSentence) {

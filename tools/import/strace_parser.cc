@@ -4,6 +4,7 @@
 #include <cctype>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -31,7 +32,8 @@ void SkipBlanks(absl::string_view* text) {
   while (!text->empty() && (text->front() == ' ' || text->front() == '\t')) text->remove_prefix(1);
 }
 
-absl::string_view Shortened(absl::string_view text) { return text.substr(0, 60); }
+// What was found, fit to be shown on a terminal.
+std::string Shortened(absl::string_view text) { return absl::CHexEscape(text.substr(0, 60)); }
 
 // A process number at the start of a line, "123 " or "[pid 123] "; false if there is none.
 bool TakePid(absl::string_view* line, int* tid) {

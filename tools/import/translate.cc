@@ -512,6 +512,10 @@ absl::StatusOr<traces::Trace> Translate(const EventLog& log, absl::string_view s
   if (log.late_images != 0) {
     report->altered["exec: memory map seen too late, inferred instead"] += log.late_images;
   }
+  if (log.gave_up != 0) {
+    report->not_expressed["lackey: the rest of a process that Valgrind ended, unable to go on"] +=
+        log.gave_up;
+  }
   if (log.lost_starts != 0) {
     report->not_expressed["lackey: part of a child's log before exec, overwritten by Valgrind"] +=
         log.lost_starts;

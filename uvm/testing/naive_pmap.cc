@@ -182,6 +182,7 @@ bool NaivePmap::ClearReference(Paddr pa) { return std::exchange(FrameAt(pa).refe
 void NaivePmap::ZeroPage(Paddr pa) { std::memset(HomePointer(pa), 0, base::kPageSize); }
 
 void NaivePmap::CopyPage(Paddr from, Paddr to) {
+  if (before_copies_) before_copies_();
   std::memcpy(HomePointer(to), HomePointer(from), base::kPageSize);
 }
 

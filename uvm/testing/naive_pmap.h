@@ -14,8 +14,10 @@
 #define UVM_TESTING_NAIVE_PMAP_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/prng.h"
@@ -43,6 +45,8 @@ class NaivePmap final : public PmapSystem {
   void ForgetAtRandom(uint64_t seed) { forget_.emplace(seed, "naive_pmap.forget"); }
   // Rule 3: the translation buffer notices Remove and Protect only at Update.
   void DelayInvalidations() { delayed_ = true; }
+  // Called at the beginning of each CopyPage: between two steps of whoever copies.
+  void BeforeCopies(std::function<void()> hook) { before_copies_ = std::move(hook); }
   // Rule 10: of the coming Enters, the one after `successes` more fails.
   void FailEnterAfter(uint64_t successes) { enter_fails_in_ = successes + 1; }
 
@@ -86,6 +90,7 @@ class NaivePmap final : public PmapSystem {
   std::optional<base::Prng> forget_;
   bool delayed_ = false;
   uint64_t enter_fails_in_ = 0;
+  std::function<void()> before_copies_;
 };
 
 }  // namespace uvm::testing
