@@ -97,9 +97,9 @@ TEST_F(MapTest, DifferentAttributesDoNotMerge) {
 }
 
 TEST_F(MapTest, OneDifferentAttributeIsEnough) {
-  for (const MapOptions& other : {MapOptions{.at = 1, .prot = kProtRead},
-                                  MapOptions{.at = 1, .max_prot = kProtReadWrite},
-                                  MapOptions{.at = 1, .inherit = Inherit::kNone}}) {
+  for (const MapOptions& other :
+       {MapOptions{.at = 1, .prot = kProtRead}, MapOptions{.at = 1, .max_prot = kProtReadWrite},
+        MapOptions{.at = 1, .inherit = Inherit::kNone}}) {
     Space space = NewSpace("0.");
     space.Map(other);
     EXPECT_EQ(Layout(space), "AB");

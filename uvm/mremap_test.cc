@@ -39,9 +39,8 @@ TEST_F(MremapTest, GrowsInPlaceWhereThereIsRoom) {
 
 TEST_F(MremapTest, GrownPagesHaveTheAttributesOfTheLast) {
   Space space = NewSpace("..");
-  space.Map({.max_prot = base::kProtReadWrite,
-             .inherit = Inherit::kShare,
-             .sharing = Sharing::kShared});
+  space.Map(
+      {.max_prot = base::kProtReadWrite, .inherit = Inherit::kShare, .sharing = Sharing::kShared});
   space.Advise(0, 1, Advice::kRandom);
   EXPECT_EQ(space.Remap({.from = 0, .pages = 1, .new_pages = 2}), 0u);
   const MapEntry& grown = *EntryAt(space, 1);
