@@ -272,6 +272,8 @@ TEST(MachineTest, AFixedFileMappingKeepsTheOffsetInThePage) {
   EXPECT_EQ(map(0x30000, 0x6000, base::kProtRead), OkErrno(0x30000));
   EXPECT_EQ(map(0x40000, 0x5000, base::kProtRead, "b"), OkErrno(0x40000));
   EXPECT_EQ(map(0x20123, 0x5122, base::kProtRead), Fails(Errno::kEinval));
+  // Beyond the last offset; the file's reference must be given back (ValidObjectRefs, at the end).
+  EXPECT_EQ(map(0x50000, ~uint64_t{0xfff}, base::kProtRead), Fails(Errno::kEinval));
   Outcome page = w.Read(1, 0x10000, 0x1000);
   EXPECT_TRUE(page.ok());
   EXPECT_EQ(w.Read(1, 0x20000, 0x1000), page);

@@ -266,6 +266,7 @@ TEST_F(InvariantsTest, ValidObjectPagesSeesPagesOutOfPlace) {
 // ---- ValidPageOwners, FreeAccounting.
 
 TEST_F(InvariantsTest, ValidPageOwnersSeesPagesOfNobody) {
+  NewSpace("X").Exit();  // a page that was in use
   Page* free_page = nullptr;
   uvm().DebugPages().DebugForEach([&](Page& page) { free_page = page.free ? &page : free_page; });
   ASSERT_NE(free_page, nullptr);

@@ -17,6 +17,12 @@ class PageTest : public ::testing::Test {
   static constexpr uint64_t kFrames = 7;
 
   Anon* SomeAnon() { return reinterpret_cast<Anon*>(&anon_); }
+  // The walk for checkers leaves out what was never allocated.
+  void UseEveryPageOnce() {
+    std::vector<Page*> all;
+    while (Page* page = pages_.AllocateForAnon(SomeAnon())) all.push_back(page);
+    for (Page* page : all) pages_.Free(page);
+  }
   Object* SomeObject() { return reinterpret_cast<Object*>(&object_); }
 
   testing::NaivePmap pmap_{kFrames};
@@ -33,6 +39,7 @@ class PageTest : public ::testing::Test {
 TEST_F(PageTest, TakesEveryFrameOfEverySegment) {
   EXPECT_EQ(pages_.total(), PageCount(kFrames));
   EXPECT_EQ(pages_.free_count(), PageCount(kFrames));
+  UseEveryPageOnce();
   std::vector<Paddr> seen;
   pages_.DebugForEach([&](const Page& page) {
     EXPECT_TRUE(page.free);
@@ -46,6 +53,21 @@ TEST_F(PageTest, TakesEveryFrameOfEverySegment) {
       EXPECT_EQ(seen[i++], pmap_.segment(s).start + p * base::kPageSize);
     }
   }
+}
+
+TEST_F(PageTest, CheckersSeeEveryPageThatWasEverAllocated) {
+  auto seen = [&] {
+    uint64_t count = 0;
+    pages_.DebugForEach([&](const Page&) { ++count; });
+    return count;
+  };
+  EXPECT_EQ(seen(), 0u);
+  Page* page = pages_.AllocateForAnon(SomeAnon());
+  EXPECT_EQ(seen(), 1u);
+  pages_.Free(page);
+  EXPECT_EQ(seen(), 1u);
+  UseEveryPageOnce();
+  EXPECT_EQ(seen(), kFrames);
 }
 
 TEST_F(PageTest, AllocatesBusyOwnedPagesUntilNoneIsLeft) {
@@ -111,6 +133,7 @@ TEST_F(PageTest, ZeroAndCopy) {
 }
 
 TEST_F(PageTest, FindsThePageOfAFrameAndOfNoOtherAddress) {
+  UseEveryPageOnce();
   pages_.DebugForEach([&](const Page& page) {
     EXPECT_EQ(pages_.FromPaddr(page.pa), &page);
     EXPECT_EQ(pages_.FromPaddr(page.pa + 4095), &page);
