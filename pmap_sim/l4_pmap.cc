@@ -92,6 +92,12 @@ class L4Pmap::UnmapBatch {
 
 L4Pmap::Guard::Guard(L4Pmap* pmap) : pmap_(pmap) {
   while (__atomic_exchange_n(&pmap_->lock_, 1u, __ATOMIC_ACQUIRE) != 0) L4_Yield();
+  VERIFY(*pmap_, "pmap lock taken");
+}
+
+L4Pmap::Guard::~Guard() {
+  VERIFY(*pmap_, "pmap lock released");
+  __atomic_store_n(&pmap_->lock_, 0u, __ATOMIC_RELEASE);
 }
 
 L4Pmap::L4Pmap(const Config& config)

@@ -128,11 +128,11 @@ class L4Pmap final : public uvm::PmapSystem {
 
  private:
   class UnmapBatch;
-  // Holds lock_ for a scope.
+  // Holds lock_ for a scope; checked builds verify the table at both ends.
   class Guard {
    public:
     explicit Guard(L4Pmap* pmap);
-    ~Guard() { __atomic_store_n(&pmap_->lock_, 0u, __ATOMIC_RELEASE); }
+    ~Guard();
     Guard(const Guard&) = delete;
     Guard& operator=(const Guard&) = delete;
 

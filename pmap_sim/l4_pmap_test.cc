@@ -529,6 +529,9 @@ TEST_F(L4PmapTest, CanaryForgetsOneOfTwoSpaces) {
 }
 
 TEST_F(L4PmapTest, CanaryGivesWritingAwayAndInvariantsTell) {
+#ifdef UVM_VERIFY
+  GTEST_SKIP() << "a checked build panics as soon as the rights are sent";
+#endif
   Client* a = NewClient();
   Enter(a, kVa, NewFrame(), base::kProtRead);
   canary_.Arm(base::Canary::kRefillIgnoresRights);

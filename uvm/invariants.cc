@@ -85,53 +85,16 @@ TextSink& Name(TextSink& text, const Backed& backed) {
               << backed.mapping.prot << " frame " << backed.mapping.pa;
 }
 
-uint64_t MaxGapBelow(const MapEntry* entry) {
-  uint64_t max_gap = entry->gap;
-  for (const MapEntry* child : entry->rb_child) {
-    if (child != nullptr && child->max_gap > max_gap) max_gap = child->max_gap;
-  }
-  return max_gap;
-}
-
-bool ValidMap(const Space* space, TextSink* text) {
-  const Map& map = space->map();
-  uint64_t count = 0;
-  uint64_t size = 0;
-  Vaddr previous_end = map.min();
-  for (MapEntry* entry = map.DebugFirst(); entry != nullptr; entry = Map::DebugNext(entry)) {
-    MapEntry* next = Map::DebugNext(entry);
-    uint64_t gap = (next == nullptr ? map.max() : next->start) - entry->end;
-    const char* wrong = nullptr;
-    if (!entry->start.IsAligned() || !entry->end.IsAligned()) wrong = "is not page aligned";
-    if (entry->start >= entry->end) wrong = "is empty";
-    if (entry->start < previous_end) wrong = "overlaps its predecessor or the map's start";
-    if (entry->end > map.max()) wrong = "ends beyond the map";
-    if (entry->gap != gap) wrong = "has a wrong gap";
-    if (entry->max_gap != MaxGapBelow(entry)) wrong = "has a wrong max_gap";
-    if (!entry->prot.IsSubsetOf(entry->max_prot)) wrong = "has more protection than its maximum";
-    if (wrong != nullptr) {
-      Name(*text, space, entry) << " " << wrong;
-      return false;
-    }
-    previous_end = entry->end;
-    size += entry->end - entry->start;
-    ++count;
-  }
-  if (count != map.DebugCount() || size != map.DebugSize() || !map.DebugTreeValid()) {
-    *text << "space#" << space->id << " counts " << map.DebugCount() << " entries of "
-          << map.DebugSize() << " bytes, found " << count << " of " << size
-          << (map.DebugTreeValid() ? "" : "; tree colours broken");
-    return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 bool ValidMapEntries(Uvm* uvm, TextSink* text) {
   for (Space* space = uvm->DebugSpaces().front(); space != nullptr;
        space = uvm->DebugSpaces().Next(space)) {
-    if (!ValidMap(space, text)) return false;
+    char buffer[256];
+    TextSink found(buffer, sizeof buffer);
+    if (space->map().ValidEntries(&found)) continue;
+    *text << "space#" << space->id << " " << buffer;
+    return false;
   }
   return true;
 }

@@ -32,6 +32,14 @@ bool Compatible(const MapEntry& a, const MapEntry& b) {
          a.inherit == b.inherit && a.advice == b.advice && a.wired_count == 0 && b.wired_count == 0;
 }
 
+uint64_t MaxGapBelow(const MapEntry* entry) {
+  uint64_t max_gap = entry->gap;
+  for (const MapEntry* child : entry->rb_child) {
+    if (child != nullptr && child->max_gap > max_gap) max_gap = child->max_gap;
+  }
+  return max_gap;
+}
+
 }  // namespace
 
 Map::Map(const MapContext* context, Vaddr min, Vaddr max, Pmap* pmap)
@@ -47,6 +55,57 @@ Map::~Map() {
   CHECK(DebugFirst() == nullptr);
   WriterLock lock(&lock_);
   while (spare_count_ > 0) context_->entries->Delete(spares_[--spare_count_]);
+}
+
+// ---- Changes and their checks ----
+
+Map::Change::Change(Map* map, const char* label) : map_(map), label_(label) {
+  map_->lock_.WriteLock();
+  ++map_->timestamp_;
+  VERIFY(*map_, label_);
+}
+
+Map::Change::~Change() {
+  VERIFY(*map_, label_);
+  map_->lock_.WriteUnlock();
+}
+
+bool Map::ValidEntries(base::TextSink* text) const {
+  uint64_t count = 0;
+  uint64_t size = 0;
+  Vaddr previous_end = min_;
+  for (MapEntry* entry = tree_.First(); entry != nullptr; entry = Tree::Next(entry)) {
+    MapEntry* next = Tree::Next(entry);
+    uint64_t gap = (next == nullptr ? max_ : next->start) - entry->end;
+    const char* wrong = nullptr;
+    if (!entry->start.IsAligned() || !entry->end.IsAligned()) wrong = "is not page aligned";
+    if (entry->start >= entry->end) wrong = "is empty";
+    if (entry->start < previous_end) wrong = "overlaps its predecessor or the map's start";
+    if (entry->end > max_) wrong = "ends beyond the map";
+    if (entry->gap != gap) wrong = "has a wrong gap";
+    if (entry->max_gap != MaxGapBelow(entry)) wrong = "has a wrong max_gap";
+    if (!entry->prot.IsSubsetOf(entry->max_prot)) wrong = "has more protection than its maximum";
+    if (wrong != nullptr) {
+      *text << "entry " << entry->range() << " " << wrong;
+      return false;
+    }
+    previous_end = entry->end;
+    size += entry->end - entry->start;
+    ++count;
+  }
+  if (count != count_ || size != size_ || !tree_.Check()) {
+    *text << "counts " << count_ << " entries of " << size_ << " bytes, found " << count << " of "
+          << size << (tree_.Check() ? "" : "; tree colours broken");
+    return false;
+  }
+  return true;
+}
+
+void Map::Verify(const char* label) const {
+  char buffer[256];
+  base::TextSink text(buffer, sizeof buffer);
+  text << label << ": ValidMapEntries: ";
+  if (!ValidEntries(&text)) vm_panic(__FILE__, __LINE__, buffer);
 }
 
 // ---- Structure ----
@@ -274,8 +333,7 @@ Result<Vaddr, MapError> Map::Enter(const EnterOptions& options) {
   MapError error = MapError::kNoMemory;
   bool done = false;
   {
-    WriterLock lock(&lock_);
-    ++timestamp_;
+    Change change(this, "Map::Enter");
     bool placed = options.where == Where::kFixedReplace || (!fixed.empty() && IsFreeLocked(fixed));
     if (!placed && options.where != Where::kFixed) placed = FindSpaceLocked(options.size, &at);
     if (!placed) {
@@ -335,8 +393,7 @@ void Map::RemoveLocked(Range range, DeadList* dead) {
 Result<void, MapError> Map::Unmap(Range range) {
   DeadList dead;
   {
-    WriterLock lock(&lock_);
-    ++timestamp_;
+    Change change(this, "Map::Unmap");
     if (SplitsLocked(range) && !FillSparesLocked()) return MapError::kNoMemory;
     RemoveLocked(range, &dead);
   }
@@ -347,8 +404,7 @@ Result<void, MapError> Map::Unmap(Range range) {
 // ---- Attributes ----
 
 Result<void, MapError> Map::Protect(Range range, Prot prot, SetMax set_max) {
-  WriterLock lock(&lock_);
-  ++timestamp_;
+  Change change(this, "Map::Protect");
   for (MapEntry* entry = FirstAboveLocked(range.start);
        entry != nullptr && entry->start < range.end; entry = Tree::Next(entry)) {
     if (!range.empty() && !prot.IsSubsetOf(entry->max_prot)) return MapError::kProtection;
@@ -374,8 +430,7 @@ Result<void, MapError> Map::Protect(Range range, Prot prot, SetMax set_max) {
 }
 
 Result<void, MapError> Map::SetInherit(Range range, Inherit inherit) {
-  WriterLock lock(&lock_);
-  ++timestamp_;
+  Change change(this, "Map::SetInherit");
   if (!FillSparesLocked()) return MapError::kNoMemory;
   for (MapEntry* entry = ClipRangeLocked(range); entry != nullptr && entry->start < range.end;
        entry = Tree::Next(entry)) {
@@ -385,8 +440,7 @@ Result<void, MapError> Map::SetInherit(Range range, Inherit inherit) {
 }
 
 Result<void, MapError> Map::SetAdvice(Range range, Advice advice) {
-  WriterLock lock(&lock_);
-  ++timestamp_;
+  Change change(this, "Map::SetAdvice");
   if (!FillSparesLocked()) return MapError::kNoMemory;
   for (MapEntry* entry = ClipRangeLocked(range); entry != nullptr && entry->start < range.end;
        entry = Tree::Next(entry)) {

@@ -25,6 +25,7 @@
 
 #include "base/list.h"
 #include "base/rb_tree.h"
+#include "base/text_sink.h"
 #include "uvm/amap.h"
 #include "uvm/core.h"
 #include "uvm/lock.h"
@@ -168,10 +169,13 @@ class Map {
   MapEntry* DebugFirst() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return tree_.First(); }
   MapEntry* DebugRoot() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return tree_.root(); }
   static MapEntry* DebugNext(MapEntry* entry) { return Tree::Next(entry); }
-  bool DebugTreeValid() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return tree_.Check(); }
   uint64_t DebugCount() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return count_; }
   uint64_t DebugSize() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return size_; }
   bool DebugIdle() const { return lock_.DebugIdle(); }
+  // I8. True when the map's own structure is sound; else the first counterexample goes to *text.
+  bool ValidEntries(base::TextSink* text) const ABSL_NO_THREAD_SAFETY_ANALYSIS;
+  // Panics with `label` when it is not. Checked builds call it round every change (VERIFY).
+  void Verify(const char* label) const;
 
  private:
   struct ByStart {
@@ -186,6 +190,19 @@ class Map {
   };
   using Tree = base::RbTree<MapEntry, ByStart>;
   using DeadList = base::List<MapEntry, &MapEntry::dead_link>;
+  // Holds the lock for a change: bumps the timestamp, and in checked builds verifies the map on
+  // both sides of it.
+  class ABSL_SCOPED_LOCKABLE Change {
+   public:
+    Change(Map* map, const char* label) ABSL_EXCLUSIVE_LOCK_FUNCTION(map->lock_);
+    ~Change() ABSL_UNLOCK_FUNCTION();
+    Change(const Change&) = delete;
+    Change& operator=(const Change&) = delete;
+
+   private:
+    Map* const map_;
+    [[maybe_unused]] const char* const label_;
+  };
   // Entries an operation may need for clipping and adding, set aside before it changes anything.
   static constexpr int kSpares = 3;
 

@@ -15,8 +15,7 @@ Range Overlap(const MapEntry& entry, Range range) {
 }  // namespace
 
 Result<void, MapError> Map::FreePages(Range range) {
-  WriterLock lock(&lock_);
-  ++timestamp_;
+  Change change(this, "Map::FreePages");
   if (!IsMappedLocked(range)) return MapError::kHole;
   AmapStore* amaps = context_->amaps;
   PmapSystem* pmap = context_->core->pmap;
@@ -54,8 +53,7 @@ Result<void, MapError> Map::DiscardEntryLocked(MapEntry* entry, Range part) {
 }
 
 Result<void, MapError> Map::Discard(Range range) {
-  WriterLock lock(&lock_);
-  ++timestamp_;
+  Change change(this, "Map::Discard");
   bool hole = !IsMappedLocked(range);
   for (MapEntry* entry = FirstAboveLocked(range.start);
        entry != nullptr && entry->start < range.end; entry = Tree::Next(entry)) {

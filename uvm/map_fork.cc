@@ -125,8 +125,7 @@ Result<void, MapError> Map::ForkEntryLocked(MapEntry* entry, Map* child) {
 }
 
 Result<void, MapError> Map::ForkInto(Map* child) {
-  WriterLock lock(&lock_);
-  ++timestamp_;
+  Change change(this, "Map::ForkInto");
   Result<void, MapError> result;
   for (MapEntry* entry = tree_.First(); entry != nullptr && result.ok();
        entry = Tree::Next(entry)) {

@@ -87,8 +87,7 @@ Result<Vaddr, MapError> Map::Remap(const RemapOptions& options) {
   DeadList dead;
   Vaddr to;
   {
-    WriterLock lock(&lock_);
-    ++timestamp_;
+    Change change(this, "Map::Remap");
     Range from = options.from;
     to = TRY(PlaceForRemapLocked(options));
     if (!FillSparesLocked()) return MapError::kNoMemory;
