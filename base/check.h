@@ -34,10 +34,4 @@ extern "C" [[noreturn]] void vm_panic(const char* file, int line, const char* wh
 // Control must not get here: an enum outside its range, a stub that should be unreachable.
 #define UNREACHABLE(what) vm_panic(__FILE__, __LINE__, what)
 
-namespace base {
-// Documents that a condition may be true or false, both legal, at this point (TigerBeetle's
-// `maybe`).
-constexpr void maybe(bool) {}
-}  // namespace base
-
 #endif  // BASE_CHECK_H_

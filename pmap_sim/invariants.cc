@@ -102,7 +102,7 @@ bool L4Pmap::CheckAliases(base::TextSink& out) const {
 bool L4Pmap::CheckInvariants(base::TextSink& out) const {
   uint64_t mappings = 0;
   uint64_t resident = 0;
-  for (uint32_t i = 0; i < frame_count(); ++i) {
+  for (uint32_t i = 0, frames = frame_count(); i < frames; ++i) {
     if (!CheckFrame(i, out)) return false;
     mappings += frames_[i].mappings;
   }

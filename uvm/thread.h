@@ -22,7 +22,6 @@ struct Thread {
   base::ListLink wait_link;  // on at most one lock's queue
   uint32_t held_ranks = 0;   // bit r: this thread holds a lock of LockRank r
   bool wants_write = false;  // while queued on an RwLock: exclusive?
-  bool granted = false;      // set by the releaser that handed the lock over
 };
 
 class ThreadSystem {
