@@ -190,6 +190,10 @@ Thread* Core::Find(L4_ThreadId_t id) const {
   return t != nullptr && t->gid.raw == id.raw ? t : nullptr;
 }
 
+Thread* Core::Resolve(const Thread&, L4_ThreadId_t id) const { return Find(id); }
+
+L4_ThreadId_t Core::NameFor(const Thread& t, const Thread&) const { return t.gid; }
+
 Thread& Core::CreateThread(L4_ThreadId_t id, Space* space) {
   const uint64_t number = L4_ThreadNo(id);
   if (number >= by_number_.size()) by_number_.resize(std::max(number + 1, by_number_.size() * 2));
@@ -287,7 +291,7 @@ bool Core::Prepare(Thread& t) {
   if (t.restart) {
     if (t.fiber.started()) t.fiber.Abandon();
     t.restart = false;
-    t.in_fault = false;
+    t.kernel_ipc = KernelIpc::kNone;
     t.mr = t.utcb.mr;
   }
   if (t.fiber.started()) return true;

@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
+#include "fake_l4/fault_sites.h"
 #include "fake_l4/fiber.h"
 #include "fake_l4/fpage.h"
 #include "fake_l4/kernel.h"
@@ -51,6 +52,16 @@ struct Space {
   }
 };
 
+// Why the kernel itself speaks in a thread's name and waits for the answer. The message is the
+// thread's `mr`, which is then not its UTCB's.
+enum class KernelIpc : uint8_t {
+  kNone,
+  kPageFault,    // of the thread's own access; the fiber waits in Core::PageFault
+  kStringFault,  // of a string transfer between this thread and its partner
+  kException,    // the answer holds the registers to go on with
+  kPreemption,   // told to the exception handler or the scheduler
+};
+
 struct Thread : Runnable {
   Core* core = nullptr;
   L4_ThreadId_t gid = {0};
@@ -67,7 +78,8 @@ struct Thread : Runnable {
 
   // The IPC in progress.
   L4_Word_t* mr = nullptr;  // the message: the UTCB's registers, or a page fault's own
-  bool in_fault = false;
+  KernelIpc kernel_ipc = KernelIpc::kNone;
+  L4_Word_t kernel_mr[L4_NUM_MRS];  // the message of `kernel_ipc` and its answer
   uint64_t fault_va = 0;
   Thread* send_to = nullptr;           // while kSending
   L4_ThreadId_t virtual_sender = {0};  // of the message being sent; nilthread: not propagated
@@ -96,7 +108,12 @@ class Core {
   void Reset();
 
   // ---- core.cc: boot, threads, dispatch, timeouts ----
+  // The thread of a global id; null when there is none of that number and version.
   Thread* Find(L4_ThreadId_t id) const;
+  // The thread that `self` means by a global id, or by a local id of its own space.
+  Thread* Resolve(const Thread& self, L4_ThreadId_t id) const;
+  // The id by which `viewer` is told of `t`: local within one space, else global.
+  L4_ThreadId_t NameFor(const Thread& t, const Thread& viewer) const;
   Thread* FindNumber(uint64_t number) const;
   // REQUIRES: the number is free.
   Thread& CreateThread(L4_ThreadId_t id, Space* space);
@@ -133,6 +150,13 @@ class Core {
   // ---- ipc.cc ----
   // Both phases, with the message in self.mr. On return self.mr[0] is the tag.
   void Ipc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_t timeouts);
+  // `t` sends the message in t.kernel_mr (tag first) to `to` and waits for the answer, with no
+  // timeouts and the complete space as its window. Only changes states: when `t` is the running
+  // thread the caller then calls SwitchAway. REQUIRES: t is in no IPC.
+  void StartKernelIpc(Thread& t, KernelIpc kind, L4_ThreadId_t to);
+  // The answer is in t.kernel_mr, or the tag there has E. By kind; leaves `t` ready unless it has
+  // to go on waiting. Called by whoever completes the IPC.
+  void KernelIpcEnded(Thread& t);
   // Ends the IPC `t` is blocked in with `error` (reason << 1 | phase) and makes it ready.
   void AbortIpc(Thread& t, L4_Word_t error);
   void RemoveSender(Thread& s);
@@ -218,6 +242,8 @@ class Core {
   // ipc.cc
   bool Accepts(const Thread& receiver, const Thread& sender) const;
   L4_ThreadId_t VirtualSenderFor(const Thread& sender, const Thread& receiver) const;
+  Thread* StartIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_t timeouts);
+  void EndIpc(Thread& t);
   // Moves the message; both ends get their result. False on overflow.
   bool Transfer(Thread& sender, Thread& receiver);
   L4_Word_t TransferItems(Thread& sender, Thread& receiver, unsigned untyped, unsigned typed);

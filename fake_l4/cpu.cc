@@ -46,22 +46,17 @@ AccessStatus Core::PageFault(Thread& self, uint64_t va, RightsBits access) {
   Spend(profile_.costs.page_fault);
   const uint32_t changes = self.ip_changes;
   const L4_ThreadId_t pager = L4_ThreadIdOfRaw(self.utcb.pager);
-  L4_Word_t message[L4_NUM_MRS];
-  message[0] = L4_MakeMsgTag(L4_LABEL_PAGEFAULT | access, 2, 0).raw;
-  message[1] = static_cast<L4_Word_t>(va);
-  message[2] = static_cast<L4_Word_t>(self.ip);
   self.fault_va = va;
   if (Find(pager) == nullptr) {
     self.state = ThreadState::kNoPager;
-    SwitchAway(nullptr);
   } else {
-    // The user's message registers are not the kernel's: the fault has its own.
-    self.mr = message;
-    self.in_fault = true;
-    Ipc(self, pager, pager, L4_Timeouts(L4_Never, L4_Never));
-    self.mr = self.utcb.mr;
-    self.in_fault = false;
+    self.kernel_mr[0] = L4_MakeMsgTag(L4_LABEL_PAGEFAULT | access, 2, 0).raw;
+    self.kernel_mr[1] = static_cast<L4_Word_t>(va);
+    self.kernel_mr[2] = static_cast<L4_Word_t>(self.ip);
+    Enter(profile_.costs.system_call + profile_.costs.ipc);
+    StartKernelIpc(self, KernelIpc::kPageFault, pager);
   }
+  if (self.state != ThreadState::kReady) SwitchAway(Find(pager));
   return self.ip_changes == changes ? AccessStatus::kOk : AccessStatus::kRedirected;
 }
 

@@ -141,12 +141,12 @@ ThreadInfo Core::InfoOf(const Thread& t) const {
   info.state = t.state;
   info.halted = t.halted;
   info.waits_for_start = t.waits_for_start;
-  info.in_page_fault = t.in_fault;
+  info.in_page_fault = t.kernel_ipc == KernelIpc::kPageFault;
   info.priority = t.priority;
   if (t.state == ThreadState::kSending) info.partner = t.send_to->gid;
   if (t.state == ThreadState::kReceiving) info.partner = t.from_spec;
   info.pager = L4_ThreadIdOfRaw(t.utcb.pager);
-  if (t.in_fault || t.state == ThreadState::kNoPager) info.fault_address = base::Vaddr(t.fault_va);
+  if (info.in_page_fault || t.state == ThreadState::kNoPager) info.fault_address = base::Vaddr(t.fault_va);
   info.ip = t.ip;
   info.sp = t.sp;
   for (const Thread* s = t.senders_head; s != nullptr; s = s->sender_next) info.queued_senders++;

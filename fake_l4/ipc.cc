@@ -52,7 +52,9 @@ void Core::RemoveSender(Thread& s) {
 // The id in whose name `sender` sends, or nilthread when the message is not propagated or may not
 // be.
 L4_ThreadId_t Core::VirtualSenderFor(const Thread& sender, const Thread& receiver) const {
-  if ((sender.mr[0] & L4_TAG_PROPAGATED) == 0 || sender.in_fault) return L4_nilthread;
+  if ((sender.mr[0] & L4_TAG_PROPAGATED) == 0 || sender.kernel_ipc != KernelIpc::kNone) {
+    return L4_nilthread;
+  }
   const L4_ThreadId_t id = L4_ThreadIdOfRaw(sender.utcb.actual_or_virtual_sender);
   const Thread* v = Find(id);
   if (v == nullptr) return L4_nilthread;
@@ -78,7 +80,7 @@ Thread* Core::FirstSenderFor(const Thread& t) const {
 // ---- Transfer ----
 
 L4_Word_t Core::TransferItems(Thread& s, Thread& r, unsigned u, unsigned t) {
-  const FpageValue window = r.in_fault || r.waits_for_start
+  const FpageValue window = r.kernel_ipc != KernelIpc::kNone || r.waits_for_start
                                 ? DecodeFpage(L4_CompleteAddressSpace.raw, profile_)
                                 : DecodeFpage(r.utcb.br[0] & ~L4_Word_t{15}, profile_);
   for (unsigned i = u + 1; i <= u + t; i += 2) {
@@ -107,7 +109,7 @@ bool Core::Transfer(Thread& s, Thread& r) {
   // Of the flags only p reaches the receiver; the sender's own tag keeps what it set.
   r.mr[0] = (tag & ~L4_Word_t{0xf000}) | (propagated ? L4_TAG_PROPAGATED : 0);
   r.from = propagated ? s.virtual_sender : s.gid;
-  if (propagated && !r.in_fault) r.utcb.actual_or_virtual_sender = s.gid.raw;
+  if (propagated && r.kernel_ipc == KernelIpc::kNone) r.utcb.actual_or_virtual_sender = s.gid.raw;
   ledger_.ipc_sends++;
   // A message orders memory: what the sender did before, the receiver may see.
   r.order_key = &s;
@@ -127,7 +129,7 @@ void Core::Delivered(Thread& s, Thread& r) {
     }
   }
   DisarmTimer(r);
-  MakeReady(r);
+  EndIpc(r);
   if (!L4_IsNilThread(s.virtual_sender)) TurnWait(s, r);
 }
 
@@ -150,14 +152,14 @@ Thread* Core::StartReceiveStep(Thread& t) {
   if (spec != L4_anythread && spec != L4_anylocalthread && Find(spec) == nullptr) {
     DisarmTimer(t);
     FailIpc(t, L4_IPC_NO_PARTNER << 1 | kReceivePhase, 0);
-    MakeReady(t);
+    EndIpc(t);
     return nullptr;
   }
   Thread* s = FirstSenderFor(t);
   if (s == nullptr) {
     if (IsZeroTimeout(t.receive_timeout)) {
       FailIpc(t, L4_IPC_TIMEOUT << 1 | kReceivePhase, 0);
-      MakeReady(t);
+      EndIpc(t);
     } else {
       t.state = ThreadState::kReceiving;
       ArmTimer(t, t.receive_timeout);
@@ -169,7 +171,7 @@ Thread* Core::StartReceiveStep(Thread& t) {
   const bool good = Transfer(*s, t);
   Delivered(*s, t);
   if (good && !L4_IsNilThread(s->from_spec)) return s;
-  MakeReady(*s);
+  EndIpc(*s);
   return nullptr;
 }
 
@@ -177,8 +179,10 @@ void Core::StartReceive(Thread& t) {
   for (Thread* next = &t; next != nullptr;) next = StartReceiveStep(*next);
 }
 
-void Core::Ipc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_t timeouts) {
-  Enter(profile_.costs.system_call + profile_.costs.ipc);
+// Both phases as far as they go at once. Returns the partner that the message reached, if any; the
+// state of `self` tells whether it has to wait.
+Thread* Core::StartIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec,
+                       L4_Word_t timeouts) {
   OrderRelease(&self);
   const uint16_t send_timeout = static_cast<uint16_t>(timeouts >> 16);
   self.from_spec = from_spec;
@@ -188,8 +192,11 @@ void Core::Ipc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_
   Thread* partner = nullptr;
   // 1. Send.
   if (!L4_IsNilThread(to)) {
-    Thread* receiver = Find(to);
-    if (receiver == nullptr) return FailIpc(self, L4_IPC_NO_PARTNER << 1 | kSendPhase, 0);
+    Thread* receiver = Resolve(self, to);
+    if (receiver == nullptr) {
+      FailIpc(self, L4_IPC_NO_PARTNER << 1 | kSendPhase, 0);
+      return nullptr;
+    }
     self.virtual_sender = VirtualSenderFor(self, *receiver);
     if (receiver->state == ThreadState::kReceiving && Accepts(*receiver, self)) {
       const bool good = Transfer(self, *receiver);
@@ -197,21 +204,48 @@ void Core::Ipc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_
       // `self` meanwhile finds its queue.
       Delivered(self, *receiver);
       partner = receiver;
-      if (!good) return Preempt();
+      if (!good) return partner;
     } else if (IsZeroTimeout(send_timeout)) {
-      return FailIpc(self, L4_IPC_TIMEOUT << 1 | kSendPhase, 0);
+      FailIpc(self, L4_IPC_TIMEOUT << 1 | kSendPhase, 0);
+      return nullptr;
     } else {
       self.state = ThreadState::kSending;
       QueueSender(self, *receiver);
       ArmTimer(self, send_timeout);
       // Whoever takes the message starts the receive phase, too.
-      return SwitchAway(nullptr);
+      return nullptr;
     }
   }
   // 2. Receive.
   if (!L4_IsNilThread(from_spec)) StartReceive(self);
+  return partner;
+}
+
+void Core::Ipc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_t timeouts) {
+  Enter(profile_.costs.system_call + profile_.costs.ipc);
+  Thread* partner = StartIpc(self, to, from_spec, timeouts);
   if (self.state != ThreadState::kReady) return SwitchAway(partner);
   Preempt();
+}
+
+void Core::StartKernelIpc(Thread& t, KernelIpc kind, L4_ThreadId_t to) {
+  // The user's message registers are not the kernel's.
+  t.mr = t.kernel_mr;
+  t.kernel_ipc = kind;
+  StartIpc(t, to, to, L4_Timeouts(L4_Never, L4_Never));
+  if (t.state == ThreadState::kReady && t.kernel_ipc != KernelIpc::kNone) KernelIpcEnded(t);
+}
+
+void Core::KernelIpcEnded(Thread& t) {
+  t.mr = t.utcb.mr;
+  t.kernel_ipc = KernelIpc::kNone;
+  MakeReady(t);
+}
+
+// The IPC of `t` is over, well or not.
+void Core::EndIpc(Thread& t) {
+  if (t.kernel_ipc != KernelIpc::kNone) return KernelIpcEnded(t);
+  MakeReady(t);
 }
 
 void Core::AbortIpc(Thread& t, L4_Word_t error) {
@@ -221,7 +255,7 @@ void Core::AbortIpc(Thread& t, L4_Word_t error) {
   DisarmTimer(t);
   // A send that had to wait reports its counts; a failed receive has none.
   FailIpc(t, error, sending ? kCountBits : 0);
-  MakeReady(t);
+  EndIpc(t);
 }
 
 }  // namespace fake_l4

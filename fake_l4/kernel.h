@@ -37,6 +37,7 @@
 #include "base/text_sink.h"
 #include "fake_l4/fiber.h"
 #include "fake_l4/profile.h"
+#include "fake_l4/quirks.h"
 #include "fake_l4/schedule_strategy.h"
 
 namespace fake_l4 {
@@ -46,6 +47,8 @@ class Core;  // everything behind this interface
 struct BootOptions {
   uint64_t ram_bytes = uint64_t{64} << 20;  // conventional memory; a multiple of the page size
   Profile profile = kAmd64Nx;
+  Quirks quirks = kManualRules;
+  uint32_t processors = 1;  // 1 .. 32
   // Mappings the kernel has memory for, beyond sigma0's own; a map item that finds none left maps
   // nothing. 0: no limit.
   uint32_t max_mappings = 0;

@@ -1,0 +1,26 @@
+// fake_l4/quirks.h: how a particular kernel's map, grant and unmap differ from the manual, as data.
+//
+// WHAT     One switch for each measured deviation; the default of every switch is the manual's
+//          rule. A named set of switches is a quirk profile: what `--quirks NAME` selects.
+// SEE      facts/l4.md sections 7 (the manual's model) and 8 (what was measured); docs/DIFFERENCES.md.
+#ifndef FAKE_L4_QUIRKS_H_
+#define FAKE_L4_QUIRKS_H_
+
+#include <string_view>
+
+namespace fake_l4 {
+
+struct Quirks {
+  const char* name = "manual";
+};
+
+inline constexpr Quirks kManualRules = {};
+
+// The quirk profile of that name, or null: "manual", "pistachio-new-mdb", "pistachio-old-mdb".
+constexpr const Quirks* FindQuirks(std::string_view name) {
+  return name == kManualRules.name ? &kManualRules : nullptr;
+}
+
+}  // namespace fake_l4
+
+#endif  // FAKE_L4_QUIRKS_H_
