@@ -26,12 +26,6 @@ uint8_t* AllocateRam(uint64_t bytes) {
   return static_cast<uint8_t*>(memory);
 }
 
-L4_Word_t FeatureText(char* to) {
-  static constexpr char kText[] = "fake_l4 1.0\0pagerexregs\0";
-  std::memcpy(to, kText, sizeof kText);
-  return sizeof kText;
-}
-
 }  // namespace
 
 [[gnu::noinline]] Thread* CurrentThreadOrNull() { return g_current; }
@@ -42,11 +36,13 @@ L4_Word_t FeatureText(char* to) {
 Core::Core(const BootOptions& options)
     : options_(options),
       profile_(options_.profile),
-      ram_(AllocateRam(options.ram_bytes)),
-      database_(options.profile, options.ram_bytes >> kPageShift, options.max_mappings),
+      ram_(AllocateRam(frames() << kPageShift)),
+      database_(options.profile, frames(), options.max_mappings),
       strategy_(std::make_unique<PriorityRoundRobin>()),
       stacks_(options.stack_bytes) {
   CHECK(options.ram_bytes % kPageBytes == 0);
+  CHECK(options.processors >= 1 && options.processors <= 32);
+  BuildMemoryTable();
   BuildKip();
   BootInitialThreads();
 }
@@ -56,7 +52,7 @@ Core::~Core() {
   for (auto& space : spaces_) {
     if (space != nullptr) space->table.Forget();
   }
-  munmap(ram_, options_.ram_bytes);
+  munmap(ram_, frames() << kPageShift);
 }
 
 void Core::Reset() {
@@ -72,15 +68,16 @@ void Core::Reset() {
     if (space != nullptr) FlushSpace(*space);
   }
   spaces_.clear();
+  live_spaces_ = 0;
   // 2. Memory: only what sigma0 has given away can have been touched.
   database_.Reset(sigma0_touched_);
   std::memset(ram_, 0, sigma0_touched_ << kPageShift);
-  std::fill_n(sigma0_owner_.begin(), sigma0_touched_, L4_Word_t{0});
-  sigma0_touched_ = sigma0_hint_ = 0;
+  memory_attributes_.clear();
   // 3. The rest of the machine.
   entries_.clear();
   entry_storage_.clear();
   timers_.clear();
+  interrupt_sources_.clear();
   next_deadline_ = UINT64_MAX;
   timer_serial_ = 0;
   now_ns_ = 0;
@@ -89,39 +86,8 @@ void Core::Reset() {
   crash_text_.clear();
   observer_ = nullptr;
   strategy_ = std::make_unique<PriorityRoundRobin>();
+  BuildKip();
   BootInitialThreads();
-}
-
-void Core::BuildKip() {
-  auto* kip = reinterpret_cast<L4_KernelInterfacePage_t*>(kip_);
-  char* bytes = reinterpret_cast<char*>(kip_);
-  constexpr unsigned kProcOffset = 1024, kMemoryOffset = 1280, kKernelOffset = 1536;
-  kip->magic = 0x4be6344c;
-  kip->api_version = L4_Word_t{0x84} << 24 | L4_Word_t{5} << 16;
-  kip->api_flags = sizeof(L4_Word_t) == 8 ? 1u << 2 : 0;
-  kip->kern_desc_ptr = kKernelOffset;
-  kip->sigma0 = {0, Kernel::kSigma0Entry, 0, 0};
-  kip->root = {0, Kernel::kRootEntry, 0, 0};
-  kip->utcb_info = 1 | L4_Word_t{profile_.utcb_log2} << 10 | L4_Word_t{12} << 16;
-  kip->kip_area_info = 12;
-  kip->proc_desc_ptr = kProcOffset;
-  kip->clock_info = 0;
-  kip->thread_info = profile_.thread_no_bits | L4_Word_t{profile_.system_base} << 8 |
-                     L4_Word_t{profile_.user_base} << 20;
-  kip->page_info = static_cast<L4_Word_t>(profile_.page_size_mask) | profile_.separable_rights;
-  kip->processor_info = L4_Word_t{5} << 28;
-  // Memory: all undefined, then the machine's RAM. Nothing below it, nothing reserved inside: the
-  // kernel lives elsewhere.
-  auto* memory = reinterpret_cast<L4_Word_t*>(bytes + kMemoryOffset);
-  memory[0] = static_cast<L4_Word_t>(profile_.ram_base) | L4_ConventionalMemoryType;
-  memory[1] = static_cast<L4_Word_t>(profile_.ram_base + options_.ram_bytes - 1024);
-  kip->memory_info = L4_Word_t{kMemoryOffset} << (sizeof(L4_Word_t) * 4) | 1;
-  auto* kernel = reinterpret_cast<L4_Word_t*>(bytes + kKernelOffset);
-  kernel[0] = L4_Word_t{0x75} << 24;  // kernel id: one that no listed kernel has
-  kernel[1] = 1 | 1 << 5 | 24 << 9;   // 2024-01-01
-  kernel[2] = L4_Word_t{1} << 24;
-  std::memcpy(&kernel[3], "none", 4);
-  FeatureText(reinterpret_cast<char*>(&kernel[4]));
 }
 
 void Core::BootInitialThreads() {
@@ -132,7 +98,9 @@ void Core::BootInitialThreads() {
                          base::Vaddr(profile_.root_utcb_area + utcb_bytes)};
   sigma0_ = L4_GlobalId(profile_.user_base, 1);
   root_ = L4_GlobalId(profile_.user_base + 2, 1);
+  ResetSigma0();
   next_boot_number_ = uint64_t{1} << (profile_.thread_no_bits - 1);
+  CreateInterruptThreads();
   for (const L4_ThreadId_t id : {sigma0_, root_}) {
     Space* space = CreateSpace();
     space->privileged = true;
@@ -264,12 +232,15 @@ void Core::MoveToSpace(Thread& t, Space* space) {
 Space* Core::CreateSpace() {
   const SpaceId id{static_cast<uint32_t>(spaces_.size())};
   spaces_.push_back(std::make_unique<Space>(id, &leaves_));
+  spaces_.back()->user_top = profile_.user_top;
   ledger_.spaces_created++;
+  live_spaces_++;
   return spaces_.back().get();
 }
 
 void Core::ReleaseSpace(Space* space) {
   FlushSpace(*space);
+  live_spaces_--;
   spaces_[static_cast<uint32_t>(space->id)] = nullptr;
 }
 
@@ -295,10 +266,6 @@ bool Core::Prepare(Thread& t) {
     t.mr = t.utcb.mr;
   }
   if (t.fiber.started()) return true;
-  if (!entries_.contains(t.ip)) {
-    t.state = ThreadState::kNoCode;
-    return false;
-  }
   t.fiber.Start(&stacks_, ThreadMain, &t);
   return true;
 }
@@ -321,7 +288,7 @@ void Core::ThreadMain(void* arg) {
   if (t->order_key != nullptr) OrderAcquire(std::exchange(t->order_key, nullptr));
   // Fibers are never unwound: an exception ends the program here instead of somewhere beyond the
   // stack's bottom.
-  [&]() noexcept { (*t->core->entries_.at(t->ip))(); }();
+  [&]() noexcept { t->core->RunFrom(*t); }();
   t->core->ThreadReturned(*t);
 }
 
@@ -427,8 +394,11 @@ uint64_t DeadlineNs(uint16_t timeout, uint64_t now_ns) {
 }  // namespace
 
 void Core::ArmTimer(Thread& t, uint16_t timeout) {
-  if (timeout == L4_Never.raw) return;
-  t.timer_deadline = std::max<uint64_t>(DeadlineNs(timeout, now_ns_), 1);
+  if (timeout != L4_Never.raw) ArmTimerAt(t, std::max<uint64_t>(DeadlineNs(timeout, now_ns_), 1));
+}
+
+void Core::ArmTimerAt(Thread& t, uint64_t deadline_ns) {
+  t.timer_deadline = deadline_ns;
   t.timer_serial = ++timer_serial_;
   timers_[{t.timer_deadline, t.timer_serial}] = &t;
   next_deadline_ = timers_.begin()->first.first;
@@ -444,6 +414,10 @@ void Core::DisarmTimer(Thread& t) {
 void Core::FireTimers() {
   while (next_deadline_ <= now_ns_) {
     Thread& t = *timers_.begin()->second;
+    if (t.interrupt_source != nullptr) {
+      InterruptTick(*t.interrupt_source);
+      continue;
+    }
     AbortIpc(t, L4_IPC_TIMEOUT << 1 | (t.state == ThreadState::kReceiving ? 1 : 0));
   }
 }

@@ -58,7 +58,7 @@ Mapping Core::MappingOf(SpaceId space_id, uint64_t vpage) const {
   if (number >= spaces_.size() || spaces_[number] == nullptr) return none;
   if (space_id == kSigma0Space) {
     const uint64_t first = profile_.ram_base >> kPageShift;
-    const bool in_ram = vpage >= first && vpage - first < options_.ram_bytes >> kPageShift;
+    const bool in_ram = vpage >= first && vpage - first < frames();
     return in_ram ? MappingOfNode(database_.Root(vpage - first)) : none;
   }
   const Pte* pte = spaces_[number]->table.Find(vpage);
@@ -84,7 +84,7 @@ void Kernel::ForEachMapping(SpaceId space, absl::FunctionRef<void(const Mapping&
   const Core& core = *core_;
   if (!SpaceExists(space)) return;
   if (space == kSigma0Space) {
-    const uint64_t frames = core.options_.ram_bytes >> kPageShift;
+    const uint64_t frames = core.frames();
     for (uint64_t i = 0; i < frames; i++) {
       const NodeIndex root = core.database_.Root(i);
       if (core.database_.node(root).first_child != 0) visit(core.MappingOfNode(root));
@@ -142,6 +142,9 @@ ThreadInfo Core::InfoOf(const Thread& t) const {
   info.halted = t.halted;
   info.waits_for_start = t.waits_for_start;
   info.in_page_fault = t.kernel_ipc == KernelIpc::kPageFault;
+  info.in_exception = t.kernel_ipc == KernelIpc::kException;
+  info.halted_by_exception = t.halted && t.halted_by_exception;
+  info.exception = t.exception;
   info.priority = t.priority;
   if (t.state == ThreadState::kSending) info.partner = t.send_to->gid;
   if (t.state == ThreadState::kReceiving) info.partner = t.from_spec;
@@ -162,7 +165,9 @@ bool Kernel::Inspect(L4_ThreadId_t thread, ThreadInfo* info) const {
 std::vector<ThreadInfo> Kernel::Threads() const {
   std::vector<ThreadInfo> result;
   for (const Thread* t : core_->by_number_) {
-    if (t != nullptr) result.push_back(core_->InfoOf(*t));
+    // An interrupt that nobody is associated with is not worth a line.
+    if (t == nullptr || (t->is_interrupt && t->state == ThreadState::kInactive)) continue;
+    result.push_back(core_->InfoOf(*t));
   }
   return result;
 }
@@ -183,6 +188,10 @@ std::string Kernel::DescribeWaits() const {
   for (const ThreadInfo& t : Threads()) {
     absl::StrAppend(&text, "thread ", IdText(t.id), " (space ", static_cast<uint32_t>(t.space),
                     "): ");
+    if (t.halted_by_exception) {
+      absl::StrAppend(&text, "unhandled exception ", t.exception, " at ip 0x", absl::Hex(t.ip),
+                      ", ");
+    }
     if (t.halted) absl::StrAppend(&text, "halted, ");
     absl::StrAppend(&text, ThreadStateName(t.state));
     if (t.state == ThreadState::kSending) absl::StrAppend(&text, " to ", IdText(t.partner));
@@ -191,6 +200,7 @@ std::string Kernel::DescribeWaits() const {
     if (t.in_page_fault || t.state == ThreadState::kNoPager) {
       absl::StrAppend(&text, ", page fault at 0x", absl::Hex(t.fault_address.value()));
     }
+    if (t.in_exception) absl::StrAppend(&text, ", exception ", t.exception);
     if (t.queued_senders != 0) absl::StrAppend(&text, ", senders waiting: ", t.queued_senders);
     absl::StrAppend(&text, "\n");
   }

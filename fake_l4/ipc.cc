@@ -237,6 +237,8 @@ void Core::StartKernelIpc(Thread& t, KernelIpc kind, L4_ThreadId_t to) {
 }
 
 void Core::KernelIpcEnded(Thread& t) {
+  if (t.kernel_ipc == KernelIpc::kInterrupt) return InterruptIpcEnded(t);
+  if (t.kernel_ipc == KernelIpc::kException) EndException(t);
   t.mr = t.utcb.mr;
   t.kernel_ipc = KernelIpc::kNone;
   MakeReady(t);

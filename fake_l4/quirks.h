@@ -12,6 +12,16 @@ namespace fake_l4 {
 
 struct Quirks {
   const char* name = "manual";
+
+  // ---- System calls (facts/l4.md section 12) ----
+  // ThreadControl that creates a thread with no scheduler fails with 2 (invalid thread), not 4.
+  bool missing_scheduler_is_invalid_thread = false;
+  // ExchangeRegisters delivers the old values although d is clear.
+  bool exregs_always_deliver = false;
+  // ProcessorControl is not there: a privileged call returns 0 and leaves the error code alone.
+  bool no_processor_control = false;
+  // The areas of a space can be set once; later SpaceControls are accepted without effect.
+  bool areas_set_once = false;
 };
 
 inline constexpr Quirks kManualRules = {};

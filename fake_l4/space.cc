@@ -11,7 +11,7 @@ NodeIndex Core::NodeAt(Space& space, uint64_t vpage) {
   if (space.id == kSigma0Space) {
     const uint64_t first = profile_.ram_base >> kPageShift;
     const uint64_t index = vpage - first;
-    return vpage >= first && index < options_.ram_bytes >> kPageShift ? database_.Root(index) : 0;
+    return vpage >= first && index < frames() ? database_.Root(index) : 0;
   }
   const Pte* pte = space.table.Find(vpage);
   return pte == nullptr ? 0 : pte->node();
@@ -25,7 +25,7 @@ template <typename Visit>
 void ForEachPresent(Core& core, Space& space, uint64_t first, uint64_t end, Visit visit) {
   if (space.id == kSigma0Space) {
     const uint64_t ram = core.profile_.ram_base >> kPageShift;
-    end = std::min(end, ram + (core.options_.ram_bytes >> kPageShift));
+    end = std::min(end, ram + core.frames());
     for (uint64_t v = std::max(first, ram); v < end; v++) visit(v, core.NodeAt(space, v));
     return;
   }

@@ -146,7 +146,8 @@ TEST_F(ThreadCallsTest, ErrorsInOrder) {
         << "kernel";
     EXPECT_EQ(fails(L4_GlobalId(1 << 17, 1), me, me, me, kKeepUtcb), L4_ERROR_INVALID_THREAD);
     EXPECT_EQ(fails(me, L4_nilthread, me, me, kKeepUtcb), L4_ERROR_INVALID_THREAD) << "itself";
-    EXPECT_EQ(fails(t, t, L4_nilthread, L4_nilthread, kKeepUtcb), L4_ERROR_INVALID_THREAD);
+    EXPECT_EQ(fails(t, t, L4_nilthread, L4_nilthread, kKeepUtcb), L4_ERROR_INVALID_SCHEDULER)
+        << "creation without a scheduler";
     EXPECT_EQ(fails(t, L4_GlobalId(2000, 1), me, L4_nilthread, kKeepUtcb), L4_ERROR_INVALID_SPACE);
     EXPECT_EQ(fails(t, t, L4_GlobalId(2000, 1), L4_nilthread, kKeepUtcb),
               L4_ERROR_INVALID_SCHEDULER);
@@ -182,7 +183,9 @@ TEST_F(ThreadCallsTest, SpaceControlErrorsAndEffect) {
     EXPECT_EQ(L4_ErrorCode(), L4_ERROR_UTCB_AREA);
     EXPECT_EQ(L4_ThreadControl(second, t, L4_Myself(), L4_Myself(), Utcb(62)), 1u);
     EXPECT_EQ(error(t, kKipArea, L4_FpageLog2(0x10000, 16)), 0u) << "accepted, without effect";
-    EXPECT_EQ(L4_ThreadControl(second, t, L4_Myself(), L4_Myself(), Utcb(61)), 1u);
+    EXPECT_EQ(L4_ThreadControl(second, t, L4_Myself(), L4_Myself(), Utcb(62)), 1u) << "no change";
+    EXPECT_EQ(L4_ThreadControl(second, t, L4_Myself(), L4_Myself(), Utcb(61)), 0u) << "active";
+    EXPECT_EQ(L4_ErrorCode(), L4_ERROR_UTCB_AREA);
   });
 }
 
@@ -230,7 +233,10 @@ TEST_F(ThreadCallsTest, MigrationToAnotherSpace) {
   const SpaceId before = world_.SpaceOf(t);
   RunPrivileged([&] {
     L4_Yield();
-    EXPECT_EQ(L4_ThreadControl(t, L4_Myself(), L4_nilthread, L4_nilthread, kKeepUtcb), 1u);
+    void* const place = reinterpret_cast<void*>(world_.kernel().root_utcb_area() + 0x8000);
+    EXPECT_EQ(L4_ThreadControl(t, L4_Myself(), L4_nilthread, L4_nilthread, Utcb(0)), 0u);
+    EXPECT_EQ(L4_ErrorCode(), L4_ERROR_UTCB_AREA) << "not in root's area";
+    EXPECT_EQ(L4_ThreadControl(t, L4_Myself(), L4_nilthread, L4_nilthread, place), 1u);
   });
   EXPECT_EQ(world_.SpaceOf(t), kRootSpace);
   EXPECT_FALSE(world_.kernel().SpaceExists(before));

@@ -47,6 +47,8 @@ typedef struct {
 #define L4_ReservedMemoryType 2u
 #define L4_DedicatedMemoryType 3u
 #define L4_SharedMemoryType 4u
+#define L4_BootLoaderSpecificMemoryType 0xeu
+#define L4_ArchitectureSpecificMemoryType 0xfu
 
 #ifdef __cplusplus
 extern "C" {
