@@ -237,11 +237,11 @@ TEST_F(CpuTest, APagerRedirectsAFaultingThread) {
     L4_Wait(&from);
     L4_Word_t sp, flags, handle;
     L4_ThreadId_t pager;
-    L4_ExchangeRegisters(
-        from,
-        L4_EXREGS_CANCEL_RECV | L4_EXREGS_CANCEL_SEND | L4_EXREGS_SET_IP | L4_EXREGS_SET_HANDLE |
-            L4_EXREGS_DELIVER,
-        0, 0x66666, 0, 11, L4_nilthread, &old_control, &sp, &old_ip, &flags, &handle, &pager);
+    L4_ExchangeRegisters(from,
+                         L4_EXREGS_CANCEL_RECV | L4_EXREGS_CANCEL_SEND | L4_EXREGS_SET_IP |
+                             L4_EXREGS_SET_HANDLE | L4_EXREGS_DELIVER,
+                         0, 0x66666, 0, 11, L4_nilthread, &old_control, &sp, &old_ip, &flags,
+                         &handle, &pager);
     EXPECT_EQ(pager, pager_id);
   });
   client = world_.SpawnInNewSpace(

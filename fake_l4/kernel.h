@@ -60,8 +60,8 @@ struct BootOptions {
   // Mappings the kernel has memory for, beyond sigma0's own; a map item that finds none left maps
   // nothing. 0: no limit.
   uint32_t max_mappings = 0;
-  // Threads and spaces alive that the kernel has memory for, the initial ones included; ThreadControl
-  // fails with error 8 beyond. 0: no limit.
+  // Threads and spaces alive that the kernel has memory for, the initial ones included;
+  // ThreadControl fails with error 8 beyond. 0: no limit.
   uint32_t max_threads = 0;
   uint32_t max_spaces = 0;
   // Appended to the memory table, where later regions override earlier ones: reserved or dedicated

@@ -39,8 +39,7 @@ void Core::BuildMemoryTable() {
       {L4_ReservedMemoryType, 0, profile_.ram_base, false},
   };
   if (profile_.device_bytes != 0) {
-    memory_table_.push_back(
-        {L4_SharedMemoryType, ram_end, ram_end + profile_.device_bytes, false});
+    memory_table_.push_back({L4_SharedMemoryType, ram_end, ram_end + profile_.device_bytes, false});
   }
   memory_table_.insert(memory_table_.end(), options_.memory_regions.begin(),
                        options_.memory_regions.end());
@@ -71,8 +70,7 @@ void Core::BuildKip() {
   kip->sigma0 = {0, Kernel::kSigma0Entry, 0, 0};
   // There is no sigma1, and no kernel debugger: their entries stay zero.
   kip->root = {0, Kernel::kRootEntry, 0, 0};
-  kip->utcb_info =
-      1 | L4_Word_t{profile_.utcb_log2} << 10 | L4_Word_t{kUtcbAreaMinLog2} << 16;
+  kip->utcb_info = 1 | L4_Word_t{profile_.utcb_log2} << 10 | L4_Word_t{kUtcbAreaMinLog2} << 16;
   kip->kip_area_info = kPageShift;
   kip->boot_info = options_.boot_info;
   kip->proc_desc_ptr = kProcessorOffset;
@@ -81,8 +79,8 @@ void Core::BuildKip() {
   kip->thread_info = profile_.thread_no_bits | L4_Word_t{profile_.system_base} << 8 |
                      L4_Word_t{profile_.user_base} << 20;
   kip->page_info = static_cast<L4_Word_t>(profile_.page_size_mask) | profile_.separable_rights;
-  kip->processor_info = (options_.processors - 1) |
-                        L4_Word_t{Log2(kProcessorWords * sizeof(L4_Word_t))} << 28;
+  kip->processor_info =
+      (options_.processors - 1) | L4_Word_t{Log2(kProcessorWords * sizeof(L4_Word_t))} << 28;
   for (unsigned i = 0; i < options_.processors; i++) {
     auto* p = reinterpret_cast<L4_Word_t*>(bytes + kProcessorOffset) + i * kProcessorWords;
     p[0] = kExternalKhz;
@@ -96,8 +94,7 @@ void Core::BuildKip() {
     *memory++ = static_cast<L4_Word_t>(r.low) | (r.is_virtual ? 1u << 9 : 0) | r.type;
     *memory++ = static_cast<L4_Word_t>(r.end - 1024);
   }
-  kip->memory_info =
-      L4_Word_t{kMemoryOffset} << (sizeof(L4_Word_t) * 4) | memory_table_.size();
+  kip->memory_info = L4_Word_t{kMemoryOffset} << (sizeof(L4_Word_t) * 4) | memory_table_.size();
   auto* kernel = reinterpret_cast<L4_Word_t*>(bytes + kKernelOffset);
   kernel[0] = L4_Word_t{0x75} << 24;  // kernel id: one that no listed kernel has
   kernel[1] = 1 | 1 << 5 | 24 << 9;   // 2024-01-01

@@ -32,8 +32,8 @@ struct CostsNs {
 // How the processor's exceptions are told to the exception handler.
 enum class ExceptionMessage : uint8_t {
   kSystem,  // label -4 << 4: IP, SP, FLAGS, exception number, error code, local id
-  kIa32,    // label -5 << 4: EIP, EFLAGS, exception number, error code, EDI, ESI, EBP, ESP, EBX, EDX,
-            // ECX, EAX
+  kIa32,    // label -5 << 4: EIP, EFLAGS, exception number, error code, EDI, ESI, EBP, ESP, EBX,
+            // EDX, ECX, EAX
 };
 
 // Exceptions of x86 processors.

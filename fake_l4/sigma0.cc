@@ -130,14 +130,15 @@ void Core::ResetSigma0() {
   sigma0_touched_ = sigma0_hint_ = 0;
   sigma0_verbosity_ = 0;
   sigma0_log_.clear();
-  // Without regions of the machine's builder the table says what the layout does: RAM, then devices.
+  // Without regions of the machine's builder the table says what the layout does: RAM, then
+  // devices.
   const uint64_t first = options_.memory_regions.empty() ? ram_frames() : 0;
   for (uint64_t i = first; i < frames(); i++) {
     const unsigned type = MemoryTypeAt(profile_.ram_base + (i << kPageShift)) & 15;
-    sigma0_owner_[i] = type == L4_ConventionalMemoryType           ? kFree
-                       : type == L4_SharedMemoryType               ? kEverybody
+    sigma0_owner_[i] = type == L4_ConventionalMemoryType         ? kFree
+                       : type == L4_SharedMemoryType             ? kEverybody
                        : type == L4_BootLoaderSpecificMemoryType ? root_.raw
-                                                                   : kNobody;
+                                                                 : kNobody;
   }
 }
 

@@ -24,8 +24,8 @@ L4_Word_t Fail(Thread& self, L4_Word_t error) {
 struct Core::ThreadOrder {
   L4_ThreadId_t dest, space_of, scheduler, pager;
   L4_Word_t utcb_location;
-  Thread* t = nullptr;     // of dest's number; null: to be created
-  Space* space = nullptr;  // where it is to live; null: in a new one
+  Thread* t = nullptr;               // of dest's number; null: to be created
+  Space* space = nullptr;            // where it is to live; null: in a new one
   L4_ThreadId_t scheduler_id = {0};  // global; nilthread: as it is
 };
 
@@ -123,8 +123,7 @@ void Core::Rename(Thread& t, L4_ThreadId_t id) {
 
 void Core::ModifyThread(Thread& t, const ThreadOrder& order) {
   if (t.gid != order.dest) Rename(t, order.dest);
-  const uint64_t location =
-      order.utcb_location == kKeep ? t.utcb_location : order.utcb_location;
+  const uint64_t location = order.utcb_location == kKeep ? t.utcb_location : order.utcb_location;
   MoveToSpace(t, order.space);
   t.utcb_location = location;
   if (!L4_IsNilThread(order.scheduler_id)) t.scheduler = order.scheduler_id;
@@ -239,13 +238,12 @@ L4_Word_t Core::SpaceControl(Thread& self, L4_ThreadId_t space_of, L4_Word_t, L4
 void Core::SetIp(Thread& t, uint64_t ip) {
   t.ip = ip;
   t.ip_changes++;
-  // One that found no code looks again, and says so if there is none here either.
-  if (t.state == ThreadState::kNoCode) MakeReady(t);
   // Real code would go on at the new address. Host code can when there is a function for it; else
   // whoever waits inside a fault learns of it as AccessStatus::kRedirected.
-  if (!HasEntry(ip)) return;
+  const bool has_stack = t.state != ThreadState::kReturned && t.state != ThreadState::kNoCode;
+  if (has_stack && !HasEntry(ip)) return;
   t.restart = true;
-  if (t.state == ThreadState::kWaitsForHost || t.state == ThreadState::kReturned) MakeReady(t);
+  if (!has_stack || t.state == ThreadState::kWaitsForHost) MakeReady(t);
 }
 
 void Core::ReadRegisters(const Thread& t, ExchangeArgs* args) const {
@@ -302,8 +300,8 @@ L4_ThreadId_t Core::ExchangeRegisters(Thread& self, L4_ThreadId_t dest, Exchange
     }
   }
   // 3. Cancel.
-  constexpr L4_Word_t kTriesAgain = L4_EXREGS_SET_PAGER | L4_EXREGS_SET_IP | L4_EXREGS_CANCEL_RECV |
-                                    L4_EXREGS_CANCEL_SEND;
+  constexpr L4_Word_t kTriesAgain =
+      L4_EXREGS_SET_PAGER | L4_EXREGS_SET_IP | L4_EXREGS_CANCEL_RECV | L4_EXREGS_CANCEL_SEND;
   if ((receiving && (in.control & L4_EXREGS_CANCEL_RECV)) ||
       (sending && (in.control & L4_EXREGS_CANCEL_SEND))) {
     t->waits_for_start = false;
