@@ -95,6 +95,7 @@ enum class ThreadState : uint8_t {
   kReady,         // running or able to
   kSending,       // waits for its partner to receive
   kReceiving,     // waits for a message
+  kInTransfer,    // within a string transfer, while its partner waits for a page
   kWaitsForHost,  // in Kernel::WaitForHost
   kReturned,      // its entry function ended
   kNoCode,        // was started at an address without a registered entry
@@ -110,6 +111,7 @@ struct ThreadInfo {
   bool halted;           // by ExchangeRegisters; executes nothing whatever its state
   bool waits_for_start;  // kReceiving, for the start message of its pager
   bool in_page_fault;    // the IPC is a page fault of the thread
+  bool in_transfer;  // a string transfer of the thread waits for a page, its own or its partner's
   uint8_t priority;
   L4_ThreadId_t
       partner;  // kSending: to whom; kReceiving: from whom (perhaps L4_anythread); else nilthread
