@@ -292,6 +292,9 @@ class Core {
   TransferStep TransferItems(Thread& sender, Thread& receiver, unsigned first, unsigned end,
                              MessageErrors* errors);
   bool TransferMapItem(Thread& sender, Thread& receiver, unsigned i);
+  // Overwrites the message registers of `t` from `first` to before `end`.
+  static void Scribble(Thread& t, unsigned first, unsigned end);
+  void ScribbleAfterIpc(Thread& t, bool receives);
   bool FinishMessage(Thread& sender, Thread& receiver, const MessageErrors& errors);
   // What a thread waiting to be started, or whose wait is turned, does on delivery.
   void Delivered(Thread& sender, Thread& receiver, bool good);

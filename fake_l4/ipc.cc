@@ -1,5 +1,6 @@
 // IPC: the two phases, message transfer, propagation, cancellation. facts/l4.md sections 4, 5, 12;
 // X.2 manual: "IPC".
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -11,11 +12,15 @@ namespace {
 
 constexpr L4_Word_t kSendPhase = 0, kReceivePhase = 1;
 constexpr L4_Word_t kCountBits = 0xfff;  // u and t of a tag
-constexpr int kMaxRedirectors = 32;      // in a chain; further ones do not count
+constexpr unsigned kFaultAnswerWords = 2;
+constexpr int kMaxRedirectors = 32;  // in a chain; further ones do not count
 
-bool IsZeroTimeout(uint16_t timeout) {
-  // Any period of length 0 is one, however it is written; never is the word 0 alone.
-  return timeout != 0 && (timeout & 0x8000) == 0 && (timeout & 1023) == 0;
+// Whether a timeout that starts now is over at once.
+bool IsOver(uint16_t timeout, uint64_t now_ns) {
+  if (timeout == 0) return false;  // never
+  // Any period of length 0 is one, however it is written; and a point may have passed.
+  if ((timeout & 0x8000) == 0) return (timeout & 1023) == 0;
+  return DeadlineNs(timeout, now_ns) <= now_ns;
 }
 
 }  // namespace
@@ -235,7 +240,7 @@ Thread* Core::StartReceiveStep(Thread& t) {
   }
   Thread* s = FirstSenderFor(t);
   if (s == nullptr) {
-    if (IsZeroTimeout(t.receive_timeout)) {
+    if (IsOver(t.receive_timeout, now_ns_)) {
       FailIpc(t, L4_IPC_TIMEOUT << 1 | kReceivePhase, 0);
       EndIpc(t);
     } else {
@@ -291,7 +296,7 @@ Thread* Core::StartIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec,
       Delivered(self, *receiver, good);
       partner = receiver;
       if (!good) return partner;
-    } else if (IsZeroTimeout(send_timeout)) {
+    } else if (IsOver(send_timeout, now_ns_)) {
       FailIpc(self, L4_IPC_TIMEOUT << 1 | kSendPhase, 0);
       return nullptr;
     } else {
@@ -310,8 +315,31 @@ Thread* Core::StartIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec,
 void Core::Ipc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_t timeouts) {
   Enter(profile_.costs.system_call + profile_.costs.ipc);
   Thread* partner = StartIpc(self, to, from_spec, timeouts);
-  if (self.state != ThreadState::kReady) return SwitchAway(partner);
-  Preempt();
+  if (self.state != ThreadState::kReady) {
+    SwitchAway(partner);
+  } else {
+    Preempt();
+  }
+  if (options_.scribble_registers) ScribbleAfterIpc(self, !L4_IsNilThread(from_spec));
+}
+
+// ---- Registers that programs must not rely on ----
+
+void Core::Scribble(Thread& t, unsigned first, unsigned end) {
+  // A word that is no address, no id of a thread and no small number, and tells which register.
+  for (unsigned i = first; i < end; i++) t.utcb.mr[i] = ~L4_Word_t{0} / 255 * 0xdb ^ i;
+}
+
+// An IPC leaves the tag and the message received defined, as far as it got.
+void Core::ScribbleAfterIpc(Thread& t, bool receives) {
+  const L4_MsgTag_t tag = L4_MsgTagOfRaw(t.utcb.mr[0]);
+  bool received = receives;
+  if (L4_IpcFailed(tag)) {
+    received = (t.ipc_error & 1) == kReceivePhase && (t.ipc_error >> 1 & 7) >= L4_IPC_OVERFLOW;
+  }
+  const unsigned words =
+      received ? static_cast<unsigned>(L4_UntypedWords(tag) + L4_TypedWords(tag)) : 0;
+  Scribble(t, words + 1, L4_NUM_MRS);
 }
 
 void Core::StartKernelIpc(Thread& t, KernelIpc kind, L4_ThreadId_t to) {
@@ -323,6 +351,14 @@ void Core::StartKernelIpc(Thread& t, KernelIpc kind, L4_ThreadId_t to) {
 }
 
 void Core::KernelIpcEnded(Thread& t) {
+  if (options_.scribble_registers) {
+    // A real kernel keeps as many of the thread's registers as a proper answer has words.
+    const L4_MsgTag_t tag = L4_MsgTagOfRaw(t.kernel_mr[0]);
+    const auto words = static_cast<unsigned>(L4_UntypedWords(tag) + L4_TypedWords(tag));
+    if (words > kFaultAnswerWords) {
+      Scribble(t, kFaultAnswerWords + 1, std::min(words + 1, unsigned{L4_NUM_MRS}));
+    }
+  }
   if (t.kernel_ipc == KernelIpc::kStringFault) return ResumeTransfer(*t.transfer);
   t.mr = t.utcb.mr;
   t.kernel_ipc = KernelIpc::kNone;
