@@ -285,7 +285,7 @@ TEST_F(ExceptionTest, AnAddressWithoutCodeIsAnInvalidOpcode) {
     L4_Start(client, 0, 0x88000);
   });
   ASSERT_TRUE(world_.Run()) << world_.problem();
-  EXPECT_EQ(told.from, client);
+  EXPECT_EQ(told.from, world_.LocalId(client));
   EXPECT_EQ(told.mr[1], 0x88000u);
   EXPECT_EQ(told.mr[4], L4_Word_t{kExceptionInvalidOpcode});
   EXPECT_EQ(log, "there");

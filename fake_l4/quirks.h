@@ -18,6 +18,8 @@ struct Quirks {
   bool missing_scheduler_is_invalid_thread = false;
   // ExchangeRegisters delivers the old values although d is clear.
   bool exregs_always_deliver = false;
+  // ExchangeRegisters does not tell of a thread in an IPC that it is halted.
+  bool exregs_hides_halt_in_ipc = false;
   // ProcessorControl is not there: a privileged call returns 0 and leaves the error code alone.
   bool no_processor_control = false;
   // The areas of a space can be set once; later SpaceControls are accepted without effect.

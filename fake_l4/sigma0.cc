@@ -35,6 +35,7 @@ std::string OwnerText(L4_Word_t owner) {
 
 struct Sigma0 {
   const Profile& profile;
+  const std::vector<MemoryRegion>& table;
   std::vector<L4_Word_t>& owner;
   uint64_t& hint;
   uint64_t& touched;
@@ -74,6 +75,16 @@ struct Sigma0 {
     return owner.size();
   }
 
+  // True when the memory table has no word about the region: whoever knows that there is something
+  // may have it.
+  bool IsUnlisted(uint64_t base, unsigned log2) const {
+    const uint64_t end = base + (uint64_t{1} << log2);
+    for (const MemoryRegion& r : table) {
+      if (!r.is_virtual && r.low < end && base < r.end) return false;
+    }
+    return true;
+  }
+
   // The physical region to map for a request, with all rights; nilpage when refused.
   L4_Fpage_t Answer(L4_Word_t request, L4_ThreadId_t who) {
     const unsigned log2 = request >> 4 & 63;
@@ -86,11 +97,15 @@ struct Sigma0 {
       if (first == owner.size()) return L4_Nilpage;
     } else {
       const uint64_t page = request >> log2 << (log2 - kPageShift);
+      if (IsUnlisted(page << kPageShift, log2)) return Given(page, log2);
       first = page - ram;
       if (page < ram || !MayHave(first, count, who)) return L4_Nilpage;
     }
     Give(first, count, who);
-    const L4_Word_t base = static_cast<L4_Word_t>((ram + first) << kPageShift);
+    return Given(ram + first, log2);
+  }
+  static L4_Fpage_t Given(uint64_t page, unsigned log2) {
+    const L4_Word_t base = static_cast<L4_Word_t>(page << kPageShift);
     return L4_FpageAddRights(L4_FpageLog2(base, log2), L4_FullyAccessible);
   }
 
@@ -143,7 +158,7 @@ void Core::ResetSigma0() {
 }
 
 bool Core::Sigma0Answers(L4_MsgTag_t tag, L4_ThreadId_t from) {
-  Sigma0 sigma0{profile_, sigma0_owner_, sigma0_hint_, sigma0_touched_};
+  Sigma0 sigma0{profile_, memory_table_, sigma0_owner_, sigma0_hint_, sigma0_touched_};
   L4_Word_t words[2] = {0, 0};
   L4_StoreMRs(1, 2, words);
   const L4_Word_t u = L4_UntypedWords(tag);
@@ -154,6 +169,8 @@ bool Core::Sigma0Answers(L4_MsgTag_t tag, L4_ThreadId_t from) {
   } else if (L4_IsPageFault(tag)) {
     // A request for the one page. Where there is no memory no answer helps: the thread stays
     // blocked, and whoever looks for deadlocks sees why.
+    const uint64_t page = words[0] >> kPageShift;
+    if (page - (profile_.ram_base >> kPageShift) >= frames()) return false;
     f = sigma0.Answer(L4_FpageLog2(words[0], kPageShift).raw, from);
     if (L4_IsNilFpage(f)) return false;
   } else if (L4_Label(tag) == kLabelExtended) {

@@ -37,10 +37,8 @@ bool Core::UtcbFits(const Space& space, const Thread* t, uint64_t location) cons
 }
 
 bool Core::UtcbTaken(const Space& space, const Thread* t, uint64_t location) const {
-  for (const Thread* o = all_threads_; o != nullptr; o = o->all_next) {
-    if (o != t && o->space == &space && o->utcb_location == location) return true;
-  }
-  return false;
+  const Thread* owner = FindLocal(space, L4_ThreadIdOfRaw(static_cast<L4_Word_t>(location)));
+  return owner != nullptr && owner != t;
 }
 
 bool Core::HasMemoryForThread(bool new_space) const {
@@ -115,17 +113,19 @@ void Core::Rename(Thread& t, L4_ThreadId_t id) {
   t.utcb.my_global_id = id.raw;
   FailPartners(t, old);
   // One that waits to be started keeps waiting: it has not called anybody.
-  const bool receiving = t.state == ThreadState::kReceiving && !t.waits_for_start;
-  if (receiving || t.state == ThreadState::kSending) {
-    AbortIpc(t, L4_IPC_CANCELLED << 1 | (receiving ? 1 : 0));
+  if (t.waits_for_start) return;
+  if (InSendPhase(t) || InReceivePhase(t)) {
+    AbortIpc(t, L4_IPC_CANCELLED << 1 | (InReceivePhase(t) ? 1 : 0));
   }
 }
 
 void Core::ModifyThread(Thread& t, const ThreadOrder& order) {
   if (t.gid != order.dest) Rename(t, order.dest);
   const uint64_t location = order.utcb_location == kKeep ? t.utcb_location : order.utcb_location;
+  // Strings are copied between two spaces.
+  if (t.space != order.space && t.transfer != nullptr) AbortIpc(t, L4_IPC_ABORTED << 1);
   MoveToSpace(t, order.space);
-  t.utcb_location = location;
+  if (location != t.utcb_location) PlaceUtcb(t, location);
   if (!L4_IsNilThread(order.scheduler_id)) t.scheduler = order.scheduler_id;
   if (L4_IsNilThread(order.pager)) return;
   // A pager makes it active.
@@ -135,7 +135,7 @@ void Core::ModifyThread(Thread& t, const ThreadOrder& order) {
     t.from_spec = order.pager;
     if (FirstSenderFor(t) != nullptr) StartReceive(t);
   } else if (t.state == ThreadState::kNoPager) {
-    MakeReady(t);
+    PagerAppeared(t);
   }
 }
 
@@ -247,9 +247,11 @@ void Core::SetIp(Thread& t, uint64_t ip) {
 }
 
 void Core::ReadRegisters(const Thread& t, ExchangeArgs* args) const {
-  args->control = (t.halted ? L4_EXREGS_HALT : 0) |
-                  (t.state == ThreadState::kReceiving ? L4_EXREGS_CANCEL_RECV : 0) |
-                  (t.state == ThreadState::kSending ? L4_EXREGS_CANCEL_SEND : 0);
+  const bool receiving = InReceivePhase(t), sending = InSendPhase(t);
+  const bool tells_halted =
+      t.halted && !(options_.quirks.exregs_hides_halt_in_ipc && (receiving || sending));
+  args->control = (tells_halted ? L4_EXREGS_HALT : 0) | (receiving ? L4_EXREGS_CANCEL_RECV : 0) |
+                  (sending ? L4_EXREGS_CANCEL_SEND : 0);
   args->sp = static_cast<L4_Word_t>(t.sp);
   args->ip = static_cast<L4_Word_t>(t.ip);
   args->flags = static_cast<L4_Word_t>(t.flags);
@@ -276,8 +278,8 @@ L4_ThreadId_t Core::ExchangeRegisters(Thread& self, L4_ThreadId_t dest, Exchange
   const ExchangeArgs in = *args;
   OrderRelease(&self);
   if (t != &self) t->order_key = &self;
-  const bool receiving = t->state == ThreadState::kReceiving;
-  const bool sending = t->state == ThreadState::kSending;
+  const bool receiving = InReceivePhase(*t);
+  const bool sending = InSendPhase(*t);
   // Without d the values are undefined: zeros here.
   *args = {};
   if ((in.control & L4_EXREGS_DELIVER) != 0 || options_.quirks.exregs_always_deliver) {
@@ -287,7 +289,11 @@ L4_ThreadId_t Core::ExchangeRegisters(Thread& self, L4_ThreadId_t dest, Exchange
   if (in.control & L4_EXREGS_SET_SP) t->sp = in.sp;
   if (in.control & L4_EXREGS_SET_FLAGS) t->flags = in.flags;
   if (in.control & L4_EXREGS_SET_HANDLE) t->utcb.user_defined_handle = in.handle;
-  if (in.control & L4_EXREGS_SET_PAGER) t->utcb.pager = in.pager.raw;
+  if (in.control & L4_EXREGS_SET_PAGER) {
+    // A local id of the caller's space means nothing in another.
+    const Thread* p = t->space == self.space ? nullptr : Resolve(self, in.pager);
+    t->utcb.pager = p == nullptr ? in.pager.raw : p->gid.raw;
+  }
   if (in.control & L4_EXREGS_SET_IP) SetIp(*t, in.ip);
   // 2. Halt or run, before anything makes the thread ready.
   if (in.control & L4_EXREGS_SET_HALT) {
@@ -307,7 +313,7 @@ L4_ThreadId_t Core::ExchangeRegisters(Thread& self, L4_ThreadId_t dest, Exchange
     t->waits_for_start = false;
     AbortIpc(*t, L4_IPC_CANCELLED << 1 | (receiving ? 1 : 0));
   } else if (t->state == ThreadState::kNoPager && (in.control & kTriesAgain)) {
-    MakeReady(*t);
+    PagerAppeared(*t);
   }
   // 4. Of a thread named by its global id, the local one, and the other way round.
   const L4_ThreadId_t result = L4_IsLocalId(dest) ? t->gid : NameFor(*t, *t);
@@ -337,6 +343,9 @@ L4_Word_t Core::Schedule(Thread& self, L4_ThreadId_t dest, L4_Word_t priority) {
     t->priority = static_cast<uint8_t>(priority);
     if (queued) strategy_->Add(*t, QueueEnd::kBack);
   }
+  if (t->transfer != nullptr) {
+    return InSendPhase(*t) ? L4_SCHEDRESULT_SENDING : L4_SCHEDRESULT_RECEIVING;
+  }
   switch (t->state) {
     case ThreadState::kInactive:
       return L4_SCHEDRESULT_INACTIVE;
@@ -344,6 +353,8 @@ L4_Word_t Core::Schedule(Thread& self, L4_ThreadId_t dest, L4_Word_t priority) {
       return L4_SCHEDRESULT_PENDING_SEND;
     case ThreadState::kReceiving:
       return L4_SCHEDRESULT_WAITING;
+    case ThreadState::kInTransfer:
+      break;
     case ThreadState::kReady:
     case ThreadState::kWaitsForHost:
       return L4_SCHEDRESULT_RUNNING;
