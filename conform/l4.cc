@@ -113,28 +113,6 @@ class Comparison {
   std::optional<Disagreement> difference_;
 };
 
-}  // namespace
-
-void AddLedger(const fake_l4::Ledger& from, fake_l4::Ledger* to) {
-  to->ipc_sends += from.ipc_sends;
-  to->ipc_errors += from.ipc_errors;
-  to->map_items += from.map_items;
-  to->pages_mapped += from.pages_mapped;
-  to->pages_extended += from.pages_extended;
-  to->unmap_calls += from.unmap_calls;
-  to->unmap_fpages += from.unmap_fpages;
-  to->pages_unmapped += from.pages_unmapped;
-  to->pages_restricted += from.pages_restricted;
-  to->page_faults += from.page_faults;
-  to->fiber_switches += from.fiber_switches;
-  to->threads_created += from.threads_created;
-  to->spaces_created += from.spaces_created;
-  to->system_calls += from.system_calls;
-  to->map_refusals += from.map_refusals;
-}
-
-namespace {
-
 // What the simulated kernel's state adds to the hash of a run: every probed page of every space.
 uint64_t Chained(uint64_t hash, const State& state) {
   for (const PageState& page : state) {

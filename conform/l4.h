@@ -18,19 +18,12 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/types/span.h"
+#include "conform/outcome.h"
 #include "conform/recording.h"
 #include "fake_l4/kernel.h"
 
 namespace conform {
 
-// A row of the table of lines and fields.
-enum class Compared : uint8_t { kYes, kNo };
-struct FieldRule {
-  const char* line;  // as it begins in the file
-  const char* field;
-  Compared compared;
-  const char* reason;  // of a field left out; else how it is compared
-};
 absl::Span<const FieldRule> FieldTable();
 
 // Which of the compared fields count.
@@ -72,9 +65,6 @@ struct FileResult {
   uint64_t hash = 0;       // over every step's outcome
   fake_l4::Ledger ledger;  // of all kernels booted for the file
 };
-
-// Adds every counter.
-void AddLedger(const fake_l4::Ledger& from, fake_l4::Ledger* to);
 
 // `totals`, when given, is extended by the result.
 SequenceResult RunSequence(const Recording& recording, const Sequence& sequence, Scope scope,
