@@ -9,7 +9,7 @@
 #ifndef CONFORM_DIFFERENCES_H_
 #define CONFORM_DIFFERENCES_H_
 
-#include <vector>
+#include <cstdint>
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -23,6 +23,28 @@ struct FactDifference {
   const char* quirks;  // name of the profile
 };
 absl::Span<const FactDifference> FactDifferences();
+
+// One operation of a recording.
+struct Place {
+  absl::string_view recording;  // file name without directory and endings
+  uint32_t sequence = 0;
+  uint32_t step = 0;
+};
+// `conform/testdata/newmdb_4k.txt.gz`: `newmdb_4k`.
+absl::string_view NameOf(absl::string_view file);
+
+// An operation that ends otherwise here under a profile.
+struct StepDifference {
+  const char* name;
+  const char* recording;
+  uint32_t sequence;
+  uint32_t step;
+  const char* quirks;  // name of the profile
+};
+absl::Span<const StepDifference> StepDifferences();
+
+// The name of the difference that excuses an operation, or null.
+const char* NamedStepDifference(const Place& place, absl::string_view quirks);
 
 // The name of the difference that excuses a fact of `scenario`, or null.
 const char* NamedFactDifference(absl::string_view scenario, absl::string_view quirks);

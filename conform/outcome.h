@@ -17,10 +17,10 @@ namespace conform {
 
 // One compared field that is not as recorded.
 struct Difference {
-  int line = 0;         // of the file
-  std::string step;     // which, as a reader of the file would say it
-  std::string field;    // of the field table, or "progress" of the simulated kernel
-  std::string where;    // which page or register; empty where the field says it all
+  int line = 0;       // of the file
+  std::string step;   // which, as a reader of the file would say it
+  std::string field;  // of the field table, or "progress" or "scenario" where nothing was compared
+  std::string where;  // which page or register; empty where the field says it all
   std::string recorded;
   std::string ours;
 };

@@ -88,7 +88,7 @@ class Parser {
     if (turn_ == Turn::kShape && c.Take("# suite=")) return ParseShape(c);
     if (turn_ == Turn::kProbes && c.Take("# probes: ")) return ParseProbes(c);
     if (c.Sees("# suite=") || c.Sees("# probes:")) return c.Fail(NextLine());
-    if (c.Take("#")) return SkipComment(c);
+    if (c.Take("#")) return ParseRemark(c);
     if ((turn_ == Turn::kSequence || turn_ == Turn::kOperation) && c.Take("seq ")) {
       return ParseSequence(c);
     }
@@ -110,7 +110,13 @@ class Parser {
     c.Fail(NextLine());
   }
 
-  static void SkipComment(Cursor& c) { c = Cursor(""); }
+  void ParseRemark(Cursor& c) {
+    const bool blank = c.Take(" ");
+    if (turn_ == Turn::kShape && recording_.kernel.empty() && blank && !c.AtEnd()) {
+      recording_.kernel = c.Word("a remark", "");
+    }
+    c = Cursor("");
+  }
 
   // suite=0 spaces=4 vbase=40000000 wlog=15 nseq=100 nops=24
   void ParseShape(Cursor& c) {
