@@ -149,6 +149,7 @@ void MappingDatabase::PassUp(NodeIndex i) {
 void MappingDatabase::Extend(NodeIndex i, RightsBits rights) {
   Pte& pte = *node(i).pte;
   pte.set_rights(pte.rights() | rights);
+  node(i).out |= rights & 7;
   counters_.extended++;
 }
 

@@ -128,7 +128,8 @@ void MappingDatabase::RemoveBelow(NodeIndex top, Flush flush) {
 
 // [8.d] `allowed` becomes the mask of `i` itself (flush) or of the direct children.
 void MappingDatabase::SetRights(NodeIndex top, RightsBits revoke, Flush flush) {
-  const RightsBits allowed = ~revoke & kRwx;
+  // Reading cannot be withheld.
+  const RightsBits allowed = profile_.Normalise((~revoke & kRwx) | kR);
   if (flush == Flush::kYes && !IsRoot(top)) {
     MappingNode& n = node(top);
     const RightsBits before = n.in;
@@ -149,7 +150,7 @@ void MappingDatabase::PassRights(NodeIndex top, bool extend, RightsBits allowed)
     const MappingNode& n = node(i);
     const RightsBits before = n.pte->rights();
     RightsBits after = before & allowed;
-    if (extend) after = rights(n.parent) & n.out & n.in;
+    if (extend) after = before | (rights(n.parent) & n.out & n.in);
     after = profile_.Normalise(after | kR);
     if (after != before) Restrict(i, after);
   }

@@ -25,22 +25,24 @@ bool Core::QuirkKeep(const Piece& piece, NodeIndex node, uint64_t frame, NodeInd
   return true;
 }
 
-// One page, of the size of `level`; the source may be larger.
-void Core::QuirkMapPage(const Piece& piece, uint64_t source, uint64_t target, unsigned level) {
+// One page, of the size of `level`; the source may be larger. Whether it was mapped anew.
+bool Core::QuirkMapPage(const Piece& piece, uint64_t source, uint64_t target, unsigned level) {
   MappingDatabase& db = database_;
   PageTable& to = piece.to.table;
   const PageTable::Found from = piece.from.table.Walk(source);
   const NodeIndex node = from.pte->node();
   const uint64_t frame = from.pte->frame_number() + (source - from.vpage);
   const bool part = from.level > level;
-  if (piece.to.TouchesKernelArea(target << kPageShift, db.pages(level) << kPageShift)) return;
+  if (piece.to.TouchesKernelArea(target << kPageShift, db.pages(level) << kPageShift)) {
+    return false;
+  }
   // 1. What is there.
   const PageTable::Found old = to.Walk(target);
-  if (old.pte != nullptr && old.level > level) return db.CountDebuggerEntry();
+  if (old.pte != nullptr && old.level > level) return db.CountDebuggerEntry(), false;
   if (old.pte != nullptr && old.level == level) {
     const NodeIndex there = old.pte->node();
-    if (QuirkKeep(piece, node, frame, there)) return;
-    if (part) return db.CountDebuggerEntry();
+    if (QuirkKeep(piece, node, frame, there)) return false;
+    if (part) return db.CountDebuggerEntry(), false;
     db.Remove(there);
   } else if (level > 0) {
     const uint64_t end = target + db.pages(level);
@@ -53,18 +55,19 @@ void Core::QuirkMapPage(const Piece& piece, uint64_t source, uint64_t target, un
     to.DropEmptyLeaves(target);
   }
   // [8.5] What was removed may have been the source.
-  if (!from.pte->present() || from.pte->node() != node) return;
+  if (!from.pte->present() || from.pte->node() != node) return false;
   // 2. The page.
   const RightsBits rights = QuirkRights(piece, node);
   const MappingDatabase::Target place{&to, static_cast<uint32_t>(piece.to.id), target, level};
   if (piece.kind == ItemKind::kMap) {
     db.Create(node, frame, place, rights);
-  } else if (options_.quirks.grant == GrantRule::kMovesWithItemRights) {
+  } else if (options_.quirks.grant == GrantRule::kMovesWithItemRights && !part) {
     db.QuirkMove(node, place, rights);
   } else {
     db.Create(db.node(node).parent, frame, place, rights);
     if (!part) db.QuirkUnmap(node, kRwx, Flush::kYes);
   }
+  return true;
 }
 
 void Core::QuirkMapItem(const Piece& piece, const FpageValue& send, const MapPlace& place) {
@@ -81,6 +84,7 @@ void Core::QuirkMapItem(const Piece& piece, const FpageValue& send, const MapPla
   const uint64_t table = database_.pages(1);
   const uint64_t unit = count >= table ? table : 1;
   bool shifting = true;  // no page found yet
+  uint64_t parts = 0;
   while (count > 0 && f < limit && t < limit) {
     PageTable::Found page = from.Walk(f);
     if (page.pte == nullptr && !from.HasLeaves(f)) {
@@ -99,7 +103,13 @@ void Core::QuirkMapItem(const Piece& piece, const FpageValue& send, const MapPla
     }
     if (page.pte != nullptr) {
       shifting = false;
-      QuirkMapPage(piece, f, t, 0);
+      if (QuirkMapPage(piece, f, t, 0)) parts++;
+      // [superpages] A granted part takes the whole page from the granter, once it is done with.
+      const bool done = count == 1 || ((f + 1) & (table - 1)) == 0;
+      if (page.level == 1 && piece.kind == ItemKind::kGrant && done && parts > 0 &&
+          page.pte->present()) {
+        database_.QuirkUnmap(page.pte->node(), kRwx, Flush::kYes);
+      }
     }
     f++;
     if (!shifting || !options_.quirks.leading_holes_shift) t++;
