@@ -18,6 +18,8 @@
 #include "conform/prefixes.h"
 #include "conform/prefixes_l4.h"
 #include "conform/recording.h"
+#include "fake_l4/kernel.h"
+#include "fake_l4/quirks.h"
 
 namespace conform {
 

@@ -24,6 +24,7 @@
 
 #include "conform/facts.h"
 #include "fake_l4/kernel.h"
+#include "fake_l4/quirks.h"
 
 namespace conform {
 

@@ -14,6 +14,7 @@
 #include "conform/differences.h"
 #include "conform/facts_scenarios.h"
 #include "conform/recording.h"
+#include "fake_l4/quirks.h"
 #include "gtest/gtest.h"
 
 namespace conform {

@@ -33,8 +33,8 @@ constexpr std::array kFieldTable = {
     FieldRule{"ret of touch", "fault", Compared::kYes, "access bits of the fault message"},
     FieldRule{"st", "access", Compared::kYes, "of each page: mapped is readable; w"},
     FieldRule{"st", "frame", Compared::kYes, "of each page"},
-    FieldRule{"ev", "kdb", Compared::kNo,
-              "entries into a kernel debugger, which the simulated kernel does not have"},
+    FieldRule{"ev", "kdb", Compared::kYes,
+              "how often, under a profile of that kernel; the manual's kernel has no debugger"},
 };
 
 std::string Word(uint32_t word) { return absl::StrCat(absl::Hex(word, absl::kZeroPad8)); }
@@ -116,7 +116,11 @@ class Run {
  public:
   Run(const Recording& recording, const Sequence& sequence, Scope scope,
       const fake_l4::Quirks& quirks)
-      : recording_(recording), sequence_(sequence), scope_(scope), bench_(recording, quirks) {}
+      : recording_(recording),
+        sequence_(sequence),
+        scope_(scope),
+        imitates_kernel_(!quirks.manual()),
+        bench_(recording, quirks) {}
 
   // Step 0 is the reset state.
   std::optional<Difference> Reset() {
@@ -132,12 +136,17 @@ class Run {
   std::optional<Difference> Do(const Step& step) {
     Comparison comparison;
     Return ours;
+    const uint64_t entries_before = ledger().kernel_debugger_entries;
     if (!bench_.Apply(step.op, &ours)) {
       comparison.Field("progress", "", "done", bench_.problem());
       return Located(comparison, &step);
     }
     if (scope_ == Scope::kAll) comparison.Returns(step.result, ours);
     CompareState(step.after, &comparison);
+    if (scope_ == Scope::kAll && imitates_kernel_) {
+      comparison.Field("kdb", "", absl::StrCat(step.debugger_entries),
+                       absl::StrCat(ledger().kernel_debugger_entries - entries_before));
+    }
     return Located(comparison, &step);
   }
 
@@ -163,6 +172,7 @@ class Run {
   const Recording& recording_;
   const Sequence& sequence_;
   const Scope scope_;
+  const bool imitates_kernel_;
   L4Bench bench_;
   uint64_t hash_ = 0;
 };

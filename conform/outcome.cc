@@ -45,6 +45,7 @@ void AddLedger(const fake_l4::Ledger& from, fake_l4::Ledger* to) {
   to->spaces_created += from.spaces_created;
   to->system_calls += from.system_calls;
   to->map_refusals += from.map_refusals;
+  to->kernel_debugger_entries += from.kernel_debugger_entries;
 }
 
 
