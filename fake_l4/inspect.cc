@@ -205,6 +205,7 @@ Ledger Kernel::ledger() const {
   l.pages_unmapped = c.unmapped;
   l.pages_restricted = c.restricted;
   l.map_refusals = c.refused;
+  l.faults_injected = core_->faults_.fired().size();
   return l;
 }
 

@@ -25,6 +25,7 @@ MappingDatabase::MappingDatabase(const Profile& profile, uint64_t ram_frames, ui
 
 NodeIndex MappingDatabase::Allocate() {
   if (max_nodes_ != 0 && live_ >= max_nodes_) return 0;
+  if (faults_ != nullptr && faults_->on() && faults_->Fires(FaultSite::kMappingNode)) return 0;
   live_++;
   if (free_ != 0) {
     const NodeIndex i = free_;

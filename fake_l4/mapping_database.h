@@ -21,6 +21,7 @@
 #include <memory>
 #include <vector>
 
+#include "fake_l4/fault_injection.h"
 #include "fake_l4/page_table.h"
 #include "fake_l4/profile.h"
 
@@ -53,6 +54,9 @@ class MappingDatabase {
  public:
   // `max_nodes` 0: no limit.
   MappingDatabase(const Profile& profile, uint64_t ram_frames, uint32_t max_nodes);
+
+  // Who may refuse memory for a node (site mapping_node); null: nobody. Outlives the database.
+  void set_faults(FaultInjection* faults) { faults_ = faults; }
 
   NodeIndex Root(uint64_t frame_index) const { return static_cast<NodeIndex>(frame_index + 1); }
   bool IsRoot(NodeIndex node) const { return node <= root_count_; }
@@ -102,6 +106,7 @@ class MappingDatabase {
   const uint64_t first_frame_;
   const uint32_t root_count_;
   const uint32_t max_nodes_;
+  FaultInjection* faults_ = nullptr;
   struct FreeChunk {
     void operator()(MappingNode* p) const;
   };
