@@ -68,6 +68,7 @@ struct CampaignOptions {
   uint32_t pages = 64;
   uint32_t files = 2;
   bool swarm = true;  // else every case has the standard mix
+  FaultRates faults;  // injected between the operations, which they do not change
   RunOptions run;     // max_live_tasks is set from `tasks`
   Progress progress;
 };
@@ -96,7 +97,7 @@ ShrinkOutcome ShrinkRun(const std::vector<TestOp>& ops, const std::vector<std::s
 
 // The options of each session of a campaign.
 RunOptions CaseRunOptions(const CampaignOptions& options);
-// The operations of the failing case up to the failure.
+// The operations of the failing case up to the failure, injected faults included.
 std::vector<TestOp> OpsOfFailure(const CampaignOptions& options, const CampaignResult& result);
 std::vector<TestOp> OpsOfTrace(const traces::Trace& trace);
 
