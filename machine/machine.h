@@ -89,9 +89,9 @@ class Machine {
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
 
-  // Performs the operation. kInject arms a site of the kernel while the next operation runs; what has
-  // not happened by then is forgotten. Family kNone: it names no live task, or a label that was used before,
-  // or the machine crashed or got stuck on it; crash() and stuck() tell.
+  // Performs the operation. kInject arms a site of the kernel while the next operation runs; what
+  // has not happened by then is forgotten. Family kNone: it names no live task, or a label that was
+  // used before, or the machine crashed or got stuck on it; crash() and stuck() tell.
   traces::Outcome Apply(const traces::ResolvedOp& op);
 
   // Lets the thread of a live task run any program, hostile ones included, until nothing can happen

@@ -164,8 +164,8 @@ class Server {
   enum class BirthError : uint8_t { kTooMany, kNoMemory };
   base::Result<Task*, BirthError> NewTask(Personality personality) ABSL_LOCKS_EXCLUDED(mu_);
   bool GiveThreads(Task* task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Makes the L4 space and thread of a task, which then waits to be started. False: the kernel has no
-  // memory, and nothing of it exists.
+  // Makes the L4 space and thread of a task, which then waits to be started. False: the kernel has
+  // no memory, and nothing of it exists.
   bool MakeL4Thread(Task* task);
   void DeleteL4Thread(Task* task);
   // REQUIRES: the task has its L4 thread and its space.

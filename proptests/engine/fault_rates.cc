@@ -79,9 +79,9 @@ absl::StatusOr<FaultRates> ParseFaultRates(absl::string_view text) {
     }
     uint32_t rate = kDefaultRate;
     if (parts.first.size() < word.size() && (!absl::SimpleAtoi(parts.second, &rate) || rate == 0)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "the rate of ", parts.first, " is a number of operations from 1 on, not \"", parts.second,
-          "\""));
+      return absl::InvalidArgumentError(absl::StrCat("the rate of ", parts.first,
+                                                     " is a number of operations from 1 on, not \"",
+                                                     parts.second, "\""));
     }
     rates.one_in[static_cast<size_t>(site)] = rate;
   }
@@ -93,8 +93,8 @@ std::string FaultRatesText(const FaultRates& rates) {
   for (int i = 0; i < base::kFaultSiteCount; ++i) {
     const uint32_t rate = rates.one_in[static_cast<size_t>(i)];
     if (rate == 0) continue;
-    absl::StrAppend(&text, text.empty() ? "" : ",",
-                    base::FaultSiteName(static_cast<FaultSite>(i)), "=", rate);
+    absl::StrAppend(&text, text.empty() ? "" : ",", base::FaultSiteName(static_cast<FaultSite>(i)),
+                    "=", rate);
   }
   return text.empty() ? "none" : text;
 }

@@ -17,6 +17,7 @@
 #include "machine/machine.h"
 #include "proptests/engine/emit.h"
 #include "proptests/engine/failure.h"
+#include "proptests/engine/fault_rates.h"
 #include "proptests/engine/generator.h"
 #include "proptests/engine/session.h"
 #include "proptests/engine/shrinker.h"
