@@ -26,6 +26,11 @@ uint8_t* AllocateRam(uint64_t bytes) {
   return static_cast<uint8_t*>(memory);
 }
 
+FaultInjection::Scene SceneNow(const void* whose) {
+  const Core& core = *static_cast<const Core*>(whose);
+  return {core.now_ns_, core.running_ == nullptr ? 0 : core.running_->id};
+}
+
 L4_Word_t FeatureText(char* to) {
   static constexpr char kText[] = "fake_l4 1.0\0pagerexregs\0";
   std::memcpy(to, kText, sizeof kText);
@@ -43,10 +48,13 @@ Core::Core(const BootOptions& options)
     : options_(options),
       profile_(options_.profile),
       ram_(AllocateRam(options.ram_bytes)),
-      database_(options.profile, options.ram_bytes >> kPageShift, options.max_mappings),
+      faults_(options.faults, &SceneNow, this),
+      database_(options.profile, options.ram_bytes >> kPageShift, options.max_mappings,
+                options.quirks),
       strategy_(std::make_unique<PriorityRoundRobin>()),
       stacks_(options.stack_bytes) {
   CHECK(options.ram_bytes % kPageBytes == 0);
+  database_.set_faults(&faults_);
   BuildKip();
   BootInitialThreads();
 }
@@ -91,6 +99,7 @@ void Core::Reset() {
   crashed_ = preempt_ = false;
   crash_text_.clear();
   observer_ = nullptr;
+  faults_.Reset();
   strategy_ = std::make_unique<PriorityRoundRobin>();
   BootInitialThreads();
 }
@@ -313,7 +322,7 @@ void Core::MoveToSpace(Thread& t, Space* space) {
 
 Space* Core::CreateSpace() {
   const SpaceId id{static_cast<uint32_t>(spaces_.size())};
-  spaces_.push_back(std::make_unique<Space>(id, &leaves_));
+  spaces_.push_back(std::make_unique<Space>(id, &leaves_, database_.sizes()));
   ledger_.spaces_created++;
   return spaces_.back().get();
 }
@@ -492,6 +501,10 @@ void Core::DisarmTimer(Thread& t) {
 void Core::FireTimers() {
   while (next_deadline_ <= now_ns_) {
     Thread& t = *timers_.begin()->second;
+    if (t.answer_late) {
+      EndLateAnswer(t);
+      continue;
+    }
     if (t.transfer != nullptr) {
       TransferTimedOut(*t.transfer);
       continue;

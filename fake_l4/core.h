@@ -3,7 +3,8 @@
 //
 // WHAT     Core is what Kernel (kernel.h) points to. Its members are implemented by subject:
 //          core.cc (boot, threads, dispatch, timeouts), ipc.cc, space.cc (map items, unmap),
-//          thread_calls.cc (ThreadControl ...), cpu.cc, sigma0.cc, inspect.cc.
+//          thread_calls.cc (ThreadControl ...), cpu.cc, sigma0.cc, inspect.cc, faulty_pager.cc
+//          (what injected faults do to IPC).
 // STATES   An IPC is a change of thread states, made completely by whoever completes it: when a
 //          sender's message is taken, the taker also starts the sender's receive phase (atomic send
 //          and receive). The fiber of a thread only waits until the thread is ready again.
@@ -28,7 +29,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
-#include "fake_l4/fault_sites.h"
+#include "fake_l4/fault_injection.h"
 #include "fake_l4/fiber.h"
 #include "fake_l4/fpage.h"
 #include "fake_l4/kernel.h"
@@ -40,7 +41,8 @@
 namespace fake_l4 {
 
 struct Space {
-  Space(SpaceId space_id, LeafPool* pool) : id(space_id), table(pool) {}
+  Space(SpaceId space_id, LeafPool* pool, const PageSizes& sizes)
+      : id(space_id), table(pool, sizes) {}
   SpaceId id;
   PageTable table;
   uint32_t threads = 0;
@@ -54,6 +56,12 @@ struct Space {
   // The two areas belong to the kernel: nothing is mapped there or from there.
   bool IsKernelArea(uint64_t va) const {
     return kip_area.Contains(base::Vaddr(va)) || utcb_area.Contains(base::Vaddr(va));
+  }
+  bool TouchesKernelArea(uint64_t va, uint64_t bytes) const {
+    const auto touches = [va, bytes](const base::Range& area) {
+      return va < area.end.value() && area.start.value() < va + bytes;
+    };
+    return touches(kip_area) || touches(utcb_area);
   }
 };
 
@@ -87,6 +95,8 @@ struct Thread : Runnable {
   L4_Word_t kernel_mr[L4_NUM_MRS];  // the message of `kernel_ipc` and its answer
   uint64_t fault_va = 0;
   StringTransfer* transfer = nullptr;  // the message under way whose copying has met a fault
+  bool answer_lost = false;  // injected: the answer to the fault is not delivered
+  bool answer_late = false;  // injected: it is; the thread waits for its timer only
   Thread* send_to = nullptr;           // while kSending
   // Global ids, whatever kind of id the program used.
   L4_ThreadId_t virtual_sender = {0};  // of the message being sent; nilthread: not propagated
@@ -192,12 +202,36 @@ class Core {
   void RemoveSender(Thread& s);
 
   // ---- space.cc ----
-  // Carries out the map item (item word 0, send fpage) from one space to another.
-  void MapItem(Space& from, Space& to, uint64_t send_base, uint64_t send_fpage,
+  // Carries out a map or grant item (item word 0, send fpage) from one space to another.
+  void MapItem(Space& from, Space& to, ItemKind kind, uint64_t send_base, uint64_t send_fpage,
                const FpageValue& window);
   void UnmapCall(Thread& self, L4_Word_t control);
   void FlushSpace(Space& space);
-  NodeIndex NodeAt(Space& space, uint64_t vpage);
+  // sigma0's or a space's node of the page of at most `max_level` that maps `vpage`; 0: none.
+  NodeIndex NodeAt(Space& space, uint64_t vpage, unsigned max_level);
+  // One aligned piece of a map or grant item, of the size of `level`; parts of it by themselves
+  // where source or target consist of smaller pages.
+  struct Piece {
+    Space& from;
+    Space& to;
+    ItemKind kind;
+    RightsBits rights;
+  };
+  void MapPiece(const Piece& piece, uint64_t source, uint64_t target, unsigned level);
+  bool MapPieceStep(const Piece& piece, uint64_t source, uint64_t target, unsigned level);
+  bool ClearTarget(const Piece& piece, NodeIndex node, uint64_t frame, uint64_t target,
+                   unsigned level);
+  // Unmaps the pages [first, end), whose number is a power of two that `first` is aligned to.
+  RightsBits UnmapRange(Space& space, uint64_t first, uint64_t end, RightsBits revoke, Flush flush);
+  RightsBits UnmapSigma0(uint64_t first, uint64_t end, RightsBits revoke, Flush flush);
+
+  // ---- space_quirks.cc: the same as particular kernels do it ----
+  void QuirkMapItem(const Piece& piece, const FpageValue& send, const MapPlace& place);
+  bool QuirkMapPage(const Piece& piece, uint64_t source, uint64_t target, unsigned level);
+  bool QuirkKeep(const Piece& piece, NodeIndex node, uint64_t frame, NodeIndex there);
+  RightsBits QuirkRights(const Piece& piece, NodeIndex node) const;
+  RightsBits QuirkUnmapRange(Space& space, uint64_t first, uint64_t end, RightsBits revoke,
+                             Flush flush);
 
   // ---- thread_calls.cc ----
   L4_Word_t ThreadControl(Thread& self, L4_ThreadId_t dest, L4_ThreadId_t space,
@@ -220,13 +254,28 @@ class Core {
   // ---- sigma0.cc ----
   void Sigma0Main();
 
+  // ---- faulty_pager.cc: what injected faults do. REQUIRES: faults_.on(), Injected apart ----
+  // A visit of a site; true when it fires.
+  bool Injected(FaultSite site) { return faults_.on() && faults_.Fires(site); }
+  bool TimeoutEndsAtOnce(uint16_t timeout);
+  bool MessageIsCut(const Thread& sender, const Thread& receiver);
+  // An answer to a page fault: whether it is lost altogether; what is left of one of its map items;
+  // whether `receiver` has to wait though it has been delivered.
+  bool AnswerIsLost(Thread& receiver);
+  void SpoilAnswer(const Thread& receiver, uint64_t* send_base, uint64_t* send_fpage);
+  bool AnswerHeldBack(Thread& receiver);
+  // The time of a late answer has come.
+  void EndLateAnswer(Thread& t);
+
   // ---- inspect.cc ----
   Mapping MappingOf(SpaceId space, uint64_t vpage) const;
   Mapping MappingOfNode(NodeIndex i) const;
   ThreadInfo InfoOf(const Thread& t) const;
   bool CheckInvariants(base::TextSink& out) const;
   bool CheckSpace(const Space& space, uint64_t* nodes, base::TextSink& out) const;
-  bool CheckNode(const Space& space, uint64_t vpage, const Pte& pte, base::TextSink& out) const;
+  bool CheckNode(const Space& space, uint64_t vpage, unsigned level, const Pte& pte,
+                 base::TextSink& out) const;
+  bool CheckOverlap(const Space& space, uint64_t vpage, unsigned level, base::TextSink& out) const;
   bool CheckThread(const Thread& t, base::TextSink& out) const;
 
   uint8_t* ram_at(uint64_t frame_number) {
@@ -241,6 +290,7 @@ class Core {
   Kernel* kernel_ = nullptr;
 
   uint8_t* ram_;
+  FaultInjection faults_;
   MappingDatabase database_;
   LeafPool leaves_;
   std::vector<std::unique_ptr<Space>> spaces_;      // by number; null: gone
