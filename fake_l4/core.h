@@ -226,8 +226,19 @@ class Core {
   RightsBits UnmapSigma0(uint64_t first, uint64_t end, RightsBits revoke, Flush flush);
 
   // ---- space_quirks.cc: the same as particular kernels do it ----
+  struct QuirkWalk {
+    uint64_t source = 0, target = 0;  // pages
+    uint64_t begin = 0;               // the first source page
+    uint64_t count = 0;               // pages left
+    uint64_t table = 0;               // pages that one table maps
+    uint64_t unit = 1;                // of the count: one page, or one table
+    uint64_t parts = 0;               // pages mapped one by one
+    bool shifting = false;            // nothing was found yet, and the target waits
+  };
+  void QuirkMapStep(const Piece& piece, QuirkWalk* walk);
   void QuirkMapItem(const Piece& piece, const FpageValue& send, const MapPlace& place);
-  bool QuirkMapPage(const Piece& piece, uint64_t source, uint64_t target, unsigned level);
+  bool QuirkMapPage(const Piece& piece, uint64_t part, uint64_t source, uint64_t target,
+                    unsigned level);
   bool QuirkKeep(const Piece& piece, NodeIndex node, uint64_t frame, NodeIndex there);
   RightsBits QuirkRights(const Piece& piece, NodeIndex node) const;
   RightsBits QuirkUnmapRange(Space& space, uint64_t first, uint64_t end, RightsBits revoke,
