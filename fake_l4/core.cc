@@ -87,6 +87,7 @@ void Core::Reset() {
   ledger_ = {};
   crashed_ = preempt_ = false;
   crash_text_.clear();
+  console_text_.clear();
   observer_ = nullptr;
   strategy_ = std::make_unique<PriorityRoundRobin>();
   BootInitialThreads();
