@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
 #include "fake_l4/fault_sites.h"
 #include "fake_l4/fiber.h"
 #include "fake_l4/fpage.h"
@@ -46,6 +47,9 @@ struct Space {
   bool privileged = false;
   base::Range kip_area{};
   base::Range utcb_area{};
+  // Gets every message that leaves the space for a third party; nilthread and anythread: nobody.
+  L4_ThreadId_t redirector = {0};
+  uint32_t boot_utcbs = 0;  // slots that Core::Boot took, from the area's end downwards
   // The two areas belong to the kernel: nothing is mapped there or from there.
   bool IsKernelArea(uint64_t va) const {
     return kip_area.Contains(base::Vaddr(va)) || utcb_area.Contains(base::Vaddr(va));
@@ -72,7 +76,7 @@ struct Thread : Runnable {
   bool restart = false;       // begins anew at `ip` on a fresh stack when next dispatched
   bool wake_pending = false;  // HostWake came before WaitForHost
   L4_ThreadId_t scheduler = {0};
-  uint64_t utcb_location = 0;  // simulated address; 0: none yet
+  uint64_t utcb_location = 0;  // simulated address, the local id; 0: none yet; by Core::PlaceUtcb
   uint64_t ip = 0, sp = 0, flags = 0;
   uint32_t ip_changes = 0;  // counts ExchangeRegisters that set ip
 
@@ -82,11 +86,14 @@ struct Thread : Runnable {
   L4_Word_t kernel_mr[L4_NUM_MRS];  // the message of `kernel_ipc` and its answer
   uint64_t fault_va = 0;
   Thread* send_to = nullptr;           // while kSending
+  // Global ids, whatever kind of id the program used.
   L4_ThreadId_t virtual_sender = {0};  // of the message being sent; nilthread: not propagated
-  L4_ThreadId_t from_spec = {0};       // of the receive phase; nilthread: none
+  L4_ThreadId_t intended = {0};        // whom the message was for; nilthread: not redirected
+  L4_ThreadId_t from_spec = {0};       // of the receive phase; nilthread: none; may be a wildcard
   uint16_t receive_timeout = 0;
   L4_ThreadId_t from = {0};        // result
   L4_Word_t ipc_error = 0;         // valid when the tag has E
+  Thread* last_partner = nullptr;  // sent the last message to it; only a hint for Resolve
   Thread* senders_head = nullptr;  // waiting to send to this thread, most urgent first
   Thread* senders_tail = nullptr;
   Thread* sender_next = nullptr;
@@ -110,8 +117,14 @@ class Core {
   // ---- core.cc: boot, threads, dispatch, timeouts ----
   // The thread of a global id; null when there is none of that number and version.
   Thread* Find(L4_ThreadId_t id) const;
-  // The thread that `self` means by a global id, or by a local id of its own space.
+  // The thread that `self` means by a global id, or by a local id of its own space; null for the
+  // rest.
   Thread* Resolve(const Thread& self, L4_ThreadId_t id) const;
+  // The thread of the space whose UTCB is at `local`; null when there is none.
+  Thread* FindLocal(const Space& space, L4_ThreadId_t local) const;
+  // Gives `t` its UTCB in its space, and with it its local id; 0 takes it away. REQUIRES: no other
+  // thread of the space has this location.
+  void PlaceUtcb(Thread& t, uint64_t location);
   // The id by which `viewer` is told of `t`: local within one space, else global.
   L4_ThreadId_t NameFor(const Thread& t, const Thread& viewer) const;
   Thread* FindNumber(uint64_t number) const;
@@ -159,6 +172,11 @@ class Core {
   void KernelIpcEnded(Thread& t);
   // Ends the IPC `t` is blocked in with `error` (reason << 1 | phase) and makes it ready.
   void AbortIpc(Thread& t, L4_Word_t error);
+  // Messages that `t` waits for, or its partner for `t`'s, may have become deliverable, because a
+  // name or a space of `t` changed.
+  void Reconsider(Thread& t);
+  // `s`, which waits to send, has another priority now.
+  void RequeueSender(Thread& s);
   void RemoveSender(Thread& s);
 
   // ---- space.cc ----
@@ -215,6 +233,7 @@ class Core {
   LeafPool leaves_;
   std::vector<std::unique_ptr<Space>> spaces_;  // by number; null: gone
   std::vector<Thread*> by_number_;              // by thread number; null: none
+  absl::flat_hash_map<uint64_t, Thread*> by_utcb_;  // by UtcbKey; never iterated
   Thread* all_threads_ = nullptr;
 
   Thread* running_ = nullptr;
@@ -243,6 +262,13 @@ class Core {
   // ipc.cc
   bool Accepts(const Thread& receiver, const Thread& sender) const;
   L4_ThreadId_t VirtualSenderFor(const Thread& sender, const Thread& receiver) const;
+  bool IsRedirectorOf(const Thread& t, const Space& space) const;
+  // Where a message of `sender` for `dest` goes; sets sender.intended when that is its redirector.
+  // Null when that does not exist.
+  Thread* Redirected(Thread& sender, Thread* dest) const;
+  // An id as a program gave it, as from_spec keeps it.
+  L4_ThreadId_t CanonicalSpec(const Thread& self, L4_ThreadId_t id) const;
+  L4_ThreadId_t VisibleSender(const Thread& sender, const Thread& receiver) const;
   Thread* StartIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_t timeouts);
   void EndIpc(Thread& t);
   // Moves the message; both ends get their result. False on overflow.

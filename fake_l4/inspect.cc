@@ -137,6 +137,7 @@ bool Kernel::DebugRead(SpaceId space, base::Vaddr va, void* to, size_t size) con
 ThreadInfo Core::InfoOf(const Thread& t) const {
   ThreadInfo info{};
   info.id = t.gid;
+  info.local_id = L4_ThreadIdOfRaw(static_cast<L4_Word_t>(t.utcb_location));
   info.space = t.space->id;
   info.state = t.state;
   info.halted = t.halted;

@@ -11,6 +11,7 @@ namespace {
 
 constexpr L4_Word_t kSendPhase = 0, kReceivePhase = 1;
 constexpr L4_Word_t kCountBits = 0xfff;  // u and t of a tag
+constexpr int kMaxRedirectors = 32;      // in a chain; further ones do not count
 
 bool IsZeroTimeout(uint16_t timeout) {
   // Any period of length 0 is one, however it is written; never is the word 0 alone.
@@ -55,10 +56,47 @@ L4_ThreadId_t Core::VirtualSenderFor(const Thread& sender, const Thread& receive
   if ((sender.mr[0] & L4_TAG_PROPAGATED) == 0 || sender.kernel_ipc != KernelIpc::kNone) {
     return L4_nilthread;
   }
-  const L4_ThreadId_t id = L4_ThreadIdOfRaw(sender.utcb.actual_or_virtual_sender);
-  const Thread* v = Find(id);
+  const Thread* v = Resolve(sender, L4_ThreadIdOfRaw(sender.utcb.actual_or_virtual_sender));
   if (v == nullptr) return L4_nilthread;
-  return v->space == sender.space || v->space == receiver.space ? id : L4_nilthread;
+  const bool allowed = v->space == sender.space || v->space == receiver.space ||
+                       sender.space == receiver.space || IsRedirectorOf(sender, *v->space);
+  return allowed ? v->gid : L4_nilthread;
+}
+
+// Whether messages that leave `space` reach `t`, straight or through redirectors of redirectors.
+bool Core::IsRedirectorOf(const Thread& t, const Space& space) const {
+  const Space* at = &space;
+  for (int hops = 0; hops < kMaxRedirectors; hops++) {
+    const Thread* r = Find(at->redirector);
+    if (r == nullptr || r == &t) return r != nullptr;
+    at = r->space;
+  }
+  return false;
+}
+
+Thread* Core::Redirected(Thread& sender, Thread* dest) const {
+  const L4_ThreadId_t id = sender.space->redirector;
+  if (L4_IsNilThread(id) || id == L4_anythread || sender.kernel_ipc != KernelIpc::kNone) {
+    return dest;
+  }
+  Thread* redirector = Find(id);
+  if (redirector == dest || redirector == &sender) return dest;
+  // A redirector that is gone lets nothing through.
+  if (redirector != nullptr) sender.intended = dest->gid;
+  return redirector;
+}
+
+L4_ThreadId_t Core::CanonicalSpec(const Thread& self, L4_ThreadId_t id) const {
+  if (L4_IsGlobalId(id) || L4_IsNilThread(id) || id == L4_anylocalthread) return id;
+  const Thread* t = Resolve(self, id);
+  return t == nullptr ? id : t->gid;
+}
+
+// What `receiver` is told about who sent.
+L4_ThreadId_t Core::VisibleSender(const Thread& s, const Thread& receiver) const {
+  if (L4_IsNilThread(s.virtual_sender)) return NameFor(s, receiver);
+  const Thread* v = Find(s.virtual_sender);
+  return v == nullptr ? s.virtual_sender : NameFor(*v, receiver);
 }
 
 // Whether the receive phase of `receiver` takes a message of `sender`, whose virtual_sender is set.
@@ -66,7 +104,11 @@ bool Core::Accepts(const Thread& receiver, const Thread& sender) const {
   const L4_ThreadId_t spec = receiver.from_spec;
   if (spec == L4_anythread) return true;
   if (spec == L4_anylocalthread) return sender.space == receiver.space;
-  if (spec == sender.gid) return true;
+  // A fault of another thread is no answer to one's own, whoever it comes from: two threads that
+  // are each other's pagers would answer each other for ever.
+  if (spec == sender.gid) {
+    return sender.kernel_ipc == KernelIpc::kNone || receiver.kernel_ipc == KernelIpc::kNone;
+  }
   return !L4_IsNilThread(sender.virtual_sender) && spec == sender.virtual_sender;
 }
 
@@ -108,8 +150,13 @@ bool Core::Transfer(Thread& s, Thread& r) {
   if (error == 0 && t != 0) error = TransferItems(s, r, u, t);
   // Of the flags only p reaches the receiver; the sender's own tag keeps what it set.
   r.mr[0] = (tag & ~L4_Word_t{0xf000}) | (propagated ? L4_TAG_PROPAGATED : 0);
-  r.from = propagated ? s.virtual_sender : s.gid;
+  r.from = VisibleSender(s, r);
+  r.last_partner = &s;
   if (propagated && r.kernel_ipc == KernelIpc::kNone) r.utcb.actual_or_virtual_sender = s.gid.raw;
+  if (!L4_IsNilThread(s.intended)) {
+    r.mr[0] |= L4_TAG_REDIRECTED;
+    if (r.kernel_ipc == KernelIpc::kNone) r.utcb.intended_receiver = s.intended.raw;
+  }
   ledger_.ipc_sends++;
   // A message orders memory: what the sender did before, the receiver may see.
   r.order_key = &s;
@@ -185,14 +232,17 @@ Thread* Core::StartIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec,
                        L4_Word_t timeouts) {
   OrderRelease(&self);
   const uint16_t send_timeout = static_cast<uint16_t>(timeouts >> 16);
-  self.from_spec = from_spec;
+  self.from_spec = CanonicalSpec(self, from_spec);
   self.receive_timeout = static_cast<uint16_t>(timeouts);
   self.from = L4_nilthread;
-  self.virtual_sender = L4_nilthread;
+  self.virtual_sender = self.intended = L4_nilthread;
   Thread* partner = nullptr;
   // 1. Send.
   if (!L4_IsNilThread(to)) {
     Thread* receiver = Resolve(self, to);
+    if (receiver != nullptr && receiver->space != self.space) {
+      receiver = Redirected(self, receiver);
+    }
     if (receiver == nullptr) {
       FailIpc(self, L4_IPC_NO_PARTNER << 1 | kSendPhase, 0);
       return nullptr;
@@ -246,6 +296,19 @@ void Core::KernelIpcEnded(Thread& t) {
 void Core::EndIpc(Thread& t) {
   if (t.kernel_ipc != KernelIpc::kNone) return KernelIpcEnded(t);
   MakeReady(t);
+}
+
+void Core::Reconsider(Thread& t) {
+  if (t.state == ThreadState::kReceiving && FirstSenderFor(t) != nullptr) StartReceive(t);
+  if (t.state != ThreadState::kSending) return;
+  Thread& receiver = *t.send_to;
+  if (receiver.state == ThreadState::kReceiving && Accepts(receiver, t)) StartReceive(receiver);
+}
+
+void Core::RequeueSender(Thread& s) {
+  Thread& receiver = *s.send_to;
+  RemoveSender(s);
+  QueueSender(s, receiver);
 }
 
 void Core::AbortIpc(Thread& t, L4_Word_t error) {

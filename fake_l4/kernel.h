@@ -104,6 +104,7 @@ const char* ThreadStateName(ThreadState state);
 
 struct ThreadInfo {
   L4_ThreadId_t id;
+  L4_ThreadId_t local_id;  // as threads of its space are told; nilthread without a UTCB
   SpaceId space;
   ThreadState state;
   bool halted;           // by ExchangeRegisters; executes nothing whatever its state

@@ -58,10 +58,15 @@ L4_Word_t Core::ModifyThread(Thread& t, L4_ThreadId_t dest, Space* space, L4_Thr
     t.utcb.my_global_id = dest.raw;
     FailPartners(t, old);
   }
-  // 2. Another space: a migration.
+  // 2. Another space: a migration. The UTCB stays where it was if that is a place there, too.
+  const bool migrates = t.space != space;
+  if (migrates && utcb_location == kKeep &&
+      CheckUtcb(*space, &t, static_cast<L4_Word_t>(t.utcb_location)) == 0) {
+    utcb_location = static_cast<L4_Word_t>(t.utcb_location);
+  }
   MoveToSpace(t, space);
   if (!L4_IsNilThread(scheduler)) t.scheduler = scheduler;
-  if (utcb_location != kKeep) t.utcb_location = utcb_location;
+  if (utcb_location != kKeep) PlaceUtcb(t, utcb_location);
   // 3. A pager makes it active.
   if (L4_IsNilThread(pager)) return 0;
   if (t.state == ThreadState::kInactive) return Activate(t, pager) ? 0 : L4_ERROR_UTCB_AREA;
@@ -173,10 +178,10 @@ void Core::SetIp(Thread& t, uint64_t ip) {
 
 L4_ThreadId_t Core::ExchangeRegisters(Thread& self, L4_ThreadId_t dest, ExchangeArgs* args) {
   Enter(profile_.costs.system_call);
-  Thread* t = Find(dest);
+  Thread* t = Resolve(self, dest);
   bool allowed = t != nullptr && t->state != ThreadState::kInactive;
   if (allowed && t->space != self.space) {
-    const Thread* pager = Find(L4_ThreadIdOfRaw(t->utcb.pager));
+    const Thread* pager = Resolve(*t, L4_ThreadIdOfRaw(t->utcb.pager));
     allowed = pager != nullptr && pager->space == self.space;
   }
   if (!allowed) {
@@ -184,6 +189,10 @@ L4_ThreadId_t Core::ExchangeRegisters(Thread& self, L4_ThreadId_t dest, Exchange
     return L4_nilthread;
   }
   const ExchangeArgs in = *args;
+  // A local id is answered by the global one and the other way round.
+  const L4_ThreadId_t result = L4_IsLocalId(dest) || t->utcb_location == 0
+                                   ? t->gid
+                                   : L4_ThreadIdOfRaw(static_cast<L4_Word_t>(t->utcb_location));
   OrderRelease(&self);
   if (t != &self) t->order_key = &self;
   const bool receiving = t->state == ThreadState::kReceiving;
@@ -224,7 +233,7 @@ L4_ThreadId_t Core::ExchangeRegisters(Thread& self, L4_ThreadId_t dest, Exchange
   } else {
     Preempt();
   }
-  return dest;
+  return result;
 }
 
 // ---- Scheduling ----
