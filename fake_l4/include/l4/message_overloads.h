@@ -49,6 +49,7 @@ constexpr bool operator!=(L4_CacheAllocationHint_t l, L4_CacheAllocationHint_t r
 }
 
 // ---- Message buffers ----
+// String items by pointer are templates so that a literal 0 is a word, not a null pointer.
 
 inline L4_MsgTag_t L4_MsgTag(const L4_Msg_t& m) { return L4_MsgMsgTag(&m); }
 inline L4_MsgTag_t L4_MsgTag(const L4_Msg_t* m) { return L4_MsgMsgTag(m); }
@@ -70,8 +71,14 @@ inline void L4_Append(L4_Msg_t& m, L4_GrantItem_t item) { L4_MsgAppendGrantItem(
 inline void L4_Append(L4_Msg_t* m, L4_GrantItem_t item) { L4_MsgAppendGrantItem(m, item); }
 inline void L4_Append(L4_Msg_t& m, L4_StringItem_t s) { L4_MsgAppendSimpleStringItem(&m, s); }
 inline void L4_Append(L4_Msg_t* m, L4_StringItem_t s) { L4_MsgAppendSimpleStringItem(m, s); }
-inline void L4_Append(L4_Msg_t& m, const L4_StringItem_t* s) { L4_MsgAppendStringItem(&m, s); }
-inline void L4_Append(L4_Msg_t* m, const L4_StringItem_t* s) { L4_MsgAppendStringItem(m, s); }
+template <typename StringItem>
+inline void L4_Append(L4_Msg_t& m, StringItem* s) {
+  L4_MsgAppendStringItem(&m, s);
+}
+template <typename StringItem>
+inline void L4_Append(L4_Msg_t* m, StringItem* s) {
+  L4_MsgAppendStringItem(m, s);
+}
 inline void L4_Put(L4_Msg_t& m, L4_Word_t label, int u, const L4_Word_t* untyped, int t,
                    const void* items) {
   L4_MsgPut(&m, label, u, untyped, t, items);
@@ -96,10 +103,12 @@ inline void L4_Put(L4_Msg_t& m, L4_Word_t t, L4_StringItem_t s) {
 inline void L4_Put(L4_Msg_t* m, L4_Word_t t, L4_StringItem_t s) {
   L4_MsgPutSimpleStringItem(m, t, s);
 }
-inline void L4_Put(L4_Msg_t& m, L4_Word_t t, const L4_StringItem_t* s) {
+template <typename StringItem>
+inline void L4_Put(L4_Msg_t& m, L4_Word_t t, StringItem* s) {
   L4_MsgPutStringItem(&m, t, s);
 }
-inline void L4_Put(L4_Msg_t* m, L4_Word_t t, const L4_StringItem_t* s) {
+template <typename StringItem>
+inline void L4_Put(L4_Msg_t* m, L4_Word_t t, StringItem* s) {
   L4_MsgPutStringItem(m, t, s);
 }
 inline void L4_Get(const L4_Msg_t& m, L4_Word_t* untyped, void* items) {
