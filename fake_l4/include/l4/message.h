@@ -49,26 +49,36 @@ typedef struct {
 
 // Map `f` (with the rights it carries) to the place in the receiver's window that `send_base`
 // selects.
-L4_INLINE L4_MapItem_t L4_MapItem(L4_Fpage_t f, L4_Word_t send_base) {
-  L4_MapItem_t m;
+L4_CONSTANT_INLINE L4_MapItem_t L4_MapItem(L4_Fpage_t f, L4_Word_t send_base) {
+  L4_MapItem_t m = {{0}};
   m.raw[0] = (send_base & ~(L4_Word_t)1023) | L4_ITEM_MAP;
   m.raw[1] = f.raw;
   return m;
 }
-L4_INLINE L4_Bool_t L4_IsMapItem(L4_MapItem_t m) { return (m.raw[0] & 0xe) == L4_ITEM_MAP; }
-L4_INLINE L4_Fpage_t L4_MapItemSndFpage(L4_MapItem_t m) { return L4_FpageOfRaw(m.raw[1]); }
-L4_INLINE L4_Word_t L4_MapItemSndBase(L4_MapItem_t m) { return m.raw[0] & ~(L4_Word_t)1023; }
+L4_CONSTANT_INLINE L4_Bool_t L4_IsMapItem(L4_MapItem_t m) {
+  return (m.raw[0] & 0xe) == L4_ITEM_MAP;
+}
+L4_CONSTANT_INLINE L4_Fpage_t L4_MapItemSndFpage(L4_MapItem_t m) { return L4_FpageOfRaw(m.raw[1]); }
+L4_CONSTANT_INLINE L4_Word_t L4_MapItemSndBase(L4_MapItem_t m) {
+  return m.raw[0] & ~(L4_Word_t)1023;
+}
 
 // The same for a page that leaves the sender.
-L4_INLINE L4_GrantItem_t L4_GrantItem(L4_Fpage_t f, L4_Word_t send_base) {
-  L4_GrantItem_t g;
+L4_CONSTANT_INLINE L4_GrantItem_t L4_GrantItem(L4_Fpage_t f, L4_Word_t send_base) {
+  L4_GrantItem_t g = {{0}};
   g.raw[0] = (send_base & ~(L4_Word_t)1023) | L4_ITEM_GRANT;
   g.raw[1] = f.raw;
   return g;
 }
-L4_INLINE L4_Bool_t L4_IsGrantItem(L4_GrantItem_t g) { return (g.raw[0] & 0xe) == L4_ITEM_GRANT; }
-L4_INLINE L4_Fpage_t L4_GrantItemSndFpage(L4_GrantItem_t g) { return L4_FpageOfRaw(g.raw[1]); }
-L4_INLINE L4_Word_t L4_GrantItemSndBase(L4_GrantItem_t g) { return g.raw[0] & ~(L4_Word_t)1023; }
+L4_CONSTANT_INLINE L4_Bool_t L4_IsGrantItem(L4_GrantItem_t g) {
+  return (g.raw[0] & 0xe) == L4_ITEM_GRANT;
+}
+L4_CONSTANT_INLINE L4_Fpage_t L4_GrantItemSndFpage(L4_GrantItem_t g) {
+  return L4_FpageOfRaw(g.raw[1]);
+}
+L4_CONSTANT_INLINE L4_Word_t L4_GrantItemSndBase(L4_GrantItem_t g) {
+  return g.raw[0] & ~(L4_Word_t)1023;
+}
 
 // ---- String items ----
 
@@ -107,13 +117,15 @@ L4_INLINE L4_Bool_t L4_IsCacheAllocationHintNotEqual(L4_CacheAllocationHint_t l,
 
 // The fields of a head word. (Not names of the manual.)
 #define L4_STRING_CONTINUES 0x200u
-L4_INLINE L4_Word_t L4_StringHeadLength(L4_Word_t head) { return head >> 10; }
-L4_INLINE L4_Word_t L4_StringHeadPointers(L4_Word_t head) { return ((head >> 4) & 31) + 1; }
-L4_INLINE L4_Bool_t L4_StringHeadContinues(L4_Word_t head) {
+L4_CONSTANT_INLINE L4_Word_t L4_StringHeadLength(L4_Word_t head) { return head >> 10; }
+L4_CONSTANT_INLINE L4_Word_t L4_StringHeadPointers(L4_Word_t head) {
+  return ((head >> 4) & 31) + 1;
+}
+L4_CONSTANT_INLINE L4_Bool_t L4_StringHeadContinues(L4_Word_t head) {
   return (head & L4_STRING_CONTINUES) != 0;
 }
 // Words of the item that starts at w[0], at most `limit`. Any bits are safe.
-L4_INLINE L4_Word_t L4_StringItemWords(const L4_Word_t* w, L4_Word_t limit) {
+L4_CONSTANT_INLINE L4_Word_t L4_StringItemWords(const L4_Word_t* w, L4_Word_t limit) {
   L4_Word_t n = 0;
   while (n < limit) {
     const L4_Word_t head = w[n];
@@ -251,7 +263,7 @@ L4_INLINE void L4_MsgGetWord(const L4_Msg_t* m, L4_Word_t u, L4_Word_t* w) {
 }
 
 // Words of the typed item whose first word is w[0], at most `limit`. Any bits are safe.
-L4_INLINE L4_Word_t L4_TypedItemWords(const L4_Word_t* w, L4_Word_t limit) {
+L4_CONSTANT_INLINE L4_Word_t L4_TypedItemWords(const L4_Word_t* w, L4_Word_t limit) {
   if ((w[0] & 8) == 0) return L4_StringItemWords(w, limit);
   return limit < 2 ? limit : 2;
 }
@@ -370,16 +382,20 @@ L4_CONSTANT_INLINE L4_Acceptor_t L4_AcceptorOfRaw(L4_Word_t raw) {
 #define L4_StringItemsAcceptor L4_CONSTANT(L4_Acceptor_t, L4_AcceptorOfRaw, 1)
 
 // Accepts map and grant items into `window`.
-L4_INLINE L4_Acceptor_t L4_MapGrantItems(L4_Fpage_t window) {
+L4_CONSTANT_INLINE L4_Acceptor_t L4_MapGrantItems(L4_Fpage_t window) {
   return L4_AcceptorOfRaw(window.raw & ~(L4_Word_t)15);
 }
-L4_INLINE L4_Fpage_t L4_RcvWindow(L4_Acceptor_t a) { return L4_FpageOfRaw(a.raw & ~(L4_Word_t)15); }
-L4_INLINE L4_Bool_t L4_HasMapGrantItems(L4_Acceptor_t a) { return (a.raw & ~(L4_Word_t)15) != 0; }
-L4_INLINE L4_Bool_t L4_HasStringItems(L4_Acceptor_t a) { return a.raw & 1; }
+L4_CONSTANT_INLINE L4_Fpage_t L4_RcvWindow(L4_Acceptor_t a) {
+  return L4_FpageOfRaw(a.raw & ~(L4_Word_t)15);
+}
+L4_CONSTANT_INLINE L4_Bool_t L4_HasMapGrantItems(L4_Acceptor_t a) {
+  return (a.raw & ~(L4_Word_t)15) != 0;
+}
+L4_CONSTANT_INLINE L4_Bool_t L4_HasStringItems(L4_Acceptor_t a) { return a.raw & 1; }
 
 // Accepts what either accepts (the window is `r`'s if it has one); what `l` accepts and `r` does
 // not.
-L4_INLINE L4_Acceptor_t L4_AddAcceptor(L4_Acceptor_t l, L4_Acceptor_t r) {
+L4_CONSTANT_INLINE L4_Acceptor_t L4_AddAcceptor(L4_Acceptor_t l, L4_Acceptor_t r) {
   const L4_Acceptor_t window = L4_HasMapGrantItems(r) ? r : l;
   return L4_AcceptorOfRaw((window.raw & ~(L4_Word_t)15) | ((l.raw | r.raw) & 15));
 }
@@ -387,7 +403,7 @@ L4_INLINE L4_Acceptor_t* L4_AddAcceptorTo(L4_Acceptor_t* l, L4_Acceptor_t r) {
   *l = L4_AddAcceptor(*l, r);
   return l;
 }
-L4_INLINE L4_Acceptor_t L4_RemoveAcceptor(L4_Acceptor_t l, L4_Acceptor_t r) {
+L4_CONSTANT_INLINE L4_Acceptor_t L4_RemoveAcceptor(L4_Acceptor_t l, L4_Acceptor_t r) {
   const L4_Word_t window = L4_HasMapGrantItems(r) ? 0 : l.raw & ~(L4_Word_t)15;
   return L4_AcceptorOfRaw(window | (l.raw & 15 & ~r.raw));
 }
