@@ -98,6 +98,7 @@ void Core::Reset() {
   ledger_ = {};
   crashed_ = preempt_ = false;
   crash_text_.clear();
+  console_text_.clear();
   observer_ = nullptr;
   faults_.Reset();
   strategy_ = std::make_unique<PriorityRoundRobin>();

@@ -314,6 +314,7 @@ class Core {
   Ledger ledger_;
   bool crashed_ = false;
   std::string crash_text_;
+  std::string console_text_;
   std::function<void(const Kernel&)> observer_;
   std::unique_ptr<ScheduleStrategy> strategy_;
   L4_ThreadId_t sigma0_ = {0}, root_ = {0};

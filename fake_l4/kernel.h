@@ -269,6 +269,8 @@ class Kernel {
   // host's stack it aborts the program.
   [[noreturn]] static void Crash(const char* text);
   const std::string& crash_text() const;
+  // What programs printed with <l4/kdebug.h> since boot; of a long text the first 64 KiB.
+  const std::string& console_text() const;
 
   // ---- Injected faults (fault_injection.h) ----
 
