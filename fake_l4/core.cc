@@ -26,6 +26,11 @@ uint8_t* AllocateRam(uint64_t bytes) {
   return static_cast<uint8_t*>(memory);
 }
 
+FaultInjection::Scene SceneNow(const void* whose) {
+  const Core& core = *static_cast<const Core*>(whose);
+  return {core.now_ns_, core.running_ == nullptr ? 0 : core.running_->id};
+}
+
 L4_Word_t FeatureText(char* to) {
   static constexpr char kText[] = "fake_l4 1.0\0pagerexregs\0";
   std::memcpy(to, kText, sizeof kText);
@@ -43,11 +48,13 @@ Core::Core(const BootOptions& options)
     : options_(options),
       profile_(options_.profile),
       ram_(AllocateRam(options.ram_bytes)),
+      faults_(options.faults, &SceneNow, this),
       database_(options.profile, options.ram_bytes >> kPageShift, options.max_mappings,
                 options.quirks),
       strategy_(std::make_unique<PriorityRoundRobin>()),
       stacks_(options.stack_bytes) {
   CHECK(options.ram_bytes % kPageBytes == 0);
+  database_.set_faults(&faults_);
   BuildKip();
   BootInitialThreads();
 }
@@ -83,13 +90,17 @@ void Core::Reset() {
   entries_.clear();
   entry_storage_.clear();
   timers_.clear();
+  free_transfers_.clear();
+  for (auto& x : transfer_storage_) free_transfers_.push_back(x.get());
   next_deadline_ = UINT64_MAX;
   timer_serial_ = 0;
   now_ns_ = 0;
   ledger_ = {};
   crashed_ = preempt_ = false;
   crash_text_.clear();
+  console_text_.clear();
   observer_ = nullptr;
+  faults_.Reset();
   strategy_ = std::make_unique<PriorityRoundRobin>();
   BootInitialThreads();
 }
@@ -269,18 +280,19 @@ Thread& Core::CreateThread(L4_ThreadId_t id, Space* space) {
 }
 
 void Core::FailPartners(Thread& t, L4_ThreadId_t gone) {
-  while (t.senders_head != nullptr) AbortIpc(*t.senders_head, L4_IPC_NO_PARTNER << 1);
+  while (t.senders_head != nullptr) EndWait(*t.senders_head, L4_IPC_NO_PARTNER << 1);
   for (Thread* other = all_threads_; other != nullptr; other = other->all_next) {
     if (other == &t || other->state != ThreadState::kReceiving) continue;
     // A thread that waits to be started keeps waiting: it has not called anybody.
     if (other->from_spec.raw == gone.raw && !other->waits_for_start) {
-      AbortIpc(*other, L4_IPC_NO_PARTNER << 1 | 1);
+      EndWait(*other, L4_IPC_NO_PARTNER << 1 | 1);
     }
   }
 }
 
 void Core::DeleteThread(Thread& t) {
   CHECK(&t != running_);
+  if (t.transfer != nullptr) AbortIpc(t, L4_IPC_ABORTED << 1);
   if (t.queued) strategy_->Remove(t);
   if (t.state == ThreadState::kSending) RemoveSender(t);
   DisarmTimer(t);
@@ -454,9 +466,6 @@ void Core::Crash(const char* text) {
 
 // ---- Timeouts ----
 
-namespace {
-
-// The virtual time, in ns, at which a non-zero, finite X.2 timeout that starts now ends.
 uint64_t DeadlineNs(uint16_t timeout, uint64_t now_ns) {
   if ((timeout & 0x8000) == 0) {
     const uint64_t us = uint64_t{timeout & 1023u} << (timeout >> 10 & 31);
@@ -472,11 +481,12 @@ uint64_t DeadlineNs(uint16_t timeout, uint64_t now_ns) {
   return (high << shift | uint64_t{timeout & 1023u} << e) * 1000;
 }
 
-}  // namespace
-
 void Core::ArmTimer(Thread& t, uint16_t timeout) {
-  if (timeout == L4_Never.raw) return;
-  t.timer_deadline = std::max<uint64_t>(DeadlineNs(timeout, now_ns_), 1);
+  if (timeout != L4_Never.raw) ArmTimerAt(t, std::max<uint64_t>(DeadlineNs(timeout, now_ns_), 1));
+}
+
+void Core::ArmTimerAt(Thread& t, uint64_t deadline_ns) {
+  t.timer_deadline = deadline_ns;
   t.timer_serial = ++timer_serial_;
   timers_[{t.timer_deadline, t.timer_serial}] = &t;
   next_deadline_ = timers_.begin()->first.first;
@@ -492,6 +502,14 @@ void Core::DisarmTimer(Thread& t) {
 void Core::FireTimers() {
   while (next_deadline_ <= now_ns_) {
     Thread& t = *timers_.begin()->second;
+    if (t.answer_late) {
+      EndLateAnswer(t);
+      continue;
+    }
+    if (t.transfer != nullptr) {
+      TransferTimedOut(*t.transfer);
+      continue;
+    }
     AbortIpc(t, L4_IPC_TIMEOUT << 1 | (t.state == ThreadState::kReceiving ? 1 : 0));
   }
 }
