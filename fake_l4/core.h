@@ -216,7 +216,8 @@ class Core {
 
   // ---- space_quirks.cc: the same as particular kernels do it ----
   void QuirkMapItem(const Piece& piece, const FpageValue& send, const MapPlace& place);
-  bool QuirkMapPage(const Piece& piece, uint64_t source, uint64_t target, unsigned level);
+  bool QuirkMapPage(const Piece& piece, uint64_t part, uint64_t source, uint64_t target,
+                    unsigned level);
   bool QuirkKeep(const Piece& piece, NodeIndex node, uint64_t frame, NodeIndex there);
   RightsBits QuirkRights(const Piece& piece, NodeIndex node) const;
   RightsBits QuirkUnmapRange(Space& space, uint64_t first, uint64_t end, RightsBits revoke,

@@ -9,7 +9,10 @@ namespace fake_l4 {
 // The rights a fresh mapping of the page of `node` gets.
 RightsBits Core::QuirkRights(const Piece& piece, NodeIndex node) const {
   RightsBits rights = piece.rights;
-  if (!options_.quirks.rights_unmasked) rights &= database_.rights(node);
+  const bool unmasked = options_.quirks.rights_unmasked ||
+                        (piece.kind == ItemKind::kGrant &&
+                         options_.quirks.grant == GrantRule::kMovesWithItemRights);
+  if (!unmasked) rights &= database_.rights(node);
   if (options_.quirks.no_rights_reads) rights |= kR;
   return profile_.Normalise(rights);
 }
@@ -26,7 +29,8 @@ bool Core::QuirkKeep(const Piece& piece, NodeIndex node, uint64_t frame, NodeInd
 }
 
 // One page, of the size of `level`; the source may be larger. Whether it was mapped anew.
-bool Core::QuirkMapPage(const Piece& piece, uint64_t source, uint64_t target, unsigned level) {
+bool Core::QuirkMapPage(const Piece& piece, uint64_t part_begin, uint64_t source, uint64_t target,
+                        unsigned level) {
   MappingDatabase& db = database_;
   PageTable& to = piece.to.table;
   const PageTable::Found from = piece.from.table.Walk(source);
@@ -41,7 +45,9 @@ bool Core::QuirkMapPage(const Piece& piece, uint64_t source, uint64_t target, un
   if (old.pte != nullptr && old.level > level) return db.CountDebuggerEntry(), false;
   if (old.pte != nullptr && old.level == level) {
     const NodeIndex there = old.pte->node();
-    if (QuirkKeep(piece, node, frame, there)) return false;
+    // [superpages] Of a part of a larger page it is the first frame that is looked for.
+    const uint64_t kept = part ? frame - (source - std::max(part_begin, from.vpage)) : frame;
+    if (QuirkKeep(piece, node, kept, there)) return false;
     if (part) return db.CountDebuggerEntry(), false;
     db.Remove(there);
   } else if (level > 0) {
@@ -83,8 +89,9 @@ void Core::QuirkMapItem(const Piece& piece, const FpageValue& send, const MapPla
   }
   const uint64_t table = database_.pages(1);
   const uint64_t unit = count >= table ? table : 1;
-  bool shifting = true;  // no page found yet
+  bool shifting = unit == 1 && options_.quirks.leading_holes_shift;  // no page found yet
   uint64_t parts = 0;
+  const uint64_t begin = f;
   while (count > 0 && f < limit && t < limit) {
     PageTable::Found page = from.Walk(f);
     if (page.pte == nullptr && !from.HasLeaves(f)) {
@@ -95,7 +102,7 @@ void Core::QuirkMapItem(const Piece& piece, const FpageValue& send, const MapPla
       continue;
     }
     if (page.pte != nullptr && page.level == 1 && unit == table) {
-      QuirkMapPage(piece, f, t, 1);
+      QuirkMapPage(piece, f, f, t, 1);
       f += table;
       t += table;
       count -= unit;
@@ -103,7 +110,7 @@ void Core::QuirkMapItem(const Piece& piece, const FpageValue& send, const MapPla
     }
     if (page.pte != nullptr) {
       shifting = false;
-      if (QuirkMapPage(piece, f, t, 0)) parts++;
+      if (QuirkMapPage(piece, begin, f, t, 0)) parts++;
       // [superpages] A granted part takes the whole page from the granter, once it is done with.
       const bool done = count == 1 || ((f + 1) & (table - 1)) == 0;
       if (page.level == 1 && piece.kind == ItemKind::kGrant && done && parts > 0 &&
@@ -112,8 +119,11 @@ void Core::QuirkMapItem(const Piece& piece, const FpageValue& send, const MapPla
       }
     }
     f++;
-    if (!shifting || !options_.quirks.leading_holes_shift) t++;
-    count--;
+    // [superpages] A larger page that was in the way is passed whole, for one unit of the count.
+    const bool larger = page.pte != nullptr && piece.to.table.Walk(t).level == 1;
+    if (larger && page.level == 1) break;
+    if (!shifting) t += larger ? table : 1;
+    count -= std::min(count, larger ? unit : 1);
   }
   if (piece.kind == ItemKind::kGrant && send.log2 > place.log2) {
     const uint64_t first = send.base >> kPageShift;
