@@ -26,6 +26,11 @@ uint8_t* AllocateRam(uint64_t bytes) {
   return static_cast<uint8_t*>(memory);
 }
 
+FaultInjection::Scene SceneNow(const void* whose) {
+  const Core& core = *static_cast<const Core*>(whose);
+  return {core.now_ns_, core.running_ == nullptr ? 0 : core.running_->id};
+}
+
 L4_Word_t FeatureText(char* to) {
   static constexpr char kText[] = "fake_l4 1.0\0pagerexregs\0";
   std::memcpy(to, kText, sizeof kText);
@@ -43,11 +48,13 @@ Core::Core(const BootOptions& options)
     : options_(options),
       profile_(options_.profile),
       ram_(AllocateRam(options.ram_bytes)),
+      faults_(options.faults, &SceneNow, this),
       database_(options.profile, options.ram_bytes >> kPageShift, options.max_mappings,
                 options.quirks),
       strategy_(std::make_unique<PriorityRoundRobin>()),
       stacks_(options.stack_bytes) {
   CHECK(options.ram_bytes % kPageBytes == 0);
+  database_.set_faults(&faults_);
   BuildKip();
   BootInitialThreads();
 }
@@ -91,6 +98,7 @@ void Core::Reset() {
   crash_text_.clear();
   console_text_.clear();
   observer_ = nullptr;
+  faults_.Reset();
   strategy_ = std::make_unique<PriorityRoundRobin>();
   BootInitialThreads();
 }
@@ -476,8 +484,11 @@ uint64_t DeadlineNs(uint16_t timeout, uint64_t now_ns) {
 }  // namespace
 
 void Core::ArmTimer(Thread& t, uint16_t timeout) {
-  if (timeout == L4_Never.raw) return;
-  t.timer_deadline = std::max<uint64_t>(DeadlineNs(timeout, now_ns_), 1);
+  if (timeout != L4_Never.raw) ArmTimerAt(t, std::max<uint64_t>(DeadlineNs(timeout, now_ns_), 1));
+}
+
+void Core::ArmTimerAt(Thread& t, uint64_t deadline_ns) {
+  t.timer_deadline = deadline_ns;
   t.timer_serial = ++timer_serial_;
   timers_[{t.timer_deadline, t.timer_serial}] = &t;
   next_deadline_ = timers_.begin()->first.first;
@@ -493,6 +504,10 @@ void Core::DisarmTimer(Thread& t) {
 void Core::FireTimers() {
   while (next_deadline_ <= now_ns_) {
     Thread& t = *timers_.begin()->second;
+    if (t.answer_late) {
+      EndLateAnswer(t);
+      continue;
+    }
     AbortIpc(t, L4_IPC_TIMEOUT << 1 | (t.state == ThreadState::kReceiving ? 1 : 0));
   }
 }

@@ -3,7 +3,8 @@
 //
 // WHAT     Core is what Kernel (kernel.h) points to. Its members are implemented by subject:
 //          core.cc (boot, threads, dispatch, timeouts), ipc.cc, space.cc (map items, unmap),
-//          thread_calls.cc (ThreadControl ...), cpu.cc, sigma0.cc, inspect.cc.
+//          thread_calls.cc (ThreadControl ...), cpu.cc, sigma0.cc, inspect.cc, faulty_pager.cc
+//          (what injected faults do to IPC).
 // STATES   An IPC is a change of thread states, made completely by whoever completes it: when a
 //          sender's message is taken, the taker also starts the sender's receive phase (atomic send
 //          and receive). The fiber of a thread only waits until the thread is ready again.
@@ -28,7 +29,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
-#include "fake_l4/fault_sites.h"
+#include "fake_l4/fault_injection.h"
 #include "fake_l4/fiber.h"
 #include "fake_l4/fpage.h"
 #include "fake_l4/kernel.h"
@@ -92,6 +93,8 @@ struct Thread : Runnable {
   KernelIpc kernel_ipc = KernelIpc::kNone;
   L4_Word_t kernel_mr[L4_NUM_MRS];  // the message of `kernel_ipc` and its answer
   uint64_t fault_va = 0;
+  bool answer_lost = false;  // injected: the answer to the fault is not delivered
+  bool answer_late = false;  // injected: it is; the thread waits for its timer only
   Thread* send_to = nullptr;           // while kSending
   // Global ids, whatever kind of id the program used.
   L4_ThreadId_t virtual_sender = {0};  // of the message being sent; nilthread: not propagated
@@ -162,6 +165,7 @@ class Core {
   // first.
   void Preempt();
   void ArmTimer(Thread& t, uint16_t timeout);
+  void ArmTimerAt(Thread& t, uint64_t deadline_ns);
   void DisarmTimer(Thread& t);
   void Crash(const char* text);
   void ThreadReturned(Thread& t);
@@ -250,6 +254,19 @@ class Core {
   // ---- sigma0.cc ----
   void Sigma0Main();
 
+  // ---- faulty_pager.cc: what injected faults do. REQUIRES: faults_.on(), Injected apart ----
+  // A visit of a site; true when it fires.
+  bool Injected(FaultSite site) { return faults_.on() && faults_.Fires(site); }
+  bool TimeoutEndsAtOnce(uint16_t timeout);
+  bool MessageIsCut(const Thread& sender, const Thread& receiver);
+  // An answer to a page fault: whether it is lost altogether; what is left of one of its map items;
+  // whether `receiver` has to wait though it has been delivered.
+  bool AnswerIsLost(Thread& receiver);
+  void SpoilAnswer(const Thread& receiver, uint64_t* send_base, uint64_t* send_fpage);
+  bool AnswerHeldBack(Thread& receiver);
+  // The time of a late answer has come.
+  void EndLateAnswer(Thread& t);
+
   // ---- inspect.cc ----
   Mapping MappingOf(SpaceId space, uint64_t vpage) const;
   Mapping MappingOfNode(NodeIndex i) const;
@@ -273,6 +290,7 @@ class Core {
   Kernel* kernel_ = nullptr;
 
   uint8_t* ram_;
+  FaultInjection faults_;
   MappingDatabase database_;
   LeafPool leaves_;
   std::vector<std::unique_ptr<Space>> spaces_;  // by number; null: gone

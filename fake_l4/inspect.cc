@@ -216,6 +216,7 @@ Ledger Kernel::ledger() const {
   l.pages_unmapped = c.unmapped;
   l.pages_restricted = c.restricted;
   l.map_refusals = c.refused;
+  l.faults_injected = core_->faults_.fired().size();
   l.pages_split = c.split;
   l.kernel_debugger_entries = c.debugger_entries;
   return l;

@@ -131,10 +131,11 @@ L4_Word_t Core::TransferItems(Thread& s, Thread& r, unsigned u, unsigned t) {
     // Strings and the rest find no buffer here. An item's second word may lie past t:
     // facts/l4.md section 12.
     if (!is_map || window.nil()) return L4_IPC_OVERFLOW << 1;
-    const L4_Word_t send_base = s.mr[i] & ~L4_Word_t{1023};
-    const L4_Word_t send_fpage = s.mr[(i + 1) & 63];
+    uint64_t send_base = s.mr[i] & ~L4_Word_t{1023};
+    uint64_t send_fpage = s.mr[(i + 1) & 63];
     r.mr[i] = s.mr[i];
-    r.mr[(i + 1) & 63] = send_fpage;
+    r.mr[(i + 1) & 63] = s.mr[(i + 1) & 63];
+    if (faults_.on()) SpoilAnswer(r, &send_base, &send_fpage);
     ledger_.map_items++;
     MapItem(*s.space, *r.space, type == L4_ITEM_MAP ? ItemKind::kMap : ItemKind::kGrant, send_base,
             send_fpage, window);
@@ -143,12 +144,14 @@ L4_Word_t Core::TransferItems(Thread& s, Thread& r, unsigned u, unsigned t) {
 }
 
 bool Core::Transfer(Thread& s, Thread& r) {
+  if (faults_.on() && AnswerIsLost(r)) return true;
   const L4_Word_t tag = s.mr[0];
   const unsigned u = L4_UntypedWords(L4_MsgTagOfRaw(tag));
   const unsigned t = L4_TypedWords(L4_MsgTagOfRaw(tag));
   const bool propagated = !L4_IsNilThread(s.virtual_sender);
   L4_Word_t error = u + t > 63 ? L4_IPC_OVERFLOW << 1 : 0;
   for (unsigned i = 1; i <= u; i++) r.mr[i] = s.mr[i];
+  if (faults_.on() && MessageIsCut(s, r)) error = L4_IPC_OVERFLOW << 1;
   if (error == 0 && t != 0) error = TransferItems(s, r, u, t);
   // Of the flags only p reaches the receiver; the sender's own tag keeps what it set.
   r.mr[0] = (tag & ~L4_Word_t{0xf000}) | (propagated ? L4_TAG_PROPAGATED : 0);
@@ -178,7 +181,7 @@ void Core::Delivered(Thread& s, Thread& r) {
     }
   }
   DisarmTimer(r);
-  EndIpc(r);
+  if (!faults_.on() || !AnswerHeldBack(r)) EndIpc(r);
   if (!L4_IsNilThread(s.virtual_sender)) TurnWait(s, r);
 }
 
@@ -201,6 +204,11 @@ Thread* Core::StartReceiveStep(Thread& t) {
   if (spec != L4_anythread && spec != L4_anylocalthread && Find(spec) == nullptr) {
     DisarmTimer(t);
     FailIpc(t, L4_IPC_NO_PARTNER << 1 | kReceivePhase, 0);
+    EndIpc(t);
+    return nullptr;
+  }
+  if (faults_.on() && TimeoutEndsAtOnce(t.receive_timeout)) {
+    FailIpc(t, L4_IPC_TIMEOUT << 1 | kReceivePhase, 0);
     EndIpc(t);
     return nullptr;
   }
@@ -247,6 +255,10 @@ Thread* Core::StartIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec,
     }
     if (receiver == nullptr) {
       FailIpc(self, L4_IPC_NO_PARTNER << 1 | kSendPhase, 0);
+      return nullptr;
+    }
+    if (faults_.on() && TimeoutEndsAtOnce(send_timeout)) {
+      FailIpc(self, L4_IPC_TIMEOUT << 1 | kSendPhase, kCountBits);
       return nullptr;
     }
     self.virtual_sender = VirtualSenderFor(self, *receiver);
@@ -318,6 +330,7 @@ void Core::AbortIpc(Thread& t, L4_Word_t error) {
   CHECK(sending || t.state == ThreadState::kReceiving);
   if (sending) RemoveSender(t);
   DisarmTimer(t);
+  t.answer_late = false;
   // A send that had to wait reports its counts; a failed receive has none.
   FailIpc(t, error, sending ? kCountBits : 0);
   EndIpc(t);

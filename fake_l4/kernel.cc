@@ -126,6 +126,11 @@ void Kernel::Crash(const char* text) {
 const std::string& Kernel::crash_text() const { return core_->crash_text_; }
 const std::string& Kernel::console_text() const { return core_->console_text_; }
 
+void Kernel::ArmFault(FaultSite site, uint64_t skip) { core_->faults_.Arm(site, skip); }
+void Kernel::DisarmFaults() { core_->faults_.DisarmAll(); }
+uint64_t Kernel::fault_visits(FaultSite site) const { return core_->faults_.visits(site); }
+const std::vector<FiredFault>& Kernel::fired_faults() const { return core_->faults_.fired(); }
+
 }  // namespace fake_l4
 
 // ---- The system calls ----

@@ -35,6 +35,7 @@
 #include "absl/functional/function_ref.h"
 #include "base/addr.h"
 #include "base/text_sink.h"
+#include "fake_l4/fault_injection.h"
 #include "fake_l4/fiber.h"
 #include "fake_l4/profile.h"
 #include "fake_l4/quirks.h"
@@ -55,6 +56,7 @@ struct BootOptions {
   // Whether TSan may take the scheduler's turns for synchronisation. kRaces: only messages,
   // ExchangeRegisters, the host's hand-over and the programs' own locks order memory accesses.
   SwitchOrder switch_order = SwitchOrder::kSynchronises;
+  FaultPlan faults = {};  // which faults are injected; none by default
   // Host stack of one thread; 0: a default that fits the build (larger under sanitizers).
   size_t stack_bytes = 0;
 };
@@ -152,6 +154,7 @@ struct Ledger {
   uint64_t spaces_created = 0;
   uint64_t system_calls = 0;
   uint64_t map_refusals = 0;  // pages not mapped for want of mapping memory
+  uint64_t faults_injected = 0;
   uint64_t pages_split = 0;   // larger pages taken apart
   uint64_t kernel_debugger_entries = 0;  // [quirks] where the kernel would stop in its debugger
 };
@@ -259,6 +262,17 @@ class Kernel {
   const std::string& crash_text() const;
   // What programs printed with <l4/kdebug.h> since boot; of a long text the first 64 KiB.
   const std::string& console_text() const;
+
+  // ---- Injected faults (fault_injection.h) ----
+
+  // The skip + 1-th visit of the site from now on fires, once; also when `skip` visits never come.
+  void ArmFault(FaultSite site, uint64_t skip = 0);
+  // Forgets every armed visit that has not come yet.
+  void DisarmFaults();
+  // Visits so far; 0 while nothing was ever planned or armed.
+  uint64_t fault_visits(FaultSite site) const;
+  // What has fired, in order. Valid until the kernel runs again.
+  const std::vector<FiredFault>& fired_faults() const;
 
   // ---- Looking from outside: no side effects ----
 
