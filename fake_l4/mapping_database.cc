@@ -284,7 +284,7 @@ void MappingDatabase::Remove(NodeIndex top) {
   NodeIndex i = top;
   for (;;) {
     while (node(i).first_child != 0) i = node(i).first_child;
-    PassUp(i);
+    if (quirks_.status == StatusRule::kEachOwnerOnce) PassUp(i);
     const NodeIndex parent = node(i).parent;
     ClearEntry(i);
     Unlink(i);

@@ -63,8 +63,8 @@ struct MappingCounters {
   uint64_t extended = 0;  // entries kept
   uint64_t unmapped = 0;  // entries that went, for whatever reason
   uint64_t restricted = 0;
-  uint64_t refused = 0;         // no memory
-  uint64_t split = 0;           // larger pages taken apart
+  uint64_t refused = 0;           // no memory
+  uint64_t split = 0;             // larger pages taken apart
   uint64_t debugger_entries = 0;  // [quirks, superpages] where the kernel enters its debugger
 };
 
