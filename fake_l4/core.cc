@@ -26,6 +26,11 @@ uint8_t* AllocateRam(uint64_t bytes) {
   return static_cast<uint8_t*>(memory);
 }
 
+FaultInjection::Scene SceneNow(const void* whose) {
+  const Core& core = *static_cast<const Core*>(whose);
+  return {core.now_ns_, core.running_ == nullptr ? 0 : core.running_->id};
+}
+
 }  // namespace
 
 [[gnu::noinline]] Thread* CurrentThreadOrNull() { return g_current; }
@@ -37,11 +42,13 @@ Core::Core(const BootOptions& options)
     : options_(options),
       profile_(options_.profile),
       ram_(AllocateRam(frames() << kPageShift)),
-      database_(options.profile, frames(), options.max_mappings),
+      faults_(options.faults, &SceneNow, this),
+      database_(options.profile, frames(), options.max_mappings, options.quirks),
       strategy_(std::make_unique<PriorityRoundRobin>()),
       stacks_(options.stack_bytes) {
   CHECK(options.ram_bytes % kPageBytes == 0);
   CHECK(options.processors >= 1 && options.processors <= 32);
+  database_.set_faults(&faults_);
   BuildMemoryTable();
   BuildKip();
   BootInitialThreads();
@@ -85,9 +92,12 @@ void Core::Reset() {
   timer_serial_ = 0;
   now_ns_ = 0;
   ledger_ = {};
+  verified_changes_ = 0;
   crashed_ = preempt_ = false;
   crash_text_.clear();
+  console_text_.clear();
   observer_ = nullptr;
+  faults_.Reset();
   strategy_ = std::make_unique<PriorityRoundRobin>();
   BuildKip();
   BootInitialThreads();
@@ -281,7 +291,7 @@ void Core::MoveToSpace(Thread& t, Space* space) {
 
 Space* Core::CreateSpace() {
   const SpaceId id{static_cast<uint32_t>(spaces_.size())};
-  spaces_.push_back(std::make_unique<Space>(id, &leaves_));
+  spaces_.push_back(std::make_unique<Space>(id, &leaves_, database_.sizes()));
   spaces_.back()->user_top = profile_.user_top;
   ledger_.spaces_created++;
   live_spaces_++;
@@ -461,6 +471,10 @@ void Core::FireTimers() {
     Thread& t = *timers_.begin()->second;
     if (t.interrupt_source != nullptr) {
       InterruptTick(*t.interrupt_source);
+      continue;
+    }
+    if (t.answer_late) {
+      EndLateAnswer(t);
       continue;
     }
     if (t.transfer != nullptr) {

@@ -3,8 +3,9 @@
 //
 // WHAT     Core is what Kernel (kernel.h) points to. Its members are implemented by subject:
 //          core.cc (boot, threads, dispatch, timeouts), ipc.cc, space.cc (map items, unmap),
-//          thread_calls.cc (ThreadControl ...), control_calls.cc, cpu.cc, exception.cc,
-//          interrupt.cc, kip.cc, sigma0.cc, inspect.cc.
+//          thread_calls.cc (ThreadControl ...), exchange_registers.cc, control_calls.cc, cpu.cc,
+//          exception.cc, interrupt.cc, kip.cc, sigma0.cc, inspect.cc, faulty_pager.cc (what injected
+//          faults do to IPC).
 // STATES   An IPC is a change of thread states, made completely by whoever completes it: when a
 //          sender's message is taken, the taker also starts the sender's receive phase (atomic send
 //          and receive). The fiber of a thread only waits until the thread is ready again.
@@ -29,7 +30,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
-#include "fake_l4/fault_sites.h"
+#include "fake_l4/fault_injection.h"
 #include "fake_l4/fiber.h"
 #include "fake_l4/fpage.h"
 #include "fake_l4/kernel.h"
@@ -41,7 +42,8 @@
 namespace fake_l4 {
 
 struct Space {
-  Space(SpaceId space_id, LeafPool* pool) : id(space_id), table(pool) {}
+  Space(SpaceId space_id, LeafPool* pool, const PageSizes& sizes)
+      : id(space_id), table(pool, sizes) {}
   SpaceId id;
   PageTable table;
   uint32_t threads = 0;
@@ -59,6 +61,12 @@ struct Space {
   bool IsKernelArea(uint64_t va) const {
     return kip_area.Contains(base::Vaddr(va)) || utcb_area.Contains(base::Vaddr(va)) ||
            va >= user_top;
+  }
+  bool TouchesKernelArea(uint64_t va, uint64_t bytes) const {
+    const auto touches = [va, bytes](const base::Range& area) {
+      return va < area.end.value() && area.start.value() < va + bytes;
+    };
+    return touches(kip_area) || touches(utcb_area) || va + bytes > user_top;
   }
 };
 
@@ -102,6 +110,8 @@ struct Thread : Runnable {
   L4_Word_t kernel_mr[L4_NUM_MRS];  // the message of `kernel_ipc` and its answer
   uint64_t fault_va = 0;
   StringTransfer* transfer = nullptr;  // the message under way whose copying has met a fault
+  bool answer_lost = false;  // injected: the answer to the fault is not delivered
+  bool answer_late = false;  // injected: it is; the thread waits for its timer only
   Thread* send_to = nullptr;           // while kSending
   // Global ids, whatever kind of id the program used.
   L4_ThreadId_t virtual_sender = {0};  // of the message being sent; nilthread: not propagated
@@ -228,12 +238,47 @@ class Core {
   void RemoveSender(Thread& s);
 
   // ---- space.cc ----
-  // Carries out the map item (item word 0, send fpage) from one space to another.
-  void MapItem(Space& from, Space& to, uint64_t send_base, uint64_t send_fpage,
+  // Carries out a map or grant item (item word 0, send fpage) from one space to another.
+  void MapItem(Space& from, Space& to, ItemKind kind, uint64_t send_base, uint64_t send_fpage,
                const FpageValue& window);
   void UnmapCall(Thread& self, L4_Word_t control);
   void FlushSpace(Space& space);
-  NodeIndex NodeAt(Space& space, uint64_t vpage);
+  // sigma0's or a space's node of the page of at most `max_level` that maps `vpage`; 0: none.
+  NodeIndex NodeAt(Space& space, uint64_t vpage, unsigned max_level);
+  // One aligned piece of a map or grant item, of the size of `level`; parts of it by themselves
+  // where source or target consist of smaller pages.
+  struct Piece {
+    Space& from;
+    Space& to;
+    ItemKind kind;
+    RightsBits rights;
+  };
+  void MapPiece(const Piece& piece, uint64_t source, uint64_t target, unsigned level);
+  bool MapPieceStep(const Piece& piece, uint64_t source, uint64_t target, unsigned level);
+  bool ClearTarget(const Piece& piece, NodeIndex node, uint64_t frame, uint64_t target,
+                   unsigned level);
+  // Unmaps the pages [first, end), whose number is a power of two that `first` is aligned to.
+  RightsBits UnmapRange(Space& space, uint64_t first, uint64_t end, RightsBits revoke, Flush flush);
+  RightsBits UnmapSigma0(uint64_t first, uint64_t end, RightsBits revoke, Flush flush);
+
+  // ---- space_quirks.cc: the same as particular kernels do it ----
+  struct QuirkWalk {
+    uint64_t source = 0, target = 0;  // pages
+    uint64_t begin = 0;               // the first source page
+    uint64_t count = 0;               // pages left
+    uint64_t table = 0;               // pages that one table maps
+    uint64_t unit = 1;                // of the count: one page, or one table
+    uint64_t parts = 0;               // pages mapped one by one
+    bool shifting = false;            // nothing was found yet, and the target waits
+  };
+  void QuirkMapStep(const Piece& piece, QuirkWalk* walk);
+  void QuirkMapItem(const Piece& piece, const FpageValue& send, const MapPlace& place);
+  bool QuirkMapPage(const Piece& piece, uint64_t part, uint64_t source, uint64_t target,
+                    unsigned level);
+  bool QuirkKeep(const Piece& piece, NodeIndex node, uint64_t frame, NodeIndex there);
+  RightsBits QuirkRights(const Piece& piece, NodeIndex node) const;
+  RightsBits QuirkUnmapRange(Space& space, uint64_t first, uint64_t end, RightsBits revoke,
+                             Flush flush);
 
   // ---- thread_calls.cc ----
   L4_Word_t ThreadControl(Thread& self, L4_ThreadId_t dest, L4_ThreadId_t space,
@@ -308,14 +353,46 @@ class Core {
   // All memory back to nobody, as at boot.
   void ResetSigma0();
 
+  // ---- faulty_pager.cc: what injected faults do. REQUIRES: faults_.on(), Injected apart ----
+  // A visit of a site; true when it fires.
+  bool Injected(FaultSite site) { return faults_.on() && faults_.Fires(site); }
+  bool TimeoutEndsAtOnce(uint16_t timeout);
+  bool MessageIsCut(const Thread& sender, const Thread& receiver);
+  // An answer to a page fault: whether it is lost altogether; what is left of one of its map items;
+  // whether `receiver` has to wait though it has been delivered.
+  bool AnswerIsLost(Thread& receiver);
+  void SpoilAnswer(const Thread& receiver, uint64_t* send_base, uint64_t* send_fpage);
+  bool AnswerHeldBack(Thread& receiver);
+  // The time of a late answer has come.
+  void EndLateAnswer(Thread& t);
+
   // ---- inspect.cc ----
   Mapping MappingOf(SpaceId space, uint64_t vpage) const;
   Mapping MappingOfNode(NodeIndex i) const;
   ThreadInfo InfoOf(const Thread& t) const;
   bool CheckInvariants(base::TextSink& out) const;
+  bool CheckMappings(base::TextSink& out) const;
   bool CheckSpace(const Space& space, uint64_t* nodes, base::TextSink& out) const;
-  bool CheckNode(const Space& space, uint64_t vpage, const Pte& pte, base::TextSink& out) const;
+  bool CheckNode(const Space& space, uint64_t vpage, unsigned level, const Pte& pte,
+                 base::TextSink& out) const;
+  bool CheckOverlap(const Space& space, uint64_t vpage, unsigned level, base::TextSink& out) const;
   bool CheckThread(const Thread& t, base::TextSink& out) const;
+
+  // ---- safety_checks.cc: in checked builds after each operation that changes mappings ----
+#ifdef UVM_VERIFY
+  static constexpr bool kVerify = true;
+#else
+  static constexpr bool kVerify = false;
+#endif
+  bool CheckRange(Space& space, uint64_t first, uint64_t end, base::TextSink& out) const;
+  bool CheckUnmapped(Space& space, uint64_t first, uint64_t end, RightsBits revoked, Flush flush,
+                     base::TextSink& out) const;
+  bool Sigma0Gave(uint64_t frame_number, uint64_t pages) const;
+  // After pages of `to` were mapped or granted; after rights were revoked from pages of `space`.
+  // Both panic with the rule that is broken.
+  void VerifyMapped(Space& to, uint64_t first, uint64_t end);
+  void VerifyUnmapped(Space& space, uint64_t first, uint64_t end, RightsBits revoked, Flush flush);
+  void VerifyWholeSometimes();
 
   uint8_t* ram_at(uint64_t frame_number) {
     return ram_ + ((frame_number - (profile_.ram_base >> kPageShift)) << kPageShift);
@@ -333,6 +410,7 @@ class Core {
   Kernel* kernel_ = nullptr;
 
   uint8_t* ram_;
+  FaultInjection faults_;
   MappingDatabase database_;
   LeafPool leaves_;
   std::vector<std::unique_ptr<Space>> spaces_;      // by number; null: gone
@@ -345,6 +423,7 @@ class Core {
   Ledger ledger_;
   bool crashed_ = false;
   std::string crash_text_;
+  std::string console_text_;
   std::function<void(const Kernel&)> observer_;
   std::unique_ptr<ScheduleStrategy> strategy_;
   L4_ThreadId_t sigma0_ = {0}, root_ = {0};
@@ -448,9 +527,13 @@ class Core {
   bool resuming_ = false;
   uint64_t switch_limit_ = UINT64_MAX;
   bool preempt_ = false;
+  uint64_t verified_changes_ = 0;  // changes of mappings when everything was looked at last
+  char verify_text_[256] = {};
   uint64_t next_boot_number_ = 0;
-  std::vector<L4_Word_t> sigma0_owner_;  // raw thread id per frame; 0: free; sigma0.cc has others
   unsigned sigma0_verbosity_ = 0;
+
+ public:
+  std::vector<L4_Word_t> sigma0_owner_;  // raw thread id per frame; 0: free; sigma0.cc has others
   uint64_t sigma0_hint_ = 0;
   uint64_t sigma0_touched_ = 0;  // frames at or above this index have never been given to anybody
 };

@@ -36,7 +36,8 @@ AccessStatus Core::Access(uint64_t va, uint8_t* bytes, size_t size, AccessKind k
   while (size > 0) {
     const size_t offset = va & (kPageBytes - 1);
     const size_t part = std::min<size_t>(size, kPageBytes - offset);
-    Pte* pte = self.space->table.Find(va >> kPageShift);
+    const PageTable::Found page = self.space->table.Walk(va >> kPageShift);
+    Pte* pte = page.pte;
     if (pte == nullptr || (pte->rights() & need) == 0) {
       size_t there = part;
       if (self.space->IsKernelArea(va)) {
@@ -58,7 +59,8 @@ AccessStatus Core::Access(uint64_t va, uint8_t* bytes, size_t size, AccessKind k
     }
     pte->AddStatus(leaves);
     now_ns_ += profile_.costs.access;
-    uint8_t* memory = ram_at(pte->frame_number()) + offset;
+    const uint64_t frame = pte->frame_number() + ((va >> kPageShift) - page.vpage);
+    uint8_t* memory = ram_at(frame) + offset;
     if (kind == AccessKind::kLoad) std::memcpy(bytes, memory, part);
     if (kind == AccessKind::kStore) std::memcpy(memory, bytes, part);
     bytes += part;
@@ -75,7 +77,7 @@ AccessStatus Core::PageFault(Thread& self, uint64_t va, RightsBits access) {
   const uint32_t changes = self.ip_changes;
   const L4_ThreadId_t pager = L4_ThreadIdOfRaw(self.utcb.pager);
   self.fault_va = va;
-  if (Resolve(self, pager) == nullptr) {
+  if (Resolve(self, pager) == nullptr || Injected(FaultSite::kPagerDies)) {
     self.state = ThreadState::kNoPager;
   } else {
     self.kernel_mr[0] = L4_MakeMsgTag(L4_LABEL_PAGEFAULT | access, 2, 0).raw;

@@ -23,7 +23,7 @@ constexpr L4_Word_t kInterruptLabel = (~L4_Word_t{0} >> 16) - 0xf;
 }  // namespace
 
 void Core::CreateInterruptThreads() {
-  kernel_space_ = std::make_unique<Space>(kKernelSpace, &leaves_);
+  kernel_space_ = std::make_unique<Space>(kKernelSpace, &leaves_, database_.sizes());
   for (unsigned i = 0; i < profile_.system_base; i++) {
     Thread& t = CreateThread(L4_GlobalId(i, 1), kernel_space_.get());
     t.is_interrupt = true;

@@ -65,7 +65,8 @@ void Core::BuildKip() {
   char* bytes = reinterpret_cast<char*>(kip_);
   kip->magic = 0x4be6344c;
   kip->api_version = L4_Word_t{0x84} << 24 | L4_Word_t{5} << 16;
-  kip->api_flags = profile_.word_bits == 64 ? 1u << 2 : 0;  // little endian
+  // Little endian; words are the programs', whatever the simulated processor's.
+  kip->api_flags = sizeof(L4_Word_t) == 8 ? 1u << 2 : 0;
   kip->kern_desc_ptr = kKernelOffset;
   kip->sigma0 = {0, Kernel::kSigma0Entry, 0, 0};
   // There is no sigma1, and no kernel debugger: their entries stay zero.

@@ -23,6 +23,9 @@ constexpr L4_Word_t kFree = 0, kEverybody = ~L4_Word_t{0}, kNobody = ~L4_Word_t{
 // The extended protocol, label -1001 << 4: MR1 = what, MR2 = its operand. Known from one kernel
 // only.
 constexpr L4_Word_t kLabelExtended = (~L4_Word_t{0} >> 16) - 1001 * 16 + 1;
+// Physical addresses end where page tables cannot name pages any more.
+constexpr uint64_t kPhysicalLimit = uint64_t{1} << 36;
+
 constexpr L4_Word_t kSetVerbosity = 1, kDumpPools = 2;
 
 std::string OwnerText(L4_Word_t owner) {
@@ -79,6 +82,7 @@ struct Sigma0 {
   // may have it.
   bool IsUnlisted(uint64_t base, unsigned log2) const {
     const uint64_t end = base + (uint64_t{1} << log2);
+    if (end < base || end > kPhysicalLimit) return false;
     for (const MemoryRegion& r : table) {
       if (!r.is_virtual && r.low < end && base < r.end) return false;
     }

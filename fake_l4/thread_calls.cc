@@ -168,6 +168,7 @@ L4_Word_t Core::ThreadControl(Thread& self, L4_ThreadId_t dest, L4_ThreadId_t sp
   if (const L4_Word_t error = CheckThreadOrder(self, &order); error != 0) {
     return Fail(self, error);
   }
+  if (t == nullptr && Injected(FaultSite::kKernelMemory)) return Fail(self, L4_ERROR_NO_MEMORY);
   // 4. Nothing can fail any more.
   if (order.space == nullptr) order.space = CreateSpace();
   if (t == nullptr) t = &CreateThread(dest, order.space);
