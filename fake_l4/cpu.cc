@@ -49,7 +49,7 @@ AccessStatus Core::PageFault(Thread& self, uint64_t va, RightsBits access) {
   const uint32_t changes = self.ip_changes;
   const L4_ThreadId_t pager = L4_ThreadIdOfRaw(self.utcb.pager);
   self.fault_va = va;
-  if (Find(pager) == nullptr) {
+  if (Resolve(self, pager) == nullptr || Injected(FaultSite::kPagerDies)) {
     self.state = ThreadState::kNoPager;
   } else {
     self.kernel_mr[0] = L4_MakeMsgTag(L4_LABEL_PAGEFAULT | access, 2, 0).raw;
@@ -58,7 +58,7 @@ AccessStatus Core::PageFault(Thread& self, uint64_t va, RightsBits access) {
     Enter(profile_.costs.system_call + profile_.costs.ipc);
     StartKernelIpc(self, KernelIpc::kPageFault, pager);
   }
-  if (self.state != ThreadState::kReady) SwitchAway(Find(pager));
+  if (self.state != ThreadState::kReady) SwitchAway(Resolve(self, pager));
   return self.ip_changes == changes ? AccessStatus::kOk : AccessStatus::kRedirected;
 }
 

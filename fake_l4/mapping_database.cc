@@ -53,6 +53,10 @@ uint64_t MappingDatabase::RootFrame(NodeIndex i) const {
 
 NodeIndex MappingDatabase::Allocate(Limit limit) {
   if (limit == Limit::kYes && max_nodes_ != 0 && live_ >= max_nodes_) return 0;
+  if (limit == Limit::kYes && faults_ != nullptr && faults_->on() &&
+      faults_->Fires(FaultSite::kMappingNode)) {
+    return 0;
+  }
   live_++;
   if (free_ != 0) {
     const NodeIndex i = free_;

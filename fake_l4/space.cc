@@ -150,6 +150,10 @@ void Core::MapItem(Space& from, Space& to, ItemKind kind, uint64_t send_base, ui
     }
   }
   const MappingCounters& after = database_.counters();
+  if (kVerify) {
+    const uint64_t target = place.target >> kPageShift;
+    VerifyMapped(to, target, target + (uint64_t{1} << (place.log2 - kPageShift)));
+  }
   Spend((after.mapped - before.mapped + after.split - before.split) * profile_.costs.map_page);
 }
 
@@ -202,10 +206,11 @@ RightsBits Core::UnmapFpage(Space& space, uint64_t fpage, Flush flush) {
   if (f.nil()) return 0;
   const uint64_t first = f.base >> kPageShift;
   const uint64_t end = first + (uint64_t{1} << (f.log2 - kPageShift));
-  if (!options_.quirks.manual()) [[unlikely]] {
-    return QuirkUnmapRange(space, first, end, f.rights, flush);
-  }
-  return UnmapRange(space, first, end, f.rights, flush);
+  const RightsBits status = options_.quirks.manual()
+                                ? UnmapRange(space, first, end, f.rights, flush)
+                                : QuirkUnmapRange(space, first, end, f.rights, flush);
+  if (kVerify) VerifyUnmapped(space, first, end, f.rights, flush);
+  return status;
 }
 
 void Core::UnmapCall(Thread& self, L4_Word_t control) {
