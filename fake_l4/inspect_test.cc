@@ -57,6 +57,8 @@ TEST_F(InspectTest, AnotherFrame) {
 TEST_F(InspectTest, ASmallPageWithinALargerOne) {
   // A page of 2 MiB, then one of 4 KiB of the same space inside.
   Core core({.ram_bytes = 4 << 20});
+  core.sigma0_owner_.assign(1024, core.root_.raw);
+  core.sigma0_touched_ = 1024;
   PageTable& table = core.spaces_[1]->table;
   const uint64_t first = core.profile_.ram_base >> kPageShift;
   core.database_.MapPage(core.database_.RootAt(first, 1), table, 1, 512, kRwx);

@@ -43,6 +43,9 @@ class Both {
         first_frame_(profile.ram_base >> 12),
         naive_(profile, first_frame_, first_frame_ + frames) {
     for (int s = 2; s < kSpaces; s++) core_.CreateSpace();
+    // sigma0's bookkeeping is not what is looked at.
+    core_.sigma0_owner_.assign(frames, core_.root_.raw);
+    core_.sigma0_touched_ = frames;
   }
 
   void Transfer(Kind kind, int from, int to, uint64_t base, uint64_t fpage, uint64_t window) {

@@ -88,9 +88,7 @@ bool Core::MapPieceStep(const Piece& piece, uint64_t source, uint64_t target, un
     }
     return false;
   }
-  if (level > 0 && old.pte == nullptr) {
-    if (ClearTarget(piece, node, frame, target, level)) return true;
-  }
+  if (level > 0 && ClearTarget(piece, node, frame, target, level)) return true;
   if (level > 0 && piece.to.table.Next(target, target + db.pages(level)).pte != nullptr) {
     return smaller(), false;
   }
