@@ -33,13 +33,12 @@ struct Place {
 // `conform/testdata/newmdb_4k.txt.gz`: `newmdb_4k`.
 absl::string_view NameOf(absl::string_view file);
 
-// An operation that ends otherwise here under a profile.
+// Operations of one recording that end otherwise here under a profile.
 struct StepDifference {
   const char* name;
   const char* recording;
-  uint32_t sequence;
-  uint32_t step;
   const char* quirks;  // name of the profile
+  const char* places;  // SEQUENCE:OP, separated by a blank
 };
 absl::Span<const StepDifference> StepDifferences();
 
