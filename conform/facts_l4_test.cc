@@ -2,6 +2,7 @@
 // what is compared is noticed when falsified, and the recording agrees under its profile.
 #include "conform/facts_l4.h"
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -11,7 +12,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "conform/differences.h"
 #include "conform/facts_scenarios.h"
 #include "conform/recording.h"
 #include "fake_l4/quirks.h"
@@ -30,13 +30,11 @@ FactFile Recorded() {
   return file.ok() ? *file : FactFile{};
 }
 
-// Scenario -> titles of what is seen of it.
-using Seen = std::map<std::string, std::set<std::string>>;
-
 TEST(FactScenariosTest, EveryScenarioBelongsToOneStory) {
   std::set<std::string> scenarios;
   for (const Story& story : AllStories()) {
-    for (const std::string name : absl::StrSplit(story.scenarios, ' ')) {
+    const std::vector<std::string> names = absl::StrSplit(story.scenarios, ' ');
+    for (const std::string& name : names) {
       EXPECT_TRUE(scenarios.insert(name).second) << name;
     }
   }

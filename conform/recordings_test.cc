@@ -95,7 +95,8 @@ TEST_P(RecordingsTest, UnderTheManualEveryDifferenceIsNamed) {
   for (const StepDifference& d : StepDifferences()) {
     if (d.recording != std::string(GetParam().name)) continue;
     ASSERT_STREQ(d.quirks, "manual");
-    for (const std::string place : absl::StrSplit(d.places, ' ')) {
+    const std::vector<std::string> places = absl::StrSplit(d.places, ' ');
+    for (const std::string& place : places) {
       EXPECT_TRUE(named.insert(place).second) << place << " has two names";
     }
   }
