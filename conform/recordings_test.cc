@@ -85,8 +85,7 @@ TEST_P(RecordingsTest, UnderTheManualEveryDifferenceIsNamed) {
   const Recording recording = Read(GetParam().name);
   std::set<std::string> differ;
   for (const Sequence& sequence : recording.sequences) {
-    const SequenceResult r =
-        RunSequence(recording, sequence, fake_l4::kManualRules, Scope::kAll);
+    const SequenceResult r = RunSequence(recording, sequence, fake_l4::kManualRules, Scope::kAll);
     if (!r.difference.has_value()) continue;
     differ.insert(absl::StrCat(sequence.number, ":", r.at));
     EXPECT_NE(r.name, nullptr) << ToString(*r.difference, GetParam().name);

@@ -1,6 +1,7 @@
 // Where operations of L4Ka::Pistachio's recordings end otherwise by the manual's rules: the first
-// such operation of each sequence, by the rule that explains it. docs/DIFFERENCES.md tells what each
-// name means. recordings_test holds the table exact: it names all that differ, nothing that agrees.
+// such operation of each sequence, by the rule that explains it. docs/DIFFERENCES.md tells what
+// each name means. recordings_test holds the table exact: it names all that differ, nothing that
+// agrees.
 #include "conform/differences.h"
 
 namespace conform {
