@@ -225,7 +225,7 @@ void Core::Ipc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_
   Enter(profile_.costs.system_call + profile_.costs.ipc);
   Thread* partner = StartIpc(self, to, from_spec, timeouts);
   if (self.state != ThreadState::kReady) return SwitchAway(partner);
-  Preempt();
+  Preempt(SchedulePoint::kIpc);
 }
 
 void Core::StartKernelIpc(Thread& t, KernelIpc kind, L4_ThreadId_t to) {

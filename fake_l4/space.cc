@@ -91,6 +91,7 @@ void Core::UnmapCall(Thread& self, L4_Word_t control) {
     word = (word & ~L4_Word_t{kRwx}) | status;
   }
   Spend((database_.counters().unmapped - before) * profile_.costs.unmap_page);
+  Preempt(SchedulePoint::kUnmap);
 }
 
 void Core::FlushSpace(Space& space) {
