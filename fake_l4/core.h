@@ -293,6 +293,7 @@ class Core {
   std::string crash_text_;
   std::function<void(const Kernel&)> observer_;
   std::unique_ptr<ScheduleStrategy> strategy_;
+  PriorityRoundRobin* plain_ = nullptr;  // strategy_ when it is one: the fast path's
   Processors processors_;
   L4_ThreadId_t sigma0_ = {0}, root_ = {0};
   alignas(4096) L4_Word_t kip_[4096 / sizeof(L4_Word_t)] = {};
@@ -313,6 +314,10 @@ class Core {
   void SetNextEvent();
   void AtEvent();
   void GiveWay(SchedulePoint point);
+  void Enqueue(Thread& t, QueueEnd end);
+  void Dequeue(Thread& t);
+  Runnable* TakeNext();
+  bool HandsOver(const Thread& self, const Thread& partner, HandOver why);
   void ClearPreemption();
   void LimitTurn(Thread& t);
   void ChargeQuantum(Thread& t);

@@ -22,12 +22,27 @@ constexpr L4_Word_t kPreemptionLabel = (~L4_Word_t{0} >> 16) - 0x2f;  // -3 << 4
 
 // ---- Ready threads ----
 
+inline void Core::Enqueue(Thread& t, QueueEnd end) {
+  if (plain_ != nullptr) return plain_->Add(t, end);
+  strategy_->Add(t, end);
+}
+
+inline void Core::Dequeue(Thread& t) {
+  if (plain_ != nullptr) return plain_->Remove(t);
+  strategy_->Remove(t);
+}
+
+inline Runnable* Core::TakeNext() { return plain_ != nullptr ? plain_->Take() : strategy_->Take(); }
+
 void Core::MakeReady(Thread& t) {
   t.state = ThreadState::kReady;
   if (t.halted || &t == running_ || t.queued) return;
   t.ready_ns = now_ns_;
-  strategy_->Add(t, QueueEnd::kBack);
-  if (running_ != nullptr && strategy_->Preempts(t, *running_)) RequestPreemption(t);
+  Enqueue(t, QueueEnd::kBack);
+  if (running_ == nullptr) return;
+  const bool preempts =
+      plain_ != nullptr ? plain_->Preempts(t, *running_) : strategy_->Preempts(t, *running_);
+  if (preempts) RequestPreemption(t);
 }
 
 void Core::MakeUnready(Thread& t) {
@@ -41,6 +56,7 @@ void Core::UseStrategy(std::unique_ptr<ScheduleStrategy> strategy) {
     while (Runnable* r = strategy_->Take()) strategy->Add(*r, QueueEnd::kBack);
   }
   strategy_ = std::move(strategy);
+  plain_ = dynamic_cast<PriorityRoundRobin*>(strategy_.get());
   attention_ = strategy_->Points();
   stop_at_accesses_ = (attention_ & PointBit(SchedulePoint::kAccess)) != 0;
   SetNextEvent();
@@ -77,7 +93,7 @@ bool Core::Prepare(Thread& t) {
 }
 
 Thread* Core::PickNext() {
-  while (Runnable* r = strategy_->Take()) {
+  while (Runnable* r = TakeNext()) {
     Thread* t = static_cast<Thread*>(r);
     if (t == running_ && t->restart) {
       // It cannot throw away the stack it stands on: the host's loop will.
@@ -120,15 +136,19 @@ void Core::SwitchFiber(Fiber& from, Thread* to) {
   Fiber::Switch(from, to == nullptr ? host_ : to->fiber, options_.switch_order);
 }
 
+inline bool Core::HandsOver(const Thread& self, const Thread& partner, HandOver why) {
+  if (plain_ != nullptr) return plain_->HandsOver(self, partner, why);
+  return strategy_->HandsOver(self, partner, why);
+}
+
 void Core::SwitchAway(Thread* preferred, HandOver why) {
   Thread& self = *running_;
   EndTurn(self);
   if (several_processors_) processors_.Stop(now_ns_);
   Thread* next = nullptr;
   if (ledger_.fiber_switches < switch_limit_ && !crashed_) {
-    if (preferred != nullptr && preferred->queued &&
-        strategy_->HandsOver(self, *preferred, why)) {
-      strategy_->Remove(*preferred);
+    if (preferred != nullptr && preferred->queued && HandsOver(self, *preferred, why)) {
+      Dequeue(*preferred);
       if (Prepare(*preferred)) next = preferred;
     }
     if (next == nullptr) next = PickNext();

@@ -8,6 +8,7 @@
 #define FAKE_L4_PRIORITY_ROUND_ROBIN_H_
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -66,6 +67,67 @@ class ProcessorRoundRobin final : public ScheduleStrategy {
   std::vector<uint64_t>& clocks_ns_;
   std::vector<Processor> processors_;
 };
+
+// In line for the kernel's fast path, which knows the class.
+
+inline void PriorityRoundRobin::Add(Runnable& t, QueueEnd end) {
+  Queue& q = queues_[t.priority];
+  nonempty_[t.priority / 64] |= uint64_t{1} << t.priority % 64;
+  t.queued = true;
+  if (q.head == nullptr) {
+    t.next = t.prev = nullptr;
+    q.head = q.tail = &t;
+  } else if (end == QueueEnd::kFront) {
+    t.prev = nullptr;
+    t.next = q.head;
+    q.head->prev = &t;
+    q.head = &t;
+  } else {
+    t.next = nullptr;
+    t.prev = q.tail;
+    q.tail->next = &t;
+    q.tail = &t;
+  }
+}
+
+inline void PriorityRoundRobin::Remove(Runnable& t) {
+  Queue& q = queues_[t.priority];
+  (t.prev != nullptr ? t.prev->next : q.head) = t.next;
+  (t.next != nullptr ? t.next->prev : q.tail) = t.prev;
+  t.next = t.prev = nullptr;
+  t.queued = false;
+  if (q.head == nullptr) nonempty_[t.priority / 64] &= ~(uint64_t{1} << t.priority % 64);
+}
+
+inline int PriorityRoundRobin::Highest() const {
+  for (int word = 3; word >= 0; word--) {
+    if (nonempty_[word] != 0) return word * 64 + 63 - std::countl_zero(nonempty_[word]);
+  }
+  return -1;
+}
+
+inline Runnable* PriorityRoundRobin::Peek() const {
+  const int priority = Highest();
+  return priority < 0 ? nullptr : queues_[priority].head;
+}
+
+inline Runnable* PriorityRoundRobin::Take() {
+  Runnable* t = Peek();
+  if (t != nullptr) Remove(*t);
+  return t;
+}
+
+inline bool PriorityRoundRobin::Preempts(const Runnable& woken, const Runnable& current) const {
+  return woken.priority > current.priority;
+}
+
+inline bool PriorityRoundRobin::HandsOver(const Runnable&, const Runnable& partner, HandOver why) {
+  return why == HandOver::kThreadSwitch || partner.priority >= Highest();
+}
+
+inline bool PriorityRoundRobin::Rotates(const Runnable& current) const {
+  return Highest() >= current.priority;
+}
 
 }  // namespace fake_l4
 
