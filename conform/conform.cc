@@ -34,9 +34,6 @@ std::string Lines(const std::string& file, const FileResult& r) {
   if (r.after_disagreement != 0) {
     absl::StrAppend(&text, "  not compared: ", r.after_disagreement, " after a disagreement\n");
   }
-  for (const auto& [what, count] : r.lacking) {
-    absl::StrAppend(&text, "  not compared: ", count, " needs ", what, "\n");
-  }
   return text;
 }
 
@@ -47,8 +44,7 @@ Json DisagreementJson(const Disagreement& d) {
 }
 
 Json FileJson(const std::string& file, const FileResult& r) {
-  Json not_compared = {{"after_disagreement", r.after_disagreement}};
-  for (const auto& [what, count] : r.lacking) not_compared[absl::StrCat("needs_", what)] = count;
+  const Json not_compared = {{"after_disagreement", r.after_disagreement}};
   Json by_field = Json::object();
   for (const auto& [field, count] : r.by_field) by_field[field] = count;
   return {{"file", file},

@@ -37,16 +37,6 @@ constexpr std::array kFieldTable = {
               "entries into a kernel debugger, which the simulated kernel does not have"},
 };
 
-// What an operation needs that the simulated kernel does not have yet; null when it has all.
-const char* Lacks(const Recording& recording, const Op& op) {
-  if (recording.suite == 1) return "superpages";
-  const auto* ipc = std::get_if<IpcOp>(&op);
-  if (ipc == nullptr) return nullptr;
-  const bool grants = std::any_of(ipc->items.begin(), ipc->items.end(),
-                                  [](const Item& item) { return item.kind == ItemKind::kGrant; });
-  return grants ? "grant" : nullptr;
-}
-
 std::string Word(uint32_t word) { return absl::StrCat(absl::Hex(word, absl::kZeroPad8)); }
 
 // Compares field by field; the first difference is kept.
@@ -146,8 +136,9 @@ uint64_t Chained(uint64_t hash, const State& state) {
 // One sequence on one bench.
 class Run {
  public:
-  Run(const Recording& recording, const Sequence& sequence, Scope scope)
-      : recording_(recording), sequence_(sequence), scope_(scope), bench_(recording) {}
+  Run(const Recording& recording, const Sequence& sequence, Scope scope,
+      const fake_l4::Quirks& quirks)
+      : recording_(recording), sequence_(sequence), scope_(scope), bench_(recording, quirks) {}
 
   // Step 0 is the reset state.
   std::optional<Disagreement> Reset() {
@@ -198,20 +189,18 @@ class Run {
   uint64_t hash_ = 0;
 };
 
-void AddTo(const SequenceResult& result, const Run* run, FileResult* totals) {
+void AddTo(const SequenceResult& result, const Run& run, FileResult* totals) {
   totals->agree += result.agree;
   totals->after_disagreement += result.after_disagreement;
-  if (result.lacking != 0) totals->lacking[result.lacks] += result.lacking;
   if (result.disagreement.has_value()) {
     totals->by_field[result.disagreement->field]++;
     if (!totals->first.has_value()) totals->first = result.disagreement;
   }
   totals->steps += result.steps;
-  totals->disagreements += result.steps - result.agree - result.after_disagreement - result.lacking;
+  totals->disagreements += result.steps - result.agree - result.after_disagreement;
   totals->hash = base::Chain(totals->hash, result.agree);
-  if (run == nullptr) return;
-  totals->hash = base::Chain(totals->hash, run->hash());
-  AddLedger(run->ledger(), &totals->ledger);
+  totals->hash = base::Chain(totals->hash, run.hash());
+  AddLedger(run.ledger(), &totals->ledger);
 }
 
 }  // namespace
@@ -225,15 +214,11 @@ std::string ToString(const Disagreement& d, const std::string& file) {
 }
 
 SequenceResult RunSequence(const Recording& recording, const Sequence& sequence, Scope scope,
-                           FileResult* totals) {
+                           FileResult* totals, const fake_l4::Quirks& quirks) {
   SequenceResult result;
   result.steps = sequence.steps.size();
-  const bool runs = sequence.steps.empty() || Lacks(recording, sequence.steps[0].op) == nullptr;
-  std::optional<Run> run;
-  if (runs) {
-    run.emplace(recording, sequence, scope);
-    result.disagreement = run->Reset();
-  }
+  Run run(recording, sequence, scope, quirks);
+  result.disagreement = run.Reset();
   for (const Step& step : sequence.steps) {
     const uint64_t left = result.steps - result.agree;
     if (result.disagreement.has_value()) {
@@ -241,22 +226,18 @@ SequenceResult RunSequence(const Recording& recording, const Sequence& sequence,
       result.after_disagreement = left - 1;
       break;
     }
-    result.lacks = Lacks(recording, step.op);
-    if (result.lacks != nullptr) {
-      result.lacking = left;
-      break;
-    }
-    result.disagreement = run->Do(step);
+    result.disagreement = run.Do(step);
     if (!result.disagreement.has_value()) result.agree++;
   }
-  if (totals != nullptr) AddTo(result, run.has_value() ? &*run : nullptr, totals);
+  if (totals != nullptr) AddTo(result, run, totals);
   return result;
 }
 
-FileResult RunRecording(const Recording& recording, Scope scope) {
+FileResult RunRecording(const Recording& recording, Scope scope,
+                        const fake_l4::Quirks& quirks) {
   FileResult totals;
   for (const Sequence& sequence : recording.sequences) {
-    (void)RunSequence(recording, sequence, scope, &totals);
+    (void)RunSequence(recording, sequence, scope, &totals, quirks);
   }
   return totals;
 }

@@ -6,8 +6,8 @@
 //          each one what it returned and the state of every probed page. It stops at the first
 //          difference: what follows one within a sequence starts from another state, so it is
 //          counted apart, as not compared.
-// INVARIANTS  For a file: agree + disagreements + after_disagreement + all of `lacking` = M, which
-//          is Recording::Count().
+// INVARIANTS  For a file: agree + disagreements + after_disagreement = M, which is
+//          Recording::Count().
 // SEE      FieldTable() for what is compared; facts/l4.md sections 7 and 8; README.md.
 #ifndef CONFORM_L4_H_
 #define CONFORM_L4_H_
@@ -56,8 +56,6 @@ struct SequenceResult {
   uint64_t steps = 0;
   uint64_t agree = 0;               // leading steps
   uint64_t after_disagreement = 0;  // not compared
-  uint64_t lacking = 0;             // not compared: needs what `lacks` says
-  const char* lacks = nullptr;      // "grant" or "superpages"
   std::optional<Disagreement> disagreement;
 };
 
@@ -66,7 +64,6 @@ struct FileResult {
   uint64_t agree = 0;
   uint64_t disagreements = 0;  // at most one a sequence
   uint64_t after_disagreement = 0;
-  absl::btree_map<std::string, uint64_t> lacking;   // steps by what they need
   absl::btree_map<std::string, uint64_t> by_field;  // disagreements
   std::optional<Disagreement> first;
   uint64_t hash = 0;       // over every step's outcome
@@ -78,8 +75,10 @@ void AddLedger(const fake_l4::Ledger& from, fake_l4::Ledger* to);
 
 // `totals`, when given, is extended by the result.
 SequenceResult RunSequence(const Recording& recording, const Sequence& sequence, Scope scope,
-                           FileResult* totals = nullptr);
-FileResult RunRecording(const Recording& recording, Scope scope = Scope::kAll);
+                           FileResult* totals = nullptr,
+                           const fake_l4::Quirks& quirks = fake_l4::kManualRules);
+FileResult RunRecording(const Recording& recording, Scope scope = Scope::kAll,
+                        const fake_l4::Quirks& quirks = fake_l4::kManualRules);
 
 }  // namespace conform
 

@@ -23,8 +23,9 @@ namespace conform {
 
 class L4Bench {
  public:
-  // `recording` gives the shape and must outlive the bench. REQUIRES: its pages are of 4 KiB.
-  explicit L4Bench(const Recording& recording);
+  // `recording` gives the shape and must outlive the bench; the kernel follows `quirks`.
+  explicit L4Bench(const Recording& recording,
+                   const fake_l4::Quirks& quirks = fake_l4::kManualRules);
   L4Bench(const L4Bench&) = delete;
   L4Bench& operator=(const L4Bench&) = delete;
 

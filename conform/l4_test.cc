@@ -236,7 +236,7 @@ TEST(L4Test, AfterADisagreementNothingIsCompared) {
   EXPECT_EQ(r.by_field, (absl::btree_map<std::string, uint64_t>{{"frame", 1}}));
 }
 
-TEST(L4Test, AGrantEndsTheSequence) {
+TEST(L4Test, AGrantMovesThePage) {
   const FileResult r = RunRecording(Sequence1(absl::StrCat(
       kMapOnePage,
       "op 2 ipc src=0 dst=1 rcv=400000c0 map=00000000:400010c4 grant=00000000:400020c7\n"
@@ -246,18 +246,8 @@ TEST(L4Test, AGrantEndsTheSequence) {
       "op 3 touch sp=1 page=2 acc=r\n"
       "ret 3 ok frame=1\n"
       "st 3 | 0w 1w - 3w | 2w - 1w -\n")));
-  EXPECT_EQ(r.agree, 1u);
+  EXPECT_EQ(r.agree, 3u);
   EXPECT_EQ(r.disagreements, 0u);
-  EXPECT_EQ(r.lacking, (absl::btree_map<std::string, uint64_t>{{"grant", 2}}));
-}
-
-TEST(L4Test, TheSuperpageSuiteIsNotCompared) {
-  Recording r = Sequence1(kMapOnePage);
-  r.suite = 1;
-  const FileResult result = RunRecording(r);
-  EXPECT_EQ(result.steps, 1u);
-  EXPECT_EQ(result.agree, 0u);
-  EXPECT_EQ(result.lacking, (absl::btree_map<std::string, uint64_t>{{"superpages", 1}}));
 }
 
 TEST(L4Test, EveryFieldIsInTheReadme) {
@@ -289,22 +279,15 @@ std::map<uint32_t, uint64_t> Yardstick() {
   return prefix;
 }
 
-uint64_t StepsBeforeTheFirstGrant(const Sequence& sequence) {
-  for (const Step& step : sequence.steps) {
-    if (ToString(step.op).find(" grant=") != std::string::npos) return step.number - 1;
-  }
-  return sequence.steps.size();
-}
-
 TEST(L4SampleTest, EachSequenceAgreesAsFarAsTheManualLikeModel) {
   const absl::StatusOr<Recording> r = ReadRecording(kSample);
   ASSERT_TRUE(r.ok()) << r.status();
   const std::map<uint32_t, uint64_t> yardstick = Yardstick();
   ASSERT_EQ(yardstick.size(), 30u);
   for (const Sequence& sequence : r->sequences) {
-    const SequenceResult result = RunSequence(*r, sequence, Scope::kPageStates);
-    EXPECT_EQ(result.agree,
-              std::min(yardstick.at(sequence.number), StepsBeforeTheFirstGrant(sequence)))
+    const SequenceResult result = RunSequence(*r, sequence, Scope::kPageStates, nullptr,
+                                              fake_l4::kManualRightsNewMdb);
+    EXPECT_EQ(result.agree, yardstick.at(sequence.number))
         << "sequence " << sequence.number << ": "
         << (result.disagreement.has_value() ? ToString(*result.disagreement, kSample) : "");
   }
@@ -315,8 +298,7 @@ TEST(L4SampleTest, EverythingIsCounted) {
   ASSERT_TRUE(r.ok()) << r.status();
   const FileResult all = RunRecording(*r);
   EXPECT_EQ(all.steps, r->Count());
-  EXPECT_EQ(all.agree + all.disagreements + all.after_disagreement + all.lacking.at("grant"),
-            all.steps);
+  EXPECT_EQ(all.agree + all.disagreements + all.after_disagreement, all.steps);
   // Returns and status bits agree wherever page states do.
   EXPECT_EQ(all.agree, RunRecording(*r, Scope::kPageStates).agree);
   EXPECT_EQ(RunRecording(*r).hash, all.hash);

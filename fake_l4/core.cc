@@ -43,7 +43,8 @@ Core::Core(const BootOptions& options)
     : options_(options),
       profile_(options_.profile),
       ram_(AllocateRam(options.ram_bytes)),
-      database_(options.profile, options.ram_bytes >> kPageShift, options.max_mappings),
+      database_(options.profile, options.ram_bytes >> kPageShift, options.max_mappings,
+                options.quirks),
       processors_(options.processors),
       stacks_(options.stack_bytes) {
   CHECK(options.ram_bytes % kPageBytes == 0);
@@ -268,7 +269,7 @@ void Core::MoveToSpace(Thread& t, Space* space) {
 
 Space* Core::CreateSpace() {
   const SpaceId id{static_cast<uint32_t>(spaces_.size())};
-  spaces_.push_back(std::make_unique<Space>(id, &leaves_));
+  spaces_.push_back(std::make_unique<Space>(id, &leaves_, database_.sizes()));
   ledger_.spaces_created++;
   return spaces_.back().get();
 }

@@ -42,7 +42,8 @@
 namespace fake_l4 {
 
 struct Space {
-  Space(SpaceId space_id, LeafPool* pool) : id(space_id), table(pool) {}
+  Space(SpaceId space_id, LeafPool* pool, const PageSizes& sizes)
+      : id(space_id), table(pool, sizes) {}
   SpaceId id;
   PageTable table;
   uint32_t threads = 0;
@@ -53,6 +54,12 @@ struct Space {
   // The two areas belong to the kernel: nothing is mapped there or from there.
   bool IsKernelArea(uint64_t va) const {
     return kip_area.Contains(base::Vaddr(va)) || utcb_area.Contains(base::Vaddr(va));
+  }
+  bool TouchesKernelArea(uint64_t va, uint64_t bytes) const {
+    const auto touches = [va, bytes](const base::Range& area) {
+      return va < area.end.value() && area.start.value() < va + bytes;
+    };
+    return touches(kip_area) || touches(utcb_area);
   }
 };
 
@@ -220,12 +227,37 @@ class Core {
   void RemoveSender(Thread& s);
 
   // ---- space.cc ----
-  // Carries out the map item (item word 0, send fpage) from one space to another.
-  void MapItem(Space& from, Space& to, uint64_t send_base, uint64_t send_fpage,
+  // Carries out a map or grant item (item word 0, send fpage) from one space to another.
+  void MapItem(Space& from, Space& to, ItemKind kind, uint64_t send_base, uint64_t send_fpage,
                const FpageValue& window);
   void UnmapCall(Thread& self, L4_Word_t control);
   void FlushSpace(Space& space);
-  NodeIndex NodeAt(Space& space, uint64_t vpage);
+  // sigma0's or a space's node of the page of at most `max_level` that maps `vpage`; 0: none.
+  NodeIndex NodeAt(Space& space, uint64_t vpage, unsigned max_level);
+  // One aligned piece of a map or grant item, of the size of `level`; parts of it by themselves
+  // where source or target consist of smaller pages.
+  struct Piece {
+    Space& from;
+    Space& to;
+    ItemKind kind;
+    RightsBits rights;
+  };
+  void MapPiece(const Piece& piece, uint64_t source, uint64_t target, unsigned level);
+  bool MapPieceStep(const Piece& piece, uint64_t source, uint64_t target, unsigned level);
+  bool ClearTarget(const Piece& piece, NodeIndex node, uint64_t frame, uint64_t target,
+                   unsigned level);
+  // Unmaps the pages [first, end), whose number is a power of two that `first` is aligned to.
+  RightsBits UnmapRange(Space& space, uint64_t first, uint64_t end, RightsBits revoke, Flush flush);
+  RightsBits UnmapSigma0(uint64_t first, uint64_t end, RightsBits revoke, Flush flush);
+
+  // ---- space_quirks.cc: the same as particular kernels do it ----
+  void QuirkMapItem(const Piece& piece, const FpageValue& send, const MapPlace& place);
+  bool QuirkMapPage(const Piece& piece, uint64_t part, uint64_t source, uint64_t target,
+                    unsigned level);
+  bool QuirkKeep(const Piece& piece, NodeIndex node, uint64_t frame, NodeIndex there);
+  RightsBits QuirkRights(const Piece& piece, NodeIndex node) const;
+  RightsBits QuirkUnmapRange(Space& space, uint64_t first, uint64_t end, RightsBits revoke,
+                             Flush flush);
 
   // ---- thread_calls.cc ----
   L4_Word_t ThreadControl(Thread& self, L4_ThreadId_t dest, L4_ThreadId_t space,
@@ -252,7 +284,9 @@ class Core {
   ThreadInfo InfoOf(const Thread& t) const;
   bool CheckInvariants(base::TextSink& out) const;
   bool CheckSpace(const Space& space, uint64_t* nodes, base::TextSink& out) const;
-  bool CheckNode(const Space& space, uint64_t vpage, const Pte& pte, base::TextSink& out) const;
+  bool CheckNode(const Space& space, uint64_t vpage, unsigned level, const Pte& pte,
+                 base::TextSink& out) const;
+  bool CheckOverlap(const Space& space, uint64_t vpage, unsigned level, base::TextSink& out) const;
   bool CheckThread(const Thread& t, base::TextSink& out) const;
 
   uint8_t* ram_at(uint64_t frame_number) {

@@ -19,7 +19,8 @@ AccessStatus Core::Access(uint64_t va, uint8_t* bytes, size_t size, AccessKind k
   while (size > 0) {
     const size_t offset = va & (kPageBytes - 1);
     const size_t part = std::min<size_t>(size, kPageBytes - offset);
-    Pte* pte = self.space->table.Find(va >> kPageShift);
+    const PageTable::Found page = self.space->table.Walk(va >> kPageShift);
+    Pte* pte = page.pte;
     if (pte == nullptr || (pte->rights() & need) == 0) {
       const RightsBits reported = kind == AccessKind::kStore   ? profile_.fault_write
                                   : kind == AccessKind::kFetch ? profile_.fault_fetch
@@ -30,7 +31,8 @@ AccessStatus Core::Access(uint64_t va, uint8_t* bytes, size_t size, AccessKind k
     }
     pte->AddStatus(leaves);
     now_ns_ += profile_.costs.access;
-    uint8_t* memory = ram_at(pte->frame_number()) + offset;
+    const uint64_t frame = pte->frame_number() + ((va >> kPageShift) - page.vpage);
+    uint8_t* memory = ram_at(frame) + offset;
     if (kind == AccessKind::kLoad) std::memcpy(bytes, memory, part);
     if (kind == AccessKind::kStore) std::memcpy(memory, bytes, part);
     bytes += part;

@@ -19,6 +19,14 @@ FpageValue DecodeFpage(uint64_t raw, const Profile& profile) {
   return f;
 }
 
+FpageValue DecodeUnmapFpage(uint64_t raw, const Profile& profile, const Quirks& quirks) {
+  const unsigned s = raw >> 4 & 63;
+  if (quirks.small_unmap_rounds_up && s > 1 && s < kPageShift) {
+    raw = (raw & ~uint64_t{0x3f0}) | kPageShift << 4;
+  }
+  return DecodeFpage(raw, profile);
+}
+
 MapPlace PlaceMapItem(const FpageValue& send, const FpageValue& window, uint64_t send_base) {
   MapPlace p;
   p.log2 = std::min(send.log2, window.log2);

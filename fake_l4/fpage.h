@@ -6,8 +6,12 @@
 #include <cstdint>
 
 #include "fake_l4/profile.h"
+#include "fake_l4/quirks.h"
 
 namespace fake_l4 {
+
+// What is done with the pages of a typed item.
+enum class ItemKind : uint8_t { kMap, kGrant };
 
 // [base, base + 2^log2) with rights. log2 0: nilpage, or one too small to hold a page.
 struct FpageValue {
@@ -20,6 +24,8 @@ struct FpageValue {
 // An fpage word as `profile` understands it. A base that is not aligned to the size is aligned
 // down; a size of the address space or more is the complete space.
 FpageValue DecodeFpage(uint64_t raw, const Profile& profile);
+// The same as an argument of Unmap.
+FpageValue DecodeUnmapFpage(uint64_t raw, const Profile& profile, const Quirks& quirks);
 
 // 2^log2 bytes from `source` in the sender's space to `target` in the receiver's.
 struct MapPlace {

@@ -47,6 +47,7 @@ Mapping Core::MappingOfNode(NodeIndex i) const {
   m.frame = base::Paddr(database_.frame_number(i) << kPageShift);
   m.rights = database_.rights(i);
   m.node = i;
+  m.log2 = database_.sizes().log2[database_.level(i)];
   return m;
 }
 
@@ -57,12 +58,15 @@ Mapping Core::MappingOf(SpaceId space_id, uint64_t vpage) const {
   const size_t number = static_cast<size_t>(space_id);
   if (number >= spaces_.size() || spaces_[number] == nullptr) return none;
   if (space_id == kSigma0Space) {
-    const uint64_t first = profile_.ram_base >> kPageShift;
-    const bool in_ram = vpage >= first && vpage - first < options_.ram_bytes >> kPageShift;
-    return in_ram ? MappingOfNode(database_.Root(vpage - first)) : none;
+    const NodeIndex root = database_.RootAt(vpage, 0);
+    return root != 0 ? MappingOfNode(root) : none;
   }
-  const Pte* pte = spaces_[number]->table.Find(vpage);
-  return pte == nullptr || !pte->present() ? none : MappingOfNode(pte->node());
+  const PageTable::Found page = spaces_[number]->table.Walk(vpage);
+  if (page.pte == nullptr) return none;
+  Mapping m = MappingOfNode(page.pte->node());
+  m.va = none.va;
+  m.frame = base::Paddr(m.frame.value() + ((vpage - page.vpage) << kPageShift));
+  return m;
 }
 
 bool Kernel::SpaceExists(SpaceId space) const {
@@ -84,19 +88,18 @@ void Kernel::ForEachMapping(SpaceId space, absl::FunctionRef<void(const Mapping&
   const Core& core = *core_;
   if (!SpaceExists(space)) return;
   if (space == kSigma0Space) {
-    const uint64_t frames = core.options_.ram_bytes >> kPageShift;
-    for (uint64_t i = 0; i < frames; i++) {
-      const NodeIndex root = core.database_.Root(i);
+    for (NodeIndex root = 1; core.database_.IsRoot(root); root++) {
       if (core.database_.node(root).first_child != 0) visit(core.MappingOfNode(root));
     }
     return;
   }
-  const PageTable& table = core.spaces_[static_cast<size_t>(space)]->table;
-  uint64_t key = 0;
-  for (; const Leaf* leaf = table.NextLeaf(&key); key++) {
-    for (const Pte& pte : leaf->pte) {
-      if (pte.present()) visit(core.MappingOfNode(pte.node()));
-    }
+  PageTable& table = core.spaces_[static_cast<size_t>(space)]->table;
+  const uint64_t limit = core.profile_.address_limit() >> kPageShift;
+  for (uint64_t v = 0;;) {
+    const PageTable::Found page = table.Next(v, limit);
+    if (page.pte == nullptr) return;
+    visit(core.MappingOfNode(page.pte->node()));
+    v = page.vpage + table.pages(page.level);
   }
 }
 
@@ -111,8 +114,15 @@ void Kernel::ForEachChild(SpaceId space, base::Vaddr va,
   const Mapping m = Inspect(space, va);
   if (!m.mapped()) return;
   const MappingDatabase& db = core_->database_;
-  for (NodeIndex i = db.node(m.node).first_child; i != 0; i = db.node(i).next) {
-    visit(core_->MappingOfNode(i));
+  // sigma0 has a node for each size.
+  const unsigned levels = space == kSigma0Space ? db.sizes().count : 1;
+  for (unsigned level = 0; level < levels; level++) {
+    const NodeIndex node =
+        space == kSigma0Space ? db.RootAt(va.value() >> kPageShift, level) : m.node;
+    if (node == 0) continue;
+    for (NodeIndex i = db.node(node).first_child; i != 0; i = db.node(i).next) {
+      visit(core_->MappingOfNode(i));
+    }
   }
 }
 
@@ -205,6 +215,8 @@ Ledger Kernel::ledger() const {
   l.pages_unmapped = c.unmapped;
   l.pages_restricted = c.restricted;
   l.map_refusals = c.refused;
+  l.pages_split = c.split;
+  l.kernel_debugger_entries = c.debugger_entries;
   return l;
 }
 
@@ -212,7 +224,7 @@ Ledger Kernel::ledger() const {
 
 bool Kernel::CheckInvariants(base::TextSink& out) const { return core_->CheckInvariants(out); }
 
-bool Core::CheckNode(const Space& space, uint64_t vpage, const Pte& pte,
+bool Core::CheckNode(const Space& space, uint64_t vpage, unsigned level, const Pte& pte,
                      base::TextSink& out) const {
   const base::Vaddr va(vpage << kPageShift);
   const uint32_t number = static_cast<uint32_t>(space.id);
@@ -223,7 +235,7 @@ bool Core::CheckNode(const Space& space, uint64_t vpage, const Pte& pte,
   if (i == 0 || database_.IsRoot(i))
     return where("PageTableEqualsDatabase") << "has no node", false;
   const MappingNode& n = database_.node(i);
-  if (n.pte != &pte || n.space != number || n.vpage != vpage) {
+  if (n.pte != &pte || n.space != number || n.vpage != vpage || n.level != level) {
     return where("PageTableEqualsDatabase") << "names node " << i << ", which is another page's",
            false;
   }
@@ -233,13 +245,15 @@ bool Core::CheckNode(const Space& space, uint64_t vpage, const Pte& pte,
   if (n.prev != 0 ? database_.node(n.prev).next != i : database_.node(n.parent).first_child != i) {
     return where("ChildrenAreLinked") << "is not in its parent's list", false;
   }
-  if ((pte.rights() & ~database_.rights(n.parent)) != 0) {
+  if (options_.quirks.manual() && (pte.rights() & ~database_.rights(n.parent)) != 0) {
     return where("RightsShrinkDownwards") << "has rights " << int{pte.rights()} << ", its parent "
                                           << int{database_.rights(n.parent)},
            false;
   }
-  if (pte.frame_number() != database_.frame_number(n.parent)) {
-    return where("ParentHasSameFrame") << "maps another frame than its parent", false;
+  const uint64_t offset = pte.frame_number() - database_.frame_number(n.parent);
+  if (offset >= database_.pages(database_.level(n.parent)) ||
+      database_.level(n.parent) < level) {
+    return where("FramesLieWithinParents") << "maps frames that its parent does not", false;
   }
   uint32_t depth = 0;
   for (NodeIndex p = n.parent; !database_.IsRoot(p); p = database_.node(p).parent) {
@@ -250,21 +264,50 @@ bool Core::CheckNode(const Space& space, uint64_t vpage, const Pte& pte,
   return true;
 }
 
-bool Core::CheckSpace(const Space& space, uint64_t* nodes, base::TextSink& out) const {
-  uint64_t key = 0;
-  uint64_t present = 0;
-  for (; const Leaf* leaf = space.table.NextLeaf(&key); key++) {
-    uint32_t count = 0;
-    for (unsigned i = 0; i < 512; i++) {
-      if (!leaf->pte[i].present()) continue;
-      count++;
-      if (!CheckNode(space, key << 9 | i, leaf->pte[i], out)) return false;
+// A larger page has no smaller ones within.
+bool Core::CheckOverlap(const Space& space, uint64_t vpage, unsigned level,
+                        base::TextSink& out) const {
+  const uint64_t end = vpage + space.table.pages(level);
+  for (unsigned below = 0; below < level; below++) {
+    uint64_t key = PageTable::FirstKey(below) | vpage >> space.table.shift(below) >> kLeafShift;
+    for (; const Leaf* leaf = space.table.NextLeaf(&key); key++) {
+      const uint64_t first = space.table.FirstPage(key);
+      if (first >= end) break;
+      for (unsigned i = 0; i < kLeafEntries; i++) {
+        const uint64_t v = first + (uint64_t{i} << space.table.shift(below));
+        if (!leaf->pte[i].present() || v < vpage || v >= end) continue;
+        out << "PagesDoNotOverlap: space " << static_cast<uint32_t>(space.id) << " "
+            << base::Vaddr(v << kPageShift) << " lies within a larger page";
+        return false;
+      }
     }
-    present += count;
-    if (count != leaf->count) {
-      out << "LeafCounts: space " << static_cast<uint32_t>(space.id) << " leaf " << key
-          << " counts " << leaf->count << ", has " << count;
-      return false;
+  }
+  return true;
+}
+
+bool Core::CheckSpace(const Space& space, uint64_t* nodes, base::TextSink& out) const {
+  uint64_t present = 0;
+  for (unsigned level = 0; level < space.table.levels(); level++) {
+    uint64_t key = PageTable::FirstKey(level);
+    for (; const Leaf* leaf = space.table.NextLeaf(&key); key++) {
+      const uint64_t first = space.table.FirstPage(key);
+      uint32_t count = 0;
+      for (unsigned i = 0; i < kLeafEntries; i++) {
+        const bool used = (leaf->used[i / 64] >> i % 64 & 1) != 0;
+        if (leaf->pte[i].present()) {
+          count++;
+          const uint64_t vpage = first + (uint64_t{i} << space.table.shift(level));
+          if (!CheckNode(space, vpage, level, leaf->pte[i], out)) return false;
+          if (!CheckOverlap(space, vpage, level, out)) return false;
+        }
+        if (used != leaf->pte[i].present()) count = UINT32_MAX;
+      }
+      present += count;
+      if (count != leaf->count) {
+        out << "LeafCounts: space " << static_cast<uint32_t>(space.id) << " leaf " << key
+            << " counts " << leaf->count << ", has " << count;
+        return false;
+      }
     }
   }
   *nodes += present;

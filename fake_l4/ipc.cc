@@ -84,8 +84,9 @@ L4_Word_t Core::TransferItems(Thread& s, Thread& r, unsigned u, unsigned t) {
                                 ? DecodeFpage(L4_CompleteAddressSpace.raw, profile_)
                                 : DecodeFpage(r.utcb.br[0] & ~L4_Word_t{15}, profile_);
   for (unsigned i = u + 1; i <= u + t; i += 2) {
-    const bool is_map = (s.mr[i] & 0xe) == L4_ITEM_MAP;
-    // Strings, grants and the rest find no buffer here. An item's second word may lie past t:
+    const L4_Word_t type = s.mr[i] & 0xe;
+    const bool is_map = type == L4_ITEM_MAP || type == L4_ITEM_GRANT;
+    // Strings and the rest find no buffer here. An item's second word may lie past t:
     // facts/l4.md section 12.
     if (!is_map || window.nil()) return L4_IPC_OVERFLOW << 1;
     const L4_Word_t send_base = s.mr[i] & ~L4_Word_t{1023};
@@ -93,7 +94,8 @@ L4_Word_t Core::TransferItems(Thread& s, Thread& r, unsigned u, unsigned t) {
     r.mr[i] = s.mr[i];
     r.mr[(i + 1) & 63] = send_fpage;
     ledger_.map_items++;
-    MapItem(*s.space, *r.space, send_base, send_fpage, window);
+    MapItem(*s.space, *r.space, type == L4_ITEM_MAP ? ItemKind::kMap : ItemKind::kGrant, send_base,
+            send_fpage, window);
   }
   return 0;
 }

@@ -122,7 +122,8 @@ struct ThreadInfo {
   uint32_t queued_senders;
 };
 
-// One page of one space.
+// One page of one space. Where pages are enumerated, a larger one is one of these, at its beginning;
+// where one address is asked for, va and frame are those of its 4 KiB, whatever the page's size.
 struct Mapping {
   SpaceId space{};
   base::Vaddr va;
@@ -133,6 +134,7 @@ struct Mapping {
   // Valid until the next unmap.
   uint32_t node = 0;
   uint32_t parent = 0;
+  uint8_t log2 = 12;  // of the size of the page it is part of
   bool mapped() const { return rights != 0; }
 };
 
@@ -153,6 +155,8 @@ struct Ledger {
   uint64_t spaces_created = 0;
   uint64_t system_calls = 0;
   uint64_t map_refusals = 0;  // pages not mapped for want of mapping memory
+  uint64_t pages_split = 0;   // larger pages taken apart
+  uint64_t kernel_debugger_entries = 0;  // [quirks] where the kernel would stop in its debugger
 };
 
 // A thread that exists from the start, as a boot loader would place it. For root's own kind and for

@@ -1,5 +1,8 @@
 #include "fake_l4/page_table.h"
 
+#include <algorithm>
+#include <bit>
+
 #include "base/check.h"
 
 namespace fake_l4 {
@@ -19,40 +22,132 @@ void LeafPool::Return(Leaf* leaf) {
   free_.push_back(leaf);
 }
 
+PageTable::PageTable(LeafPool* pool, const PageSizes& sizes)
+    : pool_(pool), levels_(sizes.count) {
+  CHECK(sizes.count >= 1 && sizes.count <= kMaxPageSizes && sizes.log2[0] == kPageShift);
+  for (unsigned i = 0; i < sizes.count; i++) {
+    shift_[i] = static_cast<uint8_t>(sizes.log2[i] - kPageShift);
+  }
+}
+
 PageTable::~PageTable() {
   for (auto& [key, leaf] : leaves_) pool_->Return(leaf);
 }
 
-const Pte* PageTable::Find(uint64_t vpage) const {
-  auto it = leaves_.find(vpage >> 9);
-  return it == leaves_.end() ? nullptr : &it->second->pte[vpage & 511];
-}
-
-Leaf* PageTable::FindLeafSlow(uint64_t key, Slot& slot) {
+Leaf* PageTable::FindLeafSlow(uint64_t key, CacheSlot& slot) {
   auto it = leaves_.find(key);
-  if (it == leaves_.end()) return nullptr;
-  slot = {key, it->second};
-  return it->second;
+  slot = {key, it == leaves_.end() ? nullptr : it->second};
+  return slot.leaf;
 }
 
-Leaf* PageTable::EnsureLeaf(uint64_t vpage) {
-  const uint64_t key = vpage >> 9;
+PageTable::Found PageTable::WalkLarge(uint64_t vpage) {
+  for (unsigned level = 1; level < levels_; level++) {
+    Pte* pte = FindAt(vpage, level);
+    if (pte != nullptr && pte->present()) {
+      return {pte, vpage >> shift_[level] << shift_[level], level};
+    }
+  }
+  return {};
+}
+
+PageTable::Found PageTable::NextOfLevel(unsigned level, uint64_t first, uint64_t end) {
+  const uint64_t last = (end - 1) >> shift_[level];
+  uint64_t index = first >> shift_[level];
+  while (index <= last) {
+    const uint64_t key = FirstKey(level) | index >> kLeafShift;
+    Leaf* leaf = FindLeaf(key);
+    if (leaf == nullptr || leaf->count == 0) {
+      uint64_t next = key;
+      leaf = NextLeaf(&next);
+      if (leaf == nullptr) return {};
+      index = FirstPage(next) >> shift_[level];
+    }
+    unsigned slot = index & (kLeafEntries - 1);
+    for (unsigned word = slot / 64; word < kLeafEntries / 64; word++) {
+      uint64_t bits = leaf->used[word];
+      if (word == slot / 64) bits &= ~uint64_t{0} << slot % 64;
+      if (bits == 0) continue;
+      slot = word * 64 + static_cast<unsigned>(std::countr_zero(bits));
+      index = (index & ~uint64_t{kLeafEntries - 1}) | slot;
+      if (index > last) return {};
+      return {&leaf->pte[slot], index << shift_[level], level};
+    }
+    index = (index | (kLeafEntries - 1)) + 1;
+  }
+  return {};
+}
+
+PageTable::Found PageTable::Next(uint64_t first, uint64_t end) {
+  if (first >= end) return {};
+  Found best = NextOfLevel(0, first, end);
+  if (large_ == 0) return best;
+  for (unsigned level = 1; level < levels_; level++) {
+    const Found found = NextOfLevel(level, first, best.pte == nullptr ? end : best.vpage);
+    if (found.pte != nullptr) best = found;
+  }
+  return best;
+}
+
+Pte* PageTable::Ensure(uint64_t vpage, unsigned level) {
+  const uint64_t key = Key(vpage, level);
   Leaf* leaf = FindLeaf(key);
   if (leaf == nullptr) {
     leaf = pool_->Take();
     leaves_.emplace(key, leaf);
-    cache_[key % kCacheSlots] = {key, leaf};
+    cache_[(key ^ key >> (kLevelShift - 2)) % kCacheSlots] = {key, leaf};
   }
-  return leaf;
+  return &leaf->pte[Slot(vpage, level)];
+}
+
+void PageTable::CountPresent(uint64_t vpage, unsigned level) {
+  Leaf* leaf = FindLeaf(Key(vpage, level));
+  const unsigned slot = Slot(vpage, level);
+  leaf->used[slot / 64] |= uint64_t{1} << slot % 64;
+  leaf->count++;
+  present_++;
+  large_ += level != 0;
+}
+
+void PageTable::CountAbsent(uint64_t vpage, unsigned level) {
+  Leaf* leaf = FindLeaf(Key(vpage, level));
+  const unsigned slot = Slot(vpage, level);
+  leaf->used[slot / 64] &= ~(uint64_t{1} << slot % 64);
+  leaf->count--;
+  present_--;
+  large_ -= level != 0;
 }
 
 Leaf* PageTable::NextLeaf(uint64_t* key) const {
+  const uint64_t level = *key >> kLevelShift;
   for (auto it = leaves_.lower_bound(*key); it != leaves_.end(); ++it) {
+    if (it->first >> kLevelShift != level) break;
     if (it->second->count == 0) continue;
     *key = it->first;
     return it->second;
   }
   return nullptr;
+}
+
+bool PageTable::HasLeaves(uint64_t vpage) {
+  const uint64_t first = vpage >> shift_[1] << shift_[1];
+  const uint64_t end = first + pages(1);
+  for (uint64_t v = first; v < end; v += kLeafEntries) {
+    if (FindLeaf(v >> kLeafShift) != nullptr) return true;
+  }
+  return false;
+}
+
+void PageTable::DropEmptyLeaves(uint64_t vpage) {
+  const uint64_t first = vpage >> shift_[1] << shift_[1];
+  const uint64_t end = first + pages(1);
+  for (uint64_t v = first; v < end; v += kLeafEntries) {
+    const uint64_t key = v >> kLeafShift;
+    auto it = leaves_.find(key);
+    if (it == leaves_.end()) continue;
+    pool_->Return(it->second);
+    leaves_.erase(it);
+    cache_[key % kCacheSlots] = {};
+  }
 }
 
 }  // namespace fake_l4

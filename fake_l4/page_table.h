@@ -1,9 +1,12 @@
 // fake_l4/page_table.h: the software page table of one address space.
 //
-// WHAT     Entries of 8 bytes in leaves of 512 (2 MiB of addresses each); the leaves hang in a
-//          B-tree, with a small direct-mapped cache in front. A leaf, once there, stays until the
-//          space goes, so entry addresses are stable.
-// INVARIANTS  An entry is present exactly when it has rights. Absent entries are all zero.
+// WHAT     Entries of 8 bytes, each for a page of one of the profile's sizes (levels). Entries of
+//          one level lie in leaves of 512; all leaves hang in a B-tree, with a small direct-mapped
+//          cache in front that also remembers absent ones. A leaf, once there, stays until the
+//          space goes (or DropEmptyLeaves), so entry addresses are stable.
+// INVARIANTS  An entry is present exactly when it has rights. Absent entries are all zero. Present
+//          entries never overlap, whatever their levels. A leaf's bit map and count tell which of
+//          its entries are present.
 // SEE      mapping_database.h, which owns every change to an entry but the status bits.
 #ifndef FAKE_L4_PAGE_TABLE_H_
 #define FAKE_L4_PAGE_TABLE_H_
@@ -13,7 +16,6 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
-#include "absl/functional/function_ref.h"
 #include "fake_l4/profile.h"
 
 namespace fake_l4 {
@@ -22,6 +24,7 @@ inline constexpr unsigned kPageShift = 12;
 inline constexpr uint64_t kPageBytes = uint64_t{1} << kPageShift;
 
 // rights 0..2, status 3..5, frame number 8..31 (64 GiB of physical addresses), mapping node 32..63.
+// The frame of a larger page is its first frame of 4 KiB.
 class Pte {
  public:
   bool present() const { return (bits_ & kRwx) != 0; }
@@ -45,10 +48,13 @@ class Pte {
   uint64_t bits_ = 0;
 };
 
-// 2 MiB of a space.
+inline constexpr unsigned kLeafShift = 9;
+inline constexpr unsigned kLeafEntries = 1u << kLeafShift;
+
 struct Leaf {
-  Pte pte[512];
-  uint32_t count = 0;  // entries present
+  Pte pte[kLeafEntries];
+  uint64_t used[kLeafEntries / 64] = {};  // bit map of the entries present
+  uint32_t count = 0;                     // entries present
 };
 
 // Leaves of all spaces of a machine. A returned leaf is empty, hence all zero.
@@ -64,7 +70,7 @@ class LeafPool {
 
 class PageTable {
  public:
-  explicit PageTable(LeafPool* pool) : pool_(pool) {}
+  explicit PageTable(LeafPool* pool, const PageSizes& sizes = {});
   PageTable(const PageTable&) = delete;
   PageTable& operator=(const PageTable&) = delete;
   // REQUIRES: no entry is present.
@@ -72,45 +78,93 @@ class PageTable {
   // Forgets all leaves without returning them: the machine is going away.
   void Forget() { leaves_.clear(); }
 
-  // The entry of a page, or null when its leaf does not exist. `vpage` = address / 4 KiB.
+  unsigned levels() const { return levels_; }
+  // Pages of 4 KiB in a page of `level`, and log2 of that.
+  unsigned shift(unsigned level) const { return shift_[level]; }
+  uint64_t pages(unsigned level) const { return uint64_t{1} << shift_[level]; }
+
+  // The entry of level 0 of a page, or null when its leaf does not exist. `vpage` = address /
+  // 4 KiB throughout.
   Pte* Find(uint64_t vpage) {
-    Leaf* leaf = FindLeaf(vpage >> 9);
-    return leaf == nullptr ? nullptr : &leaf->pte[vpage & 511];
+    Leaf* leaf = FindLeaf(vpage >> kLeafShift);
+    return leaf == nullptr ? nullptr : &leaf->pte[vpage & (kLeafEntries - 1)];
   }
-  const Pte* Find(uint64_t vpage) const;
-  // The leaf of a page, made if need be.
-  Leaf* EnsureLeaf(uint64_t vpage);
+  // The same for the entry of any level that would map `vpage`.
+  Pte* FindAt(uint64_t vpage, unsigned level) {
+    Leaf* leaf = FindLeaf(Key(vpage, level));
+    return leaf == nullptr ? nullptr : &leaf->pte[Slot(vpage, level)];
+  }
+
+  // A present entry and where its page begins.
+  struct Found {
+    Pte* pte = nullptr;
+    uint64_t vpage = 0;
+    unsigned level = 0;
+  };
+  // The entry that maps `vpage`; pte null when there is none.
+  Found Walk(uint64_t vpage) {
+    Pte* pte = Find(vpage);
+    if (pte != nullptr && pte->present()) return {pte, vpage, 0};
+    return large_ == 0 ? Found{} : WalkLarge(vpage);
+  }
+  // The first entry that maps any page of [first, end); pte null when there is none. Safe against
+  // any change between calls.
+  Found Next(uint64_t first, uint64_t end);
+
+  // The entry of `level` for `vpage`, its leaf made if need be. REQUIRES: no entry of another level
+  // overlaps it when it is then set.
+  Pte* Ensure(uint64_t vpage, unsigned level);
+  // To be called after an entry got or lost its rights.
+  void CountPresent(uint64_t vpage, unsigned level);
+  void CountAbsent(uint64_t vpage, unsigned level);
+  uint64_t present() const { return present_; }
+  uint64_t large_present() const { return large_; }
+
+  // Leaves by key, for who looks at all of them: the level is the key's top four bits.
+  static uint64_t FirstKey(unsigned level) { return uint64_t{level} << kLevelShift; }
   Leaf* FindLeaf(uint64_t key) {
-    Slot& slot = cache_[key % kCacheSlots];
+    CacheSlot& slot = cache_[(key ^ key >> (kLevelShift - 2)) % kCacheSlots];
     if (slot.key == key) return slot.leaf;
     return FindLeafSlow(key, slot);
   }
-  // The first non-empty leaf with key >= *key; updates *key. Null when there is none. Safe against
-  // insertions between calls.
+  // The first non-empty leaf of the level of *key with key >= *key; updates *key. Null when there
+  // is none.
   Leaf* NextLeaf(uint64_t* key) const;
+  // The page at which the entries of a leaf begin.
+  uint64_t FirstPage(uint64_t key) const {
+    const unsigned level = static_cast<unsigned>(key >> kLevelShift);
+    return (key & (FirstKey(1) - 1)) << kLeafShift << shift_[level];
+  }
 
-  uint64_t present() const { return present_; }
-  void CountPresent(Leaf* leaf) {
-    leaf->count++;
-    present_++;
-  }
-  void CountAbsent(uint64_t vpage) {
-    FindLeaf(vpage >> 9)->count--;
-    present_--;
-  }
+  // Whether the level-0 entries of the larger page (level 1) around `vpage` have a leaf, empty or
+  // not; and how to give such leaves back. REQUIRES of Drop: they are empty.
+  bool HasLeaves(uint64_t vpage);
+  void DropEmptyLeaves(uint64_t vpage);
 
  private:
   static constexpr size_t kCacheSlots = 16;
-  struct Slot {
+  static constexpr unsigned kLevelShift = 60;
+  struct CacheSlot {
     uint64_t key = UINT64_MAX;
-    Leaf* leaf = nullptr;
+    Leaf* leaf = nullptr;  // null: there is no such leaf
   };
-  Leaf* FindLeafSlow(uint64_t key, Slot& slot);
+  uint64_t Key(uint64_t vpage, unsigned level) const {
+    return FirstKey(level) | vpage >> shift_[level] >> kLeafShift;
+  }
+  unsigned Slot(uint64_t vpage, unsigned level) const {
+    return static_cast<unsigned>(vpage >> shift_[level] & (kLeafEntries - 1));
+  }
+  Leaf* FindLeafSlow(uint64_t key, CacheSlot& slot);
+  Found WalkLarge(uint64_t vpage);
+  Found NextOfLevel(unsigned level, uint64_t first, uint64_t end);
 
   LeafPool* pool_;
+  uint8_t levels_;
+  uint8_t shift_[kMaxPageSizes] = {};
   absl::btree_map<uint64_t, Leaf*> leaves_;
-  Slot cache_[kCacheSlots];
+  CacheSlot cache_[kCacheSlots];
   uint64_t present_ = 0;
+  uint64_t large_ = 0;  // of them, above level 0
 };
 
 }  // namespace fake_l4

@@ -28,11 +28,19 @@ struct CostsNs {
   uint32_t access = 5;  // one load, store or fetch
 };
 
+inline constexpr unsigned kMaxPageSizes = 3;
+
+// The sizes of pages, ascending, as log2 of bytes. A *level* is an index into them: 0 is 4 KiB.
+struct PageSizes {
+  uint8_t count = 1;
+  uint8_t log2[kMaxPageSizes] = {12, 0, 0};
+};
+
 struct Profile {
   const char* name;
   uint8_t word_bits;        // 32 or 64
   uint8_t address_bits;     // user addresses are [0, 2^address_bits)
-  uint64_t page_size_mask;  // bit k: pages of 2^k bytes; only 4 KiB in this part
+  uint64_t page_size_mask;  // bit k: pages of 2^k bytes; at most kMaxPageSizes bits, 12 among them
   // Rights the processor tells apart; the others come along with any right. IA-32 without NX: w.
   // AMD64 with NX: w and x.
   RightsBits separable_rights;
@@ -53,6 +61,13 @@ struct Profile {
   constexpr RightsBits Normalise(RightsBits rights) const {
     return rights == 0 ? 0 : static_cast<RightsBits>((rights | ~separable_rights) & kRwx);
   }
+  constexpr PageSizes page_sizes() const {
+    PageSizes sizes{.count = 0, .log2 = {}};
+    for (uint8_t k = 0; k < 64; k++) {
+      if ((page_size_mask >> k & 1) != 0) sizes.log2[sizes.count++] = k;
+    }
+    return sizes;
+  }
   constexpr uint64_t address_limit() const { return uint64_t{1} << address_bits; }
 };
 
@@ -60,7 +75,7 @@ inline constexpr Profile kAmd64Nx = {
     .name = "amd64-nx",
     .word_bits = 64,
     .address_bits = 47,
-    .page_size_mask = 1u << 12,
+    .page_size_mask = 1u << 12 | 1u << 21 | 1u << 30,
     .separable_rights = kW | kX,
     .fault_read = kR,
     .fault_write = kW,
@@ -83,7 +98,7 @@ inline constexpr Profile kIa32 = {
     .name = "ia32",
     .word_bits = 32,
     .address_bits = 32,
-    .page_size_mask = 1u << 12,
+    .page_size_mask = 1u << 12 | 1u << 22,
     .separable_rights = kW,
     .fault_read = kR | kX,
     .fault_write = kW,

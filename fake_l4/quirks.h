@@ -2,7 +2,8 @@
 //
 // WHAT     One switch for each measured deviation; the default of every switch is the manual's
 //          rule. A named set of switches is a quirk profile: what `--quirks NAME` selects.
-// SEE      facts/l4.md sections 7 (the manual's model) and 8 (what was measured); docs/DIFFERENCES.md.
+// SEE      facts/l4.md sections 7 (the manual's model), 8 and 9 (what was measured; the items in
+//          brackets below); docs/DIFFERENCES.md.
 #ifndef FAKE_L4_QUIRKS_H_
 #define FAKE_L4_QUIRKS_H_
 
@@ -10,15 +11,129 @@
 
 namespace fake_l4 {
 
+// How the pages of a send fpage or of an Unmap are walked.
+enum class WalkRule : unsigned char {
+  kPageByPage,       // each page of the fpage has one place in the window; larger pages are split
+  kBySizesOfTables,  // [8.2, superpages] holes may shift the target; larger pages are never split
+};
+
+// Which page already at the target is kept and extended; any other is flushed first.
+enum class KeepRule : unsigned char {
+  kSameSource,  // [8.a] same frame, derived from the very page that is mapped
+  kSameFrame,   // [8.f] same frame, whatever it was derived from; it stays where it is in the tree
+};
+
+// A page that is mapped onto itself.
+enum class SelfMapRule : unsigned char {
+  kKept,       // nothing happens (the manual; the old database [8.4])
+  kDestroyed,  // [8.4] it is flushed as the page in the way, and then there is none to map
+};
+
+enum class GrantRule : unsigned char {
+  kTakesPlace,           // the page moves with its children; rights are the item's and its own
+  kSiblingThenFlush,     // [8.b, 8.7, 8.8] a new child of the granter's parent, then the granter's
+                         // send fpage is flushed, children included
+  kMovesWithItemRights,  // [8.g, 8.7, 8.8] the page moves with its children and gets the item's
+                         // rights
+};
+
+// What an Unmap of fewer than all rights does.
+enum class RevokeRule : unsigned char {
+  kTake,         // takes the rights from everything derived; a page without rights goes
+  kTakeWrite,    // [8.h] takes w; only an Unmap of all rights removes pages
+  kSetRights,    // [8.d] sets the mask of rights that pass, and so may give rights back
+};
+
+// Who learns of an access from which Unmap.
+enum class StatusRule : unsigned char {
+  kEachOwnerOnce,   // the page's owner and the owner of each ancestor, each exactly once
+  kPushedToParent,  // [8.9, 8.c, 8.e] reset bits move to the parent's entry; children remember them
+  kKeptLocally,     // [8.9, 8.i, 8.j] without flush the result lands in the caller's entry
+};
+
 struct Quirks {
   const char* name = "manual";
+  WalkRule walk = WalkRule::kPageByPage;
+  KeepRule keep = KeepRule::kSameSource;
+  SelfMapRule self_map = SelfMapRule::kKept;
+  GrantRule grant = GrantRule::kTakesPlace;
+  RevokeRule revoke = RevokeRule::kTake;
+  StatusRule status = StatusRule::kEachOwnerOnce;
+  // [8.1] A new mapping gets the item's rights even where its source has fewer.
+  bool rights_unmasked = false;
+  // [8.2] Missing pages at the start of a send fpage move the target of those that follow.
+  bool leading_holes_shift = false;
+  // [8.3] A map item without rights maps a readable page.
+  bool no_rights_reads = false;
+  // [9] Unmap of an fpage smaller than a page acts on the whole page.
+  bool small_unmap_rounds_up = false;
+
+  constexpr bool manual() const { return walk == WalkRule::kPageByPage; }
 };
 
 inline constexpr Quirks kManualRules = {};
 
-// The quirk profile of that name, or null: "manual", "pistachio-new-mdb", "pistachio-old-mdb".
+// L4Ka::Pistachio with CONFIG_NEW_MDB.
+inline constexpr Quirks kPistachioNewMdb = {
+    .name = "pistachio-new-mdb",
+    .walk = WalkRule::kBySizesOfTables,
+    .self_map = SelfMapRule::kDestroyed,
+    .grant = GrantRule::kSiblingThenFlush,
+    .revoke = RevokeRule::kSetRights,
+    .status = StatusRule::kPushedToParent,
+    .rights_unmasked = true,
+    .leading_holes_shift = true,
+    .no_rights_reads = true,
+    .small_unmap_rounds_up = true,
+};
+
+// L4Ka::Pistachio as every stock configuration builds it.
+inline constexpr Quirks kPistachioOldMdb = {
+    .name = "pistachio-old-mdb",
+    .walk = WalkRule::kBySizesOfTables,
+    .keep = KeepRule::kSameFrame,
+    .grant = GrantRule::kMovesWithItemRights,
+    .revoke = RevokeRule::kTakeWrite,
+    .status = StatusRule::kKeptLocally,
+    .rights_unmasked = true,
+    .leading_holes_shift = true,
+    .no_rights_reads = true,
+    .small_unmap_rounds_up = true,
+};
+
+// What manual_prefix.txt compares: the manual's rights and holes, a database's grant and overmap.
+inline constexpr Quirks kManualRightsNewMdb = {
+    .name = "manual-rights-new-mdb",
+    .walk = WalkRule::kBySizesOfTables,
+    .self_map = SelfMapRule::kDestroyed,
+    .grant = GrantRule::kSiblingThenFlush,
+    .revoke = RevokeRule::kTakeWrite,
+    .status = StatusRule::kPushedToParent,
+    .no_rights_reads = true,
+    .small_unmap_rounds_up = true,
+};
+inline constexpr Quirks kManualRightsOldMdb = {
+    .name = "manual-rights-old-mdb",
+    .walk = WalkRule::kBySizesOfTables,
+    .keep = KeepRule::kSameFrame,
+    .grant = GrantRule::kMovesWithItemRights,
+    .revoke = RevokeRule::kTakeWrite,
+    .status = StatusRule::kKeptLocally,
+    .no_rights_reads = true,
+    .small_unmap_rounds_up = true,
+};
+
+// All profiles, the manual's first.
+inline constexpr const Quirks* kQuirkProfiles[] = {
+    &kManualRules, &kPistachioNewMdb, &kPistachioOldMdb, &kManualRightsNewMdb, &kManualRightsOldMdb,
+};
+
+// The quirk profile of that name, or null.
 constexpr const Quirks* FindQuirks(std::string_view name) {
-  return name == kManualRules.name ? &kManualRules : nullptr;
+  for (const Quirks* q : kQuirkProfiles) {
+    if (name == q->name) return q;
+  }
+  return nullptr;
 }
 
 }  // namespace fake_l4

@@ -1,0 +1,171 @@
+// Unmap and grant of single pages as particular kernels carry them out. facts/l4.md section 8; the
+// item is in brackets.
+#include "base/check.h"
+#include "fake_l4/mapping_database.h"
+
+namespace fake_l4 {
+
+namespace {
+
+// [9] Status that is pushed into a parent's entry arrives with "referenced" and "written"
+// exchanged.
+RightsBits Pushed(RightsBits status) {
+  return static_cast<RightsBits>((status & kR) | ((status & kW) != 0 ? kX : 0) |
+                                 ((status & kX) != 0 ? kW : 0));
+}
+
+}  // namespace
+
+// [8.g] The page moves with what is derived from it; its entry starts without status.
+void MappingDatabase::QuirkMove(NodeIndex source, const Target& target, RightsBits rights) {
+  const uint64_t frame = frame_number(source);
+  ClearEntry(source);
+  SetEntry(source, target, frame, rights);
+  counters_.mapped++;
+}
+
+// Collects the status of everything below `top`, leaves first; what is removed or loses rights
+// goes by `revoke`. Children that `filter` leaves out stay as they are.
+RightsBits MappingDatabase::QuirkUnmap(NodeIndex top, RightsBits revoke, Flush flush) {
+  const bool all = revoke == kRwx;
+  RightsBits result = quirks_.status == StatusRule::kPushedToParent
+                          ? CollectPushing(top, flush)
+                          : CollectKeeping(top, flush);
+  if (all) {
+    RemoveBelow(top, flush);
+    if (flush == Flush::kYes && !IsRoot(top)) Remove(top);
+  } else if (quirks_.revoke == RevokeRule::kSetRights) {
+    SetRights(top, revoke, flush);
+  } else {
+    TakeWrite(top, revoke, flush);
+  }
+  return result;
+}
+
+// [superpages] An Unmap without flush looks for smaller children at the first frame of a larger
+// page only.
+bool MappingDatabase::Overlooked(NodeIndex child, NodeIndex top, Flush flush) const {
+  if (flush == Flush::kYes || IsRoot(top) || node(child).parent != top) return false;
+  return node(child).level < node(top).level &&
+         node(child).pte->frame_number() != frame_number(top);
+}
+
+// [8.c, 8.e] Children before parents; every page below remembers what was collected from it.
+RightsBits MappingDatabase::CollectPushing(NodeIndex top, Flush flush) {
+  NodeIndex i = FirstBelow(top, flush);
+  RightsBits result = 0;
+  // Bits on the way up are kept in `sub`.
+  while (i != 0) {
+    if (node(i).first_child != 0 && node(i).up == 0) {
+      node(i).up = 1;  // its children are being visited
+      i = node(i).first_child;
+      continue;
+    }
+    MappingNode& n = node(i);
+    n.up = 0;
+    const RightsBits bits = n.pte->TakeStatus() | n.sub;
+    n.sub = 0;
+    n.own |= bits;
+    if (n.parent == top) {
+      result |= bits;
+    } else {
+      node(n.parent).sub |= bits;
+    }
+    if (n.next != 0) {
+      i = n.parent == top ? NextSibling(i, top, flush) : n.next;
+    } else {
+      i = 0;
+    }
+    if (i == 0 && n.parent != top) i = n.parent;
+  }
+  MappingNode& t = node(top);
+  if (IsRoot(top)) return result;
+  if (flush == Flush::kNo) {
+    t.pte->AddStatus(Pushed(result));
+    return result;
+  }
+  result |= t.pte->TakeStatus() | t.own;
+  t.own = 0;
+  if (!IsRoot(t.parent)) node(t.parent).pte->AddStatus(Pushed(result));
+  return result;
+}
+
+// [8.i, 8.j]
+RightsBits MappingDatabase::CollectKeeping(NodeIndex top, Flush flush) {
+  RightsBits result = 0;
+  for (NodeIndex i = NextBelow(top, top, true); i != 0; i = NextBelow(i, top, true)) {
+    MappingNode& n = node(i);
+    const RightsBits bits = n.pte->TakeStatus();
+    n.own |= bits;
+    result |= bits;
+  }
+  if (IsRoot(top)) return result;
+  MappingNode& t = node(top);
+  const RightsBits own = t.pte->TakeStatus();
+  if (flush == Flush::kNo) {
+    t.pte->AddStatus(Pushed(result));
+    return result;
+  }
+  result |= own | t.own;
+  t.own = 0;
+  return result;
+}
+
+NodeIndex MappingDatabase::NextSibling(NodeIndex i, NodeIndex top, Flush flush) const {
+  i = node(i).next;
+  while (i != 0 && Overlooked(i, top, flush)) i = node(i).next;
+  return i;
+}
+
+NodeIndex MappingDatabase::FirstBelow(NodeIndex top, Flush flush) const {
+  const NodeIndex i = node(top).first_child;
+  return i != 0 && Overlooked(i, top, flush) ? NextSibling(i, top, flush) : i;
+}
+
+void MappingDatabase::RemoveBelow(NodeIndex top, Flush flush) {
+  for (NodeIndex i = FirstBelow(top, flush); i != 0; i = FirstBelow(top, flush)) Remove(i);
+}
+
+// [8.d] `allowed` becomes the mask of `i` itself (flush) or of the direct children.
+void MappingDatabase::SetRights(NodeIndex top, RightsBits revoke, Flush flush) {
+  // Reading cannot be withheld.
+  const RightsBits allowed = profile_.Normalise((~revoke & kRwx) | kR);
+  if (flush == Flush::kYes && !IsRoot(top)) {
+    MappingNode& n = node(top);
+    const RightsBits before = n.in;
+    n.in = allowed & 7;
+    PassRights(top, (before & ~allowed) == 0, allowed);
+    return;
+  }
+  for (NodeIndex i = FirstBelow(top, flush); i != 0; i = NextSibling(i, top, flush)) {
+    MappingNode& n = node(i);
+    const RightsBits before = n.out;
+    n.out = allowed & 7;
+    PassRights(i, (before & ~allowed) == 0, allowed);
+  }
+}
+
+void MappingDatabase::PassRights(NodeIndex top, bool extend, RightsBits allowed) {
+  for (NodeIndex i = top; i != 0; i = NextBelow(i, top, true)) {
+    const MappingNode& n = node(i);
+    const RightsBits before = n.pte->rights();
+    RightsBits after = before & allowed;
+    if (extend) after = before | (rights(n.parent) & n.out & n.in);
+    after = profile_.Normalise(after | kR);
+    if (after != before) Restrict(i, after);
+  }
+}
+
+// [8.h]
+void MappingDatabase::TakeWrite(NodeIndex top, RightsBits revoke, Flush flush) {
+  const RightsBits take = revoke & kW;
+  if (take == 0) return;
+  NodeIndex i = flush == Flush::kYes && !IsRoot(top) ? top : NextBelow(top, top, true);
+  for (; i != 0; i = NextBelow(i, top, true)) {
+    const RightsBits before = rights(i);
+    const RightsBits left = profile_.Normalise((before & ~take) | kR);
+    if (left != before) Restrict(i, left);
+  }
+}
+
+}  // namespace fake_l4
