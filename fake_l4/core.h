@@ -149,6 +149,7 @@ class Core {
   // The thread that `self` means by a global id, or by a local id of its own space; null for the
   // rest.
   Thread* Resolve(const Thread& self, L4_ThreadId_t id) const;
+  Thread* ResolveLocal(const Thread& self, L4_ThreadId_t id) const;
   // The thread of the space whose UTCB is at `local`; null when there is none.
   Thread* FindLocal(const Space& space, L4_ThreadId_t local) const;
   // Gives `t` its UTCB in its space, and with it its local id; 0 takes it away. REQUIRES: no other
@@ -171,6 +172,7 @@ class Core {
   void ArmTimer(Thread& t, uint16_t timeout);
   void ArmTimerAt(Thread& t, uint64_t deadline_ns);
   void DisarmTimer(Thread& t);
+  void RemoveTimer(Thread& t);
   void Crash(const char* text);
   void ThreadReturned(Thread& t);
   bool HasEntry(uint64_t ip) const { return entries_.contains(ip); }
@@ -533,6 +535,30 @@ class Core {
 // The virtual time, in ns, at which a finite X.2 timeout that starts now ends: now for a zero one,
 // perhaps earlier for a point.
 uint64_t DeadlineNs(uint16_t timeout, uint64_t now_ns);
+
+// ---- What every IPC passes through ----
+
+inline Thread* Core::FindNumber(uint64_t number) const {
+  return number < by_number_.size() ? by_number_[number] : nullptr;
+}
+
+inline Thread* Core::Find(L4_ThreadId_t id) const {
+  Thread* t = FindNumber(L4_ThreadNo(id));
+  return t != nullptr && t->gid.raw == id.raw ? t : nullptr;
+}
+
+inline L4_ThreadId_t Core::NameFor(const Thread& t, const Thread& viewer) const {
+  if (t.space != viewer.space || t.utcb_location == 0) return t.gid;
+  return L4_ThreadIdOfRaw(static_cast<L4_Word_t>(t.utcb_location));
+}
+
+inline Thread* Core::Resolve(const Thread& self, L4_ThreadId_t id) const {
+  return L4_IsGlobalId(id) ? Find(id) : ResolveLocal(self, id);
+}
+
+inline void Core::DisarmTimer(Thread& t) {
+  if (t.timer_deadline != 0) RemoveTimer(t);
+}
 
 // The thread running on this host thread; null on the host's own stack. Never inlined, so that no
 // fiber keeps the address of a host thread's variable across a switch.
