@@ -71,6 +71,7 @@ void Core::Reset() {
     free_threads_.push_back(t);
   }
   all_threads_ = nullptr;
+  by_utcb_.clear();
   for (auto& space : spaces_) {
     if (space != nullptr) FlushSpace(*space);
   }
@@ -84,6 +85,8 @@ void Core::Reset() {
   entries_.clear();
   entry_storage_.clear();
   timers_.clear();
+  free_transfers_.clear();
+  for (auto& x : transfer_storage_) free_transfers_.push_back(x.get());
   next_deadline_ = UINT64_MAX;
   timer_serial_ = 0;
   now_ns_ = 0;
@@ -143,7 +146,7 @@ void Core::BootInitialThreads() {
     space->utcb_area = utcb;
     Thread& t = CreateThread(id, space);
     t.scheduler = id;
-    t.utcb_location = profile_.root_utcb_area;
+    PlaceUtcb(t, profile_.root_utcb_area);
     t.utcb.pager = id == root_ ? sigma0_.raw : 0;
     t.ip = id == root_ ? Kernel::kRootEntry : Kernel::kSigma0Entry;
     space->active_threads++;
@@ -170,7 +173,16 @@ L4_ThreadId_t Core::Boot(const BootThread& boot) {
   CHECK(boot.processor < options_.processors);
   SetProcessor(t, boot.processor);
   t.utcb.pager = L4_IsNilThread(boot.pager) ? root_.raw : boot.pager.raw;
-  t.utcb_location = space->utcb_area.start.value();
+  // From the end, so that programs that number their UTCBs from the start rarely meet these. Where
+  // none is left the thread has no local id.
+  const uint64_t utcb_bytes = uint64_t{1} << profile_.utcb_log2;
+  const uint64_t slots = space->utcb_area.size() / utcb_bytes;
+  while (space->boot_utcbs < slots && t.utcb_location == 0) {
+    const uint64_t at = space->utcb_area.end.value() - ++space->boot_utcbs * utcb_bytes;
+    if (FindLocal(*space, L4_ThreadIdOfRaw(static_cast<L4_Word_t>(at))) == nullptr) {
+      PlaceUtcb(t, at);
+    }
+  }
   t.ip = kBootEntryBase + L4_ThreadNo(id) * 16;
   space->active_threads++;
   RegisterEntry(t.ip, boot.entry);
@@ -195,9 +207,43 @@ Thread* Core::Find(L4_ThreadId_t id) const {
   return t != nullptr && t->gid.raw == id.raw ? t : nullptr;
 }
 
-Thread* Core::Resolve(const Thread&, L4_ThreadId_t id) const { return Find(id); }
+namespace {
 
-L4_ThreadId_t Core::NameFor(const Thread& t, const Thread&) const { return t.gid; }
+// Names a UTCB of any space: locations are multiples of 64 below 2^47.
+uint64_t UtcbKey(const Space& space, uint64_t location) {
+  return uint64_t{static_cast<uint32_t>(space.id)} << 41 | location >> 6;
+}
+
+}  // namespace
+
+Thread* Core::FindLocal(const Space& space, L4_ThreadId_t local) const {
+  if (local.raw == 0 || local.raw >= profile_.address_limit()) return nullptr;
+  const auto it = by_utcb_.find(UtcbKey(space, local.raw));
+  return it == by_utcb_.end() ? nullptr : it->second;
+}
+
+Thread* Core::Resolve(const Thread& self, L4_ThreadId_t id) const {
+  if (L4_IsGlobalId(id)) return Find(id);
+  // Mostly a local id answers the last message. A thread that is gone has no location.
+  Thread* last = self.last_partner;
+  if (last != nullptr && last->utcb_location == id.raw && last->space == self.space &&
+      id.raw != 0) {
+    return last;
+  }
+  return FindLocal(*self.space, id);
+}
+
+L4_ThreadId_t Core::NameFor(const Thread& t, const Thread& viewer) const {
+  if (t.space != viewer.space || t.utcb_location == 0) return t.gid;
+  return L4_ThreadIdOfRaw(static_cast<L4_Word_t>(t.utcb_location));
+}
+
+void Core::PlaceUtcb(Thread& t, uint64_t location) {
+  if (t.utcb_location != 0) by_utcb_.erase(UtcbKey(*t.space, t.utcb_location));
+  t.utcb_location = location;
+  t.utcb.my_local_id = static_cast<L4_Word_t>(location);
+  if (location != 0) by_utcb_[UtcbKey(*t.space, location)] = &t;
+}
 
 Thread& Core::CreateThread(L4_ThreadId_t id, Space* space) {
   const uint64_t number = L4_ThreadNo(id);
@@ -230,21 +276,23 @@ Thread& Core::CreateThread(L4_ThreadId_t id, Space* space) {
 }
 
 void Core::FailPartners(Thread& t, L4_ThreadId_t gone) {
-  while (t.senders_head != nullptr) AbortIpc(*t.senders_head, L4_IPC_NO_PARTNER << 1);
+  while (t.senders_head != nullptr) EndWait(*t.senders_head, L4_IPC_NO_PARTNER << 1);
   for (Thread* other = all_threads_; other != nullptr; other = other->all_next) {
     if (other == &t || other->state != ThreadState::kReceiving) continue;
     // A thread that waits to be started keeps waiting: it has not called anybody.
     if (other->from_spec.raw == gone.raw && !other->waits_for_start) {
-      AbortIpc(*other, L4_IPC_NO_PARTNER << 1 | 1);
+      EndWait(*other, L4_IPC_NO_PARTNER << 1 | 1);
     }
   }
 }
 
 void Core::DeleteThread(Thread& t) {
   CHECK(&t != running_);
+  if (t.transfer != nullptr) AbortIpc(t, L4_IPC_ABORTED << 1);
   if (t.queued) strategy_->Remove(t);
   if (t.state == ThreadState::kSending) RemoveSender(t);
   DisarmTimer(t);
+  PlaceUtcb(t, 0);
   by_number_[L4_ThreadNo(t.gid)] = nullptr;
   (t.all_prev == nullptr ? all_threads_ : t.all_prev->all_next) = t.all_next;
   if (t.all_next != nullptr) t.all_next->all_prev = t.all_prev;
@@ -260,11 +308,13 @@ void Core::MoveToSpace(Thread& t, Space* space) {
   Space* old = t.space;
   if (old == space) return;
   const bool active = t.state != ThreadState::kInactive;
+  PlaceUtcb(t, 0);  // the old space's local id
   t.space = space;
   space->threads++;
   space->active_threads += active;
   old->active_threads -= active;
   if (--old->threads == 0) ReleaseSpace(old);
+  Reconsider(t);
 }
 
 Space* Core::CreateSpace() {
@@ -294,9 +344,6 @@ void Core::Crash(const char* text) {
 
 // ---- Timeouts ----
 
-namespace {
-
-// The virtual time, in ns, at which a non-zero, finite X.2 timeout that starts now ends.
 uint64_t DeadlineNs(uint16_t timeout, uint64_t now_ns) {
   if ((timeout & 0x8000) == 0) {
     const uint64_t us = uint64_t{timeout & 1023u} << (timeout >> 10 & 31);
@@ -312,11 +359,12 @@ uint64_t DeadlineNs(uint16_t timeout, uint64_t now_ns) {
   return (high << shift | uint64_t{timeout & 1023u} << e) * 1000;
 }
 
-}  // namespace
-
 void Core::ArmTimer(Thread& t, uint16_t timeout) {
-  if (timeout == L4_Never.raw) return;
-  t.timer_deadline = std::max<uint64_t>(DeadlineNs(timeout, now_ns_), 1);
+  if (timeout != L4_Never.raw) ArmTimerAt(t, std::max<uint64_t>(DeadlineNs(timeout, now_ns_), 1));
+}
+
+void Core::ArmTimerAt(Thread& t, uint64_t deadline_ns) {
+  t.timer_deadline = deadline_ns;
   t.timer_serial = ++timer_serial_;
   timers_[{t.timer_deadline, t.timer_serial}] = &t;
   next_deadline_ = timers_.begin()->first.first;
@@ -337,6 +385,10 @@ void Core::FireTimers() {
   while (next_deadline_ <= now_ns) {
     Thread& t = *timers_.begin()->second;
     if (several_processors_) now_ns_ = next_deadline_;
+    if (t.transfer != nullptr) {
+      TransferTimedOut(*t.transfer);
+      continue;
+    }
     AbortIpc(t, L4_IPC_TIMEOUT << 1 | (t.state == ThreadState::kReceiving ? 1 : 0));
   }
   now_ns_ = now_ns;

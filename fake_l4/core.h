@@ -4,7 +4,7 @@
 // WHAT     Core is what Kernel (kernel.h) points to. Its members are implemented by subject:
 //          core.cc (boot, threads, timeouts), dispatch.cc (who runs), schedule_calls.cc, ipc.cc,
 //          space.cc (map items, unmap), thread_calls.cc (ThreadControl ...), cpu.cc, sigma0.cc,
-//          inspect.cc, deadlock.cc.
+//          processor.cc, inspect.cc, deadlock.cc.
 // STATES   An IPC is a change of thread states, made completely by whoever completes it: when a
 //          sender's message is taken, the taker also starts the sender's receive phase (atomic send
 //          and receive). The fiber of a thread only waits until the thread is ready again.
@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
 #include "fake_l4/fault_sites.h"
 #include "fake_l4/fiber.h"
 #include "fake_l4/fpage.h"
@@ -38,6 +39,8 @@
 #include "fake_l4/priority_round_robin.h"
 #include "fake_l4/processor.h"
 #include "fake_l4/schedule_strategy.h"
+#include "fake_l4/string_transfer.h"
+#include "fake_l4/translation_cache.h"
 
 namespace fake_l4 {
 
@@ -51,6 +54,9 @@ struct Space {
   bool privileged = false;
   base::Range kip_area{};
   base::Range utcb_area{};
+  // Gets every message that leaves the space for a third party; nilthread and anythread: nobody.
+  L4_ThreadId_t redirector = {0};
+  uint32_t boot_utcbs = 0;  // slots that Core::Boot took, from the area's end downwards
   // The two areas belong to the kernel: nothing is mapped there or from there.
   bool IsKernelArea(uint64_t va) const {
     return kip_area.Contains(base::Vaddr(va)) || utcb_area.Contains(base::Vaddr(va));
@@ -88,7 +94,7 @@ struct Thread : Runnable {
   bool restart = false;       // begins anew at `ip` on a fresh stack when next dispatched
   bool wake_pending = false;  // HostWake came before WaitForHost
   L4_ThreadId_t scheduler = {0};
-  uint64_t utcb_location = 0;  // simulated address; 0: none yet
+  uint64_t utcb_location = 0;  // simulated address, the local id; 0: none yet; by Core::PlaceUtcb
   uint64_t ip = 0, sp = 0, flags = 0;
   uint32_t ip_changes = 0;  // counts ExchangeRegisters that set ip
 
@@ -97,12 +103,16 @@ struct Thread : Runnable {
   KernelIpc kernel_ipc = KernelIpc::kNone;
   L4_Word_t kernel_mr[L4_NUM_MRS];  // the message of `kernel_ipc` and its answer
   uint64_t fault_va = 0;
+  StringTransfer* transfer = nullptr;  // the message under way whose copying has met a fault
   Thread* send_to = nullptr;           // while kSending
+  // Global ids, whatever kind of id the program used.
   L4_ThreadId_t virtual_sender = {0};  // of the message being sent; nilthread: not propagated
-  L4_ThreadId_t from_spec = {0};       // of the receive phase; nilthread: none
+  L4_ThreadId_t intended = {0};        // whom the message was for; nilthread: not redirected
+  L4_ThreadId_t from_spec = {0};       // of the receive phase; nilthread: none; may be a wildcard
   uint16_t receive_timeout = 0;
   L4_ThreadId_t from = {0};        // result
   L4_Word_t ipc_error = 0;         // valid when the tag has E
+  Thread* last_partner = nullptr;  // sent the last message to it; only a hint for Resolve
   Thread* senders_head = nullptr;  // waiting to send to this thread, most urgent first
   Thread* senders_tail = nullptr;
   Thread* sender_next = nullptr;
@@ -117,6 +127,7 @@ struct Thread : Runnable {
   uint64_t slice_left_ns = kDefaultSliceNs;  // 0: a new one begins with the next turn
   uint64_t quantum_left_ns = kForeverNs;     // of the total quantum
   uint64_t turn_ns = 0;                      // with a quantum: what this turn may take
+  uint64_t left_ns = 0;  // on several processors: when it last stopped running
   uint16_t max_delay_us = 0;
   uint8_t sensitive_priority = 0;
 
@@ -134,8 +145,14 @@ class Core {
   // ---- core.cc: boot, threads, timeouts ----
   // The thread of a global id; null when there is none of that number and version.
   Thread* Find(L4_ThreadId_t id) const;
-  // The thread that `self` means by a global id, or by a local id of its own space.
+  // The thread that `self` means by a global id, or by a local id of its own space; null for the
+  // rest.
   Thread* Resolve(const Thread& self, L4_ThreadId_t id) const;
+  // The thread of the space whose UTCB is at `local`; null when there is none.
+  Thread* FindLocal(const Space& space, L4_ThreadId_t local) const;
+  // Gives `t` its UTCB in its space, and with it its local id; 0 takes it away. REQUIRES: no other
+  // thread of the space has this location.
+  void PlaceUtcb(Thread& t, uint64_t location);
   // The id by which `viewer` is told of `t`: local within one space, else global.
   L4_ThreadId_t NameFor(const Thread& t, const Thread& viewer) const;
   Thread* FindNumber(uint64_t number) const;
@@ -151,6 +168,7 @@ class Core {
   L4_ThreadId_t Boot(const BootThread& boot);
 
   void ArmTimer(Thread& t, uint16_t timeout);
+  void ArmTimerAt(Thread& t, uint64_t deadline_ns);
   void DisarmTimer(Thread& t);
   void Crash(const char* text);
   void ThreadReturned(Thread& t);
@@ -206,6 +224,24 @@ class Core {
   L4_Word64_t SystemClock();
   void SetProcessor(Thread& t, uint32_t processor);
 
+  // ---- processor.cc: REQUIRES several processors, CrossProcessor and Translate apart ----
+  // A message from `s` to `r`: what its tag gets for having crossed processors. Takes the time that
+  // takes.
+  L4_Word_t CrossProcessor(const Thread& s, const Thread& r) {
+    return several_processors_ && s.processor != r.processor ? MessageCrosses(s, r) : 0;
+  }
+  L4_Word_t MessageCrosses(const Thread& s, const Thread& r);
+  // Where a page of a space is and what may be done with it, as the running processor sees it.
+  struct PlaceOfPage {
+    Pte* pte = nullptr;   // to take status bits; null when the table has it no more
+    uint64_t frame = 0;
+    bool allowed = false;
+  };
+  PlaceOfPage Translate(Space& space, uint64_t vpage, RightsBits need);
+  PlaceOfPage TranslateCached(Space& space, uint64_t vpage, RightsBits need);
+  void StartTranslationCaches();
+  bool NoStaleTranslation(base::TextSink& out) const;
+
   // ---- deadlock.cc ----
   // Whether a thread can never run again, when nothing else can; and why.
   bool IsStuck(const Thread& t) const;
@@ -222,8 +258,22 @@ class Core {
   // The answer is in t.kernel_mr, or the tag there has E. By kind; leaves `t` ready unless it has
   // to go on waiting. Called by whoever completes the IPC.
   void KernelIpcEnded(Thread& t);
-  // Ends the IPC `t` is blocked in with `error` (reason << 1 | phase) and makes it ready.
+  // Ends the IPC `t` is blocked in with `error` (reason << 1 | phase) and makes it ready. Within a
+  // string transfer both ends get "aborted" instead. REQUIRES: InSendPhase(t) or InReceivePhase(t).
   void AbortIpc(Thread& t, L4_Word_t error);
+  // The same for whatever `t` itself waits for, which within a string transfer may be its pager.
+  void EndWait(Thread& t, L4_Word_t error);
+  // Which phase of its IPC the thread is in; the fault of a string transfer belongs to the
+  // transfer.
+  bool InSendPhase(const Thread& t) const;
+  bool InReceivePhase(const Thread& t) const;
+  // `t` is kNoPager and may try again.
+  void PagerAppeared(Thread& t);
+  // Messages that `t` waits for, or its partner for `t`'s, may have become deliverable, because a
+  // name or a space of `t` changed.
+  void Reconsider(Thread& t);
+  // `s`, which waits to send, has another priority now.
+  void RequeueSender(Thread& s);
   void RemoveSender(Thread& s);
 
   // ---- space.cc ----
@@ -303,8 +353,9 @@ class Core {
   uint8_t* ram_;
   MappingDatabase database_;
   LeafPool leaves_;
-  std::vector<std::unique_ptr<Space>> spaces_;  // by number; null: gone
-  std::vector<Thread*> by_number_;              // by thread number; null: none
+  std::vector<std::unique_ptr<Space>> spaces_;      // by number; null: gone
+  std::vector<Thread*> by_number_;                  // by thread number; null: none
+  absl::flat_hash_map<uint64_t, Thread*> by_utcb_;  // by UtcbKey; never iterated
   Thread* all_threads_ = nullptr;
 
   Thread* running_ = nullptr;
@@ -329,6 +380,7 @@ class Core {
   std::unique_ptr<ScheduleStrategy> strategy_;
   PriorityRoundRobin* plain_ = nullptr;  // strategy_ when it is one: the fast path's
   Processors processors_;
+  std::unique_ptr<TranslationCaches> translations_;  // null with one processor
   L4_ThreadId_t sigma0_ = {0}, root_ = {0};
   alignas(4096) L4_Word_t kip_[4096 / sizeof(L4_Word_t)] = {};
 
@@ -361,8 +413,12 @@ class Core {
   // cannot be told.
   bool TellOfPreemption(Thread& self, L4_ThreadId_t listener);
 
+  // processor.cc
+  void ShotDown(size_t processor);
+
   // schedule_calls.cc
   void SetTime(Thread& t, L4_Word_t time);
+  L4_Word_t ScheduleResultOf(const Thread& t) const;
 
   // deadlock.cc
   L4_ThreadId_t WaitsFor(const Thread& t) const;
@@ -372,13 +428,31 @@ class Core {
   // ipc.cc
   bool Accepts(const Thread& receiver, const Thread& sender) const;
   L4_ThreadId_t VirtualSenderFor(const Thread& sender, const Thread& receiver) const;
+  bool IsRedirectorOf(const Thread& t, const Space& space) const;
+  // Where a message of `sender` for `dest` goes; sets sender.intended when that is its redirector.
+  // Null when that does not exist.
+  Thread* Redirected(Thread& sender, Thread* dest) const;
+  // An id as a program gave it, as from_spec keeps it.
+  L4_ThreadId_t CanonicalSpec(const Thread& self, L4_ThreadId_t id) const;
+  L4_ThreadId_t VisibleSender(const Thread& sender, const Thread& receiver) const;
   Thread* StartIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_t timeouts);
   void EndIpc(Thread& t);
-  // Moves the message; both ends get their result. False on overflow.
-  bool Transfer(Thread& sender, Thread& receiver);
-  L4_Word_t TransferItems(Thread& sender, Thread& receiver, unsigned untyped, unsigned typed);
+  enum class TransferStep { kDone, kFailed, kPending };
+  // How the two ends of a message fared: reasons without phase, 0 if well; offset in place.
+  struct MessageErrors {
+    L4_Word_t sender = 0, receiver = 0, offset = 0;
+  };
+  // Moves the message; both ends get their result, unless it has to wait for pages.
+  TransferStep Transfer(Thread& sender, Thread& receiver);
+  TransferStep TransferItems(Thread& sender, Thread& receiver, unsigned first, unsigned end,
+                             MessageErrors* errors);
+  bool TransferMapItem(Thread& sender, Thread& receiver, unsigned i);
+  // Overwrites the message registers of `t` from `first` to before `end`.
+  static void Scribble(Thread& t, unsigned first, unsigned end);
+  void ScribbleAfterIpc(Thread& t, bool receives);
+  bool FinishMessage(Thread& sender, Thread& receiver, const MessageErrors& errors);
   // What a thread waiting to be started, or whose wait is turned, does on delivery.
-  void Delivered(Thread& sender, Thread& receiver);
+  void Delivered(Thread& sender, Thread& receiver, bool good);
   void TurnWait(Thread& sender, Thread& receiver);
   // Starts the receive phase of `t`, and of every thread whose send that completes.
   void StartReceive(Thread& t);
@@ -386,6 +460,25 @@ class Core {
   Thread* FirstSenderFor(const Thread& t) const;
   void FailIpc(Thread& t, L4_Word_t error, L4_Word_t tag_bits_kept);
   void QueueSender(Thread& s, Thread& receiver);
+
+  // string_transfer.cc
+  TransferStep StartTransfer(Thread& sender, Thread& receiver, unsigned item, unsigned end,
+                             StringTransfer** out);
+  // Goes on with a message from where it stands.
+  TransferStep RunTransfer(StringTransfer& x);
+  bool BeginString(StringTransfer& x);
+  TransferStep CopyString(StringTransfer& x);
+  uint8_t* TouchForCopy(Thread& t, uint64_t va, RightsBits need);
+  TransferStep FaultInTransfer(StringTransfer& x, Thread& t, uint64_t va, RightsBits access);
+  uint64_t TransferDeadline(const StringTransfer& x) const;
+  void LeaveFault(StringTransfer& x);
+  void ResumeTransfer(StringTransfer& x);
+  void FinishTransfer(StringTransfer& x);
+  // Ends it from outside; reasons without phase.
+  void EndTransfer(StringTransfer& x, L4_Word_t sender_error, L4_Word_t receiver_error);
+  void TransferTimedOut(StringTransfer& x);
+  static void SetTransferTimeoutErrors(StringTransfer& x);
+  void FreeTransfer(StringTransfer& x);
 
   // thread_calls.cc
   bool Activate(Thread& t, L4_ThreadId_t pager);
@@ -402,12 +495,22 @@ class Core {
   absl::btree_map<uint64_t, std::function<void()>*> entries_;
   absl::btree_map<std::pair<uint64_t, uint64_t>, Thread*> timers_;  // by (deadline, serial)
   uint64_t timer_serial_ = 0;
+  std::vector<std::unique_ptr<StringTransfer>> transfer_storage_;
+  std::vector<StringTransfer*> free_transfers_;
+  std::vector<StringTransfer*> resumed_;  // their faults are over; null: dealt with
+  bool resuming_ = false;
   uint64_t switch_limit_ = UINT64_MAX;
+  uint64_t shot_down_in_ = 0;  // the kernel operation, by number, that paid for
+  uint32_t shot_down_ = 0;     // these processors
   uint64_t next_boot_number_ = 0;
   std::vector<L4_Word_t> sigma0_owner_;  // raw thread id per frame; 0: free
   uint64_t sigma0_hint_ = 0;
   uint64_t sigma0_touched_ = 0;  // frames at or above this index have never been given to anybody
 };
+
+// The virtual time, in ns, at which a finite X.2 timeout that starts now ends: now for a zero one,
+// perhaps earlier for a point.
+uint64_t DeadlineNs(uint16_t timeout, uint64_t now_ns);
 
 // The thread running on this host thread; null on the host's own stack. Never inlined, so that no
 // fiber keeps the address of a host thread's variable across a switch.

@@ -18,6 +18,8 @@ const char* ThreadStateName(ThreadState state) {
       return "sending";
     case ThreadState::kReceiving:
       return "receiving";
+    case ThreadState::kInTransfer:
+      return "in transfer";
     case ThreadState::kWaitsForHost:
       return "waits for the host";
     case ThreadState::kReturned:
@@ -147,16 +149,21 @@ bool Kernel::DebugRead(SpaceId space, base::Vaddr va, void* to, size_t size) con
 ThreadInfo Core::InfoOf(const Thread& t) const {
   ThreadInfo info{};
   info.id = t.gid;
+  info.local_id = L4_ThreadIdOfRaw(static_cast<L4_Word_t>(t.utcb_location));
   info.space = t.space->id;
   info.state = t.state;
   info.halted = t.halted;
   info.waits_for_start = t.waits_for_start;
-  info.in_page_fault = t.kernel_ipc == KernelIpc::kPageFault;
+  info.in_page_fault =
+      t.kernel_ipc == KernelIpc::kPageFault || t.kernel_ipc == KernelIpc::kStringFault;
+  info.in_transfer = t.transfer != nullptr;
   info.priority = t.priority;
   if (t.state == ThreadState::kSending) info.partner = t.send_to->gid;
   if (t.state == ThreadState::kReceiving) info.partner = t.from_spec;
+  if (t.state == ThreadState::kInTransfer) info.partner = t.transfer->faulter->gid;
   info.pager = L4_ThreadIdOfRaw(t.utcb.pager);
-  if (info.in_page_fault || t.state == ThreadState::kNoPager) info.fault_address = base::Vaddr(t.fault_va);
+  if (info.in_page_fault || t.state == ThreadState::kNoPager)
+    info.fault_address = base::Vaddr(t.fault_va);
   info.ip = t.ip;
   info.sp = t.sp;
   for (const Thread* s = t.senders_head; s != nullptr; s = s->sender_next) info.queued_senders++;
@@ -197,9 +204,13 @@ std::string Kernel::DescribeWaits() const {
     absl::StrAppend(&text, ThreadStateName(t.state));
     if (t.state == ThreadState::kSending) absl::StrAppend(&text, " to ", IdText(t.partner));
     if (t.state == ThreadState::kReceiving) absl::StrAppend(&text, " from ", IdText(t.partner));
+    if (t.state == ThreadState::kInTransfer) {
+      absl::StrAppend(&text, ", waits for a page of ", IdText(t.partner));
+    }
     if (t.waits_for_start) absl::StrAppend(&text, ", not started yet");
     if (t.in_page_fault || t.state == ThreadState::kNoPager) {
-      absl::StrAppend(&text, ", page fault at 0x", absl::Hex(t.fault_address.value()));
+      absl::StrAppend(&text, ", page fault", t.in_transfer ? " in transfer" : "", " at 0x",
+                      absl::Hex(t.fault_address.value()));
     }
     if (t.queued_senders != 0) absl::StrAppend(&text, ", senders waiting: ", t.queued_senders);
     absl::StrAppend(&text, "\n");
@@ -328,6 +339,16 @@ bool Core::CheckThread(const Thread& t, base::TextSink& out) const {
     out << "SendingIffQueued: thread " << L4_ThreadNo(t.gid) << " is " << ThreadStateName(t.state);
     return false;
   }
+  // Of a transfer's two threads one waits for a page, the other one for that.
+  const StringTransfer* x = t.transfer;
+  const bool faults = t.kernel_ipc == KernelIpc::kStringFault;
+  if ((x != nullptr) != (faults || t.state == ThreadState::kInTransfer) ||
+      (x != nullptr && (t.state == ThreadState::kReady || faults != (x->faulter == &t) ||
+                        x->sender->transfer != x || x->receiver->transfer != x))) {
+    out << "TransfersPairThreads: thread " << L4_ThreadNo(t.gid) << " is "
+        << ThreadStateName(t.state);
+    return false;
+  }
   for (const Thread* s = t.senders_head; s != nullptr; s = s->sender_next) {
     if (s->send_to != &t || (t.state == ThreadState::kReceiving && Accepts(t, *s))) {
       out << "NoMissedRendezvous: thread " << L4_ThreadNo(t.gid) << " waits although "
@@ -350,6 +371,7 @@ bool Core::CheckInvariants(base::TextSink& out) const {
   for (const Thread* t : by_number_) {
     if (t != nullptr && !CheckThread(*t, out)) return false;
   }
+  if (several_processors_ && !NoStaleTranslation(out)) return false;
   return true;
 }
 

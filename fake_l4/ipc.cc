@@ -1,5 +1,6 @@
 // IPC: the two phases, message transfer, propagation, cancellation. facts/l4.md sections 4, 5, 12;
 // X.2 manual: "IPC".
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -11,10 +12,15 @@ namespace {
 
 constexpr L4_Word_t kSendPhase = 0, kReceivePhase = 1;
 constexpr L4_Word_t kCountBits = 0xfff;  // u and t of a tag
+constexpr unsigned kFaultAnswerWords = 2;
+constexpr int kMaxRedirectors = 32;  // in a chain; further ones do not count
 
-bool IsZeroTimeout(uint16_t timeout) {
-  // Any period of length 0 is one, however it is written; never is the word 0 alone.
-  return timeout != 0 && (timeout & 0x8000) == 0 && (timeout & 1023) == 0;
+// Whether a timeout that starts now is over at once.
+bool IsOver(uint16_t timeout, uint64_t now_ns) {
+  if (timeout == 0) return false;  // never
+  // Any period of length 0 is one, however it is written; and a point may have passed.
+  if ((timeout & 0x8000) == 0) return (timeout & 1023) == 0;
+  return DeadlineNs(timeout, now_ns) <= now_ns;
 }
 
 }  // namespace
@@ -55,10 +61,47 @@ L4_ThreadId_t Core::VirtualSenderFor(const Thread& sender, const Thread& receive
   if ((sender.mr[0] & L4_TAG_PROPAGATED) == 0 || sender.kernel_ipc != KernelIpc::kNone) {
     return L4_nilthread;
   }
-  const L4_ThreadId_t id = L4_ThreadIdOfRaw(sender.utcb.actual_or_virtual_sender);
-  const Thread* v = Find(id);
+  const Thread* v = Resolve(sender, L4_ThreadIdOfRaw(sender.utcb.actual_or_virtual_sender));
   if (v == nullptr) return L4_nilthread;
-  return v->space == sender.space || v->space == receiver.space ? id : L4_nilthread;
+  const bool allowed = v->space == sender.space || v->space == receiver.space ||
+                       sender.space == receiver.space || IsRedirectorOf(sender, *v->space);
+  return allowed ? v->gid : L4_nilthread;
+}
+
+// Whether messages that leave `space` reach `t`, straight or through redirectors of redirectors.
+bool Core::IsRedirectorOf(const Thread& t, const Space& space) const {
+  const Space* at = &space;
+  for (int hops = 0; hops < kMaxRedirectors; hops++) {
+    const Thread* r = Find(at->redirector);
+    if (r == nullptr || r == &t) return r != nullptr;
+    at = r->space;
+  }
+  return false;
+}
+
+Thread* Core::Redirected(Thread& sender, Thread* dest) const {
+  const L4_ThreadId_t id = sender.space->redirector;
+  if (L4_IsNilThread(id) || id == L4_anythread || sender.kernel_ipc != KernelIpc::kNone) {
+    return dest;
+  }
+  Thread* redirector = Find(id);
+  if (redirector == dest || redirector == &sender) return dest;
+  // A redirector that is gone lets nothing through.
+  if (redirector != nullptr) sender.intended = dest->gid;
+  return redirector;
+}
+
+L4_ThreadId_t Core::CanonicalSpec(const Thread& self, L4_ThreadId_t id) const {
+  if (L4_IsGlobalId(id) || L4_IsNilThread(id) || id == L4_anylocalthread) return id;
+  const Thread* t = Resolve(self, id);
+  return t == nullptr ? id : t->gid;
+}
+
+// What `receiver` is told about who sent.
+L4_ThreadId_t Core::VisibleSender(const Thread& s, const Thread& receiver) const {
+  if (L4_IsNilThread(s.virtual_sender)) return NameFor(s, receiver);
+  const Thread* v = Find(s.virtual_sender);
+  return v == nullptr ? s.virtual_sender : NameFor(*v, receiver);
 }
 
 // Whether the receive phase of `receiver` takes a message of `sender`, whose virtual_sender is set.
@@ -66,7 +109,11 @@ bool Core::Accepts(const Thread& receiver, const Thread& sender) const {
   const L4_ThreadId_t spec = receiver.from_spec;
   if (spec == L4_anythread) return true;
   if (spec == L4_anylocalthread) return sender.space == receiver.space;
-  if (spec == sender.gid) return true;
+  // A fault of another thread is no answer to one's own, whoever it comes from: two threads that
+  // are each other's pagers would answer each other for ever.
+  if (spec == sender.gid) {
+    return sender.kernel_ipc == KernelIpc::kNone || receiver.kernel_ipc == KernelIpc::kNone;
+  }
   return !L4_IsNilThread(sender.virtual_sender) && spec == sender.virtual_sender;
 }
 
@@ -79,50 +126,87 @@ Thread* Core::FirstSenderFor(const Thread& t) const {
 
 // ---- Transfer ----
 
-L4_Word_t Core::TransferItems(Thread& s, Thread& r, unsigned u, unsigned t) {
+// Carries out the map item at MR i. False when the receiver does not accept it.
+bool Core::TransferMapItem(Thread& s, Thread& r, unsigned i) {
   const FpageValue window = r.kernel_ipc != KernelIpc::kNone || r.waits_for_start
                                 ? DecodeFpage(L4_CompleteAddressSpace.raw, profile_)
                                 : DecodeFpage(r.utcb.br[0] & ~L4_Word_t{15}, profile_);
-  for (unsigned i = u + 1; i <= u + t; i += 2) {
-    const L4_Word_t type = s.mr[i] & 0xe;
-    const bool is_map = type == L4_ITEM_MAP || type == L4_ITEM_GRANT;
-    // Strings and the rest find no buffer here. An item's second word may lie past t:
-    // facts/l4.md section 12.
-    if (!is_map || window.nil()) return L4_IPC_OVERFLOW << 1;
-    const L4_Word_t send_base = s.mr[i] & ~L4_Word_t{1023};
-    const L4_Word_t send_fpage = s.mr[(i + 1) & 63];
-    r.mr[i] = s.mr[i];
-    r.mr[(i + 1) & 63] = send_fpage;
-    ledger_.map_items++;
-    MapItem(*s.space, *r.space, type == L4_ITEM_MAP ? ItemKind::kMap : ItemKind::kGrant, send_base,
-            send_fpage, window);
-  }
-  return 0;
+  const L4_Word_t type = s.mr[i] & 0xe;
+  const bool is_map = type == L4_ITEM_MAP || type == L4_ITEM_GRANT;
+  if (!is_map || window.nil()) return false;
+  // An item's second word may lie past t: facts/l4.md section 12.
+  const L4_Word_t send_base = s.mr[i] & ~L4_Word_t{1023};
+  const L4_Word_t send_fpage = s.mr[(i + 1) & 63];
+  r.mr[i] = s.mr[i];
+  if (i + 1 < L4_NUM_MRS) r.mr[i + 1] = send_fpage;
+  ledger_.map_items++;
+  MapItem(*s.space, *r.space, type == L4_ITEM_MAP ? ItemKind::kMap : ItemKind::kGrant, send_base,
+          send_fpage, window);
+  return true;
 }
 
-bool Core::Transfer(Thread& s, Thread& r) {
+// The typed items of a message. kPending: one of the threads waits for a page; the rest is done by
+// FinishTransfer.
+Core::TransferStep Core::TransferItems(Thread& s, Thread& r, unsigned first, unsigned end,
+                                       MessageErrors* errors) {
+  for (unsigned i = first; i < end; i += 2) {
+    if ((s.mr[i] & 8) == 0) {
+      StringTransfer* x = nullptr;
+      const TransferStep step = StartTransfer(s, r, i, end, &x);
+      if (step == TransferStep::kPending) return step;
+      *errors = {x->sender_error, x->receiver_error, L4_Word_t{x->copied} << 4};
+      FreeTransfer(*x);
+      return step;
+    }
+    if (!TransferMapItem(s, r, i)) {
+      *errors = {L4_IPC_OVERFLOW, L4_IPC_OVERFLOW, 0};
+      return TransferStep::kFailed;
+    }
+  }
+  return TransferStep::kDone;
+}
+
+Core::TransferStep Core::Transfer(Thread& s, Thread& r) {
   const L4_Word_t tag = s.mr[0];
   const unsigned u = L4_UntypedWords(L4_MsgTagOfRaw(tag));
   const unsigned t = L4_TypedWords(L4_MsgTagOfRaw(tag));
-  const bool propagated = !L4_IsNilThread(s.virtual_sender);
-  L4_Word_t error = u + t > 63 ? L4_IPC_OVERFLOW << 1 : 0;
+  MessageErrors errors{};
   for (unsigned i = 1; i <= u; i++) r.mr[i] = s.mr[i];
-  if (error == 0 && t != 0) error = TransferItems(s, r, u, t);
+  if (t != 0) {
+    if (u + t >= L4_NUM_MRS) {
+      errors = {L4_IPC_OVERFLOW, L4_IPC_OVERFLOW, 0};
+    } else if (TransferItems(s, r, u + 1, u + 1 + t, &errors) == TransferStep::kPending) {
+      return TransferStep::kPending;
+    }
+  }
+  return FinishMessage(s, r, errors) ? TransferStep::kDone : TransferStep::kFailed;
+}
+
+// What both ends are told of a message. False when it was cut.
+bool Core::FinishMessage(Thread& s, Thread& r, const MessageErrors& errors) {
+  const L4_Word_t tag = s.mr[0];
+  const bool propagated = !L4_IsNilThread(s.virtual_sender);
   // Of the flags only p reaches the receiver; the sender's own tag keeps what it set.
-  r.mr[0] = (tag & ~L4_Word_t{0xf000}) | (propagated ? L4_TAG_PROPAGATED : 0);
-  r.from = propagated ? s.virtual_sender : s.gid;
+  r.mr[0] = (tag & ~L4_Word_t{0xf000}) | (propagated ? L4_TAG_PROPAGATED : 0) |
+            CrossProcessor(s, r);
+  r.from = VisibleSender(s, r);
+  r.last_partner = &s;
   if (propagated && r.kernel_ipc == KernelIpc::kNone) r.utcb.actual_or_virtual_sender = s.gid.raw;
+  if (!L4_IsNilThread(s.intended)) {
+    r.mr[0] |= L4_TAG_REDIRECTED;
+    if (r.kernel_ipc == KernelIpc::kNone) r.utcb.intended_receiver = s.intended.raw;
+  }
   ledger_.ipc_sends++;
   // A message orders memory: what the sender did before, the receiver may see.
   r.order_key = &s;
   if (&r == running_) OrderAcquire(std::exchange(r.order_key, nullptr));
-  if (error == 0) return true;
-  FailIpc(s, error | kSendPhase, kCountBits);
-  FailIpc(r, error | kReceivePhase, kCountBits);
+  if (errors.sender == 0) return true;
+  FailIpc(s, errors.offset | errors.sender << 1 | kSendPhase, kCountBits);
+  FailIpc(r, errors.offset | errors.receiver << 1 | kReceivePhase, kCountBits);
   return false;
 }
 
-void Core::Delivered(Thread& s, Thread& r) {
+void Core::Delivered(Thread& s, Thread& r, bool good) {
   if (r.waits_for_start) {
     r.waits_for_start = false;
     if (L4_UntypedWords(L4_MsgTagOfRaw(r.mr[0])) == 2) {
@@ -132,7 +216,7 @@ void Core::Delivered(Thread& s, Thread& r) {
   }
   DisarmTimer(r);
   EndIpc(r);
-  if (!L4_IsNilThread(s.virtual_sender)) TurnWait(s, r);
+  if (good && !L4_IsNilThread(s.virtual_sender)) TurnWait(s, r);
 }
 
 // The virtual sender, if it waits for the actual one, waits for the receiver instead: the answer
@@ -159,7 +243,7 @@ Thread* Core::StartReceiveStep(Thread& t) {
   }
   Thread* s = FirstSenderFor(t);
   if (s == nullptr) {
-    if (IsZeroTimeout(t.receive_timeout)) {
+    if (IsOver(t.receive_timeout, now_ns_)) {
       FailIpc(t, L4_IPC_TIMEOUT << 1 | kReceivePhase, 0);
       EndIpc(t);
     } else {
@@ -170,8 +254,10 @@ Thread* Core::StartReceiveStep(Thread& t) {
   }
   RemoveSender(*s);
   DisarmTimer(*s);
-  const bool good = Transfer(*s, t);
-  Delivered(*s, t);
+  const TransferStep step = Transfer(*s, t);
+  if (step == TransferStep::kPending) return nullptr;
+  const bool good = step == TransferStep::kDone;
+  Delivered(*s, t, good);
   if (good && !L4_IsNilThread(s->from_spec)) return s;
   EndIpc(*s);
   return nullptr;
@@ -187,27 +273,33 @@ Thread* Core::StartIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec,
                        L4_Word_t timeouts) {
   OrderRelease(&self);
   const uint16_t send_timeout = static_cast<uint16_t>(timeouts >> 16);
-  self.from_spec = from_spec;
+  self.from_spec = CanonicalSpec(self, from_spec);
   self.receive_timeout = static_cast<uint16_t>(timeouts);
   self.from = L4_nilthread;
-  self.virtual_sender = L4_nilthread;
+  self.virtual_sender = self.intended = L4_nilthread;
   Thread* partner = nullptr;
   // 1. Send.
   if (!L4_IsNilThread(to)) {
     Thread* receiver = Resolve(self, to);
+    if (receiver != nullptr && receiver->space != self.space) {
+      receiver = Redirected(self, receiver);
+    }
     if (receiver == nullptr) {
       FailIpc(self, L4_IPC_NO_PARTNER << 1 | kSendPhase, 0);
       return nullptr;
     }
     self.virtual_sender = VirtualSenderFor(self, *receiver);
+    if (L4_IsNilThread(self.virtual_sender)) self.mr[0] &= ~L4_TAG_PROPAGATED;
     if (receiver->state == ThreadState::kReceiving && Accepts(*receiver, self)) {
-      const bool good = Transfer(self, *receiver);
+      const TransferStep step = Transfer(self, *receiver);
+      if (step == TransferStep::kPending) return nullptr;
+      const bool good = step == TransferStep::kDone;
       // Delivered makes the receiver ready, and `self` is not receiving yet: a wait turned to
       // `self` meanwhile finds its queue.
-      Delivered(self, *receiver);
+      Delivered(self, *receiver, good);
       partner = receiver;
       if (!good) return partner;
-    } else if (IsZeroTimeout(send_timeout)) {
+    } else if (IsOver(send_timeout, now_ns_)) {
       FailIpc(self, L4_IPC_TIMEOUT << 1 | kSendPhase, 0);
       return nullptr;
     } else {
@@ -226,8 +318,31 @@ Thread* Core::StartIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec,
 void Core::Ipc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_t timeouts) {
   Enter(profile_.costs.system_call + profile_.costs.ipc);
   Thread* partner = StartIpc(self, to, from_spec, timeouts);
-  if (self.state != ThreadState::kReady) return SwitchAway(partner);
-  Preempt(SchedulePoint::kIpc);
+  if (self.state != ThreadState::kReady) {
+    SwitchAway(partner);
+  } else {
+    Preempt(SchedulePoint::kIpc);
+  }
+  if (options_.scribble_registers) ScribbleAfterIpc(self, !L4_IsNilThread(from_spec));
+}
+
+// ---- Registers that programs must not rely on ----
+
+void Core::Scribble(Thread& t, unsigned first, unsigned end) {
+  // A word that is no address, no id of a thread and no small number, and tells which register.
+  for (unsigned i = first; i < end; i++) t.utcb.mr[i] = ~L4_Word_t{0} / 255 * 0xdb ^ i;
+}
+
+// An IPC leaves the tag and the message received defined, as far as it got.
+void Core::ScribbleAfterIpc(Thread& t, bool receives) {
+  const L4_MsgTag_t tag = L4_MsgTagOfRaw(t.utcb.mr[0]);
+  bool received = receives;
+  if (L4_IpcFailed(tag)) {
+    received = (t.ipc_error & 1) == kReceivePhase && (t.ipc_error >> 1 & 7) >= L4_IPC_OVERFLOW;
+  }
+  const unsigned words =
+      received ? static_cast<unsigned>(L4_UntypedWords(tag) + L4_TypedWords(tag)) : 0;
+  Scribble(t, words + 1, L4_NUM_MRS);
 }
 
 void Core::StartKernelIpc(Thread& t, KernelIpc kind, L4_ThreadId_t to) {
@@ -239,6 +354,15 @@ void Core::StartKernelIpc(Thread& t, KernelIpc kind, L4_ThreadId_t to) {
 }
 
 void Core::KernelIpcEnded(Thread& t) {
+  if (options_.scribble_registers) {
+    // A real kernel keeps as many of the thread's registers as a proper answer has words.
+    const L4_MsgTag_t tag = L4_MsgTagOfRaw(t.kernel_mr[0]);
+    const auto words = static_cast<unsigned>(L4_UntypedWords(tag) + L4_TypedWords(tag));
+    if (words > kFaultAnswerWords) {
+      Scribble(t, kFaultAnswerWords + 1, std::min(words + 1, unsigned{L4_NUM_MRS}));
+    }
+  }
+  if (t.kernel_ipc == KernelIpc::kStringFault) return ResumeTransfer(*t.transfer);
   t.mr = t.utcb.mr;
   t.kernel_ipc = KernelIpc::kNone;
   MakeReady(t);
@@ -250,7 +374,25 @@ void Core::EndIpc(Thread& t) {
   MakeReady(t);
 }
 
+void Core::Reconsider(Thread& t) {
+  if (t.state == ThreadState::kReceiving && FirstSenderFor(t) != nullptr) StartReceive(t);
+  if (t.state != ThreadState::kSending) return;
+  Thread& receiver = *t.send_to;
+  if (receiver.state == ThreadState::kReceiving && Accepts(receiver, t)) StartReceive(receiver);
+}
+
+void Core::RequeueSender(Thread& s) {
+  Thread& receiver = *s.send_to;
+  RemoveSender(s);
+  QueueSender(s, receiver);
+}
+
 void Core::AbortIpc(Thread& t, L4_Word_t error) {
+  if (t.transfer != nullptr) return EndTransfer(*t.transfer, L4_IPC_ABORTED, L4_IPC_ABORTED);
+  EndWait(t, error);
+}
+
+void Core::EndWait(Thread& t, L4_Word_t error) {
   const bool sending = t.state == ThreadState::kSending;
   CHECK(sending || t.state == ThreadState::kReceiving);
   if (sending) RemoveSender(t);

@@ -47,7 +47,7 @@ TEST_F(IpcTest, SendWaitsForAReceiver) {
     EXPECT_EQ(L4_UntypedWords(tag), 1u);
   });
   ASSERT_TRUE(world_.Run()) << world_.problem();
-  EXPECT_EQ(from, sender);
+  EXPECT_EQ(from, world_.LocalId(sender));
   EXPECT_EQ(label, 42u);
   EXPECT_EQ(got, 7u);
   EXPECT_EQ(world_.kernel().ledger().ipc_sends, 1u);
@@ -257,7 +257,7 @@ TEST_F(IpcTest, AnyLocalThreadLeavesForeignSendersWaiting) {
   ASSERT_TRUE(world_.Run()) << world_.problem();
   world_.kernel().HostWake(receiver);
   ASSERT_TRUE(world_.Run()) << world_.problem();
-  EXPECT_EQ(from[0], local);
+  EXPECT_EQ(from[0], world_.LocalId(local));
   EXPECT_EQ(from[1], foreign);
 }
 
@@ -434,7 +434,7 @@ TEST_F(IpcTest, AVirtualSenderOfTheReceiversSpaceIsAllowed) {
     L4_Send(receiver);
   });
   ASSERT_TRUE(world_.Run()) << world_.problem();
-  EXPECT_EQ(from, friend_of_receiver);
+  EXPECT_EQ(from, world_.LocalId(friend_of_receiver));
 }
 
 TEST_F(IpcTest, AReceiverClosedOnTheActualSenderAcceptsToo) {
@@ -449,7 +449,7 @@ TEST_F(IpcTest, AReceiverClosedOnTheActualSenderAcceptsToo) {
     L4_Send(receiver);
   });
   ASSERT_TRUE(world_.Run()) << world_.problem();
-  EXPECT_EQ(from, pager);
+  EXPECT_EQ(from, world_.LocalId(pager));
 }
 
 // The client has called the front and waits for it; the front passes the request on in the client's
@@ -476,8 +476,8 @@ TEST_F(IpcTest, TheVirtualSendersClosedWaitIsTurnedToTheReceiver) {
     EXPECT_EQ(Word(), 5u);
   });
   ASSERT_TRUE(world_.Run()) << world_.problem();
-  EXPECT_EQ(requester, client);
-  EXPECT_EQ(answered_by, back);
+  EXPECT_EQ(requester, world_.LocalId(client));
+  EXPECT_EQ(answered_by, world_.LocalId(back));
 }
 
 // A worker already sends to the client in back's name, in vain as long as the client waits for
@@ -513,7 +513,7 @@ TEST_F(IpcTest, ATurnedWaitTakesAMessageThatIsAlreadyThere) {
     EXPECT_TRUE(L4_IpcSucceeded(L4_Reply(back)));
   });
   ASSERT_TRUE(world_.Run()) << world_.problem();
-  EXPECT_EQ(answered_by, back);
+  EXPECT_EQ(answered_by, world_.LocalId(back));
   EXPECT_EQ(actual, worker);
 }
 

@@ -56,10 +56,15 @@ L4_Word_t Core::ModifyThread(Thread& t, L4_ThreadId_t dest, Space* space, L4_Thr
     t.utcb.my_global_id = dest.raw;
     FailPartners(t, old);
   }
-  // 2. Another space: a migration.
+  // 2. Another space: a migration. The UTCB stays where it was if that is a place there, too.
+  const bool migrates = t.space != space;
+  if (migrates && utcb_location == kKeep &&
+      CheckUtcb(*space, &t, static_cast<L4_Word_t>(t.utcb_location)) == 0) {
+    utcb_location = static_cast<L4_Word_t>(t.utcb_location);
+  }
   MoveToSpace(t, space);
   if (!L4_IsNilThread(scheduler)) t.scheduler = scheduler;
-  if (utcb_location != kKeep) t.utcb_location = utcb_location;
+  if (utcb_location != kKeep) PlaceUtcb(t, utcb_location);
   // 3. A pager makes it active.
   if (L4_IsNilThread(pager)) return 0;
   if (t.state == ThreadState::kInactive) return Activate(t, pager) ? 0 : L4_ERROR_UTCB_AREA;
@@ -171,10 +176,10 @@ void Core::SetIp(Thread& t, uint64_t ip) {
 
 L4_ThreadId_t Core::ExchangeRegisters(Thread& self, L4_ThreadId_t dest, ExchangeArgs* args) {
   Enter(profile_.costs.system_call);
-  Thread* t = Find(dest);
+  Thread* t = Resolve(self, dest);
   bool allowed = t != nullptr && t->state != ThreadState::kInactive;
   if (allowed && t->space != self.space) {
-    const Thread* pager = Find(L4_ThreadIdOfRaw(t->utcb.pager));
+    const Thread* pager = Resolve(*t, L4_ThreadIdOfRaw(t->utcb.pager));
     allowed = pager != nullptr && pager->space == self.space;
   }
   if (!allowed) {
@@ -182,10 +187,14 @@ L4_ThreadId_t Core::ExchangeRegisters(Thread& self, L4_ThreadId_t dest, Exchange
     return L4_nilthread;
   }
   const ExchangeArgs in = *args;
+  // A local id is answered by the global one and the other way round.
+  const L4_ThreadId_t result = L4_IsLocalId(dest) || t->utcb_location == 0
+                                   ? t->gid
+                                   : L4_ThreadIdOfRaw(static_cast<L4_Word_t>(t->utcb_location));
   OrderRelease(&self);
   if (t != &self) t->order_key = &self;
-  const bool receiving = t->state == ThreadState::kReceiving;
-  const bool sending = t->state == ThreadState::kSending;
+  const bool receiving = InReceivePhase(*t);
+  const bool sending = InSendPhase(*t);
   args->control = (t->halted ? L4_EXREGS_HALT : 0) | (receiving ? L4_EXREGS_CANCEL_RECV : 0) |
                   (sending ? L4_EXREGS_CANCEL_SEND : 0);
   args->sp = static_cast<L4_Word_t>(t->sp);
@@ -214,7 +223,7 @@ L4_ThreadId_t Core::ExchangeRegisters(Thread& self, L4_ThreadId_t dest, Exchange
     t->waits_for_start = false;
     AbortIpc(*t, L4_IPC_CANCELLED << 1 | (receiving ? 1 : 0));
   } else if (t->state == ThreadState::kNoPager) {
-    MakeReady(*t);
+    PagerAppeared(*t);
   }
   if (t == &self && (t->halted || t->restart)) {
     if (!t->halted) strategy_->Add(*t, QueueEnd::kFront);
@@ -222,7 +231,7 @@ L4_ThreadId_t Core::ExchangeRegisters(Thread& self, L4_ThreadId_t dest, Exchange
   } else {
     Preempt();
   }
-  return dest;
+  return result;
 }
 
 }  // namespace fake_l4

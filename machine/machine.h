@@ -132,6 +132,7 @@ class Machine {
                                                const base::CanarySwitch* canary,
                                                const fake_l4::Kernel& kernel);
   [[noreturn]] void ClientMain();
+  fake_l4::StopReason RunKernel();
   // The client that performs `op`; null when nobody can.
   Client* ActorFor(const traces::ResolvedOp& op);
   void AddClient(const traces::ResolvedOp& op, const Client& parent);

@@ -57,6 +57,12 @@ SpaceId World::SpaceOf(L4_ThreadId_t thread) const {
   return space;
 }
 
+L4_ThreadId_t World::LocalId(L4_ThreadId_t thread) const {
+  ThreadInfo info;
+  CHECK(kernel_.Inspect(thread, &info));
+  return info.local_id;
+}
+
 std::string World::Rights(L4_ThreadId_t thread, uint64_t va) const {
   const RightsBits r = kernel_.Inspect(SpaceOf(thread), base::Vaddr(va)).rights;
   std::string text = "---";

@@ -40,6 +40,8 @@ class World {
   const std::string& problem() const { return problem_; }
 
   SpaceId SpaceOf(L4_ThreadId_t thread) const;
+  // What threads of its own space see as the sender of its messages.
+  L4_ThreadId_t LocalId(L4_ThreadId_t thread) const;
   // Rights of a page as "rw-", "---" when nothing is mapped.
   std::string Rights(L4_ThreadId_t thread, uint64_t va) const;
   // Rights of `pages` pages from va on, one letter each: '.' nothing, 'r' read, 'w' read and write,

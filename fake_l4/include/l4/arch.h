@@ -17,6 +17,7 @@ typedef struct L4_Utcb {
   L4_Word_t mr[L4_NUM_MRS];  // MR0 is the tag of the message to send or just received.
   L4_Word_t br[L4_NUM_BRS];  // BR0 is the acceptor.
   L4_Word_t my_global_id;    // Read only.
+  L4_Word_t my_local_id;     // Read only.
   L4_Word_t processor_no;    // Read only.
   L4_Word_t user_defined_handle;
   L4_Word_t pager;

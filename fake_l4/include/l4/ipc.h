@@ -36,6 +36,9 @@ L4_MsgTag_t L4_Lipc(L4_ThreadId_t to, L4_ThreadId_t from_specifier, L4_Word_t ti
 #define L4_IPC_NO_PARTNER 2u
 #define L4_IPC_CANCELLED 3u
 #define L4_IPC_OVERFLOW 4u
+#define L4_IPC_XFER_TIMEOUT 5u          // waiting for a page of one's own
+#define L4_IPC_PARTNER_XFER_TIMEOUT 6u  // waiting for a page of the partner
+#define L4_IPC_ABORTED 7u
 
 L4_INLINE L4_MsgTag_t L4_Send_Timeout(L4_ThreadId_t to, L4_Time_t send) {
   L4_ThreadId_t from;

@@ -60,8 +60,7 @@ L4_ThreadId_t L4_ExchangeRegisters(L4_ThreadId_t dest, L4_Word_t control, L4_Wor
 
 L4_INLINE L4_ThreadId_t L4_MyGlobalId(void) { return L4_ThreadIdOfRaw(__l4_utcb()->my_global_id); }
 L4_INLINE L4_ThreadId_t L4_Myself(void) { return L4_MyGlobalId(); }
-// fake_l4 uses the global id as the local one; see its README, "simplified".
-L4_INLINE L4_ThreadId_t L4_MyLocalId(void) { return L4_MyGlobalId(); }
+L4_INLINE L4_ThreadId_t L4_MyLocalId(void) { return L4_ThreadIdOfRaw(__l4_utcb()->my_local_id); }
 L4_INLINE L4_Word_t L4_ProcessorNo(void) { return __l4_utcb()->processor_no; }
 L4_INLINE L4_Word_t L4_UserDefinedHandle(void) { return __l4_utcb()->user_defined_handle; }
 L4_INLINE void L4_Set_UserDefinedHandle(L4_Word_t w) { __l4_utcb()->user_defined_handle = w; }
