@@ -47,7 +47,11 @@ class RandomProgram {
                                      .id = L4_GlobalId(100 + i, 1),
                                      .processor = i % processors});
     }
-    world.kernel().Boot({.entry = PagerLoop, .priority = 200, .id = L4_GlobalId(200, 1)});
+    const auto pager = [] {
+      L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam, 14));
+      PagerLoop();
+    };
+    world.kernel().Boot({.entry = pager, .priority = 200, .id = L4_GlobalId(200, 1)});
     if (strategy != nullptr) world.kernel().SetStrategy(std::move(strategy));
     EXPECT_TRUE(world.Run({.max_switches = 100000})) << world.problem();
     return base::Chain(hash_, world.kernel().now_ns());

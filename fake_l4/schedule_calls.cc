@@ -107,8 +107,9 @@ L4_Word_t Core::Schedule(Thread& self, L4_ThreadId_t dest, const ScheduleArgs& a
     t->sensitive_priority = static_cast<uint8_t>(args.preemption >> 16);
   }
   // The strategy keeps threads by these two.
-  const bool queued = t->queued;
   const bool migrates = args.processor != kKeep && args.processor != t->processor;
+  const bool moves = migrates || (args.priority != kKeep && args.priority != t->priority);
+  const bool queued = t->queued && moves;
   if (queued) strategy_->Remove(*t);
   if (args.priority != kKeep) t->priority = static_cast<uint8_t>(args.priority);
   if (migrates) {

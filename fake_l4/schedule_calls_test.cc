@@ -4,6 +4,7 @@
 #include <l4/ipc.h>
 #include <l4/message.h>
 #include <l4/schedule.h>
+#include <l4/sigma0.h>
 #include <l4/thread.h>
 
 #include <string>
@@ -17,6 +18,7 @@
 namespace fake_l4 {
 namespace {
 
+constexpr uint64_t kRam = 0x1000000;
 constexpr L4_Word_t kKeep = ~L4_Word_t{0};
 constexpr L4_Word_t kPreemptionLabel = (~L4_Word_t{0} >> 16) - 0x2f;
 constexpr L4_Word_t kSignal = 1u << 5, kDelay = 1u << 6, kPending = 1u << 7;
@@ -62,13 +64,13 @@ TEST_F(ScheduleTest, EqualThreadsTakeTurnsOfTenMilliseconds) {
 
 TEST_F(ScheduleTest, AThreadThatOnlyAccessesMemoryIsPreempted) {
   bool stop = false;
-  const L4_ThreadId_t pager = world_.Spawn(PagerLoop);
-  world_.SpawnInNewSpace(
-      [&] {
-        uint64_t word = 0;
-        while (!stop) ASSERT_EQ(world_.kernel().cpu().Load(base::Vaddr(0), &word, 8), AccessStatus::kOk);
-      },
-      pager);
+  world_.Spawn([&] {
+    L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam, 12));
+    uint64_t word = 0;
+    while (!stop) {
+      ASSERT_EQ(world_.kernel().cpu().Load(base::Vaddr(kRam), &word, 8), AccessStatus::kOk);
+    }
+  });
   world_.Spawn([&] { stop = true; });
   Run();
   EXPECT_TRUE(stop);
@@ -195,7 +197,7 @@ TEST_F(ScheduleTest, TheSchedulerIsToldWhenTheQuantumIsSpent) {
   const L4_ThreadId_t worker = world_.Spawn([this] { Say('w', 12); }, 50);
   world_.kernel().RegisterEntry(Kernel::kRootEntry, [&, worker] {
     L4_Word_t old;
-    L4_Schedule(worker, TimeWord(Ms(10), Ms(4)), kKeep, kKeep, kKeep, &old);
+    L4_Schedule(worker, TimeWord(Ms(10), L4_TimePeriod(3300)), kKeep, kKeep, kKeep, &old);
     for (;;) {
       L4_ThreadId_t from;
       const L4_MsgTag_t tag = L4_Wait(&from);
@@ -208,15 +210,15 @@ TEST_F(ScheduleTest, TheSchedulerIsToldWhenTheQuantumIsSpent) {
       clocks.push_back(low);
       EXPECT_EQ(high, 0u);
       log_ += '!';
-      L4_Schedule(worker, TimeWord(Ms(10), Ms(4)), kKeep, kKeep, kKeep, &old);
+      L4_Schedule(worker, TimeWord(Ms(10), L4_TimePeriod(3300)), kKeep, kKeep, kKeep, &old);
       L4_Set_MsgTag(L4_Niltag);
       L4_Send(from);
     }
   });
   Run();
-  EXPECT_EQ(log_, "wwww!wwww!wwww");
-  ASSERT_EQ(clocks.size(), 2u);
-  EXPECT_NEAR(static_cast<double>(clocks[1] - clocks[0]), 4000, 20);
+  EXPECT_EQ(log_, "wwww!www!www!ww");
+  ASSERT_EQ(clocks.size(), 3u);
+  EXPECT_NEAR(static_cast<double>(clocks[1] - clocks[0]), 3300, 20);
 }
 
 TEST_F(ScheduleTest, WithoutASchedulerASpentThreadStops) {
@@ -224,7 +226,7 @@ TEST_F(ScheduleTest, WithoutASchedulerASpentThreadStops) {
   const L4_ThreadId_t worker = world_.Spawn([this] { Say('w', 12); }, 50);
   world_.Spawn([&] {
     L4_Word_t old;
-    L4_Schedule(worker, TimeWord(Ms(10), Ms(4)), kKeep, kKeep, kKeep, &old);
+    L4_Schedule(worker, TimeWord(Ms(10), L4_TimePeriod(3300)), kKeep, kKeep, kKeep, &old);
     // Renamed, it is no longer the thread that was named as the scheduler.
     const L4_ThreadId_t root = world_.kernel().root();
     EXPECT_EQ(L4_ThreadControl(L4_GlobalId(L4_ThreadNo(root), 2), root, L4_nilthread, L4_nilthread,
