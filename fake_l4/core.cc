@@ -26,6 +26,11 @@ uint8_t* AllocateRam(uint64_t bytes) {
   return static_cast<uint8_t*>(memory);
 }
 
+FaultInjection::Scene SceneNow(const void* whose) {
+  const Core& core = *static_cast<const Core*>(whose);
+  return {core.now_ns_, core.running_ == nullptr ? 0 : core.running_->id};
+}
+
 L4_Word_t FeatureText(char* to) {
   static constexpr char kText[] = "fake_l4 1.0\0pagerexregs\0";
   std::memcpy(to, kText, sizeof kText);
@@ -43,6 +48,7 @@ Core::Core(const BootOptions& options)
     : options_(options),
       profile_(options_.profile),
       ram_(AllocateRam(options.ram_bytes)),
+      faults_(options.faults, &SceneNow, this),
       database_(options.profile, options.ram_bytes >> kPageShift, options.max_mappings,
                 options.quirks),
       processors_(options.processors),
@@ -50,6 +56,7 @@ Core::Core(const BootOptions& options)
   CHECK(options.ram_bytes % kPageBytes == 0);
   CHECK(options.processors >= 1 && options.processors <= kMaxProcessors);
   UseDefaultStrategy();
+  database_.set_faults(&faults_);
   BuildKip();
   BootInitialThreads();
 }
@@ -92,8 +99,11 @@ void Core::Reset() {
   now_ns_ = 0;
   ledger_ = {};
   crashed_ = false;
+  verified_changes_ = 0;
   crash_text_.clear();
+  console_text_.clear();
   observer_ = nullptr;
+  faults_.Reset();
   UseDefaultStrategy();
   BootInitialThreads();
 }
@@ -385,6 +395,10 @@ void Core::FireTimers() {
   while (next_deadline_ <= now_ns) {
     Thread& t = *timers_.begin()->second;
     if (several_processors_) now_ns_ = next_deadline_;
+    if (t.answer_late) {
+      EndLateAnswer(t);
+      continue;
+    }
     if (t.transfer != nullptr) {
       TransferTimedOut(*t.transfer);
       continue;

@@ -4,7 +4,7 @@
 // WHAT     Core is what Kernel (kernel.h) points to. Its members are implemented by subject:
 //          core.cc (boot, threads, timeouts), dispatch.cc (who runs), schedule_calls.cc, ipc.cc,
 //          space.cc (map items, unmap), thread_calls.cc (ThreadControl ...), cpu.cc, sigma0.cc,
-//          processor.cc, inspect.cc, deadlock.cc.
+//          processor.cc, inspect.cc, deadlock.cc, faulty_pager.cc (what injected faults do to IPC).
 // STATES   An IPC is a change of thread states, made completely by whoever completes it: when a
 //          sender's message is taken, the taker also starts the sender's receive phase (atomic send
 //          and receive). The fiber of a thread only waits until the thread is ready again.
@@ -30,7 +30,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
-#include "fake_l4/fault_sites.h"
+#include "fake_l4/fault_injection.h"
 #include "fake_l4/fiber.h"
 #include "fake_l4/fpage.h"
 #include "fake_l4/kernel.h"
@@ -104,6 +104,8 @@ struct Thread : Runnable {
   L4_Word_t kernel_mr[L4_NUM_MRS];  // the message of `kernel_ipc` and its answer
   uint64_t fault_va = 0;
   StringTransfer* transfer = nullptr;  // the message under way whose copying has met a fault
+  bool answer_lost = false;  // injected: the answer to the fault is not delivered
+  bool answer_late = false;  // injected: it is; the thread waits for its timer only
   Thread* send_to = nullptr;           // while kSending
   // Global ids, whatever kind of id the program used.
   L4_ThreadId_t virtual_sender = {0};  // of the message being sent; nilthread: not propagated
@@ -301,6 +303,16 @@ class Core {
   RightsBits UnmapSigma0(uint64_t first, uint64_t end, RightsBits revoke, Flush flush);
 
   // ---- space_quirks.cc: the same as particular kernels do it ----
+  struct QuirkWalk {
+    uint64_t source = 0, target = 0;  // pages
+    uint64_t begin = 0;               // the first source page
+    uint64_t count = 0;               // pages left
+    uint64_t table = 0;               // pages that one table maps
+    uint64_t unit = 1;                // of the count: one page, or one table
+    uint64_t parts = 0;               // pages mapped one by one
+    bool shifting = false;            // nothing was found yet, and the target waits
+  };
+  void QuirkMapStep(const Piece& piece, QuirkWalk* walk);
   void QuirkMapItem(const Piece& piece, const FpageValue& send, const MapPlace& place);
   bool QuirkMapPage(const Piece& piece, uint64_t part, uint64_t source, uint64_t target,
                     unsigned level);
@@ -328,16 +340,46 @@ class Core {
   // ---- sigma0.cc ----
   void Sigma0Main();
 
+  // ---- faulty_pager.cc: what injected faults do. REQUIRES: faults_.on(), Injected apart ----
+  // A visit of a site; true when it fires.
+  bool Injected(FaultSite site) { return faults_.on() && faults_.Fires(site); }
+  bool TimeoutEndsAtOnce(uint16_t timeout);
+  bool MessageIsCut(const Thread& sender, const Thread& receiver);
+  // An answer to a page fault: whether it is lost altogether; what is left of one of its map items;
+  // whether `receiver` has to wait though it has been delivered.
+  bool AnswerIsLost(Thread& receiver);
+  void SpoilAnswer(const Thread& receiver, uint64_t* send_base, uint64_t* send_fpage);
+  bool AnswerHeldBack(Thread& receiver);
+  // The time of a late answer has come.
+  void EndLateAnswer(Thread& t);
+
   // ---- inspect.cc ----
   Mapping MappingOf(SpaceId space, uint64_t vpage) const;
   Mapping MappingOfNode(NodeIndex i) const;
   ThreadInfo InfoOf(const Thread& t) const;
   bool CheckInvariants(base::TextSink& out) const;
+  bool CheckMappings(base::TextSink& out) const;
   bool CheckSpace(const Space& space, uint64_t* nodes, base::TextSink& out) const;
   bool CheckNode(const Space& space, uint64_t vpage, unsigned level, const Pte& pte,
                  base::TextSink& out) const;
   bool CheckOverlap(const Space& space, uint64_t vpage, unsigned level, base::TextSink& out) const;
   bool CheckThread(const Thread& t, base::TextSink& out) const;
+
+  // ---- safety_checks.cc: in checked builds after each operation that changes mappings ----
+#ifdef UVM_VERIFY
+  static constexpr bool kVerify = true;
+#else
+  static constexpr bool kVerify = false;
+#endif
+  bool CheckRange(Space& space, uint64_t first, uint64_t end, base::TextSink& out) const;
+  bool CheckUnmapped(Space& space, uint64_t first, uint64_t end, RightsBits revoked, Flush flush,
+                     base::TextSink& out) const;
+  bool Sigma0Gave(uint64_t frame_number, uint64_t pages) const;
+  // After pages of `to` were mapped or granted; after rights were revoked from pages of `space`.
+  // Both panic with the rule that is broken.
+  void VerifyMapped(Space& to, uint64_t first, uint64_t end);
+  void VerifyUnmapped(Space& space, uint64_t first, uint64_t end, RightsBits revoked, Flush flush);
+  void VerifyWholeSometimes();
 
   uint8_t* ram_at(uint64_t frame_number) {
     return ram_ + ((frame_number - (profile_.ram_base >> kPageShift)) << kPageShift);
@@ -351,6 +393,7 @@ class Core {
   Kernel* kernel_ = nullptr;
 
   uint8_t* ram_;
+  FaultInjection faults_;
   MappingDatabase database_;
   LeafPool leaves_;
   std::vector<std::unique_ptr<Space>> spaces_;      // by number; null: gone
@@ -376,6 +419,7 @@ class Core {
   Ledger ledger_;
   bool crashed_ = false;
   std::string crash_text_;
+  std::string console_text_;
   std::function<void(const Kernel&)> observer_;
   std::unique_ptr<ScheduleStrategy> strategy_;
   PriorityRoundRobin* plain_ = nullptr;  // strategy_ when it is one: the fast path's
@@ -502,7 +546,11 @@ class Core {
   uint64_t switch_limit_ = UINT64_MAX;
   uint64_t shot_down_in_ = 0;  // the kernel operation, by number, that paid for
   uint32_t shot_down_ = 0;     // these processors
+  uint64_t verified_changes_ = 0;  // changes of mappings when everything was looked at last
+  char verify_text_[256] = {};
   uint64_t next_boot_number_ = 0;
+
+ public:
   std::vector<L4_Word_t> sigma0_owner_;  // raw thread id per frame; 0: free
   uint64_t sigma0_hint_ = 0;
   uint64_t sigma0_touched_ = 0;  // frames at or above this index have never been given to anybody

@@ -55,7 +55,7 @@ AccessStatus Core::PageFault(Thread& self, uint64_t va, RightsBits access) {
   const uint32_t changes = self.ip_changes;
   const L4_ThreadId_t pager = L4_ThreadIdOfRaw(self.utcb.pager);
   self.fault_va = va;
-  if (Resolve(self, pager) == nullptr) {
+  if (Resolve(self, pager) == nullptr || Injected(FaultSite::kPagerDies)) {
     self.state = ThreadState::kNoPager;
   } else {
     self.kernel_mr[0] = L4_MakeMsgTag(L4_LABEL_PAGEFAULT | access, 2, 0).raw;

@@ -135,10 +135,11 @@ bool Core::TransferMapItem(Thread& s, Thread& r, unsigned i) {
   const bool is_map = type == L4_ITEM_MAP || type == L4_ITEM_GRANT;
   if (!is_map || window.nil()) return false;
   // An item's second word may lie past t: facts/l4.md section 12.
-  const L4_Word_t send_base = s.mr[i] & ~L4_Word_t{1023};
-  const L4_Word_t send_fpage = s.mr[(i + 1) & 63];
+  uint64_t send_base = s.mr[i] & ~L4_Word_t{1023};
+  uint64_t send_fpage = s.mr[(i + 1) & 63];
   r.mr[i] = s.mr[i];
-  if (i + 1 < L4_NUM_MRS) r.mr[i + 1] = send_fpage;
+  if (i + 1 < L4_NUM_MRS) r.mr[i + 1] = s.mr[i + 1];
+  if (faults_.on()) SpoilAnswer(r, &send_base, &send_fpage);
   ledger_.map_items++;
   MapItem(*s.space, *r.space, type == L4_ITEM_MAP ? ItemKind::kMap : ItemKind::kGrant, send_base,
           send_fpage, window);
@@ -167,12 +168,15 @@ Core::TransferStep Core::TransferItems(Thread& s, Thread& r, unsigned first, uns
 }
 
 Core::TransferStep Core::Transfer(Thread& s, Thread& r) {
+  if (faults_.on() && AnswerIsLost(r)) return TransferStep::kDone;
   const L4_Word_t tag = s.mr[0];
   const unsigned u = L4_UntypedWords(L4_MsgTagOfRaw(tag));
   const unsigned t = L4_TypedWords(L4_MsgTagOfRaw(tag));
   MessageErrors errors{};
   for (unsigned i = 1; i <= u; i++) r.mr[i] = s.mr[i];
-  if (t != 0) {
+  if (faults_.on() && MessageIsCut(s, r)) {
+    errors = {L4_IPC_OVERFLOW, L4_IPC_OVERFLOW, 0};
+  } else if (t != 0) {
     if (u + t >= L4_NUM_MRS) {
       errors = {L4_IPC_OVERFLOW, L4_IPC_OVERFLOW, 0};
     } else if (TransferItems(s, r, u + 1, u + 1 + t, &errors) == TransferStep::kPending) {
@@ -215,7 +219,7 @@ void Core::Delivered(Thread& s, Thread& r, bool good) {
     }
   }
   DisarmTimer(r);
-  EndIpc(r);
+  if (!faults_.on() || !AnswerHeldBack(r)) EndIpc(r);
   if (good && !L4_IsNilThread(s.virtual_sender)) TurnWait(s, r);
 }
 
@@ -238,6 +242,11 @@ Thread* Core::StartReceiveStep(Thread& t) {
   if (spec != L4_anythread && spec != L4_anylocalthread && Find(spec) == nullptr) {
     DisarmTimer(t);
     FailIpc(t, L4_IPC_NO_PARTNER << 1 | kReceivePhase, 0);
+    EndIpc(t);
+    return nullptr;
+  }
+  if (faults_.on() && TimeoutEndsAtOnce(t.receive_timeout)) {
+    FailIpc(t, L4_IPC_TIMEOUT << 1 | kReceivePhase, 0);
     EndIpc(t);
     return nullptr;
   }
@@ -286,6 +295,10 @@ Thread* Core::StartIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec,
     }
     if (receiver == nullptr) {
       FailIpc(self, L4_IPC_NO_PARTNER << 1 | kSendPhase, 0);
+      return nullptr;
+    }
+    if (faults_.on() && TimeoutEndsAtOnce(send_timeout)) {
+      FailIpc(self, L4_IPC_TIMEOUT << 1 | kSendPhase, kCountBits);
       return nullptr;
     }
     self.virtual_sender = VirtualSenderFor(self, *receiver);
@@ -397,6 +410,7 @@ void Core::EndWait(Thread& t, L4_Word_t error) {
   CHECK(sending || t.state == ThreadState::kReceiving);
   if (sending) RemoveSender(t);
   DisarmTimer(t);
+  t.answer_late = false;
   // A send that had to wait reports its counts; a failed receive has none.
   FailIpc(t, error, sending ? kCountBits : 0);
   EndIpc(t);

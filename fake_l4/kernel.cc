@@ -3,6 +3,7 @@
 
 #include <l4/arch.h>
 #include <l4/ipc.h>
+#include <l4/kdebug.h>
 #include <l4/kip.h>
 #include <l4/misc.h>
 #include <l4/space.h>
@@ -119,6 +120,12 @@ void Kernel::Crash(const char* text) {
   std::abort();
 }
 const std::string& Kernel::crash_text() const { return core_->crash_text_; }
+const std::string& Kernel::console_text() const { return core_->console_text_; }
+
+void Kernel::ArmFault(FaultSite site, uint64_t skip) { core_->faults_.Arm(site, skip); }
+void Kernel::DisarmFaults() { core_->faults_.DisarmAll(); }
+uint64_t Kernel::fault_visits(FaultSite site) const { return core_->faults_.visits(site); }
+const std::vector<FiredFault>& Kernel::fired_faults() const { return core_->faults_.fired(); }
 
 }  // namespace fake_l4
 
@@ -215,5 +222,19 @@ void* L4_KernelInterface(L4_Word_t* api_version, L4_Word_t* api_flags, L4_Word_t
   }
   return kip;
 }
+
+void L4_KDB_Enter(const char* text) { fake_l4::Kernel::Crash(text); }
+
+void L4_KDB_PrintChar(char c) {
+  constexpr size_t kMost = 64 << 10;
+  std::string& console = Caller().core->console_text_;
+  if (console.size() < kMost) console.push_back(c);
+}
+
+void L4_KDB_PrintString(const char* text) {
+  for (; *text != 0; text++) L4_KDB_PrintChar(*text);
+}
+
+int L4_KDB_ReadChar(void) { return -1; }
 
 }  // extern "C"

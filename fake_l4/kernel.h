@@ -35,6 +35,7 @@
 #include "absl/functional/function_ref.h"
 #include "base/addr.h"
 #include "base/text_sink.h"
+#include "fake_l4/fault_injection.h"
 #include "fake_l4/fiber.h"
 #include "fake_l4/profile.h"
 #include "fake_l4/quirks.h"
@@ -62,6 +63,7 @@ struct BootOptions {
 #else
   bool scribble_registers = false;
 #endif
+  FaultPlan faults = {};  // which faults are injected; none by default
   // Host stack of one thread; 0: a default that fits the build (larger under sanitizers).
   size_t stack_bytes = 0;
 };
@@ -166,6 +168,7 @@ struct Ledger {
   uint64_t system_calls = 0;
   uint64_t shoot_downs = 0;  // other processors made to forget translations, once an operation
   uint64_t map_refusals = 0;  // pages not mapped for want of mapping memory
+  uint64_t faults_injected = 0;
   uint64_t pages_split = 0;   // larger pages taken apart
   uint64_t kernel_debugger_entries = 0;  // [quirks] where the kernel would stop in its debugger
 };
@@ -275,6 +278,19 @@ class Kernel {
   // host's stack it aborts the program.
   [[noreturn]] static void Crash(const char* text);
   const std::string& crash_text() const;
+  // What programs printed with <l4/kdebug.h> since boot; of a long text the first 64 KiB.
+  const std::string& console_text() const;
+
+  // ---- Injected faults (fault_injection.h) ----
+
+  // The skip + 1-th visit of the site from now on fires, once; also when `skip` visits never come.
+  void ArmFault(FaultSite site, uint64_t skip = 0);
+  // Forgets every armed visit that has not come yet.
+  void DisarmFaults();
+  // Visits so far; 0 while nothing was ever planned or armed.
+  uint64_t fault_visits(FaultSite site) const;
+  // What has fired, in order. Valid until the kernel runs again.
+  const std::vector<FiredFault>& fired_faults() const;
 
   // ---- Looking from outside: no side effects ----
 

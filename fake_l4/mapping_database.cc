@@ -53,6 +53,10 @@ uint64_t MappingDatabase::RootFrame(NodeIndex i) const {
 
 NodeIndex MappingDatabase::Allocate(Limit limit) {
   if (limit == Limit::kYes && max_nodes_ != 0 && live_ >= max_nodes_) return 0;
+  if (limit == Limit::kYes && faults_ != nullptr && faults_->on() &&
+      faults_->Fires(FaultSite::kMappingNode)) {
+    return 0;
+  }
   live_++;
   if (free_ != 0) {
     const NodeIndex i = free_;
@@ -280,7 +284,7 @@ void MappingDatabase::Remove(NodeIndex top) {
   NodeIndex i = top;
   for (;;) {
     while (node(i).first_child != 0) i = node(i).first_child;
-    PassUp(i);
+    if (quirks_.status == StatusRule::kEachOwnerOnce) PassUp(i);
     const NodeIndex parent = node(i).parent;
     ClearEntry(i);
     Unlink(i);

@@ -35,6 +35,7 @@
 #include <memory>
 #include <vector>
 
+#include "fake_l4/fault_injection.h"
 #include "fake_l4/page_table.h"
 #include "fake_l4/profile.h"
 #include "fake_l4/quirks.h"
@@ -62,8 +63,8 @@ struct MappingCounters {
   uint64_t extended = 0;  // entries kept
   uint64_t unmapped = 0;  // entries that went, for whatever reason
   uint64_t restricted = 0;
-  uint64_t refused = 0;         // no memory
-  uint64_t split = 0;           // larger pages taken apart
+  uint64_t refused = 0;           // no memory
+  uint64_t split = 0;             // larger pages taken apart
   uint64_t debugger_entries = 0;  // [quirks, superpages] where the kernel enters its debugger
 };
 
@@ -85,6 +86,9 @@ class MappingDatabase {
   // `max_nodes` 0: no limit. Splitting may exceed it: an unmap never fails.
   MappingDatabase(const Profile& profile, uint64_t ram_frames, uint32_t max_nodes,
                   const Quirks& quirks = kManualRules);
+
+  // Who may refuse memory for a node (site mapping_node); null: nobody. Outlives the database.
+  void set_faults(FaultInjection* faults) { faults_ = faults; }
 
   // sigma0's node of a page of 4 KiB, by index within RAM.
   NodeIndex Root(uint64_t frame_index) const { return static_cast<NodeIndex>(frame_index + 1); }
@@ -224,6 +228,7 @@ class MappingDatabase {
   RootRange roots_[kMaxPageSizes];
   uint32_t root_count_ = 0;
   const uint32_t max_nodes_;
+  FaultInjection* faults_ = nullptr;
   struct FreeChunk {
     void operator()(MappingNode* p) const;
   };

@@ -24,13 +24,10 @@ void MappingDatabase::QuirkMove(NodeIndex source, const Target& target, RightsBi
   counters_.mapped++;
 }
 
-// Collects the status of everything below `top`, leaves first; what is removed or loses rights
-// goes by `revoke`. Children that `filter` leaves out stay as they are.
 RightsBits MappingDatabase::QuirkUnmap(NodeIndex top, RightsBits revoke, Flush flush) {
   const bool all = revoke == kRwx;
-  RightsBits result = quirks_.status == StatusRule::kPushedToParent
-                          ? CollectPushing(top, flush)
-                          : CollectKeeping(top, flush);
+  RightsBits result = quirks_.status == StatusRule::kPushedToParent ? CollectPushing(top, flush)
+                                                                    : CollectKeeping(top, flush);
   if (all) {
     RemoveBelow(top, flush);
     if (flush == Flush::kYes && !IsRoot(top)) Remove(top);
@@ -50,33 +47,28 @@ bool MappingDatabase::Overlooked(NodeIndex child, NodeIndex top, Flush flush) co
          node(child).pte->frame_number() != frame_number(top);
 }
 
-// [8.c, 8.e] Children before parents; every page below remembers what was collected from it.
+// [8.c, 8.e] Children before parents; every page below remembers what was collected from it. Bits
+// on their way up are kept in `sub`.
 RightsBits MappingDatabase::CollectPushing(NodeIndex top, Flush flush) {
-  NodeIndex i = FirstBelow(top, flush);
   RightsBits result = 0;
-  // Bits on the way up are kept in `sub`.
-  while (i != 0) {
-    if (node(i).first_child != 0 && node(i).up == 0) {
-      node(i).up = 1;  // its children are being visited
-      i = node(i).first_child;
-      continue;
+  NodeIndex i = FirstBelow(top, flush);
+  while (i != 0 && i != top) {
+    while (node(i).first_child != 0) i = node(i).first_child;
+    // Up, until there is a sibling that has not been looked at.
+    for (NodeIndex next = 0; next == 0 && i != top;) {
+      MappingNode& n = node(i);
+      const RightsBits bits = n.pte->TakeStatus() | n.sub;
+      n.sub = 0;
+      n.own |= bits;
+      const bool direct = n.parent == top;
+      if (direct) {
+        result |= bits;
+      } else {
+        node(n.parent).sub |= bits;
+      }
+      next = direct ? NextSibling(i, top, flush) : n.next;
+      i = next != 0 ? next : n.parent;
     }
-    MappingNode& n = node(i);
-    n.up = 0;
-    const RightsBits bits = n.pte->TakeStatus() | n.sub;
-    n.sub = 0;
-    n.own |= bits;
-    if (n.parent == top) {
-      result |= bits;
-    } else {
-      node(n.parent).sub |= bits;
-    }
-    if (n.next != 0) {
-      i = n.parent == top ? NextSibling(i, top, flush) : n.next;
-    } else {
-      i = 0;
-    }
-    if (i == 0 && n.parent != top) i = n.parent;
   }
   MappingNode& t = node(top);
   if (IsRoot(top)) return result;

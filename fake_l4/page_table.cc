@@ -22,8 +22,7 @@ void LeafPool::Return(Leaf* leaf) {
   free_.push_back(leaf);
 }
 
-PageTable::PageTable(LeafPool* pool, const PageSizes& sizes)
-    : pool_(pool), levels_(sizes.count) {
+PageTable::PageTable(LeafPool* pool, const PageSizes& sizes) : pool_(pool), levels_(sizes.count) {
   CHECK(sizes.count >= 1 && sizes.count <= kMaxPageSizes && sizes.log2[0] == kPageShift);
   for (unsigned i = 0; i < sizes.count; i++) {
     shift_[i] = static_cast<uint8_t>(sizes.log2[i] - kPageShift);
@@ -129,8 +128,9 @@ Leaf* PageTable::NextLeaf(uint64_t* key) const {
 }
 
 bool PageTable::HasLeaves(uint64_t vpage) {
-  const uint64_t first = vpage >> shift_[1] << shift_[1];
-  const uint64_t end = first + pages(1);
+  const unsigned shift = levels_ > 1 ? shift_[1] : kLeafShift;
+  const uint64_t first = vpage >> shift << shift;
+  const uint64_t end = first + (uint64_t{1} << shift);
   for (uint64_t v = first; v < end; v += kLeafEntries) {
     if (FindLeaf(v >> kLeafShift) != nullptr) return true;
   }

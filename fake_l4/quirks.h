@@ -39,9 +39,9 @@ enum class GrantRule : unsigned char {
 
 // What an Unmap of fewer than all rights does.
 enum class RevokeRule : unsigned char {
-  kTake,         // takes the rights from everything derived; a page without rights goes
-  kTakeWrite,    // [8.h] takes w; only an Unmap of all rights removes pages
-  kSetRights,    // [8.d] sets the mask of rights that pass, and so may give rights back
+  kTake,       // takes the rights from everything derived; a page without rights goes
+  kTakeWrite,  // [8.h] takes w; only an Unmap of all rights removes pages
+  kSetRights,  // [8.d] sets the mask of rights that pass, and so may give rights back
 };
 
 // Who learns of an access from which Unmap.

@@ -61,16 +61,15 @@ bool Core::MapPieceStep(const Piece& piece, uint64_t source, uint64_t target, un
   }
   if (grant && db.level(node) > level) return db.Split(node), true;
   const uint64_t frame =
-      db.IsRoot(node) ? source
-                      : db.frame_number(node) + (source - db.node(node).vpage);
+      db.IsRoot(node) ? source : db.frame_number(node) + (source - db.node(node).vpage);
   // 2. The target.
   const PageTable::Found old = piece.to.table.Walk(target);
   if (old.pte != nullptr && old.level >= level) {
     const NodeIndex there = old.pte->node();
     const uint64_t old_frame = frame - (target - old.vpage);
     const NodeIndex parent = grant ? db.node(node).parent : node;
-    const bool kept = db.DerivedFrom(there, node, old_frame) ||
-                      db.DerivedFrom(there, parent, old_frame);
+    const bool kept =
+        db.DerivedFrom(there, node, old_frame) || db.DerivedFrom(there, parent, old_frame);
     if (kept && !grant && (old.pte->rights() | rights) == old.pte->rights()) {
       return db.Extend(there, 0), false;
     }
@@ -145,6 +144,10 @@ void Core::MapItem(Space& from, Space& to, ItemKind kind, uint64_t send_base, ui
     }
   }
   const MappingCounters& after = database_.counters();
+  if (kVerify) {
+    const uint64_t target = place.target >> kPageShift;
+    VerifyMapped(to, target, target + (uint64_t{1} << (place.log2 - kPageShift)));
+  }
   Spend((after.mapped - before.mapped + after.split - before.split) * profile_.costs.map_page);
 }
 
@@ -206,9 +209,9 @@ void Core::UnmapCall(Thread& self, L4_Word_t control) {
     if (!f.nil()) {
       const uint64_t first = f.base >> kPageShift;
       const uint64_t end = first + (uint64_t{1} << (f.log2 - kPageShift));
-      status = options_.quirks.manual()
-                   ? UnmapRange(*self.space, first, end, f.rights, flush)
-                   : QuirkUnmapRange(*self.space, first, end, f.rights, flush);
+      status = options_.quirks.manual() ? UnmapRange(*self.space, first, end, f.rights, flush)
+                                        : QuirkUnmapRange(*self.space, first, end, f.rights, flush);
+      if (kVerify) VerifyUnmapped(*self.space, first, end, f.rights, flush);
     }
     word = (word & ~L4_Word_t{kRwx}) | status;
   }

@@ -9,9 +9,9 @@ namespace fake_l4 {
 // The rights a fresh mapping of the page of `node` gets.
 RightsBits Core::QuirkRights(const Piece& piece, NodeIndex node) const {
   RightsBits rights = piece.rights;
-  const bool unmasked = options_.quirks.rights_unmasked ||
-                        (piece.kind == ItemKind::kGrant &&
-                         options_.quirks.grant == GrantRule::kMovesWithItemRights);
+  const bool unmasked =
+      options_.quirks.rights_unmasked ||
+      (piece.kind == ItemKind::kGrant && options_.quirks.grant == GrantRule::kMovesWithItemRights);
   if (!unmasked) rights &= database_.rights(node);
   if (options_.quirks.no_rights_reads) rights |= kR;
   return profile_.Normalise(rights);
@@ -49,14 +49,14 @@ bool Core::QuirkMapPage(const Piece& piece, uint64_t part_begin, uint64_t source
     const uint64_t kept = part ? frame - (source - std::max(part_begin, from.vpage)) : frame;
     if (QuirkKeep(piece, node, kept, there)) return false;
     if (part) return db.CountDebuggerEntry(), false;
-    db.Remove(there);
+    db.QuirkUnmap(there, kRwx, Flush::kYes);
   } else if (level > 0) {
     const uint64_t end = target + db.pages(level);
     for (uint64_t v = target; v < end;) {
       const PageTable::Found below = to.Next(v, end);
       if (below.pte == nullptr) break;
       v = below.vpage;
-      db.Remove(below.pte->node());
+      db.QuirkUnmap(below.pte->node(), kRwx, Flush::kYes);
     }
     to.DropEmptyLeaves(target);
   }
@@ -76,54 +76,75 @@ bool Core::QuirkMapPage(const Piece& piece, uint64_t part_begin, uint64_t source
   return true;
 }
 
-void Core::QuirkMapItem(const Piece& piece, const FpageValue& send, const MapPlace& place) {
+// One step of the walk: the source page at walk->source, if any, goes to walk->target.
+void Core::QuirkMapStep(const Piece& piece, QuirkWalk* walk) {
   PageTable& from = piece.from.table;
+  const uint64_t table = walk->table;
+  const PageTable::Found page = from.Walk(walk->source);
+  const auto advance = [walk](uint64_t source, uint64_t target, uint64_t counted) {
+    walk->source += source;
+    walk->target += target;
+    walk->count -= std::min(walk->count, counted);
+  };
+  if (page.pte == nullptr) {
+    // [8.2] Without any table both sides step over a whole one: with a small send fpage that leads
+    // out of it, and out of the window.
+    if (!from.HasLeaves(walk->source)) return advance(table, table, walk->unit);
+    return advance(1, walk->shifting ? 0 : 1, 1);
+  }
+  if (page.level == 1 && walk->unit == table) {
+    QuirkMapPage(piece, walk->source, walk->source, walk->target, 1);
+    return advance(table, table, table);
+  }
+  walk->shifting = false;
+  if (QuirkMapPage(piece, walk->begin, walk->source, walk->target, 0)) walk->parts++;
+  // [superpages] A granted part takes the whole page from the granter, once it is done with.
+  const bool last = walk->count == 1 || ((walk->source + 1) & (table - 1)) == 0;
+  if (page.level == 1 && piece.kind == ItemKind::kGrant && last && walk->parts > 0 &&
+      page.pte->present()) {
+    database_.QuirkUnmap(page.pte->node(), kRwx, Flush::kYes);
+  }
+  // [superpages] A larger page in the way ends a part of a larger page; for smaller pages it is
+  // passed whole, for one unit of the count.
+  if (piece.to.table.Walk(walk->target).level == 0) return advance(1, 1, 1);
+  if (page.level == 1) {
+    walk->count = 0;
+  } else {
+    advance(1, table, walk->unit);
+  }
+}
+
+void Core::QuirkMapItem(const Piece& piece, const FpageValue& send, const MapPlace& place) {
   const uint64_t limit = profile_.address_limit() >> kPageShift;
-  uint64_t f = place.source >> kPageShift;
-  uint64_t t = place.target >> kPageShift;
-  uint64_t count = uint64_t{1} << (place.log2 - kPageShift);
+  const uint64_t count = uint64_t{1} << (place.log2 - kPageShift);
+  QuirkWalk walk;
+  walk.source = walk.begin = place.source >> kPageShift;
+  walk.target = place.target >> kPageShift;
+  walk.count = count;
+  walk.table = database_.sizes().count > 1 ? database_.pages(1) : kLeafEntries;
+  walk.unit = count >= walk.table ? walk.table : 1;
+  walk.shifting = walk.unit == 1 && options_.quirks.leading_holes_shift;
   if (piece.from.id == kSigma0Space) {
-    unsigned level = count >= database_.pages(1) ? 1 : 0;
-    for (uint64_t v = 0; v < count; v += database_.pages(level)) MapPiece(piece, f + v, t + v, level);
+    const unsigned level = walk.unit > 1 && database_.sizes().count > 1 ? 1 : 0;
+    const uint64_t end = (profile_.ram_base + options_.ram_bytes) >> kPageShift;
+    for (uint64_t v = walk.source; v < std::min(end, walk.begin + count);
+         v += database_.pages(level)) {
+      MapPiece(piece, v, walk.target + (v - walk.begin), level);
+    }
     return;
   }
-  const uint64_t table = database_.pages(1);
-  const uint64_t unit = count >= table ? table : 1;
-  bool shifting = unit == 1 && options_.quirks.leading_holes_shift;  // no page found yet
-  uint64_t parts = 0;
-  const uint64_t begin = f;
-  while (count > 0 && f < limit && t < limit) {
-    PageTable::Found page = from.Walk(f);
-    if (page.pte == nullptr && !from.HasLeaves(f)) {
-      // Nothing here at all: both sides step over a whole table.
-      f += table;
-      t += table;
-      count -= unit;
-      continue;
+  while (walk.count > 0 && walk.source < limit && walk.target < limit) {
+    if (walk.unit > 1) {
+      // Holes between tables, all at once.
+      const PageTable::Found next = piece.from.table.Next(walk.source, limit);
+      const uint64_t end = next.pte == nullptr ? limit : next.vpage;
+      const uint64_t skip = std::min(walk.count, end - std::min(end, walk.source));
+      walk.source += skip;
+      walk.target += skip;
+      walk.count -= skip;
+      if (walk.count == 0 || walk.target >= limit || next.pte == nullptr) break;
     }
-    if (page.pte != nullptr && page.level == 1 && unit == table) {
-      QuirkMapPage(piece, f, f, t, 1);
-      f += table;
-      t += table;
-      count -= unit;
-      continue;
-    }
-    if (page.pte != nullptr) {
-      shifting = false;
-      if (QuirkMapPage(piece, begin, f, t, 0)) parts++;
-      // [superpages] A granted part takes the whole page from the granter, once it is done with.
-      const bool done = count == 1 || ((f + 1) & (table - 1)) == 0;
-      if (page.level == 1 && piece.kind == ItemKind::kGrant && done && parts > 0 &&
-          page.pte->present()) {
-        database_.QuirkUnmap(page.pte->node(), kRwx, Flush::kYes);
-      }
-    }
-    f++;
-    // [superpages] A larger page that was in the way is passed whole, for one unit of the count.
-    const bool larger = page.pte != nullptr && piece.to.table.Walk(t).level == 1;
-    if (larger && page.level == 1) break;
-    if (!shifting) t += larger ? table : 1;
-    count -= std::min(count, larger ? unit : 1);
+    QuirkMapStep(piece, &walk);
   }
   if (piece.kind == ItemKind::kGrant && send.log2 > place.log2) {
     const uint64_t first = send.base >> kPageShift;
@@ -139,6 +160,9 @@ RightsBits Core::QuirkUnmapRange(Space& space, uint64_t first, uint64_t end, Rig
     const PageTable::Found page = space.table.Next(v, end);
     if (page.pte == nullptr) break;
     v = page.vpage + database_.pages(page.level);
+    // [superpages] The pages of a small fpage are counted by 4 KiB, but a larger page is one step:
+    // without flush the count leads into the next larger pages.
+    if (v > end && flush == Flush::kNo) end = v + (end - std::max(first, page.vpage)) - 1;
     status |= database_.QuirkUnmap(page.pte->node(), revoke, flush);
   }
   return status;

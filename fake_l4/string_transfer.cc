@@ -51,10 +51,11 @@ constexpr L4_Word_t kMoreBuffers = 1;  // C of a string buffer: another one foll
 // The host address of a byte that `t`'s memory has at `va` with the right `need`, touched; null
 // when it must fault first.
 uint8_t* Core::TouchForCopy(Thread& t, uint64_t va, RightsBits need) {
-  Pte* pte = t.space->table.Find(va >> kPageShift);
-  if (pte == nullptr || (pte->rights() & need) == 0) return nullptr;
-  pte->AddStatus(need == kW ? profile_.status_write : profile_.status_read);
-  return ram_at(pte->frame_number()) + (va & (kPageBytes - 1));
+  const uint64_t vpage = va >> kPageShift;
+  const PageTable::Found page = t.space->table.Walk(vpage);
+  if (page.pte == nullptr || (page.pte->rights() & need) == 0) return nullptr;
+  page.pte->AddStatus(need == kW ? profile_.status_write : profile_.status_read);
+  return ram_at(page.pte->frame_number() + (vpage - page.vpage)) + (va & (kPageBytes - 1));
 }
 
 // Copies what is left of the string at hand.
@@ -194,7 +195,7 @@ Core::TransferStep Core::FaultInTransfer(StringTransfer& x, Thread& t, uint64_t 
   t.kernel_ipc = KernelIpc::kStringFault;
   t.fault_va = va;
   const L4_ThreadId_t pager = L4_ThreadIdOfRaw(t.utcb.pager);
-  if (Resolve(t, pager) == nullptr) {
+  if (Resolve(t, pager) == nullptr || Injected(FaultSite::kPagerDies)) {
     t.state = ThreadState::kNoPager;
     return TransferStep::kPending;
   }
@@ -219,6 +220,8 @@ void Core::LeaveFault(StringTransfer& x) {
   Thread& t = *x.faulter;
   Thread& other = &t == x.sender ? *x.receiver : *x.sender;
   if (t.send_to != nullptr) RemoveSender(t);
+  if (t.answer_late) DisarmTimer(t);
+  t.answer_late = false;
   t.kernel_ipc = KernelIpc::kNone;
   t.mr = t.utcb.mr;
   t.state = ThreadState::kInTransfer;

@@ -113,6 +113,7 @@ L4_Word_t Core::ThreadControl(Thread& self, L4_ThreadId_t dest, L4_ThreadId_t sp
   const bool becomes_active =
       !L4_IsNilThread(pager) && (t == nullptr || t->state == ThreadState::kInactive);
   if (becomes_active && !has_utcb) return Fail(self, L4_ERROR_UTCB_AREA);
+  if (t == nullptr && Injected(FaultSite::kKernelMemory)) return Fail(self, L4_ERROR_NO_MEMORY);
   // 4. Nothing can fail any more.
   if (new_space) space = CreateSpace();
   if (t == nullptr) t = &CreateThread(dest, space);

@@ -360,7 +360,7 @@ TEST_F(ThreadCallsTest, ScheduleReportsStatesAndSetsPriorities) {
     EXPECT_EQ(L4_ErrorCode(), L4_ERROR_INVALID_THREAD);
     EXPECT_EQ(L4_Set_Priority(waiting, 200), 0u) << "above its own";
     EXPECT_EQ(L4_ErrorCode(), L4_ERROR_INVALID_PARAMETER);
-    EXPECT_EQ(L4_Set_Priority(waiting, 7), 1u);
+    EXPECT_EQ(L4_Set_Priority(waiting, 7), L4_SCHEDRESULT_WAITING);
     EXPECT_EQ(Info(waiting).priority, 7);
   });
   L4_Word_t error = 0;

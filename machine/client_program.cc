@@ -161,6 +161,7 @@ client::Reply Call(const ResolvedOp& op) {
     case OpKind::kRead:
     case OpKind::kWrite:
     case OpKind::kFetch:
+    case OpKind::kInject:  // no program does it: machine.cc
       break;
   }
   return {};

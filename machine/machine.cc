@@ -123,8 +123,22 @@ fake_l4::StopReason Machine::RunKernel() {
 
 traces::Outcome Machine::Apply(const traces::ResolvedOp& op) {
   if (stuck_.has_value() || !kernel_.crash_text().empty()) return {};
+  if (op.kind == OpKind::kInject) return Inject(op);
   Client* actor = ActorFor(op);
   if (actor == nullptr) return {};
+  traces::Outcome outcome = Perform(op, actor);
+  kernel_.DisarmFaults();
+  return outcome;
+}
+
+traces::Outcome Machine::Inject(const traces::ResolvedOp& op) {
+  kernel_.ArmFault(op.site, op.skip);
+  traces::Outcome outcome;
+  outcome.family = traces::FamilyOf(op.kind);
+  return outcome;
+}
+
+traces::Outcome Machine::Perform(const traces::ResolvedOp& op, Client* actor) {
   actor->command = {};
   actor->command.op = op;
   if (op.kind == OpKind::kRead) last_read_.clear();
@@ -230,6 +244,7 @@ Ledger Machine::ReadLedger() const {
   ledger.peak_frames = uvm.frames_peak;
   ledger.fiber_switches = kernel.fiber_switches;
   ledger.virtual_us = kernel_.now_ns() / 1000;
+  ledger.faults_injected = kernel.faults_injected;
   return ledger;
 }
 

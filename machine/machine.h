@@ -59,6 +59,7 @@ struct Ledger {
   uint64_t peak_frames = 0;
   uint64_t fiber_switches = 0;
   uint64_t virtual_us = 0;
+  uint64_t faults_injected = 0;
 
   // visit(const char* name, uint64_t value)
   template <typename Visitor>
@@ -88,8 +89,9 @@ class Machine {
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
 
-  // Performs the operation. Family kNone: it names no live task, or a label that was used before,
-  // or the machine crashed or got stuck on it; crash() and stuck() tell.
+  // Performs the operation. kInject arms a site of the kernel while the next operation runs; what
+  // has not happened by then is forgotten. Family kNone: it names no live task, or a label that was
+  // used before, or the machine crashed or got stuck on it; crash() and stuck() tell.
   traces::Outcome Apply(const traces::ResolvedOp& op);
 
   // Lets the thread of a live task run any program, hostile ones included, until nothing can happen
@@ -133,6 +135,8 @@ class Machine {
                                                const fake_l4::Kernel& kernel);
   [[noreturn]] void ClientMain();
   fake_l4::StopReason RunKernel();
+  traces::Outcome Inject(const traces::ResolvedOp& op);
+  traces::Outcome Perform(const traces::ResolvedOp& op, Client* actor);
   // The client that performs `op`; null when nobody can.
   Client* ActorFor(const traces::ResolvedOp& op);
   void AddClient(const traces::ResolvedOp& op, const Client& parent);
@@ -177,6 +181,7 @@ void Ledger::ForEach(Visitor visit) const {
   visit("peak_frames", peak_frames);
   visit("fiber_switches", fiber_switches);
   visit("virtual_us", virtual_us);
+  visit("faults_injected", faults_injected);
 }
 
 }  // namespace machine

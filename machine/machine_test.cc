@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/errors.h"
+#include "base/fault_site.h"
 #include "base/hash.h"
 #include "base/prot.h"
 #include "base/text_sink.h"
@@ -459,6 +460,61 @@ TEST(MachineTest, TheSameOperationsCostTheSame) {
   EXPECT_GT(first.fault_1b, 0u) << text;
   EXPECT_GT(first.zero_fill, 0u) << text;
   EXPECT_EQ(first.fork, 10u) << text;
+}
+
+// ---- Injected faults ----
+
+Outcome Inject(World* w, base::FaultSite site, uint64_t skip = 0) {
+  return w->Do({.kind = OpKind::kInject, .site = site, .skip = skip});
+}
+
+TEST(MachineTest, AnInjectionThatDoesNotHappenIsForgotten) {
+  World w;
+  EXPECT_EQ(Inject(&w, base::FaultSite::kMappingNode, 1), OkErrno());
+  w.Space(1);  // maps nothing
+  w.MapAnon(1, 0x10000, 4);
+  EXPECT_EQ(w.Write(1, 0x10000, 'a', 1), OkAccess());
+  EXPECT_EQ(w.machine().ledger().faults_injected, 0u);
+  Inject(&w, base::FaultSite::kMappingNode, 1);
+  EXPECT_EQ(w.Write(1, 0x11000, 'a', 1), OkAccess());
+  EXPECT_EQ(w.machine().ledger().faults_injected, 1u);
+}
+
+TEST(MachineTest, AMappingThatWasRefusedIsMadeAtTheNextFault) {
+  World w;
+  w.Space(1);
+  w.MapAnon(1, 0x10000, 16);
+  for (uint64_t skip = 0; skip < 2; ++skip) {  // the server's alias, the client's page
+    Inject(&w, base::FaultSite::kMappingNode, skip);
+    EXPECT_EQ(w.Write(1, 0x10000 + (skip << 12), 'a', 4096), OkAccess());
+    EXPECT_EQ(w.machine().ledger().faults_injected, skip + 1);
+    EXPECT_EQ(w.machine().pmap().counters().resends, skip + 1);
+  }
+}
+
+TEST(MachineTest, AKernelOutOfMappingMemoryFailsTheAccess) {
+  World w;
+  w.Space(1);
+  w.MapAnon(1, 0x10000, 16);
+  for (uint64_t i = 0; i < 100; ++i) Inject(&w, base::FaultSite::kMappingNode, i);
+  EXPECT_EQ(w.Write(1, 0x10000, 'a', 1), Fails(FaultCode::kKill, 0x10000));
+  // And not for ever.
+  EXPECT_EQ(w.Write(1, 0x10000, 'b', 1), OkAccess());
+}
+
+TEST(MachineTest, ABirthWithoutKernelMemoryLeavesNothing) {
+  World w;
+  w.Space(1);
+  w.MapAnon(1, 0x10000, 4);
+  // No pager (its worker is kept); a pager, but no client; nobody but the client is missing.
+  uint64_t failures = 0;
+  for (uint64_t skip : {0u, 1u, 0u}) {
+    Inject(&w, base::FaultSite::kKernelMemory, skip);
+    EXPECT_EQ(w.Fork(1, 2), Fails(Errno::kEnomem)) << skip;
+    EXPECT_EQ(w.machine().ledger().faults_injected, ++failures);
+    w.ExpectSound();
+  }
+  EXPECT_EQ(w.Fork(1, 2), OkErrno());
 }
 
 // Something on a simulated thread of the server's own space that runs once, at once.

@@ -507,7 +507,7 @@ class Draws {
     uint64_t roll = prng_.Below(100);
     if (roll < 35) return kAccesses[prng_.Below(5)];
     if (roll < 80) return kFavourites[prng_.Below(8)];
-    auto kind = static_cast<OpKind>(prng_.Below(traces::kOpKindCount));
+    auto kind = static_cast<OpKind>(prng_.Below(traces::kProgramKindCount));
     return kind == OpKind::kExec && prng_.Chance(3, 4) ? OpKind::kMmap : kind;
   }
   uint32_t Maybe(uint64_t chances, uint64_t of, uint32_t flag) {

@@ -62,6 +62,11 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
     out->size = op.size;
     return CanBeBorn(op.child);
   }
+  if (op.kind == OpKind::kInject) {
+    out->site = op.site;
+    out->skip = op.skip;
+    return true;
+  }
   if (!ResolveTask(op.task, &out->task)) return false;
   const Space& space = FindTask(out->task)->space;
   auto place_at = [&] { return ResolvePlace(space, op.at, &out->at); };
@@ -72,6 +77,7 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
   switch (op.kind) {
     case OpKind::kSpace:
     case OpKind::kTask:
+    case OpKind::kInject:
       return false;  // above
     case OpKind::kTaskCreate:
       out->flags = op.flags;

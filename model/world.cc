@@ -24,7 +24,18 @@ const Task* World::FindTask(uint32_t label) const {
 
 bool World::CanBeBorn(uint32_t label) const { return label != 0 && used_labels_.count(label) == 0; }
 
+bool World::MemoryMayRunOut(const ResolvedOp& op) const {
+  const bool is_birth = op.kind == OpKind::kSpace || op.kind == OpKind::kTask ||
+                        op.kind == OpKind::kFork || op.kind == OpKind::kTaskCreate;
+  return options_.memory_may_run_out || (threads_may_run_out_ && is_birth);
+}
+
 Step World::Decode(const ResolvedOp& op) const {
+  if (op.kind == OpKind::kInject) {
+    Step done;
+    done.outcome.family = Outcome::Family::kErrno;
+    return done;
+  }
   const Task* task = FindTask(op.task);
   bool is_birth = op.kind == OpKind::kSpace || op.kind == OpKind::kTask;
   if (!is_birth && task == nullptr) return Step();
@@ -52,7 +63,7 @@ Expectation World::Expect(const ResolvedOp& op) const {
   Expectation::Parts parts;
   parts.kind = op.kind;
   parts.step = Decode(op);
-  parts.memory_may_run_out = options_.memory_may_run_out;
+  parts.memory_may_run_out = MemoryMayRunOut(op);
   const Task* task = FindTask(op.task);
   if (task == nullptr) return Expectation(std::move(parts));
   parts.space = &task->space;
@@ -69,10 +80,16 @@ void World::Adopt(const ResolvedOp& op, const Outcome& observed) {
   Step step = Decode(op);
   CHECK(step.outcome.family == observed.family);
   if (observed.family == Outcome::Family::kNone) return;
+  if (op.kind == OpKind::kInject) {
+    threads_may_run_out_ = threads_may_run_out_ || op.site == base::FaultSite::kKernelMemory;
+    return;
+  }
+  const bool may_run_out = MemoryMayRunOut(op);
+  threads_may_run_out_ = false;
   if (observed.code == step.outcome.code) {
     Commit(step, op, observed);
   } else {
-    CHECK(options_.memory_may_run_out && step.shortage_code == observed.code);
+    CHECK(may_run_out && step.shortage_code == observed.code);
     if (step.action != Step::Action::kWrite) return;
     step.end = observed.value;  // what was stored before memory ran out stays
     Commit(step, op, observed);

@@ -83,7 +83,8 @@ enum class PageKind : uint8_t {
 class World {
  public:
   struct Options {
-    // Running out of memory is a right outcome of everything that may need some.
+    // Running out of memory is a right outcome of everything that may need some; otherwise only of
+    // births after `inject kernel_memory`.
     bool memory_may_run_out = false;
     // Tasks alive at once; one more birth fails with EAGAIN or KERN_RESOURCE_SHORTAGE.
     uint32_t max_tasks = 64;
@@ -151,6 +152,7 @@ class World {
   static bool ResolvePlace(const Space& space, const traces::Place& place, uint64_t* address);
 
   Step Decode(const traces::ResolvedOp& op) const;
+  bool MemoryMayRunOut(const traces::ResolvedOp& op) const;
   void Commit(const Step& step, const traces::ResolvedOp& op, const traces::Outcome& observed);
   void CommitBirth(const Step& step, const traces::ResolvedOp& op);
   void CommitMap(const Step& step, uint64_t start, Task* task);
@@ -162,6 +164,9 @@ class World {
   std::vector<uint32_t> births_;  // labels of live tasks in the order of their births
   std::set<uint32_t> used_labels_;
   FileTable files_;
+  // The next operation meets a kernel without memory for threads (an injected fault). The faults of
+  // the other sites change no outcome: who asks again gets what was refused.
+  bool threads_may_run_out_ = false;
   uint64_t unchecked_reads_ = 0;
 };
 

@@ -351,6 +351,18 @@ void L4Pmap::Destroy(uvm::Pmap* pmap) {
   pmap_pool_.Delete(pmap);
 }
 
+bool L4Pmap::TakeBack(Translation* page) {
+  Frame& frame = FrameOf(*page);
+  const bool referenced = frame.referenced;
+  frame.referenced = false;
+  UnmapBatch batch(this);
+  batch.Add(Leaf::Of(page), page, page->sent);
+  batch.Flush();
+  const bool used = frame.referenced;
+  frame.referenced = referenced || used;
+  return used;
+}
+
 base::Result<void, uvm::PmapError> L4Pmap::Enter(uvm::Pmap* pmap, Vaddr va, Paddr pa, Prot prot,
                                                  Prot access, uvm::Wired wired) {
   CHECK(va.IsAligned());

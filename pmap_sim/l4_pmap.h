@@ -39,7 +39,7 @@ enum class RefillResult : uint8_t {
   kSent,           // the answer to the fault is on its way (or its client no longer waits for it)
   kMiss,           // not in the table: ask UVM
   kRightsMissing,  // in the table without the right the access needs: ask UVM
-  kNoMemory,       // the kernel has no memory for the server's own alias
+  kNoMemory,       // the kernel has no memory for the mapping or for the server's own alias
 };
 
 // Who gets the answer to a fault: the client thread, in the name of the pager thread that it waits
@@ -54,6 +54,7 @@ struct PmapCounters {
   uint64_t refills = 0;        // calls of Refill that found what they needed
   uint64_t refill_misses = 0;  // ... that did not
   uint64_t sends = 0;          // map items that reached a client
+  uint64_t resends = 0;        // refills of pages that the client should have had
   uint64_t sends_failed = 0;   // ... whose client was gone or no longer waiting
   uint64_t pages_sent = 0;
   uint64_t aliases_made = 0;
@@ -183,7 +184,11 @@ class L4Pmap final : public uvm::PmapSystem {
   void CollectStatus(Frame* frame);
   void Fold(Frame* frame, L4_Word_t status);
 
+  // Takes all that the client holds of a page, and its status; true when the client had used it.
+  bool TakeBack(Translation* page);
+
   // refill.cc
+  bool Resend(Translation* page);
   bool MakeAliases(Leaf* leaf, uint32_t first, uint32_t count);
   bool OrderAliases(Leaf* leaf, uint32_t first, uint32_t count);
   static uint32_t RunLength(const Leaf* leaf, uint32_t slot, uint32_t* first);

@@ -14,6 +14,9 @@ namespace {
 // Neighbours that come along with a refill. More would spend mapping memory on pages that may never
 // be touched.
 constexpr uint32_t kMaxRun = 16;
+// A client that asks once more than this for a page it was sent, and never used it meanwhile, gets
+// none: the kernel has no memory to map it.
+constexpr uint8_t kMaxResends = 16;
 
 }  // namespace
 
@@ -126,6 +129,19 @@ void L4Pmap::SendItem(Leaf* leaf, uint32_t first, uint32_t count, base::Prot rig
   }
 }
 
+// The client was sent the page and does not have it: it gave it up, or the kernel had no memory for
+// its mapping or for the alias. Both are made anew. False: that has been of no use too often.
+bool L4Pmap::Resend(Translation* page) {
+  ++counters_.resends;
+  if (TakeBack(page)) page->resends = 0;
+  if (page->resends == kMaxResends) {
+    page->resends = 0;
+    return false;
+  }
+  ++page->resends;
+  return OrderAliases(Leaf::Of(page), page->slot, 1);
+}
+
 RefillResult L4Pmap::Refill(uvm::Pmap* pmap, base::Vaddr va, base::Access access,
                             const ReplyTarget& to) {
   Guard guard(this);
@@ -139,6 +155,11 @@ RefillResult L4Pmap::Refill(uvm::Pmap* pmap, base::Vaddr va, base::Access access
     return RefillResult::kRightsMissing;
   }
   ++counters_.refills;
+  if (!base::ProtFor(access).IsSubsetOf(page->sent)) {
+    page->resends = 0;
+  } else if (!Resend(page)) {
+    return RefillResult::kNoMemory;
+  }
   Leaf* leaf = Leaf::Of(page);
   base::Prot rights = page->prot;
   uint32_t first;

@@ -46,7 +46,8 @@ struct Translation {
   base::Prot prot;  // the table's rights
   base::Prot sent;  // rights the client may hold; a subset of prot
   bool wired = false;
-  uint8_t slot = 0;  // place in the leaf
+  uint8_t slot = 0;     // place in the leaf
+  uint8_t resends = 0;  // times in a row that the client asked for what it had been sent
   bool present() const { return frame != 0; }
 };
 

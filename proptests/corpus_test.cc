@@ -74,6 +74,13 @@ TEST_P(CorpusTest, Agrees) {
   auto meant = std::count_if(trace->lines.begin(), trace->lines.end(), names_nothing);
   EXPECT_EQ(result.stats.skipped, static_cast<uint64_t>(meant))
       << "an operation names what does not exist, and does not say so";
+  if (GetParam().lane.lane != Lane::kUvm) return;
+  auto injects = [](const traces::Line& line) { return line.op.kind == traces::OpKind::kInject; };
+  auto injected = std::count_if(trace->lines.begin(), trace->lines.end(), injects);
+  for (const LedgerRow& row : result.ledger) {
+    if (std::string(row.name) != "faults_injected") continue;
+    EXPECT_EQ(row.value, static_cast<uint64_t>(injected)) << "an injected fault did not happen";
+  }
 }
 
 TEST(CorpusDirectoryTest, HasTraces) { EXPECT_GE(TraceFiles().size(), 10u); }

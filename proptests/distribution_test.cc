@@ -46,7 +46,7 @@ TEST_P(DistributionTest, EveryFaultCaseIsAtLeastOnePercent) {
 TEST_P(DistributionTest, EveryKindOccursAndMostOperationsDoSomething) {
   CampaignResult result = Campaign(GetParam());
   ASSERT_FALSE(result.run.failure) << result.run.failure->text;
-  for (int i = 0; i < traces::kOpKindCount; ++i) {
+  for (int i = 0; i < traces::kProgramKindCount; ++i) {
     EXPECT_GE(result.run.stats.by_kind[static_cast<size_t>(i)] * 1000, result.run.stats.ops)
         << traces::OpName(static_cast<traces::OpKind>(i)) << " is rarer than one in a thousand";
   }

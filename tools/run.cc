@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "proptests/engine/fault_rates.h"
 #include "proptests/engine/generator.h"
 #include "proptests/engine/lanes.h"
 #include "tools/commands.h"
@@ -31,6 +33,7 @@ struct RunFlags {
   uint64_t tasks = 8;
   uint64_t pages = 64;
   uint64_t files = 2;
+  std::string faults = "none";
   bool no_swarm = false;
   bool json = false;
   std::string save;
@@ -40,6 +43,7 @@ constexpr const char* kEpilogue =
     "Examples:\n"
     "  ./vmsim run --seed 7 --ops 1m\n"
     "  ./vmsim run --seed 7 --case 12 --ops 10k        one case of that campaign again\n"
+    "  ./vmsim run --faults all --ops 1m               does anybody notice?\n"
     "  ./vmsim run --canary kept_secret_below --ops 1m   is a deliberate bug found?\n\n"
     "A campaign is a sequence of cases, each with its own mix of operations and a fresh machine.\n"
     "The same options give the same hash on every machine.\n";
@@ -53,6 +57,8 @@ void Declare(Options* options, RunFlags* flags) {
   options->Number("tasks", &flags->tasks, 1, 48, "tasks alive at once, at most");
   options->Number("pages", &flags->pages, 1, 4096, "pages of a typical map");
   options->Number("files", &flags->files, 1, 64, "files that may be mapped");
+  options->Text("faults", &flags->faults, "SITE[=RATE],...|all",
+                "inject faults of the kernel between the operations");
   options->Switch("no-swarm", &flags->no_swarm, "the same mix of operations in every case");
   flags->machine.Declare(options);
   options->Text("o", &flags->save, "S.trace",
@@ -63,6 +69,7 @@ void Declare(Options* options, RunFlags* flags) {
   epilogue.replace(at, std::string("kept_secret_below").size(), CanaryNames()[1]);
   epilogue += "Canaries:\n";
   for (const std::string& name : CanaryNames()) epilogue += "  " + name + "\n";
+  epilogue += proptests::FaultSitesHelp();
   options->Epilogue(epilogue);
 }
 
@@ -81,7 +88,8 @@ std::string Head(const RunFlags& flags, const CampaignOptions& options) {
       Grouped(flags.case_ops), ", ", flags.tasks, " tasks, ", flags.pages, " pages, ", flags.files,
       " files, ", options.run.machine.ram_bytes / 4096, " frames, lanes ",
       proptests::LanesText(options.run.lanes),
-      flags.machine.canary == "none" ? "" : absl::StrCat(", canary ", flags.machine.canary), "\n");
+      flags.machine.canary == "none" ? "" : absl::StrCat(", canary ", flags.machine.canary),
+      flags.faults == "none" ? "" : absl::StrCat(", faults ", flags.faults), "\n");
 }
 
 std::string CaseCommand(const RunFlags& flags, const CampaignResult& result) {
@@ -89,6 +97,7 @@ std::string CaseCommand(const RunFlags& flags, const CampaignResult& result) {
                       flags.case_ops,
                       flags.case_ops == 10000 ? "" : absl::StrCat(" --case-ops ", flags.case_ops),
                       " --tasks ", flags.tasks, " --pages ", flags.pages, " --files ", flags.files,
+                      flags.faults == "none" ? "" : absl::StrCat(" --faults ", flags.faults),
                       flags.no_swarm ? " --no-swarm" : "", flags.machine.Repeat());
 }
 
@@ -156,6 +165,9 @@ int RunCommand(const Arguments& arguments) {
   CampaignOptions options;
   absl::Status status = flags.machine.Apply(DefaultFrames(flags), 64, &options.run);
   if (!status.ok()) return PrintError(status);
+  absl::StatusOr<proptests::FaultRates> faults = proptests::ParseFaultRates(flags.faults);
+  if (!faults.ok()) return PrintError(faults.status());
+  options.faults = *faults;
   options.seed = flags.seed;
   options.ops = flags.ops;
   options.case_ops = flags.case_ops;

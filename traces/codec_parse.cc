@@ -267,15 +267,26 @@ bool Scanner::OpLine(Trace* trace, Line* line) {
   return true;
 }
 
-// `sN = word`, `sN.word`, `sM = sN.word`, with `~N` in place of an acting task.
+// `sN = word`, `sN.word`, `sM = sN.word`, with `~N` in place of an acting task, or a word that
+// nobody does.
 bool Scanner::Subjects(Op* op, const KindRow** row) {
   const char* begin = p_;
+  if (*p_ == 'i') {
+    *row = words_.Find(Token());
+    if (*row != nullptr && (*row)->subject == Subject::kNobody) {
+      p_ += (*row)->word.size();
+      return true;
+    }
+  }
   if (!Task(&op->task)) return false;
   if (p_ != line_end_ && *p_ == '.') {
     ++p_;
     const char* word = p_;
     if (!OpWord(row)) return false;
     if ((*row)->subject == Subject::kTask) return true;
+    if ((*row)->subject == Subject::kNobody) {
+      return FailAt(word, "an operation of a task", Quote((*row)->word));
+    }
     std::string form =
         absl::StrCat("'sN = ", (*row)->subject == Subject::kChild ? "" : "sM.", (*row)->word, "'");
     if ((*row)->subject == Subject::kChild) return FailAt(word, form, Quote((*row)->word));
@@ -354,7 +365,8 @@ bool Scanner::Operands(const KindRow& row, Trace* trace, Op* op) {
   for (Operand operand : row.operands) {
     if (operand == Operand::kEnd) break;
     SkipBlanks();
-    bool optional = operand == Operand::kMax || operand == Operand::kFile;
+    bool optional =
+        operand == Operand::kMax || operand == Operand::kFile || operand == Operand::kSkip;
     if (optional && AtOperandsEnd()) break;
     if (!OperandValue(row, operand, trace, op)) return false;
   }
@@ -404,6 +416,15 @@ bool Scanner::OperandValue(const KindRow& row, Operand operand, Trace* trace, Op
       return ValueOperand("a value (a number below 2^64 or a character like 'B')", &op->value);
     case Operand::kFile:
       return FileOperand(trace, op);
+    case Operand::kSite: {
+      uint32_t value;
+      if (!FixedWord("a site", SiteWords(), &value)) return false;
+      op->site = static_cast<base::FaultSite>(value);
+      return true;
+    }
+    case Operand::kSkip:
+      if (!Literal("skip=")) return Fail("'skip=K', '->', a comment or the end of the line");
+      return Number("a number of visits below 2^64", ~uint64_t{0}, &op->skip);
   }
   return false;
 }

@@ -85,6 +85,7 @@ void OperandText(const KindRow& row, Operand operand, const Op& op,
                  const std::vector<std::string>& files, std::string* out) {
   if (operand == Operand::kMax && op.size == 0) return;
   if (operand == Operand::kFile && op.file == 0) return;
+  if (operand == Operand::kSkip && op.skip == 0) return;
   out->push_back(' ');
   switch (operand) {
     case Operand::kEnd:
@@ -124,16 +125,23 @@ void OperandText(const KindRow& row, Operand operand, const Op& op,
       absl::StrAppend(out, "file ", op.file <= files.size() ? files[op.file - 1] : "?", " ");
       Hex(op.offset, out);
       break;
+    case Operand::kSite:
+      out->append(base::FaultSiteName(op.site));
+      break;
+    case Operand::kSkip:
+      out->append("skip=");
+      Decimal(op.skip, out);
+      break;
   }
 }
 
 void AppendOp(const Op& op, const std::vector<std::string>& files, std::string* out) {
   const KindRow& row = RowOf(op.kind);
-  if (row.subject != Subject::kTask) {
+  if (row.subject == Subject::kChild || row.subject == Subject::kTaskAndChild) {
     Label(op.child, out);
     out->append(" = ");
   }
-  if (row.subject != Subject::kChild) {
+  if (row.subject == Subject::kTask || row.subject == Subject::kTaskAndChild) {
     Task(op.task, out);
     out->push_back('.');
   }
@@ -235,6 +243,12 @@ void AppendOperandName(const KindRow& row, Operand operand, std::string* out) {
     case Operand::kFile:
       absl::StrAppend(out, " [file NAME OFFSET]");
       return;
+    case Operand::kSite:
+      absl::StrAppend(out, " SITE");
+      return;
+    case Operand::kSkip:
+      absl::StrAppend(out, " [skip=K]");
+      return;
     case Operand::kFlags:
       break;
   }
@@ -289,6 +303,8 @@ std::string FormatResolvedOp(const ResolvedOp& op) {
   plain.flags = op.flags;
   plain.value = op.value;
   plain.offset = op.offset;
+  plain.site = op.site;
+  plain.skip = op.skip;
   if (op.file_key == 0) return FormatOp(plain, {});
   // The name is gone; its hash still tells files apart.
   std::string name = "key-";

@@ -86,6 +86,12 @@ void FillOperand(const KindRow& row, Operand operand, Trace* trace, Op* op) {
           *rc::gen::element<std::string>("a", "libc.so.6", "x+-_.Z", "ld-linux-x86-64.so.2"));
       op->offset = *AnyNumber();
       break;
+    case Operand::kSite:
+      op->site = static_cast<base::FaultSite>(AnyWord(SiteWords()));
+      break;
+    case Operand::kSkip:
+      op->skip = *AnyNumber();
+      break;
   }
 }
 
@@ -93,8 +99,10 @@ Op AnyOp(OpKind kind, uint32_t fresh_label, Trace* trace) {
   const KindRow& row = RowOf(kind);
   Op op;
   op.kind = kind;
-  if (row.subject != Subject::kTask) op.child = fresh_label;
-  if (row.subject != Subject::kChild) op.task = AnyTask();
+  const bool bears = row.subject == Subject::kChild || row.subject == Subject::kTaskAndChild;
+  const bool acts = row.subject == Subject::kTask || row.subject == Subject::kTaskAndChild;
+  if (bears) op.child = fresh_label;
+  if (acts) op.task = AnyTask();
   for (Operand operand : row.operands) FillOperand(row, operand, trace, &op);
   return op;
 }

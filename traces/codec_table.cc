@@ -1,6 +1,7 @@
 #include "traces/codec_table.h"
 
 #include "base/errors.h"
+#include "base/fault_site.h"
 #include "base/prot.h"
 #include "traces/codec.h"
 
@@ -191,6 +192,14 @@ constexpr std::array<KindRow, kOpKindCount> kRows = {{
      {},
      "a store; which bytes: base/pattern.h"},
     {OpKind::kFetch, "fetch", Subject::kTask, {kAt}, Success::kOk, {}, {}, "an instruction fetch"},
+    {OpKind::kInject,
+     "inject",
+     Subject::kNobody,
+     {kSite, kSkip},
+     Success::kOk,
+     {},
+     {},
+     "while the next operation runs, the kernel fails at its visit number K + 1 of SITE"},
 }};
 // clang-format on
 
@@ -218,6 +227,16 @@ constexpr Word kAdviceWords[] = {
     AdviceWord(base::Advice::kSequential), AdviceWord(base::Advice::kWillNeed),
     AdviceWord(base::Advice::kDontNeed),   AdviceWord(base::Advice::kSpaceAvail),
     AdviceWord(base::Advice::kFree)};
+
+constexpr Word SiteWord(base::FaultSite site) {
+  return {base::FaultSiteName(site), static_cast<uint32_t>(site)};
+}
+constexpr std::array<Word, base::kFaultSiteCount> MakeSiteWords() {
+  std::array<Word, base::kFaultSiteCount> words{};
+  for (size_t i = 0; i < words.size(); ++i) words[i] = SiteWord(static_cast<base::FaultSite>(i));
+  return words;
+}
+constexpr std::array<Word, base::kFaultSiteCount> kSiteWords = MakeSiteWords();
 
 constexpr base::Errno kErrnos[] = {
     base::Errno::kEperm,  base::Errno::kEnoent,   base::Errno::kEio,    base::Errno::kE2big,
@@ -253,6 +272,7 @@ std::array<Word, n> Named(const Code (&codes)[n], const char* (*name)(Code)) {
 const std::array<KindRow, kOpKindCount>& KindRows() { return kRows; }
 absl::Span<const Word> InheritWords() { return kInheritWords; }
 absl::Span<const Word> AdviceWords() { return kAdviceWords; }
+absl::Span<const Word> SiteWords() { return kSiteWords; }
 
 absl::Span<const Word> ErrorWords(Outcome::Family family) {
   static const auto errnos = Named(kErrnos, base::ErrnoName);

@@ -32,6 +32,8 @@ enum class Operand : uint8_t {
   kAdvice,      // Op::advice
   kValue,       // number or 'c': Op::value
   kFile,        // optional `file NAME OFFSET`: Op::file, Op::offset
+  kSite,        // Op::site
+  kSkip,        // optional `skip=K`: Op::skip
 };
 
 // What an outcome of success looks like.
@@ -42,6 +44,7 @@ enum class Subject : uint8_t {
   kChild,         // sN = word
   kTask,          // sN.word
   kTaskAndChild,  // sM = sN.word
+  kNobody,        // word
 };
 
 struct Word {
@@ -68,6 +71,7 @@ inline const KindRow& RowOf(OpKind kind) { return KindRows()[static_cast<size_t>
 
 absl::Span<const Word> InheritWords();
 absl::Span<const Word> AdviceWords();
+absl::Span<const Word> SiteWords();
 
 // Every error code of a family that has a name, with the name; success is not among them.
 absl::Span<const Word> ErrorWords(Outcome::Family family);

@@ -77,6 +77,8 @@ TEST(CodecTest, EveryKindOfLineStandsAsWritten) {
       "s1.write 0x2000 1 'B' -> ok  # why",
       "s1.write 0x2000 1048576 0x1234 -> SEGV_ACCERR 0x3000",
       "s1.fetch 0x2000 -> EXC_BAD_ACCESS_PROTECTION_FAILURE 0x2000",
+      "inject mapping_node -> ok",
+      "inject pager_wrong_fpage skip=3  # why",
   };
   for (const char* line : kLines) EXPECT_EQ(Normal(line), absl::StrCat(line, "\n"));
 }
@@ -114,6 +116,15 @@ TEST(CodecTest, ForkNamesParentAndChild) {
   EXPECT_EQ(line.op.kind, OpKind::kFork);
   EXPECT_EQ(line.op.task, (TaskRef{4, false}));
   EXPECT_EQ(line.op.child, 9u);
+}
+
+TEST(CodecTest, InjectionsNameASiteAndNobody) {
+  Line line = OnlyLine("inject kernel_memory skip=0x10");
+  Op want;
+  want.kind = OpKind::kInject;
+  want.site = base::FaultSite::kKernelMemory;
+  want.skip = 16;
+  EXPECT_EQ(line.op, want);
 }
 
 TEST(CodecTest, FaultsKeepTheAddress) {

@@ -41,6 +41,7 @@ Outcome::Family FamilyOf(OpKind kind) {
     case OpKind::kMremap:
     case OpKind::kBrk:
     case OpKind::kLinuxDontneed:
+    case OpKind::kInject:
       return Outcome::Family::kErrno;
   }
   return Outcome::Family::kNone;

@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "base/errors.h"
+#include "base/fault_site.h"
 #include "base/prot.h"
 
 namespace traces {
@@ -53,8 +54,12 @@ enum class OpKind : uint8_t {
   kRead,   // s.read ADDR SIZE
   kWrite,  // s.write ADDR SIZE VALUE     VALUE: base/pattern.h
   kFetch,  // s.fetch ADDR                an instruction fetch
+  // What the kernel below does, not what a program does.
+  kInject,  // inject SITE [skip=K]       the next operation meets a fault
 };
-inline constexpr int kOpKindCount = static_cast<int>(OpKind::kFetch) + 1;
+inline constexpr int kOpKindCount = static_cast<int>(OpKind::kInject) + 1;
+// The kinds below are what programs do: every one but kInject.
+inline constexpr int kProgramKindCount = static_cast<int>(OpKind::kFetch) + 1;
 
 // Op::flags. mmap's sharing is exactly one of the first two.
 enum OpFlags : uint32_t {
@@ -93,7 +98,7 @@ constexpr Place At(uint64_t address) { return {Place::Kind::kAbsolute, 0, addres
 
 struct Op {
   OpKind kind = OpKind::kSpace;
-  TaskRef task;           // who acts; unused by kSpace and kTask
+  TaskRef task;           // who acts; unused by kSpace, kTask, kInject
   uint32_t child = 0;     // label (>= 1) of the task being born
   Place at;               // the primary address
   Place to;               // mremap: the destination
@@ -106,6 +111,9 @@ struct Op {
   uint64_t value = 0;   // write: which bytes
   uint32_t file = 0;    // 1 + index into Trace::files; 0 = anonymous
   uint64_t offset = 0;  // byte offset in the file
+  // kInject: visit number skip + 1 of the site fires, counted while the next operation runs.
+  base::FaultSite site{};
+  uint64_t skip = 0;
   friend bool operator==(const Op&, const Op&) = default;
 };
 
@@ -126,6 +134,8 @@ struct ResolvedOp {
   uint64_t value = 0;
   uint64_t file_key = 0;  // base::HashText(file name) | 1; 0 = anonymous
   uint64_t offset = 0;
+  base::FaultSite site{};
+  uint64_t skip = 0;
   friend bool operator==(const ResolvedOp&, const ResolvedOp&) = default;
 };
 

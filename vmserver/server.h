@@ -160,16 +160,19 @@ class Server {
   void Raise(Task* task, base::FaultCode code);
 
   // tasks.cc
-  Task* NewTask(Personality personality) ABSL_LOCKS_EXCLUDED(mu_);
+  // What failed when a task could not be born.
+  enum class BirthError : uint8_t { kTooMany, kNoMemory };
+  base::Result<Task*, BirthError> NewTask(Personality personality) ABSL_LOCKS_EXCLUDED(mu_);
   bool GiveThreads(Task* task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Makes the L4 space and thread of a task whose space is set, and starts it. False: nothing of it
-  // exists.
-  bool StartTask(Task* task);
+  // Makes the L4 space and thread of a task, which then waits to be started. False: the kernel has
+  // no memory, and nothing of it exists.
+  bool MakeL4Thread(Task* task);
+  void DeleteL4Thread(Task* task);
+  // REQUIRES: the task has its L4 thread and its space.
+  void StartTask(Task* task);
   // Gives everything back, the UVM space included if set. The L4 thread must not exist any more.
   void FreeTask(Task* task) ABSL_LOCKS_EXCLUDED(mu_);
   void EndTask(Task* task);
-  // What failed when a task could not be born.
-  enum class BirthError : uint8_t { kTooMany, kNoMemory };
   base::Result<Task*, BirthError> Birth(Task* parent, Personality personality, bool inherit,
                                         base::Vaddr max);
   Answer SpaceCreate(Task* task, const Message& m);

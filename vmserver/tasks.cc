@@ -24,23 +24,23 @@ bool Server::GiveThreads(Task* task) {
   return task->pager != nullptr && task->worker != nullptr;
 }
 
-// A task record with its server threads, not yet reachable by any client. Null: the limit is
-// reached, or something ran out.
-Task* Server::NewTask(Personality personality) {
+// A task record with its server threads, not yet reachable by any client. kTooMany: there are
+// max_tasks already.
+base::Result<Task*, Server::BirthError> Server::NewTask(Personality personality) {
   uvm::MutexLock lock(&mu_);
-  if (init_ != nullptr && tasks_.size() > config_.max_tasks) return nullptr;
+  if (init_ != nullptr && tasks_.size() > config_.max_tasks) return BirthError::kTooMany;
   Task* task = unused_tasks_.PopFront();
   if (task == nullptr) {
     L4_Word_t number = threads_.NewThreadNumber();
     task = number != 0 ? task_pool_.New() : nullptr;
-    if (task == nullptr) return nullptr;
+    if (task == nullptr) return BirthError::kNoMemory;
     task->thread_number = number;
   }
   if (!GiveThreads(task)) {
     if (task->pager != nullptr) unused_pagers_.PushFront(task->pager);
     if (task->worker != nullptr) unused_workers_.PushFront(task->worker);
     unused_tasks_.PushFront(task);
-    return nullptr;
+    return BirthError::kNoMemory;
   }
   // A version's low six bits are not zero; a thread number that is used again gets another version,
   // so that an id names one thread for ever.
@@ -56,18 +56,27 @@ Task* Server::NewTask(Personality personality) {
   return task;
 }
 
-bool Server::StartTask(Task* task) {
+bool Server::MakeL4Thread(Task* task) {
   const L4_ThreadId_t root = threads_.root();
   const L4_ThreadId_t thread = task->thread;
   if (L4_ThreadControl(thread, thread, root, L4_nilthread, kUtcbUnchanged) == 0) return false;
   L4_Word_t old = 0;
   void* utcb = reinterpret_cast<void*>(L4_Address(config_.client_utcb_area));
   if (L4_SpaceControl(thread, 0, config_.client_kip_area, config_.client_utcb_area, L4_nilthread,
-                      &old) == 0 ||
-      L4_ThreadControl(thread, thread, root, task->pager->thread, utcb) == 0) {
-    L4_ThreadControl(thread, L4_nilthread, L4_nilthread, L4_nilthread, kUtcbUnchanged);
-    return false;
+                      &old) != 0 &&
+      L4_ThreadControl(thread, thread, root, task->pager->thread, utcb) != 0) {
+    return true;
   }
+  DeleteL4Thread(task);
+  return false;
+}
+
+void Server::DeleteL4Thread(Task* task) {
+  CHECK(L4_ThreadControl(task->thread, L4_nilthread, L4_nilthread, L4_nilthread, kUtcbUnchanged) !=
+        0);
+}
+
+void Server::StartTask(Task* task) {
   // The pager takes messages for this task from now on; then the thread is started in its name.
   __atomic_store_n(&task->pager->task, task, __ATOMIC_RELEASE);
   L4_MsgTag_t tag = L4_MakeMsgTag(0, 2, 0);
@@ -76,9 +85,8 @@ bool Server::StartTask(Task* task) {
   L4_LoadMR(1, task->entry);
   L4_LoadMR(2, 0);  // a client makes its own stack
   L4_Set_MsgTag(tag);
-  CHECK(L4_IpcSucceeded(L4_Send(thread)));
+  CHECK(L4_IpcSucceeded(L4_Send(task->thread)));
   ++counters_.tasks_started;
-  return true;
 }
 
 void Server::FreeTask(Task* task) {
@@ -96,20 +104,26 @@ void Server::FreeTask(Task* task) {
 // The client thread goes first: it must not run while its memory goes, and its space's mappings
 // leave with it.
 void Server::EndTask(Task* task) {
-  L4_Word_t ok =
-      L4_ThreadControl(task->thread, L4_nilthread, L4_nilthread, L4_nilthread, kUtcbUnchanged);
-  CHECK(ok != 0);
+  DeleteL4Thread(task);
   FreeTask(task);
   ++counters_.tasks_ended;
 }
 
 base::Result<Task*, Server::BirthError> Server::Birth(Task* parent, Personality personality,
                                                       bool inherit, base::Vaddr max) {
-  Task* task = NewTask(personality);
-  if (task == nullptr) return BirthError::kTooMany;
+  auto made = NewTask(personality);
+  if (!made.ok()) return made.error();
+  Task* task = made.value();
+  // What the kernel may refuse comes first: a fork marks what parent and child share, and a birth
+  // that fails must leave no mark.
+  if (!MakeL4Thread(task)) {
+    FreeTask(task);
+    return BirthError::kNoMemory;
+  }
   auto space =
       inherit ? uvm_->ForkSpace(parent->space) : uvm_->CreateSpace(base::Vaddr(kMapMin), max);
   if (!space.ok()) {
+    DeleteL4Thread(task);
     FreeTask(task);
     return BirthError::kNoMemory;
   }
@@ -120,10 +134,7 @@ base::Result<Task*, Server::BirthError> Server::Birth(Task* parent, Personality 
     task->heap_base = parent->heap_base;
     task->heap_current = parent->heap_current;
   }
-  if (!StartTask(task)) {
-    FreeTask(task);
-    return BirthError::kNoMemory;
-  }
+  StartTask(task);
   return task;
 }
 

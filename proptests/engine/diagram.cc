@@ -38,6 +38,7 @@ Extent ExtentOf(const traces::ResolvedOp& op, const traces::Outcome& seen) {
     case OpKind::kExec:
     case OpKind::kExit:
     case OpKind::kTaskTerminate:
+    case OpKind::kInject:
       return {};
     case OpKind::kMmap:
     case OpKind::kVmAllocate:

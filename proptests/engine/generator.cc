@@ -70,7 +70,7 @@ Swarm DrawSwarm(uint64_t seed, uint64_t case_index) {
   Swarm swarm = StandardMix();
   // How narrow the case is, is drawn too: one case in three has every kind.
   uint64_t off_in_four = prng.Below(3);
-  for (int i = 0; i < traces::kOpKindCount; ++i) {
+  for (int i = 0; i < traces::kProgramKindCount; ++i) {
     auto kind = static_cast<OpKind>(i);
     uint32_t& weight = swarm.weight[static_cast<size_t>(i)];
     bool off = prng.Chance(off_in_four, 4);
@@ -78,7 +78,7 @@ Swarm DrawSwarm(uint64_t seed, uint64_t case_index) {
     if (off && kind != OpKind::kWrite && kind != OpKind::kRead) weight = 0;
   }
   bool maps = false;
-  for (int i = 0; i < traces::kOpKindCount; ++i) {
+  for (int i = 0; i < traces::kProgramKindCount; ++i) {
     maps = maps || (IsMapper(static_cast<OpKind>(i)) && swarm.weight[static_cast<size_t>(i)] != 0);
   }
   if (!maps) swarm.weight[static_cast<size_t>(OpKind::kMmap)] = 64;
@@ -88,7 +88,7 @@ Swarm DrawSwarm(uint64_t seed, uint64_t case_index) {
 std::string SwarmText(const Swarm& swarm) {
   std::string some;
   std::string never;
-  for (int i = 0; i < traces::kOpKindCount; ++i) {
+  for (int i = 0; i < traces::kProgramKindCount; ++i) {
     absl::string_view name = traces::OpName(static_cast<OpKind>(i));
     uint32_t weight = swarm.weight[static_cast<size_t>(i)];
     if (weight == 0) {
@@ -134,6 +134,7 @@ Op Generator::Draw(uint64_t index) const {
     case OpKind::kExec:
     case OpKind::kExit:
     case OpKind::kTaskTerminate:
+    case OpKind::kInject:  // DrawFaults
       break;
     case OpKind::kExecMap:
     case OpKind::kMmap:
@@ -165,6 +166,26 @@ Op Generator::Draw(uint64_t index) const {
       break;
   }
   return op;
+}
+
+// A stream for each site and index: neither rates of other sites nor operations left out move a
+// draw.
+std::vector<Op> Generator::DrawFaults(uint64_t index) const {
+  std::vector<Op> ops;
+  for (size_t i = 0; i < options_.faults.one_in.size(); ++i) {
+    const uint32_t one_in = options_.faults.one_in[i];
+    if (one_in == 0) continue;
+    Prng prng(base::Chain(options_.seed, options_.case_index), "faults",
+              index * base::kFaultSiteCount + i);
+    if (!prng.Chance(1, one_in)) continue;
+    Op op;
+    op.kind = OpKind::kInject;
+    op.site = static_cast<base::FaultSite>(i);
+    // Most operations pass a site a few times only.
+    if (prng.Chance(1, 2)) op.skip = prng.Below(8);
+    ops.push_back(op);
+  }
+  return ops;
 }
 
 void Generator::DrawBirth(Prng* prng, Op* op) const {

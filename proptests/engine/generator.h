@@ -16,13 +16,14 @@
 #include <vector>
 
 #include "base/prng.h"
+#include "proptests/engine/fault_rates.h"
 #include "traces/op.h"
 
 namespace proptests {
 
 // How often each kind of operation occurs: weight / sum of weights. 0 = never.
 struct Swarm {
-  std::array<uint32_t, traces::kOpKindCount> weight = {};
+  std::array<uint32_t, traces::kProgramKindCount> weight = {};
   friend bool operator==(const Swarm&, const Swarm&) = default;
 };
 
@@ -45,6 +46,7 @@ struct GenOptions {
   // Distinct files that mmap may name: "f1", "f2" ... At least 1.
   uint32_t files = 2;
   Swarm swarm = StandardMix();
+  FaultRates faults;
 };
 
 class Generator {
@@ -52,6 +54,8 @@ class Generator {
   explicit Generator(const GenOptions& options);
   // The index-th operation. `child` labels are index + 1, so index < traces::kMaxLabel.
   traces::Op Draw(uint64_t index) const;
+  // The faults injected right before the index-th operation, from the stream "faults".
+  std::vector<traces::Op> DrawFaults(uint64_t index) const;
   // The names that Op::file counts from 1.
   const std::vector<std::string>& files() const { return files_; }
 
@@ -70,7 +74,7 @@ class Generator {
   uint64_t DrawPages(base::Prng* prng) const;
 
   GenOptions options_;
-  std::array<uint32_t, traces::kOpKindCount> upto_ = {};  // running sums of the weights
+  std::array<uint32_t, traces::kProgramKindCount> upto_ = {};  // running sums of the weights
   std::vector<std::string> files_;
 };
 

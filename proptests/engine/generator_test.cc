@@ -67,9 +67,9 @@ TEST(GeneratorTest, EveryOperationIsWellFormed) {
 TEST(GeneratorTest, TheStandardMixHasEveryKind) {
   GenOptions options;
   Generator generator(options);
-  std::array<int, traces::kOpKindCount> seen = {};
+  std::array<int, traces::kProgramKindCount> seen = {};
   for (const Op& op : DrawOps(generator, 20000)) ++seen[static_cast<size_t>(op.kind)];
-  for (int i = 0; i < traces::kOpKindCount; ++i) {
+  for (int i = 0; i < traces::kProgramKindCount; ++i) {
     EXPECT_GT(seen[static_cast<size_t>(i)], 0) << traces::OpName(static_cast<OpKind>(i));
   }
 }

@@ -95,6 +95,7 @@ GenOptions CaseOptions(const CampaignOptions& options, uint64_t case_index) {
   gen.tasks = options.tasks;
   gen.pages = options.pages;
   gen.files = options.files;
+  gen.faults = options.faults;
   if (options.swarm) gen.swarm = DrawSwarm(options.seed, case_index);
   return gen;
 }
@@ -105,6 +106,17 @@ RunOptions CaseRunOptions(const CampaignOptions& options) {
   return run;
 }
 
+namespace {
+
+bool StepWithFaults(const Generator& generator, uint64_t index, Session* session) {
+  for (const traces::Op& fault : generator.DrawFaults(index)) {
+    if (!session->Step(fault)) return false;
+  }
+  return session->Step(generator.Draw(index));
+}
+
+}  // namespace
+
 CampaignResult RunCampaign(const CampaignOptions& options) {
   CampaignResult result;
   RunOptions run = CaseRunOptions(options);
@@ -113,7 +125,7 @@ CampaignResult RunCampaign(const CampaignOptions& options) {
     uint64_t count = std::min(options.case_ops, options.ops - done);
     Generator generator(CaseOptions(options, number));
     Session session(run, &generator.files());
-    for (uint64_t i = 0; i < count && session.Step(generator.Draw(i)); ++i) {
+    for (uint64_t i = 0; i < count && StepWithFaults(generator, i, &session); ++i) {
       if (options.progress && (done + i) % kProgressEvery == 0) options.progress(done + i);
     }
     session.Finish();
@@ -135,8 +147,12 @@ CampaignResult RunCampaign(const CampaignOptions& options) {
 std::vector<TestOp> OpsOfFailure(const CampaignOptions& options, const CampaignResult& result) {
   Generator generator(CaseOptions(options, result.failing_case));
   std::vector<TestOp> ops;
-  uint64_t count = std::min(options.case_ops, result.run.failure->op_index + 1);
-  for (uint64_t i = 0; i < count; ++i) ops.push_back({generator.Draw(i), std::nullopt});
+  const uint64_t count = result.run.failure->op_index + 1;
+  for (uint64_t i = 0; i < options.case_ops && ops.size() < count; ++i) {
+    for (const traces::Op& fault : generator.DrawFaults(i)) ops.push_back({fault, std::nullopt});
+    ops.push_back({generator.Draw(i), std::nullopt});
+  }
+  if (ops.size() > count) ops.resize(count);
   return ops;
 }
 

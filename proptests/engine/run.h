@@ -17,6 +17,7 @@
 #include "machine/machine.h"
 #include "proptests/engine/emit.h"
 #include "proptests/engine/failure.h"
+#include "proptests/engine/fault_rates.h"
 #include "proptests/engine/generator.h"
 #include "proptests/engine/session.h"
 #include "proptests/engine/shrinker.h"
@@ -68,6 +69,7 @@ struct CampaignOptions {
   uint32_t pages = 64;
   uint32_t files = 2;
   bool swarm = true;  // else every case has the standard mix
+  FaultRates faults;  // injected between the operations, which they do not change
   RunOptions run;     // max_live_tasks is set from `tasks`
   Progress progress;
 };
@@ -96,7 +98,7 @@ ShrinkOutcome ShrinkRun(const std::vector<TestOp>& ops, const std::vector<std::s
 
 // The options of each session of a campaign.
 RunOptions CaseRunOptions(const CampaignOptions& options);
-// The operations of the failing case up to the failure.
+// The operations of the failing case up to the failure, injected faults included.
 std::vector<TestOp> OpsOfFailure(const CampaignOptions& options, const CampaignResult& result);
 std::vector<TestOp> OpsOfTrace(const traces::Trace& trace);
 

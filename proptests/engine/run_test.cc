@@ -2,8 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <string>
+#include <vector>
+
 #include "base/canary.h"
+#include "base/fault_site.h"
+#include "proptests/engine/fault_rates.h"
 #include "traces/codec.h"
+#include "traces/op.h"
 
 namespace proptests {
 namespace {
@@ -83,6 +90,67 @@ TEST(RunTest, AFailureIsShrunkToATraceThatFailsAlone) {
   EXPECT_EQ(again.failure->print, report.failure.print);
   // And without the bug it passes.
   EXPECT_EQ(RunTraceText(text), "pass");
+}
+
+uint64_t Row(const RunResult& result, const std::string& name) {
+  for (const LedgerRow& row : result.ledger) {
+    if (row.name == name) return row.value;
+  }
+  return 0;
+}
+
+TEST(RunTest, InjectedFaultsAreNotNoticedAndAreDeterministic) {
+  CampaignOptions options = Small(4, 3000);
+  auto rates = ParseFaultRates("all");
+  ASSERT_TRUE(rates.ok());
+  options.faults = *rates;
+  for (uint32_t& one_in : options.faults.one_in) one_in = one_in == 0 ? 0 : 4;
+  CampaignResult first = RunCampaign(options);
+  ASSERT_FALSE(first.run.failure) << first.run.failure->text;
+  EXPECT_GT(Row(first.run, "faults_injected"), 50u);
+  CampaignResult second = RunCampaign(options);
+  EXPECT_EQ(first.run.hash, second.run.hash);
+  EXPECT_EQ(first.run.ledger, second.run.ledger);
+}
+
+TEST(RunTest, InjectedFaultsAndOperationsAreDrawnApart) {
+  GenOptions without;
+  GenOptions one = without, two = without;
+  one.faults.one_in[static_cast<size_t>(base::FaultSite::kPagerLate)] = 3;
+  two.faults = one.faults;
+  two.faults.one_in[static_cast<size_t>(base::FaultSite::kMappingNode)] = 3;
+  int drawn = 0;
+  for (uint64_t i = 0; i < 300; ++i) {
+    EXPECT_EQ(Generator(without).Draw(i), Generator(two).Draw(i));
+    EXPECT_TRUE(Generator(without).DrawFaults(i).empty());
+    std::vector<traces::Op> late;
+    for (const traces::Op& op : Generator(two).DrawFaults(i)) {
+      if (op.site == base::FaultSite::kPagerLate) late.push_back(op);
+    }
+    EXPECT_EQ(late, Generator(one).DrawFaults(i));
+    drawn += late.empty() ? 0 : 1;
+  }
+  EXPECT_GT(drawn, 60);
+  EXPECT_LT(drawn, 140);
+}
+
+TEST(RunTest, AnInjectedFaultStaysInTheShrunkTrace) {
+  CampaignOptions options = Small(1, 50000);
+  options.faults.one_in[static_cast<size_t>(base::FaultSite::kPagerNever)] = 20;
+  CampaignResult result = RunCampaign(options);
+  ASSERT_TRUE(result.run.failure);
+  EXPECT_EQ(result.run.failure->print.rule, "EveryOperationEnds");
+  EXPECT_NE(result.run.failure->text.find("page fault at 0x"), std::string::npos);
+  Generator generator(CaseOptions(options, result.failing_case));
+  ShrinkOutcome shrunk = ShrinkRun(OpsOfFailure(options, result), generator.files(),
+                                   CaseRunOptions(options), *result.run.failure);
+  EXPECT_TRUE(shrunk.shrunk.minimal);
+  // A task, its memory, the injection, the access.
+  ASSERT_EQ(shrunk.shrunk.smallest.ops.size(), 4u);
+  EXPECT_EQ(traces::FormatOp(shrunk.shrunk.smallest.ops[2].op, {}), "inject pager_never");
+  std::vector<TestOp> harmless = shrunk.shrunk.smallest.ops;
+  harmless.erase(harmless.begin() + 2);
+  EXPECT_FALSE(RunOps(harmless, generator.files(), shrunk.run).failure);
 }
 
 TEST(RunTest, TextThatIsNoTraceIsRefusedWithAPlace) {

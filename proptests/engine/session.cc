@@ -167,10 +167,15 @@ bool Session::ApplyToSystem(const model::Expectation& right) {
 void Session::ExtendHash() {
   hash_ = base::Chain(hash_, static_cast<uint64_t>(resolved_.kind) << 32 | resolved_.task);
   hash_ = base::Chain(hash_, resolved_.at);
+  if (resolved_.kind == OpKind::kInject) {
+    hash_ = base::Chain(hash_, static_cast<uint64_t>(resolved_.site));
+    hash_ = base::Chain(hash_, resolved_.skip);
+  }
   hash_ = OutcomeHash(hash_, seen_);
 }
 
 bool Session::CheckTouched() {
+  if (resolved_.kind == OpKind::kInject) return true;
   base::Range range = TouchedRange(resolved_, seen_);
   std::optional<Finding> finding;
   if (IsAccess(resolved_.kind)) {

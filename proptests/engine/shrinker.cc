@@ -24,6 +24,7 @@ bool TakesPlace(OpKind kind) {
     case OpKind::kExec:
     case OpKind::kExit:
     case OpKind::kTaskTerminate:
+    case OpKind::kInject:
       return false;
     default:
       return true;
@@ -148,7 +149,7 @@ class Shrinking {
     bool changed = false;
     for (size_t i = 0; i < best_.ops.size(); ++i) {
       const Op op = best_.ops[i].op;
-      if (op.task.relative || IsBirthOfEmpty(op.kind)) continue;
+      if (op.task.relative || IsBirthOfEmpty(op.kind) || op.kind == OpKind::kInject) continue;
       for (size_t k = 0; k < i && k < best_.ops.size(); ++k) {
         uint32_t older = best_.ops[k].op.child;
         if (older == op.task.number) break;
@@ -307,6 +308,11 @@ class Shrinking {
       if (!(other == op)) list.push_back(other);
     };
     AddSizes(op, add);
+    if (op.skip != 0) {
+      add([](Op* o) { o->skip = 0; });
+      add([](Op* o) { o->skip /= 2; });
+      add([](Op* o) { --o->skip; });
+    }
     if (op.file != 0) {
       add([](Op* o) { o->file = 0, o->offset = 0; });
       add([](Op* o) { o->offset = 0; });

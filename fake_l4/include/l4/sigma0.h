@@ -49,4 +49,11 @@ L4_INLINE L4_Fpage_t L4_Sigma0_GetAny(L4_ThreadId_t sigma0, L4_Word_t log2_size,
   return L4_Sigma0_GetPage_RcvWindow(sigma0, any, window);
 }
 
+#ifdef __cplusplus
+// The manual's overloaded name.
+inline L4_Fpage_t L4_Sigma0_GetPage(L4_ThreadId_t sigma0, L4_Fpage_t f, L4_Fpage_t window) {
+  return L4_Sigma0_GetPage_RcvWindow(sigma0, f, window);
+}
+#endif
+
 #endif  // FAKE_L4_INCLUDE_L4_SIGMA0_H_

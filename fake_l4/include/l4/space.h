@@ -11,6 +11,7 @@
 
 #include <l4/arch.h>
 #include <l4/message.h>
+#include <l4/thread.h>
 #include <l4/types.h>
 
 #ifdef __cplusplus
@@ -33,9 +34,12 @@ L4_Word_t L4_SpaceControl(L4_ThreadId_t space, L4_Word_t control, L4_Fpage_t kip
 
 #define L4_UNMAP_FLUSH 0x40u
 
-#define L4_WasReferenced(f) (((f).raw & L4_Readable) != 0)
-#define L4_WasWritten(f) (((f).raw & L4_Writable) != 0)
-#define L4_WaseXecuted(f) (((f).raw & L4_eXecutable) != 0)
+// Control word of SpaceControl on IA-32: leave the space large, or make it a small one of `size`
+// MiB (a power of two, 4..512) at `location` MiB (a multiple of `size`). Bit 31 = change it.
+#define L4_LargeSpace 0u
+L4_INLINE L4_Word_t L4_SmallSpace(L4_Word_t location, L4_Word_t size) {
+  return size == 0 ? 0 : ((location / size * 2 + 1) * (size / 4)) & 0xff;
+}
 
 L4_INLINE L4_Fpage_t L4_UnmapFpage(L4_Fpage_t f) {
   L4_LoadMR(0, f.raw);
@@ -67,13 +71,21 @@ L4_INLINE L4_Fpage_t L4_GetStatus(L4_Fpage_t f) {
   return L4_UnmapFpage(L4_FpageRemoveRights(f, L4_FullyAccessible));
 }
 
-#ifdef __cplusplus
+#ifndef __cplusplus
+L4_INLINE void L4_Unmap(L4_Word_t control) { L4_UnmapControl(control); }
+L4_INLINE L4_Fpage_t L4_Flush(L4_Fpage_t f) { return L4_FlushFpage(f); }
+#else
 // The manual's overloaded names.
 inline void L4_Unmap(L4_Word_t control) { L4_UnmapControl(control); }
 inline L4_Fpage_t L4_Unmap(L4_Fpage_t f) { return L4_UnmapFpage(f); }
 inline void L4_Unmap(L4_Word_t n, L4_Fpage_t* fpages) { L4_UnmapFpages(n, fpages); }
 inline L4_Fpage_t L4_Flush(L4_Fpage_t f) { return L4_FlushFpage(f); }
 inline void L4_Flush(L4_Word_t n, L4_Fpage_t* fpages) { L4_FlushFpages(n, fpages); }
+inline L4_Word_t L4_SpaceControl(L4_ThreadId_t space, L4_Word_t control, L4_Fpage_t kip_area,
+                                 L4_Fpage_t utcb_area, L4_ThreadId_t redirector,
+                                 L4_Word_t& old_control) {
+  return L4_SpaceControl(space, control, kip_area, utcb_area, redirector, &old_control);
+}
 #endif
 
 #endif  // FAKE_L4_INCLUDE_L4_SPACE_H_

@@ -1,0 +1,120 @@
+#include "proptests/engine/fault_rates.h"
+
+#include "absl/status/status.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+namespace proptests {
+namespace {
+
+using base::FaultSite;
+
+constexpr uint32_t kDefaultRate = 50;
+
+const char* EffectOf(FaultSite site) {
+  switch (site) {
+    case FaultSite::kMappingNode:
+      return "no memory for one mapping: asked for again";
+    case FaultSite::kKernelMemory:
+      return "no memory for a thread: a birth may fail with a shortage";
+    case FaultSite::kIpcTimeout:
+      return "a finite timeout ends at once: waited for again";
+    case FaultSite::kUnmapDelayed:
+    case FaultSite::kUnmapReordered:
+      return "with several processors: not seen once Unmap returns";
+    case FaultSite::kPagerLate:
+      return "the answer to a page fault takes effect later";
+    case FaultSite::kPagerWrongFpage:
+      return "the answer maps all but the page: asked for again";
+    case FaultSite::kPagerSmallerFpage:
+      return "the answer maps the first page only: the others are asked for";
+    case FaultSite::kIpcCut:
+    case FaultSite::kPagerDies:
+    case FaultSite::kPagerNever:
+      return "";
+  }
+  return "";
+}
+
+}  // namespace
+
+const char* WhyNotInCampaigns(FaultSite site) {
+  switch (site) {
+    case FaultSite::kIpcCut:
+      return "the answer to a call is lost, so no outcome is right";
+    case FaultSite::kPagerDies:
+    case FaultSite::kPagerNever:
+      return "the client waits for ever, so no outcome is right";
+    default:
+      return nullptr;
+  }
+}
+
+absl::StatusOr<FaultRates> ParseFaultRates(absl::string_view text) {
+  FaultRates rates;
+  if (text == "none") return rates;
+  if (text == "all") {
+    for (int i = 0; i < base::kFaultSiteCount; ++i) {
+      if (WhyNotInCampaigns(static_cast<FaultSite>(i)) != nullptr) continue;
+      rates.one_in[static_cast<size_t>(i)] = kDefaultRate;
+    }
+    return rates;
+  }
+  for (absl::string_view word : absl::StrSplit(text, ',')) {
+    const std::pair<absl::string_view, absl::string_view> parts =
+        absl::StrSplit(word, absl::MaxSplits('=', 1));
+    int site = 0;
+    while (site < base::kFaultSiteCount &&
+           parts.first != base::FaultSiteName(static_cast<FaultSite>(site))) {
+      ++site;
+    }
+    if (site == base::kFaultSiteCount) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("there is no fault site \"", parts.first, "\"; see vmsim run --help"));
+    }
+    if (const char* why = WhyNotInCampaigns(static_cast<FaultSite>(site))) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("a campaign cannot inject ", parts.first, ": ", why));
+    }
+    uint32_t rate = kDefaultRate;
+    if (parts.first.size() < word.size() && (!absl::SimpleAtoi(parts.second, &rate) || rate == 0)) {
+      return absl::InvalidArgumentError(absl::StrCat("the rate of ", parts.first,
+                                                     " is a number of operations from 1 on, not \"",
+                                                     parts.second, "\""));
+    }
+    rates.one_in[static_cast<size_t>(site)] = rate;
+  }
+  return rates;
+}
+
+std::string FaultRatesText(const FaultRates& rates) {
+  std::string text;
+  for (int i = 0; i < base::kFaultSiteCount; ++i) {
+    const uint32_t rate = rates.one_in[static_cast<size_t>(i)];
+    if (rate == 0) continue;
+    absl::StrAppend(&text, text.empty() ? "" : ",", base::FaultSiteName(static_cast<FaultSite>(i)),
+                    "=", rate);
+  }
+  return text.empty() ? "none" : text;
+}
+
+std::string FaultSitesHelp() {
+  std::string text = absl::StrCat("Sites of --faults (RATE: 1 in so many operations, default ",
+                                  kDefaultRate, "):\n");
+  std::string refused = "Not in campaigns, but in traces (`inject SITE [skip=K]`):\n";
+  for (int i = 0; i < base::kFaultSiteCount; ++i) {
+    const auto site = static_cast<FaultSite>(i);
+    const char* why_not = WhyNotInCampaigns(site);
+    std::string name = base::FaultSiteName(site);
+    name.resize(20, ' ');
+    if (why_not == nullptr) {
+      absl::StrAppend(&text, "  ", name, EffectOf(site), "\n");
+    } else {
+      absl::StrAppend(&refused, "  ", name, why_not, "\n");
+    }
+  }
+  return text + refused;
+}
+
+}  // namespace proptests

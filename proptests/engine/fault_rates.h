@@ -1,0 +1,41 @@
+// proptests/engine/fault_rates.h: how often a campaign injects which faults.
+//
+// WHAT     `--faults SITE[=RATE],...`: RATE is 1 in so many operations. A campaign takes the sites
+//          whose effects the model knows: those that nobody above the kernel may notice, because
+//          whoever is refused asks again, and kernel_memory, after which a birth may report a
+//          shortage. The others stop a client for good, or lose the answer to its call: no outcome
+//          is right then.
+// SEE      base/fault_site.h; model/world.h (memory_may_run_out).
+
+#ifndef PROPTESTS_ENGINE_FAULT_RATES_H_
+#define PROPTESTS_ENGINE_FAULT_RATES_H_
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/fault_site.h"
+
+namespace proptests {
+
+struct FaultRates {
+  std::array<uint32_t, base::kFaultSiteCount> one_in = {};  // by site; 0: never
+  friend bool operator==(const FaultRates&, const FaultRates&) = default;
+};
+
+// Null when campaigns take the site; else why they do not, as half a sentence.
+const char* WhyNotInCampaigns(base::FaultSite site);
+
+// "none", "all" (every site that campaigns take), or sites separated by commas, each with its rate
+// where that is not the default. An error says which word is wrong, and why.
+absl::StatusOr<FaultRates> ParseFaultRates(absl::string_view text);
+// The text that parses to these rates.
+std::string FaultRatesText(const FaultRates& rates);
+// For help screens: one line a site.
+std::string FaultSitesHelp();
+
+}  // namespace proptests
+
+#endif  // PROPTESTS_ENGINE_FAULT_RATES_H_
