@@ -261,6 +261,7 @@ L4_Word_t Core::Schedule(Thread& self, L4_ThreadId_t dest, L4_Word_t priority) {
     if (queued) strategy_->Remove(*t);
     t->priority = static_cast<uint8_t>(priority);
     if (queued) strategy_->Add(*t, QueueEnd::kBack);
+    if (t->state == ThreadState::kSending) RequeueSender(*t);
   }
   if (t->transfer != nullptr) {
     return InSendPhase(*t) ? L4_SCHEDRESULT_SENDING : L4_SCHEDRESULT_RECEIVING;
