@@ -96,6 +96,7 @@ void Core::Reset() {
   timer_serial_ = 0;
   now_ns_ = 0;
   ledger_ = {};
+  verified_changes_ = 0;
   crashed_ = preempt_ = false;
   crash_text_.clear();
   console_text_.clear();

@@ -283,11 +283,28 @@ class Core {
   Mapping MappingOfNode(NodeIndex i) const;
   ThreadInfo InfoOf(const Thread& t) const;
   bool CheckInvariants(base::TextSink& out) const;
+  bool CheckMappings(base::TextSink& out) const;
   bool CheckSpace(const Space& space, uint64_t* nodes, base::TextSink& out) const;
   bool CheckNode(const Space& space, uint64_t vpage, unsigned level, const Pte& pte,
                  base::TextSink& out) const;
   bool CheckOverlap(const Space& space, uint64_t vpage, unsigned level, base::TextSink& out) const;
   bool CheckThread(const Thread& t, base::TextSink& out) const;
+
+  // ---- safety_checks.cc: in checked builds after each operation that changes mappings ----
+#ifdef UVM_VERIFY
+  static constexpr bool kVerify = true;
+#else
+  static constexpr bool kVerify = false;
+#endif
+  bool CheckRange(Space& space, uint64_t first, uint64_t end, base::TextSink& out) const;
+  bool CheckUnmapped(Space& space, uint64_t first, uint64_t end, RightsBits revoked, Flush flush,
+                     base::TextSink& out) const;
+  bool Sigma0Gave(uint64_t frame_number, uint64_t pages) const;
+  // After pages of `to` were mapped or granted; after rights were revoked from pages of `space`.
+  // Both panic with the rule that is broken.
+  void VerifyMapped(Space& to, uint64_t first, uint64_t end);
+  void VerifyUnmapped(Space& space, uint64_t first, uint64_t end, RightsBits revoked, Flush flush);
+  void VerifyWholeSometimes();
 
   uint8_t* ram_at(uint64_t frame_number) {
     return ram_ + ((frame_number - (profile_.ram_base >> kPageShift)) << kPageShift);
@@ -409,7 +426,11 @@ class Core {
   bool resuming_ = false;
   uint64_t switch_limit_ = UINT64_MAX;
   bool preempt_ = false;
+  uint64_t verified_changes_ = 0;  // changes of mappings when everything was looked at last
+  char verify_text_[256] = {};
   uint64_t next_boot_number_ = 0;
+
+ public:
   std::vector<L4_Word_t> sigma0_owner_;  // raw thread id per frame; 0: free
   uint64_t sigma0_hint_ = 0;
   uint64_t sigma0_touched_ = 0;  // frames at or above this index have never been given to anybody

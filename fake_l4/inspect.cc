@@ -258,7 +258,7 @@ bool Core::CheckNode(const Space& space, uint64_t vpage, unsigned level, const P
     return where("ChildrenAreLinked") << "is not in its parent's list", false;
   }
   if (options_.quirks.manual() && (pte.rights() & ~database_.rights(n.parent)) != 0) {
-    return where("RightsShrinkDownwards") << "has rights " << int{pte.rights()} << ", its parent "
+    return where("RightsWithinAncestors") << "has rights " << int{pte.rights()} << ", its parent "
                                           << int{database_.rights(n.parent)},
            false;
   }
@@ -266,6 +266,9 @@ bool Core::CheckNode(const Space& space, uint64_t vpage, unsigned level, const P
   if (offset >= database_.pages(database_.level(n.parent)) ||
       database_.level(n.parent) < level) {
     return where("FramesLieWithinParents") << "maps frames that its parent does not", false;
+  }
+  if (database_.IsRoot(n.parent) && !Sigma0Gave(pte.frame_number(), database_.pages(level))) {
+    return where("Sigma0KnowsOwners") << "has a frame that sigma0 gave to nobody", false;
   }
   uint32_t depth = 0;
   for (NodeIndex p = n.parent; !database_.IsRoot(p); p = database_.node(p).parent) {
@@ -360,7 +363,7 @@ bool Core::CheckThread(const Thread& t, base::TextSink& out) const {
   return true;
 }
 
-bool Core::CheckInvariants(base::TextSink& out) const {
+bool Core::CheckMappings(base::TextSink& out) const {
   uint64_t nodes = 0;
   for (const auto& space : spaces_) {
     if (space != nullptr && !CheckSpace(*space, &nodes, out)) return false;
@@ -369,6 +372,11 @@ bool Core::CheckInvariants(base::TextSink& out) const {
     out << "PageTableEqualsDatabase: " << database_.live_nodes() << " nodes, " << nodes << " pages";
     return false;
   }
+  return true;
+}
+
+bool Core::CheckInvariants(base::TextSink& out) const {
+  if (!CheckMappings(out)) return false;
   for (const Thread* t : by_number_) {
     if (t != nullptr && !CheckThread(*t, out)) return false;
   }
