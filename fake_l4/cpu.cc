@@ -38,6 +38,7 @@ AccessStatus Core::Access(uint64_t va, uint8_t* bytes, size_t size, AccessKind k
     bytes += part;
     va += part;
     size -= part;
+    if (AccessEventDue() && !AtAccess()) return AccessStatus::kRedirected;
   }
   return AccessStatus::kOk;
 }
