@@ -54,6 +54,14 @@ void Kernel::RegisterEntry(uint64_t ip, void (*entry)(void*), void* arg) {
 L4_ThreadId_t Kernel::sigma0() const { return core_->sigma0_; }
 L4_ThreadId_t Kernel::root() const { return core_->root_; }
 L4_ThreadId_t Kernel::Boot(const BootThread& thread) { return core_->Boot(thread); }
+void Kernel::Migrate(L4_ThreadId_t thread, uint32_t processor) {
+  Thread* t = core_->Find(thread);
+  CHECK(core_->running_ == nullptr && t != nullptr && processor < core_->options_.processors);
+  const bool queued = t->queued;
+  if (queued) core_->strategy_->Remove(*t);
+  core_->SetProcessor(*t, processor);
+  if (queued) core_->strategy_->Add(*t, QueueEnd::kBack);
+}
 void Kernel::SetStrategy(std::unique_ptr<ScheduleStrategy> strategy) {
   core_->UseStrategy(std::move(strategy));
 }

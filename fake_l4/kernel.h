@@ -235,6 +235,9 @@ class Kernel {
   L4_ThreadId_t root() const;
   // REQUIRES: called from the host, or from a simulated thread.
   L4_ThreadId_t Boot(const BootThread& thread);
+  // As its scheduler could by Schedule. REQUIRES: called from the host; the thread and the processor
+  // exist.
+  void Migrate(L4_ThreadId_t thread, uint32_t processor);
   // Replaces the scheduler's choice of the next thread. REQUIRES: called from the host.
   void SetStrategy(std::unique_ptr<ScheduleStrategy> strategy);
   // Called after every fiber switch decision, on the stack that gives up the processor; for
