@@ -173,7 +173,8 @@ Core::TransferStep Core::TransferItems(Thread& s, Thread& r, unsigned first, uns
 }
 
 // What both ends are told of a message. False when it was cut.
-inline bool Core::FinishMessage(Thread& s, Thread& r, const MessageErrors& errors) {
+[[gnu::always_inline]] inline bool Core::FinishMessage(Thread& s, Thread& r,
+                                                       const MessageErrors& errors) {
   // Of the flags only p reaches the receiver; the sender's own tag keeps what it set.
   r.mr[0] = s.mr[0] & ~L4_Word_t{0xf000};
   r.from = NameFor(s, r);
@@ -191,7 +192,7 @@ inline bool Core::FinishMessage(Thread& s, Thread& r, const MessageErrors& error
   return false;
 }
 
-inline Core::TransferStep Core::Transfer(Thread& s, Thread& r) {
+[[gnu::always_inline]] inline Core::TransferStep Core::Transfer(Thread& s, Thread& r) {
   const L4_Word_t tag = s.mr[0];
   const unsigned u = L4_UntypedWords(L4_MsgTagOfRaw(tag));
   const unsigned t = L4_TypedWords(L4_MsgTagOfRaw(tag));
@@ -210,7 +211,7 @@ inline Core::TransferStep Core::Transfer(Thread& s, Thread& r) {
   return FinishMessage(s, r, errors) ? TransferStep::kDone : TransferStep::kFailed;
 }
 
-inline void Core::Delivered(Thread& s, Thread& r, bool good) {
+[[gnu::always_inline]] inline void Core::Delivered(Thread& s, Thread& r, bool good) {
   if (r.waits_for_start) {
     r.waits_for_start = false;
     if (L4_UntypedWords(L4_MsgTagOfRaw(r.mr[0])) == 2) {
@@ -332,7 +333,8 @@ Thread* Core::StartIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec,
 
 // Inlined into the system calls: a thread that is switched to returns through few frames, because
 // the processor predicts none of these returns.
-inline void Core::Ipc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_t timeouts) {
+[[gnu::always_inline]] inline void Core::Ipc(Thread& self, L4_ThreadId_t to,
+                                             L4_ThreadId_t from_spec, L4_Word_t timeouts) {
   Enter(profile_.costs.system_call + profile_.costs.ipc);
   Thread* partner = StartIpc(self, to, from_spec, timeouts);
   if (self.state != ThreadState::kReady) {
