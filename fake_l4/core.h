@@ -4,7 +4,7 @@
 // WHAT     Core is what Kernel (kernel.h) points to. Its members are implemented by subject:
 //          core.cc (boot, threads, timeouts), dispatch.cc (who runs), schedule_calls.cc, ipc.cc,
 //          space.cc (map items, unmap), thread_calls.cc (ThreadControl ...), cpu.cc, sigma0.cc,
-//          inspect.cc, deadlock.cc, faulty_pager.cc (what injected faults do to IPC),
+//          processor.cc, inspect.cc, deadlock.cc, faulty_pager.cc (what injected faults do to IPC),
 //          safety_checks.cc.
 // STATES   An IPC is a change of thread states, made completely by whoever completes it: when a
 //          sender's message is taken, the taker also starts the sender's receive phase (atomic send
@@ -41,6 +41,7 @@
 #include "fake_l4/processor.h"
 #include "fake_l4/schedule_strategy.h"
 #include "fake_l4/string_transfer.h"
+#include "fake_l4/translation_cache.h"
 
 namespace fake_l4 {
 
@@ -129,6 +130,7 @@ struct Thread : Runnable {
   uint64_t slice_left_ns = kDefaultSliceNs;  // 0: a new one begins with the next turn
   uint64_t quantum_left_ns = kForeverNs;     // of the total quantum
   uint64_t turn_ns = 0;                      // with a quantum: what this turn may take
+  uint64_t left_ns = 0;  // on several processors: when it last stopped running
   uint16_t max_delay_us = 0;
   uint8_t sensitive_priority = 0;
 
@@ -149,6 +151,7 @@ class Core {
   // The thread that `self` means by a global id, or by a local id of its own space; null for the
   // rest.
   Thread* Resolve(const Thread& self, L4_ThreadId_t id) const;
+  Thread* ResolveLocal(const Thread& self, L4_ThreadId_t id) const;
   // The thread of the space whose UTCB is at `local`; null when there is none.
   Thread* FindLocal(const Space& space, L4_ThreadId_t local) const;
   // Gives `t` its UTCB in its space, and with it its local id; 0 takes it away. REQUIRES: no other
@@ -171,6 +174,7 @@ class Core {
   void ArmTimer(Thread& t, uint16_t timeout);
   void ArmTimerAt(Thread& t, uint64_t deadline_ns);
   void DisarmTimer(Thread& t);
+  void RemoveTimer(Thread& t);
   void Crash(const char* text);
   void ThreadReturned(Thread& t);
   bool HasEntry(uint64_t ip) const { return entries_.contains(ip); }
@@ -224,6 +228,24 @@ class Core {
   void ThreadSwitch(Thread& self, L4_ThreadId_t dest);
   L4_Word64_t SystemClock();
   void SetProcessor(Thread& t, uint32_t processor);
+
+  // ---- processor.cc: REQUIRES several processors, CrossProcessor and Translate apart ----
+  // A message from `s` to `r`: what its tag gets for having crossed processors. Takes the time that
+  // takes.
+  L4_Word_t CrossProcessor(const Thread& s, const Thread& r) {
+    return several_processors_ && s.processor != r.processor ? MessageCrosses(s, r) : 0;
+  }
+  L4_Word_t MessageCrosses(const Thread& s, const Thread& r);
+  // Where a page of a space is and what may be done with it, as the running processor sees it.
+  struct PlaceOfPage {
+    Pte* pte = nullptr;   // to take status bits; null when the table has it no more
+    uint64_t frame = 0;
+    bool allowed = false;
+  };
+  PlaceOfPage Translate(Space& space, uint64_t vpage, RightsBits need);
+  PlaceOfPage TranslateCached(Space& space, uint64_t vpage, RightsBits need);
+  void StartTranslationCaches();
+  bool NoStaleTranslation(base::TextSink& out) const;
 
   // ---- deadlock.cc ----
   // Whether a thread can never run again, when nothing else can; and why.
@@ -405,6 +427,7 @@ class Core {
   std::unique_ptr<ScheduleStrategy> strategy_;
   PriorityRoundRobin* plain_ = nullptr;  // strategy_ when it is one: the fast path's
   Processors processors_;
+  std::unique_ptr<TranslationCaches> translations_;  // null with one processor
   L4_ThreadId_t sigma0_ = {0}, root_ = {0};
   alignas(4096) L4_Word_t kip_[4096 / sizeof(L4_Word_t)] = {};
 
@@ -437,8 +460,12 @@ class Core {
   // cannot be told.
   bool TellOfPreemption(Thread& self, L4_ThreadId_t listener);
 
+  // processor.cc
+  void ShotDown(size_t processor);
+
   // schedule_calls.cc
   void SetTime(Thread& t, L4_Word_t time);
+  L4_Word_t ScheduleResultOf(const Thread& t) const;
 
   // deadlock.cc
   L4_ThreadId_t WaitsFor(const Thread& t) const;
@@ -520,6 +547,8 @@ class Core {
   std::vector<StringTransfer*> resumed_;  // their faults are over; null: dealt with
   bool resuming_ = false;
   uint64_t switch_limit_ = UINT64_MAX;
+  uint64_t shot_down_in_ = 0;  // the kernel operation, by number, that paid for
+  uint32_t shot_down_ = 0;     // these processors
   uint64_t verified_changes_ = 0;  // changes of mappings when everything was looked at last
   char verify_text_[256] = {};
   uint64_t next_boot_number_ = 0;
@@ -533,6 +562,30 @@ class Core {
 // The virtual time, in ns, at which a finite X.2 timeout that starts now ends: now for a zero one,
 // perhaps earlier for a point.
 uint64_t DeadlineNs(uint16_t timeout, uint64_t now_ns);
+
+// ---- What every IPC passes through ----
+
+inline Thread* Core::FindNumber(uint64_t number) const {
+  return number < by_number_.size() ? by_number_[number] : nullptr;
+}
+
+inline Thread* Core::Find(L4_ThreadId_t id) const {
+  Thread* t = FindNumber(L4_ThreadNo(id));
+  return t != nullptr && t->gid.raw == id.raw ? t : nullptr;
+}
+
+inline L4_ThreadId_t Core::NameFor(const Thread& t, const Thread& viewer) const {
+  if (t.space != viewer.space || t.utcb_location == 0) return t.gid;
+  return L4_ThreadIdOfRaw(static_cast<L4_Word_t>(t.utcb_location));
+}
+
+inline Thread* Core::Resolve(const Thread& self, L4_ThreadId_t id) const {
+  return L4_IsGlobalId(id) ? Find(id) : ResolveLocal(self, id);
+}
+
+inline void Core::DisarmTimer(Thread& t) {
+  if (t.timer_deadline != 0) RemoveTimer(t);
+}
 
 // The thread running on this host thread; null on the host's own stack. Never inlined, so that no
 // fiber keeps the address of a host thread's variable across a switch.

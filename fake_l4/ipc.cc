@@ -176,7 +176,7 @@ Core::TransferStep Core::TransferItems(Thread& s, Thread& r, unsigned first, uns
 [[gnu::always_inline]] inline bool Core::FinishMessage(Thread& s, Thread& r,
                                                        const MessageErrors& errors) {
   // Of the flags only p reaches the receiver; the sender's own tag keeps what it set.
-  r.mr[0] = s.mr[0] & ~L4_Word_t{0xf000};
+  r.mr[0] = (s.mr[0] & ~L4_Word_t{0xf000}) | CrossProcessor(s, r);
   r.from = NameFor(s, r);
   r.last_partner = &s;
   if ((s.virtual_sender.raw | s.intended.raw) != 0) TellOfDetours(s, r);

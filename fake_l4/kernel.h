@@ -166,6 +166,7 @@ struct Ledger {
   uint64_t threads_created = 0;
   uint64_t spaces_created = 0;
   uint64_t system_calls = 0;
+  uint64_t shoot_downs = 0;  // other processors made to forget translations, once an operation
   uint64_t map_refusals = 0;  // pages not mapped for want of mapping memory
   uint64_t faults_injected = 0;
   uint64_t pages_split = 0;   // larger pages taken apart
