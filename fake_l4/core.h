@@ -483,7 +483,7 @@ class Core {
   Thread* Redirected(Thread& sender, Thread* dest) const;
   // An id as a program gave it, as from_spec keeps it.
   L4_ThreadId_t CanonicalSpec(const Thread& self, L4_ThreadId_t id) const;
-  L4_ThreadId_t VisibleSender(const Thread& sender, const Thread& receiver) const;
+  void TellOfDetours(const Thread& sender, Thread& receiver) const;
   Thread* StartIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_t timeouts);
   void EndIpc(Thread& t);
   enum class TransferStep { kDone, kFailed, kPending };
