@@ -51,9 +51,11 @@ Core::Core(const BootOptions& options)
       faults_(options.faults, &SceneNow, this),
       database_(options.profile, options.ram_bytes >> kPageShift, options.max_mappings,
                 options.quirks),
-      strategy_(std::make_unique<PriorityRoundRobin>()),
+      processors_(options.processors),
       stacks_(options.stack_bytes) {
   CHECK(options.ram_bytes % kPageBytes == 0);
+  CHECK(options.processors >= 1 && options.processors <= kMaxProcessors);
+  UseDefaultStrategy();
   database_.set_faults(&faults_);
   BuildKip();
   BootInitialThreads();
@@ -96,13 +98,13 @@ void Core::Reset() {
   timer_serial_ = 0;
   now_ns_ = 0;
   ledger_ = {};
+  crashed_ = false;
   verified_changes_ = 0;
-  crashed_ = preempt_ = false;
   crash_text_.clear();
   console_text_.clear();
   observer_ = nullptr;
   faults_.Reset();
-  strategy_ = std::make_unique<PriorityRoundRobin>();
+  UseDefaultStrategy();
   BootInitialThreads();
 }
 
@@ -178,6 +180,8 @@ L4_ThreadId_t Core::Boot(const BootThread& boot) {
   Thread& t = CreateThread(id, space);
   t.scheduler = root_;
   t.priority = boot.priority;
+  CHECK(boot.processor < options_.processors);
+  SetProcessor(t, boot.processor);
   t.utcb.pager = L4_IsNilThread(boot.pager) ? root_.raw : boot.pager.raw;
   // From the end, so that programs that number their UTCBs from the start rarely meet these. Where
   // none is left the thread has no local id.
@@ -275,6 +279,7 @@ Thread& Core::CreateThread(L4_ThreadId_t id, Space* space) {
   t->space = space;
   t->mr = t->utcb.mr;
   t->utcb.my_global_id = id.raw;
+  if (running_ != nullptr) SetProcessor(*t, running_->processor);
   space->threads++;
   ledger_.threads_created++;
   return *t;
@@ -334,125 +339,7 @@ void Core::ReleaseSpace(Space* space) {
   spaces_[static_cast<uint32_t>(space->id)] = nullptr;
 }
 
-// ---- Dispatch ----
-
-void Core::MakeReady(Thread& t) {
-  t.state = ThreadState::kReady;
-  if (t.halted || &t == running_ || t.queued) return;
-  strategy_->Add(t, QueueEnd::kBack);
-  if (running_ != nullptr && strategy_->Preempts(t, *running_)) preempt_ = true;
-}
-
-void Core::MakeUnready(Thread& t) {
-  if (t.queued) strategy_->Remove(t);
-}
-
-// False when the thread cannot run after all.
-bool Core::Prepare(Thread& t) {
-  if (t.restart) {
-    if (t.fiber.started()) t.fiber.Abandon();
-    t.restart = false;
-    t.kernel_ipc = KernelIpc::kNone;
-    t.mr = t.utcb.mr;
-  }
-  if (t.fiber.started()) return true;
-  if (!entries_.contains(t.ip)) {
-    t.state = ThreadState::kNoCode;
-    return false;
-  }
-  t.fiber.Start(&stacks_, ThreadMain, &t);
-  return true;
-}
-
-Thread* Core::PickNext() {
-  while (Runnable* r = strategy_->Take()) {
-    Thread* t = static_cast<Thread*>(r);
-    if (t == running_ && t->restart) {
-      // It cannot throw away the stack it stands on: the host's loop will.
-      strategy_->Add(*t, QueueEnd::kFront);
-      return nullptr;
-    }
-    if (Prepare(*t)) return t;
-  }
-  return nullptr;
-}
-
-void Core::ThreadMain(void* arg) {
-  Thread* t = static_cast<Thread*>(arg);
-  if (t->order_key != nullptr) OrderAcquire(std::exchange(t->order_key, nullptr));
-  // Fibers are never unwound: an exception ends the program here instead of somewhere beyond the
-  // stack's bottom.
-  [&]() noexcept { (*t->core->entries_.at(t->ip))(); }();
-  t->core->ThreadReturned(*t);
-}
-
-void Core::ThreadReturned(Thread& t) {
-  for (;;) {
-    t.state = ThreadState::kReturned;
-    SwitchAway(nullptr);
-  }
-}
-
-void Core::SwitchFiber(Fiber& from, Thread* to) {
-  running_ = to;
-  SetCurrentThread(to);
-  ledger_.fiber_switches++;
-  now_ns_ += profile_.costs.thread_switch;
-  // The host, once it runs again, may look at everything.
-  OrderRelease(this);
-  Fiber::Switch(from, to == nullptr ? host_ : to->fiber, options_.switch_order);
-}
-
-void Core::SwitchAway(Thread* preferred) {
-  Thread& self = *running_;
-  Thread* next = nullptr;
-  if (ledger_.fiber_switches < switch_limit_ && !crashed_) {
-    if (preferred != nullptr && preferred->queued && strategy_->HandsOver(self, *preferred)) {
-      strategy_->Remove(*preferred);
-      if (Prepare(*preferred)) next = preferred;
-    }
-    if (next == nullptr) next = PickNext();
-  }
-  preempt_ = false;
-  running_ = next;
-  if (observer_) observer_(*kernel_);
-  if (next != &self) SwitchFiber(self.fiber, next);
-  if (self.order_key != nullptr) OrderAcquire(std::exchange(self.order_key, nullptr));
-}
-
-void Core::Preempt() {
-  if (!preempt_) return;
-  preempt_ = false;
-  strategy_->Add(*running_, QueueEnd::kFront);
-  SwitchAway(nullptr);
-}
-
-void Core::Enter(uint64_t cost_ns) {
-  ledger_.system_calls++;
-  now_ns_ += cost_ns;
-  if (now_ns_ >= next_deadline_) FireTimers();
-}
-
-StopReason Core::Run(const RunOptions& options) {
-  CHECK(running_ == nullptr);
-  host_.AdoptHostStack();
-  switch_limit_ = options.max_switches > UINT64_MAX - ledger_.fiber_switches
-                      ? UINT64_MAX
-                      : ledger_.fiber_switches + options.max_switches;
-  for (;;) {
-    if (crashed_) return StopReason::kCrashed;
-    if (now_ns_ >= next_deadline_) FireTimers();
-    if (ledger_.fiber_switches >= switch_limit_) return StopReason::kSwitches;
-    if (Thread* next = PickNext()) {
-      SwitchFiber(host_, next);
-      OrderAcquire(this);
-      continue;
-    }
-    if (timers_.empty()) return StopReason::kIdle;
-    if (!options.advance_idle_time) return StopReason::kTimers;
-    now_ns_ = std::max(now_ns_, next_deadline_);
-  }
-}
+// ---- Crash ----
 
 void Core::Crash(const char* text) {
   if (running_ == nullptr) {
@@ -491,6 +378,7 @@ void Core::ArmTimerAt(Thread& t, uint64_t deadline_ns) {
   t.timer_serial = ++timer_serial_;
   timers_[{t.timer_deadline, t.timer_serial}] = &t;
   next_deadline_ = timers_.begin()->first.first;
+  SetNextEvent();
 }
 
 void Core::DisarmTimer(Thread& t) {
@@ -498,11 +386,15 @@ void Core::DisarmTimer(Thread& t) {
   timers_.erase({t.timer_deadline, t.timer_serial});
   t.timer_deadline = 0;
   next_deadline_ = timers_.empty() ? UINT64_MAX : timers_.begin()->first.first;
+  SetNextEvent();
 }
 
 void Core::FireTimers() {
-  while (next_deadline_ <= now_ns_) {
+  // Another processor's clock may be behind: there it happens when it is due.
+  const uint64_t now_ns = now_ns_;
+  while (next_deadline_ <= now_ns) {
     Thread& t = *timers_.begin()->second;
+    if (several_processors_) now_ns_ = next_deadline_;
     if (t.answer_late) {
       EndLateAnswer(t);
       continue;
@@ -513,6 +405,7 @@ void Core::FireTimers() {
     }
     AbortIpc(t, L4_IPC_TIMEOUT << 1 | (t.state == ThreadState::kReceiving ? 1 : 0));
   }
+  now_ns_ = now_ns;
 }
 
 }  // namespace fake_l4

@@ -191,7 +191,8 @@ bool Core::FinishMessage(Thread& s, Thread& r, const MessageErrors& errors) {
   const L4_Word_t tag = s.mr[0];
   const bool propagated = !L4_IsNilThread(s.virtual_sender);
   // Of the flags only p reaches the receiver; the sender's own tag keeps what it set.
-  r.mr[0] = (tag & ~L4_Word_t{0xf000}) | (propagated ? L4_TAG_PROPAGATED : 0);
+  r.mr[0] = (tag & ~L4_Word_t{0xf000}) | (propagated ? L4_TAG_PROPAGATED : 0) |
+            CrossProcessor(s, r);
   r.from = VisibleSender(s, r);
   r.last_partner = &s;
   if (propagated && r.kernel_ipc == KernelIpc::kNone) r.utcb.actual_or_virtual_sender = s.gid.raw;
@@ -333,7 +334,7 @@ void Core::Ipc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_
   if (self.state != ThreadState::kReady) {
     SwitchAway(partner);
   } else {
-    Preempt();
+    Preempt(SchedulePoint::kIpc);
   }
   if (options_.scribble_registers) ScribbleAfterIpc(self, !L4_IsNilThread(from_spec));
 }

@@ -218,6 +218,7 @@ void Core::UnmapCall(Thread& self, L4_Word_t control) {
   const MappingCounters& after = database_.counters();
   Spend((after.unmapped - before.unmapped) * profile_.costs.unmap_page +
         (after.split - before.split) * profile_.costs.map_page);
+  Preempt(SchedulePoint::kUnmap);
 }
 
 void Core::FlushSpace(Space& space) {

@@ -134,6 +134,7 @@ class Machine {
                                                const base::CanarySwitch* canary,
                                                const fake_l4::Kernel& kernel);
   [[noreturn]] void ClientMain();
+  fake_l4::StopReason RunKernel();
   traces::Outcome Inject(const traces::ResolvedOp& op);
   traces::Outcome Perform(const traces::ResolvedOp& op, Client* actor);
   // The client that performs `op`; null when nobody can.
