@@ -162,6 +162,8 @@ Json DifferenceJson(const Difference& d) {
 }
 
 Json FileJson(const std::string& file, const Outcome& r, const std::string& informative) {
+  Json listed = Json::array();
+  for (const Difference& d : r.listed) listed.push_back(DifferenceJson(d));
   return {{"file", file},
           {"agree", r.agree},
           {"of", r.steps},
@@ -171,7 +173,8 @@ Json FileJson(const std::string& file, const Outcome& r, const std::string& info
           {"disagree", r.disagreements},
           {"disagree_by_field", CountsJson(r.by_field)},
           {"not_compared", {{"after_difference", r.after_difference}}},
-          {"first_disagreement", r.first.has_value() ? DifferenceJson(*r.first) : Json(nullptr)}};
+          {"first_disagreement", r.first.has_value() ? DifferenceJson(*r.first) : Json(nullptr)},
+          {"disagreements", listed}};
 }
 
 Json LedgerJson(const fake_l4::Ledger& l) {
