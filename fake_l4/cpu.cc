@@ -8,6 +8,13 @@
 
 namespace fake_l4 {
 
+inline Core::PlaceOfPage Core::Translate(Space& space, uint64_t vpage, RightsBits need) {
+  if (several_processors_) return TranslateCached(space, vpage, need);
+  const PageTable::Found page = space.table.Walk(vpage);
+  if (page.pte == nullptr || (page.pte->rights() & need) == 0) return {};
+  return {page.pte, page.pte->frame_number() + (vpage - page.vpage), true};
+}
+
 namespace {
 
 // Of the page fault that x86 raises for a user's access to kernel memory; other exceptions for bad
@@ -36,9 +43,8 @@ AccessStatus Core::Access(uint64_t va, uint8_t* bytes, size_t size, AccessKind k
   while (size > 0) {
     const size_t offset = va & (kPageBytes - 1);
     const size_t part = std::min<size_t>(size, kPageBytes - offset);
-    const PageTable::Found page = self.space->table.Walk(va >> kPageShift);
-    Pte* pte = page.pte;
-    if (pte == nullptr || (pte->rights() & need) == 0) {
+    const PlaceOfPage page = Translate(*self.space, va >> kPageShift, need);
+    if (!page.allowed) {
       size_t there = part;
       if (self.space->IsKernelArea(va)) {
         if (uint8_t* p = KernelAreaAt(*self.space, va, kind == AccessKind::kStore, &there)) {
@@ -57,15 +63,15 @@ AccessStatus Core::Access(uint64_t va, uint8_t* bytes, size_t size, AccessKind k
       if (status != AccessStatus::kOk) return status;
       continue;
     }
-    pte->AddStatus(leaves);
+    if (page.pte != nullptr) page.pte->AddStatus(leaves);
     now_ns_ += profile_.costs.access;
-    const uint64_t frame = pte->frame_number() + ((va >> kPageShift) - page.vpage);
-    uint8_t* memory = ram_at(frame) + offset;
+    uint8_t* memory = ram_at(page.frame) + offset;
     if (kind == AccessKind::kLoad) std::memcpy(bytes, memory, part);
     if (kind == AccessKind::kStore) std::memcpy(memory, bytes, part);
     bytes += part;
     va += part;
     size -= part;
+    if (AccessEventDue() && !AtAccess()) return AccessStatus::kRedirected;
   }
   return AccessStatus::kOk;
 }
@@ -76,8 +82,9 @@ AccessStatus Core::PageFault(Thread& self, uint64_t va, RightsBits access) {
   Spend(profile_.costs.page_fault);
   const uint32_t changes = self.ip_changes;
   const L4_ThreadId_t pager = L4_ThreadIdOfRaw(self.utcb.pager);
+  Thread* const pager_thread = Resolve(self, pager);
   self.fault_va = va;
-  if (Resolve(self, pager) == nullptr || Injected(FaultSite::kPagerDies)) {
+  if (pager_thread == nullptr || Injected(FaultSite::kPagerDies)) {
     self.state = ThreadState::kNoPager;
   } else {
     self.kernel_mr[0] = L4_MakeMsgTag(L4_LABEL_PAGEFAULT | access, 2, 0).raw;
@@ -86,7 +93,7 @@ AccessStatus Core::PageFault(Thread& self, uint64_t va, RightsBits access) {
     Enter(profile_.costs.system_call + profile_.costs.ipc);
     StartKernelIpc(self, KernelIpc::kPageFault, pager);
   }
-  if (self.state != ThreadState::kReady) SwitchAway(Resolve(self, pager));
+  if (self.state != ThreadState::kReady) SwitchAway(pager_thread);
   return self.ip_changes == changes ? AccessStatus::kOk : AccessStatus::kRedirected;
 }
 

@@ -100,10 +100,12 @@ enum class [[nodiscard]] AccessStatus{
 
 // Why RunUntilIdle came back.
 enum class StopReason {
-  kIdle,      // no thread can run and no timeout is pending
+  kIdle,      // no thread can run and no timeout is pending; whoever waits, waits for anybody, for
+              // the host, or for one who does
   kTimers,    // no thread can run now; a timeout is pending and RunOptions forbids to advance idle
               // time
   kSwitches,  // RunOptions::max_switches reached
+  kDeadlock,  // as kIdle, but a thread waits for one that will never come: DescribeDeadlock() tells
   kCrashed,   // Kernel::Crash was called; crash_text() says why; the Kernel cannot run any more
 };
 
@@ -111,6 +113,8 @@ struct RunOptions {
   uint64_t max_switches =
       UINT64_MAX;  // fiber switches after which to come back although threads can run
   bool advance_idle_time = true;  // jump to the next timeout when nothing else can happen
+  // Whether to look for a deadlock when nothing can run: work linear in threads. Else that is kIdle.
+  bool detect_deadlock = true;
 };
 
 enum class ThreadState : uint8_t {
@@ -179,6 +183,7 @@ struct Ledger {
   uint64_t threads_created = 0;
   uint64_t spaces_created = 0;
   uint64_t system_calls = 0;
+  uint64_t shoot_downs = 0;  // other processors made to forget translations, once an operation
   uint64_t map_refusals = 0;  // pages not mapped for want of mapping memory
   uint64_t faults_injected = 0;
   uint64_t pages_split = 0;   // larger pages taken apart
@@ -194,6 +199,7 @@ struct BootThread {
   L4_ThreadId_t pager = {0};   // nilthread: root
   uint8_t priority = 100;
   L4_ThreadId_t id = {0};  // nilthread: the next free number, version 1
+  uint32_t processor = 0;
 };
 
 // General registers a simulated thread has besides IP, SP and FLAGS. Host code does not use them;
@@ -267,7 +273,10 @@ class Kernel {
   L4_ThreadId_t root() const;
   // REQUIRES: called from the host, or from a simulated thread.
   L4_ThreadId_t Boot(const BootThread& thread);
-  // Replaces the scheduler's choice of the next thread; before the first run.
+  // As its scheduler could by Schedule. REQUIRES: called from the host; the thread and the processor
+  // exist.
+  void Migrate(L4_ThreadId_t thread, uint32_t processor);
+  // Replaces the scheduler's choice of the next thread. REQUIRES: called from the host.
   void SetStrategy(std::unique_ptr<ScheduleStrategy> strategy);
   // Called after every fiber switch decision, on the stack that gives up the processor; for
   // checkers. Must not call the kernel except for const members.
@@ -288,7 +297,7 @@ class Kernel {
 
   // Runs simulated threads, on this host thread, until none can. May be called again and again.
   StopReason RunUntilIdle(const RunOptions& options = {});
-  // Virtual nanoseconds since boot.
+  // Virtual nanoseconds since boot; of several processors, by the clock that is furthest ahead.
   uint64_t now_ns() const;
 
   // ---- For code on simulated threads ----
@@ -298,6 +307,9 @@ class Kernel {
   // The running thread; nilthread on the host's stack.
   static L4_ThreadId_t CurrentThread();
   Cpu cpu();
+  // A scheduling point that is no kernel operation, as the strategy wants it; takes no time. On the
+  // host's stack it does nothing.
+  static void Point(SchedulePoint point);
   // Suspends the current thread until HostWake. Not a kernel operation: no time passes, no message
   // is sent. A wake that came before is remembered (one).
   void WaitForHost();
@@ -342,11 +354,13 @@ class Kernel {
   // The space of a thread; false when there is no such thread.
   bool SpaceOf(L4_ThreadId_t thread, SpaceId* space) const;
   Mapping Inspect(SpaceId space, base::Vaddr va) const;
-  // Every page of a space, in address order; of sigma0's space only the pages it has mapped to
-  // others.
+  // Every page of a space, of whatever size, in address order; of sigma0's space only the pages it
+  // has mapped to others, by size first.
   void ForEachMapping(SpaceId space, absl::FunctionRef<void(const Mapping&)> visit) const;
   // Every mapping there is: spaces in order of number, then by address.
   void ForEachMapping(absl::FunctionRef<void(const Mapping&)> visit) const;
+  // Every 4 KiB of a space that is mapped, as Inspect gives it, in address order. Not sigma0's.
+  void ForEachPage(SpaceId space, absl::FunctionRef<void(const Mapping&)> visit) const;
   // The direct children of the page at (space, va), newest first.
   void ForEachChild(SpaceId space, base::Vaddr va,
                     absl::FunctionRef<void(const Mapping&)> visit) const;
@@ -356,6 +370,11 @@ class Kernel {
   std::vector<ThreadInfo> Threads() const;
   // Who waits for whom, one thread a line, in order of thread number.
   std::string DescribeWaits() const;
+  // For each thread that can never run again, in order of number: who it waits for, and so on, to
+  // the cycle or the dead end. A server that waits for anybody, a thread that waits for the host, and
+  // one that waits for one of these, are none. Empty when there is no such thread. Meant for when
+  // nothing can run.
+  std::string DescribeDeadlock() const;
   Ledger ledger() const;
   // Reads and writes RAM behind a mapping without rights check or status bits; false when a page is
   // missing.

@@ -300,24 +300,24 @@ class SystemCallPropTest : public ::testing::TestWithParam<const Profile*> {};
 
 TEST_P(SystemCallPropTest, InvariantsHoldAfterEveryCall) {
   RandomCalls::Counts total;
-  for (uint64_t seed = 1; seed <= 4; seed++) {
+  for (uint64_t seed = 1; seed <= 2; seed++) {
     RandomCalls calls(seed, *GetParam());
     ASSERT_TRUE(calls.Run()) << "seed " << seed << ": " << calls.problem();
     total.Add(calls.counts());
   }
   // Enough of everything gets through for the rest to mean something.
-  EXPECT_GT(total.calls, 2000u);
-  EXPECT_GT(total.ipcs, 20u);
-  EXPECT_GT(total.exchanges, 40u);
-  EXPECT_GT(total.creations, 20u);
-  EXPECT_GT(total.deletions, 20u);
-  EXPECT_GT(total.spaces, 20u);
-  EXPECT_GT(total.accesses, 50u);
-  EXPECT_GT(total.attributes, 20u);
+  EXPECT_GT(total.calls, 1000u);
+  EXPECT_GT(total.ipcs, 5u);
+  EXPECT_GT(total.exchanges, 20u);
+  EXPECT_GT(total.creations, 10u);
+  EXPECT_GT(total.deletions, 10u);
+  EXPECT_GT(total.spaces, 10u);
+  EXPECT_GT(total.accesses, 20u);
+  EXPECT_GT(total.attributes, 10u);
 }
 
 TEST_P(SystemCallPropTest, TheSameSeedGivesTheSameRun) {
-  for (uint64_t seed = 100; seed < 102; seed++) {
+  for (uint64_t seed = 100; seed < 101; seed++) {
     RandomCalls first(seed, *GetParam()), second(seed, *GetParam());
     ASSERT_TRUE(first.Run()) << first.problem();
     ASSERT_TRUE(second.Run()) << second.problem();
