@@ -30,6 +30,7 @@
 #include "base/text_sink.h"
 #include "fake_l4/kernel.h"
 #include "fake_l4/profile.h"
+#include "fake_l4/quirks.h"
 
 namespace fake_l4 {
 namespace {
@@ -546,21 +547,41 @@ std::string Input::Run() {
 }  // namespace
 }  // namespace fake_l4
 
+namespace fake_l4 {
+namespace {
+
+// The machines that an input chooses from by its first byte.
+struct Kind {
+  const Profile& profile;
+  const Quirks& quirks;
+  bool faults;
+};
+constexpr Kind kKinds[] = {
+    {kAmd64Nx, kManualRules, false},    {kIa32, kManualRules, false},
+    {kIa32, kPistachioNewMdb, false},   {kIa32, kPistachioOldMdb, false},
+    {kAmd64Nx, kManualRules, true},     {kIa32, kManualRules, true},
+    {kAmd64Nx, kPistachioNewMdb, true}, {kAmd64Nx, kPistachioOldMdb, true},
+};
+constexpr size_t kKindCount = sizeof kKinds / sizeof kKinds[0];
+
+std::unique_ptr<Kernel> NewKernel(const Kind& kind) {
+  BootOptions options{.ram_bytes = kRamBytes, .profile = kind.profile, .quirks = kind.quirks};
+  options.profile.thread_no_bits = 10;  // the checks go through all of them
+  if (kind.faults) options.faults.one_in.fill(12);
+  return std::make_unique<Kernel>(options);
+}
+
+}  // namespace
+}  // namespace fake_l4
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using fake_l4::BootOptions;
   using fake_l4::Input;
-  using fake_l4::Kernel;
-  // One machine for each kind, kept: booting costs more than an input.
-  static constexpr unsigned kKinds = 2;
-  static std::unique_ptr<Kernel> kernels[kKinds];
+  using fake_l4::kKindCount;
+  // Kept: booting costs more than an input.
+  static std::unique_ptr<fake_l4::Kernel> kernels[kKindCount];
   if (size == 0) return 0;
-  const unsigned kind = data[0] % kKinds;
-  if (kernels[kind] == nullptr) {
-    BootOptions options{.ram_bytes = fake_l4::kRamBytes,
-                        .profile = kind & 1 ? fake_l4::kIa32 : fake_l4::kAmd64Nx};
-    options.profile.thread_no_bits = 10;  // the checks go through all of them
-    kernels[kind] = std::make_unique<Kernel>(options);
-  }
+  const size_t kind = (data[0] & 0x7f) % kKindCount;
+  if (kernels[kind] == nullptr) kernels[kind] = NewKernel(fake_l4::kKinds[kind]);
   const std::string digest = Input(kernels[kind].get(), data + 1, size - 1).Run();
   if ((data[0] & 0x80) != 0) {
     const std::string again = Input(kernels[kind].get(), data + 1, size - 1).Run();
