@@ -1,10 +1,13 @@
-// conform/conform.h: what `vmsim conform l4 FILE...` does.
+// conform/conform.h: what `vmsim conform l4 [--quirks PROFILE] FILE...` does.
 //
-// WHAT     Reads recordings of a real L4 kernel, runs them on the simulated one, and prints for
-//          each file the line `FILE: agree N of M (K by named differences: NAME xK, ...)`, then
-//          where the first disagreement is and how much was not compared and why. M is the parser's
-//          count.
-// SEE      design.md section 5; l4.h for what is compared; README.md.
+// WHAT     Reads recordings of real L4 kernels, runs them on the simulated one under a quirk
+//          profile, and prints for each file the line `FILE: agree N of M (K by named differences:
+//          NAME xK, ...)`, then where the first disagreement is and how much was not compared and
+//          why. M is the parser's count. Three kinds of files are told apart by their contents:
+//          sequences (recording.h), facts (facts.h) and prefixes (prefixes.h), whose recordings are
+//          looked for beside them. Recordings of a kernel that no profile imitates are informative:
+//          what disagrees there is shown and does not fail.
+// SEE      design.md section 5; README.md for what is compared.
 #ifndef CONFORM_CONFORM_H_
 #define CONFORM_CONFORM_H_
 
@@ -16,16 +19,21 @@
 namespace conform {
 
 struct ConformOptions {
-  bool count_only = false;  // print `FILE: M` from the parser alone; no kernel is run
+  bool count_only = false;  // print `FILE: M` from the parsers alone; no kernel is run
   bool json = false;        // one object instead of lines
+  std::string quirks = "manual";  // name of the profile; prefixes have profiles of their own
   // Seconds since the command began, for the JSON object's figures, which are left out without it.
   std::function<double()> seconds = nullptr;
 };
 
 // Exit codes of design.md section 4.
 inline constexpr int kExitPass = 0;
-inline constexpr int kExitUsage = 1;     // no file, or one that cannot be read or parsed
+// No file, one that cannot be read or parsed, or an unknown profile.
+inline constexpr int kExitUsage = 1;
 inline constexpr int kExitOutcome = 17;  // some step disagrees
+
+// The names of the profiles, separated by ", ".
+std::string ProfileNames();
 
 // Returns the exit code. Every file is parsed before anything is run or printed; problems go to
 // `err`, one line each, and then `out` stays empty.

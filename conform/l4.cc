@@ -1,6 +1,5 @@
 #include "conform/l4.h"
 
-#include <algorithm>
 #include <array>
 #include <utility>
 #include <variant>
@@ -8,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/hash.h"
+#include "conform/differences.h"
 #include "conform/l4_bench.h"
 
 namespace conform {
@@ -33,8 +33,8 @@ constexpr std::array kFieldTable = {
     FieldRule{"ret of touch", "fault", Compared::kYes, "access bits of the fault message"},
     FieldRule{"st", "access", Compared::kYes, "of each page: mapped is readable; w"},
     FieldRule{"st", "frame", Compared::kYes, "of each page"},
-    FieldRule{"ev", "kdb", Compared::kNo,
-              "entries into a kernel debugger, which the simulated kernel does not have"},
+    FieldRule{"ev", "kdb", Compared::kYes,
+              "how often, under a profile of that kernel; the manual's kernel has no debugger"},
 };
 
 std::string Word(uint32_t word) { return absl::StrCat(absl::Hex(word, absl::kZeroPad8)); }
@@ -43,17 +43,17 @@ std::string Word(uint32_t word) { return absl::StrCat(absl::Hex(word, absl::kZer
 class Comparison {
  public:
   bool equal() const { return !difference_.has_value(); }
-  std::optional<Disagreement> difference() const { return difference_; }
+  std::optional<Difference> difference() const { return difference_; }
 
   void Field(absl::string_view field, const std::string& where, const std::string& recorded,
              const std::string& ours) {
     if (!equal() || recorded == ours) return;
-    Disagreement d;
-    d.field = std::string(field);
-    d.where = where;
-    d.recorded = recorded;
-    d.ours = ours;
-    difference_ = std::move(d);
+    difference_ = Difference{.line = 0,
+                             .step = "",
+                             .field = std::string(field),
+                             .where = where,
+                             .recorded = recorded,
+                             .ours = ours};
   }
   void Returns(const Return& recorded, const Return& ours) {
     if (const auto* ipc = std::get_if<IpcReturn>(&recorded)) {
@@ -100,30 +100,8 @@ class Comparison {
     Field("fault", "", absl::StrCat(recorded.fault), absl::StrCat(ours.fault));
   }
 
-  std::optional<Disagreement> difference_;
+  std::optional<Difference> difference_;
 };
-
-}  // namespace
-
-void AddLedger(const fake_l4::Ledger& from, fake_l4::Ledger* to) {
-  to->ipc_sends += from.ipc_sends;
-  to->ipc_errors += from.ipc_errors;
-  to->map_items += from.map_items;
-  to->pages_mapped += from.pages_mapped;
-  to->pages_extended += from.pages_extended;
-  to->unmap_calls += from.unmap_calls;
-  to->unmap_fpages += from.unmap_fpages;
-  to->pages_unmapped += from.pages_unmapped;
-  to->pages_restricted += from.pages_restricted;
-  to->page_faults += from.page_faults;
-  to->fiber_switches += from.fiber_switches;
-  to->threads_created += from.threads_created;
-  to->spaces_created += from.spaces_created;
-  to->system_calls += from.system_calls;
-  to->map_refusals += from.map_refusals;
-}
-
-namespace {
 
 // What the simulated kernel's state adds to the hash of a run: every probed page of every space.
 uint64_t Chained(uint64_t hash, const State& state) {
@@ -138,10 +116,14 @@ class Run {
  public:
   Run(const Recording& recording, const Sequence& sequence, Scope scope,
       const fake_l4::Quirks& quirks)
-      : recording_(recording), sequence_(sequence), scope_(scope), bench_(recording, quirks) {}
+      : recording_(recording),
+        sequence_(sequence),
+        scope_(scope),
+        imitates_kernel_(!quirks.manual()),
+        bench_(recording, quirks) {}
 
   // Step 0 is the reset state.
-  std::optional<Disagreement> Reset() {
+  std::optional<Difference> Reset() {
     Comparison comparison;
     if (!bench_.problem().empty()) {
       comparison.Field("progress", "", "ready", bench_.problem());
@@ -151,15 +133,20 @@ class Run {
     return Located(comparison, nullptr);
   }
 
-  std::optional<Disagreement> Do(const Step& step) {
+  std::optional<Difference> Do(const Step& step) {
     Comparison comparison;
     Return ours;
+    const uint64_t entries_before = ledger().kernel_debugger_entries;
     if (!bench_.Apply(step.op, &ours)) {
       comparison.Field("progress", "", "done", bench_.problem());
       return Located(comparison, &step);
     }
     if (scope_ == Scope::kAll) comparison.Returns(step.result, ours);
     CompareState(step.after, &comparison);
+    if (scope_ == Scope::kAll && imitates_kernel_) {
+      comparison.Field("kdb", "", absl::StrCat(step.debugger_entries),
+                       absl::StrCat(ledger().kernel_debugger_entries - entries_before));
+    }
     return Located(comparison, &step);
   }
 
@@ -172,32 +159,31 @@ class Run {
     hash_ = Chained(hash_, ours);
     comparison->States(recording_, recorded, ours);
   }
-  std::optional<Disagreement> Located(const Comparison& comparison, const Step* step) const {
-    std::optional<Disagreement> d = comparison.difference();
+  std::optional<Difference> Located(const Comparison& comparison, const Step* step) const {
+    std::optional<Difference> d = comparison.difference();
     if (!d.has_value()) return d;
-    d->sequence = sequence_.number;
-    d->step = step == nullptr ? 0 : step->number;
     d->line = step == nullptr ? sequence_.line : step->line;
-    d->operation = step == nullptr ? "reset" : ToString(step->op);
+    d->step = absl::StrCat("sequence ", sequence_.number, " op ",
+                           step == nullptr ? 0 : step->number, " (",
+                           step == nullptr ? "reset" : ToString(step->op), ")");
     return d;
   }
 
   const Recording& recording_;
   const Sequence& sequence_;
   const Scope scope_;
+  const bool imitates_kernel_;
   L4Bench bench_;
   uint64_t hash_ = 0;
 };
 
-void AddTo(const SequenceResult& result, const Run& run, FileResult* totals) {
-  totals->agree += result.agree;
-  totals->after_disagreement += result.after_disagreement;
-  if (result.disagreement.has_value()) {
-    totals->by_field[result.disagreement->field]++;
-    if (!totals->first.has_value()) totals->first = result.disagreement;
-  }
+void AddTo(const SequenceResult& result, const Run& run, Outcome* totals) {
   totals->steps += result.steps;
-  totals->disagreements += result.steps - result.agree - result.after_disagreement;
+  totals->agree += result.agree;
+  totals->after_difference += result.after_difference;
+  if (result.difference.has_value()) totals->Count(result.difference, result.name);
+  // A wrong reset state of a sequence without operations fails, but is no step.
+  if (result.difference.has_value() && result.steps == 0) totals->disagreements--;
   totals->hash = base::Chain(totals->hash, result.agree);
   totals->hash = base::Chain(totals->hash, run.hash());
   AddLedger(run.ledger(), &totals->ledger);
@@ -207,39 +193,50 @@ void AddTo(const SequenceResult& result, const Run& run, FileResult* totals) {
 
 absl::Span<const FieldRule> FieldTable() { return kFieldTable; }
 
-std::string ToString(const Disagreement& d, const std::string& file) {
-  return absl::StrCat(file, ":", d.line, ": sequence ", d.sequence, " op ", d.step, " (",
-                      d.operation, "): ", d.field, d.where.empty() ? "" : " of ", d.where,
-                      ": recorded ", d.recorded, ", ours ", d.ours);
-}
-
-SequenceResult RunSequence(const Recording& recording, const Sequence& sequence, Scope scope,
-                           FileResult* totals, const fake_l4::Quirks& quirks) {
+SequenceResult RunSequence(const Recording& recording, const Sequence& sequence,
+                           const fake_l4::Quirks& quirks, Scope scope, Outcome* totals) {
   SequenceResult result;
   result.steps = sequence.steps.size();
   Run run(recording, sequence, scope, quirks);
-  result.disagreement = run.Reset();
+  result.difference = run.Reset();
   for (const Step& step : sequence.steps) {
-    const uint64_t left = result.steps - result.agree;
-    if (result.disagreement.has_value()) {
+    if (!result.difference.has_value()) {
+      result.at = step.number;
+      result.difference = run.Do(step);
+    }
+    if (result.difference.has_value()) {
       // A wrong reset state is a disagreement of the first step.
-      result.after_disagreement = left - 1;
+      result.after_difference = result.steps - result.agree - 1;
       break;
     }
-    result.disagreement = run.Do(step);
-    if (!result.disagreement.has_value()) result.agree++;
+    result.agree++;
+  }
+  if (result.difference.has_value()) {
+    const Place place = {NameOf(recording.file), sequence.number, result.at};
+    result.name = NamedStepDifference(place, quirks.name);
   }
   if (totals != nullptr) AddTo(result, run, totals);
   return result;
 }
 
-FileResult RunRecording(const Recording& recording, Scope scope,
-                        const fake_l4::Quirks& quirks) {
-  FileResult totals;
+Outcome RunRecording(const Recording& recording, const fake_l4::Quirks& quirks, Scope scope) {
+  Outcome totals;
   for (const Sequence& sequence : recording.sequences) {
-    (void)RunSequence(recording, sequence, scope, &totals, quirks);
+    (void)RunSequence(recording, sequence, quirks, scope, &totals);
   }
   return totals;
+}
+
+std::vector<State> PageStates(const Recording& recording, const Sequence& sequence,
+                              const fake_l4::Quirks& quirks) {
+  std::vector<State> states;
+  L4Bench bench(recording, quirks);
+  for (const Step& step : sequence.steps) {
+    Return unused;
+    if (!bench.problem().empty() || !bench.Apply(step.op, &unused)) break;
+    states.push_back(bench.Observe());
+  }
+  return states;
 }
 
 }  // namespace conform

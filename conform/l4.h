@@ -6,31 +6,24 @@
 //          each one what it returned and the state of every probed page. It stops at the first
 //          difference: what follows one within a sequence starts from another state, so it is
 //          counted apart, as not compared.
-// INVARIANTS  For a file: agree + disagreements + after_disagreement = M, which is
-//          Recording::Count().
+// INVARIANTS  For a file: agree + disagreements + after_difference = M, which is Recording::Count().
+//          A disagreement that is a named difference counts as agreement; what follows is not
+//          compared all the same.
 // SEE      FieldTable() for what is compared; facts/l4.md sections 7 and 8; README.md.
 #ifndef CONFORM_L4_H_
 #define CONFORM_L4_H_
 
 #include <cstdint>
 #include <optional>
-#include <string>
+#include <vector>
 
-#include "absl/container/btree_map.h"
 #include "absl/types/span.h"
+#include "conform/outcome.h"
 #include "conform/recording.h"
-#include "fake_l4/kernel.h"
+#include "fake_l4/quirks.h"
 
 namespace conform {
 
-// A row of the table of lines and fields.
-enum class Compared : uint8_t { kYes, kNo };
-struct FieldRule {
-  const char* line;  // as it begins in the file
-  const char* field;
-  Compared compared;
-  const char* reason;  // of a field left out; else how it is compared
-};
 absl::Span<const FieldRule> FieldTable();
 
 // Which of the compared fields count.
@@ -39,46 +32,25 @@ enum class Scope : uint8_t {
   kPageStates,  // only `st` lines: what manual_prefix.txt is about
 };
 
-struct Disagreement {
-  uint32_t sequence = 0;
-  uint32_t step = 0;      // 0: already the reset state
-  int line = 0;           // of the operation
-  std::string operation;  // as the recording writes it
-  std::string field;  // a field of the table, or "progress" or "invariants" of the simulated kernel
-  std::string where;  // which page or register; empty where the field says it all
-  std::string recorded;
-  std::string ours;
-};
-// "FILE:LINE: sequence 3 op 5 (...): field: recorded X, ours Y".
-std::string ToString(const Disagreement& d, const std::string& file);
-
 struct SequenceResult {
   uint64_t steps = 0;
-  uint64_t agree = 0;               // leading steps
-  uint64_t after_disagreement = 0;  // not compared
-  std::optional<Disagreement> disagreement;
+  uint64_t agree = 0;             // leading steps, without `difference`
+  uint64_t after_difference = 0;  // not compared
+  std::optional<Difference> difference;
+  uint32_t at = 0;             // the step of `difference`; 0: already the reset state
+  const char* name = nullptr;  // of the named difference that explains it
 };
-
-struct FileResult {
-  uint64_t steps = 0;
-  uint64_t agree = 0;
-  uint64_t disagreements = 0;  // at most one a sequence
-  uint64_t after_disagreement = 0;
-  absl::btree_map<std::string, uint64_t> by_field;  // disagreements
-  std::optional<Disagreement> first;
-  uint64_t hash = 0;       // over every step's outcome
-  fake_l4::Ledger ledger;  // of all kernels booted for the file
-};
-
-// Adds every counter.
-void AddLedger(const fake_l4::Ledger& from, fake_l4::Ledger* to);
 
 // `totals`, when given, is extended by the result.
-SequenceResult RunSequence(const Recording& recording, const Sequence& sequence, Scope scope,
-                           FileResult* totals = nullptr,
-                           const fake_l4::Quirks& quirks = fake_l4::kManualRules);
-FileResult RunRecording(const Recording& recording, Scope scope = Scope::kAll,
-                        const fake_l4::Quirks& quirks = fake_l4::kManualRules);
+SequenceResult RunSequence(const Recording& recording, const Sequence& sequence,
+                           const fake_l4::Quirks& quirks, Scope scope, Outcome* totals = nullptr);
+Outcome RunRecording(const Recording& recording, const fake_l4::Quirks& quirks,
+                     Scope scope = Scope::kAll);
+
+// The page states after each step on a kernel with `quirks`, whatever the recording says; fewer
+// when the kernel does not get through.
+std::vector<State> PageStates(const Recording& recording, const Sequence& sequence,
+                              const fake_l4::Quirks& quirks);
 
 }  // namespace conform
 

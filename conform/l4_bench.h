@@ -18,6 +18,7 @@
 
 #include "conform/recording.h"
 #include "fake_l4/kernel.h"
+#include "fake_l4/quirks.h"
 
 namespace conform {
 

@@ -20,9 +20,6 @@
 namespace conform {
 namespace {
 
-constexpr char kSample[] = "conform/testdata/newmdb_4k_first30.txt.gz";
-constexpr char kYardstick[] = "conform/testdata/manual_prefix_first30.txt";
-
 // Two spaces, four pages, all probed.
 Recording Sequence1(const std::string& lines) {
   const std::string text = absl::StrCat(
@@ -38,7 +35,7 @@ Recording Sequence1(const std::string& lines) {
 
 // "" when all agrees, else the first disagreement.
 std::string Verdict(const std::string& lines) {
-  const FileResult r = RunRecording(Sequence1(lines));
+  const Outcome r = RunRecording(Sequence1(lines), fake_l4::kManualRules);
   return r.first.has_value() ? ToString(*r.first, "t") : "";
 }
 
@@ -209,7 +206,7 @@ TEST(L4Test, AWrongResetStateIsADisagreementOfTheFirstStep) {
                         "# probes: 0 1 2 3\nseq 0 seed=0\nst 0 | 0w 1w 2w - | - - - -\n",
                         kMapOnePage));
   ASSERT_TRUE(r.ok());
-  const FileResult result = RunRecording(*r);
+  const Outcome result = RunRecording(*r, fake_l4::kManualRules);
   EXPECT_EQ(result.agree, 0u);
   EXPECT_EQ(result.disagreements, 1u);
   ASSERT_TRUE(result.first.has_value());
@@ -220,24 +217,25 @@ TEST(L4Test, AWrongResetStateIsADisagreementOfTheFirstStep) {
 TEST(L4Test, PageStatesAloneLeaveReturnsOut) {
   const Recording r =
       Sequence1(absl::StrReplaceAll(kObserved, {{"ret 3 fault=5", "ret 3 fault=4"}}));
-  EXPECT_EQ(RunRecording(r, Scope::kAll).agree, 2u);
-  EXPECT_EQ(RunRecording(r, Scope::kPageStates).agree, 4u);
+  EXPECT_EQ(RunRecording(r, fake_l4::kManualRules).agree, 2u);
+  EXPECT_EQ(RunRecording(r, fake_l4::kManualRules, Scope::kPageStates).agree, 4u);
 }
 
 // ---- What is not compared is counted ----
 
 TEST(L4Test, AfterADisagreementNothingIsCompared) {
-  const FileResult r = RunRecording(
-      Sequence1(absl::StrReplaceAll(kObserved, {{"ret 2 ok frame=1", "ret 2 ok frame=0"}})));
+  const Outcome r = RunRecording(
+      Sequence1(absl::StrReplaceAll(kObserved, {{"ret 2 ok frame=1", "ret 2 ok frame=0"}})),
+      fake_l4::kManualRules);
   EXPECT_EQ(r.steps, 4u);
   EXPECT_EQ(r.agree, 1u);
   EXPECT_EQ(r.disagreements, 1u);
-  EXPECT_EQ(r.after_disagreement, 2u);
+  EXPECT_EQ(r.after_difference, 2u);
   EXPECT_EQ(r.by_field, (absl::btree_map<std::string, uint64_t>{{"frame", 1}}));
 }
 
 TEST(L4Test, AGrantMovesThePage) {
-  const FileResult r = RunRecording(Sequence1(absl::StrCat(
+  const Outcome r = RunRecording(Sequence1(absl::StrCat(
       kMapOnePage,
       "op 2 ipc src=0 dst=1 rcv=400000c0 map=00000000:400010c4 grant=00000000:400020c7\n"
       "ret 2 stag=00000100 serr=00000000 rtag=00000100 rerr=00000000 "
@@ -260,48 +258,6 @@ TEST(L4Test, EveryFieldIsInTheReadme) {
                      rule.compared == Compared::kYes ? "yes" : "no", " | ", rule.reason, " |\n");
     EXPECT_NE(readme.find(row), std::string::npos) << row;
   }
-}
-
-// ---- The real thing ----
-
-// Sequence -> leading operations whose page states agree with a manual-like model.
-std::map<uint32_t, uint64_t> Yardstick() {
-  std::ifstream in(kYardstick);
-  std::map<uint32_t, uint64_t> prefix;
-  std::string line;
-  while (std::getline(in, line)) {
-    std::istringstream words(line);
-    std::string file;
-    uint32_t sequence = 0;
-    uint64_t count = 0;
-    if (words >> file >> sequence >> count && file == "newmdb_4k") prefix[sequence] = count;
-  }
-  return prefix;
-}
-
-TEST(L4SampleTest, EachSequenceAgreesAsFarAsTheManualLikeModel) {
-  const absl::StatusOr<Recording> r = ReadRecording(kSample);
-  ASSERT_TRUE(r.ok()) << r.status();
-  const std::map<uint32_t, uint64_t> yardstick = Yardstick();
-  ASSERT_EQ(yardstick.size(), 30u);
-  for (const Sequence& sequence : r->sequences) {
-    const SequenceResult result = RunSequence(*r, sequence, Scope::kPageStates, nullptr,
-                                              fake_l4::kManualRightsNewMdb);
-    EXPECT_EQ(result.agree, yardstick.at(sequence.number))
-        << "sequence " << sequence.number << ": "
-        << (result.disagreement.has_value() ? ToString(*result.disagreement, kSample) : "");
-  }
-}
-
-TEST(L4SampleTest, EverythingIsCounted) {
-  const absl::StatusOr<Recording> r = ReadRecording(kSample);
-  ASSERT_TRUE(r.ok()) << r.status();
-  const FileResult all = RunRecording(*r);
-  EXPECT_EQ(all.steps, r->Count());
-  EXPECT_EQ(all.agree + all.disagreements + all.after_disagreement, all.steps);
-  // Returns and status bits agree wherever page states do.
-  EXPECT_EQ(all.agree, RunRecording(*r, Scope::kPageStates).agree);
-  EXPECT_EQ(RunRecording(*r).hash, all.hash);
 }
 
 }  // namespace

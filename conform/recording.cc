@@ -2,14 +2,13 @@
 
 #include <zlib.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "conform/cursor.h"
 
 namespace conform {
 
@@ -20,68 +19,6 @@ constexpr uint32_t kMaxSpaces = 64;
 constexpr uint32_t kMaxProbes = 4096;
 constexpr uint32_t kMaxItems = 31;   // two words each, 63 message registers
 constexpr uint32_t kMaxFpages = 64;  // of one Unmap
-
-// Reads one line from left to right. The first thing that is not as expected is kept, and every
-// later call does nothing; so a rule reads as a list of what the line holds.
-class Cursor {
- public:
-  explicit Cursor(absl::string_view line) : rest_(line) {}
-
-  bool ok() const { return expected_.empty(); }
-  bool AtEnd() const { return rest_.empty(); }
-  const std::string& expected() const { return expected_; }
-  const std::string& found() const { return found_; }
-
-  void Fail(absl::string_view expected) {
-    if (!ok()) return;
-    expected_ = std::string(expected);
-    const absl::string_view word = rest_.substr(0, rest_.find(' '));
-    found_ = rest_.empty()      ? "the end of the line"
-             : word.empty()     ? "a blank"
-             : word.size() > 40 ? absl::StrCat("`", word.substr(0, 40), "...`")
-                                : absl::StrCat("`", word, "`");
-  }
-  // Takes `text` if it comes next.
-  bool Take(absl::string_view text) {
-    if (!Sees(text)) return false;
-    rest_.remove_prefix(text.size());
-    return true;
-  }
-  void Expect(absl::string_view text) {
-    if (!Take(text)) Fail(absl::StrCat("`", text, "`"));
-  }
-  bool Sees(absl::string_view text) const { return ok() && absl::StartsWith(rest_, text); }
-  uint32_t Decimal(absl::string_view what, uint32_t least, uint32_t most) {
-    const size_t size = std::min(rest_.find_first_not_of("0123456789"), rest_.size());
-    uint64_t value = 0;
-    for (size_t i = 0; i < size && value <= most; i++) value = value * 10 + (rest_[i] - '0');
-    return Finish(size, value, least, most, absl::StrCat(what, " (", least, " to ", most, ")"));
-  }
-  uint32_t Hex(absl::string_view what) {
-    const size_t size = std::min(rest_.find_first_not_of("0123456789abcdef"), rest_.size());
-    uint64_t value = 0;
-    for (size_t i = 0; i < size && value <= UINT32_MAX; i++) {
-      const char c = rest_[i];
-      value = value * 16 + static_cast<uint64_t>(c <= '9' ? c - '0' : c - 'a' + 10);
-    }
-    return Finish(size, value, 0, UINT32_MAX, absl::StrCat(what, " (a 32-bit word in hex)"));
-  }
-  void End() {
-    if (ok() && !AtEnd()) Fail("the end of the line");
-  }
-
- private:
-  uint32_t Finish(size_t size, uint64_t value, uint32_t least, uint32_t most,
-                  const std::string& what) {
-    if (size == 0 || value < least || value > most) Fail(what);
-    if (!ok()) return 0;
-    rest_.remove_prefix(size);
-    return static_cast<uint32_t>(value);
-  }
-
-  absl::string_view rest_;
-  std::string expected_, found_;
-};
 
 // What may come next.
 enum class Turn { kShape, kProbes, kSequence, kInitialState, kOperation, kReturn, kState };
@@ -105,9 +42,7 @@ class Parser {
       ParseLine(cursor);
       cursor.End();
       if (!cursor.ok()) {
-        return absl::InvalidArgumentError(absl::StrCat(recording_.file, ":", line_, ": expected ",
-                                                       cursor.expected(), ", found ",
-                                                       cursor.found()));
+        return absl::InvalidArgumentError(Problem(recording_.file, line_, cursor));
       }
     }
     const char* missing = turn_ == Turn::kShape    ? "a `# suite=` line"
@@ -153,7 +88,7 @@ class Parser {
     if (turn_ == Turn::kShape && c.Take("# suite=")) return ParseShape(c);
     if (turn_ == Turn::kProbes && c.Take("# probes: ")) return ParseProbes(c);
     if (c.Sees("# suite=") || c.Sees("# probes:")) return c.Fail(NextLine());
-    if (c.Take("#")) return SkipComment(c);
+    if (c.Take("#")) return ParseRemark(c);
     if ((turn_ == Turn::kSequence || turn_ == Turn::kOperation) && c.Take("seq ")) {
       return ParseSequence(c);
     }
@@ -175,7 +110,13 @@ class Parser {
     c.Fail(NextLine());
   }
 
-  static void SkipComment(Cursor& c) { c = Cursor(""); }
+  void ParseRemark(Cursor& c) {
+    const bool blank = c.Take(" ");
+    if (turn_ == Turn::kShape && recording_.kernel.empty() && blank && !c.AtEnd()) {
+      recording_.kernel = c.Word("a remark", "");
+    }
+    c = Cursor("");
+  }
 
   // suite=0 spaces=4 vbase=40000000 wlog=15 nseq=100 nops=24
   void ParseShape(Cursor& c) {

@@ -113,6 +113,7 @@ struct Sequence {
 
 struct Recording {
   std::string file;
+  std::string kernel;        // the first remark before the suite's shape: what was recorded
   uint32_t suite = 0;  // 1: a window of superpages; the others: 4 KiB pages
   uint32_t spaces = 0;
   uint32_t window_base = 0;      // address of page 0 of each space's window
@@ -121,8 +122,9 @@ struct Recording {
   std::vector<Sequence> sequences;
 
   // M of `agree N of M`: the steps the file fixes, one an operation line. The `ret`, `st` and `ev`
-  // lines that follow an operation belong to its step; `st 0` belongs to no operation and must hold
-  // before the first step can agree.
+  // lines that follow an operation belong to its step: they say how it ended. There is no line for
+  // the end of a sequence; `st 0` belongs to no operation and must hold before the first step can
+  // agree.
   uint64_t Count() const;
 };
 

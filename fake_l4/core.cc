@@ -90,10 +90,13 @@ void Core::Reset() {
   entries_.clear();
   entry_storage_.clear();
   timers_.clear();
+  free_transfers_.clear();
+  for (auto& x : transfer_storage_) free_transfers_.push_back(x.get());
   next_deadline_ = UINT64_MAX;
   timer_serial_ = 0;
   now_ns_ = 0;
   ledger_ = {};
+  verified_changes_ = 0;
   crashed_ = preempt_ = false;
   crash_text_.clear();
   console_text_.clear();
@@ -278,18 +281,19 @@ Thread& Core::CreateThread(L4_ThreadId_t id, Space* space) {
 }
 
 void Core::FailPartners(Thread& t, L4_ThreadId_t gone) {
-  while (t.senders_head != nullptr) AbortIpc(*t.senders_head, L4_IPC_NO_PARTNER << 1);
+  while (t.senders_head != nullptr) EndWait(*t.senders_head, L4_IPC_NO_PARTNER << 1);
   for (Thread* other = all_threads_; other != nullptr; other = other->all_next) {
     if (other == &t || other->state != ThreadState::kReceiving) continue;
     // A thread that waits to be started keeps waiting: it has not called anybody.
     if (other->from_spec.raw == gone.raw && !other->waits_for_start) {
-      AbortIpc(*other, L4_IPC_NO_PARTNER << 1 | 1);
+      EndWait(*other, L4_IPC_NO_PARTNER << 1 | 1);
     }
   }
 }
 
 void Core::DeleteThread(Thread& t) {
   CHECK(&t != running_);
+  if (t.transfer != nullptr) AbortIpc(t, L4_IPC_ABORTED << 1);
   if (t.queued) strategy_->Remove(t);
   if (t.state == ThreadState::kSending) RemoveSender(t);
   DisarmTimer(t);
@@ -463,9 +467,6 @@ void Core::Crash(const char* text) {
 
 // ---- Timeouts ----
 
-namespace {
-
-// The virtual time, in ns, at which a non-zero, finite X.2 timeout that starts now ends.
 uint64_t DeadlineNs(uint16_t timeout, uint64_t now_ns) {
   if ((timeout & 0x8000) == 0) {
     const uint64_t us = uint64_t{timeout & 1023u} << (timeout >> 10 & 31);
@@ -480,8 +481,6 @@ uint64_t DeadlineNs(uint16_t timeout, uint64_t now_ns) {
   if ((high & 1) != (timeout >> 10 & 1u)) high++;
   return (high << shift | uint64_t{timeout & 1023u} << e) * 1000;
 }
-
-}  // namespace
 
 void Core::ArmTimer(Thread& t, uint16_t timeout) {
   if (timeout != L4_Never.raw) ArmTimerAt(t, std::max<uint64_t>(DeadlineNs(timeout, now_ns_), 1));
@@ -506,6 +505,10 @@ void Core::FireTimers() {
     Thread& t = *timers_.begin()->second;
     if (t.answer_late) {
       EndLateAnswer(t);
+      continue;
+    }
+    if (t.transfer != nullptr) {
+      TransferTimedOut(*t.transfer);
       continue;
     }
     AbortIpc(t, L4_IPC_TIMEOUT << 1 | (t.state == ThreadState::kReceiving ? 1 : 0));

@@ -36,6 +36,7 @@
 #include "fake_l4/mapping_database.h"
 #include "fake_l4/page_table.h"
 #include "fake_l4/schedule_strategy.h"
+#include "fake_l4/string_transfer.h"
 
 namespace fake_l4 {
 
@@ -93,6 +94,7 @@ struct Thread : Runnable {
   KernelIpc kernel_ipc = KernelIpc::kNone;
   L4_Word_t kernel_mr[L4_NUM_MRS];  // the message of `kernel_ipc` and its answer
   uint64_t fault_va = 0;
+  StringTransfer* transfer = nullptr;  // the message under way whose copying has met a fault
   bool answer_lost = false;  // injected: the answer to the fault is not delivered
   bool answer_late = false;  // injected: it is; the thread waits for its timer only
   Thread* send_to = nullptr;           // while kSending
@@ -181,8 +183,17 @@ class Core {
   // The answer is in t.kernel_mr, or the tag there has E. By kind; leaves `t` ready unless it has
   // to go on waiting. Called by whoever completes the IPC.
   void KernelIpcEnded(Thread& t);
-  // Ends the IPC `t` is blocked in with `error` (reason << 1 | phase) and makes it ready.
+  // Ends the IPC `t` is blocked in with `error` (reason << 1 | phase) and makes it ready. Within a
+  // string transfer both ends get "aborted" instead. REQUIRES: InSendPhase(t) or InReceivePhase(t).
   void AbortIpc(Thread& t, L4_Word_t error);
+  // The same for whatever `t` itself waits for, which within a string transfer may be its pager.
+  void EndWait(Thread& t, L4_Word_t error);
+  // Which phase of its IPC the thread is in; the fault of a string transfer belongs to the
+  // transfer.
+  bool InSendPhase(const Thread& t) const;
+  bool InReceivePhase(const Thread& t) const;
+  // `t` is kNoPager and may try again.
+  void PagerAppeared(Thread& t);
   // Messages that `t` waits for, or its partner for `t`'s, may have become deliverable, because a
   // name or a space of `t` changed.
   void Reconsider(Thread& t);
@@ -272,11 +283,28 @@ class Core {
   Mapping MappingOfNode(NodeIndex i) const;
   ThreadInfo InfoOf(const Thread& t) const;
   bool CheckInvariants(base::TextSink& out) const;
+  bool CheckMappings(base::TextSink& out) const;
   bool CheckSpace(const Space& space, uint64_t* nodes, base::TextSink& out) const;
   bool CheckNode(const Space& space, uint64_t vpage, unsigned level, const Pte& pte,
                  base::TextSink& out) const;
   bool CheckOverlap(const Space& space, uint64_t vpage, unsigned level, base::TextSink& out) const;
   bool CheckThread(const Thread& t, base::TextSink& out) const;
+
+  // ---- safety_checks.cc: in checked builds after each operation that changes mappings ----
+#ifdef UVM_VERIFY
+  static constexpr bool kVerify = true;
+#else
+  static constexpr bool kVerify = false;
+#endif
+  bool CheckRange(Space& space, uint64_t first, uint64_t end, base::TextSink& out) const;
+  bool CheckUnmapped(Space& space, uint64_t first, uint64_t end, RightsBits revoked, Flush flush,
+                     base::TextSink& out) const;
+  bool Sigma0Gave(uint64_t frame_number, uint64_t pages) const;
+  // After pages of `to` were mapped or granted; after rights were revoked from pages of `space`.
+  // Both panic with the rule that is broken.
+  void VerifyMapped(Space& to, uint64_t first, uint64_t end);
+  void VerifyUnmapped(Space& space, uint64_t first, uint64_t end, RightsBits revoked, Flush flush);
+  void VerifyWholeSometimes();
 
   uint8_t* ram_at(uint64_t frame_number) {
     return ram_ + ((frame_number - (profile_.ram_base >> kPageShift)) << kPageShift);
@@ -293,8 +321,8 @@ class Core {
   FaultInjection faults_;
   MappingDatabase database_;
   LeafPool leaves_;
-  std::vector<std::unique_ptr<Space>> spaces_;  // by number; null: gone
-  std::vector<Thread*> by_number_;              // by thread number; null: none
+  std::vector<std::unique_ptr<Space>> spaces_;      // by number; null: gone
+  std::vector<Thread*> by_number_;                  // by thread number; null: none
   absl::flat_hash_map<uint64_t, Thread*> by_utcb_;  // by UtcbKey; never iterated
   Thread* all_threads_ = nullptr;
 
@@ -333,11 +361,22 @@ class Core {
   L4_ThreadId_t VisibleSender(const Thread& sender, const Thread& receiver) const;
   Thread* StartIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_t timeouts);
   void EndIpc(Thread& t);
-  // Moves the message; both ends get their result. False on overflow.
-  bool Transfer(Thread& sender, Thread& receiver);
-  L4_Word_t TransferItems(Thread& sender, Thread& receiver, unsigned untyped, unsigned typed);
+  enum class TransferStep { kDone, kFailed, kPending };
+  // How the two ends of a message fared: reasons without phase, 0 if well; offset in place.
+  struct MessageErrors {
+    L4_Word_t sender = 0, receiver = 0, offset = 0;
+  };
+  // Moves the message; both ends get their result, unless it has to wait for pages.
+  TransferStep Transfer(Thread& sender, Thread& receiver);
+  TransferStep TransferItems(Thread& sender, Thread& receiver, unsigned first, unsigned end,
+                             MessageErrors* errors);
+  bool TransferMapItem(Thread& sender, Thread& receiver, unsigned i);
+  // Overwrites the message registers of `t` from `first` to before `end`.
+  static void Scribble(Thread& t, unsigned first, unsigned end);
+  void ScribbleAfterIpc(Thread& t, bool receives);
+  bool FinishMessage(Thread& sender, Thread& receiver, const MessageErrors& errors);
   // What a thread waiting to be started, or whose wait is turned, does on delivery.
-  void Delivered(Thread& sender, Thread& receiver);
+  void Delivered(Thread& sender, Thread& receiver, bool good);
   void TurnWait(Thread& sender, Thread& receiver);
   // Starts the receive phase of `t`, and of every thread whose send that completes.
   void StartReceive(Thread& t);
@@ -345,6 +384,25 @@ class Core {
   Thread* FirstSenderFor(const Thread& t) const;
   void FailIpc(Thread& t, L4_Word_t error, L4_Word_t tag_bits_kept);
   void QueueSender(Thread& s, Thread& receiver);
+
+  // string_transfer.cc
+  TransferStep StartTransfer(Thread& sender, Thread& receiver, unsigned item, unsigned end,
+                             StringTransfer** out);
+  // Goes on with a message from where it stands.
+  TransferStep RunTransfer(StringTransfer& x);
+  bool BeginString(StringTransfer& x);
+  TransferStep CopyString(StringTransfer& x);
+  uint8_t* TouchForCopy(Thread& t, uint64_t va, RightsBits need);
+  TransferStep FaultInTransfer(StringTransfer& x, Thread& t, uint64_t va, RightsBits access);
+  uint64_t TransferDeadline(const StringTransfer& x) const;
+  void LeaveFault(StringTransfer& x);
+  void ResumeTransfer(StringTransfer& x);
+  void FinishTransfer(StringTransfer& x);
+  // Ends it from outside; reasons without phase.
+  void EndTransfer(StringTransfer& x, L4_Word_t sender_error, L4_Word_t receiver_error);
+  void TransferTimedOut(StringTransfer& x);
+  static void SetTransferTimeoutErrors(StringTransfer& x);
+  void FreeTransfer(StringTransfer& x);
 
   // thread_calls.cc
   bool Activate(Thread& t, L4_ThreadId_t pager);
@@ -362,13 +420,25 @@ class Core {
   absl::btree_map<std::pair<uint64_t, uint64_t>, Thread*> timers_;  // by (deadline, serial)
   uint64_t next_deadline_ = UINT64_MAX;
   uint64_t timer_serial_ = 0;
+  std::vector<std::unique_ptr<StringTransfer>> transfer_storage_;
+  std::vector<StringTransfer*> free_transfers_;
+  std::vector<StringTransfer*> resumed_;  // their faults are over; null: dealt with
+  bool resuming_ = false;
   uint64_t switch_limit_ = UINT64_MAX;
   bool preempt_ = false;
+  uint64_t verified_changes_ = 0;  // changes of mappings when everything was looked at last
+  char verify_text_[256] = {};
   uint64_t next_boot_number_ = 0;
+
+ public:
   std::vector<L4_Word_t> sigma0_owner_;  // raw thread id per frame; 0: free
   uint64_t sigma0_hint_ = 0;
   uint64_t sigma0_touched_ = 0;  // frames at or above this index have never been given to anybody
 };
+
+// The virtual time, in ns, at which a finite X.2 timeout that starts now ends: now for a zero one,
+// perhaps earlier for a point.
+uint64_t DeadlineNs(uint16_t timeout, uint64_t now_ns);
 
 // The thread running on this host thread; null on the host's own stack. Never inlined, so that no
 // fiber keeps the address of a host thread's variable across a switch.

@@ -18,6 +18,8 @@ const char* ThreadStateName(ThreadState state) {
       return "sending";
     case ThreadState::kReceiving:
       return "receiving";
+    case ThreadState::kInTransfer:
+      return "in transfer";
     case ThreadState::kWaitsForHost:
       return "waits for the host";
     case ThreadState::kReturned:
@@ -152,12 +154,16 @@ ThreadInfo Core::InfoOf(const Thread& t) const {
   info.state = t.state;
   info.halted = t.halted;
   info.waits_for_start = t.waits_for_start;
-  info.in_page_fault = t.kernel_ipc == KernelIpc::kPageFault;
+  info.in_page_fault =
+      t.kernel_ipc == KernelIpc::kPageFault || t.kernel_ipc == KernelIpc::kStringFault;
+  info.in_transfer = t.transfer != nullptr;
   info.priority = t.priority;
   if (t.state == ThreadState::kSending) info.partner = t.send_to->gid;
   if (t.state == ThreadState::kReceiving) info.partner = t.from_spec;
+  if (t.state == ThreadState::kInTransfer) info.partner = t.transfer->faulter->gid;
   info.pager = L4_ThreadIdOfRaw(t.utcb.pager);
-  if (info.in_page_fault || t.state == ThreadState::kNoPager) info.fault_address = base::Vaddr(t.fault_va);
+  if (info.in_page_fault || t.state == ThreadState::kNoPager)
+    info.fault_address = base::Vaddr(t.fault_va);
   info.ip = t.ip;
   info.sp = t.sp;
   for (const Thread* s = t.senders_head; s != nullptr; s = s->sender_next) info.queued_senders++;
@@ -198,9 +204,13 @@ std::string Kernel::DescribeWaits() const {
     absl::StrAppend(&text, ThreadStateName(t.state));
     if (t.state == ThreadState::kSending) absl::StrAppend(&text, " to ", IdText(t.partner));
     if (t.state == ThreadState::kReceiving) absl::StrAppend(&text, " from ", IdText(t.partner));
+    if (t.state == ThreadState::kInTransfer) {
+      absl::StrAppend(&text, ", waits for a page of ", IdText(t.partner));
+    }
     if (t.waits_for_start) absl::StrAppend(&text, ", not started yet");
     if (t.in_page_fault || t.state == ThreadState::kNoPager) {
-      absl::StrAppend(&text, ", page fault at 0x", absl::Hex(t.fault_address.value()));
+      absl::StrAppend(&text, ", page fault", t.in_transfer ? " in transfer" : "", " at 0x",
+                      absl::Hex(t.fault_address.value()));
     }
     if (t.queued_senders != 0) absl::StrAppend(&text, ", senders waiting: ", t.queued_senders);
     absl::StrAppend(&text, "\n");
@@ -248,7 +258,7 @@ bool Core::CheckNode(const Space& space, uint64_t vpage, unsigned level, const P
     return where("ChildrenAreLinked") << "is not in its parent's list", false;
   }
   if (options_.quirks.manual() && (pte.rights() & ~database_.rights(n.parent)) != 0) {
-    return where("RightsShrinkDownwards") << "has rights " << int{pte.rights()} << ", its parent "
+    return where("RightsWithinAncestors") << "has rights " << int{pte.rights()} << ", its parent "
                                           << int{database_.rights(n.parent)},
            false;
   }
@@ -256,6 +266,9 @@ bool Core::CheckNode(const Space& space, uint64_t vpage, unsigned level, const P
   if (offset >= database_.pages(database_.level(n.parent)) ||
       database_.level(n.parent) < level) {
     return where("FramesLieWithinParents") << "maps frames that its parent does not", false;
+  }
+  if (database_.IsRoot(n.parent) && !Sigma0Gave(pte.frame_number(), database_.pages(level))) {
+    return where("Sigma0KnowsOwners") << "has a frame that sigma0 gave to nobody", false;
   }
   uint32_t depth = 0;
   for (NodeIndex p = n.parent; !database_.IsRoot(p); p = database_.node(p).parent) {
@@ -330,6 +343,16 @@ bool Core::CheckThread(const Thread& t, base::TextSink& out) const {
     out << "SendingIffQueued: thread " << L4_ThreadNo(t.gid) << " is " << ThreadStateName(t.state);
     return false;
   }
+  // Of a transfer's two threads one waits for a page, the other one for that.
+  const StringTransfer* x = t.transfer;
+  const bool faults = t.kernel_ipc == KernelIpc::kStringFault;
+  if ((x != nullptr) != (faults || t.state == ThreadState::kInTransfer) ||
+      (x != nullptr && (t.state == ThreadState::kReady || faults != (x->faulter == &t) ||
+                        x->sender->transfer != x || x->receiver->transfer != x))) {
+    out << "TransfersPairThreads: thread " << L4_ThreadNo(t.gid) << " is "
+        << ThreadStateName(t.state);
+    return false;
+  }
   for (const Thread* s = t.senders_head; s != nullptr; s = s->sender_next) {
     if (s->send_to != &t || (t.state == ThreadState::kReceiving && Accepts(t, *s))) {
       out << "NoMissedRendezvous: thread " << L4_ThreadNo(t.gid) << " waits although "
@@ -340,7 +363,7 @@ bool Core::CheckThread(const Thread& t, base::TextSink& out) const {
   return true;
 }
 
-bool Core::CheckInvariants(base::TextSink& out) const {
+bool Core::CheckMappings(base::TextSink& out) const {
   uint64_t nodes = 0;
   for (const auto& space : spaces_) {
     if (space != nullptr && !CheckSpace(*space, &nodes, out)) return false;
@@ -349,6 +372,11 @@ bool Core::CheckInvariants(base::TextSink& out) const {
     out << "PageTableEqualsDatabase: " << database_.live_nodes() << " nodes, " << nodes << " pages";
     return false;
   }
+  return true;
+}
+
+bool Core::CheckInvariants(base::TextSink& out) const {
+  if (!CheckMappings(out)) return false;
   for (const Thread* t : by_number_) {
     if (t != nullptr && !CheckThread(*t, out)) return false;
   }

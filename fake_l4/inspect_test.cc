@@ -15,6 +15,9 @@ class InspectTest : public ::testing::Test {
  protected:
   // sigma0 -> root page 7 -> a page 9, read only.
   InspectTest() : core_({.ram_bytes = 1 << 20}) {
+    core_.sigma0_owner_.resize(256);
+    core_.sigma0_owner_[3] = core_.root_.raw;
+    core_.sigma0_touched_ = 4;
     root_space_ = core_.spaces_[1].get();
     other_ = core_.CreateSpace();
     core_.database_.MapPage(core_.database_.Root(3), root_space_->table, 1, 7, kRwx);
@@ -43,12 +46,12 @@ TEST_F(InspectTest, AChildWithMoreRights) {
   EXPECT_EQ(Problem(), "");
   parent_->set_rights(kR);
   child_->set_rights(kR | kW);
-  EXPECT_EQ(Problem(), "RightsShrinkDownwards");
+  EXPECT_EQ(Problem(), "RightsWithinAncestors");
 }
 
 TEST_F(InspectTest, AnotherFrame) {
   child_->Set(kR, child_->frame_number() + 1, child_->node());
-  EXPECT_EQ(Problem(), "ParentHasSameFrame");
+  EXPECT_EQ(Problem(), "FramesLieWithinParents");
 }
 
 TEST_F(InspectTest, AnEntryWithoutANode) {
@@ -62,9 +65,8 @@ TEST_F(InspectTest, AnEntryThatIsNotCounted) {
 }
 
 TEST_F(InspectTest, TwoEntriesOfOneNode) {
-  Leaf* leaf = other_->table.FindLeaf(0);
-  leaf->pte[10] = *child_;
-  other_->table.CountPresent(leaf);
+  *other_->table.Ensure(10, 0) = *child_;
+  other_->table.CountPresent(10, 0);
   EXPECT_EQ(Problem(), "PageTableEqualsDatabase");
 }
 
@@ -76,6 +78,59 @@ TEST_F(InspectTest, RightsTheProcessorCannotGive) {
 TEST_F(InspectTest, AChildItsParentDoesNotKnow) {
   core_.database_.node(parent_->node()).first_child = 0;
   EXPECT_EQ(Problem(), "ChildrenAreLinked");
+}
+
+TEST_F(InspectTest, AFrameThatSigma0GaveToNobody) {
+  core_.sigma0_owner_[3] = 0;
+  EXPECT_EQ(Problem(), "Sigma0KnowsOwners");
+  core_.sigma0_owner_[3] = core_.root_.raw;
+  EXPECT_EQ(Problem(), "");
+  core_.sigma0_touched_ = 3;
+  EXPECT_EQ(Problem(), "Sigma0KnowsOwners");
+}
+
+TEST_F(InspectTest, AChainThatRunsInACircle) {
+  // The child of a child that is its own ancestor; counts and lists are right, it just never ends.
+  core_.database_.MapPage(child_->node(), root_space_->table, 1, 20, kR);
+  Pte* grandchild = root_space_->table.Find(20);
+  MappingNode& child = core_.database_.node(child_->node());
+  MappingNode& parent = core_.database_.node(parent_->node());
+  core_.database_.node(grandchild->node()).first_child = child_->node();
+  parent.first_child = 0;
+  child.parent = grandchild->node();
+  EXPECT_EQ(Problem(), "ChainsEndAtSigma0");
+}
+
+// ---- What checked builds look at after each operation ----
+
+TEST_F(InspectTest, ARightThatSurvivedItsRevocation) {
+  char text[256];
+  base::TextSink sink(text, sizeof text);
+  // As after Unmap(page 7, w): the child has none to lose.
+  EXPECT_TRUE(core_.CheckUnmapped(*root_space_, 7, 8, kW, Flush::kNo, sink));
+  child_->set_rights(kR | kW);
+  EXPECT_FALSE(core_.CheckUnmapped(*root_space_, 7, 8, kW, Flush::kNo, sink));
+  EXPECT_EQ(std::string(text),
+            "UnmapIsComplete: after taking 2 from space 1 0x7000, space 2 0x9000 still has 6");
+}
+
+TEST_F(InspectTest, AFlushThatLeftTheOwnRight) {
+  char text[256];
+  base::TextSink sink(text, sizeof text);
+  EXPECT_FALSE(core_.CheckUnmapped(*root_space_, 7, 8, kX, Flush::kYes, sink));
+  EXPECT_EQ(std::string(text),
+            "UnmapIsComplete: after taking 1 from space 1 0x7000, space 1 0x7000 still has 7");
+}
+
+TEST_F(InspectTest, TheRangeThatChangedIsCheckedWithWhatIsMappedFromIt) {
+  char text[256];
+  base::TextSink sink(text, sizeof text);
+  EXPECT_TRUE(core_.CheckRange(*root_space_, 0, 16, sink));
+  parent_->set_rights(kR | kX);
+  child_->set_rights(kR | kW);
+  EXPECT_TRUE(core_.CheckRange(*root_space_, 8, 16, sink));
+  EXPECT_FALSE(core_.CheckRange(*root_space_, 0, 16, sink));
+  EXPECT_EQ(std::string(text).substr(0, 21), "RightsWithinAncestors");
 }
 
 TEST_F(InspectTest, AReadyThreadNobodyWillRun) {

@@ -1,5 +1,6 @@
 // IPC: the two phases, message transfer, propagation, cancellation. facts/l4.md sections 4, 5, 12;
 // X.2 manual: "IPC".
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -11,11 +12,15 @@ namespace {
 
 constexpr L4_Word_t kSendPhase = 0, kReceivePhase = 1;
 constexpr L4_Word_t kCountBits = 0xfff;  // u and t of a tag
-constexpr int kMaxRedirectors = 32;      // in a chain; further ones do not count
+constexpr unsigned kFaultAnswerWords = 2;
+constexpr int kMaxRedirectors = 32;  // in a chain; further ones do not count
 
-bool IsZeroTimeout(uint16_t timeout) {
-  // Any period of length 0 is one, however it is written; never is the word 0 alone.
-  return timeout != 0 && (timeout & 0x8000) == 0 && (timeout & 1023) == 0;
+// Whether a timeout that starts now is over at once.
+bool IsOver(uint16_t timeout, uint64_t now_ns) {
+  if (timeout == 0) return false;  // never
+  // Any period of length 0 is one, however it is written; and a point may have passed.
+  if ((timeout & 0x8000) == 0) return (timeout & 1023) == 0;
+  return DeadlineNs(timeout, now_ns) <= now_ns;
 }
 
 }  // namespace
@@ -121,38 +126,70 @@ Thread* Core::FirstSenderFor(const Thread& t) const {
 
 // ---- Transfer ----
 
-L4_Word_t Core::TransferItems(Thread& s, Thread& r, unsigned u, unsigned t) {
+// Carries out the map item at MR i. False when the receiver does not accept it.
+bool Core::TransferMapItem(Thread& s, Thread& r, unsigned i) {
   const FpageValue window = r.kernel_ipc != KernelIpc::kNone || r.waits_for_start
                                 ? DecodeFpage(L4_CompleteAddressSpace.raw, profile_)
                                 : DecodeFpage(r.utcb.br[0] & ~L4_Word_t{15}, profile_);
-  for (unsigned i = u + 1; i <= u + t; i += 2) {
-    const L4_Word_t type = s.mr[i] & 0xe;
-    const bool is_map = type == L4_ITEM_MAP || type == L4_ITEM_GRANT;
-    // Strings and the rest find no buffer here. An item's second word may lie past t:
-    // facts/l4.md section 12.
-    if (!is_map || window.nil()) return L4_IPC_OVERFLOW << 1;
-    uint64_t send_base = s.mr[i] & ~L4_Word_t{1023};
-    uint64_t send_fpage = s.mr[(i + 1) & 63];
-    r.mr[i] = s.mr[i];
-    r.mr[(i + 1) & 63] = s.mr[(i + 1) & 63];
-    if (faults_.on()) SpoilAnswer(r, &send_base, &send_fpage);
-    ledger_.map_items++;
-    MapItem(*s.space, *r.space, type == L4_ITEM_MAP ? ItemKind::kMap : ItemKind::kGrant, send_base,
-            send_fpage, window);
-  }
-  return 0;
+  const L4_Word_t type = s.mr[i] & 0xe;
+  const bool is_map = type == L4_ITEM_MAP || type == L4_ITEM_GRANT;
+  if (!is_map || window.nil()) return false;
+  // An item's second word may lie past t: facts/l4.md section 12.
+  uint64_t send_base = s.mr[i] & ~L4_Word_t{1023};
+  uint64_t send_fpage = s.mr[(i + 1) & 63];
+  r.mr[i] = s.mr[i];
+  if (i + 1 < L4_NUM_MRS) r.mr[i + 1] = s.mr[i + 1];
+  if (faults_.on()) SpoilAnswer(r, &send_base, &send_fpage);
+  ledger_.map_items++;
+  MapItem(*s.space, *r.space, type == L4_ITEM_MAP ? ItemKind::kMap : ItemKind::kGrant, send_base,
+          send_fpage, window);
+  return true;
 }
 
-bool Core::Transfer(Thread& s, Thread& r) {
-  if (faults_.on() && AnswerIsLost(r)) return true;
+// The typed items of a message. kPending: one of the threads waits for a page; the rest is done by
+// FinishTransfer.
+Core::TransferStep Core::TransferItems(Thread& s, Thread& r, unsigned first, unsigned end,
+                                       MessageErrors* errors) {
+  for (unsigned i = first; i < end; i += 2) {
+    if ((s.mr[i] & 8) == 0) {
+      StringTransfer* x = nullptr;
+      const TransferStep step = StartTransfer(s, r, i, end, &x);
+      if (step == TransferStep::kPending) return step;
+      *errors = {x->sender_error, x->receiver_error, L4_Word_t{x->copied} << 4};
+      FreeTransfer(*x);
+      return step;
+    }
+    if (!TransferMapItem(s, r, i)) {
+      *errors = {L4_IPC_OVERFLOW, L4_IPC_OVERFLOW, 0};
+      return TransferStep::kFailed;
+    }
+  }
+  return TransferStep::kDone;
+}
+
+Core::TransferStep Core::Transfer(Thread& s, Thread& r) {
+  if (faults_.on() && AnswerIsLost(r)) return TransferStep::kDone;
   const L4_Word_t tag = s.mr[0];
   const unsigned u = L4_UntypedWords(L4_MsgTagOfRaw(tag));
   const unsigned t = L4_TypedWords(L4_MsgTagOfRaw(tag));
-  const bool propagated = !L4_IsNilThread(s.virtual_sender);
-  L4_Word_t error = u + t > 63 ? L4_IPC_OVERFLOW << 1 : 0;
+  MessageErrors errors{};
   for (unsigned i = 1; i <= u; i++) r.mr[i] = s.mr[i];
-  if (faults_.on() && MessageIsCut(s, r)) error = L4_IPC_OVERFLOW << 1;
-  if (error == 0 && t != 0) error = TransferItems(s, r, u, t);
+  if (faults_.on() && MessageIsCut(s, r)) {
+    errors = {L4_IPC_OVERFLOW, L4_IPC_OVERFLOW, 0};
+  } else if (t != 0) {
+    if (u + t >= L4_NUM_MRS) {
+      errors = {L4_IPC_OVERFLOW, L4_IPC_OVERFLOW, 0};
+    } else if (TransferItems(s, r, u + 1, u + 1 + t, &errors) == TransferStep::kPending) {
+      return TransferStep::kPending;
+    }
+  }
+  return FinishMessage(s, r, errors) ? TransferStep::kDone : TransferStep::kFailed;
+}
+
+// What both ends are told of a message. False when it was cut.
+bool Core::FinishMessage(Thread& s, Thread& r, const MessageErrors& errors) {
+  const L4_Word_t tag = s.mr[0];
+  const bool propagated = !L4_IsNilThread(s.virtual_sender);
   // Of the flags only p reaches the receiver; the sender's own tag keeps what it set.
   r.mr[0] = (tag & ~L4_Word_t{0xf000}) | (propagated ? L4_TAG_PROPAGATED : 0);
   r.from = VisibleSender(s, r);
@@ -166,13 +203,13 @@ bool Core::Transfer(Thread& s, Thread& r) {
   // A message orders memory: what the sender did before, the receiver may see.
   r.order_key = &s;
   if (&r == running_) OrderAcquire(std::exchange(r.order_key, nullptr));
-  if (error == 0) return true;
-  FailIpc(s, error | kSendPhase, kCountBits);
-  FailIpc(r, error | kReceivePhase, kCountBits);
+  if (errors.sender == 0) return true;
+  FailIpc(s, errors.offset | errors.sender << 1 | kSendPhase, kCountBits);
+  FailIpc(r, errors.offset | errors.receiver << 1 | kReceivePhase, kCountBits);
   return false;
 }
 
-void Core::Delivered(Thread& s, Thread& r) {
+void Core::Delivered(Thread& s, Thread& r, bool good) {
   if (r.waits_for_start) {
     r.waits_for_start = false;
     if (L4_UntypedWords(L4_MsgTagOfRaw(r.mr[0])) == 2) {
@@ -182,7 +219,7 @@ void Core::Delivered(Thread& s, Thread& r) {
   }
   DisarmTimer(r);
   if (!faults_.on() || !AnswerHeldBack(r)) EndIpc(r);
-  if (!L4_IsNilThread(s.virtual_sender)) TurnWait(s, r);
+  if (good && !L4_IsNilThread(s.virtual_sender)) TurnWait(s, r);
 }
 
 // The virtual sender, if it waits for the actual one, waits for the receiver instead: the answer
@@ -214,7 +251,7 @@ Thread* Core::StartReceiveStep(Thread& t) {
   }
   Thread* s = FirstSenderFor(t);
   if (s == nullptr) {
-    if (IsZeroTimeout(t.receive_timeout)) {
+    if (IsOver(t.receive_timeout, now_ns_)) {
       FailIpc(t, L4_IPC_TIMEOUT << 1 | kReceivePhase, 0);
       EndIpc(t);
     } else {
@@ -225,8 +262,10 @@ Thread* Core::StartReceiveStep(Thread& t) {
   }
   RemoveSender(*s);
   DisarmTimer(*s);
-  const bool good = Transfer(*s, t);
-  Delivered(*s, t);
+  const TransferStep step = Transfer(*s, t);
+  if (step == TransferStep::kPending) return nullptr;
+  const bool good = step == TransferStep::kDone;
+  Delivered(*s, t, good);
   if (good && !L4_IsNilThread(s->from_spec)) return s;
   EndIpc(*s);
   return nullptr;
@@ -262,14 +301,17 @@ Thread* Core::StartIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec,
       return nullptr;
     }
     self.virtual_sender = VirtualSenderFor(self, *receiver);
+    if (L4_IsNilThread(self.virtual_sender)) self.mr[0] &= ~L4_TAG_PROPAGATED;
     if (receiver->state == ThreadState::kReceiving && Accepts(*receiver, self)) {
-      const bool good = Transfer(self, *receiver);
+      const TransferStep step = Transfer(self, *receiver);
+      if (step == TransferStep::kPending) return nullptr;
+      const bool good = step == TransferStep::kDone;
       // Delivered makes the receiver ready, and `self` is not receiving yet: a wait turned to
       // `self` meanwhile finds its queue.
-      Delivered(self, *receiver);
+      Delivered(self, *receiver, good);
       partner = receiver;
       if (!good) return partner;
-    } else if (IsZeroTimeout(send_timeout)) {
+    } else if (IsOver(send_timeout, now_ns_)) {
       FailIpc(self, L4_IPC_TIMEOUT << 1 | kSendPhase, 0);
       return nullptr;
     } else {
@@ -288,8 +330,31 @@ Thread* Core::StartIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec,
 void Core::Ipc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_t timeouts) {
   Enter(profile_.costs.system_call + profile_.costs.ipc);
   Thread* partner = StartIpc(self, to, from_spec, timeouts);
-  if (self.state != ThreadState::kReady) return SwitchAway(partner);
-  Preempt();
+  if (self.state != ThreadState::kReady) {
+    SwitchAway(partner);
+  } else {
+    Preempt();
+  }
+  if (options_.scribble_registers) ScribbleAfterIpc(self, !L4_IsNilThread(from_spec));
+}
+
+// ---- Registers that programs must not rely on ----
+
+void Core::Scribble(Thread& t, unsigned first, unsigned end) {
+  // A word that is no address, no id of a thread and no small number, and tells which register.
+  for (unsigned i = first; i < end; i++) t.utcb.mr[i] = ~L4_Word_t{0} / 255 * 0xdb ^ i;
+}
+
+// An IPC leaves the tag and the message received defined, as far as it got.
+void Core::ScribbleAfterIpc(Thread& t, bool receives) {
+  const L4_MsgTag_t tag = L4_MsgTagOfRaw(t.utcb.mr[0]);
+  bool received = receives;
+  if (L4_IpcFailed(tag)) {
+    received = (t.ipc_error & 1) == kReceivePhase && (t.ipc_error >> 1 & 7) >= L4_IPC_OVERFLOW;
+  }
+  const unsigned words =
+      received ? static_cast<unsigned>(L4_UntypedWords(tag) + L4_TypedWords(tag)) : 0;
+  Scribble(t, words + 1, L4_NUM_MRS);
 }
 
 void Core::StartKernelIpc(Thread& t, KernelIpc kind, L4_ThreadId_t to) {
@@ -301,6 +366,15 @@ void Core::StartKernelIpc(Thread& t, KernelIpc kind, L4_ThreadId_t to) {
 }
 
 void Core::KernelIpcEnded(Thread& t) {
+  if (options_.scribble_registers) {
+    // A real kernel keeps as many of the thread's registers as a proper answer has words.
+    const L4_MsgTag_t tag = L4_MsgTagOfRaw(t.kernel_mr[0]);
+    const auto words = static_cast<unsigned>(L4_UntypedWords(tag) + L4_TypedWords(tag));
+    if (words > kFaultAnswerWords) {
+      Scribble(t, kFaultAnswerWords + 1, std::min(words + 1, unsigned{L4_NUM_MRS}));
+    }
+  }
+  if (t.kernel_ipc == KernelIpc::kStringFault) return ResumeTransfer(*t.transfer);
   t.mr = t.utcb.mr;
   t.kernel_ipc = KernelIpc::kNone;
   MakeReady(t);
@@ -326,6 +400,11 @@ void Core::RequeueSender(Thread& s) {
 }
 
 void Core::AbortIpc(Thread& t, L4_Word_t error) {
+  if (t.transfer != nullptr) return EndTransfer(*t.transfer, L4_IPC_ABORTED, L4_IPC_ABORTED);
+  EndWait(t, error);
+}
+
+void Core::EndWait(Thread& t, L4_Word_t error) {
   const bool sending = t.state == ThreadState::kSending;
   CHECK(sending || t.state == ThreadState::kReceiving);
   if (sending) RemoveSender(t);

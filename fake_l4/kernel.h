@@ -56,6 +56,13 @@ struct BootOptions {
   // Whether TSan may take the scheduler's turns for synchronisation. kRaces: only messages,
   // ExchangeRegisters, the host's hand-over and the programs' own locks order memory accesses.
   SwitchOrder switch_order = SwitchOrder::kSynchronises;
+  // Whether every IPC, and every page fault with too long an answer, overwrites the message registers
+  // that a real kernel would not preserve.
+#if defined(UVM_VERIFY)
+  bool scribble_registers = true;
+#else
+  bool scribble_registers = false;
+#endif
   FaultPlan faults = {};  // which faults are injected; none by default
   // Host stack of one thread; 0: a default that fits the build (larger under sanitizers).
   size_t stack_bytes = 0;
@@ -97,6 +104,7 @@ enum class ThreadState : uint8_t {
   kReady,         // running or able to
   kSending,       // waits for its partner to receive
   kReceiving,     // waits for a message
+  kInTransfer,    // within a string transfer, while its partner waits for a page
   kWaitsForHost,  // in Kernel::WaitForHost
   kReturned,      // its entry function ended
   kNoCode,        // was started at an address without a registered entry
@@ -112,6 +120,7 @@ struct ThreadInfo {
   bool halted;           // by ExchangeRegisters; executes nothing whatever its state
   bool waits_for_start;  // kReceiving, for the start message of its pager
   bool in_page_fault;    // the IPC is a page fault of the thread
+  bool in_transfer;  // a string transfer of the thread waits for a page, its own or its partner's
   uint8_t priority;
   L4_ThreadId_t
       partner;  // kSending: to whom; kReceiving: from whom (perhaps L4_anythread); else nilthread

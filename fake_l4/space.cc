@@ -144,6 +144,10 @@ void Core::MapItem(Space& from, Space& to, ItemKind kind, uint64_t send_base, ui
     }
   }
   const MappingCounters& after = database_.counters();
+  if (kVerify) {
+    const uint64_t target = place.target >> kPageShift;
+    VerifyMapped(to, target, target + (uint64_t{1} << (place.log2 - kPageShift)));
+  }
   Spend((after.mapped - before.mapped + after.split - before.split) * profile_.costs.map_page);
 }
 
@@ -207,6 +211,7 @@ void Core::UnmapCall(Thread& self, L4_Word_t control) {
       const uint64_t end = first + (uint64_t{1} << (f.log2 - kPageShift));
       status = options_.quirks.manual() ? UnmapRange(*self.space, first, end, f.rights, flush)
                                         : QuirkUnmapRange(*self.space, first, end, f.rights, flush);
+      if (kVerify) VerifyUnmapped(*self.space, first, end, f.rights, flush);
     }
     word = (word & ~L4_Word_t{kRwx}) | status;
   }

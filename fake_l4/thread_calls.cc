@@ -196,8 +196,8 @@ L4_ThreadId_t Core::ExchangeRegisters(Thread& self, L4_ThreadId_t dest, Exchange
                                    : L4_ThreadIdOfRaw(static_cast<L4_Word_t>(t->utcb_location));
   OrderRelease(&self);
   if (t != &self) t->order_key = &self;
-  const bool receiving = t->state == ThreadState::kReceiving;
-  const bool sending = t->state == ThreadState::kSending;
+  const bool receiving = InReceivePhase(*t);
+  const bool sending = InSendPhase(*t);
   args->control = (t->halted ? L4_EXREGS_HALT : 0) | (receiving ? L4_EXREGS_CANCEL_RECV : 0) |
                   (sending ? L4_EXREGS_CANCEL_SEND : 0);
   args->sp = static_cast<L4_Word_t>(t->sp);
@@ -226,7 +226,7 @@ L4_ThreadId_t Core::ExchangeRegisters(Thread& self, L4_ThreadId_t dest, Exchange
     t->waits_for_start = false;
     AbortIpc(*t, L4_IPC_CANCELLED << 1 | (receiving ? 1 : 0));
   } else if (t->state == ThreadState::kNoPager) {
-    MakeReady(*t);
+    PagerAppeared(*t);
   }
   if (t == &self && (t->halted || t->restart)) {
     if (!t->halted) strategy_->Add(*t, QueueEnd::kFront);
@@ -254,6 +254,9 @@ L4_Word_t Core::Schedule(Thread& self, L4_ThreadId_t dest, L4_Word_t priority) {
     t->priority = static_cast<uint8_t>(priority);
     if (queued) strategy_->Add(*t, QueueEnd::kBack);
   }
+  if (t->transfer != nullptr) {
+    return InSendPhase(*t) ? L4_SCHEDRESULT_SENDING : L4_SCHEDRESULT_RECEIVING;
+  }
   switch (t->state) {
     case ThreadState::kInactive:
       return L4_SCHEDRESULT_INACTIVE;
@@ -261,6 +264,8 @@ L4_Word_t Core::Schedule(Thread& self, L4_ThreadId_t dest, L4_Word_t priority) {
       return L4_SCHEDRESULT_PENDING_SEND;
     case ThreadState::kReceiving:
       return L4_SCHEDRESULT_WAITING;
+    case ThreadState::kInTransfer:
+      break;
     case ThreadState::kReady:
     case ThreadState::kWaitsForHost:
       return L4_SCHEDRESULT_RUNNING;

@@ -1,0 +1,52 @@
+// conform/cursor.h: one line of a recording, read from left to right.
+//
+// WHAT     A Cursor takes what a line holds piece by piece. The first piece that is not as expected
+//          is kept, and every later call does nothing; so a rule reads as a list of what the line
+//          holds, and the error says what was expected and what was found instead.
+#ifndef CONFORM_CURSOR_H_
+#define CONFORM_CURSOR_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace conform {
+
+class Cursor {
+ public:
+  explicit Cursor(absl::string_view line) : rest_(line) {}
+
+  bool ok() const { return expected_.empty(); }
+  bool AtEnd() const { return rest_.empty(); }
+  // Of the first piece that was not as expected.
+  const std::string& expected() const { return expected_; }
+  const std::string& found() const { return found_; }
+
+  void Fail(absl::string_view expected);
+  bool Sees(absl::string_view text) const;
+  // Takes `text` if it comes next.
+  bool Take(absl::string_view text);
+  void Expect(absl::string_view text);
+  // Everything up to the first character of `ends`, or to the end of the line; not empty.
+  std::string Word(absl::string_view what, absl::string_view ends);
+  uint32_t Decimal(absl::string_view what, uint32_t least, uint32_t most);
+  // A word of the recorded machine.
+  uint32_t Hex(absl::string_view what);
+  void End();
+
+ private:
+  uint32_t Finish(size_t size, uint64_t value, uint32_t least, uint32_t most,
+                  absl::string_view what);
+
+  absl::string_view rest_;
+  std::string expected_, found_;
+};
+
+// "FILE:LINE: expected X, found Y" of a cursor that is not ok.
+std::string Problem(absl::string_view file, int line, const Cursor& cursor);
+
+}  // namespace conform
+
+#endif  // CONFORM_CURSOR_H_
