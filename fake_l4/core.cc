@@ -51,10 +51,12 @@ Core::Core(const BootOptions& options)
       faults_(options.faults, &SceneNow, this),
       database_(options.profile, options.ram_bytes >> kPageShift, options.max_mappings,
                 options.quirks),
-      strategy_(std::make_unique<PriorityRoundRobin>()),
+      processors_(options.processors),
       stacks_(options.stack_bytes) {
   CHECK(options.ram_bytes % kPageBytes == 0);
   database_.set_faults(&faults_);
+  CHECK(options.processors >= 1 && options.processors <= kMaxProcessors);
+  UseDefaultStrategy();
   BuildKip();
   BootInitialThreads();
 }
@@ -102,12 +104,12 @@ void Core::Reset() {
   now_ns_ = 0;
   ledger_ = {};
   verified_changes_ = 0;
-  crashed_ = preempt_ = false;
+  crashed_ = false;
   crash_text_.clear();
   console_text_.clear();
   observer_ = nullptr;
   faults_.Reset();
-  strategy_ = std::make_unique<PriorityRoundRobin>();
+  UseDefaultStrategy();
   BootInitialThreads();
 }
 
@@ -183,6 +185,8 @@ L4_ThreadId_t Core::Boot(const BootThread& boot) {
   Thread& t = CreateThread(id, space);
   t.scheduler = root_;
   t.priority = boot.priority;
+  CHECK(boot.processor < options_.processors);
+  SetProcessor(t, boot.processor);
   t.utcb.pager = L4_IsNilThread(boot.pager) ? root_.raw : boot.pager.raw;
   // From the end, so that programs that number their UTCBs from the start rarely meet these. Where
   // none is left the thread has no local id.
@@ -209,15 +213,6 @@ void Core::RegisterEntry(uint64_t ip, std::function<void()> entry) {
 
 // ---- Threads and spaces ----
 
-Thread* Core::FindNumber(uint64_t number) const {
-  return number < by_number_.size() ? by_number_[number] : nullptr;
-}
-
-Thread* Core::Find(L4_ThreadId_t id) const {
-  Thread* t = FindNumber(L4_ThreadNo(id));
-  return t != nullptr && t->gid.raw == id.raw ? t : nullptr;
-}
-
 namespace {
 
 // Names a UTCB of any space: locations are multiples of 64 below 2^47.
@@ -233,8 +228,7 @@ Thread* Core::FindLocal(const Space& space, L4_ThreadId_t local) const {
   return it == by_utcb_.end() ? nullptr : it->second;
 }
 
-Thread* Core::Resolve(const Thread& self, L4_ThreadId_t id) const {
-  if (L4_IsGlobalId(id)) return Find(id);
+Thread* Core::ResolveLocal(const Thread& self, L4_ThreadId_t id) const {
   // Mostly a local id answers the last message. A thread that is gone has no location.
   Thread* last = self.last_partner;
   if (last != nullptr && last->utcb_location == id.raw && last->space == self.space &&
@@ -242,11 +236,6 @@ Thread* Core::Resolve(const Thread& self, L4_ThreadId_t id) const {
     return last;
   }
   return FindLocal(*self.space, id);
-}
-
-L4_ThreadId_t Core::NameFor(const Thread& t, const Thread& viewer) const {
-  if (t.space != viewer.space || t.utcb_location == 0) return t.gid;
-  return L4_ThreadIdOfRaw(static_cast<L4_Word_t>(t.utcb_location));
 }
 
 void Core::PlaceUtcb(Thread& t, uint64_t location) {
@@ -280,6 +269,7 @@ Thread& Core::CreateThread(L4_ThreadId_t id, Space* space) {
   t->space = space;
   t->mr = t->utcb.mr;
   t->utcb.my_global_id = id.raw;
+  if (running_ != nullptr) SetProcessor(*t, running_->processor);
   space->threads++;
   if (space->id == kSigma0Space && id != sigma0_) sigma0_shared_ = true;
   ledger_.threads_created++;
@@ -341,125 +331,7 @@ void Core::ReleaseSpace(Space* space) {
   spaces_[static_cast<uint32_t>(space->id)] = nullptr;
 }
 
-// ---- Dispatch ----
-
-void Core::MakeReady(Thread& t) {
-  t.state = ThreadState::kReady;
-  if (t.halted || &t == running_ || t.queued) return;
-  strategy_->Add(t, QueueEnd::kBack);
-  if (running_ != nullptr && strategy_->Preempts(t, *running_)) preempt_ = true;
-}
-
-void Core::MakeUnready(Thread& t) {
-  if (t.queued) strategy_->Remove(t);
-}
-
-// False when the thread cannot run after all.
-bool Core::Prepare(Thread& t) {
-  if (t.restart) {
-    if (t.fiber.started()) t.fiber.Abandon();
-    t.restart = false;
-    t.kernel_ipc = KernelIpc::kNone;
-    t.mr = t.utcb.mr;
-  }
-  if (t.fiber.started()) return true;
-  if (!entries_.contains(t.ip)) {
-    t.state = ThreadState::kNoCode;
-    return false;
-  }
-  t.fiber.Start(&stacks_, ThreadMain, &t);
-  return true;
-}
-
-Thread* Core::PickNext() {
-  while (Runnable* r = strategy_->Take()) {
-    Thread* t = static_cast<Thread*>(r);
-    if (t == running_ && t->restart) {
-      // It cannot throw away the stack it stands on: the host's loop will.
-      strategy_->Add(*t, QueueEnd::kFront);
-      return nullptr;
-    }
-    if (Prepare(*t)) return t;
-  }
-  return nullptr;
-}
-
-void Core::ThreadMain(void* arg) {
-  Thread* t = static_cast<Thread*>(arg);
-  if (t->order_key != nullptr) OrderAcquire(std::exchange(t->order_key, nullptr));
-  // Fibers are never unwound: an exception ends the program here instead of somewhere beyond the
-  // stack's bottom.
-  [&]() noexcept { (*t->core->entries_.at(t->ip))(); }();
-  t->core->ThreadReturned(*t);
-}
-
-void Core::ThreadReturned(Thread& t) {
-  for (;;) {
-    t.state = ThreadState::kReturned;
-    SwitchAway(nullptr);
-  }
-}
-
-void Core::SwitchFiber(Fiber& from, Thread* to) {
-  running_ = to;
-  SetCurrentThread(to);
-  ledger_.fiber_switches++;
-  now_ns_ += profile_.costs.thread_switch;
-  // The host, once it runs again, may look at everything.
-  OrderRelease(this);
-  Fiber::Switch(from, to == nullptr ? host_ : to->fiber, options_.switch_order);
-}
-
-void Core::SwitchAway(Thread* preferred) {
-  Thread& self = *running_;
-  Thread* next = nullptr;
-  if (ledger_.fiber_switches < switch_limit_ && !crashed_) {
-    if (preferred != nullptr && preferred->queued && strategy_->HandsOver(self, *preferred)) {
-      strategy_->Remove(*preferred);
-      if (Prepare(*preferred)) next = preferred;
-    }
-    if (next == nullptr) next = PickNext();
-  }
-  preempt_ = false;
-  running_ = next;
-  if (observer_) observer_(*kernel_);
-  if (next != &self) SwitchFiber(self.fiber, next);
-  if (self.order_key != nullptr) OrderAcquire(std::exchange(self.order_key, nullptr));
-}
-
-void Core::Preempt() {
-  if (!preempt_) return;
-  preempt_ = false;
-  strategy_->Add(*running_, QueueEnd::kFront);
-  SwitchAway(nullptr);
-}
-
-void Core::Enter(uint64_t cost_ns) {
-  ledger_.system_calls++;
-  now_ns_ += cost_ns;
-  if (now_ns_ >= next_deadline_) FireTimers();
-}
-
-StopReason Core::Run(const RunOptions& options) {
-  CHECK(running_ == nullptr);
-  host_.AdoptHostStack();
-  switch_limit_ = options.max_switches > UINT64_MAX - ledger_.fiber_switches
-                      ? UINT64_MAX
-                      : ledger_.fiber_switches + options.max_switches;
-  for (;;) {
-    if (crashed_) return StopReason::kCrashed;
-    if (now_ns_ >= next_deadline_) FireTimers();
-    if (ledger_.fiber_switches >= switch_limit_) return StopReason::kSwitches;
-    if (Thread* next = PickNext()) {
-      SwitchFiber(host_, next);
-      OrderAcquire(this);
-      continue;
-    }
-    if (timers_.empty()) return StopReason::kIdle;
-    if (!options.advance_idle_time) return StopReason::kTimers;
-    now_ns_ = std::max(now_ns_, next_deadline_);
-  }
-}
+// ---- Crash ----
 
 void Core::Crash(const char* text) {
   if (running_ == nullptr) {
@@ -498,18 +370,22 @@ void Core::ArmTimerAt(Thread& t, uint64_t deadline_ns) {
   t.timer_serial = ++timer_serial_;
   timers_[{t.timer_deadline, t.timer_serial}] = &t;
   next_deadline_ = timers_.begin()->first.first;
+  SetNextEvent();
 }
 
-void Core::DisarmTimer(Thread& t) {
-  if (t.timer_deadline == 0) return;
+void Core::RemoveTimer(Thread& t) {
   timers_.erase({t.timer_deadline, t.timer_serial});
   t.timer_deadline = 0;
   next_deadline_ = timers_.empty() ? UINT64_MAX : timers_.begin()->first.first;
+  SetNextEvent();
 }
 
 void Core::FireTimers() {
-  while (next_deadline_ <= now_ns_) {
+  // Another processor's clock may be behind: there it happens when it is due.
+  const uint64_t now_ns = now_ns_;
+  while (next_deadline_ <= now_ns) {
     Thread& t = *timers_.begin()->second;
+    if (several_processors_) now_ns_ = next_deadline_;
     if (t.answer_late) {
       EndLateAnswer(t);
       continue;
@@ -520,6 +396,7 @@ void Core::FireTimers() {
     }
     AbortIpc(t, L4_IPC_TIMEOUT << 1 | (t.state == ThreadState::kReceiving ? 1 : 0));
   }
+  now_ns_ = now_ns;
 }
 
 }  // namespace fake_l4

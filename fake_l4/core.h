@@ -2,9 +2,10 @@
 // Private to this package.
 //
 // WHAT     Core is what Kernel (kernel.h) points to. Its members are implemented by subject:
-//          core.cc (boot, threads, dispatch, timeouts), ipc.cc, space.cc (map items, unmap),
-//          thread_calls.cc (ThreadControl ...), cpu.cc, sigma0.cc, inspect.cc, faulty_pager.cc
-//          (what injected faults do to IPC).
+//          core.cc (boot, threads, timeouts), dispatch.cc (who runs), schedule_calls.cc, ipc.cc,
+//          space.cc (map items, unmap), thread_calls.cc (ThreadControl ...), cpu.cc, sigma0.cc,
+//          inspect.cc, deadlock.cc, faulty_pager.cc (what injected faults do to IPC),
+//          safety_checks.cc.
 // STATES   An IPC is a change of thread states, made completely by whoever completes it: when a
 //          sender's message is taken, the taker also starts the sender's receive phase (atomic send
 //          and receive). The fiber of a thread only waits until the thread is ready again.
@@ -19,6 +20,7 @@
 #include <l4/kip.h>
 #include <l4/types.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -35,6 +37,8 @@
 #include "fake_l4/kernel.h"
 #include "fake_l4/mapping_database.h"
 #include "fake_l4/page_table.h"
+#include "fake_l4/priority_round_robin.h"
+#include "fake_l4/processor.h"
 #include "fake_l4/schedule_strategy.h"
 #include "fake_l4/string_transfer.h"
 
@@ -74,6 +78,11 @@ enum class KernelIpc : uint8_t {
   kException,    // the answer holds the registers to go on with
   kPreemption,   // told to the exception handler or the scheduler
 };
+
+// A slice or quantum without end; nothing is ever subtracted from it that matters.
+inline constexpr uint64_t kForeverNs = uint64_t{1} << 62;
+inline constexpr uint64_t kDefaultSliceNs = 10'000'000;
+inline constexpr uint32_t kMaxProcessors = 32;
 
 struct Thread : Runnable {
   Core* core = nullptr;
@@ -115,6 +124,14 @@ struct Thread : Runnable {
   Thread* all_next = nullptr;  // every thread there is, newest first
   Thread* all_prev = nullptr;
 
+  // Scheduling. X.2 manual: "Schedule".
+  uint64_t slice_ns = kDefaultSliceNs;  // kForeverNs: no end
+  uint64_t slice_left_ns = kDefaultSliceNs;  // 0: a new one begins with the next turn
+  uint64_t quantum_left_ns = kForeverNs;     // of the total quantum
+  uint64_t turn_ns = 0;                      // with a quantum: what this turn may take
+  uint16_t max_delay_us = 0;
+  uint8_t sensitive_priority = 0;
+
   void* order_key = nullptr;  // what to OrderAcquire when it runs again
   Fiber fiber;
   L4_Utcb_t utcb = {};
@@ -126,12 +143,13 @@ class Core {
   ~Core();
   void Reset();
 
-  // ---- core.cc: boot, threads, dispatch, timeouts ----
+  // ---- core.cc: boot, threads, timeouts ----
   // The thread of a global id; null when there is none of that number and version.
   Thread* Find(L4_ThreadId_t id) const;
   // The thread that `self` means by a global id, or by a local id of its own space; null for the
   // rest.
   Thread* Resolve(const Thread& self, L4_ThreadId_t id) const;
+  Thread* ResolveLocal(const Thread& self, L4_ThreadId_t id) const;
   // The thread of the space whose UTCB is at `local`; null when there is none.
   Thread* FindLocal(const Space& space, L4_ThreadId_t local) const;
   // Gives `t` its UTCB in its space, and with it its local id; 0 takes it away. REQUIRES: no other
@@ -151,10 +169,23 @@ class Core {
   void RegisterEntry(uint64_t ip, std::function<void()> entry);
   L4_ThreadId_t Boot(const BootThread& boot);
 
+  void ArmTimer(Thread& t, uint16_t timeout);
+  void ArmTimerAt(Thread& t, uint64_t deadline_ns);
+  void DisarmTimer(Thread& t);
+  void RemoveTimer(Thread& t);
+  void Crash(const char* text);
+  void ThreadReturned(Thread& t);
+  bool HasEntry(uint64_t ip) const { return entries_.contains(ip); }
+
+  // ---- dispatch.cc: who runs ----
   StopReason Run(const RunOptions& options);
-  // Accounts for a kernel operation by the running thread, and lets timeouts fire that have come
-  // due.
-  void Enter(uint64_t cost_ns);
+  // Accounts for a kernel operation by the running thread, and lets timeouts fire and slices end
+  // that have come due.
+  void Enter(uint64_t cost_ns) {
+    ledger_.system_calls++;
+    now_ns_ += cost_ns;
+    if (now_ns_ >= next_event_ns_) AtEvent();
+  }
   void Spend(uint64_t cost_ns) { now_ns_ += cost_ns; }
   void MakeReady(Thread& t);
   // `t` stops being able to run although nothing completed: takes it out of the scheduler's queue.
@@ -162,16 +193,45 @@ class Core {
   // Gives up the processor: to `preferred` if the strategy agrees, else to whom it picks, else to
   // the host. Returns when the calling thread runs again. REQUIRES: the caller is not runnable, or
   // is in the queue.
-  void SwitchAway(Thread* preferred);
-  // At the end of a kernel operation: lets a thread that was made ready and is more urgent run
-  // first.
-  void Preempt();
-  void ArmTimer(Thread& t, uint16_t timeout);
-  void ArmTimerAt(Thread& t, uint64_t deadline_ns);
-  void DisarmTimer(Thread& t);
-  void Crash(const char* text);
-  void ThreadReturned(Thread& t);
-  bool HasEntry(uint64_t ip) const { return entries_.contains(ip); }
+  void SwitchAway(Thread* preferred, HandOver why = HandOver::kIpc);
+  // At the end of a kernel operation after which the running thread can go on: lets others run
+  // first if they have to, or if the strategy wants a point here.
+  void Preempt(SchedulePoint point = SchedulePoint::kSystemCall) {
+    if ((attention_ & (kPreemptPending | PointBit(point))) != 0) GiveWay(point);
+  }
+  // The running thread gives way to `woken` at the end of its kernel operation.
+  void RequestPreemption(const Thread& woken) {
+    attention_ |= kPreemptPending;
+    preempter_priority_ = std::max(preempter_priority_, woken.priority);
+  }
+  // True when something may have to happen after an access at this time.
+  bool AccessEventDue() const { return now_ns_ >= access_event_ns_; }
+  // Makes it happen. False when meanwhile the thread's instruction pointer was set from outside.
+  bool AtAccess();
+  // REQUIRES: called from the host. Ready threads move to the new strategy.
+  void UseStrategy(std::unique_ptr<ScheduleStrategy> strategy);
+  void UseDefaultStrategy();
+  // Brings what is left of the slice and the quantum of the running thread up to date, and begins a
+  // turn with what is left.
+  void EndTurn(Thread& t);
+  void StartTurn(Thread& t);
+
+  // ---- schedule_calls.cc ----
+  struct ScheduleArgs {
+    L4_Word_t time, processor, priority, preemption;
+  };
+  // *old_time: what was left of the slice and the total quantum.
+  L4_Word_t Schedule(Thread& self, L4_ThreadId_t dest, const ScheduleArgs& args,
+                     L4_Word_t* old_time);
+  void ThreadSwitch(Thread& self, L4_ThreadId_t dest);
+  L4_Word64_t SystemClock();
+  void SetProcessor(Thread& t, uint32_t processor);
+
+  // ---- deadlock.cc ----
+  // Whether a thread can never run again, when nothing else can; and why.
+  bool IsStuck(const Thread& t) const;
+  bool AnyStuck() const;
+  std::string ChainText(const Thread& t) const;
 
   // ---- ipc.cc ----
   // Both phases, with the message in self.mr. On return self.mr[0] is the tag.
@@ -254,8 +314,6 @@ class Core {
     L4_ThreadId_t pager;
   };
   L4_ThreadId_t ExchangeRegisters(Thread& self, L4_ThreadId_t dest, ExchangeArgs* args);
-  L4_Word_t Schedule(Thread& self, L4_ThreadId_t dest, L4_Word_t priority);
-  void ThreadSwitch(Thread& self, L4_ThreadId_t dest);
 
   // ---- cpu.cc ----
   enum class AccessKind { kLoad, kStore, kFetch };
@@ -328,12 +386,27 @@ class Core {
 
   Thread* running_ = nullptr;
   uint64_t now_ns_ = 0;
+  // Looked at in each kernel operation. What GiveWay has to see to: the points that the strategy
+  // wants, and whether somebody waits for the running thread to give way.
+  static constexpr uint32_t kPreemptPending = uint32_t{1} << 31;
+  uint32_t attention_ = 0;
+  uint8_t preempter_priority_ = 0;  // of the most urgent who waits for that
+  bool several_processors_ = false;
+  bool stop_at_accesses_ = false;
+  uint64_t next_deadline_ = UINT64_MAX;  // of timeouts
+  uint64_t turn_ends_ns_ = UINT64_MAX;
+  uint64_t delay_end_ns_ = 0;  // of a delayed preemption; 0: none is
+  // The earliest of the three; and when an access has to stop.
+  uint64_t next_event_ns_ = UINT64_MAX;
+  uint64_t access_event_ns_ = UINT64_MAX;
   Ledger ledger_;
   bool crashed_ = false;
   std::string crash_text_;
   std::string console_text_;
   std::function<void(const Kernel&)> observer_;
   std::unique_ptr<ScheduleStrategy> strategy_;
+  PriorityRoundRobin* plain_ = nullptr;  // strategy_ when it is one: the fast path's
+  Processors processors_;
   L4_ThreadId_t sigma0_ = {0}, root_ = {0};
   alignas(4096) L4_Word_t kip_[4096 / sizeof(L4_Word_t)] = {};
 
@@ -341,13 +414,38 @@ class Core {
   // core.cc
   void BuildKip();
   void BootInitialThreads();
+  void FireTimers();
+
+  // dispatch.cc
   // The next thread that can be dispatched, its fiber ready to be switched to; null when there is
   // none.
   Thread* PickNext();
   bool Prepare(Thread& t);
   void SwitchFiber(Fiber& from, Thread* to);
-  void FireTimers();
   static void ThreadMain(void* arg);
+  void SetNextEvent();
+  void AtEvent();
+  void GiveWay(SchedulePoint point);
+  void Enqueue(Thread& t, QueueEnd end);
+  void Dequeue(Thread& t);
+  Runnable* TakeNext();
+  bool HandsOver(const Thread& self, const Thread& partner, HandOver why);
+  void ClearPreemption();
+  void LimitTurn(Thread& t);
+  void ChargeQuantum(Thread& t);
+  bool DelaysPreemption(Thread& self);
+  void QuantumSpent(Thread& self);
+  // A preemption message of `self` to `listener`, answered or failed when it returns. False when it
+  // cannot be told.
+  bool TellOfPreemption(Thread& self, L4_ThreadId_t listener);
+
+  // schedule_calls.cc
+  void SetTime(Thread& t, L4_Word_t time);
+
+  // deadlock.cc
+  L4_ThreadId_t WaitsFor(const Thread& t) const;
+  const char* DeadEnd(const Thread& t) const;
+  std::string WaitText(const Thread& t) const;
 
   // ipc.cc
   bool Accepts(const Thread& receiver, const Thread& sender) const;
@@ -418,14 +516,12 @@ class Core {
   std::deque<std::function<void()>> entry_storage_;
   absl::btree_map<uint64_t, std::function<void()>*> entries_;
   absl::btree_map<std::pair<uint64_t, uint64_t>, Thread*> timers_;  // by (deadline, serial)
-  uint64_t next_deadline_ = UINT64_MAX;
   uint64_t timer_serial_ = 0;
   std::vector<std::unique_ptr<StringTransfer>> transfer_storage_;
   std::vector<StringTransfer*> free_transfers_;
   std::vector<StringTransfer*> resumed_;  // their faults are over; null: dealt with
   bool resuming_ = false;
   uint64_t switch_limit_ = UINT64_MAX;
-  bool preempt_ = false;
   uint64_t verified_changes_ = 0;  // changes of mappings when everything was looked at last
   char verify_text_[256] = {};
   uint64_t next_boot_number_ = 0;
@@ -443,10 +539,36 @@ class Core {
 // perhaps earlier for a point.
 uint64_t DeadlineNs(uint16_t timeout, uint64_t now_ns);
 
+// ---- What every IPC passes through ----
+
+inline Thread* Core::FindNumber(uint64_t number) const {
+  return number < by_number_.size() ? by_number_[number] : nullptr;
+}
+
+inline Thread* Core::Find(L4_ThreadId_t id) const {
+  Thread* t = FindNumber(L4_ThreadNo(id));
+  return t != nullptr && t->gid.raw == id.raw ? t : nullptr;
+}
+
+inline L4_ThreadId_t Core::NameFor(const Thread& t, const Thread& viewer) const {
+  if (t.space != viewer.space || t.utcb_location == 0) return t.gid;
+  return L4_ThreadIdOfRaw(static_cast<L4_Word_t>(t.utcb_location));
+}
+
+inline Thread* Core::Resolve(const Thread& self, L4_ThreadId_t id) const {
+  return L4_IsGlobalId(id) ? Find(id) : ResolveLocal(self, id);
+}
+
+inline void Core::DisarmTimer(Thread& t) {
+  if (t.timer_deadline != 0) RemoveTimer(t);
+}
+
 // The thread running on this host thread; null on the host's own stack. Never inlined, so that no
 // fiber keeps the address of a host thread's variable across a switch.
 Thread* CurrentThreadOrNull();
 void SetCurrentThread(Thread* t);
+// The thread that makes a system call. REQUIRES: not on the host's stack.
+Thread& Caller();
 
 }  // namespace fake_l4
 

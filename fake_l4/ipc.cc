@@ -333,7 +333,7 @@ void Core::Ipc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_
   if (self.state != ThreadState::kReady) {
     SwitchAway(partner);
   } else {
-    Preempt();
+    Preempt(SchedulePoint::kIpc);
   }
   if (options_.scribble_registers) ScribbleAfterIpc(self, !L4_IsNilThread(from_spec));
 }

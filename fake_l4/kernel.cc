@@ -6,7 +6,6 @@
 #include <l4/kdebug.h>
 #include <l4/kip.h>
 #include <l4/misc.h>
-#include <l4/schedule.h>
 #include <l4/space.h>
 #include <l4/thread.h>
 
@@ -19,15 +18,11 @@
 
 namespace fake_l4 {
 
-namespace {
-
 Thread& Caller() {
   Thread* t = CurrentThreadOrNull();
   CHECK(t != nullptr);  // an L4 call from the host's own stack
   return *t;
 }
-
-}  // namespace
 
 AccessStatus Cpu::Load(base::Vaddr va, void* to, size_t size) {
   return core_->Access(va.value(), static_cast<uint8_t*>(to), size, Core::AccessKind::kLoad);
@@ -60,10 +55,7 @@ L4_ThreadId_t Kernel::sigma0() const { return core_->sigma0_; }
 L4_ThreadId_t Kernel::root() const { return core_->root_; }
 L4_ThreadId_t Kernel::Boot(const BootThread& thread) { return core_->Boot(thread); }
 void Kernel::SetStrategy(std::unique_ptr<ScheduleStrategy> strategy) {
-  CHECK(core_->ledger_.fiber_switches == 0);
-  // Threads that are ready already move over in their order.
-  while (Runnable* r = core_->strategy_->Take()) strategy->Add(*r, QueueEnd::kBack);
-  core_->strategy_ = std::move(strategy);
+  core_->UseStrategy(std::move(strategy));
 }
 void Kernel::SetSwitchObserver(std::function<void(const Kernel&)> observer) {
   core_->observer_ = std::move(observer);
@@ -82,7 +74,11 @@ uint64_t Kernel::root_utcb_area() const { return core_->profile_.root_utcb_area;
 uint64_t Kernel::utcb_bytes() const { return uint64_t{1} << core_->profile_.utcb_log2; }
 
 StopReason Kernel::RunUntilIdle(const RunOptions& options) { return core_->Run(options); }
-uint64_t Kernel::now_ns() const { return core_->now_ns_; }
+uint64_t Kernel::now_ns() const { return core_->processors_.Latest(core_->now_ns_); }
+void Kernel::Point(SchedulePoint point) {
+  Thread* t = CurrentThreadOrNull();
+  if (t != nullptr) t->core->Preempt(point);
+}
 
 Kernel* Kernel::Current() {
   Thread* t = CurrentThreadOrNull();
@@ -194,25 +190,6 @@ L4_ThreadId_t L4_ExchangeRegisters(L4_ThreadId_t dest, L4_Word_t control, L4_Wor
   *old_user_defined_handle = args.handle;
   *old_pager = args.pager;
   return result;
-}
-
-L4_Clock_t L4_SystemClock(void) {
-  Thread& self = Caller();
-  self.core->Enter(self.core->profile_.costs.system_call);
-  self.core->Preempt();
-  return L4_Clock_t{self.core->now_ns_ / 1000};
-}
-
-void L4_ThreadSwitch(L4_ThreadId_t dest) {
-  Thread& self = Caller();
-  self.core->ThreadSwitch(self, dest);
-}
-
-L4_Word_t L4_Schedule(L4_ThreadId_t dest, L4_Word_t, L4_Word_t, L4_Word_t priority, L4_Word_t,
-                      L4_Word_t* old_time_control) {
-  Thread& self = Caller();
-  *old_time_control = L4_Word_t{0x2710} << 16;
-  return self.core->Schedule(self, dest, priority);
 }
 
 L4_Word_t L4_ProcessorControl(L4_Word_t processor, L4_Word_t, L4_Word_t, L4_Word_t) {

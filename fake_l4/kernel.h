@@ -86,10 +86,12 @@ enum class [[nodiscard]] AccessStatus{
 
 // Why RunUntilIdle came back.
 enum class StopReason {
-  kIdle,      // no thread can run and no timeout is pending
+  kIdle,      // no thread can run and no timeout is pending; whoever waits, waits for anybody, for
+              // the host, or for one who does
   kTimers,    // no thread can run now; a timeout is pending and RunOptions forbids to advance idle
               // time
   kSwitches,  // RunOptions::max_switches reached
+  kDeadlock,  // as kIdle, but a thread waits for one that will never come: DescribeDeadlock() tells
   kCrashed,   // Kernel::Crash was called; crash_text() says why; the Kernel cannot run any more
 };
 
@@ -97,6 +99,8 @@ struct RunOptions {
   uint64_t max_switches =
       UINT64_MAX;  // fiber switches after which to come back although threads can run
   bool advance_idle_time = true;  // jump to the next timeout when nothing else can happen
+  // Whether to look for a deadlock when nothing can run: work linear in threads. Else that is kIdle.
+  bool detect_deadlock = true;
 };
 
 enum class ThreadState : uint8_t {
@@ -177,6 +181,7 @@ struct BootThread {
   L4_ThreadId_t pager = {0};   // nilthread: root
   uint8_t priority = 100;
   L4_ThreadId_t id = {0};  // nilthread: the next free number, version 1
+  uint32_t processor = 0;
 };
 
 // Loads and stores by the current simulated thread, through its space's page table. All members are
@@ -229,7 +234,7 @@ class Kernel {
   L4_ThreadId_t root() const;
   // REQUIRES: called from the host, or from a simulated thread.
   L4_ThreadId_t Boot(const BootThread& thread);
-  // Replaces the scheduler's choice of the next thread; before the first run.
+  // Replaces the scheduler's choice of the next thread. REQUIRES: called from the host.
   void SetStrategy(std::unique_ptr<ScheduleStrategy> strategy);
   // Called after every fiber switch decision, on the stack that gives up the processor; for
   // checkers. Must not call the kernel except for const members.
@@ -250,7 +255,7 @@ class Kernel {
 
   // Runs simulated threads, on this host thread, until none can. May be called again and again.
   StopReason RunUntilIdle(const RunOptions& options = {});
-  // Virtual nanoseconds since boot.
+  // Virtual nanoseconds since boot; of several processors, by the clock that is furthest ahead.
   uint64_t now_ns() const;
 
   // ---- For code on simulated threads ----
@@ -260,6 +265,9 @@ class Kernel {
   // The running thread; nilthread on the host's stack.
   static L4_ThreadId_t CurrentThread();
   Cpu cpu();
+  // A scheduling point that is no kernel operation, as the strategy wants it; takes no time. On the
+  // host's stack it does nothing.
+  static void Point(SchedulePoint point);
   // Suspends the current thread until HostWake. Not a kernel operation: no time passes, no message
   // is sent. A wake that came before is remembered (one).
   void WaitForHost();
@@ -303,6 +311,11 @@ class Kernel {
   std::vector<ThreadInfo> Threads() const;
   // Who waits for whom, one thread a line, in order of thread number.
   std::string DescribeWaits() const;
+  // For each thread that can never run again, in order of number: who it waits for, and so on, to
+  // the cycle or the dead end. A server that waits for anybody, a thread that waits for the host, and
+  // one that waits for one of these, are none. Empty when there is no such thread. Meant for when
+  // nothing can run.
+  std::string DescribeDeadlock() const;
   Ledger ledger() const;
   // Reads and writes RAM behind a mapping without rights check or status bits; false when a page is
   // missing.

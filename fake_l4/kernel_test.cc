@@ -339,7 +339,8 @@ class LastInFirstOut final : public ScheduleStrategy {
     return t;
   }
   bool Preempts(const Runnable&, const Runnable&) const override { return false; }
-  bool HandsOver(const Runnable&, const Runnable&) const override { return false; }
+  bool HandsOver(const Runnable&, const Runnable&, HandOver) override { return false; }
+  bool Rotates(const Runnable&) const override { return false; }
 
  private:
   std::vector<Runnable*> stack_;

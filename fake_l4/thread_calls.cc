@@ -1,6 +1,4 @@
-// ThreadControl, SpaceControl, ExchangeRegisters, Schedule, ThreadSwitch. facts/l4.md sections 5
-// and 12.
-#include <l4/schedule.h>
+// ThreadControl, SpaceControl, ExchangeRegisters. facts/l4.md sections 5 and 12.
 #include <l4/thread.h>
 
 #include "base/check.h"
@@ -235,54 +233,6 @@ L4_ThreadId_t Core::ExchangeRegisters(Thread& self, L4_ThreadId_t dest, Exchange
     Preempt();
   }
   return result;
-}
-
-// ---- Scheduling ----
-
-L4_Word_t Core::Schedule(Thread& self, L4_ThreadId_t dest, L4_Word_t priority) {
-  Enter(profile_.costs.system_call);
-  Thread* t = Find(dest);
-  if (t == nullptr) return Fail(self, L4_ERROR_INVALID_THREAD);
-  const Thread* scheduler = Find(t->scheduler);
-  if (scheduler == nullptr || scheduler->space != self.space) {
-    return Fail(self, L4_ERROR_NO_PRIVILEGE);
-  }
-  if (priority != kKeep) {
-    if (priority > 255 || priority > self.priority) return Fail(self, L4_ERROR_INVALID_PARAMETER);
-    const bool queued = t->queued;
-    if (queued) strategy_->Remove(*t);
-    t->priority = static_cast<uint8_t>(priority);
-    if (queued) strategy_->Add(*t, QueueEnd::kBack);
-  }
-  if (t->transfer != nullptr) {
-    return InSendPhase(*t) ? L4_SCHEDRESULT_SENDING : L4_SCHEDRESULT_RECEIVING;
-  }
-  switch (t->state) {
-    case ThreadState::kInactive:
-      return L4_SCHEDRESULT_INACTIVE;
-    case ThreadState::kSending:
-      return L4_SCHEDRESULT_PENDING_SEND;
-    case ThreadState::kReceiving:
-      return L4_SCHEDRESULT_WAITING;
-    case ThreadState::kInTransfer:
-      break;
-    case ThreadState::kReady:
-    case ThreadState::kWaitsForHost:
-      return L4_SCHEDRESULT_RUNNING;
-    case ThreadState::kReturned:
-    case ThreadState::kNoCode:
-    case ThreadState::kNoPager:
-      return L4_SCHEDRESULT_DEAD;
-  }
-  return L4_SCHEDRESULT_ERROR;
-}
-
-void Core::ThreadSwitch(Thread& self, L4_ThreadId_t dest) {
-  Enter(profile_.costs.system_call);
-  Thread* t = L4_IsNilThread(dest) ? nullptr : Find(dest);
-  if (!L4_IsNilThread(dest) && (t == nullptr || !t->queued)) return Preempt();
-  strategy_->Add(self, QueueEnd::kBack);
-  SwitchAway(t);
 }
 
 }  // namespace fake_l4

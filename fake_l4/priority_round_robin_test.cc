@@ -1,4 +1,4 @@
-#include "fake_l4/schedule_strategy.h"
+#include "fake_l4/priority_round_robin.h"
 
 #include <string>
 
@@ -57,10 +57,10 @@ TEST_F(PriorityRoundRobinTest, OnlyAMoreUrgentThreadPreempts) {
 }
 
 TEST_F(PriorityRoundRobinTest, HandOverUnlessSomeoneMoreUrgentWaits) {
-  EXPECT_TRUE(strategy_.HandsOver(t_[0], t_[1]));
+  EXPECT_TRUE(strategy_.HandsOver(t_[0], t_[1], HandOver::kIpc));
   t_[2].priority = 200;
   strategy_.Add(t_[2], QueueEnd::kBack);
-  EXPECT_FALSE(strategy_.HandsOver(t_[0], t_[1]));
+  EXPECT_FALSE(strategy_.HandsOver(t_[0], t_[1], HandOver::kIpc));
 }
 
 }  // namespace

@@ -1,0 +1,230 @@
+#include "fake_l4/exploration.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/hash.h"
+
+namespace fake_l4 {
+
+namespace {
+
+bool ById(const Runnable* a, const Runnable* b) { return a->id < b->id; }
+
+}  // namespace
+
+// ---- ExploringStrategy ----
+
+void ExploringStrategy::Add(Runnable& t, QueueEnd end) {
+  default_.Add(t, end);
+  queued_.push_back(&t);
+}
+
+void ExploringStrategy::Remove(Runnable& t) {
+  default_.Remove(t);
+  queued_.erase(std::find(queued_.begin(), queued_.end(), &t));
+  if (chosen_ == &t) chosen_ = nullptr;
+  if (partner_ == &t) partner_ = nullptr;
+}
+
+bool ExploringStrategy::Preempts(const Runnable& woken, const Runnable& current) const {
+  return default_.Preempts(woken, current);
+}
+
+bool ExploringStrategy::HandsOver(const Runnable& current, const Runnable& partner, HandOver why) {
+  if (default_.HandsOver(current, partner, why)) partner_ = &partner;
+  return false;
+}
+
+bool ExploringStrategy::Rotates(const Runnable& current) const { return default_.Rotates(current); }
+
+void ExploringStrategy::Yields(const Runnable& current) { yielder_ = current.id; }
+
+base::Prng ExploringStrategy::StepStream() const {
+  const auto it = steps_.find(last_);
+  return base::Prng(seed(), "schedule", base::Chain(last_, it == steps_.end() ? 0 : it->second));
+}
+
+// Of ready_, which is not empty.
+const Runnable* ExploringStrategy::ChooseAndRecord(const Runnable* fallback) {
+  if (options_.priorities == Priorities::kRespected) {
+    uint8_t highest = 0;
+    for (const Runnable* r : ready_) highest = std::max(highest, r->priority);
+    std::erase_if(ready_, [&](const Runnable* r) {
+      return r->priority < highest && r != fallback;
+    });
+  }
+  std::sort(ready_.begin(), ready_.end(), ById);
+  Step step{ready_, 0, kNone};
+  for (size_t i = 0; i < ready_.size(); i++) {
+    if (ready_[i] == fallback) step.fallback = i;
+    if (ready_[i]->id == last_ && last_ != yielder_) step.current = i;
+  }
+  const size_t choice = Choose(step);
+  CHECK(choice < ready_.size());
+  const Runnable* chosen = ready_[choice];
+  if (ready_.size() > 1) {
+    const Decision d{decisions_.total++, static_cast<uint32_t>(ready_.size()), chosen->id};
+    decisions_.hash = base::Chain(base::Chain(decisions_.hash, d.choices), d.thread);
+    if (chosen != fallback) decisions_.deviations.push_back(d);
+  }
+  last_ = chosen->id;
+  yielder_ = 0;
+  steps_[last_]++;
+  return chosen;
+}
+
+Runnable* ExploringStrategy::Take() {
+  const Runnable* taken = std::exchange(chosen_, nullptr);
+  if (taken == nullptr) {
+    const Runnable* fallback = std::exchange(partner_, nullptr);
+    if (fallback == nullptr) fallback = default_.Peek();
+    if (fallback == nullptr) return nullptr;
+    ready_ = queued_;
+    if (yielder_ != fallback->id) {
+      std::erase_if(ready_, [&](const Runnable* r) { return r->id == yielder_; });
+    }
+    taken = ChooseAndRecord(fallback);
+  }
+  Runnable* result = const_cast<Runnable*>(taken);
+  Remove(*result);
+  return result;
+}
+
+bool ExploringStrategy::Switches(SchedulePoint, const Runnable& current, uint64_t) {
+  ready_ = queued_;
+  ready_.push_back(&current);
+  const Runnable* chosen = ChooseAndRecord(&current);
+  if (chosen == &current) return false;
+  chosen_ = chosen;
+  return true;
+}
+
+// ---- Random ----
+
+size_t RandomWalk::Choose(const Step& step) {
+  if (step.ready.size() == 1) return 0;
+  base::Prng stream = StepStream();
+  return stream.Below(step.ready.size());
+}
+
+// ---- PCT ----
+
+Pct::Pct(const ExplorationOptions& options, uint32_t depth, uint64_t steps)
+    : ExploringStrategy(options) {
+  CHECK(depth >= 1 && steps >= 1);
+  base::Prng stream(seed(), "pct change points");
+  while (change_points_.size() + 1 < depth && change_points_.size() < steps) {
+    const uint64_t point = stream.Below(steps) + 1;
+    const auto at = std::lower_bound(change_points_.begin(), change_points_.end(), point);
+    if (at == change_points_.end() || *at != point) change_points_.insert(at, point);
+  }
+}
+
+int64_t& Pct::PriorityOf(uint64_t thread) {
+  const auto [it, is_new] = priorities_.try_emplace(thread, 0);
+  if (is_new) {
+    base::Prng stream(seed(), "pct priority", thread);
+    it->second = static_cast<int64_t>(stream.Next() >> 1);
+  }
+  return it->second;
+}
+
+size_t Pct::MostUrgent(const Step& step) {
+  size_t best = 0;
+  for (size_t i = 1; i < step.ready.size(); i++) {
+    if (PriorityOf(step.ready[i]->id) > PriorityOf(step.ready[best]->id)) best = i;
+  }
+  return best;
+}
+
+size_t Pct::Choose(const Step& step) {
+  size_t best = MostUrgent(step);
+  if (std::binary_search(change_points_.begin(), change_points_.end(), ++step_)) {
+    PriorityOf(step.ready[best]->id) = --lowest_;
+    best = MostUrgent(step);
+  }
+  return best;
+}
+
+void Pct::Yields(const Runnable& current) {
+  ExploringStrategy::Yields(current);
+  // Else a thread that spins for a less urgent one would do so for ever.
+  PriorityOf(current.id) = --lowest_;
+}
+
+// ---- Uniform random walk ----
+
+UniformWalk::UniformWalk(const ExplorationOptions& options, StepCounts expected)
+    : ExploringStrategy(options), expected_(std::move(expected)) {
+  uint64_t sum = 0;
+  for (const auto& [thread, count] : expected_) sum += count;
+  if (!expected_.empty()) average_ = std::max<uint64_t>(sum / expected_.size(), 1);
+}
+
+uint64_t UniformWalk::Left(uint64_t thread) const {
+  const auto expected = expected_.find(thread);
+  const auto done = steps().find(thread);
+  const uint64_t all = expected == expected_.end() ? average_ : expected->second;
+  const uint64_t made = done == steps().end() ? 0 : done->second;
+  return all > made ? all - made : 1;
+}
+
+size_t UniformWalk::Choose(const Step& step) {
+  if (step.ready.size() == 1) return 0;
+  uint64_t sum = 0;
+  for (const Runnable* r : step.ready) sum += Left(r->id);
+  base::Prng stream = StepStream();
+  uint64_t draw = stream.Below(sum);
+  size_t i = 0;
+  for (; draw >= Left(step.ready[i]->id); i++) draw -= Left(step.ready[i]->id);
+  return i;
+}
+
+// ---- Replay ----
+
+ReplaySchedule::ReplaySchedule(const ExplorationOptions& options, DecisionList list)
+    : ExploringStrategy(options), list_(std::move(list)) {}
+
+size_t ReplaySchedule::Choose(const Step& step) {
+  if (step.ready.size() == 1 || next_ == list_.deviations.size()) return step.fallback;
+  const Decision& wanted = list_.deviations[next_];
+  if (wanted.number != decisions().total) return step.fallback;
+  next_++;
+  size_t choice = step.fallback;
+  bool found = false;
+  for (size_t i = 0; i < step.ready.size() && !found; i++) {
+    found = step.ready[i]->id == wanted.thread;
+    if (found) choice = i;
+  }
+  if (!divergence_.has_value() && (!found || wanted.choices != step.ready.size())) {
+    divergence_ = {wanted,
+                   {wanted.number, static_cast<uint32_t>(step.ready.size()),
+                    step.ready[choice]->id}};
+  }
+  return choice;
+}
+
+std::optional<Divergence> ReplaySchedule::divergence() const {
+  if (divergence_.has_value() || next_ == list_.deviations.size()) return divergence_;
+  return Divergence{list_.deviations[next_], {decisions().total, 0, 0}};
+}
+
+bool ReplaySchedule::exact() const {
+  return !divergence().has_value() && decisions() == list_;
+}
+
+std::string Divergence::Text() const {
+  std::string text = absl::StrCat("decision ", expected.number, ": recorded thread 0x",
+                                  absl::Hex(expected.thread), " of ", expected.choices);
+  if (found.choices == 0) {
+    absl::StrAppend(&text, "; the run ended after ", found.number, " decisions");
+  } else {
+    absl::StrAppend(&text, "; now 0x", absl::Hex(found.thread), " of ", found.choices);
+  }
+  return text;
+}
+
+}  // namespace fake_l4
