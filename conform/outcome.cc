@@ -1,13 +1,20 @@
 #include "conform/outcome.h"
 
+#include <cstddef>
+
 #include "absl/strings/str_cat.h"
 
 namespace conform {
 
+namespace {
+
+constexpr size_t kMostListed = 200;
+
+}  // namespace
+
 std::string ToString(const Difference& d, const std::string& file) {
-  return absl::StrCat(file, ":", d.line, ": ", d.step, ": ", d.field,
-                      d.where.empty() ? "" : " of ", d.where, ": recorded ", d.recorded, ", ours ",
-                      d.ours);
+  return absl::StrCat(file, ":", d.line, ": ", d.step, ": ", d.field, d.where.empty() ? "" : " of ",
+                      d.where, ": recorded ", d.recorded, ", ours ", d.ours);
 }
 
 uint64_t Outcome::NamedCount() const {
@@ -26,6 +33,7 @@ void Outcome::Count(const std::optional<Difference>& d, const char* name) {
     disagreements++;
     by_field[d->field]++;
     if (!first.has_value()) first = *d;
+    if (listed.size() < kMostListed) listed.push_back(*d);
   }
 }
 
@@ -47,6 +55,5 @@ void AddLedger(const fake_l4::Ledger& from, fake_l4::Ledger* to) {
   to->map_refusals += from.map_refusals;
   to->kernel_debugger_entries += from.kernel_debugger_entries;
 }
-
 
 }  // namespace conform

@@ -301,6 +301,8 @@ class Core {
   bool MapPieceStep(const Piece& piece, uint64_t source, uint64_t target, unsigned level);
   bool ClearTarget(const Piece& piece, NodeIndex node, uint64_t frame, uint64_t target,
                    unsigned level);
+  // One fpage of an Unmap; returns the status bits.
+  RightsBits UnmapFpage(Space& space, uint64_t fpage, Flush flush);
   // Unmaps the pages [first, end), whose number is a power of two that `first` is aligned to.
   RightsBits UnmapRange(Space& space, uint64_t first, uint64_t end, RightsBits revoke, Flush flush);
   RightsBits UnmapSigma0(uint64_t first, uint64_t end, RightsBits revoke, Flush flush);
@@ -491,7 +493,7 @@ class Core {
   Thread* Redirected(Thread& sender, Thread* dest) const;
   // An id as a program gave it, as from_spec keeps it.
   L4_ThreadId_t CanonicalSpec(const Thread& self, L4_ThreadId_t id) const;
-  L4_ThreadId_t VisibleSender(const Thread& sender, const Thread& receiver) const;
+  void TellOfDetours(const Thread& sender, Thread& receiver) const;
   Thread* StartIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_t timeouts);
   void EndIpc(Thread& t);
   enum class TransferStep { kDone, kFailed, kPending };
@@ -567,6 +569,9 @@ class Core {
   std::vector<L4_Word_t> sigma0_owner_;  // raw thread id per frame; 0: free
   uint64_t sigma0_hint_ = 0;
   uint64_t sigma0_touched_ = 0;  // frames at or above this index have never been given to anybody
+  // Another thread has been in sigma0's space (only a privileged one can bring it there): it may map
+  // sigma0's memory on without sigma0 knowing.
+  bool sigma0_shared_ = false;
 };
 
 // The virtual time, in ns, at which a finite X.2 timeout that starts now ends: now for a zero one,
