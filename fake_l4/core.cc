@@ -208,15 +208,6 @@ void Core::RegisterEntry(uint64_t ip, std::function<void()> entry) {
 
 // ---- Threads and spaces ----
 
-Thread* Core::FindNumber(uint64_t number) const {
-  return number < by_number_.size() ? by_number_[number] : nullptr;
-}
-
-Thread* Core::Find(L4_ThreadId_t id) const {
-  Thread* t = FindNumber(L4_ThreadNo(id));
-  return t != nullptr && t->gid.raw == id.raw ? t : nullptr;
-}
-
 namespace {
 
 // Names a UTCB of any space: locations are multiples of 64 below 2^47.
@@ -232,8 +223,7 @@ Thread* Core::FindLocal(const Space& space, L4_ThreadId_t local) const {
   return it == by_utcb_.end() ? nullptr : it->second;
 }
 
-Thread* Core::Resolve(const Thread& self, L4_ThreadId_t id) const {
-  if (L4_IsGlobalId(id)) return Find(id);
+Thread* Core::ResolveLocal(const Thread& self, L4_ThreadId_t id) const {
   // Mostly a local id answers the last message. A thread that is gone has no location.
   Thread* last = self.last_partner;
   if (last != nullptr && last->utcb_location == id.raw && last->space == self.space &&
@@ -241,11 +231,6 @@ Thread* Core::Resolve(const Thread& self, L4_ThreadId_t id) const {
     return last;
   }
   return FindLocal(*self.space, id);
-}
-
-L4_ThreadId_t Core::NameFor(const Thread& t, const Thread& viewer) const {
-  if (t.space != viewer.space || t.utcb_location == 0) return t.gid;
-  return L4_ThreadIdOfRaw(static_cast<L4_Word_t>(t.utcb_location));
 }
 
 void Core::PlaceUtcb(Thread& t, uint64_t location) {
@@ -381,8 +366,7 @@ void Core::ArmTimerAt(Thread& t, uint64_t deadline_ns) {
   SetNextEvent();
 }
 
-void Core::DisarmTimer(Thread& t) {
-  if (t.timer_deadline == 0) return;
+void Core::RemoveTimer(Thread& t) {
   timers_.erase({t.timer_deadline, t.timer_serial});
   t.timer_deadline = 0;
   next_deadline_ = timers_.empty() ? UINT64_MAX : timers_.begin()->first.first;

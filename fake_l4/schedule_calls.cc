@@ -28,9 +28,10 @@ uint64_t PeriodNs(uint16_t time) {
   return (uint64_t{time & 1023u} << (time >> 10)) * 1000;
 }
 
-L4_Word_t PeriodOf(uint64_t ns) {
+L4_Word_t PeriodOf(uint64_t ns, const Quirks& quirks) {
   // What has no end may have been used for a while.
   if (ns > kForeverNs / 2) return L4_Never.raw;
+  if (quirks.schedule_tells_microseconds) return static_cast<uint16_t>(ns / 1000);
   return L4_TimePeriod(ns / 1000).raw;
 }
 
@@ -55,7 +56,7 @@ L4_Word_t Core::ScheduleResultOf(const Thread& t) const {
   }
   switch (t.state) {
     case ThreadState::kInactive:
-      return L4_SCHEDRESULT_INACTIVE;
+      return options_.quirks.inactive_is_dead ? L4_SCHEDRESULT_DEAD : L4_SCHEDRESULT_INACTIVE;
     case ThreadState::kSending:
       return L4_SCHEDRESULT_PENDING_SEND;
     case ThreadState::kReceiving:
@@ -100,7 +101,8 @@ L4_Word_t Core::Schedule(Thread& self, L4_ThreadId_t dest, const ScheduleArgs& a
     return Fail(self, L4_ERROR_INVALID_PARAMETER);
   }
   EndTurn(self);
-  *old_time = PeriodOf(t->slice_left_ns) << 16 | PeriodOf(t->quantum_left_ns);
+  *old_time = PeriodOf(t->slice_left_ns, options_.quirks) << 16 |
+              PeriodOf(t->quantum_left_ns, options_.quirks);
   SetTime(*t, args.time);
   if (args.preemption != kKeep) {
     t->max_delay_us = static_cast<uint16_t>(args.preemption);

@@ -128,6 +128,17 @@ TEST_F(ScheduleTest, WhatIsLeftIsTold) {
   Run();
 }
 
+TEST(ScheduleQuirksTest, PistachioTellsMicroseconds) {
+  World world({.ram_bytes = uint64_t{4} << 20, .quirks = kPistachioNewMdb});
+  const L4_ThreadId_t waits = world.Spawn([] { L4_Receive(L4_anythread); }, 50);
+  world.Spawn([waits] {
+    L4_Word_t old = 0;
+    EXPECT_EQ(L4_Schedule(waits, kKeep, kKeep, kKeep, kKeep, &old), L4_SCHEDRESULT_RUNNING);
+    EXPECT_EQ(old, 0x27100000u);
+  });
+  ASSERT_TRUE(world.Run()) << world.problem();
+}
+
 // ---- Arguments ----
 
 TEST_F(ScheduleTest, ErrorsInTheManualsOrder) {
