@@ -162,6 +162,7 @@ void Core::BootInitialThreads() {
     space->utcb_area = utcb;
     Thread& t = CreateThread(id, space);
     t.scheduler = id;
+    if (id == root_) t.priority = options_.root_priority;
     PlaceUtcb(t, profile_.root_utcb_area);
     t.utcb.pager = id == root_ ? sigma0_.raw : 0;
     t.ip = id == root_ ? Kernel::kRootEntry : Kernel::kSigma0Entry;

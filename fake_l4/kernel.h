@@ -50,6 +50,8 @@ struct BootOptions {
   Profile profile = kAmd64Nx;
   Quirks quirks = kManualRules;
   uint32_t processors = 1;  // 1 .. 32
+  // Of the root server. Nobody can give a priority above his own, so this bounds all others.
+  uint8_t root_priority = 100;
   // Mappings the kernel has memory for, beyond sigma0's own; a map item that finds none left maps
   // nothing. 0: no limit.
   uint32_t max_mappings = 0;
