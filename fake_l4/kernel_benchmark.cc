@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "base/addr.h"
 #include "fake_l4/kernel.h"
@@ -19,16 +20,16 @@ namespace {
 constexpr uint64_t kRam = 0x1000000;
 constexpr int kBatch = 1000;
 
-// Runs `setup` once and `item` kBatch times per iteration on a thread of root's space, and reports
+// Runs `setup` once and `item` `batch` times per iteration on a thread of root's space, and reports
 // what the ledger counts per item.
 void RunItems(benchmark::State& state, Kernel& kernel, std::function<void()> setup,
-              std::function<void(int)> item) {
+              std::function<void(int)> item, int batch = kBatch) {
   kernel.RegisterEntry(Kernel::kRootEntry, [] {});
   const L4_ThreadId_t t = kernel.Boot({.entry = [&] {
     setup();
     for (;;) {
       kernel.WaitForHost();
-      for (int i = 0; i < kBatch; i++) item(i);
+      for (int i = 0; i < batch; i++) item(i);
     }
   }});
   kernel.RunUntilIdle();
@@ -38,15 +39,16 @@ void RunItems(benchmark::State& state, Kernel& kernel, std::function<void()> set
     if (kernel.RunUntilIdle() != StopReason::kIdle) state.SkipWithError("not idle");
   }
   const Ledger after = kernel.ledger();
-  const double items = static_cast<double>(state.iterations()) * kBatch;
+  const double items = static_cast<double>(state.iterations()) * batch;
   state.counters["ipc"] = static_cast<double>(after.ipc_sends - before.ipc_sends) / items;
   state.counters["switch"] =
       static_cast<double>(after.fiber_switches - before.fiber_switches) / items;
   state.counters["map"] = static_cast<double>(after.pages_mapped - before.pages_mapped) / items;
   state.counters["unmap"] =
       static_cast<double>(after.pages_unmapped - before.pages_unmapped) / items;
+  state.counters["split"] = static_cast<double>(after.pages_split - before.pages_split) / items;
   state.counters["fault"] = static_cast<double>(after.page_faults - before.page_faults) / items;
-  state.SetItemsProcessed(state.iterations() * kBatch);
+  state.SetItemsProcessed(state.iterations() * batch);
 }
 
 L4_Fpage_t PageOf(uint64_t va) {
@@ -127,6 +129,99 @@ void BM_MapAndUnmap64Pages(benchmark::State& state) {
   });
 }
 BENCHMARK(BM_MapAndUnmap64Pages);
+
+// A receiver in a space of its own that takes whatever is mapped to it, anywhere.
+L4_ThreadId_t BootReceiver(Kernel& kernel) {
+  return kernel.Boot({.entry =
+                          [] {
+                            L4_Accept(L4_MapGrantItems(L4_CompleteAddressSpace));
+                            L4_ThreadId_t from;
+                            for (;;) L4_Wait(&from);
+                          },
+                      .new_space = true,
+                      .priority = 200});
+}
+
+void SendFpage(L4_ThreadId_t to, L4_Fpage_t f) {
+  const L4_MapItem_t item = L4_MapItem(f, L4_Address(f));
+  L4_Set_MsgTag(L4_MakeMsgTag(0, 0, 2));
+  L4_LoadMRs(1, 2, item.raw);
+  L4_Send(to);
+}
+
+// 1,024 pages by one fpage and one Unmap: as so many pages of 4 KiB (0), or as one of 4 MiB (1).
+// Counted work: `map` and `unmap` are entries, so 1,024 or 1 an item.
+void BM_MapAndUnmap1024Pages(benchmark::State& state) {
+  const bool large = state.range(0) != 0;
+  Kernel kernel({.profile = kIa32});
+  const L4_ThreadId_t receiver = BootReceiver(kernel);
+  const auto setup = [large] {
+    if (large) return GetRam();
+    for (uint64_t v = 0; v < 1024; v++) {
+      L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam + v * 4096, 12));
+    }
+  };
+  RunItems(
+      state, kernel, setup,
+      [receiver](int) {
+        const L4_Fpage_t f = L4_FpageAddRights(L4_FpageLog2(kRam, 22), kRwx);
+        SendFpage(receiver, f);
+        L4_UnmapFpage(f);
+      },
+      large ? kBatch : 10);
+}
+BENCHMARK(BM_MapAndUnmap1024Pages)->Arg(0)->Arg(1);
+
+// One small page out of a page of 4 MiB that is mapped elsewhere in 1,000 other parts: only the
+// first item splits anything, and none looks at the other mappings.
+void BM_MapAndUnmapOnePageOfALargeOne(benchmark::State& state) {
+  Kernel kernel({.profile = kIa32});
+  const L4_ThreadId_t receiver = BootReceiver(kernel);
+  const auto setup = [receiver] {
+    GetRam();
+    for (uint64_t v = 1; v < 1001; v++) SendFpage(receiver, PageOf(kRam + v * 4096));
+  };
+  RunItems(state, kernel, setup, [receiver](int) {
+    SendFpage(receiver, PageOf(kRam));
+    L4_UnmapFpage(PageOf(kRam));
+  });
+}
+BENCHMARK(BM_MapAndUnmapOnePageOfALargeOne);
+
+// The unmap of a page that `range` spaces have; mapping it is not timed.
+void BM_UnmapOfAPageInManySpaces(benchmark::State& state) {
+  const int64_t spaces = state.range(0);
+  Kernel kernel;
+  kernel.RegisterEntry(Kernel::kRootEntry, [] {});
+  std::vector<L4_ThreadId_t> receivers;
+  for (int64_t i = 0; i < spaces; i++) receivers.push_back(BootReceiver(kernel));
+  const L4_ThreadId_t owner = kernel.Boot({.entry = [&] {
+    GetRam();
+    for (;;) {
+      kernel.WaitForHost();
+      for (const L4_ThreadId_t r : receivers) SendFpage(r, PageOf(kRam));
+      kernel.WaitForHost();
+      L4_UnmapFpage(PageOf(kRam));
+    }
+  }});
+  kernel.RunUntilIdle();
+  const auto next = [&] {
+    kernel.HostWake(owner);
+    if (kernel.RunUntilIdle() != StopReason::kIdle) state.SkipWithError("not idle");
+  };
+  const Ledger before = kernel.ledger();
+  for (auto _ : state) {
+    state.PauseTiming();
+    next();
+    state.ResumeTiming();
+    next();
+  }
+  const Ledger after = kernel.ledger();
+  state.counters["unmap"] = static_cast<double>(after.pages_unmapped - before.pages_unmapped) /
+                            static_cast<double>(state.iterations());
+  state.SetItemsProcessed(state.iterations() * spaces);
+}
+BENCHMARK(BM_UnmapOfAPageInManySpaces)->Arg(10)->Arg(1000);
 
 void Pager() {
   GetRam();
