@@ -84,6 +84,11 @@ void Core::Reset() {
   }
   spaces_.clear();
   // 2. Memory: only what sigma0 has given away can have been touched.
+  if (sigma0_shared_) {
+    sigma0_touched_ = options_.ram_bytes >> kPageShift;
+    sigma0_owner_.resize(sigma0_touched_);
+    sigma0_shared_ = false;
+  }
   database_.Reset(sigma0_touched_);
   std::memset(ram_, 0, sigma0_touched_ << kPageShift);
   std::fill_n(sigma0_owner_.begin(), sigma0_touched_, L4_Word_t{0});
@@ -208,15 +213,6 @@ void Core::RegisterEntry(uint64_t ip, std::function<void()> entry) {
 
 // ---- Threads and spaces ----
 
-Thread* Core::FindNumber(uint64_t number) const {
-  return number < by_number_.size() ? by_number_[number] : nullptr;
-}
-
-Thread* Core::Find(L4_ThreadId_t id) const {
-  Thread* t = FindNumber(L4_ThreadNo(id));
-  return t != nullptr && t->gid.raw == id.raw ? t : nullptr;
-}
-
 namespace {
 
 // Names a UTCB of any space: locations are multiples of 64 below 2^47.
@@ -232,8 +228,7 @@ Thread* Core::FindLocal(const Space& space, L4_ThreadId_t local) const {
   return it == by_utcb_.end() ? nullptr : it->second;
 }
 
-Thread* Core::Resolve(const Thread& self, L4_ThreadId_t id) const {
-  if (L4_IsGlobalId(id)) return Find(id);
+Thread* Core::ResolveLocal(const Thread& self, L4_ThreadId_t id) const {
   // Mostly a local id answers the last message. A thread that is gone has no location.
   Thread* last = self.last_partner;
   if (last != nullptr && last->utcb_location == id.raw && last->space == self.space &&
@@ -241,11 +236,6 @@ Thread* Core::Resolve(const Thread& self, L4_ThreadId_t id) const {
     return last;
   }
   return FindLocal(*self.space, id);
-}
-
-L4_ThreadId_t Core::NameFor(const Thread& t, const Thread& viewer) const {
-  if (t.space != viewer.space || t.utcb_location == 0) return t.gid;
-  return L4_ThreadIdOfRaw(static_cast<L4_Word_t>(t.utcb_location));
 }
 
 void Core::PlaceUtcb(Thread& t, uint64_t location) {
@@ -281,6 +271,7 @@ Thread& Core::CreateThread(L4_ThreadId_t id, Space* space) {
   t->utcb.my_global_id = id.raw;
   if (running_ != nullptr) SetProcessor(*t, running_->processor);
   space->threads++;
+  if (space->id == kSigma0Space && id != sigma0_) sigma0_shared_ = true;
   ledger_.threads_created++;
   return *t;
 }
@@ -321,6 +312,7 @@ void Core::MoveToSpace(Thread& t, Space* space) {
   PlaceUtcb(t, 0);  // the old space's local id
   t.space = space;
   space->threads++;
+  if (space->id == kSigma0Space) sigma0_shared_ = true;
   space->active_threads += active;
   old->active_threads -= active;
   if (--old->threads == 0) ReleaseSpace(old);
@@ -381,8 +373,7 @@ void Core::ArmTimerAt(Thread& t, uint64_t deadline_ns) {
   SetNextEvent();
 }
 
-void Core::DisarmTimer(Thread& t) {
-  if (t.timer_deadline == 0) return;
+void Core::RemoveTimer(Thread& t) {
   timers_.erase({t.timer_deadline, t.timer_serial});
   t.timer_deadline = 0;
   next_deadline_ = timers_.empty() ? UINT64_MAX : timers_.begin()->first.first;

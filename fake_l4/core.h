@@ -4,7 +4,8 @@
 // WHAT     Core is what Kernel (kernel.h) points to. Its members are implemented by subject:
 //          core.cc (boot, threads, timeouts), dispatch.cc (who runs), schedule_calls.cc, ipc.cc,
 //          space.cc (map items, unmap), thread_calls.cc (ThreadControl ...), cpu.cc, sigma0.cc,
-//          processor.cc, inspect.cc, deadlock.cc, faulty_pager.cc (what injected faults do to IPC).
+//          processor.cc, inspect.cc, deadlock.cc, faulty_pager.cc (what injected faults do to IPC),
+//          safety_checks.cc.
 // STATES   An IPC is a change of thread states, made completely by whoever completes it: when a
 //          sender's message is taken, the taker also starts the sender's receive phase (atomic send
 //          and receive). The fiber of a thread only waits until the thread is ready again.
@@ -150,6 +151,7 @@ class Core {
   // The thread that `self` means by a global id, or by a local id of its own space; null for the
   // rest.
   Thread* Resolve(const Thread& self, L4_ThreadId_t id) const;
+  Thread* ResolveLocal(const Thread& self, L4_ThreadId_t id) const;
   // The thread of the space whose UTCB is at `local`; null when there is none.
   Thread* FindLocal(const Space& space, L4_ThreadId_t local) const;
   // Gives `t` its UTCB in its space, and with it its local id; 0 takes it away. REQUIRES: no other
@@ -172,6 +174,7 @@ class Core {
   void ArmTimer(Thread& t, uint16_t timeout);
   void ArmTimerAt(Thread& t, uint64_t deadline_ns);
   void DisarmTimer(Thread& t);
+  void RemoveTimer(Thread& t);
   void Crash(const char* text);
   void ThreadReturned(Thread& t);
   bool HasEntry(uint64_t ip) const { return entries_.contains(ip); }
@@ -483,7 +486,7 @@ class Core {
   Thread* Redirected(Thread& sender, Thread* dest) const;
   // An id as a program gave it, as from_spec keeps it.
   L4_ThreadId_t CanonicalSpec(const Thread& self, L4_ThreadId_t id) const;
-  L4_ThreadId_t VisibleSender(const Thread& sender, const Thread& receiver) const;
+  void TellOfDetours(const Thread& sender, Thread& receiver) const;
   Thread* StartIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_t timeouts);
   void EndIpc(Thread& t);
   enum class TransferStep { kDone, kFailed, kPending };
@@ -559,11 +562,38 @@ class Core {
   std::vector<L4_Word_t> sigma0_owner_;  // raw thread id per frame; 0: free
   uint64_t sigma0_hint_ = 0;
   uint64_t sigma0_touched_ = 0;  // frames at or above this index have never been given to anybody
+  // Another thread has been in sigma0's space (only a privileged one can bring it there): it may map
+  // sigma0's memory on without sigma0 knowing.
+  bool sigma0_shared_ = false;
 };
 
 // The virtual time, in ns, at which a finite X.2 timeout that starts now ends: now for a zero one,
 // perhaps earlier for a point.
 uint64_t DeadlineNs(uint16_t timeout, uint64_t now_ns);
+
+// ---- What every IPC passes through ----
+
+inline Thread* Core::FindNumber(uint64_t number) const {
+  return number < by_number_.size() ? by_number_[number] : nullptr;
+}
+
+inline Thread* Core::Find(L4_ThreadId_t id) const {
+  Thread* t = FindNumber(L4_ThreadNo(id));
+  return t != nullptr && t->gid.raw == id.raw ? t : nullptr;
+}
+
+inline L4_ThreadId_t Core::NameFor(const Thread& t, const Thread& viewer) const {
+  if (t.space != viewer.space || t.utcb_location == 0) return t.gid;
+  return L4_ThreadIdOfRaw(static_cast<L4_Word_t>(t.utcb_location));
+}
+
+inline Thread* Core::Resolve(const Thread& self, L4_ThreadId_t id) const {
+  return L4_IsGlobalId(id) ? Find(id) : ResolveLocal(self, id);
+}
+
+inline void Core::DisarmTimer(Thread& t) {
+  if (t.timer_deadline != 0) RemoveTimer(t);
+}
 
 // The thread running on this host thread; null on the host's own stack. Never inlined, so that no
 // fiber keeps the address of a host thread's variable across a switch.

@@ -54,8 +54,9 @@ AccessStatus Core::PageFault(Thread& self, uint64_t va, RightsBits access) {
   Spend(profile_.costs.page_fault);
   const uint32_t changes = self.ip_changes;
   const L4_ThreadId_t pager = L4_ThreadIdOfRaw(self.utcb.pager);
+  Thread* const pager_thread = Resolve(self, pager);
   self.fault_va = va;
-  if (Resolve(self, pager) == nullptr || Injected(FaultSite::kPagerDies)) {
+  if (pager_thread == nullptr || Injected(FaultSite::kPagerDies)) {
     self.state = ThreadState::kNoPager;
   } else {
     self.kernel_mr[0] = L4_MakeMsgTag(L4_LABEL_PAGEFAULT | access, 2, 0).raw;
@@ -64,7 +65,7 @@ AccessStatus Core::PageFault(Thread& self, uint64_t va, RightsBits access) {
     Enter(profile_.costs.system_call + profile_.costs.ipc);
     StartKernelIpc(self, KernelIpc::kPageFault, pager);
   }
-  if (self.state != ThreadState::kReady) SwitchAway(Resolve(self, pager));
+  if (self.state != ThreadState::kReady) SwitchAway(pager_thread);
   return self.ip_changes == changes ? AccessStatus::kOk : AccessStatus::kRedirected;
 }
 

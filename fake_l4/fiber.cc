@@ -47,13 +47,19 @@ namespace {
 constexpr size_t kGuardBytes = 4096;
 }  // namespace
 
-void OrderRelease([[maybe_unused]] void* key) {
+#ifdef FAKE_L4_TSAN
+const bool kOrderMatters = true;
+#else
+const bool kOrderMatters = false;
+#endif
+
+void TellRelease([[maybe_unused]] void* key) {
 #ifdef FAKE_L4_TSAN
   __tsan_release(key);
 #endif
 }
 
-void OrderAcquire([[maybe_unused]] void* key) {
+void TellAcquire([[maybe_unused]] void* key) {
 #ifdef FAKE_L4_TSAN
   __tsan_acquire(key);
 #endif

@@ -25,8 +25,15 @@ enum class SwitchOrder { kSynchronises, kRaces };
 
 // What happened before the release of a key happens before what follows its acquisition. Without
 // TSan they do nothing.
-void OrderRelease(void* key);
-void OrderAcquire(void* key);
+extern const bool kOrderMatters;  // TSan watches
+void TellRelease(void* key);
+void TellAcquire(void* key);
+inline void OrderRelease(void* key) {
+  if (kOrderMatters) TellRelease(key);
+}
+inline void OrderAcquire(void* key) {
+  if (kOrderMatters) TellAcquire(key);
+}
 
 // Deep server call chains fit; under sanitizers frames are several times larger.
 extern const size_t kDefaultStackBytes;

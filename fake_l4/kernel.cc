@@ -147,21 +147,6 @@ extern "C" {
 
 L4_Utcb_t* __l4_utcb(void) { return &Caller().utcb; }
 
-L4_MsgTag_t L4_Ipc(L4_ThreadId_t to, L4_ThreadId_t from_specifier, L4_Word_t timeouts,
-                   L4_ThreadId_t* from) {
-  Thread& self = Caller();
-  self.core->Ipc(self, to, from_specifier, timeouts);
-  const L4_MsgTag_t tag = L4_MsgTagOfRaw(self.utcb.mr[0]);
-  if (L4_IpcFailed(tag)) self.utcb.error_code = self.ipc_error;
-  *from = self.from;
-  return tag;
-}
-
-L4_MsgTag_t L4_Lipc(L4_ThreadId_t to, L4_ThreadId_t from_specifier, L4_Word_t timeouts,
-                    L4_ThreadId_t* from) {
-  return L4_Ipc(to, from_specifier, timeouts, from);
-}
-
 void L4_UnmapControl(L4_Word_t control) {
   Thread& self = Caller();
   self.core->UnmapCall(self, control);

@@ -118,6 +118,11 @@ void Core::MapItem(Space& from, Space& to, ItemKind kind, uint64_t send_base, ui
   const MappingCounters before = database_.counters();
   if (!options_.quirks.manual()) [[unlikely]] {
     QuirkMapItem(piece, send, place);
+  } else if (place.log2 == kPageShift && send.rights != 0) {
+    // One page, as most answers to faults have it.
+    if (place.target < profile_.address_limit()) {
+      MapPiece(piece, place.source >> kPageShift, place.target >> kPageShift, 0);
+    }
   } else if (send.rights != 0) {
     const uint64_t source = place.source >> kPageShift;
     const uint64_t target = place.target >> kPageShift;
