@@ -361,6 +361,14 @@ class Core {
   // The time of a late answer has come.
   void EndLateAnswer(Thread& t);
 
+  // ---- delayed_unmap.cc ----
+  // Whether the Unmap that begins is to reach the other processors late. REQUIRES: there are some.
+  bool HoldUnmapBack(Thread& self);
+  // Lets the others run until they have learnt of it.
+  void WaitForProcessors(Thread& self);
+  // They learn of it now: the Unmap is over, or its caller will never come back to it.
+  void EndUnmap(Thread& t);
+
   // ---- inspect.cc ----
   Mapping MappingOf(SpaceId space, uint64_t vpage) const;
   Mapping MappingOfNode(NodeIndex i) const;
@@ -402,6 +410,8 @@ class Core {
 
   uint8_t* ram_;
   FaultInjection faults_;
+  Thread* unmapping_ = nullptr;  // injected: whose revocations are held back
+  bool reorder_unmap_ = false;
   MappingDatabase database_;
   LeafPool leaves_;
   std::vector<std::unique_ptr<Space>> spaces_;      // by number; null: gone

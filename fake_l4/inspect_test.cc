@@ -118,6 +118,27 @@ TEST_F(InspectTest, AChainThatRunsInACircle) {
   EXPECT_EQ(Problem(), "ChainsEndAtSigma0");
 }
 
+TEST(StaleTranslationTest, ATranslationThatOutlivesItsMapping) {
+  Core core({.ram_bytes = 1 << 20, .processors = 2});
+  core.sigma0_owner_.resize(256);
+  core.sigma0_owner_[3] = core.root_.raw;
+  core.sigma0_touched_ = 4;
+  Space& root = *core.spaces_[1];
+  core.database_.MapPage(core.database_.Root(3), root.table, 1, 7, kRwx);
+  Pte* page = root.table.Find(7);
+  core.translations_->Fill(1, {.table = &root.table,
+                               .space = 1,
+                               .vpage = 7,
+                               .frame = page->frame_number(),
+                               .rights = kRwx});
+  char text[256];
+  base::TextSink sink(text, sizeof text);
+  EXPECT_TRUE(core.CheckInvariants(sink)) << text;
+  page->set_rights(kR | kX);  // nobody told the processor
+  EXPECT_FALSE(core.CheckInvariants(sink));
+  EXPECT_EQ(std::string(text).substr(0, 18), "NoStaleTranslation");
+}
+
 // ---- What checked builds look at after each operation ----
 
 TEST_F(InspectTest, ARightThatSurvivedItsRevocation) {
