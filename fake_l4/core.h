@@ -226,6 +226,9 @@ class Core {
   L4_Word_t Schedule(Thread& self, L4_ThreadId_t dest, const ScheduleArgs& args,
                      L4_Word_t* old_time);
   void ThreadSwitch(Thread& self, L4_ThreadId_t dest);
+  // Gives the rest of the running thread's slice and the processor to `t`, or, when that cannot run
+  // here or is null, to whoever is next.
+  void DonateSlice(Thread& self, Thread* t);
   L4_Word64_t SystemClock();
   void SetProcessor(Thread& t, uint32_t processor);
 
