@@ -63,9 +63,9 @@ absl::StatusOr<PrefixInput> ReadPrefixes(const std::string& file, const std::str
   for (const Prefix& prefix : input.prefixes.prefixes) {
     if (input.recordings.contains(prefix.recording)) continue;
     if (PrefixProfile(prefix.recording) == nullptr) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(file, ":", prefix.line, ": expected a recording newmdb_* or oldmdb_*, found `",
-                       prefix.recording, "`"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          file, ":", prefix.line, ": expected a recording newmdb_* or oldmdb_*, found `",
+          prefix.recording, "`"));
     }
     absl::StatusOr<Recording> recording = ReadBeside(file, prefix.recording);
     if (!recording.ok()) return recording.status();
@@ -86,9 +86,9 @@ absl::StatusOr<Input> Read(const std::string& file, bool count_only) {
     absl::StatusOr<FactFile> facts = ParseFacts(file, *text);
     if (!facts.ok()) return facts.status();
     if (facts->machine.helpers.size() != FactsBench::kHelpers) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(file, ": expected ", FactsBench::kHelpers, " helpers, found ",
-                       facts->machine.helpers.size()));
+      return absl::InvalidArgumentError(absl::StrCat(file, ": expected ", FactsBench::kHelpers,
+                                                     " helpers, found ",
+                                                     facts->machine.helpers.size()));
     }
     return Input{file, *std::move(facts)};
   }

@@ -19,8 +19,8 @@
 namespace conform {
 
 struct ConformOptions {
-  bool count_only = false;  // print `FILE: M` from the parsers alone; no kernel is run
-  bool json = false;        // one object instead of lines
+  bool count_only = false;        // print `FILE: M` from the parsers alone; no kernel is run
+  bool json = false;              // one object instead of lines
   std::string quirks = "manual";  // name of the profile; prefixes have profiles of their own
   // Seconds since the command began, for the JSON object's figures, which are left out without it.
   std::function<double()> seconds = nullptr;

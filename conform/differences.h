@@ -1,6 +1,7 @@
 // conform/differences.h: the named differences: where ours is meant not to be as recorded.
 //
-// WHAT     A named difference excuses a disagreement. It matches on what went in, never on what came
+// WHAT     A named difference excuses a disagreement. It matches on what went in, never on what
+// came
 //          out: the profile, and the scenario of a fact or the place (file, sequence, operation)
 //          of an operation.
 // INVARIANTS  Each name is a row of docs/DIFFERENCES.md, and each of its rows about a kernel's
@@ -33,13 +34,12 @@ struct Place {
 // `conform/testdata/newmdb_4k.txt.gz`: `newmdb_4k`.
 absl::string_view NameOf(absl::string_view file);
 
-// An operation that ends otherwise here under a profile.
+// Operations of one recording that end otherwise here under a profile.
 struct StepDifference {
   const char* name;
   const char* recording;
-  uint32_t sequence;
-  uint32_t step;
   const char* quirks;  // name of the profile
+  const char* places;  // SEQUENCE:OP, separated by a blank
 };
 absl::Span<const StepDifference> StepDifferences();
 

@@ -39,15 +39,16 @@ class Parser {
 
  private:
   absl::Status Missing(int line, absl::string_view what) const {
-    return absl::InvalidArgumentError(absl::StrCat(facts_.file, ":", line, ": expected ", what,
-                                                   ", found the end of the file"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(facts_.file, ":", line, ": expected ", what, ", found the end of the file"));
   }
 
   void ParseLine(Cursor& c) {
     if (!has_machine_ && c.Take(kMachineLine)) return ParseMachine(c);
     if (c.Sees(kMachineLine)) return c.Fail("one machine");
-    if (c.Take("# helper ")) return ParseHelper(c);
-    if (c.Take("#")) {
+    const bool helper = c.Sees("# helper ");
+    if (helper && has_machine_) return ParseHelper(c);
+    if (!helper && c.Take("#")) {
       c = Cursor("");
       return;
     }
@@ -74,7 +75,8 @@ class Parser {
   }
 
   void ParseHelper(Cursor& c) {
-    if (!has_machine_ || !facts_.facts.empty()) return c.Fail("helpers between machine and facts");
+    c.Expect("# helper ");
+    if (!facts_.facts.empty()) return c.Fail("helpers between machine and facts");
     if (facts_.machine.helpers.size() == kMaxHelpers) return c.Fail("no more helpers");
     c.Expect(absl::StrCat(facts_.machine.helpers.size(), " = "));
     facts_.machine.helpers.push_back(c.Hex("a thread id"));
@@ -168,9 +170,8 @@ std::string Number(uint32_t word) { return absl::StrCat(absl::Hex(word)); }
 std::string ToString(const FactValue& value) {
   if (std::holds_alternative<BlockedFact>(value)) return "blocked";
   if (const auto* f = std::get_if<IpcFact>(&value)) {
-    std::string text =
-        absl::StrCat("tag=", Word(f->tag), " err=", Number(f->error), " from=", Number(f->from),
-                     " act=", Number(f->actual_sender));
+    std::string text = absl::StrCat("tag=", Word(f->tag), " err=", Number(f->error),
+                                    " from=", Number(f->from), " act=", Number(f->actual_sender));
     for (size_t i = 0; i < kFactRegisters; i++) {
       absl::StrAppend(&text, " mr", i + 1, "=", Number(f->mr[i]));
     }

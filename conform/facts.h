@@ -70,8 +70,7 @@ struct Sigma0Fact {
   uint32_t tag = 0, error = 0, item = 0, fpage = 0;
   bool operator==(const Sigma0Fact&) const = default;
 };
-using FactValue =
-    std::variant<BlockedFact, IpcFact, CallFact, ScheduleFact, UnmapFact, Sigma0Fact>;
+using FactValue = std::variant<BlockedFact, IpcFact, CallFact, ScheduleFact, UnmapFact, Sigma0Fact>;
 // As the recording writes it, after the thread.
 std::string ToString(const FactValue& value);
 

@@ -1,6 +1,7 @@
 // conform/facts_bench.h: the recorded machine of a file of facts, on the simulated kernel.
 //
-// WHAT     One FactsBench is one boot: root, which is the scheduler and pager of all others; helpers
+// WHAT     One FactsBench is one boot: root, which is the scheduler and pager of all others;
+// helpers
 //          0 and 1 in root's space, 2 and 3 in space A, 4 in space B. Between its jobs a helper
 //          waits for root. The host hands out one job at a time and lets the machine come to rest;
 //          a thread that is not done then is blocked. Everything the machine does, its set-up
@@ -8,7 +9,8 @@
 //          was put there from outside.
 //          Results leave in the recorded machine's 32-bit words (widening.h); ids do so here:
 //            global id    number and version keep their values, at the places of 32-bit words
-//            local id     named by the UTCB's place in its area: the recorded n-th UTCB for our n-th
+//            local id     named by the UTCB's place in its area: the recorded n-th UTCB for our
+//            n-th
 // SEE      facts.h; facts_scenarios.h for the jobs.
 #ifndef CONFORM_FACTS_BENCH_H_
 #define CONFORM_FACTS_BENCH_H_

@@ -43,8 +43,7 @@ void Exchange(Bench& b, const char* scenario, uint32_t helper, L4_ThreadId_t thr
 
 // The threads looked at wait for root.
 constexpr Story kExchange[] = {
-    {"exregs_read_same_space",
-     [](Bench& b) { Exchange(b, "exregs_read_same_space", 2, b.Id(3)); }},
+    {"exregs_read_same_space", [](Bench& b) { Exchange(b, "exregs_read_same_space", 2, b.Id(3)); }},
     {"exregs_foreign_not_pager",
      [](Bench& b) { Exchange(b, "exregs_foreign_not_pager", 2, b.Id(4)); }},
     {"exregs_foreign_thread_in_pagers_space",
@@ -116,8 +115,7 @@ void LifeOfAThread(Bench& b) {
 constexpr Story kThreadControl[] = {
     {"tc_unprivileged",
      [](Bench& b) {
-       Control(b, "tc_unprivileged", 2,
-               {.dest = New(), .space = b.Id(2), .scheduler = b.root()});
+       Control(b, "tc_unprivileged", 2, {.dest = New(), .space = b.Id(2), .scheduler = b.root()});
      }},
     {"tc_local_dest",
      [](Bench& b) {
@@ -227,13 +225,10 @@ void ScheduleByRoot(Bench& b, const char* scenario, L4_ThreadId_t thread) {
 
 // h3 and h4 wait for root where nothing else is said.
 constexpr Story kSchedule[] = {
-    {"schedule_read_waiting",
-     [](Bench& b) { Schedule(b, "schedule_read_waiting", 0, b.Id(3)); }},
-    {"schedule_not_scheduler",
-     [](Bench& b) { Schedule(b, "schedule_not_scheduler", 2, b.Id(3)); }},
+    {"schedule_read_waiting", [](Bench& b) { Schedule(b, "schedule_read_waiting", 0, b.Id(3)); }},
+    {"schedule_not_scheduler", [](Bench& b) { Schedule(b, "schedule_not_scheduler", 2, b.Id(3)); }},
     {"schedule_no_such", [](Bench& b) { Schedule(b, "schedule_no_such", 0, b.NoSuchThread()); }},
-    {"schedule_prio_255",
-     [](Bench& b) { Schedule(b, "schedule_prio_255", 0, b.Id(3), 255); }},
+    {"schedule_prio_255", [](Bench& b) { Schedule(b, "schedule_prio_255", 0, b.Id(3), 255); }},
     {"schedule_read_pending_send",
      [](Bench& b) {
        b.Ipc(2, {.to = b.Id(4), .tag = 1});
@@ -246,8 +241,7 @@ constexpr Story kSchedule[] = {
      }},
     {"schedule_by_scheduler_itself",
      [](Bench& b) { ScheduleByRoot(b, "schedule_by_scheduler_itself", b.Id(3)); }},
-    {"schedule_root_self",
-     [](Bench& b) { ScheduleByRoot(b, "schedule_root_self", b.root()); }},
+    {"schedule_root_self", [](Bench& b) { ScheduleByRoot(b, "schedule_root_self", b.root()); }},
 };
 
 // ---- ProcessorControl, MemoryControl ----
@@ -289,8 +283,7 @@ void UnmapByRoot(Bench& b, uint32_t fpage) {
     L4_StoreMR(0, &result);
     return FactValue(UnmapFact{static_cast<uint32_t>(result)});
   });
-  b.ReportRoot(
-      absl::StrCat("unmap_root_nonflush_", absl::Hex(fpage, absl::kZeroPad8)).c_str());
+  b.ReportRoot(absl::StrCat("unmap_root_nonflush_", absl::Hex(fpage, absl::kZeroPad8)).c_str());
 }
 
 // The first page of the image holds code that the helpers execute, a later one data they write.

@@ -129,8 +129,7 @@ constexpr Story kAlone[] = {
 // ---- Untyped words ----
 
 constexpr Story kUntyped[] = {
-    {"untyped3_global",
-     [](Bench& b) { FromTwoToFour(b, "untyped3_global", {.tag = Tag(3)}); }},
+    {"untyped3_global", [](Bench& b) { FromTwoToFour(b, "untyped3_global", {.tag = Tag(3)}); }},
     {"intra_space_recv_any",
      [](Bench& b) { FromTwoToThree(b, "intra_space_recv_any", L4_anythread); }},
     {"intra_space_recv_anylocal",
@@ -188,8 +187,8 @@ constexpr Story kItems[] = {
      }},
     {"map_size_2K",
      [](Bench& b) {
-       FromTwoToFour(b, "map_size_2K",
-                     {.tag = Tag(1, 2), .words = {0x77, 0x50000008, 0x500000b7}}, {kWindow});
+       FromTwoToFour(b, "map_size_2K", {.tag = Tag(1, 2), .words = {0x77, 0x50000008, 0x500000b7}},
+                     {kWindow});
      }},
 };
 
@@ -208,15 +207,14 @@ constexpr Story kStringStories[] = {
      }},
     {"string_not_accepted",
      [](Bench& b) {
-       FromTwoToFour(b, "string_not_accepted",
-                     {.tag = Tag(1, 2), .words = {0x77, kBytes64, kText}}, {0});
+       FromTwoToFour(b, "string_not_accepted", {.tag = Tag(1, 2), .words = {0x77, kBytes64, kText}},
+                     {0});
      }},
     {"two_strings_one_buffer",
      [](Bench& b) {
-       FromTwoToFour(
-           b, "two_strings_one_buffer",
-           {.tag = Tag(0, 4), .words = {kBytes64 | kContinued, kText, kBytes32, kText}},
-           {kStrings, kBytes100, kBuffer});
+       FromTwoToFour(b, "two_strings_one_buffer",
+                     {.tag = Tag(0, 4), .words = {kBytes64 | kContinued, kText, kBytes32, kText}},
+                     {kStrings, kBytes100, kBuffer});
      }},
     // One buffer of two parts of equal size.
     {"string64_into_compound_40_40",
@@ -250,8 +248,7 @@ void Propagate(Bench& b, const char* scenario, L4_ThreadId_t virtual_sender,
 }
 
 constexpr Story kPropagation[] = {
-    {"propagate_same_space_vs",
-     [](Bench& b) { Propagate(b, "propagate_same_space_vs", b.Id(3)); }},
+    {"propagate_same_space_vs", [](Bench& b) { Propagate(b, "propagate_same_space_vs", b.Id(3)); }},
     {"propagate_foreign_vs", [](Bench& b) { Propagate(b, "propagate_foreign_vs", b.Id(0)); }},
     {"propagate_intra_foreign_vs",
      [](Bench& b) {

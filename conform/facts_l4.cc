@@ -50,8 +50,7 @@ constexpr std::array kFieldTable = {
               "SP: of the recorded program's stack"},
     FieldRule{"fact of ExchangeRegisters", "r3", Compared::kNo,
               "IP: of the recorded program's and kernel's code"},
-    FieldRule{"fact of ExchangeRegisters", "r4", Compared::kNo,
-              "FLAGS: of the recorded processor"},
+    FieldRule{"fact of ExchangeRegisters", "r4", Compared::kNo, "FLAGS: of the recorded processor"},
     FieldRule{"fact of ExchangeRegisters", "r5", Compared::kYes,
               "the user-defined handle, where the call succeeded"},
     FieldRule{"fact of ExchangeRegisters", "r6", Compared::kYes,
@@ -206,8 +205,8 @@ Outcome RunFacts(const FactFile& file, const fake_l4::Quirks& quirks) {
     if (it == seen.end()) {
       d = Difference{fact.line, Title(fact), "scenario", "", ToString(fact.value), "none"};
     } else if (!it->second.problem.empty()) {
-      d = Difference{fact.line,  Title(fact), "progress", "", ToString(fact.value),
-                     it->second.problem};
+      d = Difference{fact.line, Title(fact),          "progress",
+                     "",        ToString(fact.value), it->second.problem};
     } else {
       d = CompareFact(fact, it->second.fact.value);
       const std::string text = ToString(it->second.fact.value);

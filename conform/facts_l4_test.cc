@@ -2,6 +2,7 @@
 // what is compared is noticed when falsified, and the recording agrees under its profile.
 #include "conform/facts_l4.h"
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -11,7 +12,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "conform/differences.h"
 #include "conform/facts_scenarios.h"
 #include "conform/recording.h"
 #include "fake_l4/quirks.h"
@@ -30,13 +30,11 @@ FactFile Recorded() {
   return file.ok() ? *file : FactFile{};
 }
 
-// Scenario -> titles of what is seen of it.
-using Seen = std::map<std::string, std::set<std::string>>;
-
 TEST(FactScenariosTest, EveryScenarioBelongsToOneStory) {
   std::set<std::string> scenarios;
   for (const Story& story : AllStories()) {
-    for (const std::string name : absl::StrSplit(story.scenarios, ' ')) {
+    const std::vector<std::string> names = absl::StrSplit(story.scenarios, ' ');
+    for (const std::string& name : names) {
       EXPECT_TRUE(scenarios.insert(name).second) << name;
     }
   }
@@ -72,7 +70,9 @@ TEST(FactScenariosTest, RunsAreEqual) {
 
 // ---- What is compared ----
 
-Fact IpcOf(const IpcFact& value) { return {.scenario = "x", .helper = 2, .value = value, .line = 7}; }
+Fact IpcOf(const IpcFact& value) {
+  return {.scenario = "x", .helper = 2, .value = value, .line = 7};
+}
 
 std::string FieldThatDiffers(const Fact& recorded, const FactValue& ours) {
   const std::optional<Difference> d = CompareFact(recorded, ours);
@@ -80,7 +80,10 @@ std::string FieldThatDiffers(const Fact& recorded, const FactValue& ours) {
 }
 
 TEST(CompareFactTest, AReceivedMessageIsComparedAsFarAsItGoes) {
-  const IpcFact good = {.tag = 0x1081, .error = 2, .from = 0xd4001, .actual_sender = 0xd8001,
+  const IpcFact good = {.tag = 0x1081,
+                        .error = 2,
+                        .from = 0xd4001,
+                        .actual_sender = 0xd8001,
                         .mr = {0x77, 8, 0, 0x104}};
   const auto differs = [&](auto change) {
     IpcFact ours = good;
@@ -122,11 +125,12 @@ TEST(CompareFactTest, AFailedReceiveAndASendLeaveTheirRegistersUndefined) {
 }
 
 TEST(CompareFactTest, ResultsOfCalls) {
-  const Fact exregs = {.scenario = "exregs_x", .helper = 2,
-                       .value = CallFact{.results = {1, 2, 3, 4, 5, 6, 7}, .error = 8}, .line = 1};
-  for (const auto& [index, field] :
-       std::map<size_t, std::string>{{0, "r0"}, {1, "r1"}, {2, ""}, {3, ""}, {4, ""}, {5, "r5"},
-                                     {6, "r6"}}) {
+  const Fact exregs = {.scenario = "exregs_x",
+                       .helper = 2,
+                       .value = CallFact{.results = {1, 2, 3, 4, 5, 6, 7}, .error = 8},
+                       .line = 1};
+  for (const auto& [index, field] : std::map<size_t, std::string>{
+           {0, "r0"}, {1, "r1"}, {2, ""}, {3, ""}, {4, ""}, {5, "r5"}, {6, "r6"}}) {
     CallFact ours = std::get<CallFact>(exregs.value);
     ours.results[index] = 99;
     EXPECT_EQ(FieldThatDiffers(exregs, ours), field) << index;

@@ -86,8 +86,7 @@ TEST_P(FactsErrorTest, NamesFileLineExpectedAndFound) {
   const size_t at = good.find(GetParam().change);
   ASSERT_NE(at, std::string::npos);
   ASSERT_EQ(good.find(GetParam().change, at + 1), std::string::npos) << "not unique";
-  const auto r =
-      ParseFacts("f", absl::StrReplaceAll(good, {{GetParam().change, GetParam().to}}));
+  const auto r = ParseFacts("f", absl::StrReplaceAll(good, {{GetParam().change, GetParam().to}}));
   ASSERT_FALSE(r.ok());
   EXPECT_EQ(r.status().message(), GetParam().error);
 }
@@ -97,7 +96,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         BadText{"# root=c8001", "# ruut=c8001", "f:3: expected `# root=`, found `#`"},
         BadText{" kip=", " kup=", "f:2: expected ` kip=`, found a blank"},
-        BadText{"minarea=1000", "minarea=1000 x", "f:2: expected the end of the line, found a blank"},
+        BadText{"minarea=1000", "minarea=1000 x",
+                "f:2: expected the end of the line, found a blank"},
         BadText{"# another", "# root=1", "f:7: expected one machine, found `#`"},
         BadText{"# helper 1", "# helper 2", "f:4: expected `1 = `, found `2`"},
         BadText{"# another", "# helper 2 = 1",

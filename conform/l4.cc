@@ -163,9 +163,9 @@ class Run {
     std::optional<Difference> d = comparison.difference();
     if (!d.has_value()) return d;
     d->line = step == nullptr ? sequence_.line : step->line;
-    d->step = absl::StrCat("sequence ", sequence_.number, " op ",
-                           step == nullptr ? 0 : step->number, " (",
-                           step == nullptr ? "reset" : ToString(step->op), ")");
+    d->step =
+        absl::StrCat("sequence ", sequence_.number, " op ", step == nullptr ? 0 : step->number,
+                     " (", step == nullptr ? "reset" : ToString(step->op), ")");
     return d;
   }
 

@@ -6,7 +6,8 @@
 //          each one what it returned and the state of every probed page. It stops at the first
 //          difference: what follows one within a sequence starts from another state, so it is
 //          counted apart, as not compared.
-// INVARIANTS  For a file: agree + disagreements + after_difference = M, which is Recording::Count().
+// INVARIANTS  For a file: agree + disagreements + after_difference = M, which is
+// Recording::Count().
 //          A disagreement that is a named difference counts as agreement; what follows is not
 //          compared all the same.
 // SEE      FieldTable() for what is compared; facts/l4.md sections 7 and 8; README.md.

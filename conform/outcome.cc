@@ -5,9 +5,8 @@
 namespace conform {
 
 std::string ToString(const Difference& d, const std::string& file) {
-  return absl::StrCat(file, ":", d.line, ": ", d.step, ": ", d.field,
-                      d.where.empty() ? "" : " of ", d.where, ": recorded ", d.recorded, ", ours ",
-                      d.ours);
+  return absl::StrCat(file, ":", d.line, ": ", d.step, ": ", d.field, d.where.empty() ? "" : " of ",
+                      d.where, ": recorded ", d.recorded, ", ours ", d.ours);
 }
 
 uint64_t Outcome::NamedCount() const {
@@ -47,6 +46,5 @@ void AddLedger(const fake_l4::Ledger& from, fake_l4::Ledger* to) {
   to->map_refusals += from.map_refusals;
   to->kernel_debugger_entries += from.kernel_debugger_entries;
 }
-
 
 }  // namespace conform

@@ -48,8 +48,7 @@ std::optional<Difference> Check(const Prefix& prefix, const Recording& recording
     return d;
   }
   const std::vector<State> mixed_states = PageStates(recording, *sequence, mixed);
-  const std::vector<State> manual_states =
-      PageStates(recording, *sequence, fake_l4::kManualRules);
+  const std::vector<State> manual_states = PageStates(recording, *sequence, fake_l4::kManualRules);
   const size_t agree = Agreeing(*sequence, mixed_states);
   const size_t manual = Agreeing(*sequence, manual_states);
   const size_t same = Agreeing(mixed_states, manual_states);

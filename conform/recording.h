@@ -113,7 +113,7 @@ struct Sequence {
 
 struct Recording {
   std::string file;
-  std::string kernel;        // the first remark before the suite's shape: what was recorded
+  std::string kernel;  // the first remark before the suite's shape: what was recorded
   uint32_t suite = 0;  // 1: a window of superpages; the others: 4 KiB pages
   uint32_t spaces = 0;
   uint32_t window_base = 0;      // address of page 0 of each space's window

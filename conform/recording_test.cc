@@ -15,7 +15,7 @@
 namespace conform {
 namespace {
 
-constexpr char kSample[] = "conform/testdata/newmdb_4k_first30.txt.gz";
+constexpr char kSample[] = "conform/testdata/newmdb_4k.txt.gz";
 
 constexpr char kHeader[] =
     "# some kernel\n"
@@ -58,6 +58,7 @@ Recording Parsed(const std::string& text) {
 TEST(RecordingTest, HeaderGivesTheShape) {
   const Recording r = Parsed(absl::StrCat(kHeader, kWhole));
   EXPECT_EQ(r.file, "f.txt");
+  EXPECT_EQ(r.kernel, "some kernel");
   EXPECT_EQ(r.suite, 0u);
   EXPECT_EQ(r.spaces, 2u);
   EXPECT_EQ(r.window_base, 0x40000000u);
@@ -274,8 +275,8 @@ TEST(RecordingFileTest, CountOfTheSampleIsItsNumberOfOperationLines) {
   }
   const absl::StatusOr<Recording> r = ReadRecording(kSample);
   ASSERT_TRUE(r.ok()) << r.status();
-  EXPECT_EQ(r->sequences.size(), 30u);
-  EXPECT_EQ(operations, 720u);
+  EXPECT_EQ(r->sequences.size(), 100u);
+  EXPECT_EQ(operations, 2400u);
   EXPECT_EQ(r->Count(), operations);
 }
 

@@ -281,6 +281,8 @@ class Core {
   bool MapPieceStep(const Piece& piece, uint64_t source, uint64_t target, unsigned level);
   bool ClearTarget(const Piece& piece, NodeIndex node, uint64_t frame, uint64_t target,
                    unsigned level);
+  // One fpage of an Unmap; returns the status bits.
+  RightsBits UnmapFpage(Space& space, uint64_t fpage, Flush flush);
   // Unmaps the pages [first, end), whose number is a power of two that `first` is aligned to.
   RightsBits UnmapRange(Space& space, uint64_t first, uint64_t end, RightsBits revoke, Flush flush);
   RightsBits UnmapSigma0(uint64_t first, uint64_t end, RightsBits revoke, Flush flush);

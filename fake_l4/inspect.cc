@@ -111,6 +111,18 @@ void Kernel::ForEachMapping(absl::FunctionRef<void(const Mapping&)> visit) const
   }
 }
 
+void Kernel::ForEachPage(SpaceId space, absl::FunctionRef<void(const Mapping&)> visit) const {
+  ForEachMapping(space, [&](const Mapping& whole) {
+    const uint64_t bytes = uint64_t{1} << whole.log2;
+    Mapping page = whole;
+    for (uint64_t offset = 0; offset < bytes; offset += kPageBytes) {
+      page.va = whole.va + offset;
+      page.frame = base::Paddr(whole.frame.value() + offset);
+      visit(page);
+    }
+  });
+}
+
 void Kernel::ForEachChild(SpaceId space, base::Vaddr va,
                           absl::FunctionRef<void(const Mapping&)> visit) const {
   const Mapping m = Inspect(space, va);
@@ -263,8 +275,7 @@ bool Core::CheckNode(const Space& space, uint64_t vpage, unsigned level, const P
            false;
   }
   const uint64_t offset = pte.frame_number() - database_.frame_number(n.parent);
-  if (offset >= database_.pages(database_.level(n.parent)) ||
-      database_.level(n.parent) < level) {
+  if (offset >= database_.pages(database_.level(n.parent)) || database_.level(n.parent) < level) {
     return where("FramesLieWithinParents") << "maps frames that its parent does not", false;
   }
   if (database_.IsRoot(n.parent) && !Sigma0Gave(pte.frame_number(), database_.pages(level))) {

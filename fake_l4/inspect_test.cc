@@ -54,6 +54,23 @@ TEST_F(InspectTest, AnotherFrame) {
   EXPECT_EQ(Problem(), "FramesLieWithinParents");
 }
 
+TEST_F(InspectTest, ASmallPageWithinALargerOne) {
+  // A page of 2 MiB, then one of 4 KiB of the same space inside.
+  Core core({.ram_bytes = 4 << 20});
+  core.sigma0_owner_.assign(1024, core.root_.raw);
+  core.sigma0_touched_ = 1024;
+  PageTable& table = core.spaces_[1]->table;
+  const uint64_t first = core.profile_.ram_base >> kPageShift;
+  core.database_.MapPage(core.database_.RootAt(first, 1), table, 1, 512, kRwx);
+  char text[256];
+  base::TextSink good(text, sizeof text);
+  EXPECT_TRUE(core.CheckInvariants(good)) << text;
+  core.database_.MapPage(core.database_.RootAt(first, 0), table, 1, 513, kRwx);
+  base::TextSink bad(text, sizeof text);
+  EXPECT_FALSE(core.CheckInvariants(bad));
+  EXPECT_EQ(std::string(text).substr(0, 17), "PagesDoNotOverlap");
+}
+
 TEST_F(InspectTest, AnEntryWithoutANode) {
   child_->Set(kR, child_->frame_number(), 0);
   EXPECT_EQ(Problem(), "PageTableEqualsDatabase");

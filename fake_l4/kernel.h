@@ -297,11 +297,13 @@ class Kernel {
   // The space of a thread; false when there is no such thread.
   bool SpaceOf(L4_ThreadId_t thread, SpaceId* space) const;
   Mapping Inspect(SpaceId space, base::Vaddr va) const;
-  // Every page of a space, in address order; of sigma0's space only the pages it has mapped to
-  // others.
+  // Every page of a space, of whatever size, in address order; of sigma0's space only the pages it
+  // has mapped to others, by size first.
   void ForEachMapping(SpaceId space, absl::FunctionRef<void(const Mapping&)> visit) const;
   // Every mapping there is: spaces in order of number, then by address.
   void ForEachMapping(absl::FunctionRef<void(const Mapping&)> visit) const;
+  // Every 4 KiB of a space that is mapped, as Inspect gives it, in address order. Not sigma0's.
+  void ForEachPage(SpaceId space, absl::FunctionRef<void(const Mapping&)> visit) const;
   // The direct children of the page at (space, va), newest first.
   void ForEachChild(SpaceId space, base::Vaddr va,
                     absl::FunctionRef<void(const Mapping&)> visit) const;

@@ -41,22 +41,23 @@ void Count(benchmark::State& state, const Ledger& before, const Ledger& after, d
   report("switch", before.fiber_switches, after.fiber_switches);
   report("map", before.pages_mapped, after.pages_mapped);
   report("unmap", before.pages_unmapped, after.pages_unmapped);
+  report("split", before.pages_split, after.pages_split);
   report("fault", before.page_faults, after.page_faults);
   state.counters["each"] =
       benchmark::Counter(all, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
   state.SetItemsProcessed(static_cast<int64_t>(all));
 }
 
-// Runs `setup` once and `item` kBatch times per iteration on a thread of root's space, and reports
+// Runs `setup` once and `item` `batch` times per iteration on a thread of root's space, and reports
 // what the ledger counts per item.
 void RunItems(benchmark::State& state, Kernel& kernel, std::function<void()> setup,
-              std::function<void(int)> item) {
+              std::function<void(int)> item, int batch = kBatch) {
   kernel.RegisterEntry(Kernel::kRootEntry, [] {});
   const L4_ThreadId_t t = kernel.Boot({.entry = [&] {
     setup();
     for (;;) {
       kernel.WaitForHost();
-      for (int i = 0; i < kBatch; i++) item(i);
+      for (int i = 0; i < batch; i++) item(i);
     }
   }});
   kernel.RunUntilIdle();
@@ -65,7 +66,7 @@ void RunItems(benchmark::State& state, Kernel& kernel, std::function<void()> set
     kernel.HostWake(t);
     if (kernel.RunUntilIdle() != StopReason::kIdle) state.SkipWithError("not idle");
   }
-  Count(state, before, kernel.ledger(), kBatch);
+  Count(state, before, kernel.ledger(), batch);
 }
 
 L4_Fpage_t PageOf(uint64_t va) {
@@ -261,6 +262,99 @@ void BM_MapAndUnmap64Pages(benchmark::State& state) {
   });
 }
 BENCHMARK(BM_MapAndUnmap64Pages);
+
+// A receiver in a space of its own that takes whatever is mapped to it, anywhere.
+L4_ThreadId_t BootReceiver(Kernel& kernel) {
+  return kernel.Boot({.entry =
+                          [] {
+                            L4_Accept(L4_MapGrantItems(L4_CompleteAddressSpace));
+                            L4_ThreadId_t from;
+                            for (;;) L4_Wait(&from);
+                          },
+                      .new_space = true,
+                      .priority = 200});
+}
+
+void SendFpage(L4_ThreadId_t to, L4_Fpage_t f) {
+  const L4_MapItem_t item = L4_MapItem(f, L4_Address(f));
+  L4_Set_MsgTag(L4_MakeMsgTag(0, 0, 2));
+  L4_LoadMRs(1, 2, item.raw);
+  L4_Send(to);
+}
+
+// 1,024 pages by one fpage and one Unmap: as so many pages of 4 KiB (0), or as one of 4 MiB (1).
+// Counted work: `map` and `unmap` are entries, so 1,024 or 1 an item.
+void BM_MapAndUnmap1024Pages(benchmark::State& state) {
+  const bool large = state.range(0) != 0;
+  Kernel kernel({.profile = kIa32});
+  const L4_ThreadId_t receiver = BootReceiver(kernel);
+  const auto setup = [large] {
+    if (large) return GetRam();
+    for (uint64_t v = 0; v < 1024; v++) {
+      L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam + v * 4096, 12));
+    }
+  };
+  RunItems(
+      state, kernel, setup,
+      [receiver](int) {
+        const L4_Fpage_t f = L4_FpageAddRights(L4_FpageLog2(kRam, 22), kRwx);
+        SendFpage(receiver, f);
+        L4_UnmapFpage(f);
+      },
+      large ? kBatch : 10);
+}
+BENCHMARK(BM_MapAndUnmap1024Pages)->Arg(0)->Arg(1);
+
+// One small page out of a page of 4 MiB that is mapped elsewhere in 1,000 other parts: only the
+// first item splits anything, and none looks at the other mappings.
+void BM_MapAndUnmapOnePageOfALargeOne(benchmark::State& state) {
+  Kernel kernel({.profile = kIa32});
+  const L4_ThreadId_t receiver = BootReceiver(kernel);
+  const auto setup = [receiver] {
+    GetRam();
+    for (uint64_t v = 1; v < 1001; v++) SendFpage(receiver, PageOf(kRam + v * 4096));
+  };
+  RunItems(state, kernel, setup, [receiver](int) {
+    SendFpage(receiver, PageOf(kRam));
+    L4_UnmapFpage(PageOf(kRam));
+  });
+}
+BENCHMARK(BM_MapAndUnmapOnePageOfALargeOne);
+
+// The unmap of a page that `range` spaces have; mapping it is not timed.
+void BM_UnmapOfAPageInManySpaces(benchmark::State& state) {
+  const int64_t spaces = state.range(0);
+  Kernel kernel;
+  kernel.RegisterEntry(Kernel::kRootEntry, [] {});
+  std::vector<L4_ThreadId_t> receivers;
+  for (int64_t i = 0; i < spaces; i++) receivers.push_back(BootReceiver(kernel));
+  const L4_ThreadId_t owner = kernel.Boot({.entry = [&] {
+    GetRam();
+    for (;;) {
+      kernel.WaitForHost();
+      for (const L4_ThreadId_t r : receivers) SendFpage(r, PageOf(kRam));
+      kernel.WaitForHost();
+      L4_UnmapFpage(PageOf(kRam));
+    }
+  }});
+  kernel.RunUntilIdle();
+  const auto next = [&] {
+    kernel.HostWake(owner);
+    if (kernel.RunUntilIdle() != StopReason::kIdle) state.SkipWithError("not idle");
+  };
+  const Ledger before = kernel.ledger();
+  for (auto _ : state) {
+    state.PauseTiming();
+    next();
+    state.ResumeTiming();
+    next();
+  }
+  const Ledger after = kernel.ledger();
+  state.counters["unmap"] = static_cast<double>(after.pages_unmapped - before.pages_unmapped) /
+                            static_cast<double>(state.iterations());
+  state.SetItemsProcessed(state.iterations() * spaces);
+}
+BENCHMARK(BM_UnmapOfAPageInManySpaces)->Arg(10)->Arg(1000);
 
 // Page faults and their answers alone: the pages are taken back between the measured stretches.
 void BM_FaultRoundTrip(benchmark::State& state) {

@@ -50,6 +50,7 @@ PageTable::Found PageTable::WalkLarge(uint64_t vpage) {
 }
 
 PageTable::Found PageTable::NextOfLevel(unsigned level, uint64_t first, uint64_t end) {
+  if (first >= end) return {};
   const uint64_t last = (end - 1) >> shift_[level];
   uint64_t index = first >> shift_[level];
   while (index <= last) {
@@ -77,7 +78,6 @@ PageTable::Found PageTable::NextOfLevel(unsigned level, uint64_t first, uint64_t
 }
 
 PageTable::Found PageTable::Next(uint64_t first, uint64_t end) {
-  if (first >= end) return {};
   Found best = NextOfLevel(0, first, end);
   if (large_ == 0) return best;
   for (unsigned level = 1; level < levels_; level++) {
@@ -143,7 +143,7 @@ void PageTable::DropEmptyLeaves(uint64_t vpage) {
   for (uint64_t v = first; v < end; v += kLeafEntries) {
     const uint64_t key = v >> kLeafShift;
     auto it = leaves_.find(key);
-    if (it == leaves_.end()) continue;
+    if (it == leaves_.end() || it->second->count != 0) continue;
     pool_->Return(it->second);
     leaves_.erase(it);
     cache_[key % kCacheSlots] = {};

@@ -137,7 +137,7 @@ class PageTable {
   }
 
   // Whether the level-0 entries of the larger page (level 1) around `vpage` have a leaf, empty or
-  // not; and how to give such leaves back. REQUIRES of Drop: they are empty.
+  // not; and how to give empty ones back.
   bool HasLeaves(uint64_t vpage);
   void DropEmptyLeaves(uint64_t vpage);
 

@@ -25,14 +25,20 @@ NodeIndex Core::NodeAt(Space& space, uint64_t vpage, unsigned max_level) {
 // keep. Returns whether anything went.
 bool Core::ClearTarget(const Piece& piece, NodeIndex node, uint64_t frame, uint64_t target,
                        unsigned level) {
+  const bool grant = piece.kind == ItemKind::kGrant && !database_.IsRoot(node);
+  const NodeIndex parent = grant ? database_.node(node).parent : node;
   bool cleared = false;
   const uint64_t end = target + database_.pages(level);
   for (uint64_t v = target; v < end;) {
     const PageTable::Found old = piece.to.table.Next(v, end);
     if (old.pte == nullptr) break;
     v = old.vpage + database_.pages(old.level);
-    if (database_.DerivedFrom(old.pte->node(), node, frame + (old.vpage - target))) continue;
-    database_.Remove(old.pte->node());
+    const NodeIndex there = old.pte->node();
+    const uint64_t kept = frame + (old.vpage - target);
+    if (database_.DerivedFrom(there, node, kept) || database_.DerivedFrom(there, parent, kept)) {
+      continue;
+    }
+    database_.Remove(there);
     cleared = true;
   }
   return cleared;
@@ -82,9 +88,7 @@ bool Core::MapPieceStep(const Piece& piece, uint64_t source, uint64_t target, un
     }
     return false;
   }
-  if (level > 0 && old.pte == nullptr) {
-    if (ClearTarget(piece, node, frame, target, level)) return true;
-  }
+  if (level > 0 && ClearTarget(piece, node, frame, target, level)) return true;
   if (level > 0 && piece.to.table.Next(target, target + db.pages(level)).pte != nullptr) {
     return smaller(), false;
   }
@@ -200,6 +204,18 @@ RightsBits Core::UnmapRange(Space& space, uint64_t first, uint64_t end, RightsBi
   return status;
 }
 
+RightsBits Core::UnmapFpage(Space& space, uint64_t fpage, Flush flush) {
+  const FpageValue f = DecodeUnmapFpage(fpage, profile_, options_.quirks);
+  if (f.nil()) return 0;
+  const uint64_t first = f.base >> kPageShift;
+  const uint64_t end = first + (uint64_t{1} << (f.log2 - kPageShift));
+  const RightsBits status = options_.quirks.manual()
+                                ? UnmapRange(space, first, end, f.rights, flush)
+                                : QuirkUnmapRange(space, first, end, f.rights, flush);
+  if (kVerify) VerifyUnmapped(space, first, end, f.rights, flush);
+  return status;
+}
+
 void Core::UnmapCall(Thread& self, L4_Word_t control) {
   Enter(profile_.costs.system_call);
   const unsigned count = (control & 63) + 1;
@@ -209,16 +225,7 @@ void Core::UnmapCall(Thread& self, L4_Word_t control) {
   ledger_.unmap_fpages += count;
   for (unsigned i = 0; i < count; i++) {
     L4_Word_t& word = self.utcb.mr[i];
-    const FpageValue f = DecodeUnmapFpage(word, profile_, options_.quirks);
-    RightsBits status = 0;
-    if (!f.nil()) {
-      const uint64_t first = f.base >> kPageShift;
-      const uint64_t end = first + (uint64_t{1} << (f.log2 - kPageShift));
-      status = options_.quirks.manual() ? UnmapRange(*self.space, first, end, f.rights, flush)
-                                        : QuirkUnmapRange(*self.space, first, end, f.rights, flush);
-      if (kVerify) VerifyUnmapped(*self.space, first, end, f.rights, flush);
-    }
-    word = (word & ~L4_Word_t{kRwx}) | status;
+    word = (word & ~L4_Word_t{kRwx}) | UnmapFpage(*self.space, word, flush);
   }
   const MappingCounters& after = database_.counters();
   Spend((after.unmapped - before.unmapped) * profile_.costs.unmap_page +

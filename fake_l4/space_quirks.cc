@@ -93,7 +93,8 @@ void Core::QuirkMapStep(const Piece& piece, QuirkWalk* walk) {
     return advance(1, walk->shifting ? 0 : 1, 1);
   }
   if (page.level == 1 && walk->unit == table) {
-    QuirkMapPage(piece, walk->source, walk->source, walk->target, 1);
+    // A table's entry is found by the upper bits of the address alone.
+    QuirkMapPage(piece, page.vpage, page.vpage, walk->target / table * table, 1);
     return advance(table, table, table);
   }
   walk->shifting = false;
@@ -156,6 +157,18 @@ void Core::QuirkMapItem(const Piece& piece, const FpageValue& send, const MapPla
 RightsBits Core::QuirkUnmapRange(Space& space, uint64_t first, uint64_t end, RightsBits revoke,
                                  Flush flush) {
   RightsBits status = 0;
+  if (space.id == kSigma0Space) {
+    for (unsigned level = 0; level < database_.sizes().count; level++) {
+      const uint64_t size = database_.pages(level);
+      const uint64_t ram = profile_.ram_base >> kPageShift;
+      const uint64_t ram_end = ram + (options_.ram_bytes >> kPageShift);
+      for (uint64_t v = std::max(first, ram) / size * size; v < std::min(end, ram_end); v += size) {
+        const NodeIndex root = database_.RootAt(v, level);
+        if (root != 0) status |= database_.QuirkUnmap(root, revoke, flush);
+      }
+    }
+    return status;
+  }
   for (uint64_t v = first; v < end;) {
     const PageTable::Found page = space.table.Next(v, end);
     if (page.pte == nullptr) break;

@@ -79,7 +79,7 @@ class World {
     bool good = true;
     for (uint32_t label : machine_.live_labels()) {
       const uvm::Pmap* pmap = machine_.space_of(label)->pmap();
-      machine_.kernel().ForEachMapping(
+      machine_.kernel().ForEachPage(
           machine_.l4_space_of(label), [&](const fake_l4::Mapping& mapping) {
             uvm::PmapSystem::Mapping entry;
             bool found = machine_.pmap().PeekNext(pmap, mapping.va, &entry) &&

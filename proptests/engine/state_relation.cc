@@ -231,7 +231,7 @@ StateRelation::Result StateRelation::ClientPageSubset(uint32_t task, const uvm::
 
 StateRelation::Result StateRelation::ClientRightsSubset(uint32_t task, const uvm::Space& space) {
   Result found;
-  s_->kernel().ForEachMapping(s_->l4_space_of(task), [&](const fake_l4::Mapping& client) {
+  s_->kernel().ForEachPage(s_->l4_space_of(task), [&](const fake_l4::Mapping& client) {
     if (!found) found = ClientPageSubset(task, space, client);
   });
   return found;
