@@ -126,6 +126,14 @@ std::string Listed(const absl::btree_map<std::string, uint64_t>& counts) {
   return text;
 }
 
+// How a file of sequences agrees when returns are left out.
+std::string PageStateLine(const Input& input, const fake_l4::Quirks& quirks) {
+  const auto* recording = std::get_if<Recording>(&input.contents);
+  if (recording == nullptr) return "";
+  const Outcome r = RunRecording(*recording, quirks, Scope::kPageStates);
+  return absl::StrCat("  page states alone: agree ", r.agree, " of ", r.steps, "\n");
+}
+
 std::string Lines(const std::string& file, const Outcome& r, const std::string& informative) {
   std::string text =
       absl::StrCat(file, ": agree ", r.agree, " of ", r.steps, " (", r.NamedCount(),
@@ -154,6 +162,8 @@ Json DifferenceJson(const Difference& d) {
 }
 
 Json FileJson(const std::string& file, const Outcome& r, const std::string& informative) {
+  Json listed = Json::array();
+  for (const Difference& d : r.listed) listed.push_back(DifferenceJson(d));
   return {{"file", file},
           {"agree", r.agree},
           {"of", r.steps},
@@ -163,7 +173,8 @@ Json FileJson(const std::string& file, const Outcome& r, const std::string& info
           {"disagree", r.disagreements},
           {"disagree_by_field", CountsJson(r.by_field)},
           {"not_compared", {{"after_difference", r.after_difference}}},
-          {"first_disagreement", r.first.has_value() ? DifferenceJson(*r.first) : Json(nullptr)}};
+          {"first_disagreement", r.first.has_value() ? DifferenceJson(*r.first) : Json(nullptr)},
+          {"disagreements", listed}};
 }
 
 Json LedgerJson(const fake_l4::Ledger& l) {
@@ -209,6 +220,7 @@ int RunAll(const std::vector<Input>& inputs, const fake_l4::Quirks& quirks,
       results.push_back(FileJson(input.file, result, informative));
     } else {
       out << Lines(input.file, result, informative);
+      if (!informative.empty()) out << PageStateLine(input, quirks);
     }
   }
   if (options.json) {

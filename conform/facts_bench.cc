@@ -57,7 +57,8 @@ FactsBench::FactsBench(const FactMachine& machine, const fake_l4::Quirks& quirks
   kernel_.RegisterEntry(fake_l4::Kernel::kRootEntry, [this] { RootMain(); });
   clerk_ = kernel_.Boot({.entry = [this] { ClerkMain(); }, .id = L4_GlobalId(kClerkNumber, 1)});
   // Root builds the machine and waits.
-  const fake_l4::StopReason reason = kernel_.RunUntilIdle({.max_switches = kMaxSwitches});
+  const fake_l4::StopReason reason = kernel_.RunUntilIdle(
+      {.max_switches = kMaxSwitches, .detect_deadlock = false});
   if (reason == fake_l4::StopReason::kCrashed) problem_ = kernel_.crash_text();
   if (reason == fake_l4::StopReason::kSwitches) problem_ = "the machine does not come to rest";
 }
@@ -220,7 +221,8 @@ void FactsBench::Give(uint32_t command) {
   if (!problem_.empty()) return;
   command_ = command;
   CHECK(kernel_.HostWake(clerk_));
-  const fake_l4::StopReason reason = kernel_.RunUntilIdle({.max_switches = kMaxSwitches});
+  const fake_l4::StopReason reason = kernel_.RunUntilIdle(
+      {.max_switches = kMaxSwitches, .detect_deadlock = false});
   if (reason == fake_l4::StopReason::kCrashed) problem_ = kernel_.crash_text();
   if (reason == fake_l4::StopReason::kSwitches) {
     problem_ = absl::StrCat("the machine does not come to rest: ", kernel_.DescribeWaits());

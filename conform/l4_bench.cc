@@ -158,7 +158,8 @@ L4Bench::Worker* L4Bench::Find(L4_ThreadId_t id) {
 
 bool L4Bench::Run() {
   if (!problem_.empty()) return false;
-  const fake_l4::StopReason reason = kernel_.RunUntilIdle({.max_switches = kMaxSwitches});
+  const fake_l4::StopReason reason = kernel_.RunUntilIdle(
+      {.max_switches = kMaxSwitches, .detect_deadlock = false});
   if (reason == fake_l4::StopReason::kIdle) return true;
   problem_ = reason == fake_l4::StopReason::kCrashed
                  ? absl::StrCat("the kernel stopped: ", kernel_.crash_text())

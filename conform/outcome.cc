@@ -1,8 +1,16 @@
 #include "conform/outcome.h"
 
+#include <cstddef>
+
 #include "absl/strings/str_cat.h"
 
 namespace conform {
+
+namespace {
+
+constexpr size_t kMostListed = 200;
+
+}  // namespace
 
 std::string ToString(const Difference& d, const std::string& file) {
   return absl::StrCat(file, ":", d.line, ": ", d.step, ": ", d.field, d.where.empty() ? "" : " of ",
@@ -25,6 +33,7 @@ void Outcome::Count(const std::optional<Difference>& d, const char* name) {
     disagreements++;
     by_field[d->field]++;
     if (!first.has_value()) first = *d;
+    if (listed.size() < kMostListed) listed.push_back(*d);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/container/btree_map.h"
 #include "fake_l4/kernel.h"
@@ -35,6 +36,7 @@ struct Outcome {
   absl::btree_map<std::string, uint64_t> named;     // steps by the named difference they show
   absl::btree_map<std::string, uint64_t> by_field;  // disagreements
   std::optional<Difference> first;                  // disagreement
+  std::vector<Difference> listed;                   // disagreements, as many as are worth reading
   uint64_t hash = 0;                                // over every step's outcome
   fake_l4::Ledger ledger;                           // of all kernels booted for the file
 

@@ -54,9 +54,9 @@ Core::Core(const BootOptions& options)
       processors_(options.processors),
       stacks_(options.stack_bytes) {
   CHECK(options.ram_bytes % kPageBytes == 0);
-  database_.set_faults(&faults_);
   CHECK(options.processors >= 1 && options.processors <= kMaxProcessors);
   UseDefaultStrategy();
+  database_.set_faults(&faults_);
   BuildKip();
   BootInitialThreads();
 }
@@ -103,8 +103,8 @@ void Core::Reset() {
   timer_serial_ = 0;
   now_ns_ = 0;
   ledger_ = {};
-  verified_changes_ = 0;
   crashed_ = false;
+  verified_changes_ = 0;
   crash_text_.clear();
   console_text_.clear();
   observer_ = nullptr;

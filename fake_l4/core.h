@@ -4,7 +4,7 @@
 // WHAT     Core is what Kernel (kernel.h) points to. Its members are implemented by subject:
 //          core.cc (boot, threads, timeouts), dispatch.cc (who runs), schedule_calls.cc, ipc.cc,
 //          space.cc (map items, unmap), thread_calls.cc (ThreadControl ...), cpu.cc, sigma0.cc,
-//          inspect.cc, deadlock.cc, faulty_pager.cc (what injected faults do to IPC),
+//          processor.cc, inspect.cc, deadlock.cc, faulty_pager.cc (what injected faults do to IPC),
 //          safety_checks.cc.
 // STATES   An IPC is a change of thread states, made completely by whoever completes it: when a
 //          sender's message is taken, the taker also starts the sender's receive phase (atomic send
@@ -41,6 +41,7 @@
 #include "fake_l4/processor.h"
 #include "fake_l4/schedule_strategy.h"
 #include "fake_l4/string_transfer.h"
+#include "fake_l4/translation_cache.h"
 
 namespace fake_l4 {
 
@@ -129,6 +130,7 @@ struct Thread : Runnable {
   uint64_t slice_left_ns = kDefaultSliceNs;  // 0: a new one begins with the next turn
   uint64_t quantum_left_ns = kForeverNs;     // of the total quantum
   uint64_t turn_ns = 0;                      // with a quantum: what this turn may take
+  uint64_t left_ns = 0;  // on several processors: when it last stopped running
   uint16_t max_delay_us = 0;
   uint8_t sensitive_priority = 0;
 
@@ -226,6 +228,24 @@ class Core {
   void ThreadSwitch(Thread& self, L4_ThreadId_t dest);
   L4_Word64_t SystemClock();
   void SetProcessor(Thread& t, uint32_t processor);
+
+  // ---- processor.cc: REQUIRES several processors, CrossProcessor and Translate apart ----
+  // A message from `s` to `r`: what its tag gets for having crossed processors. Takes the time that
+  // takes.
+  L4_Word_t CrossProcessor(const Thread& s, const Thread& r) {
+    return several_processors_ && s.processor != r.processor ? MessageCrosses(s, r) : 0;
+  }
+  L4_Word_t MessageCrosses(const Thread& s, const Thread& r);
+  // Where a page of a space is and what may be done with it, as the running processor sees it.
+  struct PlaceOfPage {
+    Pte* pte = nullptr;   // to take status bits; null when the table has it no more
+    uint64_t frame = 0;
+    bool allowed = false;
+  };
+  PlaceOfPage Translate(Space& space, uint64_t vpage, RightsBits need);
+  PlaceOfPage TranslateCached(Space& space, uint64_t vpage, RightsBits need);
+  void StartTranslationCaches();
+  bool NoStaleTranslation(base::TextSink& out) const;
 
   // ---- deadlock.cc ----
   // Whether a thread can never run again, when nothing else can; and why.
@@ -409,6 +429,7 @@ class Core {
   std::unique_ptr<ScheduleStrategy> strategy_;
   PriorityRoundRobin* plain_ = nullptr;  // strategy_ when it is one: the fast path's
   Processors processors_;
+  std::unique_ptr<TranslationCaches> translations_;  // null with one processor
   L4_ThreadId_t sigma0_ = {0}, root_ = {0};
   alignas(4096) L4_Word_t kip_[4096 / sizeof(L4_Word_t)] = {};
 
@@ -441,8 +462,12 @@ class Core {
   // cannot be told.
   bool TellOfPreemption(Thread& self, L4_ThreadId_t listener);
 
+  // processor.cc
+  void ShotDown(size_t processor);
+
   // schedule_calls.cc
   void SetTime(Thread& t, L4_Word_t time);
+  L4_Word_t ScheduleResultOf(const Thread& t) const;
 
   // deadlock.cc
   L4_ThreadId_t WaitsFor(const Thread& t) const;
@@ -458,7 +483,7 @@ class Core {
   Thread* Redirected(Thread& sender, Thread* dest) const;
   // An id as a program gave it, as from_spec keeps it.
   L4_ThreadId_t CanonicalSpec(const Thread& self, L4_ThreadId_t id) const;
-  L4_ThreadId_t VisibleSender(const Thread& sender, const Thread& receiver) const;
+  void TellOfDetours(const Thread& sender, Thread& receiver) const;
   Thread* StartIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_t timeouts);
   void EndIpc(Thread& t);
   enum class TransferStep { kDone, kFailed, kPending };
@@ -524,6 +549,8 @@ class Core {
   std::vector<StringTransfer*> resumed_;  // their faults are over; null: dealt with
   bool resuming_ = false;
   uint64_t switch_limit_ = UINT64_MAX;
+  uint64_t shot_down_in_ = 0;  // the kernel operation, by number, that paid for
+  uint32_t shot_down_ = 0;     // these processors
   uint64_t verified_changes_ = 0;  // changes of mappings when everything was looked at last
   char verify_text_[256] = {};
   uint64_t next_boot_number_ = 0;

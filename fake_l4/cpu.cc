@@ -8,6 +8,13 @@
 
 namespace fake_l4 {
 
+inline Core::PlaceOfPage Core::Translate(Space& space, uint64_t vpage, RightsBits need) {
+  if (several_processors_) return TranslateCached(space, vpage, need);
+  const PageTable::Found page = space.table.Walk(vpage);
+  if (page.pte == nullptr || (page.pte->rights() & need) == 0) return {};
+  return {page.pte, page.pte->frame_number() + (vpage - page.vpage), true};
+}
+
 AccessStatus Core::Access(uint64_t va, uint8_t* bytes, size_t size, AccessKind kind) {
   CHECK(running_ != nullptr);
   Thread& self = *running_;
@@ -19,9 +26,8 @@ AccessStatus Core::Access(uint64_t va, uint8_t* bytes, size_t size, AccessKind k
   while (size > 0) {
     const size_t offset = va & (kPageBytes - 1);
     const size_t part = std::min<size_t>(size, kPageBytes - offset);
-    const PageTable::Found page = self.space->table.Walk(va >> kPageShift);
-    Pte* pte = page.pte;
-    if (pte == nullptr || (pte->rights() & need) == 0) {
+    const PlaceOfPage page = Translate(*self.space, va >> kPageShift, need);
+    if (!page.allowed) {
       const RightsBits reported = kind == AccessKind::kStore   ? profile_.fault_write
                                   : kind == AccessKind::kFetch ? profile_.fault_fetch
                                                                : profile_.fault_read;
@@ -29,10 +35,9 @@ AccessStatus Core::Access(uint64_t va, uint8_t* bytes, size_t size, AccessKind k
       if (status != AccessStatus::kOk) return status;
       continue;
     }
-    pte->AddStatus(leaves);
+    if (page.pte != nullptr) page.pte->AddStatus(leaves);
     now_ns_ += profile_.costs.access;
-    const uint64_t frame = pte->frame_number() + ((va >> kPageShift) - page.vpage);
-    uint8_t* memory = ram_at(frame) + offset;
+    uint8_t* memory = ram_at(page.frame) + offset;
     if (kind == AccessKind::kLoad) std::memcpy(bytes, memory, part);
     if (kind == AccessKind::kStore) std::memcpy(memory, bytes, part);
     bytes += part;

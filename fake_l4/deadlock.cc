@@ -20,6 +20,7 @@ std::string IdText(L4_ThreadId_t id) {
 // may send to it, or the host wakes it, or it has not begun, or is over.
 L4_ThreadId_t Core::WaitsFor(const Thread& t) const {
   if (t.state == ThreadState::kSending) return t.send_to->gid;
+  if (t.state == ThreadState::kInTransfer) return t.transfer->faulter->gid;
   if (t.state != ThreadState::kReceiving || t.waits_for_start) return L4_nilthread;
   const L4_ThreadId_t spec = t.from_spec;
   return spec == L4_anythread || spec == L4_anylocalthread ? L4_nilthread : spec;
@@ -43,6 +44,7 @@ const char* Core::DeadEnd(const Thread& t) const {
 std::string Core::WaitText(const Thread& t) const {
   const bool sends = t.state == ThreadState::kSending;
   const char* what = sends ? " sends to " : " receives from ";
+  if (t.state == ThreadState::kInTransfer) what = " waits in a string transfer for a page of ";
   switch (t.kernel_ipc) {
     case KernelIpc::kPageFault:
       what = sends ? " reports a page fault to " : " has a page fault served by ";

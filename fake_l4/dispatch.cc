@@ -66,11 +66,9 @@ void Core::UseDefaultStrategy() {
   strategy_ = nullptr;
   several_processors_ = options_.processors > 1;
   processors_ = Processors(options_.processors);
-  if (options_.processors == 1) {
-    UseStrategy(std::make_unique<PriorityRoundRobin>());
-  } else {
-    UseStrategy(std::make_unique<ProcessorRoundRobin>(processors_.clocks_ns()));
-  }
+  if (!several_processors_) return UseStrategy(std::make_unique<PriorityRoundRobin>());
+  UseStrategy(std::make_unique<ProcessorRoundRobin>(processors_.clocks_ns()));
+  StartTranslationCaches();
 }
 
 // ---- Fibers ----
@@ -144,7 +142,10 @@ inline bool Core::HandsOver(const Thread& self, const Thread& partner, HandOver 
 void Core::SwitchAway(Thread* preferred, HandOver why) {
   Thread& self = *running_;
   EndTurn(self);
-  if (several_processors_) processors_.Stop(now_ns_);
+  if (several_processors_) {
+    processors_.Stop(now_ns_);
+    self.left_ns = now_ns_;
+  }
   Thread* next = nullptr;
   if (ledger_.fiber_switches < switch_limit_ && !crashed_) {
     if (preferred != nullptr && preferred->queued && HandsOver(self, *preferred, why)) {

@@ -391,6 +391,7 @@ bool Core::CheckInvariants(base::TextSink& out) const {
   for (const Thread* t : by_number_) {
     if (t != nullptr && !CheckThread(*t, out)) return false;
   }
+  if (several_processors_ && !NoStaleTranslation(out)) return false;
   return true;
 }
 

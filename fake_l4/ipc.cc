@@ -58,9 +58,7 @@ void Core::RemoveSender(Thread& s) {
 // The id in whose name `sender` sends, or nilthread when the message is not propagated or may not
 // be.
 L4_ThreadId_t Core::VirtualSenderFor(const Thread& sender, const Thread& receiver) const {
-  if ((sender.mr[0] & L4_TAG_PROPAGATED) == 0 || sender.kernel_ipc != KernelIpc::kNone) {
-    return L4_nilthread;
-  }
+  if (sender.kernel_ipc != KernelIpc::kNone) return L4_nilthread;
   const Thread* v = Resolve(sender, L4_ThreadIdOfRaw(sender.utcb.actual_or_virtual_sender));
   if (v == nullptr) return L4_nilthread;
   const bool allowed = v->space == sender.space || v->space == receiver.space ||
@@ -97,11 +95,18 @@ L4_ThreadId_t Core::CanonicalSpec(const Thread& self, L4_ThreadId_t id) const {
   return t == nullptr ? id : t->gid;
 }
 
-// What `receiver` is told about who sent.
-L4_ThreadId_t Core::VisibleSender(const Thread& s, const Thread& receiver) const {
-  if (L4_IsNilThread(s.virtual_sender)) return NameFor(s, receiver);
-  const Thread* v = Find(s.virtual_sender);
-  return v == nullptr ? s.virtual_sender : NameFor(*v, receiver);
+// What `r` is told about a message that was propagated or redirected.
+void Core::TellOfDetours(const Thread& s, Thread& r) const {
+  if (!L4_IsNilThread(s.virtual_sender)) {
+    const Thread* v = Find(s.virtual_sender);
+    r.from = v == nullptr ? s.virtual_sender : NameFor(*v, r);
+    r.mr[0] |= L4_TAG_PROPAGATED;
+    if (r.kernel_ipc == KernelIpc::kNone) r.utcb.actual_or_virtual_sender = s.gid.raw;
+  }
+  if (!L4_IsNilThread(s.intended)) {
+    r.mr[0] |= L4_TAG_REDIRECTED;
+    if (r.kernel_ipc == KernelIpc::kNone) r.utcb.intended_receiver = s.intended.raw;
+  }
 }
 
 // Whether the receive phase of `receiver` takes a message of `sender`, whose virtual_sender is set.
@@ -167,12 +172,32 @@ Core::TransferStep Core::TransferItems(Thread& s, Thread& r, unsigned first, uns
   return TransferStep::kDone;
 }
 
-Core::TransferStep Core::Transfer(Thread& s, Thread& r) {
-  if (faults_.on() && AnswerIsLost(r)) return TransferStep::kDone;
+// What both ends are told of a message. False when it was cut.
+[[gnu::always_inline]] inline bool Core::FinishMessage(Thread& s, Thread& r,
+                                                       const MessageErrors& errors) {
+  // Of the flags only p reaches the receiver; the sender's own tag keeps what it set.
+  r.mr[0] = (s.mr[0] & ~L4_Word_t{0xf000}) | CrossProcessor(s, r);
+  r.from = NameFor(s, r);
+  r.last_partner = &s;
+  if ((s.virtual_sender.raw | s.intended.raw) != 0) TellOfDetours(s, r);
+  ledger_.ipc_sends++;
+  // A message orders memory: what the sender did before, the receiver may see.
+  r.order_key = &s;
+  if (&r == running_) OrderAcquire(std::exchange(r.order_key, nullptr));
+  if (errors.sender == 0) [[likely]] {
+    return true;
+  }
+  FailIpc(s, errors.offset | errors.sender << 1 | kSendPhase, kCountBits);
+  FailIpc(r, errors.offset | errors.receiver << 1 | kReceivePhase, kCountBits);
+  return false;
+}
+
+[[gnu::always_inline]] inline Core::TransferStep Core::Transfer(Thread& s, Thread& r) {
   const L4_Word_t tag = s.mr[0];
   const unsigned u = L4_UntypedWords(L4_MsgTagOfRaw(tag));
   const unsigned t = L4_TypedWords(L4_MsgTagOfRaw(tag));
   MessageErrors errors{};
+  if (faults_.on() && AnswerIsLost(r)) return TransferStep::kDone;
   for (unsigned i = 1; i <= u; i++) r.mr[i] = s.mr[i];
   if (faults_.on() && MessageIsCut(s, r)) {
     errors = {L4_IPC_OVERFLOW, L4_IPC_OVERFLOW, 0};
@@ -186,30 +211,7 @@ Core::TransferStep Core::Transfer(Thread& s, Thread& r) {
   return FinishMessage(s, r, errors) ? TransferStep::kDone : TransferStep::kFailed;
 }
 
-// What both ends are told of a message. False when it was cut.
-bool Core::FinishMessage(Thread& s, Thread& r, const MessageErrors& errors) {
-  const L4_Word_t tag = s.mr[0];
-  const bool propagated = !L4_IsNilThread(s.virtual_sender);
-  // Of the flags only p reaches the receiver; the sender's own tag keeps what it set.
-  r.mr[0] = (tag & ~L4_Word_t{0xf000}) | (propagated ? L4_TAG_PROPAGATED : 0);
-  r.from = VisibleSender(s, r);
-  r.last_partner = &s;
-  if (propagated && r.kernel_ipc == KernelIpc::kNone) r.utcb.actual_or_virtual_sender = s.gid.raw;
-  if (!L4_IsNilThread(s.intended)) {
-    r.mr[0] |= L4_TAG_REDIRECTED;
-    if (r.kernel_ipc == KernelIpc::kNone) r.utcb.intended_receiver = s.intended.raw;
-  }
-  ledger_.ipc_sends++;
-  // A message orders memory: what the sender did before, the receiver may see.
-  r.order_key = &s;
-  if (&r == running_) OrderAcquire(std::exchange(r.order_key, nullptr));
-  if (errors.sender == 0) return true;
-  FailIpc(s, errors.offset | errors.sender << 1 | kSendPhase, kCountBits);
-  FailIpc(r, errors.offset | errors.receiver << 1 | kReceivePhase, kCountBits);
-  return false;
-}
-
-void Core::Delivered(Thread& s, Thread& r, bool good) {
+[[gnu::always_inline]] inline void Core::Delivered(Thread& s, Thread& r, bool good) {
   if (r.waits_for_start) {
     r.waits_for_start = false;
     if (L4_UntypedWords(L4_MsgTagOfRaw(r.mr[0])) == 2) {
@@ -300,8 +302,10 @@ Thread* Core::StartIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec,
       FailIpc(self, L4_IPC_TIMEOUT << 1 | kSendPhase, kCountBits);
       return nullptr;
     }
-    self.virtual_sender = VirtualSenderFor(self, *receiver);
-    if (L4_IsNilThread(self.virtual_sender)) self.mr[0] &= ~L4_TAG_PROPAGATED;
+    if ((self.mr[0] & L4_TAG_PROPAGATED) != 0) {
+      self.virtual_sender = VirtualSenderFor(self, *receiver);
+      if (L4_IsNilThread(self.virtual_sender)) self.mr[0] &= ~L4_TAG_PROPAGATED;
+    }
     if (receiver->state == ThreadState::kReceiving && Accepts(*receiver, self)) {
       const TransferStep step = Transfer(self, *receiver);
       if (step == TransferStep::kPending) return nullptr;
@@ -327,7 +331,10 @@ Thread* Core::StartIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec,
   return partner;
 }
 
-void Core::Ipc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_t timeouts) {
+// Inlined into the system calls: a thread that is switched to returns through few frames, because
+// the processor predicts none of these returns.
+[[gnu::always_inline]] inline void Core::Ipc(Thread& self, L4_ThreadId_t to,
+                                             L4_ThreadId_t from_spec, L4_Word_t timeouts) {
   Enter(profile_.costs.system_call + profile_.costs.ipc);
   Thread* partner = StartIpc(self, to, from_spec, timeouts);
   if (self.state != ThreadState::kReady) {
@@ -336,6 +343,7 @@ void Core::Ipc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_
     Preempt(SchedulePoint::kIpc);
   }
   if (options_.scribble_registers) ScribbleAfterIpc(self, !L4_IsNilThread(from_spec));
+  if (L4_IpcFailed(L4_MsgTagOfRaw(self.utcb.mr[0]))) self.utcb.error_code = self.ipc_error;
 }
 
 // ---- Registers that programs must not rely on ----
@@ -386,6 +394,26 @@ void Core::EndIpc(Thread& t) {
   MakeReady(t);
 }
 
+// The end of a message that had to wait. REQUIRES: neither thread is in a fault any more.
+void Core::FinishTransfer(StringTransfer& x) {
+  Thread& s = *x.sender;
+  Thread& r = *x.receiver;
+  s.virtual_sender = x.virtual_sender;
+  s.intended = x.intended;
+  s.from_spec = x.from_spec;
+  s.receive_timeout = x.receive_timeout;
+  const L4_Word_t offset = L4_Word_t{x.copied} << 4;
+  const MessageErrors errors{x.sender_error, x.receiver_error, offset};
+  FreeTransfer(x);
+  const bool good = FinishMessage(s, r, errors);
+  Delivered(s, r, good);
+  if (good && !L4_IsNilThread(s.from_spec)) {
+    StartReceive(s);
+  } else {
+    EndIpc(s);
+  }
+}
+
 void Core::Reconsider(Thread& t) {
   if (t.state == ThreadState::kReceiving && FirstSenderFor(t) != nullptr) StartReceive(t);
   if (t.state != ThreadState::kSending) return;
@@ -416,3 +444,22 @@ void Core::EndWait(Thread& t, L4_Word_t error) {
 }
 
 }  // namespace fake_l4
+
+extern "C" {
+
+L4_MsgTag_t L4_Ipc(L4_ThreadId_t to, L4_ThreadId_t from_specifier, L4_Word_t timeouts,
+                   L4_ThreadId_t* from) {
+  fake_l4::Thread* self = fake_l4::CurrentThreadOrNull();
+  CHECK(self != nullptr);  // an L4 call from the host's own stack
+  self->core->Ipc(*self, to, from_specifier, timeouts);
+  *from = self->from;
+  return L4_MsgTagOfRaw(self->utcb.mr[0]);
+}
+
+// Nothing about local IPC needs to be cheaper here.
+L4_MsgTag_t L4_Lipc(L4_ThreadId_t to, L4_ThreadId_t from_specifier, L4_Word_t timeouts,
+                    L4_ThreadId_t* from) {
+  return L4_Ipc(to, from_specifier, timeouts, from);
+}
+
+}  // extern "C"

@@ -54,6 +54,14 @@ void Kernel::RegisterEntry(uint64_t ip, void (*entry)(void*), void* arg) {
 L4_ThreadId_t Kernel::sigma0() const { return core_->sigma0_; }
 L4_ThreadId_t Kernel::root() const { return core_->root_; }
 L4_ThreadId_t Kernel::Boot(const BootThread& thread) { return core_->Boot(thread); }
+void Kernel::Migrate(L4_ThreadId_t thread, uint32_t processor) {
+  Thread* t = core_->Find(thread);
+  CHECK(core_->running_ == nullptr && t != nullptr && processor < core_->options_.processors);
+  const bool queued = t->queued;
+  if (queued) core_->strategy_->Remove(*t);
+  core_->SetProcessor(*t, processor);
+  if (queued) core_->strategy_->Add(*t, QueueEnd::kBack);
+}
 void Kernel::SetStrategy(std::unique_ptr<ScheduleStrategy> strategy) {
   core_->UseStrategy(std::move(strategy));
 }
@@ -138,21 +146,6 @@ using fake_l4::Thread;
 extern "C" {
 
 L4_Utcb_t* __l4_utcb(void) { return &Caller().utcb; }
-
-L4_MsgTag_t L4_Ipc(L4_ThreadId_t to, L4_ThreadId_t from_specifier, L4_Word_t timeouts,
-                   L4_ThreadId_t* from) {
-  Thread& self = Caller();
-  self.core->Ipc(self, to, from_specifier, timeouts);
-  const L4_MsgTag_t tag = L4_MsgTagOfRaw(self.utcb.mr[0]);
-  if (L4_IpcFailed(tag)) self.utcb.error_code = self.ipc_error;
-  *from = self.from;
-  return tag;
-}
-
-L4_MsgTag_t L4_Lipc(L4_ThreadId_t to, L4_ThreadId_t from_specifier, L4_Word_t timeouts,
-                    L4_ThreadId_t* from) {
-  return L4_Ipc(to, from_specifier, timeouts, from);
-}
 
 void L4_UnmapControl(L4_Word_t control) {
   Thread& self = Caller();

@@ -166,6 +166,7 @@ struct Ledger {
   uint64_t threads_created = 0;
   uint64_t spaces_created = 0;
   uint64_t system_calls = 0;
+  uint64_t shoot_downs = 0;  // other processors made to forget translations, once an operation
   uint64_t map_refusals = 0;  // pages not mapped for want of mapping memory
   uint64_t faults_injected = 0;
   uint64_t pages_split = 0;   // larger pages taken apart
@@ -234,6 +235,9 @@ class Kernel {
   L4_ThreadId_t root() const;
   // REQUIRES: called from the host, or from a simulated thread.
   L4_ThreadId_t Boot(const BootThread& thread);
+  // As its scheduler could by Schedule. REQUIRES: called from the host; the thread and the processor
+  // exist.
+  void Migrate(L4_ThreadId_t thread, uint32_t processor);
   // Replaces the scheduler's choice of the next thread. REQUIRES: called from the host.
   void SetStrategy(std::unique_ptr<ScheduleStrategy> strategy);
   // Called after every fiber switch decision, on the stack that gives up the processor; for

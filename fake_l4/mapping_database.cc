@@ -381,6 +381,8 @@ void MappingDatabase::SplitOne(NodeIndex i, NodeIndex top, uint64_t frame) {
     made.own = n.own;
     made.sub = n.sub;
     made.up = n.up;
+    made.in = n.in;
+    made.out = n.out;
     Link(p, parent);
     SetEntry(p, {n.table, n.space, n.vpage + offset, level}, frame + offset, rights);
     made.pte->AddStatus(status);

@@ -26,6 +26,11 @@ struct CostsNs {
   uint32_t page_fault = 800;  // trap, and return after the reply
   uint32_t thread_switch = 100;
   uint32_t access = 5;  // one load, store or fetch
+  // Between processors: what a message costs its sender on top (an interrupt to the other one), and
+  // what it costs who revokes a mapping to make one other processor forget it, once in a kernel
+  // operation.
+  uint32_t cross_processor_ipc = 1500;
+  uint32_t shoot_down = 2000;
 };
 
 inline constexpr unsigned kMaxPageSizes = 3;

@@ -2,7 +2,7 @@
 //
 // WHAT     One switch for each measured deviation; the default of every switch is the manual's
 //          rule. A named set of switches is a quirk profile: what `--quirks NAME` selects.
-// SEE      facts/l4.md sections 7 (the manual's model), 8 and 9 (what was measured; the items in
+// SEE      facts/l4.md sections 7 (the manual's model), 8, 9 and 12 (what was measured; the items in
 //          brackets below); docs/DIFFERENCES.md.
 #ifndef FAKE_L4_QUIRKS_H_
 #define FAKE_L4_QUIRKS_H_
@@ -67,6 +67,10 @@ struct Quirks {
   bool no_rights_reads = false;
   // [9] Unmap of an fpage smaller than a page acts on the whole page.
   bool small_unmap_rounds_up = false;
+  // [12] Schedule tells what is left of the slice in plain microseconds, not as a time.
+  bool schedule_tells_microseconds = false;
+  // [12] Schedule calls an inactive thread dead.
+  bool inactive_is_dead = false;
 
   constexpr bool manual() const { return walk == WalkRule::kPageByPage; }
 };
@@ -85,6 +89,8 @@ inline constexpr Quirks kPistachioNewMdb = {
     .leading_holes_shift = true,
     .no_rights_reads = true,
     .small_unmap_rounds_up = true,
+    .schedule_tells_microseconds = true,
+    .inactive_is_dead = true,
 };
 
 // L4Ka::Pistachio as every stock configuration builds it.
@@ -99,6 +105,8 @@ inline constexpr Quirks kPistachioOldMdb = {
     .leading_holes_shift = true,
     .no_rights_reads = true,
     .small_unmap_rounds_up = true,
+    .schedule_tells_microseconds = true,
+    .inactive_is_dead = true,
 };
 
 // What manual_prefix.txt compares: the manual's rights and holes, a database's grant and overmap.

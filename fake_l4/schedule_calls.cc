@@ -28,35 +28,11 @@ uint64_t PeriodNs(uint16_t time) {
   return (uint64_t{time & 1023u} << (time >> 10)) * 1000;
 }
 
-L4_Word_t PeriodOf(uint64_t ns) {
+L4_Word_t PeriodOf(uint64_t ns, const Quirks& quirks) {
   // What has no end may have been used for a while.
   if (ns > kForeverNs / 2) return L4_Never.raw;
+  if (quirks.schedule_tells_microseconds) return static_cast<uint16_t>(ns / 1000);
   return L4_TimePeriod(ns / 1000).raw;
-}
-
-L4_Word_t StateOf(const Core& core, const Thread& t) {
-  if (t.transfer != nullptr) {
-    return core.InSendPhase(t) ? L4_SCHEDRESULT_SENDING : L4_SCHEDRESULT_RECEIVING;
-  }
-  if (t.halted && t.state == ThreadState::kReady) return L4_SCHEDRESULT_INACTIVE;
-  switch (t.state) {
-    case ThreadState::kInactive:
-      return L4_SCHEDRESULT_INACTIVE;
-    case ThreadState::kSending:
-      return L4_SCHEDRESULT_PENDING_SEND;
-    case ThreadState::kReceiving:
-      return L4_SCHEDRESULT_WAITING;
-    case ThreadState::kReady:
-    case ThreadState::kWaitsForHost:
-      return L4_SCHEDRESULT_RUNNING;
-    case ThreadState::kReturned:
-    case ThreadState::kNoCode:
-    case ThreadState::kNoPager:
-      return L4_SCHEDRESULT_DEAD;
-    case ThreadState::kInTransfer:
-      break;  // above
-  }
-  return L4_SCHEDRESULT_ERROR;
 }
 
 // Whether all values are ones that the manual allows; `most` is the highest priority to be given.
@@ -72,6 +48,31 @@ bool ValidArguments(const Core::ScheduleArgs& args, uint32_t processors, uint8_t
 }  // namespace
 
 // ---- Schedule ----
+
+L4_Word_t Core::ScheduleResultOf(const Thread& t) const {
+  if (t.halted && t.state == ThreadState::kReady) return L4_SCHEDRESULT_INACTIVE;
+  if (t.transfer != nullptr) {
+    return InSendPhase(t) ? L4_SCHEDRESULT_SENDING : L4_SCHEDRESULT_RECEIVING;
+  }
+  switch (t.state) {
+    case ThreadState::kInactive:
+      return options_.quirks.inactive_is_dead ? L4_SCHEDRESULT_DEAD : L4_SCHEDRESULT_INACTIVE;
+    case ThreadState::kSending:
+      return L4_SCHEDRESULT_PENDING_SEND;
+    case ThreadState::kReceiving:
+      return L4_SCHEDRESULT_WAITING;
+    case ThreadState::kInTransfer:
+      break;
+    case ThreadState::kReady:
+    case ThreadState::kWaitsForHost:
+      return L4_SCHEDRESULT_RUNNING;
+    case ThreadState::kReturned:
+    case ThreadState::kNoCode:
+    case ThreadState::kNoPager:
+      return L4_SCHEDRESULT_DEAD;
+  }
+  return L4_SCHEDRESULT_ERROR;
+}
 
 void Core::SetTime(Thread& t, L4_Word_t time) {
   const uint16_t slice = static_cast<uint16_t>(time >> 16);
@@ -100,15 +101,17 @@ L4_Word_t Core::Schedule(Thread& self, L4_ThreadId_t dest, const ScheduleArgs& a
     return Fail(self, L4_ERROR_INVALID_PARAMETER);
   }
   EndTurn(self);
-  *old_time = PeriodOf(t->slice_left_ns) << 16 | PeriodOf(t->quantum_left_ns);
+  *old_time = PeriodOf(t->slice_left_ns, options_.quirks) << 16 |
+              PeriodOf(t->quantum_left_ns, options_.quirks);
   SetTime(*t, args.time);
   if (args.preemption != kKeep) {
     t->max_delay_us = static_cast<uint16_t>(args.preemption);
     t->sensitive_priority = static_cast<uint8_t>(args.preemption >> 16);
   }
   // The strategy keeps threads by these two.
-  const bool queued = t->queued;
   const bool migrates = args.processor != kKeep && args.processor != t->processor;
+  const bool moves = migrates || (args.priority != kKeep && args.priority != t->priority);
+  const bool queued = t->queued && moves;
   if (queued) strategy_->Remove(*t);
   if (args.priority != kKeep) t->priority = static_cast<uint8_t>(args.priority);
   if (migrates) {
@@ -116,8 +119,7 @@ L4_Word_t Core::Schedule(Thread& self, L4_ThreadId_t dest, const ScheduleArgs& a
     t->ready_ns = now_ns_;
   }
   if (queued) strategy_->Add(*t, QueueEnd::kBack);
-  if (t->state == ThreadState::kSending) RequeueSender(*t);
-  const L4_Word_t state = StateOf(*this, *t);
+  const L4_Word_t state = ScheduleResultOf(*t);
   if (t == &self && migrates) {
     strategy_->Add(self, QueueEnd::kBack);
     SwitchAway(nullptr);

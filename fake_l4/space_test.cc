@@ -131,7 +131,9 @@ TEST_F(SpaceTest, ItemsBeforeAFailingOneStay) {
     L4_Msg_t msg;
     L4_MsgClear(&msg);
     L4_MsgAppendMapItem(&msg, L4_MapItem(Page(kRam, kR), 0x1000));
-    L4_MsgAppendGrantItem(&msg, L4_GrantItem(Page(kRam + 0x1000, kR), 0x2000));
+    L4_MapItem_t unknown = L4_MapItem(Page(kRam + 0x1000, kR), 0x2000);
+    unknown.raw[0] |= 0xe;  // a type that is none
+    L4_MsgAppendMapItem(&msg, unknown);
     L4_MsgLoad(&msg);
     EXPECT_TRUE(L4_IpcFailed(L4_Send(b)));
     EXPECT_EQ(L4_ErrorCode(), 8u);

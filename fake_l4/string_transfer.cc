@@ -250,26 +250,6 @@ void Core::FreeTransfer(StringTransfer& x) {
   free_transfers_.push_back(&x);
 }
 
-// The end of a message that had to wait. REQUIRES: neither thread is in a fault any more.
-void Core::FinishTransfer(StringTransfer& x) {
-  Thread& s = *x.sender;
-  Thread& r = *x.receiver;
-  s.virtual_sender = x.virtual_sender;
-  s.intended = x.intended;
-  s.from_spec = x.from_spec;
-  s.receive_timeout = x.receive_timeout;
-  const L4_Word_t offset = L4_Word_t{x.copied} << 4;
-  const MessageErrors errors{x.sender_error, x.receiver_error, offset};
-  FreeTransfer(x);
-  const bool good = FinishMessage(s, r, errors);
-  Delivered(s, r, good);
-  if (good && !L4_IsNilThread(s.from_spec)) {
-    StartReceive(s);
-  } else {
-    EndIpc(s);
-  }
-}
-
 void Core::EndTransfer(StringTransfer& x, L4_Word_t sender_error, L4_Word_t receiver_error) {
   x.sender_error = sender_error;
   x.receiver_error = receiver_error;

@@ -136,13 +136,21 @@ base::Range AreaRange(L4_Fpage_t area, const Profile& profile) {
 }  // namespace
 
 L4_Word_t Core::SpaceControl(Thread& self, L4_ThreadId_t space_of, L4_Word_t, L4_Fpage_t kip_area,
-                             L4_Fpage_t utcb_area, L4_ThreadId_t, L4_Word_t* old_control) {
+                             L4_Fpage_t utcb_area, L4_ThreadId_t redirector,
+                             L4_Word_t* old_control) {
   Enter(profile_.costs.system_call);
   *old_control = 0;
   if (!self.space->privileged) return Fail(self, L4_ERROR_NO_PRIVILEGE);
   Thread* t = Find(space_of);
   if (t == nullptr) return Fail(self, L4_ERROR_INVALID_SPACE);
   Space& space = *t->space;
+  if (redirector == L4_anythread) {
+    space.redirector = L4_nilthread;
+  } else if (!L4_IsNilThread(redirector)) {
+    const Thread* r = Resolve(self, redirector);
+    if (r == nullptr) return Fail(self, L4_ERROR_INVALID_THREAD);
+    space.redirector = r->gid;
+  }
   if (space.active_threads != 0) return 1;
   const base::Range utcb = AreaRange(utcb_area, profile_);
   const base::Range kip = AreaRange(kip_area, profile_);

@@ -65,7 +65,8 @@ vmserver::Server::Config Machine::ServerConfig(const Options& options, Arena* ar
 Machine::Machine(const Options& options)
     : options_(options),
       arena_(options.arena_bytes),
-      kernel_(fake_l4::BootOptions{.ram_bytes = options.ram_bytes}),
+      kernel_(fake_l4::BootOptions{.ram_bytes = options.ram_bytes,
+                                   .processors = options.processors}),
       server_(ServerConfig(options, &arena_, &canary_, kernel_)) {
   auto server_main = [](void* server) { static_cast<vmserver::Server*>(server)->Main(); };
   auto server_thread = [](void* server) { static_cast<vmserver::Server*>(server)->ThreadMain(); };
@@ -83,6 +84,30 @@ Machine::Machine(const Options& options)
   canary_.Arm(options.canary);
   server_.uvm().canary().Arm(options.canary);
   boot_ = ReadLedger();
+  if (options.schedule != Schedule::kRoundRobin) Explore();
+}
+
+void Machine::Explore() {
+  // Of PCT: a machine runs for as long as it is asked to, so that no number of changes is right.
+  constexpr uint32_t kPctDepth = 256;
+  constexpr uint64_t kPctSteps = 1'000'000;
+  // Clients share no memory and run one at a time: their accesses need no points.
+  const fake_l4::ExplorationOptions exploration{
+      .points = fake_l4::kAllPoints & ~fake_l4::PointBit(fake_l4::SchedulePoint::kAccess),
+      .seed = options_.seed};
+  std::unique_ptr<fake_l4::ExploringStrategy> strategy;
+  if (options_.schedule == Schedule::kPct) {
+    strategy = std::make_unique<fake_l4::Pct>(exploration, kPctDepth, kPctSteps);
+  } else {
+    strategy = std::make_unique<fake_l4::RandomWalk>(exploration);
+  }
+  strategy_ = strategy.get();
+  kernel_.SetStrategy(std::move(strategy));
+  server_.SetLockHook([] { fake_l4::Kernel::Point(fake_l4::SchedulePoint::kLock); });
+}
+
+const fake_l4::DecisionList* Machine::decisions() const {
+  return strategy_ == nullptr ? nullptr : &strategy_->decisions();
 }
 
 Machine::~Machine() = default;
@@ -112,7 +137,14 @@ void Machine::AddClient(const traces::ResolvedOp& op, const Client& parent) {
                            ? vmserver::Personality::kMach
                            : vmserver::Personality::kBsd;
   by_thread_[child->thread.raw] = child.get();
+  kernel_.Migrate(child->thread, op.child % options_.processors);
   clients_[op.child] = std::move(child);
+}
+
+fake_l4::StopReason Machine::RunKernel() {
+  // Whether the operation ended is what counts; a client that waits for ever is its own affair.
+  return kernel_.RunUntilIdle(
+      {.max_switches = options_.max_switches_per_op, .detect_deadlock = false});
 }
 
 traces::Outcome Machine::Apply(const traces::ResolvedOp& op) {
@@ -137,7 +169,7 @@ traces::Outcome Machine::Perform(const traces::ResolvedOp& op, Client* actor) {
   actor->command.op = op;
   if (op.kind == OpKind::kRead) last_read_.clear();
   CHECK(kernel_.HostWake(actor->thread));
-  fake_l4::StopReason reason = kernel_.RunUntilIdle({.max_switches = options_.max_switches_per_op});
+  const fake_l4::StopReason reason = RunKernel();
   if (reason == fake_l4::StopReason::kCrashed) return {};
   fake_l4::ThreadInfo info;
   if (IsDeath(op.kind) && !kernel_.Inspect(actor->thread, &info)) {
@@ -149,7 +181,7 @@ traces::Outcome Machine::Perform(const traces::ResolvedOp& op, Client* actor) {
   }
   if (!actor->command.done || reason == fake_l4::StopReason::kSwitches) {
     stuck_ = (reason == fake_l4::StopReason::kSwitches ? "livelock\n" : "deadlock\n") +
-             kernel_.DescribeWaits();
+             kernel_.DescribeDeadlock() + kernel_.DescribeWaits();
     return {};
   }
   if (IsBirth(op.kind) && actor->command.outcome.ok()) AddClient(op, *actor);
@@ -163,7 +195,7 @@ bool Machine::RunProgram(uint32_t label, void (*program)(void*), void* argument)
   client->command.program = program;
   client->command.argument = argument;
   CHECK(kernel_.HostWake(client->thread));
-  kernel_.RunUntilIdle({.max_switches = options_.max_switches_per_op});
+  RunKernel();
   return client->command.done;
 }
 

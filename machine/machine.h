@@ -24,6 +24,8 @@
 #include <vector>
 
 #include "base/canary.h"
+#include "fake_l4/decision_list.h"
+#include "fake_l4/exploration.h"
 #include "fake_l4/kernel.h"
 #include "machine/arena.h"
 #include "machine/client_program.h"
@@ -67,13 +69,20 @@ struct Ledger {
   friend bool operator==(const Ledger&, const Ledger&) = default;
 };
 
+// Who runs next once the machine is up. All but the first explore: the order of server threads may
+// differ at each IPC, unmap, system call and lock.
+enum class Schedule : uint8_t { kRoundRobin, kRandom, kPct };
+
 class Machine {
  public:
   struct Options {
     uint64_t ram_bytes = uint64_t{64} << 20;
     base::Canary canary = base::Canary::kNone;
-    // Of the machine's random streams; the deterministic schedule of this part draws from none.
+    // Of the machine's random streams; the default schedule draws from none.
     uint64_t seed = 0;
+    Schedule schedule = Schedule::kRoundRobin;
+    // Clients take turns on them; the server runs on the first.
+    uint32_t processors = 1;
     uint32_t max_tasks = 64;  // alive at once
     // Host address space for the server's tables. Far more than they take; pages never used cost
     // nothing.
@@ -101,6 +110,8 @@ class Machine {
 
   // The failed CHECK that ended the machine.
   std::optional<std::string> crash() const;
+  // What an exploring schedule chose so far; null with Schedule::kRoundRobin.
+  const fake_l4::DecisionList* decisions() const;
   // Who waits for whom, when an operation did not end.
   const std::optional<std::string>& stuck() const { return stuck_; }
 
@@ -134,6 +145,8 @@ class Machine {
                                                const base::CanarySwitch* canary,
                                                const fake_l4::Kernel& kernel);
   [[noreturn]] void ClientMain();
+  fake_l4::StopReason RunKernel();
+  void Explore();
   traces::Outcome Inject(const traces::ResolvedOp& op);
   traces::Outcome Perform(const traces::ResolvedOp& op, Client* actor);
   // The client that performs `op`; null when nobody can.
@@ -153,6 +166,7 @@ class Machine {
   std::map<L4_Word_t, Client*> by_thread_;  // live ones
   std::vector<unsigned char> last_read_;
   std::optional<std::string> stuck_;
+  const fake_l4::ExploringStrategy* strategy_ = nullptr;  // the kernel's; null: the default one
   Ledger boot_;  // the counters when the machine was up
 };
 

@@ -93,6 +93,10 @@ void MachineFlags::Declare(Options* options) {
   options->Number("check-every", &check_every, 0, ~uint64_t{0},
                   "compare the whole state every N operations; 0 = chosen by the run's length");
   options->Text("canary", &canary, "NAME", "arm a deliberate bug, to see it found");
+  options->Text("schedule", &schedule, "NAME", "who runs next: round-robin, random, or pct");
+  options->Number("schedule-seed", &schedule_seed, 0, ~uint64_t{0},
+                  "of a random or pct schedule; run draws one for each case");
+  options->Number("processors", &processors, 1, 32, "simulated processors; clients take turns");
 }
 
 absl::Status MachineFlags::Apply(uint64_t default_frames, uint64_t default_check_every,
@@ -111,6 +115,16 @@ absl::Status MachineFlags::Apply(uint64_t default_frames, uint64_t default_check
     return absl::InvalidArgumentError(
         absl::StrCat("--frames ", frames, " is too few: a machine needs at least ", kFewestFrames));
   }
+  if (schedule == "random") {
+    run->machine.schedule = machine::Schedule::kRandom;
+  } else if (schedule == "pct") {
+    run->machine.schedule = machine::Schedule::kPct;
+  } else if (schedule != "round-robin") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "there is no schedule \"", schedule, "\"; there are round-robin, random, pct"));
+  }
+  run->machine.seed = schedule_seed;
+  run->machine.processors = static_cast<uint32_t>(processors);
   run->machine.canary = row->canary;
   run->machine.ram_bytes = (frames == 0 ? default_frames : frames) * base::kPageSize;
   run->memory_may_run_out = frames != 0;
@@ -123,6 +137,9 @@ std::string MachineFlags::Repeat() const {
   if (lanes != "all") absl::StrAppend(&text, " --lanes ", lanes);
   if (canary != "none") absl::StrAppend(&text, " --canary ", canary);
   if (frames != 0) absl::StrAppend(&text, " --frames ", frames);
+  if (schedule != "round-robin") absl::StrAppend(&text, " --schedule ", schedule);
+  if (schedule_seed != 0) absl::StrAppend(&text, " --schedule-seed ", schedule_seed);
+  if (processors != 1) absl::StrAppend(&text, " --processors ", processors);
   return text;
 }
 

@@ -27,8 +27,11 @@ struct MachineFlags {
   std::string canary = "none";
   uint64_t frames = 0;
   uint64_t check_every = 0;  // 0: the command's own choice
+  std::string schedule = "round-robin";
+  uint64_t schedule_seed = 0;  // of one machine; a campaign gives each case its own
+  uint64_t processors = 1;
   void Declare(Options* options);
-  // `run` gets lanes, machine and frequency of checks. Errors: unknown lane or canary.
+  // `run` gets lanes, machine and frequency of checks. Errors: unknown lane, canary or schedule.
   absl::Status Apply(uint64_t default_frames, uint64_t default_check_every,
                      proptests::RunOptions* run) const;
   // The flags as typed, where they differ from the defaults: " --canary NAME --frames N".

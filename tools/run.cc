@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "machine/machine.h"
 #include "proptests/engine/fault_rates.h"
 #include "proptests/engine/generator.h"
 #include "proptests/engine/lanes.h"
@@ -89,7 +90,11 @@ std::string Head(const RunFlags& flags, const CampaignOptions& options) {
       " files, ", options.run.machine.ram_bytes / 4096, " frames, lanes ",
       proptests::LanesText(options.run.lanes),
       flags.machine.canary == "none" ? "" : absl::StrCat(", canary ", flags.machine.canary),
-      flags.faults == "none" ? "" : absl::StrCat(", faults ", flags.faults), "\n");
+      flags.faults == "none" ? "" : absl::StrCat(", faults ", flags.faults),
+      flags.machine.schedule == "round-robin" ? ""
+                                              : absl::StrCat(", schedule ", flags.machine.schedule),
+      flags.machine.processors == 1 ? "" : absl::StrCat(", processors ", flags.machine.processors),
+      "\n");
 }
 
 std::string CaseCommand(const RunFlags& flags, const CampaignResult& result) {
@@ -128,9 +133,16 @@ int Finish(const RunFlags& flags, const CampaignOptions& options, const Campaign
   const proptests::Failure& failure = *result.run.failure;
   proptests::Generator generator(proptests::CaseOptions(options, result.failing_case));
   std::string origin = absl::StrCat("seed ", flags.seed, ", case ", result.failing_case);
+  proptests::RunOptions run = proptests::CaseRunOptions(options);
+  run.machine.seed = proptests::CaseMachineSeed(options, result.failing_case);
+  // The trace alone does not say under which schedule it failed.
+  MachineFlags repeat = flags.machine;
+  if (run.machine.schedule != machine::Schedule::kRoundRobin) {
+    repeat.schedule_seed = run.machine.seed;
+  }
   Diagnosis diagnosis = Diagnose(proptests::OpsOfFailure(options, result), generator.files(),
-                                 proptests::CaseRunOptions(options), failure,
-                                 {origin, flags.save, flags.machine.Repeat()});
+                                 run, failure,
+                                 {origin, flags.save, repeat.Repeat()});
   if (flags.json) {
     json["failure"] = DiagnosisJson(diagnosis);
     json["failure"]["case"] = result.failing_case;

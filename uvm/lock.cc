@@ -16,6 +16,7 @@ uint32_t FromRank(base::LockRank rank) { return ~(RankBit(rank) - 1); }
 
 void Mutex::Acquire(Thread* self) {
   CHECK(owner_ != self);
+  threads_->LockPoint();
   guard_.Acquire(threads_);
   if (owner_ == nullptr) {
     owner_ = self;
@@ -37,6 +38,7 @@ void Mutex::Lock() {
 
 bool Mutex::TryLock() {
   Thread* self = threads_->Self();
+  threads_->LockPoint();
   guard_.Acquire(threads_);
   bool free = owner_ == nullptr;
   if (free) owner_ = self;
@@ -46,14 +48,16 @@ bool Mutex::TryLock() {
 }
 
 void Mutex::Unlock() {
-  Thread* self = threads_->Self();
+  ThreadSystem* threads = threads_;  // once released, the lock may be gone
+  Thread* self = threads->Self();
   CHECK(owner_ == self);
   self->held_ranks &= ~RankBit(rank_);
   guard_.Acquire(threads_);
   Thread* next = waiters_.PopFront();
   owner_ = next;
   guard_.Release();
-  if (next != nullptr) threads_->Unpark(next);
+  if (next != nullptr) threads->Unpark(next);
+  threads->LockPoint();
 }
 
 bool Mutex::HeldBySelf() const { return owner_ != nullptr && owner_ == threads_->Self(); }
@@ -64,6 +68,7 @@ void Mutex::AssertHeld() const { DCHECK(HeldBySelf()); }
 
 void RwLock::Acquire(Thread* self, bool write) {
   CHECK(writer_ != self);
+  threads_->LockPoint();
   guard_.Acquire(threads_);
   // A reader queues behind a waiting writer, or writers would starve.
   bool free = write ? writer_ == nullptr && readers_ == 0 : writer_ == nullptr && waiters_.empty();
@@ -84,6 +89,7 @@ void RwLock::Acquire(Thread* self, bool write) {
 }
 
 void RwLock::GrantAndRelease() {
+  ThreadSystem* threads = threads_;  // once released, the lock may be gone
   WaitQueue granted;
   if (writer_ == nullptr) {
     for (Thread* head = waiters_.front(); head != nullptr; head = waiters_.front()) {
@@ -101,8 +107,9 @@ void RwLock::GrantAndRelease() {
   }
   guard_.Release();
   for (Thread* thread = granted.PopFront(); thread != nullptr; thread = granted.PopFront()) {
-    threads_->Unpark(thread);
+    threads->Unpark(thread);
   }
+  threads->LockPoint();
 }
 
 void RwLock::WriteLock() {
@@ -136,6 +143,7 @@ void RwLock::ReadUnlock() {
 }
 
 bool RwLock::TryUpgrade() {
+  threads_->LockPoint();
   guard_.Acquire(threads_);
   bool alone = readers_ == 1 && writer_ == nullptr;
   if (alone) {

@@ -38,6 +38,13 @@ class ThreadSystem {
   // Virtual microseconds since boot.
   virtual uint64_t Now() = 0;
 
+  // Called before a lock is taken and after one was released, with no queue guard held. Only runs
+  // that explore schedules set it: another thread may go first here.
+  void (*at_lock)() = nullptr;
+  void LockPoint() const {
+    if (at_lock != nullptr) at_lock();
+  }
+
  protected:
   ~ThreadSystem() = default;
 };

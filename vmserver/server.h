@@ -121,6 +121,8 @@ class Server {
   pmap_sim::L4Pmap& pmap() { return pmap_; }
   const pmap_sim::L4Pmap& pmap() const { return pmap_; }
   const Threads& threads() const { return threads_; }
+  // uvm::ThreadSystem::at_lock of all of UVM's locks.
+  void SetLockHook(void (*at_lock)()) { threads_.at_lock = at_lock; }
   const ServerCounters& counters() const { return counters_; }
   // The live task with this id, or null.
   const Task* DebugFindTask(uint32_t id) const;

@@ -19,7 +19,8 @@ namespace fake_l4 {
 
 class World {
  public:
-  explicit World(const BootOptions& options = {.ram_bytes = uint64_t{4} << 20});
+  explicit World(const BootOptions& options = {.ram_bytes = uint64_t{4} << 20,
+                                               .scribble_registers = true});
 
   // As if newly constructed.
   void Reset();

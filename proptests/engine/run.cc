@@ -106,6 +106,10 @@ RunOptions CaseRunOptions(const CampaignOptions& options) {
   return run;
 }
 
+uint64_t CaseMachineSeed(const CampaignOptions& options, uint64_t case_index) {
+  return base::Chain(options.seed, case_index);
+}
+
 namespace {
 
 bool StepWithFaults(const Generator& generator, uint64_t index, Session* session) {
@@ -124,6 +128,7 @@ CampaignResult RunCampaign(const CampaignOptions& options) {
   for (uint64_t number = options.first_case; done < options.ops; ++number) {
     uint64_t count = std::min(options.case_ops, options.ops - done);
     Generator generator(CaseOptions(options, number));
+    run.machine.seed = CaseMachineSeed(options, number);
     Session session(run, &generator.files());
     for (uint64_t i = 0; i < count && StepWithFaults(generator, i, &session); ++i) {
       if (options.progress && (done + i) % kProgressEvery == 0) options.progress(done + i);

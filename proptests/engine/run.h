@@ -96,7 +96,9 @@ struct ShrinkOutcome {
 ShrinkOutcome ShrinkRun(const std::vector<TestOp>& ops, const std::vector<std::string>& files,
                         const RunOptions& options, const Failure& failure);
 
-// The options of each session of a campaign.
+// The machine's seed in one case of a campaign.
+uint64_t CaseMachineSeed(const CampaignOptions& options, uint64_t case_index);
+// The options of each session of a campaign, but for that.
 RunOptions CaseRunOptions(const CampaignOptions& options);
 // The operations of the failing case up to the failure, injected faults included.
 std::vector<TestOp> OpsOfFailure(const CampaignOptions& options, const CampaignResult& result);
