@@ -68,6 +68,9 @@ constexpr std::array kFieldTable = {
 };
 
 constexpr std::array kExceptions = {
+    FactException{"procctl_unprivileged", "err",
+                  "the recorded kernel answers 0 to everybody and sets no error code: the register "
+                  "is stale"},
     FactException{"flags_rXE_on_send", "err",
                   "the sender set E itself and the IPC succeeded: the register is stale"},
 };

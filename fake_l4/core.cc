@@ -79,6 +79,10 @@ void Core::Reset() {
   spaces_.clear();
   live_spaces_ = 0;
   // 2. Memory: only what sigma0 has given away can have been touched.
+  if (sigma0_shared_) {
+    sigma0_touched_ = frames();
+    sigma0_shared_ = false;
+  }
   database_.Reset(sigma0_touched_);
   std::memset(ram_, 0, sigma0_touched_ << kPageShift);
   memory_attributes_.clear();
@@ -99,6 +103,7 @@ void Core::Reset() {
   console_text_.clear();
   observer_ = nullptr;
   faults_.Reset();
+  unmapping_ = nullptr;
   UseDefaultStrategy();
   BuildKip();
   BootInitialThreads();
@@ -122,6 +127,7 @@ void Core::BootInitialThreads() {
     space->utcb_area = utcb;
     Thread& t = CreateThread(id, space);
     t.scheduler = id;
+    if (id == root_) t.priority = options_.root_priority;
     PlaceUtcb(t, profile_.root_utcb_area);
     t.utcb.pager = id == root_ ? sigma0_.raw : 0;
     t.ip = id == root_ ? Kernel::kRootEntry : Kernel::kSigma0Entry;
@@ -232,6 +238,7 @@ Thread& Core::CreateThread(L4_ThreadId_t id, Space* space) {
   t->utcb.my_global_id = id.raw;
   if (running_ != nullptr) SetProcessor(*t, running_->processor);
   space->threads++;
+  if (space->id == kSigma0Space && id != sigma0_) sigma0_shared_ = true;
   ledger_.threads_created++;
   return *t;
 }
@@ -249,6 +256,7 @@ void Core::FailPartners(Thread& t, L4_ThreadId_t gone) {
 
 void Core::DeleteThread(Thread& t) {
   CHECK(&t != running_);
+  EndUnmap(t);
   if (t.transfer != nullptr) AbortIpc(t, L4_IPC_ABORTED << 1);
   if (t.queued) strategy_->Remove(t);
   if (t.state == ThreadState::kSending) RemoveSender(t);
@@ -272,6 +280,7 @@ void Core::MoveToSpace(Thread& t, Space* space) {
   PlaceUtcb(t, 0);  // the old space's local id
   t.space = space;
   space->threads++;
+  if (space->id == kSigma0Space) sigma0_shared_ = true;
   space->active_threads += active;
   old->active_threads -= active;
   if (--old->threads == 0) ReleaseSpace(old);
@@ -294,17 +303,6 @@ void Core::ReleaseSpace(Space* space) {
 }
 
 // ---- Crash ----
-
-void Core::Crash(const char* text) {
-  if (running_ == nullptr) {
-    std::fprintf(stderr, "%s\n", text);
-    std::abort();
-  }
-  crashed_ = true;
-  crash_text_ = text;
-  running_->state = ThreadState::kReturned;
-  for (;;) SwitchFiber(running_->fiber, nullptr);
-}
 
 // ---- Timeouts ----
 

@@ -260,6 +260,9 @@ class Core {
   L4_Word_t Schedule(Thread& self, L4_ThreadId_t dest, const ScheduleArgs& args,
                      L4_Word_t* old_time);
   void ThreadSwitch(Thread& self, L4_ThreadId_t dest);
+  // Gives the rest of the running thread's slice and the processor to `t`, or, when that cannot run
+  // here or is null, to whoever is next.
+  void DonateSlice(Thread& self, Thread* t);
   L4_Word64_t SystemClock();
   void SetProcessor(Thread& t, uint32_t processor);
 
@@ -444,6 +447,14 @@ class Core {
   // The time of a late answer has come.
   void EndLateAnswer(Thread& t);
 
+  // ---- delayed_unmap.cc ----
+  // Whether the Unmap that begins is to reach the other processors late. REQUIRES: there are some.
+  bool HoldUnmapBack(Thread& self);
+  // Lets the others run until they have learnt of it.
+  void WaitForProcessors(Thread& self);
+  // They learn of it now: the Unmap is over, or its caller will never come back to it.
+  void EndUnmap(Thread& t);
+
   // ---- inspect.cc ----
   Mapping MappingOf(SpaceId space, uint64_t vpage) const;
   Mapping MappingOfNode(NodeIndex i) const;
@@ -489,6 +500,8 @@ class Core {
 
   uint8_t* ram_;
   FaultInjection faults_;
+  Thread* unmapping_ = nullptr;  // injected: whose revocations are held back
+  bool reorder_unmap_ = false;
   MappingDatabase database_;
   LeafPool leaves_;
   std::vector<std::unique_ptr<Space>> spaces_;      // by number; null: gone
@@ -660,6 +673,9 @@ class Core {
   std::vector<L4_Word_t> sigma0_owner_;  // raw thread id per frame; 0: free; sigma0.cc has others
   uint64_t sigma0_hint_ = 0;
   uint64_t sigma0_touched_ = 0;  // frames at or above this index have never been given to anybody
+  // Another thread has been in sigma0's space (only a privileged one can bring it there): it may map
+  // sigma0's memory on without sigma0 knowing.
+  bool sigma0_shared_ = false;
 };
 
 // The virtual time, in ns, at which a finite X.2 timeout that starts now ends: now for a zero one,

@@ -4,6 +4,8 @@
 #include <l4/types.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 #include "base/check.h"
@@ -75,6 +77,7 @@ void Core::UseDefaultStrategy() {
 
 void Core::Prepare(Thread& t) {
   if (t.restart) {
+    EndUnmap(t);
     if (t.fiber.started()) t.fiber.Abandon();
     t.restart = false;
     t.kernel_ipc = KernelIpc::kNone;
@@ -113,7 +116,7 @@ void Core::ThreadReturned(Thread& t) {
   }
 }
 
-void Core::SwitchFiber(Fiber& from, Thread* to) {
+[[gnu::always_inline]] inline void Core::SwitchFiber(Fiber& from, Thread* to) {
   running_ = to;
   SetCurrentThread(to);
   ledger_.fiber_switches++;
@@ -158,6 +161,17 @@ void Core::SwitchAway(Thread* preferred, HandOver why) {
     SwitchFiber(self.fiber, next);
   }
   if (self.order_key != nullptr) OrderAcquire(std::exchange(self.order_key, nullptr));
+}
+
+void Core::Crash(const char* text) {
+  if (running_ == nullptr) {
+    std::fprintf(stderr, "%s\n", text);
+    std::abort();
+  }
+  crashed_ = true;
+  crash_text_ = text;
+  running_->state = ThreadState::kReturned;
+  for (;;) SwitchFiber(running_->fiber, nullptr);
 }
 
 StopReason Core::Run(const RunOptions& options) {

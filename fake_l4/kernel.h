@@ -58,6 +58,8 @@ struct BootOptions {
   Profile profile = kAmd64Nx;
   Quirks quirks = kManualRules;
   uint32_t processors = 1;  // 1 .. 32
+  // Of the root server. Nobody can give a priority above his own, so this bounds all others.
+  uint8_t root_priority = 100;
   // Mappings the kernel has memory for, beyond sigma0's own; a map item that finds none left maps
   // nothing. 0: no limit.
   uint32_t max_mappings = 0;
@@ -151,8 +153,9 @@ struct ThreadInfo {
   uint32_t queued_senders;
 };
 
-// One page of one space. Where pages are enumerated, a larger one is one of these, at its beginning;
-// where one address is asked for, va and frame are those of its 4 KiB, whatever the page's size.
+// One page of one space. Where mappings are enumerated, a larger page is one of these, at its
+// beginning; where one address is asked for, va and frame are those of its 4 KiB, whatever the
+// page's size.
 struct Mapping {
   SpaceId space{};
   base::Vaddr va;

@@ -74,8 +74,9 @@ bool Core::CheckUnmapped(Space& space, uint64_t first, uint64_t end, RightsBits 
 }
 
 // Sigma0KnowsOwners: what sigma0 has mapped to anybody has an owner in its table, and lies below
-// the mark up to which frames have ever been given.
+// the mark up to which frames have ever been given; as long as sigma0 is alone in its space.
 bool Core::Sigma0Gave(uint64_t frame_number, uint64_t pages) const {
+  if (sigma0_shared_) return true;
   const uint64_t first = frame_number - (profile_.ram_base >> kPageShift);
   const uint64_t last = first + pages - 1;
   return last < sigma0_touched_ && last < sigma0_owner_.size() && sigma0_owner_[first] != 0 &&
@@ -97,6 +98,7 @@ void Core::VerifyWholeSometimes() {
 
 void Core::VerifyMapped(Space& to, uint64_t first, uint64_t end) {
   base::TextSink out(verify_text_, sizeof verify_text_);
+  PanicUnless(!several_processors_ || NoStaleTranslation(out), verify_text_);
   PanicUnless(CheckRange(to, first, end, out), verify_text_);
   VerifyWholeSometimes();
 }
@@ -104,6 +106,7 @@ void Core::VerifyMapped(Space& to, uint64_t first, uint64_t end) {
 void Core::VerifyUnmapped(Space& space, uint64_t first, uint64_t end, RightsBits revoked,
                           Flush flush) {
   base::TextSink out(verify_text_, sizeof verify_text_);
+  PanicUnless(!several_processors_ || NoStaleTranslation(out), verify_text_);
   if (options_.quirks.manual() && space.id != kSigma0Space) {
     PanicUnless(CheckUnmapped(space, first, end, revoked, flush, out), verify_text_);
   }
