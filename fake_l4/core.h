@@ -373,8 +373,9 @@ class Core {
     L4_ThreadId_t pager;
   };
   L4_ThreadId_t ExchangeRegisters(Thread& self, L4_ThreadId_t dest, ExchangeArgs* args);
-  // Whether kernel memory is left for a thread, and for a space if one is wanted.
-  bool HasMemoryForThread(bool new_space) const;
+  struct ThreadOrder;
+  // Whether kernel memory is left for the thread, and for its space if that is new.
+  bool HasMemoryForThread(const ThreadOrder& order) const;
   void SetIp(Thread& t, uint64_t ip);
 
   // ---- cpu.cc ----
@@ -425,7 +426,7 @@ class Core {
   void SetProcessorKhz(unsigned processor, L4_Word_t external, L4_Word_t internal);
   // Where an access at `va`, in an area of the space that belongs to the kernel, finds its bytes;
   // reduces *bytes to what is there. Null: nowhere, a page fault.
-  uint8_t* KernelAreaAt(const Space& space, uint64_t va, bool store, size_t* bytes);
+  uint8_t* KernelAreaAt(const Space& space, uint64_t va, AccessKind kind, size_t* bytes);
 
   // ---- sigma0.cc ----
   void Sigma0Main();
@@ -639,7 +640,6 @@ class Core {
   void FreeTransfer(StringTransfer& x);
 
   // thread_calls.cc
-  struct ThreadOrder;
   void Activate(Thread& t, L4_ThreadId_t pager);
   L4_Word_t CheckThreadOrder(Thread& self, ThreadOrder* order) const;
   bool UtcbFits(const Space& space, const Thread* t, uint64_t location) const;

@@ -47,7 +47,7 @@ AccessStatus Core::Access(uint64_t va, uint8_t* bytes, size_t size, AccessKind k
     if (!page.allowed) {
       size_t there = part;
       if (self.space->IsKernelArea(va)) {
-        if (uint8_t* p = KernelAreaAt(*self.space, va, kind == AccessKind::kStore, &there)) {
+        if (uint8_t* p = KernelAreaAt(*self.space, va, kind, &there)) {
           if (kind == AccessKind::kLoad) std::memcpy(bytes, p, there);
           if (kind == AccessKind::kStore) std::memcpy(p, bytes, there);
           bytes += there;

@@ -118,7 +118,7 @@ TEST_F(InspectTest, AChainThatRunsInACircle) {
   EXPECT_EQ(Problem(), "ChainsEndAtSigma0");
 }
 
-TEST(StaleTranslationTest, ATranslationThatOutlivesItsMapping) {
+TEST(RememberedTranslationTest, ATranslationThatOutlivesItsMapping) {
   Core core({.ram_bytes = 1 << 20, .processors = 2});
   core.sigma0_owner_.resize(256);
   core.sigma0_owner_[3] = core.root_.raw;

@@ -112,12 +112,12 @@ void Core::SetProcessorKhz(unsigned processor, L4_Word_t external, L4_Word_t int
 
 // ---- The areas in a space ----
 
-uint8_t* Core::KernelAreaAt(const Space& space, uint64_t va, bool store, size_t* bytes) {
+uint8_t* Core::KernelAreaAt(const Space& space, uint64_t va, AccessKind kind, size_t* bytes) {
   // The page, at the area's start, read only.
   const uint64_t kip = space.kip_area.start.value();
   if (!space.kip_area.empty() && va - kip < sizeof kip_) {
     *bytes = std::min<size_t>(*bytes, sizeof kip_ - (va - kip));
-    return store ? nullptr : reinterpret_cast<uint8_t*>(kip_) + (va - kip);
+    return kind == AccessKind::kStore ? nullptr : reinterpret_cast<uint8_t*>(kip_) + (va - kip);
   }
   if (!space.utcb_area.Contains(base::Vaddr(va))) return nullptr;
   // The UTCBs, where their threads have them; the rest of a UTCB's slot is not there.

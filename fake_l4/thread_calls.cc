@@ -39,11 +39,11 @@ bool Core::UtcbTaken(const Space& space, const Thread* t, uint64_t location) con
   return owner != nullptr && owner != t;
 }
 
-bool Core::HasMemoryForThread(bool new_space) const {
+bool Core::HasMemoryForThread(const ThreadOrder& order) const {
   const size_t threads = thread_storage_.size() - free_threads_.size() - profile_.system_base;
   if (options_.max_threads != 0 && threads >= options_.max_threads) return false;
   if (options_.max_mappings != 0 && database_.live_nodes() >= options_.max_mappings) return false;
-  return !new_space || options_.max_spaces == 0 || live_spaces_ < options_.max_spaces;
+  return order.space != nullptr || options_.max_spaces == 0 || live_spaces_ < options_.max_spaces;
 }
 
 // Fills in what the operands mean; 0, or the error. Errors in the order of facts/l4.md section 5.
@@ -89,7 +89,7 @@ L4_Word_t Core::CheckThreadOrder(Thread& self, ThreadOrder* order) const {
     if (s == nullptr && order->scheduler != order->dest) return L4_ERROR_INVALID_SCHEDULER;
     order->scheduler_id = s == nullptr ? order->dest : s->gid;
   }
-  if (t == nullptr && !HasMemoryForThread(new_space)) return L4_ERROR_NO_MEMORY;
+  if (t == nullptr && !HasMemoryForThread(*order)) return L4_ERROR_NO_MEMORY;
   return 0;
 }
 

@@ -30,8 +30,9 @@ Outcome Faulted(uint64_t va) {
   return FaultOutcome(static_cast<base::FaultCode>(L4_UserDefinedHandle()), va);
 }
 
-// What no map of any task contains is unmapped by definition, and no server hears of it: the KIP and
-// the UTCB, where a load works, lie below and above; beyond them the processor raises an exception.
+// What no map of any task contains is unmapped by definition, and no server hears of it: the KIP
+// and the UTCB, where a load works, lie below and above; beyond them the processor raises an
+// exception.
 bool IsMappable(uint64_t va) { return va >= traces::kMapMin && va < traces::kDefaultMapMax; }
 Outcome NotMappable(uint64_t va, vmserver::Personality personality) {
   return FaultOutcome(personality == vmserver::Personality::kBsd
