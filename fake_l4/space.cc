@@ -148,7 +148,7 @@ void Core::MapItem(Space& from, Space& to, ItemKind kind, uint64_t send_base, ui
     }
     const bool sigma0 = from.id == kSigma0Space;
     const uint64_t ram = profile_.ram_base >> kPageShift;
-    if (sigma0) end = std::min(end, ram + (options_.ram_bytes >> kPageShift));
+    if (sigma0) end = std::min(end, ram + frames());
     for (uint64_t v = sigma0 ? std::max(source, ram) : source; v < end && target < limit;) {
       unsigned level = largest;
       if (sigma0) {
@@ -181,7 +181,7 @@ RightsBits Core::UnmapSigma0(uint64_t first, uint64_t end, RightsBits revoke, Fl
   RightsBits status = 0;
   const uint64_t ram = profile_.ram_base >> kPageShift;
   first = std::max(first, ram);
-  end = std::min(end, ram + (options_.ram_bytes >> kPageShift));
+  end = std::min(end, ram + frames());
   // Larger pages first: those that are only in part within the range are split, which makes
   // children of smaller roots.
   for (unsigned level = database_.sizes().count; level-- > 0 && first < end;) {
