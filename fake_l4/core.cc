@@ -109,6 +109,7 @@ void Core::Reset() {
   console_text_.clear();
   observer_ = nullptr;
   faults_.Reset();
+  unmapping_ = nullptr;
   UseDefaultStrategy();
   BootInitialThreads();
 }
@@ -290,6 +291,7 @@ void Core::FailPartners(Thread& t, L4_ThreadId_t gone) {
 
 void Core::DeleteThread(Thread& t) {
   CHECK(&t != running_);
+  EndUnmap(t);
   if (t.transfer != nullptr) AbortIpc(t, L4_IPC_ABORTED << 1);
   if (t.queued) strategy_->Remove(t);
   if (t.state == ThreadState::kSending) RemoveSender(t);
@@ -333,17 +335,6 @@ void Core::ReleaseSpace(Space* space) {
 }
 
 // ---- Crash ----
-
-void Core::Crash(const char* text) {
-  if (running_ == nullptr) {
-    std::fprintf(stderr, "%s\n", text);
-    std::abort();
-  }
-  crashed_ = true;
-  crash_text_ = text;
-  running_->state = ThreadState::kReturned;
-  for (;;) SwitchFiber(running_->fiber, nullptr);
-}
 
 // ---- Timeouts ----
 

@@ -226,6 +226,9 @@ class Core {
   L4_Word_t Schedule(Thread& self, L4_ThreadId_t dest, const ScheduleArgs& args,
                      L4_Word_t* old_time);
   void ThreadSwitch(Thread& self, L4_ThreadId_t dest);
+  // Gives the rest of the running thread's slice and the processor to `t`, or, when that cannot run
+  // here or is null, to whoever is next.
+  void DonateSlice(Thread& self, Thread* t);
   L4_Word64_t SystemClock();
   void SetProcessor(Thread& t, uint32_t processor);
 
@@ -358,6 +361,14 @@ class Core {
   // The time of a late answer has come.
   void EndLateAnswer(Thread& t);
 
+  // ---- delayed_unmap.cc ----
+  // Whether the Unmap that begins is to reach the other processors late. REQUIRES: there are some.
+  bool HoldUnmapBack(Thread& self);
+  // Lets the others run until they have learnt of it.
+  void WaitForProcessors(Thread& self);
+  // They learn of it now: the Unmap is over, or its caller will never come back to it.
+  void EndUnmap(Thread& t);
+
   // ---- inspect.cc ----
   Mapping MappingOf(SpaceId space, uint64_t vpage) const;
   Mapping MappingOfNode(NodeIndex i) const;
@@ -399,6 +410,8 @@ class Core {
 
   uint8_t* ram_;
   FaultInjection faults_;
+  Thread* unmapping_ = nullptr;  // injected: whose revocations are held back
+  bool reorder_unmap_ = false;
   MappingDatabase database_;
   LeafPool leaves_;
   std::vector<std::unique_ptr<Space>> spaces_;      // by number; null: gone

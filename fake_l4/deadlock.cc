@@ -10,9 +10,7 @@ namespace fake_l4 {
 
 namespace {
 
-std::string IdText(L4_ThreadId_t id) {
-  return absl::StrCat(L4_ThreadNo(id), ".", L4_Version(id));
-}
+std::string IdText(L4_ThreadId_t id) { return absl::StrCat(L4_ThreadNo(id), ".", L4_Version(id)); }
 
 }  // namespace
 

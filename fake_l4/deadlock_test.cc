@@ -16,7 +16,8 @@ class DeadlockTest : public ::testing::Test {
   // The boot threads of this test, in order.
   static L4_ThreadId_t Nth(unsigned n) { return L4_GlobalId(100 + n, 1); }
   L4_ThreadId_t Start(unsigned n, std::function<void()> body, L4_ThreadId_t pager = {0}) {
-    return kernel_.Boot({.entry = std::move(body), .new_space = true, .pager = pager, .id = Nth(n)});
+    return kernel_.Boot(
+        {.entry = std::move(body), .new_space = true, .pager = pager, .id = Nth(n)});
   }
   void ExpectDeadlock(const char* text) {
     EXPECT_EQ(kernel_.RunUntilIdle(), StopReason::kDeadlock);
@@ -116,9 +117,9 @@ TEST_F(DeadlockTest, NorAThreadThatHasNotBegun) {
   world_.Spawn([] {
     const L4_ThreadId_t t = L4_GlobalId(500, 1);
     const auto utcb = L4_Word_t{Kernel::Current()->root_utcb_area()} + 64 * 1024;
-    EXPECT_EQ(L4_ThreadControl(t, L4_Myself(), L4_Myself(), L4_Myself(),
-                               reinterpret_cast<void*>(utcb)),
-              1u);
+    EXPECT_EQ(
+        L4_ThreadControl(t, L4_Myself(), L4_Myself(), L4_Myself(), reinterpret_cast<void*>(utcb)),
+        1u);
   });
   ExpectIdle();
 }

@@ -27,8 +27,8 @@ struct Decision {
 };
 
 struct DecisionList {
-  uint64_t total = 0;  // decisions made in the run, the default ones included
-  uint64_t hash = 0;   // over the choices and the thread of each of them
+  uint64_t total = 0;                // decisions made in the run, the default ones included
+  uint64_t hash = 0;                 // over the choices and the thread of each of them
   std::vector<Decision> deviations;  // in order of number
 
   std::string Text() const;

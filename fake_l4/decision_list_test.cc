@@ -5,9 +5,8 @@
 namespace fake_l4 {
 namespace {
 
-const DecisionList kList = {.total = 120,
-                            .hash = 0x9a3c,
-                            .deviations = {{17, 3, 0x4000000001}, {90, 2, 0xc0001}}};
+const DecisionList kList = {
+    .total = 120, .hash = 0x9a3c, .deviations = {{17, 3, 0x4000000001}, {90, 2, 0xc0001}}};
 
 TEST(DecisionListTest, HasOneLineForEachDeviation) {
   EXPECT_EQ(kList.Text(),
@@ -31,13 +30,12 @@ TEST(DecisionListTest, RefusesWhatItDoesNotWrite) {
            std::string(),                          // no header
            std::string("at 1 of 2 run 0x1\n"),     // likewise
            std::string("decisions x hash 0x0\n"),  // no number
-           std::string("decisions 9 hash 0x0 more\n"),
-           header + "at 1 of 2 run\n",
+           std::string("decisions 9 hash 0x0 more\n"), header + "at 1 of 2 run\n",
            header + "at 1 of 2 run 0x1 more\n",
-           header + "at 1 of 1 run 0x1\n",                       // no choice
-           header + "at 2 of 2 run 0x1\nat 2 of 2 run 0x2\n",    // not in order
-           header + "at -1 of 2 run 0x1\n",                      // below 0
-           header + "at 1 of 2 run 0x11111111111111111\n",       // too large
+           header + "at 1 of 1 run 0x1\n",                     // no choice
+           header + "at 2 of 2 run 0x1\nat 2 of 2 run 0x2\n",  // not in order
+           header + "at -1 of 2 run 0x1\n",                    // below 0
+           header + "at 1 of 2 run 0x11111111111111111\n",     // too large
        }) {
     EXPECT_FALSE(DecisionList::Parse(text).has_value()) << text;
   }

@@ -4,6 +4,8 @@
 #include <l4/types.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 #include "base/check.h"
@@ -76,6 +78,7 @@ void Core::UseDefaultStrategy() {
 // False when the thread cannot run after all.
 bool Core::Prepare(Thread& t) {
   if (t.restart) {
+    EndUnmap(t);
     if (t.fiber.started()) t.fiber.Abandon();
     t.restart = false;
     t.kernel_ipc = KernelIpc::kNone;
@@ -119,7 +122,7 @@ void Core::ThreadReturned(Thread& t) {
   }
 }
 
-void Core::SwitchFiber(Fiber& from, Thread* to) {
+[[gnu::always_inline]] inline void Core::SwitchFiber(Fiber& from, Thread* to) {
   running_ = to;
   SetCurrentThread(to);
   ledger_.fiber_switches++;
@@ -163,6 +166,17 @@ void Core::SwitchAway(Thread* preferred, HandOver why) {
     SwitchFiber(self.fiber, next);
   }
   if (self.order_key != nullptr) OrderAcquire(std::exchange(self.order_key, nullptr));
+}
+
+void Core::Crash(const char* text) {
+  if (running_ == nullptr) {
+    std::fprintf(stderr, "%s\n", text);
+    std::abort();
+  }
+  crashed_ = true;
+  crash_text_ = text;
+  running_->state = ThreadState::kReturned;
+  for (;;) SwitchFiber(running_->fiber, nullptr);
 }
 
 StopReason Core::Run(const RunOptions& options) {

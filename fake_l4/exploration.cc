@@ -52,9 +52,8 @@ const Runnable* ExploringStrategy::ChooseAndRecord(const Runnable* fallback) {
   if (options_.priorities == Priorities::kRespected) {
     uint8_t highest = 0;
     for (const Runnable* r : ready_) highest = std::max(highest, r->priority);
-    std::erase_if(ready_, [&](const Runnable* r) {
-      return r->priority < highest && r != fallback;
-    });
+    std::erase_if(ready_,
+                  [&](const Runnable* r) { return r->priority < highest && r != fallback; });
   }
   std::sort(ready_.begin(), ready_.end(), ById);
   Step step{ready_, 0, kNone};
@@ -200,9 +199,8 @@ size_t ReplaySchedule::Choose(const Step& step) {
     if (found) choice = i;
   }
   if (!divergence_.has_value() && (!found || wanted.choices != step.ready.size())) {
-    divergence_ = {wanted,
-                   {wanted.number, static_cast<uint32_t>(step.ready.size()),
-                    step.ready[choice]->id}};
+    divergence_ = {
+        wanted, {wanted.number, static_cast<uint32_t>(step.ready.size()), step.ready[choice]->id}};
   }
   return choice;
 }
@@ -212,9 +210,7 @@ std::optional<Divergence> ReplaySchedule::divergence() const {
   return Divergence{list_.deviations[next_], {decisions().total, 0, 0}};
 }
 
-bool ReplaySchedule::exact() const {
-  return !divergence().has_value() && decisions() == list_;
-}
+bool ReplaySchedule::exact() const { return !divergence().has_value() && decisions() == list_; }
 
 std::string Divergence::Text() const {
   std::string text = absl::StrCat("decision ", expected.number, ": recorded thread 0x",

@@ -66,7 +66,7 @@ class ExploringStrategy : public ScheduleStrategy {
  protected:
   struct Step {
     std::span<const Runnable* const> ready;  // at least one, in order of id
-    size_t fallback;  // of `ready`: whom the default strategy would run
+    size_t fallback;                         // of `ready`: whom the default strategy would run
     // Of `ready`: who made the last step and can go on with the next, so that choosing another
     // preempts it. kNone: it blocked or yielded.
     size_t current;

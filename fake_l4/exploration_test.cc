@@ -63,10 +63,9 @@ TEST(RandomWalkTest, PrioritiesAreIgnoredUnlessAskedFor) {
 
 TEST(ExplorationTest, AYieldLetsTheOthersRunFirst) {
   const StepProgram program{
-      .steps = {2, 2},
-      .priorities = {},
-      .on_step = {},
-      .yields = [](const std::string& order) { return order == "a"; }};
+      .steps = {2, 2}, .priorities = {}, .on_step = {}, .yields = [](const std::string& order) {
+        return order == "a";
+      }};
   for (int i = 0; i < 100; i++) {
     RandomWalk walk(Seed(i));
     EXPECT_NE(program.Run(walk).substr(0, 2), "aa");
@@ -123,12 +122,10 @@ TEST(PctTest, FindsABugOfDepthTwoAsOftenAsPromised) {
 
 TEST(PctTest, ASpinningThreadDoesNotStarveTheOneItWaitsFor) {
   // Thread a yields until b has made its step.
-  const StepProgram program{.steps = {50, 1},
-                            .priorities = {},
-                            .on_step = {},
-                            .yields = [](const std::string& order) {
-                              return order.find('b') == std::string::npos;
-                            }};
+  const StepProgram program{
+      .steps = {50, 1}, .priorities = {}, .on_step = {}, .yields = [](const std::string& order) {
+        return order.find('b') == std::string::npos;
+      }};
   for (int i = 0; i < 100; i++) {
     Pct pct(Seed(i), 3, 50);
     EXPECT_LE(program.Run(pct).find('b'), 1u);
@@ -216,8 +213,7 @@ TEST(ReplayTest, TellsWhereItPartsFirst) {
   ASSERT_TRUE(replay.divergence().has_value());
   EXPECT_EQ(replay.divergence()->expected, (Decision{2, 3, 1}));
   EXPECT_EQ(replay.divergence()->found, (Decision{2, 2, 1}));
-  EXPECT_EQ(replay.divergence()->Text(),
-            "decision 2: recorded thread 0x1 of 3; now 0x1 of 2");
+  EXPECT_EQ(replay.divergence()->Text(), "decision 2: recorded thread 0x1 of 3; now 0x1 of 2");
 }
 
 TEST(ReplayTest, TellsWhenTheRunEndsTooEarly) {

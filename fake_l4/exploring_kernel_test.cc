@@ -234,9 +234,8 @@ TEST(ExploringKernelTest, ALostUpdateThroughMemory) {
     World world;
     ASSERT_TRUE(world.Run());
     // A page in root's space, before the exploration starts.
-    const L4_ThreadId_t first = world.Spawn([] {
-      L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam, 12));
-    });
+    const L4_ThreadId_t first =
+        world.Spawn([] { L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam, 12)); });
     ASSERT_TRUE(world.Run());
     for (int i = 0; i < 2; i++) {
       world.SpawnWith(first, [&world] {

@@ -390,6 +390,62 @@ TEST_F(InjectedTest, AnAnswerThatNeverComesIsADeadlockThatIsReported) {
   EXPECT_EQ(Log(), "pager_never@2");
 }
 
+// A string from 0x4000 of one space to 0x8000 of another; nothing is mapped yet.
+class InjectedStringTest : public InjectedTest {
+ protected:
+  void Exchange(std::function<void()> arm) {
+    const L4_ThreadId_t pager = Pager();
+    ASSERT_TRUE(world_.Run());
+    receiver_ = world_.SpawnInNewSpace(
+        [this] {
+          L4_Accept(L4_StringItemsAcceptor);
+          L4_LoadBR(1, 64 << 10);
+          L4_LoadBR(2, 0x8000);
+          L4_ThreadId_t from;
+          received_ = L4_IpcSucceeded(L4_Wait(&from));
+        },
+        pager);
+    world_.SpawnInNewSpace(
+        [this] {
+          L4_LoadMR(1, 64 << 10);
+          L4_LoadMR(2, 0x4000);
+          L4_Set_MsgTag(L4_MakeMsgTag(0, 0, 2));
+          sent_ = L4_IpcSucceeded(L4_Send(receiver_));
+        },
+        pager);
+    arm();
+    ASSERT_TRUE(world_.Run()) << world_.problem();
+  }
+  L4_ThreadId_t receiver_ = {0};
+  bool sent_ = false, received_ = false;
+};
+
+TEST_F(InjectedStringTest, LateAndPartialAnswersDelayATransfer) {
+  Exchange([this] {
+    kernel().ArmFault(FaultSite::kPagerLate);
+    kernel().ArmFault(FaultSite::kPagerSmallerFpage, 1);
+  });
+  EXPECT_TRUE(sent_);
+  EXPECT_TRUE(received_);
+  EXPECT_EQ(faults_, (std::vector<uint64_t>{0x4000, 0x8000, 0x8000}));
+  EXPECT_GE(kernel().now_ns(), 1000000u);
+}
+
+TEST_F(InjectedStringTest, ALostAnswerHoldsBothEnds) {
+  Exchange([this] { kernel().ArmFault(FaultSite::kPagerNever, 1); });
+  EXPECT_FALSE(sent_);
+  EXPECT_FALSE(received_);
+  EXPECT_NE(kernel().DescribeWaits().find("0x8000"), std::string::npos) << kernel().DescribeWaits();
+}
+
+TEST_F(InjectedStringTest, APagerThatDiesHoldsBothEnds) {
+  Exchange([this] { kernel().ArmFault(FaultSite::kPagerDies); });
+  EXPECT_FALSE(sent_);
+  EXPECT_FALSE(received_);
+  EXPECT_NE(kernel().DescribeWaits().find("page fault without a pager"), std::string::npos)
+      << kernel().DescribeWaits();
+}
+
 TEST_F(InjectedTest, TheLogSaysWhenAndInWhoseName) {
   const L4_ThreadId_t pager = Pager();
   ASSERT_TRUE(world_.Run());
@@ -402,6 +458,98 @@ TEST_F(InjectedTest, TheLogSaysWhenAndInWhoseName) {
   EXPECT_EQ(fault.thread, client.raw);
   EXPECT_GT(fault.now_ns, before);
   EXPECT_LE(fault.now_ns, kernel().now_ns());
+}
+
+// ---- Several processors ----
+
+class SeveralTest : public ::testing::Test {
+ protected:
+  static constexpr uint32_t kReaders = 3;
+
+  // Readers on processors 1 .. 3 read a page of root's again and again; root, on processor 0, takes
+  // it away. Nobody answers faults.
+  void Run(std::function<void(Kernel&)> arm) {
+    Kernel& kernel = world_.kernel();
+    for (uint32_t p = 1; p <= kReaders; p++) {
+      readers_[p] = kernel.Boot(
+          {.entry = [this, &kernel, p] { Read(&kernel, p); }, .new_space = true, .processor = p});
+    }
+    world_.Spawn([this, &kernel, arm] {
+      L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam, 12));
+      for (uint32_t p = 1; p <= kReaders; p++) {
+        EXPECT_TRUE(L4_IpcSucceeded(SendMap(readers_[p], Page(kRam, kRwx), kRam)));
+      }
+      // A receive that nobody answers, to let them read for a while.
+      L4_Receive_Timeout(L4_Myself(), L4_TimePeriod(500));
+      if (arm) arm(kernel);
+      begin_ = kernel.now_ns();
+      L4_UnmapFpage(Page(kRam, kRwx));
+      end_ = kernel.now_ns();
+    });
+    world_.Run();
+    EXPECT_EQ(world_.problem(), "");
+  }
+  void Read(Kernel* kernel, uint32_t p) {
+    L4_Accept(L4_MapGrantItems(L4_CompleteAddressSpace));
+    L4_ThreadId_t from;
+    L4_Wait(&from);
+    for (int i = 0; i < 100000; i++) {
+      char byte;
+      EXPECT_EQ(kernel->cpu().Load(base::Vaddr(kRam), &byte, 1), AccessStatus::kOk);
+      last_read_[p] = kernel->now_ns();
+      L4_SystemClock();
+    }
+  }
+
+  World world_{{.ram_bytes = uint64_t{4} << 20, .processors = 4}};
+  L4_ThreadId_t readers_[kReaders + 1] = {};
+  uint64_t last_read_[kReaders + 1] = {};
+  uint64_t begin_ = 0, end_ = 0;
+};
+
+constexpr uint64_t kOneRead = 1000;  // ns, at most, with the system call in between
+
+TEST_F(SeveralTest, WithoutInjectionNobodyReadsDuringAnUnmap) {
+  Run(nullptr);
+  for (uint32_t p = 1; p <= kReaders; p++) {
+    EXPECT_GT(last_read_[p], 100000u);
+    EXPECT_LT(last_read_[p], begin_ + kOneRead) << p;
+  }
+}
+
+TEST_F(SeveralTest, ADelayedUnmapIsSeenLateButNotAfterItReturned) {
+  Run([](Kernel& kernel) { kernel.ArmFault(FaultSite::kUnmapDelayed); });
+  EXPECT_GT(end_ - begin_, 10000u);
+  for (uint32_t p = 1; p <= kReaders; p++) {
+    EXPECT_GT(last_read_[p], begin_ + 10 * kOneRead) << p;
+    EXPECT_LT(last_read_[p], end_ + kOneRead) << p;
+  }
+  ASSERT_EQ(world_.kernel().fired_faults().size(), 1u);
+}
+
+// Revocation goes from the newest mapping, processor 3's, to the oldest.
+TEST_F(SeveralTest, AReorderedUnmapReachesTheOldestMappingFirst) {
+  Run([](Kernel& kernel) { kernel.ArmFault(FaultSite::kUnmapReordered); });
+  EXPECT_LT(last_read_[1] + 10 * kOneRead, last_read_[2]);
+  EXPECT_LT(last_read_[2] + 10 * kOneRead, last_read_[3]);
+  EXPECT_LT(last_read_[3], end_ + kOneRead);
+}
+
+TEST_F(SeveralTest, DeletingTheCallerEndsItsUnmap) {
+  Run([](Kernel& kernel) {
+    kernel.ArmFault(FaultSite::kUnmapDelayed);
+    const L4_ThreadId_t victim = L4_Myself();
+    kernel.Boot({.entry =
+                     [victim] {
+                       L4_ThreadControl(victim, L4_nilthread, L4_nilthread, L4_nilthread,
+                                        reinterpret_cast<void*>(~L4_Word_t{0}));
+                     },
+                 .priority = 200,
+                 .processor = 1});
+  });
+  EXPECT_EQ(end_, 0u);  // it never returned
+  // And nobody reads for ever.
+  for (uint32_t p = 1; p <= kReaders; p++) EXPECT_LT(last_read_[p], begin_ + 50 * kOneRead) << p;
 }
 
 // ---- Whole runs ----

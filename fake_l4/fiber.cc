@@ -3,8 +3,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <boost/context/detail/fcontext.hpp>
-
 #include "base/check.h"
 
 #if defined(__has_feature)
@@ -51,6 +49,12 @@ constexpr size_t kGuardBytes = 4096;
 const bool kOrderMatters = true;
 #else
 const bool kOrderMatters = false;
+#endif
+
+#if defined(FAKE_L4_ASAN) || defined(FAKE_L4_TSAN)
+const bool kPlainSwitches = false;
+#else
+const bool kPlainSwitches = true;
 #endif
 
 void TellRelease([[maybe_unused]] void* key) {
@@ -157,7 +161,8 @@ FAKE_L4_UNORDERED void Fiber::Arrive([[maybe_unused]] Fiber& from, [[maybe_unuse
 #endif
 }
 
-FAKE_L4_UNORDERED void Fiber::Switch(Fiber& from, Fiber& to, [[maybe_unused]] SwitchOrder order) {
+FAKE_L4_UNORDERED void Fiber::SwitchWatched(Fiber& from, Fiber& to,
+                                            [[maybe_unused]] SwitchOrder order) {
   Fiber* pair[2] = {&from, &to};
 #ifdef FAKE_L4_ASAN
   __sanitizer_start_switch_fiber(&from.asan_fake_stack_, to.asan_bottom_, to.asan_size_);

@@ -354,6 +354,11 @@ bool Core::CheckThread(const Thread& t, base::TextSink& out) const {
     out << "SendingIffQueued: thread " << L4_ThreadNo(t.gid) << " is " << ThreadStateName(t.state);
     return false;
   }
+  const L4_ThreadId_t local = L4_ThreadIdOfRaw(static_cast<L4_Word_t>(t.utcb_location));
+  if (t.utcb_location != 0 && FindLocal(*t.space, local) != &t) {
+    out << "LocalIdNamesItsThread: thread " << L4_ThreadNo(t.gid) << " is not found by its UTCB";
+    return false;
+  }
   // Of a transfer's two threads one waits for a page, the other one for that.
   const StringTransfer* x = t.transfer;
   const bool faults = t.kernel_ipc == KernelIpc::kStringFault;

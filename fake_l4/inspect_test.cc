@@ -118,6 +118,27 @@ TEST_F(InspectTest, AChainThatRunsInACircle) {
   EXPECT_EQ(Problem(), "ChainsEndAtSigma0");
 }
 
+TEST(StaleTranslationTest, ATranslationThatOutlivesItsMapping) {
+  Core core({.ram_bytes = 1 << 20, .processors = 2});
+  core.sigma0_owner_.resize(256);
+  core.sigma0_owner_[3] = core.root_.raw;
+  core.sigma0_touched_ = 4;
+  Space& root = *core.spaces_[1];
+  core.database_.MapPage(core.database_.Root(3), root.table, 1, 7, kRwx);
+  Pte* page = root.table.Find(7);
+  core.translations_->Fill(1, {.table = &root.table,
+                               .space = 1,
+                               .vpage = 7,
+                               .frame = page->frame_number(),
+                               .rights = kRwx});
+  char text[256];
+  base::TextSink sink(text, sizeof text);
+  EXPECT_TRUE(core.CheckInvariants(sink)) << text;
+  page->set_rights(kR | kX);  // nobody told the processor
+  EXPECT_FALSE(core.CheckInvariants(sink));
+  EXPECT_EQ(std::string(text).substr(0, 18), "NoStaleTranslation");
+}
+
 // ---- What checked builds look at after each operation ----
 
 TEST_F(InspectTest, ARightThatSurvivedItsRevocation) {
@@ -150,6 +171,56 @@ TEST_F(InspectTest, TheRangeThatChangedIsCheckedWithWhatIsMappedFromIt) {
   EXPECT_EQ(std::string(text).substr(0, 21), "RightsWithinAncestors");
 }
 
+// With several processors: root's page 7 is remembered by the second.
+class StaleTranslationTest : public ::testing::Test {
+ protected:
+  StaleTranslationTest() : core_({.ram_bytes = 1 << 20, .processors = 2}) {
+    core_.sigma0_owner_.resize(256);
+    core_.sigma0_owner_[3] = core_.root_.raw;
+    core_.sigma0_touched_ = 4;
+    Space& space = *core_.spaces_[1];
+    core_.database_.MapPage(core_.database_.Root(3), space.table, 1, 7, kRwx);
+    const Pte* pte = space.table.Find(7);
+    core_.translations_->Fill(1, {.table = &space.table,
+                                  .space = 1,
+                                  .vpage = 7,
+                                  .frame = pte->frame_number(),
+                                  .rights = kRwx});
+    node_ = pte->node();
+  }
+  std::string Problem() {
+    char text[256];
+    base::TextSink sink(text, sizeof text);
+    return core_.CheckInvariants(sink) ? "" : text;
+  }
+  Core core_;
+  NodeIndex node_ = 0;
+};
+
+TEST_F(StaleTranslationTest, GoesWithItsMapping) {
+  EXPECT_EQ(Problem(), "");
+  core_.database_.Remove(node_);
+  EXPECT_EQ(Problem(), "");
+  EXPECT_EQ(core_.translations_->Find(1, core_.spaces_[1]->table, 7), nullptr);
+}
+
+TEST_F(StaleTranslationTest, IsFoundWhenNobodyToldTheProcessor) {
+  core_.database_.SetListener(nullptr);
+  core_.database_.Unmap(node_, kW, Flush::kYes);
+  EXPECT_EQ(Problem().substr(0, 45), "NoStaleTranslation: processor 1 has space 1 0");
+  core_.database_.Remove(node_);
+  EXPECT_EQ(Problem().substr(0, 19), "NoStaleTranslation:");
+}
+
+TEST_F(StaleTranslationTest, MayBeHeldBackForAWhile) {
+  core_.translations_->HoldBack();
+  core_.database_.Remove(node_);
+  EXPECT_NE(core_.translations_->Find(1, core_.spaces_[1]->table, 7), nullptr);
+  EXPECT_EQ(Problem(), "");
+  core_.translations_->DeliverAll();
+  EXPECT_EQ(core_.translations_->Find(1, core_.spaces_[1]->table, 7), nullptr);
+}
+
 TEST_F(InspectTest, AReadyThreadNobodyWillRun) {
   core_.MakeUnready(*core_.Find(core_.root_));
   EXPECT_EQ(Problem(), "ReadyIffQueued");
@@ -160,6 +231,22 @@ TEST_F(InspectTest, ASenderNobodyKnowsOf) {
   core_.MakeUnready(t);
   t.state = ThreadState::kSending;
   EXPECT_EQ(Problem(), "SendingIffQueued");
+}
+
+TEST_F(InspectTest, ATransferWithoutAPartner) {
+  Thread& t = *core_.Find(core_.root_);
+  core_.MakeUnready(t);
+  t.state = ThreadState::kInTransfer;
+  EXPECT_EQ(Problem(), "TransfersPairThreads");
+}
+
+TEST_F(InspectTest, ALocalIdThatNamesNobody) {
+  Thread& t = *core_.Find(core_.root_);
+  const uint64_t location = t.utcb_location;
+  t.utcb_location += 1024;
+  EXPECT_EQ(Problem(), "LocalIdNamesItsThread");
+  t.utcb_location = location;
+  EXPECT_EQ(Problem(), "");
 }
 
 }  // namespace

@@ -339,6 +339,11 @@ Thread* Core::StartIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec,
   Thread* partner = StartIpc(self, to, from_spec, timeouts);
   if (self.state != ThreadState::kReady) {
     SwitchAway(partner);
+  } else if (partner != nullptr && !L4_IsNilThread(from_spec) &&
+             L4_IpcFailed(L4_MsgTagOfRaw(self.mr[0])) &&
+             self.ipc_error == (L4_IPC_TIMEOUT << 1 | kReceivePhase)) {
+    // Sent, and nothing to wait for. facts/l4.md section 5: the receiver gets the slice.
+    DonateSlice(self, partner);
   } else {
     Preempt(SchedulePoint::kIpc);
   }

@@ -136,8 +136,9 @@ struct ThreadInfo {
   uint32_t queued_senders;
 };
 
-// One page of one space. Where pages are enumerated, a larger one is one of these, at its beginning;
-// where one address is asked for, va and frame are those of its 4 KiB, whatever the page's size.
+// One page of one space. Where mappings are enumerated, a larger page is one of these, at its
+// beginning; where one address is asked for, va and frame are those of its 4 KiB, whatever the
+// page's size.
 struct Mapping {
   SpaceId space{};
   base::Vaddr va;

@@ -1,4 +1,5 @@
-// fake_l4/processor.h: the processors of a machine that has several: clocks, and what each ran last.
+// fake_l4/processor.h: the processors of a machine that has several: clocks, and what each ran
+// last.
 //
 // WHAT     In the host's process one fiber runs at a time, so processors run interleaved: each has
 //          a clock of its own, and the one furthest behind goes on next (ProcessorRoundRobin), or

@@ -28,10 +28,8 @@ class ProcessorTest : public ::testing::Test {
 
   L4_ThreadId_t SpawnOn(uint32_t processor, std::function<void()> body, bool new_space = false,
                         L4_ThreadId_t pager = {0}) {
-    return world_.kernel().Boot({.entry = std::move(body),
-                                 .new_space = new_space,
-                                 .pager = pager,
-                                 .processor = processor});
+    return world_.kernel().Boot(
+        {.entry = std::move(body), .new_space = new_space, .pager = pager, .processor = processor});
   }
   void Compute(uint64_t us) {
     const uint64_t end = L4_SystemClock().raw + us;
@@ -122,9 +120,8 @@ TEST_F(ProcessorTest, AMessageBetweenProcessorsSaysSoAndCostsMore) {
 }
 
 TEST_F(ProcessorTest, AMessageOnOneProcessorDoesNot) {
-  const L4_ThreadId_t receiver = SpawnOn(1, [&] {
-    EXPECT_EQ(L4_Receive(L4_anythread).raw & kCrossTag, 0u);
-  });
+  const L4_ThreadId_t receiver =
+      SpawnOn(1, [&] { EXPECT_EQ(L4_Receive(L4_anythread).raw & kCrossTag, 0u); });
   SpawnOn(1, [&] {
     L4_LoadMR(0, 0);
     L4_Send(receiver);
@@ -314,7 +311,8 @@ TEST(OneProcessorTest, PaysNothingForTheOthers) {
   });
   ASSERT_TRUE(world.Run());
   EXPECT_EQ(world.kernel().ledger().shoot_downs, 0u);
-  EXPECT_LT(world.kernel().now_ns(), uint64_t{world.kernel().profile().costs.cross_processor_ipc} * 3);
+  EXPECT_LT(world.kernel().now_ns(),
+            uint64_t{world.kernel().profile().costs.cross_processor_ipc} * 3);
 }
 
 }  // namespace

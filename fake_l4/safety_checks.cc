@@ -98,6 +98,7 @@ void Core::VerifyWholeSometimes() {
 
 void Core::VerifyMapped(Space& to, uint64_t first, uint64_t end) {
   base::TextSink out(verify_text_, sizeof verify_text_);
+  PanicUnless(!several_processors_ || NoStaleTranslation(out), verify_text_);
   PanicUnless(CheckRange(to, first, end, out), verify_text_);
   VerifyWholeSometimes();
 }
@@ -105,6 +106,7 @@ void Core::VerifyMapped(Space& to, uint64_t first, uint64_t end) {
 void Core::VerifyUnmapped(Space& space, uint64_t first, uint64_t end, RightsBits revoked,
                           Flush flush) {
   base::TextSink out(verify_text_, sizeof verify_text_);
+  PanicUnless(!several_processors_ || NoStaleTranslation(out), verify_text_);
   if (options_.quirks.manual() && space.id != kSigma0Space) {
     PanicUnless(CheckUnmapped(space, first, end, revoked, flush, out), verify_text_);
   }

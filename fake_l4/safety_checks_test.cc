@@ -35,14 +35,18 @@ struct Step {
 class SafetyProp : public ::testing::TestWithParam<uint64_t> {
  protected:
   SafetyProp()
-      : world_({.ram_bytes = uint64_t{4} << 20, .faults = SomeRefusals()}),
+      : world_({.ram_bytes = uint64_t{4} << 20,
+                .processors = 1 + static_cast<uint32_t>(GetParam()) % 3,
+                .faults = SomeFaults()}),
         prng_(GetParam(), "safety") {}
 
-  // Refused nodes leave holes, which must be sound, too.
-  static FaultPlan SomeRefusals() {
+  // Refused nodes leave holes; unmaps reach other processors late.
+  static FaultPlan SomeFaults() {
     FaultPlan plan;
     plan.seed = GetParam();
     plan.one_in_of(FaultSite::kMappingNode) = 20;
+    plan.one_in_of(FaultSite::kUnmapDelayed) = 10;
+    plan.one_in_of(FaultSite::kUnmapReordered) = 10;
     return plan;
   }
 
@@ -83,7 +87,10 @@ class SafetyProp : public ::testing::TestWithParam<uint64_t> {
           Perform(steps_[static_cast<size_t>(i)]);
         }
       };
-      threads_.push_back(i == 0 ? world_.Spawn(body) : world_.SpawnInNewSpace(body));
+      threads_.push_back(world_.kernel().Boot(
+          {.entry = body,
+           .new_space = i != 0,
+           .processor = static_cast<uint32_t>(i) % (1 + static_cast<uint32_t>(GetParam()) % 3)}));
     }
     ASSERT_TRUE(world_.Run()) << world_.problem();
   }
@@ -102,7 +109,8 @@ class SafetyProp : public ::testing::TestWithParam<uint64_t> {
     Step& receive = steps_[static_cast<size_t>(to)];
     send.kind = Step::kSend;
     send.partner = threads_[static_cast<size_t>(to)];
-    send.item[0] = (kWindow + prng_.Below(kPages) * 4096) | (from != 0 && prng_.Chance(1, 4) ? 0xa : 0x8);
+    send.item[0] =
+        (kWindow + prng_.Below(kPages) * 4096) | (from != 0 && prng_.Chance(1, 4) ? 0xa : 0x8);
     send.item[1] = AnyFpage(from).raw;
     receive.kind = Step::kReceive;
     receive.partner = threads_[static_cast<size_t>(from)];

@@ -120,6 +120,7 @@ L4_Word_t Core::Schedule(Thread& self, L4_ThreadId_t dest, const ScheduleArgs& a
     t->ready_ns = now_ns_;
   }
   if (queued) strategy_->Add(*t, QueueEnd::kBack);
+  if (moves && t->state == ThreadState::kSending) RequeueSender(*t);
   const L4_Word_t state = ScheduleResultOf(*t);
   if (t == &self && migrates) {
     strategy_->Add(self, QueueEnd::kBack);
@@ -137,7 +138,10 @@ L4_Word_t Core::Schedule(Thread& self, L4_ThreadId_t dest, const ScheduleArgs& a
 
 void Core::ThreadSwitch(Thread& self, L4_ThreadId_t dest) {
   Enter(profile_.costs.system_call);
-  Thread* t = L4_IsNilThread(dest) ? nullptr : Resolve(self, dest);
+  DonateSlice(self, L4_IsNilThread(dest) ? nullptr : Resolve(self, dest));
+}
+
+void Core::DonateSlice(Thread& self, Thread* t) {
   // A thread that cannot run, or runs elsewhere: as if none had been named.
   if (t != nullptr && (!t->queued || t->processor != self.processor)) t = nullptr;
   EndTurn(self);

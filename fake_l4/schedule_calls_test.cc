@@ -158,7 +158,7 @@ TEST_F(ScheduleTest, ErrorsInTheManualsOrder) {
     };
     EXPECT_EQ(error(kKeep, kKeep, 101), 5u);  // above the caller's own
     EXPECT_EQ(error(kKeep, kKeep, 256), 5u);
-    EXPECT_EQ(error(kKeep, 1, kKeep), 5u);                            // no such processor
+    EXPECT_EQ(error(kKeep, 1, kKeep), 5u);                             // no such processor
     EXPECT_EQ(error(TimeWord(L4_ZeroTime, Ms(1)), kKeep, kKeep), 5u);  // no slice at all
     EXPECT_EQ(error(L4_Word_t{0x8001} << 16, kKeep, kKeep), 5u);       // a point
     EXPECT_EQ(error(0x8001, kKeep, kKeep), 5u);
@@ -351,6 +351,31 @@ TEST_F(ScheduleTest, ThreadSwitchDonatesTheRestOfTheSlice) {
   Run();
   // Its own ten milliseconds and eight of the caller's.
   EXPECT_EQ(log_, std::string(18, 'l') + "a" + std::string(7, 'l'));
+}
+
+// facts/l4.md section 5: a send whose receive phase waits for nothing.
+TEST_F(ScheduleTest, SoDoesASendThatThenReceivesNothingAtOnce) {
+  const L4_ThreadId_t low = world_.Spawn(
+      [this] {
+        L4_Receive(L4_anythread);
+        Say('l', 25);
+      },
+      50);
+  bool asleep = false;
+  world_.Spawn([&] { asleep = true; }, 49);
+  world_.Spawn([&] {
+    while (!asleep) L4_Receive_Timeout(L4_anythread, L4_TimePeriod(10));
+    L4_ThreadSwitch(L4_nilthread);
+    Compute(2000);
+    L4_LoadMR(0, 0);
+    L4_ThreadId_t from;
+    const L4_MsgTag_t tag = L4_Ipc(low, L4_anythread, L4_Timeouts(L4_Never, L4_ZeroTime), &from);
+    EXPECT_TRUE(L4_IpcFailed(tag));
+    EXPECT_EQ(L4_ErrorCode(), 3u);  // a timeout of the receive phase; the message is out
+    log_ += 'a';
+  });
+  Run();
+  EXPECT_EQ(log_.substr(0, 19), std::string(18, 'l') + "a");
 }
 
 TEST_F(ScheduleTest, ToAThreadThatCannotRunItIsAYield) {

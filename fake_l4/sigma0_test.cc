@@ -161,7 +161,7 @@ TEST_F(Sigma0Test, TheKipTellsWhatThereIs) {
     EXPECT_EQ(L4_MemoryDescLow(d), kRam);
     EXPECT_EQ(L4_MemoryDescHigh(d), kRam + 64 * 4096 - 1);
     EXPECT_EQ(L4_MemoryDesc(kip, 1), nullptr);
-    EXPECT_EQ(L4_PageSizeMask(kip), 0x1000u);
+    EXPECT_EQ(L4_PageSizeMask(kip), 0x40201000u) << "4 KiB, 2 MiB, 1 GiB";
     EXPECT_EQ(L4_PageRights(kip), L4_Word_t{kW | kX});
     EXPECT_EQ(L4_ThreadIdUserBase(kip), 48u);
     EXPECT_EQ(L4_ThreadIdSystemBase(kip), 16u);

@@ -223,6 +223,7 @@ void Core::UnmapCall(Thread& self, L4_Word_t control) {
   const MappingCounters before = database_.counters();
   ledger_.unmap_calls++;
   ledger_.unmap_fpages += count;
+  const bool held_back = faults_.on() && several_processors_ && HoldUnmapBack(self);
   for (unsigned i = 0; i < count; i++) {
     L4_Word_t& word = self.utcb.mr[i];
     word = (word & ~L4_Word_t{kRwx}) | UnmapFpage(*self.space, word, flush);
@@ -230,11 +231,14 @@ void Core::UnmapCall(Thread& self, L4_Word_t control) {
   const MappingCounters& after = database_.counters();
   Spend((after.unmapped - before.unmapped) * profile_.costs.unmap_page +
         (after.split - before.split) * profile_.costs.map_page);
+  if (held_back) WaitForProcessors(self);
   Preempt(SchedulePoint::kUnmap);
 }
 
 void Core::FlushSpace(Space& space) {
   if (space.id == kSigma0Space) return;
+  // Nobody may keep a translation of a space that is gone.
+  if (unmapping_ != nullptr) EndUnmap(*unmapping_);
   const uint64_t limit = profile_.address_limit() >> kPageShift;
   for (uint64_t v = 0;;) {
     const PageTable::Found page = space.table.Next(v, limit);

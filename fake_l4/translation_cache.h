@@ -60,6 +60,8 @@ class TranslationCaches final : public RevocationListener {
   };
   // Revocations that concern a translation somebody has wait from now on.
   void HoldBack() { holds_back_ = true; }
+  // No further ones do; those held so far stay.
+  void HoldNoMore() { holds_back_ = false; }
   const std::vector<Held>& held() const { return held_; }
   // The processor of held()[i] learns of it.
   void Deliver(size_t i);

@@ -104,6 +104,27 @@ TEST(MutexTest, TryLockMayGoAgainstTheOrder) {
   EXPECT_EQ(threads.Self()->held_ranks, 0u);
 }
 
+int g_lock_points = 0;
+
+TEST(LockPointTest, BeforeEachTakingAndAfterEachRelease) {
+  FakeThreads threads;
+  Mutex mutex(&threads, LockRank::kObject);
+  RwLock map(&threads, LockRank::kMap);
+  const auto points = [](auto action) {
+    g_lock_points = 0;
+    action();
+    return g_lock_points;
+  };
+  EXPECT_EQ(points([&] { Lock(&mutex), Unlock(&mutex); }), 0);
+  threads.at_lock = [] { g_lock_points++; };
+  EXPECT_EQ(points([&] { Lock(&mutex); }), 1);
+  EXPECT_EQ(points([&] { EXPECT_FALSE(TryLock(&mutex)); }), 1);
+  EXPECT_EQ(points([&] { Unlock(&mutex); }), 1);
+  EXPECT_EQ(points([&] { ReadLock(&map); }), 1);
+  EXPECT_EQ(points([&] { ReadUnlock(&map); }), 1);
+  EXPECT_EQ(points([&] { WriteLock(&map), WriteUnlock(&map); }), 2);
+}
+
 using LockDeathTest = ::testing::Test;
 
 TEST(LockDeathTest, FallingRanksDie) {

@@ -8,6 +8,7 @@
 
 #include "base/canary.h"
 #include "base/fault_site.h"
+#include "machine/machine.h"
 #include "proptests/engine/fault_rates.h"
 #include "traces/codec.h"
 #include "traces/op.h"
@@ -33,6 +34,26 @@ TEST(RunTest, ACampaignPassesAndIsDeterministic) {
   EXPECT_EQ(first.run.hash, second.run.hash);
   EXPECT_EQ(first.run.ledger, second.run.ledger);
   EXPECT_NE(first.run.hash, RunCampaign(Small(2, 2000)).run.hash);
+}
+
+// What programs see does not depend on the order in which the server's threads run, nor on where
+// clients do; what it costs does.
+TEST(RunTest, NeitherScheduleNorProcessorsChangeAnOutcome) {
+  const CampaignResult usual = RunCampaign(Small(1, 1000));
+  for (const machine::Schedule schedule :
+       {machine::Schedule::kRoundRobin, machine::Schedule::kRandom, machine::Schedule::kPct}) {
+    for (const uint32_t processors : {1, 3}) {
+      CampaignOptions options = Small(1, 1000);
+      options.run.machine.schedule = schedule;
+      options.run.machine.processors = processors;
+      const CampaignResult other = RunCampaign(options);
+      ASSERT_FALSE(other.run.failure) << other.run.failure->text;
+      EXPECT_EQ(other.run.hash, usual.run.hash);
+      const bool same = schedule == machine::Schedule::kRoundRobin && processors == 1;
+      EXPECT_EQ(other.run.ledger == usual.run.ledger, same);
+      EXPECT_EQ(RunCampaign(options).run.ledger, other.run.ledger);
+    }
+  }
 }
 
 TEST(RunTest, ACaseIsTheSameAlone) {
