@@ -84,6 +84,11 @@ void Core::Reset() {
   }
   spaces_.clear();
   // 2. Memory: only what sigma0 has given away can have been touched.
+  if (sigma0_shared_) {
+    sigma0_touched_ = options_.ram_bytes >> kPageShift;
+    sigma0_owner_.resize(sigma0_touched_);
+    sigma0_shared_ = false;
+  }
   database_.Reset(sigma0_touched_);
   std::memset(ram_, 0, sigma0_touched_ << kPageShift);
   std::fill_n(sigma0_owner_.begin(), sigma0_touched_, L4_Word_t{0});
@@ -266,6 +271,7 @@ Thread& Core::CreateThread(L4_ThreadId_t id, Space* space) {
   t->utcb.my_global_id = id.raw;
   if (running_ != nullptr) SetProcessor(*t, running_->processor);
   space->threads++;
+  if (space->id == kSigma0Space && id != sigma0_) sigma0_shared_ = true;
   ledger_.threads_created++;
   return *t;
 }
@@ -306,6 +312,7 @@ void Core::MoveToSpace(Thread& t, Space* space) {
   PlaceUtcb(t, 0);  // the old space's local id
   t.space = space;
   space->threads++;
+  if (space->id == kSigma0Space) sigma0_shared_ = true;
   space->active_threads += active;
   old->active_threads -= active;
   if (--old->threads == 0) ReleaseSpace(old);

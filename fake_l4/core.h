@@ -559,6 +559,9 @@ class Core {
   std::vector<L4_Word_t> sigma0_owner_;  // raw thread id per frame; 0: free
   uint64_t sigma0_hint_ = 0;
   uint64_t sigma0_touched_ = 0;  // frames at or above this index have never been given to anybody
+  // Another thread has been in sigma0's space (only a privileged one can bring it there): it may map
+  // sigma0's memory on without sigma0 knowing.
+  bool sigma0_shared_ = false;
 };
 
 // The virtual time, in ns, at which a finite X.2 timeout that starts now ends: now for a zero one,

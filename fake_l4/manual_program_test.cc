@@ -21,7 +21,7 @@ std::string RunAsRoot(void (*program)(const char*), const Profile& profile) {
   Kernel kernel({.ram_bytes = uint64_t{4} << 20, .profile = profile});
   machine = &kernel;
   transcript.clear();
-  kernel.RegisterEntry(Kernel::kRootEntry, [program] { program(" grant strings interrupts "); });
+  kernel.RegisterEntry(Kernel::kRootEntry, [program] { program(" interrupts "); });
   if (kernel.RunUntilIdle({.max_switches = 100000}) != StopReason::kIdle) transcript += "stuck\n";
   if (!transcript.ends_with("-- end\n")) transcript += kernel.DescribeWaits();
   return transcript;
@@ -97,6 +97,19 @@ child reads it in its window 1
 both were referenced 1
 second was written by the child 0
 child has no privilege, error 1
+-- grant
+child has it 1
+I can no longer see how it is used 0
+-- strings
+page fault at 400000, write 1
+substrings 2
+compound 1
+sent 1
+typed words 6
+a string came 1
+comes in two
+in parts
+label 2
 -- propagation
 propagated 1
 in the other's name 1

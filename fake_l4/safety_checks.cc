@@ -74,8 +74,9 @@ bool Core::CheckUnmapped(Space& space, uint64_t first, uint64_t end, RightsBits 
 }
 
 // Sigma0KnowsOwners: what sigma0 has mapped to anybody has an owner in its table, and lies below
-// the mark up to which frames have ever been given.
+// the mark up to which frames have ever been given; as long as sigma0 is alone in its space.
 bool Core::Sigma0Gave(uint64_t frame_number, uint64_t pages) const {
+  if (sigma0_shared_) return true;
   const uint64_t first = frame_number - (profile_.ram_base >> kPageShift);
   const uint64_t last = first + pages - 1;
   return last < sigma0_touched_ && last < sigma0_owner_.size() && sigma0_owner_[first] != 0 &&

@@ -119,6 +119,7 @@ L4_Word_t Core::Schedule(Thread& self, L4_ThreadId_t dest, const ScheduleArgs& a
     t->ready_ns = now_ns_;
   }
   if (queued) strategy_->Add(*t, QueueEnd::kBack);
+  if (moves && t->state == ThreadState::kSending) RequeueSender(*t);
   const L4_Word_t state = ScheduleResultOf(*t);
   if (t == &self && migrates) {
     strategy_->Add(self, QueueEnd::kBack);

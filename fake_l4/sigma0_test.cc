@@ -50,6 +50,22 @@ TEST_F(Sigma0Test, TheOwnerMayAskAgainOthersNot) {
   EXPECT_EQ(world_.Layout(second, kRam, 2), "..");
 }
 
+// Only a privileged thread can put another one into sigma0's space; nothing stops that one.
+TEST_F(Sigma0Test, ANeighbourOfSigma0MapsItsMemoryOnAndResetUndoesIt) {
+  for (int round = 0; round < 2; round++) {
+    EXPECT_EQ(world_.kernel().ram()[0x3000], 0) << round;
+    const L4_ThreadId_t receiver = world_.Spawn([&] {
+      ReceiveMap(L4_anythread, L4_CompleteAddressSpace);
+      EXPECT_EQ(world_.kernel().cpu().Store(base::Vaddr(kRam + 0x3000), "x", 1), AccessStatus::kOk);
+    });
+    world_.SpawnWith(world_.kernel().sigma0(),
+                     [&] { SendMap(receiver, Page(kRam + 0x3000, 7), kRam + 0x3000); });
+    ASSERT_TRUE(world_.Run()) << world_.problem();
+    EXPECT_EQ(world_.kernel().ram()[0x3000], 'x');
+    world_.Reset();
+  }
+}
+
 TEST_F(Sigma0Test, AnyPageUntilThereIsNone) {
   std::vector<L4_Word_t> pages;
   L4_Word_t big = 0;

@@ -28,8 +28,10 @@
 
 #include "base/addr.h"
 #include "base/text_sink.h"
+#include "fake_l4/exploration.h"
 #include "fake_l4/kernel.h"
 #include "fake_l4/profile.h"
+#include "fake_l4/quirks.h"
 
 namespace fake_l4 {
 namespace {
@@ -48,7 +50,7 @@ class Input {
       : kernel_(*kernel), data_(data), left_(size) {}
 
   // Runs it; a digest of what happened.
-  std::string Run();
+  std::string Run(bool explores);
 
  private:
   uint8_t Byte() {
@@ -512,8 +514,11 @@ void Input::Calls() {
   }
 }
 
-std::string Input::Run() {
+std::string Input::Run(bool explores) {
   kernel_.Reset();
+  if (explores) {
+    kernel_.SetStrategy(std::make_unique<RandomWalk>(ExplorationOptions{.seed = Byte()}));
+  }
   const auto calls = [this] { Calls(); };
   kernel_.RegisterEntry(Kernel::kRootEntry, calls);
   kernel_.RegisterEntry(kEntry, calls);
@@ -527,8 +532,10 @@ std::string Input::Run() {
   ids_[4] = kernel_.Boot({.entry = calls, .new_space = true, .pager = ids_[2]});
   ids_[5] = kernel_.Boot({.entry = calls, .new_space = true, .pager = L4_GlobalId(99, 1)});
   for (int i = 0; i < 6; i++) {
-    if (kernel_.RunUntilIdle({.max_switches = kMaxSwitches}) != StopReason::kIdle) break;
+    const StopReason reason = kernel_.RunUntilIdle({.max_switches = kMaxSwitches});
     Check();
+    if (reason == StopReason::kDeadlock && kernel_.DescribeDeadlock().empty()) std::abort();
+    if (reason != StopReason::kIdle && reason != StopReason::kDeadlock) break;
     if (left_ == 0 || calls_ >= kMaxCalls) break;
     kernel_.Boot({.entry = calls});
   }
@@ -546,24 +553,50 @@ std::string Input::Run() {
 }  // namespace
 }  // namespace fake_l4
 
+namespace fake_l4 {
+namespace {
+
+// The machines that an input chooses from by its first byte.
+struct Kind {
+  const Profile& profile;
+  const Quirks& quirks;
+  bool faults;
+  uint32_t processors;
+  bool explores;  // threads give way at random points, by a seed from the input
+};
+constexpr Kind kKinds[] = {
+    {kAmd64Nx, kManualRules, false, 1, false},   {kIa32, kManualRules, false, 1, true},
+    {kIa32, kPistachioNewMdb, false, 2, false},  {kIa32, kPistachioOldMdb, false, 1, true},
+    {kAmd64Nx, kManualRules, true, 3, true},     {kIa32, kManualRules, true, 1, false},
+    {kAmd64Nx, kPistachioNewMdb, true, 1, true}, {kAmd64Nx, kPistachioOldMdb, true, 2, false},
+};
+constexpr size_t kKindCount = sizeof kKinds / sizeof kKinds[0];
+
+std::unique_ptr<Kernel> NewKernel(const Kind& kind) {
+  BootOptions options{.ram_bytes = kRamBytes,
+                      .profile = kind.profile,
+                      .quirks = kind.quirks,
+                      .processors = kind.processors};
+  options.profile.thread_no_bits = 10;  // the checks go through all of them
+  if (kind.faults) options.faults.one_in.fill(12);
+  return std::make_unique<Kernel>(options);
+}
+
+}  // namespace
+}  // namespace fake_l4
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using fake_l4::BootOptions;
   using fake_l4::Input;
-  using fake_l4::Kernel;
-  // One machine for each kind, kept: booting costs more than an input.
-  static constexpr unsigned kKinds = 2;
-  static std::unique_ptr<Kernel> kernels[kKinds];
+  using fake_l4::kKindCount;
+  // Kept: booting costs more than an input.
+  static std::unique_ptr<fake_l4::Kernel> kernels[kKindCount];
   if (size == 0) return 0;
-  const unsigned kind = data[0] % kKinds;
-  if (kernels[kind] == nullptr) {
-    BootOptions options{.ram_bytes = fake_l4::kRamBytes,
-                        .profile = kind & 1 ? fake_l4::kIa32 : fake_l4::kAmd64Nx};
-    options.profile.thread_no_bits = 10;  // the checks go through all of them
-    kernels[kind] = std::make_unique<Kernel>(options);
-  }
-  const std::string digest = Input(kernels[kind].get(), data + 1, size - 1).Run();
+  const size_t kind = (data[0] & 0x7f) % kKindCount;
+  const bool explores = fake_l4::kKinds[kind].explores;
+  if (kernels[kind] == nullptr) kernels[kind] = NewKernel(fake_l4::kKinds[kind]);
+  const std::string digest = Input(kernels[kind].get(), data + 1, size - 1).Run(explores);
   if ((data[0] & 0x80) != 0) {
-    const std::string again = Input(kernels[kind].get(), data + 1, size - 1).Run();
+    const std::string again = Input(kernels[kind].get(), data + 1, size - 1).Run(explores);
     if (again != digest) {
       std::fprintf(stderr, "not the same again:\n%s\n%s\n", digest.c_str(), again.c_str());
       std::abort();
