@@ -74,8 +74,8 @@ struct BootOptions {
   // Whether TSan may take the scheduler's turns for synchronisation. kRaces: only messages,
   // ExchangeRegisters, the host's hand-over and the programs' own locks order memory accesses.
   SwitchOrder switch_order = SwitchOrder::kSynchronises;
-  // Whether every IPC, and every page fault with too long an answer, overwrites the message registers
-  // that a real kernel would not preserve.
+  // Whether every IPC, and every page fault with too long an answer, overwrites the message
+  // registers that a real kernel would not preserve.
 #if defined(UVM_VERIFY)
   bool scribble_registers = true;
 #else
