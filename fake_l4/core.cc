@@ -80,8 +80,7 @@ void Core::Reset() {
   live_spaces_ = 0;
   // 2. Memory: only what sigma0 has given away can have been touched.
   if (sigma0_shared_) {
-    sigma0_touched_ = options_.ram_bytes >> kPageShift;
-    sigma0_owner_.resize(sigma0_touched_);
+    sigma0_touched_ = frames();
     sigma0_shared_ = false;
   }
   database_.Reset(sigma0_touched_);

@@ -27,6 +27,7 @@ constexpr int kSpaces = 4;  // sigma0, root and two more
 
 // Larger pages of 4 and 16 small ones, so that few pages make them.
 Profile WithTinyLargePages(Profile profile, bool large) {
+  profile.device_bytes = 0;
   profile.page_size_mask = large ? 1u << 12 | 1u << 14 | 1u << 16 : 1u << 12;
   return profile;
 }

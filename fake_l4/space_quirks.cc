@@ -161,7 +161,7 @@ RightsBits Core::QuirkUnmapRange(Space& space, uint64_t first, uint64_t end, Rig
     for (unsigned level = 0; level < database_.sizes().count; level++) {
       const uint64_t size = database_.pages(level);
       const uint64_t ram = profile_.ram_base >> kPageShift;
-      const uint64_t ram_end = ram + (options_.ram_bytes >> kPageShift);
+      const uint64_t ram_end = ram + frames();
       for (uint64_t v = std::max(first, ram) / size * size; v < std::min(end, ram_end); v += size) {
         const NodeIndex root = database_.RootAt(v, level);
         if (root != 0) status |= database_.QuirkUnmap(root, revoke, flush);
