@@ -39,6 +39,7 @@ fake_l4::BootOptions Options(const FactMachine& machine, const fake_l4::Quirks& 
   options.profile.root_utcb_area_log2 = 20;
   options.ram_bytes = kRamEnd - FactsBench::kImage;
   options.quirks = quirks;
+  options.root_priority = 255;  // as the recorded kernel boots its root
   return options;
 }
 

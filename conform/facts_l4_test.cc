@@ -2,16 +2,20 @@
 // what is compared is noticed when falsified, and the recording agrees under its profile.
 #include "conform/facts_l4.h"
 
+#include <l4/types.h>
+
 #include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <map>
 #include <set>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "conform/differences.h"
 #include "conform/facts_scenarios.h"
 #include "conform/recording.h"
 #include "fake_l4/quirks.h"
@@ -174,6 +178,82 @@ TEST(FactFieldsTest, TablesAreInTheReadme) {
 }
 
 // ---- The recording ----
+
+// Every fact with its first compared field falsified.
+Fact Falsified(const Fact& fact) {
+  Fact f = fact;
+  if (auto* ipc = std::get_if<IpcFact>(&f.value)) {
+    ipc->tag ^= 1u << 16;
+  } else if (auto* call = std::get_if<CallFact>(&f.value)) {
+    call->results[0] ^= 0x40;
+  } else if (auto* schedule = std::get_if<ScheduleFact>(&f.value)) {
+    schedule->state ^= 8;
+  } else if (auto* unmap = std::get_if<UnmapFact>(&f.value)) {
+    unmap->fpage ^= 4;
+  } else if (auto* sigma0 = std::get_if<Sigma0Fact>(&f.value)) {
+    sigma0->tag ^= 1;
+  } else {
+    f.value = IpcFact{};
+  }
+  return f;
+}
+
+TEST(FactsRecordingTest, FalsifiedItAgreesNowhere) {
+  FactFile file = Recorded();
+  for (Fact& fact : file.facts) fact = Falsified(fact);
+  const Outcome outcome = RunFacts(file, *fake_l4::FindQuirks("pistachio-new-mdb"));
+  EXPECT_EQ(outcome.agree, 0u);
+  EXPECT_EQ(outcome.disagreements, file.Count());
+}
+
+TEST(FactsRecordingTest, AFactWithoutAScenarioDisagrees) {
+  FactFile file = Recorded();
+  file.facts = {file.facts[0]};
+  file.facts[0].scenario = "unheard_of";
+  const Outcome outcome = RunFacts(file, fake_l4::kManualRules);
+  ASSERT_TRUE(outcome.first.has_value());
+  EXPECT_EQ(outcome.first->field, "scenario");
+}
+
+// The table of named differences is exact: under the manual's rules it has a name for every fact
+// that ends otherwise, and for no other.
+TEST(FactsRecordingTest, UnderTheManualEveryDifferenceIsNamed) {
+  const FactFile file = Recorded();
+  std::set<std::string> differ, named;
+  for (const Difference& d : RunFacts(file, fake_l4::kManualRules).listed) {
+    ADD_FAILURE() << ToString(d, kRecording);
+  }
+  for (const Fact& fact : file.facts) {
+    FactFile one = file;
+    one.facts = {fact};
+    const Outcome outcome = RunFacts(one, fake_l4::kManualRules);
+    if (outcome.NamedCount() + outcome.disagreements != 0) differ.insert(fact.scenario);
+  }
+  std::map<std::string, int> facts_of_a_name;
+  for (const FactDifference& d : FactDifferences()) {
+    EXPECT_STREQ(d.quirks, "manual");
+    named.insert(d.scenario);
+    EXPECT_LE(++facts_of_a_name[d.name], 3) << d.name << ": decision 0012";
+  }
+  EXPECT_EQ(named, differ);
+}
+
+TEST(FactsBenchTest, IdsLeaveInTheRecordedForm) {
+  const FactFile file = Recorded();
+  FactsBench bench(file.machine, fake_l4::kManualRules);
+  EXPECT_EQ(bench.problem(), "");
+  EXPECT_EQ(bench.NarrowId(L4_nilthread), 0u);
+  EXPECT_EQ(bench.NarrowId(bench.root()), file.machine.root);
+  for (uint32_t i = 0; i < FactsBench::kHelpers; i++) {
+    EXPECT_EQ(bench.NarrowId(bench.Id(i)), file.machine.helpers[i]);
+  }
+  // Local ids by the place of the UTCB: the first is root's.
+  EXPECT_EQ(bench.NarrowId(L4_ThreadIdOfRaw(bench.Utcb(0))), file.machine.root_local);
+  EXPECT_EQ(bench.NarrowId(L4_ThreadIdOfRaw(bench.Utcb(2))), 0xbf000500u);
+  EXPECT_FALSE(bench.NarrowId(L4_ThreadIdOfRaw(0x1000)).has_value());
+  EXPECT_FALSE(bench.NarrowId(L4_GlobalId(L4_Word_t{1} << 18, 1)).has_value());
+  EXPECT_FALSE(bench.NarrowId(L4_GlobalId(L4_Word_t{50}, 1u << 14 | 1)).has_value());
+}
 
 TEST(FactsRecordingTest, AgreesUnderItsProfile) {
   const fake_l4::Quirks* quirks = fake_l4::FindQuirks("pistachio-new-mdb");

@@ -37,7 +37,9 @@ L4Bench::L4Bench(const Recording& recording, const fake_l4::Quirks& quirks)
     : recording_(recording),
       kernel_({.ram_bytes = uint64_t{1} << std::max(recording.window_log2, uint32_t{20}),
                .profile = fake_l4::kIa32,
-               .quirks = quirks}),
+               .quirks = quirks,
+               // A register that a message does not reach keeps the 0 it held before.
+               .scribble_registers = false}),
       workers_(recording.spaces * 2) {
   const uint32_t frames = uint32_t{1} << (recording.window_log2 - 12);
   for (uint32_t f = 0; f < frames; f++) {

@@ -31,12 +31,6 @@ FaultInjection::Scene SceneNow(const void* whose) {
   return {core.now_ns_, core.running_ == nullptr ? 0 : core.running_->id};
 }
 
-L4_Word_t FeatureText(char* to) {
-  static constexpr char kText[] = "fake_l4 1.0\0pagerexregs\0";
-  std::memcpy(to, kText, sizeof kText);
-  return sizeof kText;
-}
-
 }  // namespace
 
 [[gnu::noinline]] Thread* CurrentThreadOrNull() { return g_current; }
@@ -47,16 +41,16 @@ L4_Word_t FeatureText(char* to) {
 Core::Core(const BootOptions& options)
     : options_(options),
       profile_(options_.profile),
-      ram_(AllocateRam(options.ram_bytes)),
+      ram_(AllocateRam(frames() << kPageShift)),
       faults_(options.faults, &SceneNow, this),
-      database_(options.profile, options.ram_bytes >> kPageShift, options.max_mappings,
-                options.quirks),
+      database_(options.profile, frames(), options.max_mappings, options.quirks),
       processors_(options.processors),
       stacks_(options.stack_bytes) {
   CHECK(options.ram_bytes % kPageBytes == 0);
   CHECK(options.processors >= 1 && options.processors <= kMaxProcessors);
   UseDefaultStrategy();
   database_.set_faults(&faults_);
+  BuildMemoryTable();
   BuildKip();
   BootInitialThreads();
 }
@@ -66,7 +60,7 @@ Core::~Core() {
   for (auto& space : spaces_) {
     if (space != nullptr) space->table.Forget();
   }
-  munmap(ram_, options_.ram_bytes);
+  munmap(ram_, frames() << kPageShift);
 }
 
 void Core::Reset() {
@@ -83,6 +77,7 @@ void Core::Reset() {
     if (space != nullptr) FlushSpace(*space);
   }
   spaces_.clear();
+  live_spaces_ = 0;
   // 2. Memory: only what sigma0 has given away can have been touched.
   if (sigma0_shared_) {
     sigma0_touched_ = options_.ram_bytes >> kPageShift;
@@ -91,12 +86,12 @@ void Core::Reset() {
   }
   database_.Reset(sigma0_touched_);
   std::memset(ram_, 0, sigma0_touched_ << kPageShift);
-  std::fill_n(sigma0_owner_.begin(), sigma0_touched_, L4_Word_t{0});
-  sigma0_touched_ = sigma0_hint_ = 0;
+  memory_attributes_.clear();
   // 3. The rest of the machine.
   entries_.clear();
   entry_storage_.clear();
   timers_.clear();
+  interrupt_sources_.clear();
   free_transfers_.clear();
   for (auto& x : transfer_storage_) free_transfers_.push_back(x.get());
   next_deadline_ = UINT64_MAX;
@@ -111,39 +106,8 @@ void Core::Reset() {
   faults_.Reset();
   unmapping_ = nullptr;
   UseDefaultStrategy();
+  BuildKip();
   BootInitialThreads();
-}
-
-void Core::BuildKip() {
-  auto* kip = reinterpret_cast<L4_KernelInterfacePage_t*>(kip_);
-  char* bytes = reinterpret_cast<char*>(kip_);
-  constexpr unsigned kProcOffset = 1024, kMemoryOffset = 1280, kKernelOffset = 1536;
-  kip->magic = 0x4be6344c;
-  kip->api_version = L4_Word_t{0x84} << 24 | L4_Word_t{5} << 16;
-  kip->api_flags = sizeof(L4_Word_t) == 8 ? 1u << 2 : 0;
-  kip->kern_desc_ptr = kKernelOffset;
-  kip->sigma0 = {0, Kernel::kSigma0Entry, 0, 0};
-  kip->root = {0, Kernel::kRootEntry, 0, 0};
-  kip->utcb_info = 1 | L4_Word_t{profile_.utcb_log2} << 10 | L4_Word_t{12} << 16;
-  kip->kip_area_info = 12;
-  kip->proc_desc_ptr = kProcOffset;
-  kip->clock_info = 0;
-  kip->thread_info = profile_.thread_no_bits | L4_Word_t{profile_.system_base} << 8 |
-                     L4_Word_t{profile_.user_base} << 20;
-  kip->page_info = static_cast<L4_Word_t>(profile_.page_size_mask) | profile_.separable_rights;
-  kip->processor_info = L4_Word_t{5} << 28;
-  // Memory: all undefined, then the machine's RAM. Nothing below it, nothing reserved inside: the
-  // kernel lives elsewhere.
-  auto* memory = reinterpret_cast<L4_Word_t*>(bytes + kMemoryOffset);
-  memory[0] = static_cast<L4_Word_t>(profile_.ram_base) | L4_ConventionalMemoryType;
-  memory[1] = static_cast<L4_Word_t>(profile_.ram_base + options_.ram_bytes - 1024);
-  kip->memory_info = L4_Word_t{kMemoryOffset} << (sizeof(L4_Word_t) * 4) | 1;
-  auto* kernel = reinterpret_cast<L4_Word_t*>(bytes + kKernelOffset);
-  kernel[0] = L4_Word_t{0x75} << 24;  // kernel id: one that no listed kernel has
-  kernel[1] = 1 | 1 << 5 | 24 << 9;   // 2024-01-01
-  kernel[2] = L4_Word_t{1} << 24;
-  std::memcpy(&kernel[3], "none", 4);
-  FeatureText(reinterpret_cast<char*>(&kernel[4]));
 }
 
 void Core::BootInitialThreads() {
@@ -154,7 +118,9 @@ void Core::BootInitialThreads() {
                          base::Vaddr(profile_.root_utcb_area + utcb_bytes)};
   sigma0_ = L4_GlobalId(profile_.user_base, 1);
   root_ = L4_GlobalId(profile_.user_base + 2, 1);
+  ResetSigma0();
   next_boot_number_ = uint64_t{1} << (profile_.thread_no_bits - 1);
+  CreateInterruptThreads();
   for (const L4_ThreadId_t id : {sigma0_, root_}) {
     Space* space = CreateSpace();
     space->privileged = true;
@@ -162,6 +128,7 @@ void Core::BootInitialThreads() {
     space->utcb_area = utcb;
     Thread& t = CreateThread(id, space);
     t.scheduler = id;
+    if (id == root_) t.priority = options_.root_priority;
     PlaceUtcb(t, profile_.root_utcb_area);
     t.utcb.pager = id == root_ ? sigma0_.raw : 0;
     t.ip = id == root_ ? Kernel::kRootEntry : Kernel::kSigma0Entry;
@@ -324,12 +291,15 @@ void Core::MoveToSpace(Thread& t, Space* space) {
 Space* Core::CreateSpace() {
   const SpaceId id{static_cast<uint32_t>(spaces_.size())};
   spaces_.push_back(std::make_unique<Space>(id, &leaves_, database_.sizes()));
+  spaces_.back()->user_top = profile_.user_top;
   ledger_.spaces_created++;
+  live_spaces_++;
   return spaces_.back().get();
 }
 
 void Core::ReleaseSpace(Space* space) {
   FlushSpace(*space);
+  live_spaces_--;
   spaces_[static_cast<uint32_t>(space->id)] = nullptr;
 }
 
@@ -377,6 +347,10 @@ void Core::FireTimers() {
   while (next_deadline_ <= now_ns) {
     Thread& t = *timers_.begin()->second;
     if (several_processors_) now_ns_ = next_deadline_;
+    if (t.interrupt_source != nullptr) {
+      InterruptTick(*t.interrupt_source);
+      continue;
+    }
     if (t.answer_late) {
       EndLateAnswer(t);
       continue;

@@ -3,9 +3,10 @@
 //
 // WHAT     Core is what Kernel (kernel.h) points to. Its members are implemented by subject:
 //          core.cc (boot, threads, timeouts), dispatch.cc (who runs), schedule_calls.cc, ipc.cc,
-//          space.cc (map items, unmap), thread_calls.cc (ThreadControl ...), cpu.cc, sigma0.cc,
-//          processor.cc, inspect.cc, deadlock.cc, faulty_pager.cc (what injected faults do to IPC),
-//          safety_checks.cc.
+//          space.cc (map items, unmap), thread_calls.cc (ThreadControl, SpaceControl),
+//          exchange_registers.cc, control_calls.cc, cpu.cc, exception.cc, interrupt.cc, kip.cc,
+//          sigma0.cc, processor.cc, inspect.cc, deadlock.cc, faulty_pager.cc (what injected faults
+//          do to IPC), safety_checks.cc.
 // STATES   An IPC is a change of thread states, made completely by whoever completes it: when a
 //          sender's message is taken, the taker also starts the sender's receive phase (atomic send
 //          and receive). The fiber of a thread only waits until the thread is ready again.
@@ -53,22 +54,33 @@ struct Space {
   uint32_t threads = 0;
   uint32_t active_threads = 0;
   bool privileged = false;
+  bool areas_set = false;  // by SpaceControl
   base::Range kip_area{};
   base::Range utcb_area{};
   // Gets every message that leaves the space for a third party; nilthread and anythread: nobody.
   L4_ThreadId_t redirector = {0};
   uint32_t boot_utcbs = 0;  // slots that Core::Boot took, from the area's end downwards
-  // The two areas belong to the kernel: nothing is mapped there or from there.
+  uint64_t user_top = 0;    // the profile's
+  // The two areas and what is above user addresses belong to the kernel: nothing is mapped there or
+  // from there.
   bool IsKernelArea(uint64_t va) const {
-    return kip_area.Contains(base::Vaddr(va)) || utcb_area.Contains(base::Vaddr(va));
+    return kip_area.Contains(base::Vaddr(va)) || utcb_area.Contains(base::Vaddr(va)) ||
+           va >= user_top;
   }
   bool TouchesKernelArea(uint64_t va, uint64_t bytes) const {
     const auto touches = [va, bytes](const base::Range& area) {
       return va < area.end.value() && area.start.value() < va + bytes;
     };
-    return touches(kip_area) || touches(utcb_area);
+    return touches(kip_area) || touches(utcb_area) || va + bytes > user_top;
   }
 };
+
+// Of the interrupt threads alone; in no list of spaces.
+inline constexpr SpaceId kKernelSpace{UINT32_MAX};
+// The least UTCB area: 2^12 bytes.
+inline constexpr unsigned kUtcbAreaMinLog2 = 12;
+// What the KIP says at boot.
+inline constexpr uint32_t kExternalKhz = 133000, kInternalKhz = 1000000;
 
 // Why the kernel itself speaks in a thread's name and waits for the answer. The message is the
 // thread's `mr`, which is then not its UTCB's.
@@ -78,8 +90,10 @@ enum class KernelIpc : uint8_t {
   kStringFault,  // of a string transfer between this thread and its partner
   kException,    // the answer holds the registers to go on with
   kPreemption,   // told to the exception handler or the scheduler
+  kInterrupt,    // of an interrupt thread, to its handler; interrupt.cc
 };
 
+struct InterruptSource;
 // A slice or quantum without end; nothing is ever subtracted from it that matters.
 inline constexpr uint64_t kForeverNs = uint64_t{1} << 62;
 inline constexpr uint64_t kDefaultSliceNs = 10'000'000;
@@ -125,6 +139,18 @@ struct Thread : Runnable {
   Thread* all_next = nullptr;  // every thread there is, newest first
   Thread* all_prev = nullptr;
 
+  // Exceptions: the last one raised, for its message and for reports.
+  uint32_t exception = 0;
+  uint64_t exception_error = 0;
+  ExceptionMessage exception_message = ExceptionMessage::kSystem;
+  bool halted_by_exception = false;  // nobody handled it; meaningful while halted
+  uint64_t general[kGeneralRegisters] = {};
+
+  // Interrupt threads: utcb.pager is the handler.
+  bool is_interrupt = false;
+  bool interrupt_serving = false;  // masked: the handler has not answered yet
+  bool interrupt_pending = false;  // raised again while masked
+  InterruptSource* interrupt_source = nullptr;  // this is the clock of a source, not a thread
   // Scheduling. X.2 manual: "Schedule".
   uint64_t slice_ns = kDefaultSliceNs;  // kForeverNs: no end
   uint64_t slice_left_ns = kDefaultSliceNs;  // 0: a new one begins with the next turn
@@ -137,6 +163,14 @@ struct Thread : Runnable {
   void* order_key = nullptr;  // what to OrderAcquire when it runs again
   Fiber fiber;
   L4_Utcb_t utcb = {};
+};
+
+// Raises an interrupt again and again in virtual time.
+struct InterruptSource {
+  unsigned number = 0;
+  uint64_t period_ns = 0;
+  uint64_t ticks_left = 0;
+  Thread clock;  // only its timer is used
 };
 
 class Core {
@@ -300,6 +334,7 @@ class Core {
     ItemKind kind;
     RightsBits rights;
   };
+  bool MapSmallPage(const Piece& piece, Pte* source, uint64_t target);
   void MapPiece(const Piece& piece, uint64_t source, uint64_t target, unsigned level);
   bool MapPieceStep(const Piece& piece, uint64_t source, uint64_t target, unsigned level);
   bool ClearTarget(const Piece& piece, NodeIndex node, uint64_t frame, uint64_t target,
@@ -339,14 +374,66 @@ class Core {
     L4_ThreadId_t pager;
   };
   L4_ThreadId_t ExchangeRegisters(Thread& self, L4_ThreadId_t dest, ExchangeArgs* args);
+  // Whether kernel memory is left for a thread, and for a space if one is wanted.
+  bool HasMemoryForThread(bool new_space) const;
+  void SetIp(Thread& t, uint64_t ip);
 
   // ---- cpu.cc ----
   enum class AccessKind { kLoad, kStore, kFetch };
   AccessStatus Access(uint64_t va, uint8_t* bytes, size_t size, AccessKind kind);
   AccessStatus PageFault(Thread& t, uint64_t va, RightsBits access);
 
+  // ---- control_calls.cc ----
+  L4_Word_t ProcessorControl(Thread& self, L4_Word_t processor, L4_Word_t internal_khz,
+                             L4_Word_t external_khz);
+  L4_Word_t MemoryControl(Thread& self, L4_Word_t control, const L4_Word_t attributes[4]);
+  bool KnowsMemoryAttribute(L4_Word_t attribute) const;
+  // Of every page of the fpage that the space has.
+  void SetMemoryAttribute(const Space& space, const FpageValue& f, uint8_t attribute);
+
+  // ---- exception.cc ----
+  // Tells the exception handler of the running thread and waits for its answer, or halts the thread
+  // for want of one. kRedirected: the thread's IP was set meanwhile.
+  AccessStatus RaiseException(Thread& self, ExceptionMessage message, uint32_t number,
+                              uint64_t error_code);
+  // The KernelIpc::kException of `t` has ended: applies the registers of the answer.
+  void EndException(Thread& t);
+  void BuildExceptionMessage(Thread& t);
+  void HaltUnhandled(Thread& t);
+  // The life of a thread on its stack: runs the function registered for its IP.
+  void RunFrom(Thread& t);
+
+  // ---- interrupt.cc ----
+  void CreateInterruptThreads();
+  L4_Word_t InterruptControl(Thread& self, L4_ThreadId_t dest, L4_ThreadId_t space_of,
+                             L4_ThreadId_t scheduler, L4_ThreadId_t handler);
+  // False when nobody handles it. Does not preempt.
+  bool RaiseInterrupt(unsigned number);
+  // The KernelIpc::kInterrupt of `t` has ended. Never leaves `t` ready.
+  void InterruptIpcEnded(Thread& t);
+  void IdleInterrupt(Thread& t);
+  void SendInterrupt(Thread& t);
+  bool StartInterruptSource(unsigned number, uint64_t period_ns, uint64_t ticks);
+  void StopInterruptSource(unsigned number);
+  void InterruptTick(InterruptSource& source);
+
+  // ---- kip.cc ----
+  void BuildMemoryTable();
+  // The type, sub-type included, that the table gives a physical address.
+  unsigned MemoryTypeAt(uint64_t paddr) const;
+  void BuildKip();
+  // Of a processor's descriptor; 0 leaves a value.
+  void SetProcessorKhz(unsigned processor, L4_Word_t external, L4_Word_t internal);
+  // Where an access at `va`, in an area of the space that belongs to the kernel, finds its bytes;
+  // reduces *bytes to what is there. Null: nowhere, a page fault.
+  uint8_t* KernelAreaAt(const Space& space, uint64_t va, bool store, size_t* bytes);
+
   // ---- sigma0.cc ----
   void Sigma0Main();
+  // Loads sigma0's answer to a message; false when there is none.
+  bool Sigma0Answers(L4_MsgTag_t tag, L4_ThreadId_t from);
+  // All memory back to nobody, as at boot.
+  void ResetSigma0();
 
   // ---- faulty_pager.cc: what injected faults do. REQUIRES: faults_.on(), Injected apart ----
   // A visit of a site; true when it fires.
@@ -404,6 +491,10 @@ class Core {
     return const_cast<Core*>(this)->ram_at(frame_number);
   }
 
+  // Pages of physical memory: RAM, then device registers.
+  uint64_t ram_frames() const { return options_.ram_bytes >> kPageShift; }
+  uint64_t frames() const { return ram_frames() + (profile_.device_bytes >> kPageShift); }
+
   const BootOptions options_;
   const Profile& profile_;
   Kernel* kernel_ = nullptr;
@@ -444,11 +535,16 @@ class Core {
   Processors processors_;
   std::unique_ptr<TranslationCaches> translations_;  // null with one processor
   L4_ThreadId_t sigma0_ = {0}, root_ = {0};
+  std::vector<MemoryRegion> memory_table_;  // of the KIP; later entries override earlier ones
+  absl::btree_map<uint64_t, uint8_t> memory_attributes_;  // by page number, where not the default
+  uint32_t live_spaces_ = 0;
+  std::unique_ptr<Space> kernel_space_;
+  std::vector<std::unique_ptr<InterruptSource>> interrupt_sources_;
+  std::string sigma0_log_;
   alignas(4096) L4_Word_t kip_[4096 / sizeof(L4_Word_t)] = {};
 
  private:
   // core.cc
-  void BuildKip();
   void BootInitialThreads();
   void FireTimers();
 
@@ -456,7 +552,8 @@ class Core {
   // The next thread that can be dispatched, its fiber ready to be switched to; null when there is
   // none.
   Thread* PickNext();
-  bool Prepare(Thread& t);
+  // Gives it a stack to run on. REQUIRES: t is not running.
+  void Prepare(Thread& t);
   void SwitchFiber(Fiber& from, Thread* to);
   static void ThreadMain(void* arg);
   void SetNextEvent();
@@ -543,11 +640,15 @@ class Core {
   void FreeTransfer(StringTransfer& x);
 
   // thread_calls.cc
-  bool Activate(Thread& t, L4_ThreadId_t pager);
-  L4_Word_t CheckUtcb(const Space& space, const Thread* self, L4_Word_t location) const;
-  L4_Word_t ModifyThread(Thread& t, L4_ThreadId_t dest, Space* space, L4_ThreadId_t scheduler,
-                         L4_ThreadId_t pager, L4_Word_t utcb_location);
-  void SetIp(Thread& t, uint64_t ip);
+  struct ThreadOrder;
+  void Activate(Thread& t, L4_ThreadId_t pager);
+  L4_Word_t CheckThreadOrder(Thread& self, ThreadOrder* order) const;
+  bool UtcbFits(const Space& space, const Thread* t, uint64_t location) const;
+  bool UtcbTaken(const Space& space, const Thread* t, uint64_t location) const;
+  void ModifyThread(Thread& t, const ThreadOrder& order);
+  void Rename(Thread& t, L4_ThreadId_t id);
+  void ReadRegisters(const Thread& t, ExchangeArgs* args) const;
+  bool MaySteer(const Thread& self, const Thread& t) const;
 
   StackArena stacks_;
   Fiber host_;
@@ -567,9 +668,10 @@ class Core {
   uint64_t verified_changes_ = 0;  // changes of mappings when everything was looked at last
   char verify_text_[256] = {};
   uint64_t next_boot_number_ = 0;
+  unsigned sigma0_verbosity_ = 0;
 
  public:
-  std::vector<L4_Word_t> sigma0_owner_;  // raw thread id per frame; 0: free
+  std::vector<L4_Word_t> sigma0_owner_;  // raw thread id per frame; 0: free; sigma0.cc has others
   uint64_t sigma0_hint_ = 0;
   uint64_t sigma0_touched_ = 0;  // frames at or above this index have never been given to anybody
   // Another thread has been in sigma0's space (only a privileged one can bring it there): it may map

@@ -15,10 +15,27 @@ inline Core::PlaceOfPage Core::Translate(Space& space, uint64_t vpage, RightsBit
   return {page.pte, page.pte->frame_number() + (vpage - page.vpage), true};
 }
 
+namespace {
+
+// Of the page fault that x86 raises for a user's access to kernel memory; other exceptions for bad
+// addresses have none.
+uint64_t BadAddressErrorCode(const Profile& profile, bool store) {
+  constexpr uint64_t kPresent = 1, kWrite = 2, kUser = 4;
+  if (profile.bad_address_exception != kExceptionPageFault) return 0;
+  return kPresent | kUser | (store ? kWrite : 0);
+}
+
+}  // namespace
+
 AccessStatus Core::Access(uint64_t va, uint8_t* bytes, size_t size, AccessKind kind) {
   CHECK(running_ != nullptr);
   Thread& self = *running_;
-  if (va + size < va || va + size > profile_.address_limit()) return AccessStatus::kBadAddress;
+  while (va + size < va || va + size > profile_.user_top) [[unlikely]] {
+    const AccessStatus status =
+        RaiseException(self, profile_.exception_message, profile_.bad_address_exception,
+                       BadAddressErrorCode(profile_, kind == AccessKind::kStore));
+    if (status != AccessStatus::kOk) return status;
+  }
   const RightsBits need = kind == AccessKind::kStore ? kW : kind == AccessKind::kFetch ? kX : kR;
   const RightsBits leaves = kind == AccessKind::kStore   ? profile_.status_write
                             : kind == AccessKind::kFetch ? profile_.status_fetch
@@ -28,6 +45,17 @@ AccessStatus Core::Access(uint64_t va, uint8_t* bytes, size_t size, AccessKind k
     const size_t part = std::min<size_t>(size, kPageBytes - offset);
     const PlaceOfPage page = Translate(*self.space, va >> kPageShift, need);
     if (!page.allowed) {
+      size_t there = part;
+      if (self.space->IsKernelArea(va)) {
+        if (uint8_t* p = KernelAreaAt(*self.space, va, kind == AccessKind::kStore, &there)) {
+          if (kind == AccessKind::kLoad) std::memcpy(bytes, p, there);
+          if (kind == AccessKind::kStore) std::memcpy(p, bytes, there);
+          bytes += there;
+          va += there;
+          size -= there;
+          continue;
+        }
+      }
       const RightsBits reported = kind == AccessKind::kStore   ? profile_.fault_write
                                   : kind == AccessKind::kFetch ? profile_.fault_fetch
                                                                : profile_.fault_read;

@@ -20,6 +20,8 @@ L4_ThreadId_t Core::WaitsFor(const Thread& t) const {
   if (t.state == ThreadState::kSending) return t.send_to->gid;
   if (t.state == ThreadState::kInTransfer) return t.transfer->faulter->gid;
   if (t.state != ThreadState::kReceiving || t.waits_for_start) return L4_nilthread;
+  // A device may raise it any time.
+  if (t.is_interrupt && !t.interrupt_serving) return L4_nilthread;
   const L4_ThreadId_t spec = t.from_spec;
   return spec == L4_anythread || spec == L4_anylocalthread ? L4_nilthread : spec;
 }
@@ -81,7 +83,7 @@ std::string Core::ChainText(const Thread& t) const {
 }
 
 bool Core::IsStuck(const Thread& t) const {
-  if (t.halted) return false;
+  if (t.halted || t.is_interrupt) return false;
   if (t.state == ThreadState::kNoPager) return true;
   return !L4_IsNilThread(WaitsFor(t)) && !ChainText(t).empty();
 }

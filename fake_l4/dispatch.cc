@@ -75,8 +75,7 @@ void Core::UseDefaultStrategy() {
 
 // ---- Fibers ----
 
-// False when the thread cannot run after all.
-bool Core::Prepare(Thread& t) {
+void Core::Prepare(Thread& t) {
   if (t.restart) {
     EndUnmap(t);
     if (t.fiber.started()) t.fiber.Abandon();
@@ -84,13 +83,7 @@ bool Core::Prepare(Thread& t) {
     t.kernel_ipc = KernelIpc::kNone;
     t.mr = t.utcb.mr;
   }
-  if (t.fiber.started()) return true;
-  if (!entries_.contains(t.ip)) {
-    t.state = ThreadState::kNoCode;
-    return false;
-  }
-  t.fiber.Start(&stacks_, ThreadMain, &t);
-  return true;
+  if (!t.fiber.started()) t.fiber.Start(&stacks_, ThreadMain, &t);
 }
 
 Thread* Core::PickNext() {
@@ -101,7 +94,8 @@ Thread* Core::PickNext() {
       strategy_->Add(*t, QueueEnd::kFront);
       return nullptr;
     }
-    if (Prepare(*t)) return t;
+    Prepare(*t);
+    return t;
   }
   return nullptr;
 }
@@ -111,7 +105,7 @@ void Core::ThreadMain(void* arg) {
   if (t->order_key != nullptr) OrderAcquire(std::exchange(t->order_key, nullptr));
   // Fibers are never unwound: an exception ends the program here instead of somewhere beyond the
   // stack's bottom.
-  [&]() noexcept { (*t->core->entries_.at(t->ip))(); }();
+  [&]() noexcept { t->core->RunFrom(*t); }();
   t->core->ThreadReturned(*t);
 }
 
@@ -153,7 +147,8 @@ void Core::SwitchAway(Thread* preferred, HandOver why) {
   if (ledger_.fiber_switches < switch_limit_ && !crashed_) {
     if (preferred != nullptr && preferred->queued && HandsOver(self, *preferred, why)) {
       Dequeue(*preferred);
-      if (Prepare(*preferred)) next = preferred;
+      Prepare(*preferred);
+      next = preferred;
     }
     if (next == nullptr) next = PickNext();
   }

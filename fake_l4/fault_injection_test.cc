@@ -390,6 +390,62 @@ TEST_F(InjectedTest, AnAnswerThatNeverComesIsADeadlockThatIsReported) {
   EXPECT_EQ(Log(), "pager_never@2");
 }
 
+// A string from 0x4000 of one space to 0x8000 of another; nothing is mapped yet.
+class InjectedStringTest : public InjectedTest {
+ protected:
+  void Exchange(std::function<void()> arm) {
+    const L4_ThreadId_t pager = Pager();
+    ASSERT_TRUE(world_.Run());
+    receiver_ = world_.SpawnInNewSpace(
+        [this] {
+          L4_Accept(L4_StringItemsAcceptor);
+          L4_LoadBR(1, 64 << 10);
+          L4_LoadBR(2, 0x8000);
+          L4_ThreadId_t from;
+          received_ = L4_IpcSucceeded(L4_Wait(&from));
+        },
+        pager);
+    world_.SpawnInNewSpace(
+        [this] {
+          L4_LoadMR(1, 64 << 10);
+          L4_LoadMR(2, 0x4000);
+          L4_Set_MsgTag(L4_MakeMsgTag(0, 0, 2));
+          sent_ = L4_IpcSucceeded(L4_Send(receiver_));
+        },
+        pager);
+    arm();
+    ASSERT_TRUE(world_.Run()) << world_.problem();
+  }
+  L4_ThreadId_t receiver_ = {0};
+  bool sent_ = false, received_ = false;
+};
+
+TEST_F(InjectedStringTest, LateAndPartialAnswersDelayATransfer) {
+  Exchange([this] {
+    kernel().ArmFault(FaultSite::kPagerLate);
+    kernel().ArmFault(FaultSite::kPagerSmallerFpage, 1);
+  });
+  EXPECT_TRUE(sent_);
+  EXPECT_TRUE(received_);
+  EXPECT_EQ(faults_, (std::vector<uint64_t>{0x4000, 0x8000, 0x8000}));
+  EXPECT_GE(kernel().now_ns(), 1000000u);
+}
+
+TEST_F(InjectedStringTest, ALostAnswerHoldsBothEnds) {
+  Exchange([this] { kernel().ArmFault(FaultSite::kPagerNever, 1); });
+  EXPECT_FALSE(sent_);
+  EXPECT_FALSE(received_);
+  EXPECT_NE(kernel().DescribeWaits().find("0x8000"), std::string::npos) << kernel().DescribeWaits();
+}
+
+TEST_F(InjectedStringTest, APagerThatDiesHoldsBothEnds) {
+  Exchange([this] { kernel().ArmFault(FaultSite::kPagerDies); });
+  EXPECT_FALSE(sent_);
+  EXPECT_FALSE(received_);
+  EXPECT_NE(kernel().DescribeWaits().find("page fault without a pager"), std::string::npos)
+      << kernel().DescribeWaits();
+}
+
 TEST_F(InjectedTest, TheLogSaysWhenAndInWhoseName) {
   const L4_ThreadId_t pager = Pager();
   ASSERT_TRUE(world_.Run());

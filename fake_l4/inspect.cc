@@ -169,6 +169,9 @@ ThreadInfo Core::InfoOf(const Thread& t) const {
   info.in_page_fault =
       t.kernel_ipc == KernelIpc::kPageFault || t.kernel_ipc == KernelIpc::kStringFault;
   info.in_transfer = t.transfer != nullptr;
+  info.in_exception = t.kernel_ipc == KernelIpc::kException;
+  info.halted_by_exception = t.halted && t.halted_by_exception;
+  info.exception = t.exception;
   info.priority = t.priority;
   if (t.state == ThreadState::kSending) info.partner = t.send_to->gid;
   if (t.state == ThreadState::kReceiving) info.partner = t.from_spec;
@@ -191,7 +194,9 @@ bool Kernel::Inspect(L4_ThreadId_t thread, ThreadInfo* info) const {
 std::vector<ThreadInfo> Kernel::Threads() const {
   std::vector<ThreadInfo> result;
   for (const Thread* t : core_->by_number_) {
-    if (t != nullptr) result.push_back(core_->InfoOf(*t));
+    // An interrupt that nobody is associated with is not worth a line.
+    if (t == nullptr || (t->is_interrupt && t->state == ThreadState::kInactive)) continue;
+    result.push_back(core_->InfoOf(*t));
   }
   return result;
 }
@@ -212,6 +217,10 @@ std::string Kernel::DescribeWaits() const {
   for (const ThreadInfo& t : Threads()) {
     absl::StrAppend(&text, "thread ", IdText(t.id), " (space ", static_cast<uint32_t>(t.space),
                     "): ");
+    if (t.halted_by_exception) {
+      absl::StrAppend(&text, "unhandled exception ", t.exception, " at ip 0x", absl::Hex(t.ip),
+                      ", ");
+    }
     if (t.halted) absl::StrAppend(&text, "halted, ");
     absl::StrAppend(&text, ThreadStateName(t.state));
     if (t.state == ThreadState::kSending) absl::StrAppend(&text, " to ", IdText(t.partner));
@@ -224,6 +233,7 @@ std::string Kernel::DescribeWaits() const {
       absl::StrAppend(&text, ", page fault", t.in_transfer ? " in transfer" : "", " at 0x",
                       absl::Hex(t.fault_address.value()));
     }
+    if (t.in_exception) absl::StrAppend(&text, ", exception ", t.exception);
     if (t.queued_senders != 0) absl::StrAppend(&text, ", senders waiting: ", t.queued_senders);
     absl::StrAppend(&text, "\n");
   }
@@ -352,6 +362,11 @@ bool Core::CheckThread(const Thread& t, base::TextSink& out) const {
   }
   if ((t.state == ThreadState::kSending) != (t.send_to != nullptr)) {
     out << "SendingIffQueued: thread " << L4_ThreadNo(t.gid) << " is " << ThreadStateName(t.state);
+    return false;
+  }
+  const L4_ThreadId_t local = L4_ThreadIdOfRaw(static_cast<L4_Word_t>(t.utcb_location));
+  if (t.utcb_location != 0 && FindLocal(*t.space, local) != &t) {
+    out << "LocalIdNamesItsThread: thread " << L4_ThreadNo(t.gid) << " is not found by its UTCB";
     return false;
   }
   // Of a transfer's two threads one waits for a page, the other one for that.

@@ -233,5 +233,21 @@ TEST_F(InspectTest, ASenderNobodyKnowsOf) {
   EXPECT_EQ(Problem(), "SendingIffQueued");
 }
 
+TEST_F(InspectTest, ATransferWithoutAPartner) {
+  Thread& t = *core_.Find(core_.root_);
+  core_.MakeUnready(t);
+  t.state = ThreadState::kInTransfer;
+  EXPECT_EQ(Problem(), "TransfersPairThreads");
+}
+
+TEST_F(InspectTest, ALocalIdThatNamesNobody) {
+  Thread& t = *core_.Find(core_.root_);
+  const uint64_t location = t.utcb_location;
+  t.utcb_location += 1024;
+  EXPECT_EQ(Problem(), "LocalIdNamesItsThread");
+  t.utcb_location = location;
+  EXPECT_EQ(Problem(), "");
+}
+
 }  // namespace
 }  // namespace fake_l4

@@ -379,7 +379,10 @@ void Core::StartKernelIpc(Thread& t, KernelIpc kind, L4_ThreadId_t to) {
 }
 
 void Core::KernelIpcEnded(Thread& t) {
-  if (options_.scribble_registers) {
+  if (t.kernel_ipc == KernelIpc::kInterrupt) return InterruptIpcEnded(t);
+  if (t.kernel_ipc == KernelIpc::kException) {
+    EndException(t);
+  } else if (options_.scribble_registers) {
     // A real kernel keeps as many of the thread's registers as a proper answer has words.
     const L4_MsgTag_t tag = L4_MsgTagOfRaw(t.kernel_mr[0]);
     const auto words = static_cast<unsigned>(L4_UntypedWords(tag) + L4_TypedWords(tag));

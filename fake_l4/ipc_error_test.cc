@@ -155,6 +155,76 @@ TEST_F(IpcErrorTest, AForeignSenderWaitsBeforeAnylocalthread) {
   EXPECT_EQ(local, (Result{0x8000, L4_IPC_TIMEOUT << 1 | 1}));
 }
 
+// ---- Halted threads: the kernel goes on with their IPC, they do not ----
+
+void Halt(L4_ThreadId_t t) {
+  L4_ExchangeSome(t, L4_EXREGS_SET_HALT | L4_EXREGS_HALT, 0, 0, 0, nullptr, nullptr, nullptr,
+                  nullptr);
+}
+void Resume(L4_ThreadId_t t) {
+  L4_ExchangeSome(t, L4_EXREGS_SET_HALT, 0, 0, 0, nullptr, nullptr, nullptr, nullptr);
+}
+
+TEST_F(IpcErrorTest, AHaltedReceiverReceives) {
+  bool ran = false;
+  const L4_ThreadId_t receiver = world_.Spawn([&] {
+    received_ = Ipc(0, L4_nilthread, L4_anythread);
+    ran = true;
+  });
+  InThread([&] {
+    Halt(receiver);
+    EXPECT_EQ(Ipc(1, receiver, L4_nilthread, L4_ZeroTime), (Result{1, 0}));
+    // It has its message, so it does not wait for a second one.
+    EXPECT_EQ(Ipc(1, receiver, L4_nilthread, L4_ZeroTime), (Result{0x8000, L4_IPC_TIMEOUT << 1}));
+  });
+  EXPECT_FALSE(ran);
+  InThread([&] { Resume(receiver); });
+  EXPECT_TRUE(ran);
+  EXPECT_EQ(received_, (Result{1, 0}));
+}
+
+TEST_F(IpcErrorTest, AHaltedSendersTimeoutEnds) {
+  const L4_ThreadId_t deaf = Sleeper();
+  bool ran = false;
+  const L4_ThreadId_t sender = world_.Spawn([&] {
+    sent_ = Ipc(1, deaf, L4_nilthread, L4_TimePeriod(100));
+    ran = true;
+  });
+  InThread([&] {
+    Halt(sender);
+    Ipc(0, L4_nilthread, L4_Myself(), L4_Never, L4_TimePeriod(1000));
+    EXPECT_FALSE(ran);
+    Resume(sender);
+  });
+  EXPECT_EQ(sent_, (Result{0x8001, L4_IPC_TIMEOUT << 1}));
+}
+
+TEST_F(IpcErrorTest, AFaultOfAThreadThatIsHaltedIsServed) {
+  bool ran = false;
+  const L4_ThreadId_t pager = world_.Spawn([] {
+    L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam, 20));
+    L4_ThreadId_t from;
+    L4_Wait(&from);
+    Halt(from);
+    const L4_MapItem_t item = L4_MapItem(Page(kRam, 7), kRam);
+    L4_LoadMRs(1, 2, item.raw);
+    EXPECT_EQ(Ipc(0x80, from, L4_nilthread, L4_ZeroTime), (Result{0x80, 0}));
+    L4_Receive(L4_anylocalthread);
+    Resume(from);
+  });
+  const L4_ThreadId_t client = world_.SpawnInNewSpace(
+      [&] {
+        char c = 0;
+        ran = world_.kernel().cpu().Load(base::Vaddr(kRam), &c, 1) == AccessStatus::kOk;
+      },
+      pager);
+  Run();
+  EXPECT_EQ(world_.Rights(client, kRam), "rwx");
+  EXPECT_FALSE(ran);
+  InThread([&] { Ipc(0, pager, L4_nilthread); });
+  EXPECT_TRUE(ran);
+}
+
 // ---- Points in time ----
 
 // A point is given by clock bits: e 0..15, c, m. `us` rounded down to what e can say.

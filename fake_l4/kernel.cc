@@ -38,6 +38,19 @@ AccessStatus Cpu::Fetch(base::Vaddr va) {
 }
 uint64_t Cpu::ip() const { return core_->running_->ip; }
 void Cpu::set_ip(uint64_t ip) { core_->running_->ip = ip; }
+uint64_t Cpu::sp() const { return core_->running_->sp; }
+void Cpu::set_sp(uint64_t sp) { core_->running_->sp = sp; }
+uint64_t Cpu::flags() const { return core_->running_->flags; }
+void Cpu::set_flags(uint64_t flags) { core_->running_->flags = flags; }
+uint64_t Cpu::general(unsigned i) const { return core_->running_->general[i]; }
+void Cpu::set_general(unsigned i, uint64_t value) { core_->running_->general[i] = value; }
+AccessStatus Cpu::RaiseException(uint32_t number, uint64_t error_code) {
+  return core_->RaiseException(*core_->running_, core_->profile_.exception_message, number,
+                               error_code);
+}
+AccessStatus Cpu::RaiseSystemException(uint32_t number, uint64_t error_code) {
+  return core_->RaiseException(*core_->running_, ExceptionMessage::kSystem, number, error_code);
+}
 
 Kernel::Kernel(const BootOptions& options) : core_(std::make_unique<Core>(options)) {
   core_->kernel_ = this;
@@ -121,6 +134,21 @@ bool Kernel::HostWake(L4_ThreadId_t thread) {
   return true;
 }
 
+bool Kernel::RaiseInterrupt(unsigned number) {
+  const bool handled = core_->RaiseInterrupt(number);
+  if (core_->running_ != nullptr) core_->Preempt();
+  return handled;
+}
+bool Kernel::StartInterruptSource(unsigned number, uint64_t period_ns, uint64_t ticks) {
+  return core_->StartInterruptSource(number, period_ns, ticks);
+}
+void Kernel::StopInterruptSource(unsigned number) { core_->StopInterruptSource(number); }
+const std::string& Kernel::sigma0_log() const { return core_->sigma0_log_; }
+unsigned Kernel::MemoryAttribute(base::Paddr page) const {
+  const auto it = core_->memory_attributes_.find(page.PageNumber());
+  return it == core_->memory_attributes_.end() ? 0 : it->second;
+}
+
 void Kernel::Crash(const char* text) {
   Thread* t = CurrentThreadOrNull();
   if (t != nullptr) t->core->Crash(text);
@@ -185,24 +213,15 @@ L4_ThreadId_t L4_ExchangeRegisters(L4_ThreadId_t dest, L4_Word_t control, L4_Wor
   return result;
 }
 
-L4_Word_t L4_ProcessorControl(L4_Word_t processor, L4_Word_t, L4_Word_t, L4_Word_t) {
+L4_Word_t L4_ProcessorControl(L4_Word_t processor, L4_Word_t internal_khz, L4_Word_t external_khz,
+                              L4_Word_t) {
   Thread& self = Caller();
-  self.core->Enter(self.core->profile_.costs.system_call);
-  if (self.space->privileged && processor == 0) return 1;
-  self.utcb.error_code =
-      self.space->privileged ? L4_ERROR_INVALID_PARAMETER : L4_ERROR_NO_PRIVILEGE;
-  return 0;
+  return self.core->ProcessorControl(self, processor, internal_khz, external_khz);
 }
 
-L4_Word_t L4_MemoryControl(L4_Word_t, const L4_Word_t attributes[4]) {
+L4_Word_t L4_MemoryControl(L4_Word_t control, const L4_Word_t attributes[4]) {
   Thread& self = Caller();
-  self.core->Enter(self.core->profile_.costs.system_call);
-  bool known = true;
-  for (int i = 0; i < 4; i++) known = known && attributes[i] == 0;
-  if (self.space->privileged && known) return 1;
-  self.utcb.error_code =
-      self.space->privileged ? L4_ERROR_INVALID_PARAMETER : L4_ERROR_NO_PRIVILEGE;
-  return 0;
+  return self.core->MemoryControl(self, control, attributes);
 }
 
 void* L4_KernelInterface(L4_Word_t* api_version, L4_Word_t* api_flags, L4_Word_t* kernel_id) {

@@ -45,14 +45,32 @@ namespace fake_l4 {
 
 class Core;  // everything behind this interface
 
+// A region of the kernel interface page's memory table.
+struct MemoryRegion {
+  unsigned type;  // L4_ConventionalMemoryType ...; a sub-type is added as 16 times its value
+  uint64_t low;   // multiples of 1024
+  uint64_t end;   // exclusive
+  bool is_virtual = false;
+};
+
 struct BootOptions {
   uint64_t ram_bytes = uint64_t{64} << 20;  // conventional memory; a multiple of the page size
   Profile profile = kAmd64Nx;
   Quirks quirks = kManualRules;
   uint32_t processors = 1;  // 1 .. 32
+  // Of the root server. Nobody can give a priority above his own, so this bounds all others.
+  uint8_t root_priority = 100;
   // Mappings the kernel has memory for, beyond sigma0's own; a map item that finds none left maps
   // nothing. 0: no limit.
   uint32_t max_mappings = 0;
+  // Threads and spaces alive that the kernel has memory for, the initial ones included;
+  // ThreadControl fails with error 8 beyond. 0: no limit.
+  uint32_t max_threads = 0;
+  uint32_t max_spaces = 0;
+  // Appended to the memory table, where later regions override earlier ones: reserved or dedicated
+  // parts of RAM, say. What is boot loader specific is given to root alone.
+  std::vector<MemoryRegion> memory_regions = {};
+  uint64_t boot_info = 0;  // the KIP's BootInfo word
   // Whether TSan may take the scheduler's turns for synchronisation. kRaces: only messages,
   // ExchangeRegisters, the host's hand-over and the programs' own locks order memory accesses.
   SwitchOrder switch_order = SwitchOrder::kSynchronises;
@@ -80,8 +98,6 @@ enum class [[nodiscard]] AccessStatus{
     // (L4_ExchangeRegisters). Nothing more was loaded or stored; the program continues elsewhere.
     // L4_UserDefinedHandle() may say why.
     kRedirected,
-    // Part of the access lies outside user addresses; there is no page to fault on.
-    kBadAddress,
 };
 
 // Why RunUntilIdle came back.
@@ -124,6 +140,9 @@ struct ThreadInfo {
   bool halted;           // by ExchangeRegisters; executes nothing whatever its state
   bool waits_for_start;  // kReceiving, for the start message of its pager
   bool in_page_fault;    // the IPC is a page fault of the thread
+  bool in_exception;     // the IPC tells of an exception of the thread
+  bool halted_by_exception;  // which nobody handled
+  uint32_t exception;        // the last one raised
   bool in_transfer;  // a string transfer of the thread waits for a page, its own or its partner's
   uint8_t priority;
   L4_ThreadId_t
@@ -134,8 +153,9 @@ struct ThreadInfo {
   uint32_t queued_senders;
 };
 
-// One page of one space. Where pages are enumerated, a larger one is one of these, at its beginning;
-// where one address is asked for, va and frame are those of its 4 KiB, whatever the page's size.
+// One page of one space. Where mappings are enumerated, a larger page is one of these, at its
+// beginning; where one address is asked for, va and frame are those of its 4 KiB, whatever the
+// page's size.
 struct Mapping {
   SpaceId space{};
   base::Vaddr va;
@@ -185,6 +205,11 @@ struct BootThread {
   uint32_t processor = 0;
 };
 
+// General registers a simulated thread has besides IP, SP and FLAGS. Host code does not use them;
+// exception handlers see and set them (facts/l4.md section 6), in the order EDI ESI EBP EBX EDX ECX
+// EAX.
+inline constexpr unsigned kGeneralRegisters = 7;
+
 // Loads and stores by the current simulated thread, through its space's page table. All members are
 // called on a simulated thread.
 class Cpu {
@@ -201,6 +226,22 @@ class Cpu {
   // ordinary jump.
   uint64_t ip() const;
   void set_ip(uint64_t ip);
+  uint64_t sp() const;
+  void set_sp(uint64_t sp);
+  uint64_t flags() const;
+  void set_flags(uint64_t flags);
+  // i < kGeneralRegisters.
+  uint64_t general(unsigned i) const;
+  void set_general(unsigned i, uint64_t value);
+
+  // What an instruction does that the processor, or the kernel, cannot execute: exception `number`
+  // goes to the thread's exception handler; without one the thread is halted. kOk: the instruction
+  // at IP is to be executed again; kRedirected: IP was set meanwhile and has no registered code
+  // (where it has, the call does not return). A load, store or fetch at or above the profile's
+  // user_top does this by itself.
+  AccessStatus RaiseException(uint32_t number, uint64_t error_code = 0);
+  // The same with the message of system exceptions, whatever the profile's processor.
+  AccessStatus RaiseSystemException(uint32_t number, uint64_t error_code = 0);
 
  private:
   Core* core_;
@@ -294,7 +335,22 @@ class Kernel {
   // What has fired, in order. Valid until the kernel runs again.
   const std::vector<FiredFault>& fired_faults() const;
 
+  // ---- Interrupts: from the host, or from a simulated thread that stands for a device ----
+
+  // Interrupt `number` occurs. Its interrupt thread, (number, version 1), tells the associated
+  // handler; while that has not answered, one more is remembered. False when nobody handles it.
+  bool RaiseInterrupt(unsigned number);
+  // From now on it occurs every `period_ns`, `ticks` times, or until it has no handler; replaces an
+  // earlier source. A kernel with a source is not idle. False: no such interrupt, or period 0.
+  bool StartInterruptSource(unsigned number, uint64_t period_ns, uint64_t ticks);
+  void StopInterruptSource(unsigned number);
+
   // ---- Looking from outside: no side effects ----
+
+  // What sigma0 was asked to tell (its extended protocol: verbosity, dump of its pools).
+  const std::string& sigma0_log() const;
+  // The attribute of a page of physical memory (MemoryControl); 0: the default.
+  unsigned MemoryAttribute(base::Paddr page) const;
 
   bool SpaceExists(SpaceId space) const;
   // The space of a thread; false when there is no such thread.

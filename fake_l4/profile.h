@@ -10,6 +10,7 @@
 #define FAKE_L4_PROFILE_H_
 
 #include <cstdint>
+#include <string_view>
 
 namespace fake_l4 {
 
@@ -32,6 +33,22 @@ struct CostsNs {
   uint32_t cross_processor_ipc = 1500;
   uint32_t shoot_down = 2000;
 };
+
+// How the processor's exceptions are told to the exception handler.
+enum class ExceptionMessage : uint8_t {
+  kSystem,  // label -4 << 4: IP, SP, FLAGS, exception number, error code, local id
+  kIa32,    // label -5 << 4: EIP, EFLAGS, exception number, error code, EDI, ESI, EBP, ESP, EBX,
+            // EDX, ECX, EAX
+};
+
+// Exceptions of x86 processors.
+inline constexpr uint8_t kExceptionInvalidOpcode = 6, kExceptionGeneralProtection = 13,
+                         kExceptionPageFault = 14;
+
+// Memory attributes of the manual's x86 chapters: default, uncacheable, write combining, write
+// through, write protected, write back.
+inline constexpr uint32_t kX86MemoryAttributes =
+    1u << 0 | 1u << 1 | 1u << 2 | 1u << 5 | 1u << 6 | 1u << 7;
 
 inline constexpr unsigned kMaxPageSizes = 3;
 
@@ -56,9 +73,18 @@ struct Profile {
   uint8_t thread_no_bits;  // valid bits of a thread number
   uint16_t system_base, user_base;
   uint64_t ram_base;  // physical address of the first byte of conventional memory
+  // User addresses end here; from here to address_limit() is the kernel's.
+  uint64_t user_top;
+  // Device registers, simulated as plain RAM behind the conventional memory ("shared" in the KIP).
+  // A multiple of the page size; 0: there are none.
+  uint32_t device_bytes;
   uint64_t root_kip_area, root_utcb_area;  // in the spaces of sigma0 and root
   uint8_t root_utcb_area_log2;
   uint8_t utcb_log2;  // size and alignment of one UTCB
+  // Bit a: MemoryControl and sigma0 know memory attribute a. 0 is the default.
+  uint32_t memory_attributes;
+  ExceptionMessage exception_message;
+  uint8_t bad_address_exception;  // raised by an access at or above user_top
   CostsNs costs;
 
   constexpr bool ExecuteImpliedByRead() const { return (separable_rights & kX) == 0; }
@@ -92,10 +118,15 @@ inline constexpr Profile kAmd64Nx = {
     .system_base = 16,
     .user_base = 48,
     .ram_base = 0x1000000,
+    .user_top = uint64_t{1} << 47,
+    .device_bytes = 0x10000,
     .root_kip_area = 0x7fff'f000'0000,
     .root_utcb_area = 0x7fff'f800'0000,
     .root_utcb_area_log2 = 24,
     .utcb_log2 = 10,
+    .memory_attributes = kX86MemoryAttributes,
+    .exception_message = ExceptionMessage::kSystem,
+    .bad_address_exception = kExceptionGeneralProtection,
     .costs = {},
 };
 
@@ -115,12 +146,39 @@ inline constexpr Profile kIa32 = {
     .system_base = 16,
     .user_base = 48,
     .ram_base = 0x1000000,
+    .user_top = 0xc000'0000,
+    .device_bytes = 0x10000,
     .root_kip_area = 0xbff0'0000,
     .root_utcb_area = 0xbe00'0000,
     .root_utcb_area_log2 = 24,
     .utcb_log2 = 10,
+    .memory_attributes = kX86MemoryAttributes,
+    .exception_message = ExceptionMessage::kIa32,
+    .bad_address_exception = kExceptionPageFault,
     .costs = {},
 };
+
+// A processor without reference bits: loads and fetches leave no status, so an unmap cannot tell a
+// page that was read from one that was not. Stores still do. What lives above must find out by
+// itself, by unmapping and waiting for the fault.
+inline constexpr Profile kAmd64NoReference = [] {
+  Profile p = kAmd64Nx;
+  p.name = "amd64-no-reference";
+  p.status_read = 0;
+  p.status_write = kW;
+  p.status_fetch = 0;
+  return p;
+}();
+
+inline constexpr const Profile* kAllProfiles[] = {&kAmd64Nx, &kIa32, &kAmd64NoReference};
+
+// The profile of that name, or null.
+constexpr const Profile* FindProfile(std::string_view name) {
+  for (const Profile* p : kAllProfiles) {
+    if (name == p->name) return p;
+  }
+  return nullptr;
+}
 
 }  // namespace fake_l4
 

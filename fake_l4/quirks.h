@@ -73,6 +73,18 @@ struct Quirks {
   bool inactive_is_dead = false;
 
   constexpr bool manual() const { return walk == WalkRule::kPageByPage; }
+
+  // ---- System calls (facts/l4.md section 12) ----
+  // ThreadControl that creates a thread with no scheduler fails with 2 (invalid thread), not 4.
+  bool missing_scheduler_is_invalid_thread = false;
+  // ExchangeRegisters delivers the old values although d is clear.
+  bool exregs_always_deliver = false;
+  // ExchangeRegisters does not tell of a thread in an IPC that it is halted.
+  bool exregs_hides_halt_in_ipc = false;
+  // ProcessorControl is not there: a privileged call returns 0 and leaves the error code alone.
+  bool no_processor_control = false;
+  // The areas of a space can be set once; later SpaceControls are accepted without effect.
+  bool areas_set_once = false;
 };
 
 inline constexpr Quirks kManualRules = {};
@@ -91,6 +103,11 @@ inline constexpr Quirks kPistachioNewMdb = {
     .small_unmap_rounds_up = true,
     .schedule_tells_microseconds = true,
     .inactive_is_dead = true,
+    .missing_scheduler_is_invalid_thread = true,
+    .exregs_always_deliver = true,
+    .exregs_hides_halt_in_ipc = true,
+    .no_processor_control = true,
+    .areas_set_once = true,
 };
 
 // L4Ka::Pistachio as every stock configuration builds it.
@@ -107,6 +124,11 @@ inline constexpr Quirks kPistachioOldMdb = {
     .small_unmap_rounds_up = true,
     .schedule_tells_microseconds = true,
     .inactive_is_dead = true,
+    .missing_scheduler_is_invalid_thread = true,
+    .exregs_always_deliver = true,
+    .exregs_hides_halt_in_ipc = true,
+    .no_processor_control = true,
+    .areas_set_once = true,
 };
 
 // What manual_prefix.txt compares: the manual's rights and holes, a database's grant and overmap.

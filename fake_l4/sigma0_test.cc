@@ -92,7 +92,7 @@ TEST_F(Sigma0Test, WhatIsNotMemoryIsRefused) {
       return L4_IsNilFpage(L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(base, log2)));
     };
     EXPECT_TRUE(refused(0x4000, 12)) << "below RAM";
-    EXPECT_TRUE(refused(kRam + 64 * 4096, 12)) << "above RAM";
+    EXPECT_FALSE(refused(0xfee00000, 12)) << "no table names it: a device, for all one knows";
     EXPECT_TRUE(refused(kRam, 20)) << "larger than RAM";
     EXPECT_TRUE(refused(kRam, 11)) << "smaller than a page";
     EXPECT_TRUE(L4_IsNilFpage(L4_Sigma0_GetPage(L4_nilthread, L4_CompleteAddressSpace)));
@@ -149,34 +149,98 @@ TEST_F(Sigma0Test, NonsenseIsIgnored) {
   EXPECT_TRUE(served);
 }
 
-TEST_F(Sigma0Test, TheKipTellsWhatThereIs) {
+// ---- Devices, the extended protocol, what is ignored ----
+
+TEST_F(Sigma0Test, DeviceRegistersAreEverybodys) {
+  const L4_Word_t device = kRam + 64 * 4096;
+  char seen = 0;
+  bool first = false;
   world_.Spawn([&] {
-    const L4_KernelInterfacePage_t* kip = L4_GetKernelInterface();
-    EXPECT_EQ(kip->magic, 0x4be6344cu);
-    EXPECT_EQ(kip->api_version >> 24, 0x84u);
-    ASSERT_EQ(L4_NumMemoryDescriptors(kip), 1u);
-    const L4_MemoryDesc_t* d = L4_MemoryDesc(kip, 0);
-    EXPECT_EQ(L4_MemoryDescType(d), L4_ConventionalMemoryType);
-    EXPECT_FALSE(L4_IsMemoryDescVirtual(d));
-    EXPECT_EQ(L4_MemoryDescLow(d), kRam);
-    EXPECT_EQ(L4_MemoryDescHigh(d), kRam + 64 * 4096 - 1);
-    EXPECT_EQ(L4_MemoryDesc(kip, 1), nullptr);
-    EXPECT_EQ(L4_PageSizeMask(kip), 0x1000u);
-    EXPECT_EQ(L4_PageRights(kip), L4_Word_t{kW | kX});
-    EXPECT_EQ(L4_ThreadIdUserBase(kip), 48u);
-    EXPECT_EQ(L4_ThreadIdSystemBase(kip), 16u);
-    EXPECT_EQ(L4_ThreadIdBits(kip), 17u);
-    EXPECT_EQ(L4_Sigma0Id(kip), world_.kernel().sigma0());
-    EXPECT_EQ(L4_RootServerId(kip), world_.kernel().root());
-    EXPECT_EQ(L4_UtcbSize(kip), 1024u);
-    EXPECT_EQ(L4_UtcbAreaSizeLog2(kip), 12u);
-    EXPECT_EQ(L4_KipAreaSizeLog2(kip), 12u);
-    EXPECT_STREQ(L4_KernelVersionString(kip), "fake_l4 1.0");
-    EXPECT_TRUE(L4_HasFeature("pagerexregs"));
-    EXPECT_FALSE(L4_HasFeature("pager"));
-    EXPECT_FALSE(L4_HasFeature("smallspaces"));
+    first = !L4_IsNilFpage(L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(device, 12)));
+    char c = 'd';
+    EXPECT_EQ(world_.kernel().cpu().Store(base::Vaddr(device + 8), &c, 1), AccessStatus::kOk);
   });
   ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_TRUE(first);
+  world_.SpawnInNewSpace([&] {
+    EXPECT_FALSE(L4_IsNilFpage(L4_Sigma0_GetPage_RcvWindow(L4_nilthread, L4_FpageLog2(device, 13),
+                                                           L4_FpageLog2(0x8000, 13))));
+    EXPECT_EQ(world_.kernel().cpu().Load(base::Vaddr(0x8008), &seen, 1), AccessStatus::kOk);
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(seen, 'd') << "the same register";
+  world_.Reset();
+  world_.Spawn([&] {
+    L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(device, 12));
+    EXPECT_EQ(world_.kernel().cpu().Load(base::Vaddr(device + 8), &seen, 1), AccessStatus::kOk);
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(seen, 0);
+}
+
+TEST_F(Sigma0Test, AnyPageIsNeverADevices) {
+  world_.Spawn([&] {
+    for (int i = 0; i < 64; i++) {
+      EXPECT_FALSE(L4_IsNilFpage(L4_Sigma0_GetAny(L4_nilthread, 12, L4_CompleteAddressSpace)));
+    }
+    EXPECT_TRUE(L4_IsNilFpage(L4_Sigma0_GetAny(L4_nilthread, 12, L4_CompleteAddressSpace)));
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+}
+
+TEST_F(Sigma0Test, TheKernelsMemoryIsNotGiven) {
+  bool given = true;
+  world_.Spawn(
+      [&] { given = !L4_IsNilFpage(L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(0x100000, 12))); });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_FALSE(given);
+}
+
+L4_MsgTag_t Ask(L4_ThreadId_t sigma0, L4_Word_t protocol, L4_Word_t what, L4_Word_t operand) {
+  L4_Set_MsgTag(L4_MakeMsgTag((~L4_Word_t{0} >> 16) - protocol * 16 + 1, 2, 0));
+  L4_LoadMR(1, what);
+  L4_LoadMR(2, operand);
+  return L4_Call_Timeouts(sigma0, L4_Never, L4_TimePeriod(10000));
+}
+
+TEST_F(Sigma0Test, TheExtendedProtocolTellsWhoHasWhat) {
+  const L4_ThreadId_t sigma0 = world_.kernel().sigma0();
+  L4_ThreadId_t owner = world_.Spawn([&] {
+    EXPECT_TRUE(L4_IpcSucceeded(Ask(sigma0, 1001, 1, 1))) << "verbosity";
+    L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam + 0x2000, 13));
+    EXPECT_TRUE(L4_IpcSucceeded(Ask(sigma0, 1001, 2, 0))) << "dump";
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  const std::string name = "thread " + std::to_string(L4_ThreadNo(owner)) + ".1";
+  EXPECT_EQ(world_.kernel().sigma0_log(), "sigma0: " + name + " asks for 0x10020d0: 0x10020d7\n" +
+                                              "sigma0: 0x1000000-0x1001fff free\n"
+                                              "sigma0: 0x1002000-0x1003fff " +
+                                              name + "\n" +
+                                              "sigma0: 0x1004000-0x103ffff free\n"
+                                              "sigma0: 0x1040000-0x104ffff shared\n");
+  L4_MsgTag_t tag = L4_Niltag;
+  world_.SpawnInNewSpace([&] { tag = Ask(sigma0, 1001, 2, 0); });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_TRUE(L4_IpcFailed(tag)) << "not for everybody";
+}
+
+TEST_F(Sigma0Test, MessagesOfOtherShapesAreIgnored) {
+  const L4_ThreadId_t sigma0 = world_.kernel().sigma0();
+  bool served = false;
+  world_.Spawn([&] {
+    EXPECT_TRUE(L4_IpcFailed(Ask(sigma0, 7, 0, 0))) << "no such protocol";
+    for (const L4_Word_t words : {0u, 1u, 4u}) {
+      L4_Set_MsgTag(L4_MakeMsgTag(L4_LABEL_SIGMA0, words, 0));
+      EXPECT_TRUE(L4_IpcFailed(L4_Call_Timeouts(sigma0, L4_Never, L4_TimePeriod(10000))));
+    }
+    L4_Set_MsgTag(L4_MakeMsgTag(L4_LABEL_SIGMA0, 2, 2));
+    const L4_MapItem_t item = L4_MapItem(L4_Nilpage, 0);
+    L4_LoadMRs(3, 2, item.raw);
+    EXPECT_TRUE(L4_IpcFailed(L4_Call_Timeouts(sigma0, L4_Never, L4_TimePeriod(10000))));
+    served = !L4_IsNilFpage(L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam, 12)));
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_TRUE(served);
 }
 
 }  // namespace

@@ -108,6 +108,17 @@ void Core::MapPiece(const Piece& piece, uint64_t source, uint64_t target, unsign
   }
 }
 
+// The usual piece: a small page to where nothing is. False when it is not that.
+bool Core::MapSmallPage(const Piece& piece, Pte* source, uint64_t target) {
+  if (piece.kind != ItemKind::kMap || piece.to.table.Walk(target).pte != nullptr) return false;
+  if (piece.to.TouchesKernelArea(target << kPageShift, kPageBytes)) return false;
+  const RightsBits rights = profile_.Normalise(piece.rights & source->rights());
+  if (rights == 0) return true;
+  database_.Create(source->node(), source->frame_number(),
+                   {&piece.to.table, static_cast<uint32_t>(piece.to.id), target, 0}, rights);
+  return true;
+}
+
 void Core::MapItem(Space& from, Space& to, ItemKind kind, uint64_t send_base, uint64_t send_fpage,
                    const FpageValue& window) {
   const FpageValue send = DecodeFpage(send_fpage, profile_);
@@ -137,7 +148,7 @@ void Core::MapItem(Space& from, Space& to, ItemKind kind, uint64_t send_base, ui
     }
     const bool sigma0 = from.id == kSigma0Space;
     const uint64_t ram = profile_.ram_base >> kPageShift;
-    if (sigma0) end = std::min(end, ram + (options_.ram_bytes >> kPageShift));
+    if (sigma0) end = std::min(end, ram + frames());
     for (uint64_t v = sigma0 ? std::max(source, ram) : source; v < end && target < limit;) {
       unsigned level = largest;
       if (sigma0) {
@@ -147,6 +158,10 @@ void Core::MapItem(Space& from, Space& to, ItemKind kind, uint64_t send_base, ui
         if (page.pte == nullptr) break;
         v = std::max(v, page.vpage);
         level = std::min(level, page.level);
+        if (page.level == 0 && MapSmallPage(piece, page.pte, target + (v - source))) {
+          v++;
+          continue;
+        }
       }
       MapPiece(piece, v, target + (v - source), level);
       v += database_.pages(level);
@@ -166,7 +181,7 @@ RightsBits Core::UnmapSigma0(uint64_t first, uint64_t end, RightsBits revoke, Fl
   RightsBits status = 0;
   const uint64_t ram = profile_.ram_base >> kPageShift;
   first = std::max(first, ram);
-  end = std::min(end, ram + (options_.ram_bytes >> kPageShift));
+  end = std::min(end, ram + frames());
   // Larger pages first: those that are only in part within the range are split, which makes
   // children of smaller roots.
   for (unsigned level = database_.sizes().count; level-- > 0 && first < end;) {

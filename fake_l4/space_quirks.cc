@@ -127,7 +127,7 @@ void Core::QuirkMapItem(const Piece& piece, const FpageValue& send, const MapPla
   walk.shifting = walk.unit == 1 && options_.quirks.leading_holes_shift;
   if (piece.from.id == kSigma0Space) {
     const unsigned level = walk.unit > 1 && database_.sizes().count > 1 ? 1 : 0;
-    const uint64_t end = (profile_.ram_base + options_.ram_bytes) >> kPageShift;
+    const uint64_t end = (profile_.ram_base >> kPageShift) + frames();
     for (uint64_t v = walk.source; v < std::min(end, walk.begin + count);
          v += database_.pages(level)) {
       MapPiece(piece, v, walk.target + (v - walk.begin), level);

@@ -142,6 +142,45 @@ TEST_F(SpaceTest, ItemsBeforeAFailingOneStay) {
   EXPECT_EQ(world_.Layout(b, 0x1000, 2), "r.");
 }
 
+TEST_F(SpaceTest, AGrantedPageLeavesTheGranter) {
+  L4_Word_t got[4] = {};
+  const L4_ThreadId_t b = world_.SpawnInNewSpace([&] {
+    ReceiveMap(L4_anythread, L4_FpageLog2(0x10000, 16));
+    L4_StoreMRs(1, 4, got);
+  });
+  const L4_ThreadId_t a = Owner([&] {
+    L4_Msg_t msg;
+    L4_MsgClear(&msg);
+    L4_MsgAppendMapItem(&msg, L4_MapItem(Page(kRam, kR), 0x1000));
+    L4_MsgAppendGrantItem(&msg, L4_GrantItem(Page(kRam + 0x1000, kR | kW), 0x2000));
+    L4_MsgLoad(&msg);
+    EXPECT_TRUE(L4_IpcSucceeded(L4_Send(b)));
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(world_.Layout(b, 0x10000, 4), ".rw.");
+  EXPECT_EQ(world_.Layout(a, kRam, 3), "x.x");
+  EXPECT_EQ(got[2], 0x2000u | 0xa) << "the item's words arrive as they are";
+  EXPECT_EQ(got[3], Page(kRam + 0x1000, kR | kW).raw);
+}
+
+TEST_F(SpaceTest, AGrantWithoutAWindowOverflows) {
+  const L4_ThreadId_t b = world_.SpawnInNewSpace([&] {
+    L4_ThreadId_t from;
+    L4_Accept(L4_UntypedWordsAcceptor);
+    EXPECT_TRUE(L4_IpcFailed(L4_Wait(&from)));
+    EXPECT_EQ(L4_ErrorCode(), 9u);
+  });
+  const L4_ThreadId_t a = Owner([&] {
+    const L4_GrantItem_t item = L4_GrantItem(Page(kRam, kRwx), 0);
+    L4_Set_MsgTag(L4_MakeMsgTag(0, 0, 2));
+    L4_LoadMRs(1, 2, item.raw);
+    EXPECT_TRUE(L4_IpcFailed(L4_Send(b)));
+    EXPECT_EQ(L4_ErrorCode(), 8u);
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(world_.Layout(a, kRam, 1), "x");
+}
+
 TEST_F(SpaceTest, AReadOnlyHolderCannotPassOnMore) {
   const L4_ThreadId_t c = Receiver();
   L4_ThreadId_t b = world_.SpawnInNewSpace([&] {

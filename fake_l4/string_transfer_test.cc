@@ -627,6 +627,31 @@ TEST_F(StringTest, APartnerThatIsDeletedAbortsTheTransfer) {
   }
 }
 
+// The copy needs neither thread.
+TEST_F(StringTest, HaltedThreadsTransferGoesOn) {
+  const auto halt = [](L4_ThreadId_t t, L4_Word_t h) {
+    L4_ExchangeSome(t, L4_EXREGS_SET_HALT | h, 0, 0, 0, nullptr, nullptr, nullptr, nullptr);
+  };
+  on_fault_ = [&](char name) {
+    if (name != 's') return;
+    halt(sender_, L4_EXREGS_HALT);
+    halt(receiver_, L4_EXREGS_HALT);
+  };
+  Exchange([&] { Message(0, {Group(4), 0x2000}); }, [&] { Buffers({Group(20), 0x5000}); });
+  EXPECT_EQ(faults_, "sR");
+  EXPECT_EQ(sent_.tag | received_.tag, 0u);
+  ThreadInfo info;
+  ASSERT_TRUE(world_.kernel().Inspect(receiver_, &info));
+  EXPECT_FALSE(info.in_transfer);
+  world_.Spawn([&] {
+    halt(sender_, 0);
+    halt(receiver_, 0);
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(sent_.tag, L4_MakeMsgTag(0, 0, 2).raw);
+  EXPECT_EQ(received_.tag, L4_MakeMsgTag(0, 0, 2).raw);
+}
+
 // ---- Pagers in trouble ----
 
 TEST_F(StringTest, AFaultWithoutAPagerWaitsForOne) {

@@ -1,7 +1,6 @@
-// ThreadControl, SpaceControl, ExchangeRegisters. facts/l4.md sections 5 and 12.
+// ThreadControl and SpaceControl. facts/l4.md sections 5 and 12.
 #include <l4/thread.h>
 
-#include "base/check.h"
 #include "fake_l4/core.h"
 
 namespace fake_l4 {
@@ -19,23 +18,82 @@ L4_Word_t Fail(Thread& self, L4_Word_t error) {
 
 // ---- ThreadControl ----
 
-// 0, or the error. A location must be one UTCB's worth of the space's area that no other thread of
-// the space has.
-L4_Word_t Core::CheckUtcb(const Space& space, const Thread* self, L4_Word_t location) const {
-  if (location == kKeep) return 0;
+// A ThreadControl taken apart: what its ids mean, and what is to be done.
+struct Core::ThreadOrder {
+  L4_ThreadId_t dest, space_of, scheduler, pager;
+  L4_Word_t utcb_location;
+  Thread* t = nullptr;               // of dest's number; null: to be created
+  Space* space = nullptr;            // where it is to live; null: in a new one
+  L4_ThreadId_t scheduler_id = {0};  // global; nilthread: as it is
+};
+
+// A location must be one UTCB's worth of the space's area.
+bool Core::UtcbFits(const Space& space, const Thread* t, uint64_t location) const {
   const uint64_t size = uint64_t{1} << profile_.utcb_log2;
   const base::Range utcb{base::Vaddr(location), base::Vaddr(location + size)};
-  if (location % size != 0 || location + size < location || !space.utcb_area.Contains(utcb)) {
+  return location != 0 && space.utcb_area.Contains(utcb) && !UtcbTaken(space, t, location);
+}
+
+bool Core::UtcbTaken(const Space& space, const Thread* t, uint64_t location) const {
+  const Thread* owner = FindLocal(space, L4_ThreadIdOfRaw(static_cast<L4_Word_t>(location)));
+  return owner != nullptr && owner != t;
+}
+
+bool Core::HasMemoryForThread(bool new_space) const {
+  const size_t threads = thread_storage_.size() - free_threads_.size() - profile_.system_base;
+  if (options_.max_threads != 0 && threads >= options_.max_threads) return false;
+  if (options_.max_mappings != 0 && database_.live_nodes() >= options_.max_mappings) return false;
+  return !new_space || options_.max_spaces == 0 || live_spaces_ < options_.max_spaces;
+}
+
+// Fills in what the operands mean; 0, or the error. Errors in the order of facts/l4.md section 5.
+L4_Word_t Core::CheckThreadOrder(Thread& self, ThreadOrder* order) const {
+  const Thread* t = order->t;
+  const uint64_t size = uint64_t{1} << profile_.utcb_log2;
+  const L4_Word_t location = order->utcb_location;
+  // 1. A thread to be created has a scheduler.
+  if (t == nullptr && L4_IsNilThread(order->scheduler)) {
+    return options_.quirks.missing_scheduler_is_invalid_thread ? L4_ERROR_INVALID_THREAD
+                                                               : L4_ERROR_INVALID_SCHEDULER;
+  }
+  // 2. The space. Naming itself, a thread that exists stays where it is.
+  const Thread* neighbour = order->space_of == order->dest ? t : Resolve(self, order->space_of);
+  const bool new_space = order->space_of == order->dest && t == nullptr;
+  order->space = neighbour == nullptr ? nullptr : neighbour->space;
+  // 3. The UTCB: aligned; an active thread keeps its place while it stays in its space.
+  const bool active = t != nullptr && t->state != ThreadState::kInactive;
+  const bool moves = t != nullptr && order->space != nullptr && order->space != t->space;
+  if (location != kKeep) {
+    if (location == 0 || location % size != 0 || location >= profile_.user_top) {
+      return L4_ERROR_UTCB_AREA;
+    }
+    if (active && !moves && location != t->utcb_location) return L4_ERROR_UTCB_AREA;
+  }
+  if (order->space == nullptr && !new_space) return L4_ERROR_INVALID_SPACE;
+  // 4. A thread that is active, or will be, has a UTCB in its space's area. One that is not yet may
+  // be told its place before there is an area.
+  const uint64_t place = location != kKeep ? location : t != nullptr ? t->utcb_location : 0;
+  const bool needs_utcb = !L4_IsNilThread(order->pager) || active;
+  if (new_space) {
+    if (needs_utcb) return L4_ERROR_UTCB_AREA;
+  } else if (active && !moves) {
+    // It has its place.
+  } else if (needs_utcb || (location != kKeep && !order->space->utcb_area.empty())) {
+    if (!UtcbFits(*order->space, t, place)) return L4_ERROR_UTCB_AREA;
+  } else if (place != 0 && UtcbTaken(*order->space, t, place)) {
     return L4_ERROR_UTCB_AREA;
   }
-  for (const Thread* t = all_threads_; t != nullptr; t = t->all_next) {
-    if (t != self && t->space == &space && t->utcb_location == location) return L4_ERROR_UTCB_AREA;
+  // 5. The scheduler.
+  if (!L4_IsNilThread(order->scheduler)) {
+    const Thread* s = Resolve(self, order->scheduler);
+    if (s == nullptr && order->scheduler != order->dest) return L4_ERROR_INVALID_SCHEDULER;
+    order->scheduler_id = s == nullptr ? order->dest : s->gid;
   }
+  if (t == nullptr && !HasMemoryForThread(new_space)) return L4_ERROR_NO_MEMORY;
   return 0;
 }
 
-bool Core::Activate(Thread& t, L4_ThreadId_t pager) {
-  if (t.utcb_location == 0 || t.space->utcb_area.empty()) return false;
+void Core::Activate(Thread& t, L4_ThreadId_t pager) {
   t.utcb.pager = pager.raw;
   t.space->active_threads++;
   t.waits_for_start = true;
@@ -43,34 +101,40 @@ bool Core::Activate(Thread& t, L4_ThreadId_t pager) {
   t.receive_timeout = L4_Never.raw;
   t.state = ThreadState::kReceiving;
   if (FirstSenderFor(t) != nullptr) StartReceive(t);
-  return true;
 }
 
-L4_Word_t Core::ModifyThread(Thread& t, L4_ThreadId_t dest, Space* space, L4_ThreadId_t scheduler,
-                             L4_ThreadId_t pager, L4_Word_t utcb_location) {
-  // 1. Another version of the same number: a new name.
-  if (t.gid != dest) {
-    const L4_ThreadId_t old = t.gid;
-    t.gid = dest;
-    t.id = dest.raw;
-    t.utcb.my_global_id = dest.raw;
-    FailPartners(t, old);
+// Another version of the same number: a new name. What was going on under the old one ends.
+void Core::Rename(Thread& t, L4_ThreadId_t id) {
+  const L4_ThreadId_t old = t.gid;
+  t.gid = id;
+  t.id = id.raw;
+  t.utcb.my_global_id = id.raw;
+  FailPartners(t, old);
+  // One that waits to be started keeps waiting: it has not called anybody.
+  if (t.waits_for_start) return;
+  if (InSendPhase(t) || InReceivePhase(t)) {
+    AbortIpc(t, L4_IPC_CANCELLED << 1 | (InReceivePhase(t) ? 1 : 0));
   }
-  // 2. Another space: a migration. The UTCB stays where it was if that is a place there, too.
-  const bool migrates = t.space != space;
-  if (migrates && utcb_location == kKeep &&
-      CheckUtcb(*space, &t, static_cast<L4_Word_t>(t.utcb_location)) == 0) {
-    utcb_location = static_cast<L4_Word_t>(t.utcb_location);
+}
+
+void Core::ModifyThread(Thread& t, const ThreadOrder& order) {
+  if (t.gid != order.dest) Rename(t, order.dest);
+  const uint64_t location = order.utcb_location == kKeep ? t.utcb_location : order.utcb_location;
+  // Strings are copied between two spaces.
+  if (t.space != order.space && t.transfer != nullptr) AbortIpc(t, L4_IPC_ABORTED << 1);
+  MoveToSpace(t, order.space);
+  if (location != t.utcb_location) PlaceUtcb(t, location);
+  if (!L4_IsNilThread(order.scheduler_id)) t.scheduler = order.scheduler_id;
+  if (L4_IsNilThread(order.pager)) return;
+  // A pager makes it active.
+  if (t.state == ThreadState::kInactive) return Activate(t, order.pager);
+  t.utcb.pager = order.pager.raw;
+  if (t.waits_for_start) {
+    t.from_spec = order.pager;
+    if (FirstSenderFor(t) != nullptr) StartReceive(t);
+  } else if (t.state == ThreadState::kNoPager) {
+    PagerAppeared(t);
   }
-  MoveToSpace(t, space);
-  if (!L4_IsNilThread(scheduler)) t.scheduler = scheduler;
-  if (utcb_location != kKeep) PlaceUtcb(t, utcb_location);
-  // 3. A pager makes it active.
-  if (L4_IsNilThread(pager)) return 0;
-  if (t.state == ThreadState::kInactive) return Activate(t, pager) ? 0 : L4_ERROR_UTCB_AREA;
-  t.utcb.pager = pager.raw;
-  if (t.waits_for_start) t.from_spec = pager;
-  return 0;
 }
 
 L4_Word_t Core::ThreadControl(Thread& self, L4_ThreadId_t dest, L4_ThreadId_t space_of,
@@ -81,11 +145,16 @@ L4_Word_t Core::ThreadControl(Thread& self, L4_ThreadId_t dest, L4_ThreadId_t sp
   if (!self.space->privileged) return Fail(self, L4_ERROR_NO_PRIVILEGE);
   if (L4_IsLocalId(dest)) return Fail(self, L4_ERROR_INVALID_SPACE);
   const uint64_t number = L4_ThreadNo(dest);
+  if (number < profile_.system_base) {
+    const L4_Word_t result = InterruptControl(self, dest, space_of, scheduler, pager);
+    Preempt();
+    return result;
+  }
   if (number < profile_.user_base || number >> profile_.thread_no_bits != 0) {
     return Fail(self, L4_ERROR_INVALID_THREAD);
   }
   Thread* t = FindNumber(number);
-  // 2. Deletion.
+  // 2. Deletion; of nothing, too.
   if (L4_IsNilThread(space_of)) {
     if (t == &self) return Fail(self, L4_ERROR_INVALID_THREAD);
     if (t != nullptr) DeleteThread(*t);
@@ -93,31 +162,16 @@ L4_Word_t Core::ThreadControl(Thread& self, L4_ThreadId_t dest, L4_ThreadId_t sp
     return 1;
   }
   // 3. The other operands.
-  if (t == nullptr && L4_IsNilThread(scheduler)) return Fail(self, L4_ERROR_INVALID_THREAD);
-  const bool new_space = space_of == dest && (t == nullptr || t->gid != dest);
-  Thread* neighbour = Find(space_of);
-  Space* space = neighbour == nullptr ? nullptr : neighbour->space;
-  if (new_space) {
-    // Nothing can be configured in a space that does not exist yet, so such a thread cannot be
-    // active or have a UTCB.
-    if (utcb_location != kKeep || !L4_IsNilThread(pager)) return Fail(self, L4_ERROR_UTCB_AREA);
-  } else if (space == nullptr) {
-    return Fail(self, L4_ERROR_INVALID_SPACE);
-  } else if (const L4_Word_t error = CheckUtcb(*space, t, utcb_location); error != 0) {
+  if (const Thread* p = Resolve(self, pager); p != nullptr) pager = p->gid;
+  ThreadOrder order{dest, space_of, scheduler, pager, utcb_location, t};
+  if (const L4_Word_t error = CheckThreadOrder(self, &order); error != 0) {
     return Fail(self, error);
   }
-  if (!L4_IsNilThread(scheduler) && scheduler != dest && Find(scheduler) == nullptr) {
-    return Fail(self, L4_ERROR_INVALID_SCHEDULER);
-  }
-  const bool has_utcb = utcb_location != kKeep || (t != nullptr && t->utcb_location != 0);
-  const bool becomes_active =
-      !L4_IsNilThread(pager) && (t == nullptr || t->state == ThreadState::kInactive);
-  if (becomes_active && !has_utcb) return Fail(self, L4_ERROR_UTCB_AREA);
   if (t == nullptr && Injected(FaultSite::kKernelMemory)) return Fail(self, L4_ERROR_NO_MEMORY);
   // 4. Nothing can fail any more.
-  if (new_space) space = CreateSpace();
-  if (t == nullptr) t = &CreateThread(dest, space);
-  CHECK(ModifyThread(*t, dest, space, scheduler, pager, utcb_location) == 0);
+  if (order.space == nullptr) order.space = CreateSpace();
+  if (t == nullptr) t = &CreateThread(dest, order.space);
+  ModifyThread(*t, order);
   Preempt();
   return 1;
 }
@@ -126,11 +180,13 @@ L4_Word_t Core::ThreadControl(Thread& self, L4_ThreadId_t dest, L4_ThreadId_t sp
 
 namespace {
 
-// The range of an area fpage; empty for a nil or nonsensical one.
-base::Range AreaRange(L4_Fpage_t area, const Profile& profile) {
+// The range of an area fpage in user addresses; empty for any other.
+base::Range AreaRange(L4_Fpage_t area, unsigned min_log2, const Profile& profile) {
   const FpageValue f = DecodeFpage(area.raw, profile);
-  if (f.nil() || f.log2 >= profile.address_bits) return {};
-  return {base::Vaddr(f.base), base::Vaddr(f.base + (uint64_t{1} << f.log2))};
+  if (f.nil() || f.log2 < min_log2 || f.log2 >= profile.address_bits) return {};
+  const uint64_t end = f.base + (uint64_t{1} << f.log2);
+  if (end < f.base || end > profile.user_top) return {};
+  return {base::Vaddr(f.base), base::Vaddr(end)};
 }
 
 }  // namespace
@@ -139,108 +195,41 @@ L4_Word_t Core::SpaceControl(Thread& self, L4_ThreadId_t space_of, L4_Word_t, L4
                              L4_Fpage_t utcb_area, L4_ThreadId_t redirector,
                              L4_Word_t* old_control) {
   Enter(profile_.costs.system_call);
+  // The control word is the processor's affair; these have nothing to control.
   *old_control = 0;
   if (!self.space->privileged) return Fail(self, L4_ERROR_NO_PRIVILEGE);
-  Thread* t = Find(space_of);
-  if (t == nullptr) return Fail(self, L4_ERROR_INVALID_SPACE);
+  Thread* t = Resolve(self, space_of);
+  if (t == nullptr || t->is_interrupt) return Fail(self, L4_ERROR_INVALID_SPACE);
   Space& space = *t->space;
+  // 1. The areas are fixed while somebody lives there: then they are not even looked at.
+  const bool fixed =
+      space.active_threads != 0 || (options_.quirks.areas_set_once && space.areas_set);
+  base::Range utcb = space.utcb_area, kip = space.kip_area;
+  if (!fixed) {
+    utcb = AreaRange(utcb_area, kUtcbAreaMinLog2, profile_);
+    kip = AreaRange(kip_area, kPageShift, profile_);
+    if (utcb.empty()) return Fail(self, L4_ERROR_UTCB_AREA);
+    if (kip.empty() || kip.Overlaps(utcb)) return Fail(self, L4_ERROR_KIP_AREA);
+  }
+  // 2. The redirector.
+  if (!L4_IsNilThread(redirector) && redirector != L4_anythread) {
+    const Thread* r = Resolve(self, redirector);
+    if (r == nullptr) return Fail(self, L4_ERROR_INVALID_THREAD);
+    redirector = r->gid;
+  }
+  // 3. Nothing can fail any more. Pages that lie in the new areas make room for them.
+  if (!fixed && (utcb != space.utcb_area || kip != space.kip_area)) {
+    if (space.table.present() != 0) FlushSpace(space);
+    space.utcb_area = utcb;
+    space.kip_area = kip;
+    space.areas_set = true;
+  }
   if (redirector == L4_anythread) {
     space.redirector = L4_nilthread;
   } else if (!L4_IsNilThread(redirector)) {
-    const Thread* r = Resolve(self, redirector);
-    if (r == nullptr) return Fail(self, L4_ERROR_INVALID_THREAD);
-    space.redirector = r->gid;
+    space.redirector = redirector;
   }
-  if (space.active_threads != 0) return 1;
-  const base::Range utcb = AreaRange(utcb_area, profile_);
-  const base::Range kip = AreaRange(kip_area, profile_);
-  const base::Range user{base::Vaddr(0), base::Vaddr(profile_.address_limit())};
-  if (utcb.empty() || !user.Contains(utcb)) return Fail(self, L4_ERROR_UTCB_AREA);
-  if (kip.empty() || !user.Contains(kip) || kip.Overlaps(utcb))
-    return Fail(self, L4_ERROR_KIP_AREA);
-  space.utcb_area = utcb;
-  space.kip_area = kip;
   return 1;
-}
-
-// ---- ExchangeRegisters ----
-
-void Core::SetIp(Thread& t, uint64_t ip) {
-  t.ip = ip;
-  t.ip_changes++;
-  // Real code would go on at the new address. Host code can when there is a function for it; else
-  // whoever waits inside a fault learns of it as AccessStatus::kRedirected.
-  if (!HasEntry(ip)) return;
-  t.restart = true;
-  switch (t.state) {
-    case ThreadState::kWaitsForHost:
-    case ThreadState::kReturned:
-    case ThreadState::kNoCode:
-      MakeReady(t);
-      break;
-    default:
-      break;
-  }
-}
-
-L4_ThreadId_t Core::ExchangeRegisters(Thread& self, L4_ThreadId_t dest, ExchangeArgs* args) {
-  Enter(profile_.costs.system_call);
-  Thread* t = Resolve(self, dest);
-  bool allowed = t != nullptr && t->state != ThreadState::kInactive;
-  if (allowed && t->space != self.space) {
-    const Thread* pager = Resolve(*t, L4_ThreadIdOfRaw(t->utcb.pager));
-    allowed = pager != nullptr && pager->space == self.space;
-  }
-  if (!allowed) {
-    self.utcb.error_code = L4_ERROR_INVALID_THREAD;
-    return L4_nilthread;
-  }
-  const ExchangeArgs in = *args;
-  // A local id is answered by the global one and the other way round.
-  const L4_ThreadId_t result = L4_IsLocalId(dest) || t->utcb_location == 0
-                                   ? t->gid
-                                   : L4_ThreadIdOfRaw(static_cast<L4_Word_t>(t->utcb_location));
-  OrderRelease(&self);
-  if (t != &self) t->order_key = &self;
-  const bool receiving = InReceivePhase(*t);
-  const bool sending = InSendPhase(*t);
-  args->control = (t->halted ? L4_EXREGS_HALT : 0) | (receiving ? L4_EXREGS_CANCEL_RECV : 0) |
-                  (sending ? L4_EXREGS_CANCEL_SEND : 0);
-  args->sp = static_cast<L4_Word_t>(t->sp);
-  args->ip = static_cast<L4_Word_t>(t->ip);
-  args->flags = static_cast<L4_Word_t>(t->flags);
-  args->handle = t->utcb.user_defined_handle;
-  args->pager = L4_ThreadIdOfRaw(t->utcb.pager);
-  // 1. The values.
-  if (in.control & L4_EXREGS_SET_SP) t->sp = in.sp;
-  if (in.control & L4_EXREGS_SET_FLAGS) t->flags = in.flags;
-  if (in.control & L4_EXREGS_SET_HANDLE) t->utcb.user_defined_handle = in.handle;
-  if (in.control & L4_EXREGS_SET_PAGER) t->utcb.pager = in.pager.raw;
-  if (in.control & L4_EXREGS_SET_IP) SetIp(*t, in.ip);
-  // 2. Halt or run, before anything makes the thread ready.
-  if (in.control & L4_EXREGS_SET_HALT) {
-    t->halted = (in.control & L4_EXREGS_HALT) != 0;
-    if (t->halted) {
-      MakeUnready(*t);
-    } else if (t->state == ThreadState::kReady) {
-      MakeReady(*t);
-    }
-  }
-  // 3. Cancel.
-  if ((receiving && (in.control & L4_EXREGS_CANCEL_RECV)) ||
-      (sending && (in.control & L4_EXREGS_CANCEL_SEND))) {
-    t->waits_for_start = false;
-    AbortIpc(*t, L4_IPC_CANCELLED << 1 | (receiving ? 1 : 0));
-  } else if (t->state == ThreadState::kNoPager) {
-    PagerAppeared(*t);
-  }
-  if (t == &self && (t->halted || t->restart)) {
-    if (!t->halted) strategy_->Add(*t, QueueEnd::kFront);
-    SwitchAway(nullptr);
-  } else {
-    Preempt();
-  }
-  return result;
 }
 
 }  // namespace fake_l4

@@ -1,4 +1,4 @@
-// ThreadControl, SpaceControl, ExchangeRegisters, Schedule: what a privileged server does to make,
+// ThreadControl, SpaceControl, Schedule: what a privileged server does to make,
 // steer and end threads.
 #include <l4/ipc.h>
 #include <l4/kip.h>
@@ -10,7 +10,10 @@
 #include <l4/thread.h>
 
 #include <string>
+#include <vector>
 
+#include "base/addr.h"
+#include "base/text_sink.h"
 #include "fake_l4/testing/world.h"
 #include "gtest/gtest.h"
 
@@ -146,7 +149,8 @@ TEST_F(ThreadCallsTest, ErrorsInOrder) {
         << "kernel";
     EXPECT_EQ(fails(L4_GlobalId(1 << 17, 1), me, me, me, kKeepUtcb), L4_ERROR_INVALID_THREAD);
     EXPECT_EQ(fails(me, L4_nilthread, me, me, kKeepUtcb), L4_ERROR_INVALID_THREAD) << "itself";
-    EXPECT_EQ(fails(t, t, L4_nilthread, L4_nilthread, kKeepUtcb), L4_ERROR_INVALID_THREAD);
+    EXPECT_EQ(fails(t, t, L4_nilthread, L4_nilthread, kKeepUtcb), L4_ERROR_INVALID_SCHEDULER)
+        << "creation without a scheduler";
     EXPECT_EQ(fails(t, L4_GlobalId(2000, 1), me, L4_nilthread, kKeepUtcb), L4_ERROR_INVALID_SPACE);
     EXPECT_EQ(fails(t, t, L4_GlobalId(2000, 1), L4_nilthread, kKeepUtcb),
               L4_ERROR_INVALID_SCHEDULER);
@@ -182,7 +186,9 @@ TEST_F(ThreadCallsTest, SpaceControlErrorsAndEffect) {
     EXPECT_EQ(L4_ErrorCode(), L4_ERROR_UTCB_AREA);
     EXPECT_EQ(L4_ThreadControl(second, t, L4_Myself(), L4_Myself(), Utcb(62)), 1u);
     EXPECT_EQ(error(t, kKipArea, L4_FpageLog2(0x10000, 16)), 0u) << "accepted, without effect";
-    EXPECT_EQ(L4_ThreadControl(second, t, L4_Myself(), L4_Myself(), Utcb(61)), 1u);
+    EXPECT_EQ(L4_ThreadControl(second, t, L4_Myself(), L4_Myself(), Utcb(62)), 1u) << "no change";
+    EXPECT_EQ(L4_ThreadControl(second, t, L4_Myself(), L4_Myself(), Utcb(61)), 0u) << "active";
+    EXPECT_EQ(L4_ErrorCode(), L4_ERROR_UTCB_AREA);
   });
 }
 
@@ -230,21 +236,128 @@ TEST_F(ThreadCallsTest, MigrationToAnotherSpace) {
   const SpaceId before = world_.SpaceOf(t);
   RunPrivileged([&] {
     L4_Yield();
-    EXPECT_EQ(L4_ThreadControl(t, L4_Myself(), L4_nilthread, L4_nilthread, kKeepUtcb), 1u);
+    void* const place = reinterpret_cast<void*>(world_.kernel().root_utcb_area() + 0x8000);
+    EXPECT_EQ(L4_ThreadControl(t, L4_Myself(), L4_nilthread, L4_nilthread, Utcb(0)), 0u);
+    EXPECT_EQ(L4_ErrorCode(), L4_ERROR_UTCB_AREA) << "not in root's area";
+    EXPECT_EQ(L4_ThreadControl(t, L4_Myself(), L4_nilthread, L4_nilthread, place), 1u);
   });
   EXPECT_EQ(world_.SpaceOf(t), kRootSpace);
   EXPECT_FALSE(world_.kernel().SpaceExists(before));
 }
 
-// ---- ExchangeRegisters ----
+// ---- Every error and every state, one by one ----
 
-TEST_F(ThreadCallsTest, CancelSendAndReceive) {
+L4_Word_t Create(L4_ThreadId_t t, L4_ThreadId_t space, L4_ThreadId_t pager, void* utcb) {
+  return L4_ThreadControl(t, space, L4_Myself(), pager, utcb) != 0 ? 0 : L4_ErrorCode();
+}
+L4_Word_t Delete(L4_ThreadId_t t) {
+  return L4_ThreadControl(t, L4_nilthread, L4_nilthread, L4_nilthread, kKeepUtcb) != 0
+             ? 0
+             : L4_ErrorCode();
+}
+
+TEST_F(ThreadCallsTest, UtcbLocations) {
+  RunPrivileged([&] {
+    const L4_ThreadId_t t = L4_GlobalId(1000, 1), second = L4_GlobalId(1001, 1);
+    const auto at = [](L4_Word_t a) { return reinterpret_cast<void*>(a); };
+    EXPECT_EQ(Create(t, t, L4_nilthread, at(kUtcbBase + 512)), L4_ERROR_UTCB_AREA) << "unaligned";
+    EXPECT_EQ(Create(t, t, L4_nilthread, at(kAmd64Nx.user_top)), L4_ERROR_UTCB_AREA);
+    EXPECT_EQ(Create(t, t, L4_nilthread, at(0)), L4_ERROR_UTCB_AREA) << "0 is no local id";
+    // An inactive thread may be told its place before there is an area; activation looks.
+    EXPECT_EQ(Create(t, t, L4_nilthread, Utcb(64)), 0u);
+    EXPECT_EQ(Create(second, t, L4_nilthread, Utcb(64)), L4_ERROR_UTCB_AREA) << "taken";
+    EXPECT_EQ(Create(t, t, L4_Myself(), kKeepUtcb), L4_ERROR_UTCB_AREA) << "no area yet";
+    EXPECT_EQ(SetUpSpace(t), 1u);
+    EXPECT_EQ(Create(t, t, L4_Myself(), kKeepUtcb), L4_ERROR_UTCB_AREA) << "outside the area";
+    EXPECT_EQ(Create(second, t, L4_nilthread, Utcb(64)), L4_ERROR_UTCB_AREA) << "outside the area";
+    EXPECT_EQ(Create(t, t, L4_nilthread, Utcb(5)), 0u) << "still inactive: it may move";
+    EXPECT_EQ(Create(t, t, L4_Myself(), kKeepUtcb), 0u);
+    EXPECT_EQ(Create(second, t, L4_Myself(), Utcb(64)), L4_ERROR_UTCB_AREA);
+    EXPECT_EQ(Create(second, t, L4_Myself(), Utcb(5)), L4_ERROR_UTCB_AREA);
+    EXPECT_EQ(Create(second, t, L4_Myself(), Utcb(4)), 0u);
+    EXPECT_EQ(Delete(second), 0u);
+    EXPECT_EQ(Create(second, t, L4_Myself(), Utcb(4)), 0u) << "free again";
+  });
+}
+
+TEST_F(ThreadCallsTest, SpacesAndSchedulersMayBeNamedByLocalIds) {
+  RunPrivileged([&] {
+    const L4_ThreadId_t t = L4_GlobalId(1000, 1);
+    const L4_ThreadId_t local = world_.LocalId(L4_MyGlobalId());
+    EXPECT_NE(L4_ThreadControl(t, local, local, local,
+                               reinterpret_cast<void*>(world_.kernel().root_utcb_area() + 0x8000)),
+              0u);
+    EXPECT_EQ(world_.SpaceOf(t), kRootSpace);
+    EXPECT_EQ(Info(t).pager, L4_MyGlobalId());
+  });
+}
+
+TEST_F(ThreadCallsTest, KernelMemoryRunsOut) {
+  struct {
+    BootOptions options;
+    bool same_space;
+    uint32_t created;
+  } const cases[] = {
+      // sigma0, root and the caller are there already.
+      {{.ram_bytes = 1 << 20, .max_threads = 6}, true, 3},
+      {{.ram_bytes = 1 << 20, .max_spaces = 4}, false, 2},
+      {{.ram_bytes = 1 << 20, .max_spaces = 2}, true, 9},
+  };
+  for (const auto& c : cases) {
+    World world(c.options);
+    world.Spawn([&] {
+      uint32_t n = 0;
+      L4_Word_t error = 0;
+      for (; n < 9 && error == 0; n += error == 0) {
+        const L4_ThreadId_t t = L4_GlobalId(1000 + n, 1);
+        error = Create(t, c.same_space ? L4_Myself() : t, L4_nilthread, kKeepUtcb);
+      }
+      EXPECT_EQ(n, c.created);
+      EXPECT_EQ(error, n == 9 ? 0 : L4_ERROR_NO_MEMORY);
+      if (n == 9) return;
+      // What exists can still be changed, and deletion makes room.
+      const L4_ThreadId_t first = L4_GlobalId(1000, 1), next = L4_GlobalId(1000 + n, 1);
+      EXPECT_EQ(Create(first, first, L4_nilthread, kKeepUtcb), 0u);
+      EXPECT_EQ(Delete(first), 0u);
+      EXPECT_EQ(Create(next, c.same_space ? L4_Myself() : next, L4_nilthread, kKeepUtcb), 0u);
+    });
+    ASSERT_TRUE(world.Run()) << world.problem();
+  }
+}
+
+TEST_F(ThreadCallsTest, MappingsEatTheSameMemory) {
+  World world({.ram_bytes = 1 << 20, .max_mappings = 4});
+  world.Spawn([&] {
+    const L4_ThreadId_t t = L4_GlobalId(1000, 1);
+    L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(0x1000000, 14));
+    EXPECT_EQ(Create(t, t, L4_nilthread, kKeepUtcb), L4_ERROR_NO_MEMORY);
+    L4_Flush(L4_FpageAddRights(L4_FpageLog2(0x1000000, 12), L4_FullyAccessible));
+    EXPECT_EQ(Create(t, t, L4_nilthread, kKeepUtcb), 0u);
+  });
+  ASSERT_TRUE(world.Run()) << world.problem();
+}
+
+TEST_F(ThreadCallsTest, AMissingSchedulerHasAnotherErrorOnOneKernel) {
+  Quirks quirks = kManualRules;
+  quirks.missing_scheduler_is_invalid_thread = true;
+  World world({.ram_bytes = 1 << 20, .quirks = quirks});
+  world.Spawn([] {
+    const L4_ThreadId_t t = L4_GlobalId(1000, 1);
+    EXPECT_EQ(L4_ThreadControl(t, t, L4_nilthread, L4_nilthread, kKeepUtcb), 0u);
+    EXPECT_EQ(L4_ErrorCode(), L4_ERROR_INVALID_THREAD);
+  });
+  ASSERT_TRUE(world.Run()) << world.problem();
+}
+
+TEST_F(ThreadCallsTest, ANewNameEndsWhatWasGoingOnUnderTheOldOne) {
   L4_Word_t send = 0, receive = 0;
+  L4_ThreadId_t my_id = L4_nilthread;
   const L4_ThreadId_t deaf = world_.Spawn([&] { world_.kernel().WaitForHost(); });
   const L4_ThreadId_t sender = world_.Spawn([&] {
     L4_Set_MsgTag(L4_Niltag);
     L4_Send(deaf);
     send = L4_ErrorCode();
+    my_id = L4_MyGlobalId();
   });
   const L4_ThreadId_t receiver = world_.Spawn([&] {
     L4_Receive(deaf);
@@ -252,87 +365,195 @@ TEST_F(ThreadCallsTest, CancelSendAndReceive) {
   });
   RunPrivileged([&] {
     L4_Yield();
-    // The wrong phase is left alone.
-    L4_ExchangeSome(sender, L4_EXREGS_CANCEL_RECV, 0, 0, 0, nullptr, nullptr, nullptr, nullptr);
-    L4_ExchangeSome(receiver, L4_EXREGS_CANCEL_SEND, 0, 0, 0, nullptr, nullptr, nullptr, nullptr);
-    EXPECT_EQ(Info(sender).state, ThreadState::kSending);
-    EXPECT_EQ(Info(receiver).state, ThreadState::kReceiving);
-    L4_Word_t state = L4_AbortSend_and_stop(sender, nullptr, nullptr, nullptr);
-    EXPECT_EQ(state, L4_EXREGS_CANCEL_SEND);
-    state = L4_AbortReceive_and_stop(receiver, nullptr, nullptr, nullptr);
-    EXPECT_EQ(state, L4_EXREGS_CANCEL_RECV);
-    L4_Yield();
-    EXPECT_EQ(send, 0u) << "halted: it has not seen its error yet";
-    L4_Start(sender);
-    L4_Start(receiver);
+    for (const L4_ThreadId_t t : {sender, receiver}) {
+      const L4_ThreadId_t renamed = L4_GlobalId(L4_ThreadNo(t), 2);
+      // Naming itself as its space, it stays there.
+      EXPECT_EQ(L4_ThreadControl(renamed, renamed, L4_nilthread, L4_nilthread, kKeepUtcb), 1u);
+      EXPECT_EQ(world_.SpaceOf(renamed), kRootSpace);
+    }
   });
-  EXPECT_EQ(send, 6u);
-  EXPECT_EQ(receive, 7u);
+  EXPECT_EQ(send, L4_IPC_CANCELLED << 1);
+  EXPECT_EQ(receive, L4_IPC_CANCELLED << 1 | 1);
+  EXPECT_EQ(my_id, L4_GlobalId(L4_ThreadNo(sender), 2));
 }
 
-TEST_F(ThreadCallsTest, AHaltedThreadKeepsReceiving) {
-  bool ran = false;
-  const L4_ThreadId_t receiver = world_.Spawn([&] {
-    L4_ThreadId_t from;
-    L4_Wait(&from);
-    ran = true;
-  });
+TEST_F(ThreadCallsTest, AnotherPagerMayStartAThreadThatWaits) {
+  const L4_ThreadId_t t = L4_GlobalId(1000, 1);
+  bool started = false;
+  world_.kernel().RegisterEntry(0x8000, [&] { started = true; });
   RunPrivileged([&] {
-    L4_Yield();
-    EXPECT_EQ(L4_Stop(receiver), L4_EXREGS_CANCEL_RECV);
-    L4_Set_MsgTag(L4_Niltag);
-    EXPECT_TRUE(L4_IpcSucceeded(L4_Reply(receiver)));
-    L4_Yield();
-    EXPECT_FALSE(ran);
-    EXPECT_EQ(L4_Stop(receiver), L4_EXREGS_HALT) << "halted, and no longer receiving";
-    L4_Start(receiver);
+    Create(t, t, L4_nilthread, kKeepUtcb);
+    SetUpSpace(t);
+    EXPECT_EQ(Create(t, t, world_.kernel().root(), Utcb(0)), 0u);
+    EXPECT_EQ(Create(t, t, L4_Myself(), kKeepUtcb), 0u);
+    L4_Set_MsgTag(L4_MakeMsgTag(0, 2, 0));
+    L4_LoadMR(1, 0x8000);
+    EXPECT_TRUE(L4_IpcSucceeded(L4_Reply(t)));
   });
-  EXPECT_TRUE(ran);
+  EXPECT_TRUE(started);
 }
 
-TEST_F(ThreadCallsTest, HaltNeedsItsSwitchBit) {
-  const L4_ThreadId_t t = world_.Spawn([&] { world_.kernel().WaitForHost(); });
-  RunPrivileged([&] {
-    L4_ExchangeSome(t, L4_EXREGS_HALT, 0, 0, 0, nullptr, nullptr, nullptr, nullptr);
-    EXPECT_FALSE(Info(t).halted);
-  });
-}
-
-TEST_F(ThreadCallsTest, HandleAndPagerOfAnotherThread) {
-  const L4_ThreadId_t t = world_.Spawn([&] {
-    L4_Set_UserDefinedHandle(4711);
+TEST_F(ThreadCallsTest, AMigratedThreadFaultsInItsNewSpace) {
+  const L4_ThreadId_t t = world_.SpawnInNewSpace([&] {
     world_.kernel().WaitForHost();
+    char c = 'm';
+    EXPECT_EQ(world_.kernel().cpu().Store(base::Vaddr(0x1000005), &c, 1), AccessStatus::kOk);
   });
+  RunPrivileged([&] {
+    L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(0x1000000, 12));
+    void* const place = reinterpret_cast<void*>(world_.kernel().root_utcb_area() + 0x8000);
+    EXPECT_EQ(L4_ThreadControl(t, L4_Myself(), L4_nilthread, L4_nilthread, place), 1u);
+    EXPECT_EQ(world_.LocalId(t).raw, world_.kernel().root_utcb_area() + 0x8000);
+    world_.kernel().HostWake(t);
+  });
+  EXPECT_EQ(world_.kernel().ram()[5], 'm');
+  EXPECT_EQ(world_.kernel().ledger().page_faults, 0u);
+}
+
+// A thread in each state there is, with its fiber and its place in queues.
+TEST_F(ThreadCallsTest, ThreadsAreDeletedInEveryState) {
+  Kernel& kernel = world_.kernel();
+  const L4_ThreadId_t deaf = world_.Spawn([&] { kernel.WaitForHost(); });
+  const L4_ThreadId_t nobody = L4_GlobalId(999, 1);
+  const auto fault = [&] {
+    char c;
+    (void)kernel.cpu().Load(base::Vaddr(0x1000), &c, 1);
+  };
+  std::vector<L4_ThreadId_t> victims = {
+      world_.Spawn([] {}),
+      world_.Spawn([&] { kernel.WaitForHost(); }),
+      world_.Spawn([&] { L4_Send(deaf); }),
+      world_.Spawn([&] { L4_Send_Timeout(deaf, L4_TimePeriod(1000000)); }),
+      world_.Spawn([&] { L4_Receive(deaf); }),
+      world_.Spawn([&] { L4_Receive_Timeout(deaf, L4_TimePeriod(1000000)); }),
+      world_.Spawn([&] { L4_Stop(L4_Myself()); }),
+      world_.SpawnInNewSpace(fault, deaf),
+      world_.SpawnInNewSpace(fault, nobody),
+      world_.Spawn([&] { (void)kernel.cpu().RaiseException(6); }),
+      world_.Spawn([&] {
+        L4_Set_ExceptionHandler(deaf);
+        (void)kernel.cpu().RaiseException(6);
+      }),
+      L4_GlobalId(1000, 1),
+      L4_GlobalId(1001, 1),
+      world_.Spawn([] { FAIL() << "ready, and deleted before it ran"; }, 50),
+  };
+  ThreadInfo info;
+  RunPrivileged([&] {
+    Create(L4_GlobalId(1000, 1), L4_Myself(), L4_nilthread, kKeepUtcb);
+    Create(L4_GlobalId(1001, 1), L4_Myself(), L4_Myself(),
+           reinterpret_cast<void*>(kernel.root_utcb_area() + 0x8000));
+    L4_Yield();
+    for (const L4_ThreadId_t t : victims) {
+      EXPECT_TRUE(kernel.Inspect(t, &info));
+      EXPECT_EQ(Delete(t), 0u) << ThreadStateName(info.state);
+      EXPECT_FALSE(kernel.Inspect(t, &info));
+      char text[512];
+      base::TextSink sink(text, sizeof text);
+      EXPECT_TRUE(kernel.CheckInvariants(sink)) << text;
+    }
+  });
+  ASSERT_TRUE(kernel.Inspect(deaf, &info));
+  EXPECT_EQ(info.queued_senders, 0u);
+}
+
+TEST_F(ThreadCallsTest, APagerThatDiesLeavesItsClientWithout) {
+  const L4_ThreadId_t pager = world_.Spawn([&] { world_.kernel().WaitForHost(); });
+  const L4_ThreadId_t client = world_.SpawnInNewSpace(
+      [&] {
+        char c;
+        (void)world_.kernel().cpu().Load(base::Vaddr(0x1000), &c, 1);
+      },
+      pager);
   RunPrivileged([&] {
     L4_Yield();
-    EXPECT_EQ(L4_UserDefinedHandleOf(t), 4711u);
-    L4_Set_UserDefinedHandleOf(t, 99);
-    EXPECT_EQ(L4_UserDefinedHandleOf(t), 99u);
-    EXPECT_EQ(L4_PagerOf(t), world_.kernel().root());
-    L4_Set_PagerOf(t, L4_Myself());
-    EXPECT_EQ(L4_PagerOf(t), L4_Myself());
-    EXPECT_EQ(L4_GlobalIdOf(t), t);
+    EXPECT_EQ(Delete(pager), 0u);
   });
+  EXPECT_EQ(Info(client).state, ThreadState::kNoPager);
 }
 
-TEST_F(ThreadCallsTest, AThreadMayRedirectItself) {
-  std::string log;
-  world_.kernel().RegisterEntry(0x77000, [&] { log += "there"; });
-  RunPrivileged([&] {
-    log += "here ";
-    L4_Start(L4_Myself(), 0, 0x77000);
-    log += "never ";
-  });
-  EXPECT_EQ(log, "here there");
-}
+// ---- SpaceControl, further ----
 
-TEST_F(ThreadCallsTest, InactiveThreadsAreOutOfReach) {
-  RunPrivileged([&] {
+TEST_F(ThreadCallsTest, AreasLieInUserAddresses) {
+  World world({.ram_bytes = 1 << 20, .profile = kIa32});
+  world.Spawn([] {
     const L4_ThreadId_t t = L4_GlobalId(1000, 1);
-    L4_ThreadControl(t, t, L4_Myself(), L4_nilthread, kKeepUtcb);
-    EXPECT_EQ(L4_ExchangeSome(t, 0, 0, 0, 0, nullptr, nullptr, nullptr, nullptr), L4_nilthread);
-    EXPECT_EQ(L4_ErrorCode(), L4_ERROR_INVALID_THREAD);
+    Create(t, t, L4_nilthread, kKeepUtcb);
+    L4_Word_t old;
+    const auto error = [&](L4_Fpage_t kip, L4_Fpage_t utcb) -> L4_Word_t {
+      return L4_SpaceControl(t, 0, kip, utcb, L4_nilthread, &old) != 0 ? 0 : L4_ErrorCode();
+    };
+    const L4_Fpage_t kip = L4_FpageLog2(0xa0000000, 12), utcb = L4_FpageLog2(0xb0000000, 16);
+    EXPECT_EQ(error(kip, L4_FpageLog2(0xf0000000, 16)), L4_ERROR_UTCB_AREA);
+    EXPECT_EQ(error(kip, L4_CompleteAddressSpace), L4_ERROR_UTCB_AREA);
+    EXPECT_EQ(error(kip, L4_FpageLog2(0x80000000, 31)), L4_ERROR_UTCB_AREA) << "partly";
+    EXPECT_EQ(error(L4_FpageLog2(0xc0000000, 12), utcb), L4_ERROR_KIP_AREA);
+    EXPECT_EQ(error(L4_Nilpage, utcb), L4_ERROR_KIP_AREA);
+    EXPECT_EQ(error(L4_FpageLog2(0xbffff000, 12), utcb), 0u) << "the last page";
   });
+  ASSERT_TRUE(world.Run()) << world.problem();
+}
+
+TEST_F(ThreadCallsTest, AreasMayBeSetAgainUntilSomebodyLivesThere) {
+  for (const bool once : {false, true}) {
+    Quirks quirks = kManualRules;
+    quirks.areas_set_once = once;
+    World world({.ram_bytes = 1 << 20, .quirks = quirks});
+    world.Spawn([&] {
+      const L4_ThreadId_t t = L4_GlobalId(1000, 1);
+      Create(t, t, L4_nilthread, kKeepUtcb);
+      EXPECT_EQ(SetUpSpace(t), 1u);
+      L4_Word_t old;
+      EXPECT_EQ(L4_SpaceControl(t, 0, L4_FpageLog2(0x10000, 12), L4_FpageLog2(0x20000, 12),
+                                L4_nilthread, &old),
+                1u);
+      EXPECT_EQ(Create(t, t, L4_Myself(), reinterpret_cast<void*>(0x20400)),
+                once ? L4_ERROR_UTCB_AREA : 0u);
+    });
+    ASSERT_TRUE(world.Run()) << world.problem();
+  }
+}
+
+TEST_F(ThreadCallsTest, RedirectorsAreThreads) {
+  std::string log;
+  const L4_ThreadId_t other = world_.Spawn([&] {
+    L4_ThreadId_t from;
+    for (;;) log += L4_IpcRedirected(L4_Wait(&from)) ? "redirected " : "direct ";
+  });
+  const L4_ThreadId_t redirector = world_.Spawn([&] {
+    L4_ThreadId_t from;
+    for (;;) {
+      log += L4_IpcRedirected(L4_Wait(&from)) ? "caught " : "asked ";
+      EXPECT_EQ(L4_IntendedReceiver(), other);
+    }
+  });
+  const L4_ThreadId_t client = world_.SpawnInNewSpace([&] {
+    for (;;) {
+      world_.kernel().WaitForHost();
+      L4_Set_MsgTag(L4_Niltag);
+      L4_Send(other);
+    }
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  L4_Word_t old;
+  const auto set = [&](L4_ThreadId_t r) -> L4_Word_t {
+    const bool ok = L4_SpaceControl(client, 0, L4_Nilpage, L4_Nilpage, r, &old) != 0;
+    return ok ? 0 : L4_ErrorCode();
+  };
+  const struct {
+    L4_ThreadId_t id;
+    L4_Word_t error;
+  } steps[] = {{L4_nilthread, 0},
+               {redirector, 0},
+               {L4_nilthread, 0},
+               {L4_GlobalId(999, 1), L4_ERROR_INVALID_THREAD},
+               {L4_anythread, 0}};
+  for (const auto& step : steps) {
+    RunPrivileged([&] { EXPECT_EQ(set(step.id), step.error); });
+    world_.kernel().HostWake(client);
+    ASSERT_TRUE(world_.Run()) << world_.problem();
+  }
+  EXPECT_EQ(log, "direct caught caught caught direct ");
 }
 
 // ---- Schedule, ThreadSwitch ----

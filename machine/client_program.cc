@@ -16,21 +16,28 @@ using traces::Outcome;
 using traces::ResolvedOp;
 namespace client = vmserver::client;
 
-// Outcome of an access at `va` that did not end well: the server left its reason in the
-// user-defined handle, except for addresses beyond every page, which never reach it and are
-// unmapped by definition.
-Outcome Faulted(fake_l4::AccessStatus status, uint64_t va, vmserver::Personality personality) {
-  base::FaultCode code = personality == vmserver::Personality::kBsd
-                             ? base::FaultCode::kSegvMapErr
-                             : base::FaultCode::kMachInvalidAddress;
-  if (status == fake_l4::AccessStatus::kRedirected) {
-    code = static_cast<base::FaultCode>(L4_UserDefinedHandle());
-  }
+Outcome FaultOutcome(base::FaultCode code, uint64_t va) {
   Outcome outcome;
   outcome.family = Outcome::Family::kFault;
   outcome.code = static_cast<int32_t>(code);
   outcome.value = va;
   return outcome;
+}
+
+// Of an access at `va` that did not end well: the server left its reason in the user-defined
+// handle.
+Outcome Faulted(uint64_t va) {
+  return FaultOutcome(static_cast<base::FaultCode>(L4_UserDefinedHandle()), va);
+}
+
+// What no map of any task contains is unmapped by definition, and no server hears of it: the KIP and
+// the UTCB, where a load works, lie below and above; beyond them the processor raises an exception.
+bool IsMappable(uint64_t va) { return va >= traces::kMapMin && va < traces::kDefaultMapMax; }
+Outcome NotMappable(uint64_t va, vmserver::Personality personality) {
+  return FaultOutcome(personality == vmserver::Personality::kBsd
+                          ? base::FaultCode::kSegvMapErr
+                          : base::FaultCode::kMachInvalidAddress,
+                      va);
 }
 
 // Calls touch(va, done, count) page by page: `count` bytes at `va`, after `done` earlier ones. A
@@ -41,9 +48,9 @@ Outcome Access(const ResolvedOp& op, vmserver::Personality personality, Touch to
     uint64_t va = op.at + done;
     uint64_t count = base::kPageSize - (va & base::kPageMask);
     if (count > op.size - done) count = op.size - done;
-    fake_l4::AccessStatus status =
-        va < op.at ? fake_l4::AccessStatus::kBadAddress : touch(base::Vaddr(va), done, count);
-    if (status != fake_l4::AccessStatus::kOk) return Faulted(status, va, personality);
+    if (va < op.at || !IsMappable(va)) return NotMappable(va, personality);
+    fake_l4::AccessStatus status = touch(base::Vaddr(va), done, count);
+    if (status != fake_l4::AccessStatus::kOk) return Faulted(va);
     done += count;
   }
   Outcome outcome;
@@ -76,8 +83,9 @@ Outcome Write(const ResolvedOp& op, vmserver::Personality personality) {
 }
 
 Outcome Fetch(const ResolvedOp& op, vmserver::Personality personality) {
+  if (!IsMappable(op.at)) return NotMappable(op.at, personality);
   fake_l4::AccessStatus status = fake_l4::Kernel::Current()->cpu().Fetch(base::Vaddr(op.at));
-  if (status != fake_l4::AccessStatus::kOk) return Faulted(status, op.at, personality);
+  if (status != fake_l4::AccessStatus::kOk) return Faulted(op.at);
   Outcome outcome;
   outcome.family = Outcome::Family::kFault;
   return outcome;

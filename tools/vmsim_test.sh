@@ -55,6 +55,8 @@ has "Usage: vmsim COMMAND" err
 
 # --- Bad usage ---
 bad 'there is no command "fly"' fly
+bad 'there is no fault site "mapping"' run --faults mapping
+bad 'a campaign cannot inject pager_never' run --faults pager_never
 bad 'unknown option --foo for `vmsim run`' run --foo
 bad '--ops wants a number from 1 to 1125899906842624, not "many"' run --ops many
 bad '--tasks wants a number from 1 to 48, not "49"' run --tasks 49
@@ -151,6 +153,8 @@ has "PASS" out
 cp out first
 expect 0 run --seed 3 --ops 3000
 [[ $(grep hash first) == "$(grep hash out)" ]] || fail "the same seed gave two hashes"
+expect 0 run --seed 3 --ops 3000 --faults all
+has "faults_injected" out
 expect 0 run --seed 3 --ops 3000 --json
 has '"seed": 3' out
 has '"ops_per_second":' out
