@@ -16,6 +16,9 @@ constexpr FactDifference kFactDifferences[] = {
     {"pistachio-inactive-thread-state",
      "schedule_inactive_thread_by_non_scheduler_thread_same_space", "manual"},
     {"pistachio-processor-control", "procctl_root_space", "manual"},
+    {"pistachio-time-slice-unit", "schedule_read_waiting", "manual"},
+    {"pistachio-time-slice-unit", "schedule_prio_255", "manual"},
+    {"pistachio-time-slice-unit", "schedule_by_scheduler_itself", "manual"},
     {"pistachio-small-unmap", "unmap_root_nonflush_004000a0", "manual"},
 };
 

@@ -23,6 +23,8 @@ namespace conform {
 namespace {
 
 constexpr uint32_t kErrorFlag = 1u << 15, kPropagatedFlag = 1u << 12;
+// A time slice of 10 ms of which nothing is used, as the recorded kernel writes it.
+constexpr uint32_t kWholeSlice = 0x27100000;
 constexpr uint32_t kSizeAndRights = 0x3ff;
 constexpr uint32_t kAnyBase = ~uint32_t{0x3ff};
 
@@ -56,9 +58,10 @@ constexpr std::array kFieldTable = {
     FieldRule{"fact of ExchangeRegisters", "r6", Compared::kYes,
               "the pager, where the call succeeded"},
     FieldRule{"fact of SpaceControl", "r1", Compared::kYes, "the old control word"},
-    FieldRule{"fact of Schedule", "r1, tc", Compared::kNo,
-              "the time control word: what is left of a time slice depends on how long the thread "
-              "ran"},
+    FieldRule{
+        "fact of Schedule", "r1, tc", Compared::kYes,
+        "the time control word, where it is a whole slice (27100000); what is left of a slice "
+        "in use depends on how long the thread ran"},
     FieldRule{"fact of unmap_root", "fpage", Compared::kYes, "whole, the status bits included"},
     FieldRule{"fact of sigma0_request", "tag", Compared::kYes, "whole"},
     FieldRule{"fact of sigma0_request", "err", Compared::kYes, "where the tag has E"},
@@ -99,6 +102,7 @@ class FactComparison {
     } else if (const auto* f = std::get_if<ScheduleFact>(&recorded_.value)) {
       const auto& o = std::get<ScheduleFact>(ours);
       Field("r0", f->state, o.state);
+      TimeControl(f->time_control, o.time_control);
       if (f->state == 0) Field("err", f->error, o.error);
     } else if (const auto* f = std::get_if<UnmapFact>(&recorded_.value)) {
       Field("fpage", f->fpage, std::get<UnmapFact>(ours).fpage);
@@ -144,9 +148,14 @@ class FactComparison {
     Field("r0", r.results[0], o.results[0]);
     if (r.results[0] == 0) return Field("err", r.error, o.error);
     if (Is("exregs_") || Is("sc_")) Field("r1", r.results[1], o.results[1]);
+    if (Is("schedule_")) TimeControl(r.results[1], o.results[1]);
     if (!Is("exregs_")) return;
     Field("r5", r.results[5], o.results[5]);
     Field("r6", r.results[6], o.results[6]);
+  }
+
+  void TimeControl(uint32_t recorded, uint32_t ours) {
+    if (recorded == kWholeSlice) Field("r1, tc", recorded, ours);
   }
 
   void Sigma0(const Sigma0Fact& r, const Sigma0Fact& o) {

@@ -334,6 +334,7 @@ class Core {
     ItemKind kind;
     RightsBits rights;
   };
+  bool MapSmallPage(const Piece& piece, Pte* source, uint64_t target);
   void MapPiece(const Piece& piece, uint64_t source, uint64_t target, unsigned level);
   bool MapPieceStep(const Piece& piece, uint64_t source, uint64_t target, unsigned level);
   bool ClearTarget(const Piece& piece, NodeIndex node, uint64_t frame, uint64_t target,

@@ -48,8 +48,11 @@ class DepthFirstExplorer {
   // True when a schedule was longer than max_depth, so that not all were visited.
   bool cut_short() const { return cut_short_; }
 
+  // For the strategies handed out: the thread to run at decision `number`, of `threads`, the
+  // default first.
+  uint64_t Decide(uint64_t number, std::vector<uint64_t> threads, uint64_t current);
+
  private:
-  friend class DepthFirstStrategy;
   struct Frame {
     std::vector<uint64_t> threads;  // to be tried, in this order; the default first
     size_t ready = 0;               // those that could run; more than `threads` when some are cut
@@ -57,8 +60,6 @@ class DepthFirstExplorer {
     uint32_t preemptions = 0;       // spent before this decision
     uint64_t current = 0;           // the thread that choosing another preempts; 0: none
   };
-  // The thread to run at decision `number`, of `threads`, the default first.
-  uint64_t Decide(uint64_t number, std::vector<uint64_t> threads, uint64_t current);
   uint32_t PreemptionsAfter(const Frame& frame) const;
   bool MetBefore(const Frame& frame);
 

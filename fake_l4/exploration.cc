@@ -55,7 +55,7 @@ const Runnable* ExploringStrategy::ChooseAndRecord(const Runnable* fallback) {
     std::erase_if(ready_,
                   [&](const Runnable* r) { return r->priority < highest && r != fallback; });
   }
-  std::sort(ready_.begin(), ready_.end(), ById);
+  std::stable_sort(ready_.begin(), ready_.end(), ById);
   Step step{ready_, 0, kNone};
   for (size_t i = 0; i < ready_.size(); i++) {
     if (ready_[i] == fallback) step.fallback = i;

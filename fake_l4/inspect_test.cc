@@ -172,9 +172,9 @@ TEST_F(InspectTest, TheRangeThatChangedIsCheckedWithWhatIsMappedFromIt) {
 }
 
 // With several processors: root's page 7 is remembered by the second.
-class StaleTranslationTest : public ::testing::Test {
+class RememberedPageTest : public ::testing::Test {
  protected:
-  StaleTranslationTest() : core_({.ram_bytes = 1 << 20, .processors = 2}) {
+  RememberedPageTest() : core_({.ram_bytes = 1 << 20, .processors = 2}) {
     core_.sigma0_owner_.resize(256);
     core_.sigma0_owner_[3] = core_.root_.raw;
     core_.sigma0_touched_ = 4;
@@ -197,14 +197,14 @@ class StaleTranslationTest : public ::testing::Test {
   NodeIndex node_ = 0;
 };
 
-TEST_F(StaleTranslationTest, GoesWithItsMapping) {
+TEST_F(RememberedPageTest, GoesWithItsMapping) {
   EXPECT_EQ(Problem(), "");
   core_.database_.Remove(node_);
   EXPECT_EQ(Problem(), "");
   EXPECT_EQ(core_.translations_->Find(1, core_.spaces_[1]->table, 7), nullptr);
 }
 
-TEST_F(StaleTranslationTest, IsFoundWhenNobodyToldTheProcessor) {
+TEST_F(RememberedPageTest, IsFoundWhenNobodyToldTheProcessor) {
   core_.database_.SetListener(nullptr);
   core_.database_.Unmap(node_, kW, Flush::kYes);
   EXPECT_EQ(Problem().substr(0, 45), "NoStaleTranslation: processor 1 has space 1 0");
@@ -212,7 +212,7 @@ TEST_F(StaleTranslationTest, IsFoundWhenNobodyToldTheProcessor) {
   EXPECT_EQ(Problem().substr(0, 19), "NoStaleTranslation:");
 }
 
-TEST_F(StaleTranslationTest, MayBeHeldBackForAWhile) {
+TEST_F(RememberedPageTest, MayBeHeldBackForAWhile) {
   core_.translations_->HoldBack();
   core_.database_.Remove(node_);
   EXPECT_NE(core_.translations_->Find(1, core_.spaces_[1]->table, 7), nullptr);

@@ -74,8 +74,8 @@ struct BootOptions {
   // Whether TSan may take the scheduler's turns for synchronisation. kRaces: only messages,
   // ExchangeRegisters, the host's hand-over and the programs' own locks order memory accesses.
   SwitchOrder switch_order = SwitchOrder::kSynchronises;
-  // Whether every IPC, and every page fault with too long an answer, overwrites the message registers
-  // that a real kernel would not preserve.
+  // Whether every IPC, and every page fault with too long an answer, overwrites the message
+  // registers that a real kernel would not preserve.
 #if defined(UVM_VERIFY)
   bool scribble_registers = true;
 #else
@@ -115,7 +115,7 @@ struct RunOptions {
   uint64_t max_switches =
       UINT64_MAX;  // fiber switches after which to come back although threads can run
   bool advance_idle_time = true;  // jump to the next timeout when nothing else can happen
-  // Whether to look for a deadlock when nothing can run: work linear in threads. Else that is kIdle.
+  // Whether to look for a deadlock when nothing can run: work linear in threads. Else it is kIdle.
   bool detect_deadlock = true;
 };
 
@@ -276,8 +276,7 @@ class Kernel {
   L4_ThreadId_t root() const;
   // REQUIRES: called from the host, or from a simulated thread.
   L4_ThreadId_t Boot(const BootThread& thread);
-  // As its scheduler could by Schedule. REQUIRES: called from the host; the thread and the processor
-  // exist.
+  // As its scheduler could by Schedule. REQUIRES: called from the host; both exist.
   void Migrate(L4_ThreadId_t thread, uint32_t processor);
   // Replaces the scheduler's choice of the next thread. REQUIRES: called from the host.
   void SetStrategy(std::unique_ptr<ScheduleStrategy> strategy);
@@ -374,8 +373,8 @@ class Kernel {
   // Who waits for whom, one thread a line, in order of thread number.
   std::string DescribeWaits() const;
   // For each thread that can never run again, in order of number: who it waits for, and so on, to
-  // the cycle or the dead end. A server that waits for anybody, a thread that waits for the host, and
-  // one that waits for one of these, are none. Empty when there is no such thread. Meant for when
+  // the cycle or the dead end. A server that waits for anybody, a thread that waits for the host,
+  // and one that waits for one of these, are none. Empty when there is no such thread. Meant for when
   // nothing can run.
   std::string DescribeDeadlock() const;
   Ledger ledger() const;

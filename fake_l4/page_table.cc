@@ -77,7 +77,7 @@ PageTable::Found PageTable::NextOfLevel(unsigned level, uint64_t first, uint64_t
   return {};
 }
 
-PageTable::Found PageTable::Next(uint64_t first, uint64_t end) {
+PageTable::Found PageTable::NextSlow(uint64_t first, uint64_t end) {
   Found best = NextOfLevel(0, first, end);
   if (large_ == 0) return best;
   for (unsigned level = 1; level < levels_; level++) {

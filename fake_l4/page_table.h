@@ -109,7 +109,11 @@ class PageTable {
   }
   // The first entry that maps any page of [first, end); pte null when there is none. Safe against
   // any change between calls.
-  Found Next(uint64_t first, uint64_t end);
+  Found Next(uint64_t first, uint64_t end) {
+    if (first >= end) return {};
+    const Found found = Walk(first);
+    return found.pte != nullptr || end - first == 1 ? found : NextSlow(first, end);
+  }
 
   // The entry of `level` for `vpage`, its leaf made if need be. REQUIRES: no entry of another level
   // overlaps it when it is then set.
@@ -156,6 +160,7 @@ class PageTable {
   }
   Leaf* FindLeafSlow(uint64_t key, CacheSlot& slot);
   Found WalkLarge(uint64_t vpage);
+  Found NextSlow(uint64_t first, uint64_t end);
   Found NextOfLevel(unsigned level, uint64_t first, uint64_t end);
 
   LeafPool* pool_;

@@ -1,5 +1,7 @@
 // What there is to do only on several processors: messages and revocations that cross from one to
 // another, and translations that each of them remembers.
+#include "fake_l4/processor.h"
+
 #include <l4/ipc.h>
 
 #include <algorithm>

@@ -2,7 +2,7 @@
 //
 // WHAT     One switch for each measured deviation; the default of every switch is the manual's
 //          rule. A named set of switches is a quirk profile: what `--quirks NAME` selects.
-// SEE      facts/l4.md sections 7 (the manual's model), 8, 9 and 12 (what was measured; the items in
+// SEE      facts/l4.md sections 7 (the manual's model), 8, 9, 12 (what was measured; items in
 //          brackets below); docs/DIFFERENCES.md.
 #ifndef FAKE_L4_QUIRKS_H_
 #define FAKE_L4_QUIRKS_H_

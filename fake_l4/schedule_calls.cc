@@ -31,7 +31,8 @@ uint64_t PeriodNs(uint16_t time) {
 L4_Word_t PeriodOf(uint64_t ns, const Quirks& quirks) {
   // What has no end may have been used for a while.
   if (ns > kForeverNs / 2) return L4_Never.raw;
-  if (quirks.schedule_tells_microseconds) return static_cast<uint16_t>(ns / 1000);
+  // A microsecond of which only a part is used is left whole, as the period below rounds up.
+  if (quirks.schedule_tells_microseconds) return static_cast<uint16_t>((ns + 999) / 1000);
   return L4_TimePeriod(ns / 1000).raw;
 }
 

@@ -108,6 +108,17 @@ void Core::MapPiece(const Piece& piece, uint64_t source, uint64_t target, unsign
   }
 }
 
+// The usual piece: a small page to where nothing is. False when it is not that.
+bool Core::MapSmallPage(const Piece& piece, Pte* source, uint64_t target) {
+  if (piece.kind != ItemKind::kMap || piece.to.table.Walk(target).pte != nullptr) return false;
+  if (piece.to.TouchesKernelArea(target << kPageShift, kPageBytes)) return false;
+  const RightsBits rights = profile_.Normalise(piece.rights & source->rights());
+  if (rights == 0) return true;
+  database_.Create(source->node(), source->frame_number(),
+                   {&piece.to.table, static_cast<uint32_t>(piece.to.id), target, 0}, rights);
+  return true;
+}
+
 void Core::MapItem(Space& from, Space& to, ItemKind kind, uint64_t send_base, uint64_t send_fpage,
                    const FpageValue& window) {
   const FpageValue send = DecodeFpage(send_fpage, profile_);
@@ -147,6 +158,10 @@ void Core::MapItem(Space& from, Space& to, ItemKind kind, uint64_t send_base, ui
         if (page.pte == nullptr) break;
         v = std::max(v, page.vpage);
         level = std::min(level, page.level);
+        if (page.level == 0 && MapSmallPage(piece, page.pte, target + (v - source))) {
+          v++;
+          continue;
+        }
       }
       MapPiece(piece, v, target + (v - source), level);
       v += database_.pages(level);

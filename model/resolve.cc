@@ -53,20 +53,23 @@ bool World::ResolvePlace(const Space& space, const Place& place, uint64_t* addre
   return false;
 }
 
-// Copies exactly the operands that the kind has, so that equal operations are equal values.
-bool World::Resolve(const Op& op, const std::vector<std::string>& files, ResolvedOp* out) const {
-  *out = ResolvedOp();
-  out->kind = op.kind;
-  if (op.kind == OpKind::kSpace || op.kind == OpKind::kTask) {
-    out->child = op.child;
-    out->size = op.size;
-    return CanBeBorn(op.child);
-  }
+bool World::ResolveWithoutTask(const Op& op, ResolvedOp* out) const {
   if (op.kind == OpKind::kInject) {
     out->site = op.site;
     out->skip = op.skip;
     return true;
   }
+  out->child = op.child;
+  out->size = op.size;
+  return CanBeBorn(op.child);
+}
+
+// Copies exactly the operands that the kind has, so that equal operations are equal values.
+bool World::Resolve(const Op& op, const std::vector<std::string>& files, ResolvedOp* out) const {
+  *out = ResolvedOp();
+  out->kind = op.kind;
+  const bool is_first = op.kind == OpKind::kSpace || op.kind == OpKind::kTask;
+  if (is_first || op.kind == OpKind::kInject) return ResolveWithoutTask(op, out);
   if (!ResolveTask(op.task, &out->task)) return false;
   const Space& space = FindTask(out->task)->space;
   auto place_at = [&] { return ResolvePlace(space, op.at, &out->at); };

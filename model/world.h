@@ -147,6 +147,7 @@ class World {
 
   const Task* FindTask(uint32_t label) const;
   bool CanBeBorn(uint32_t label) const;
+  bool ResolveWithoutTask(const traces::Op& op, traces::ResolvedOp* out) const;
   uint32_t NthLive(uint32_t n) const;
   bool ResolveTask(const traces::TaskRef& ref, uint32_t* label) const;
   static bool ResolvePlace(const Space& space, const traces::Place& place, uint64_t* address);
