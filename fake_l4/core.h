@@ -355,7 +355,8 @@ class Core {
     ItemKind kind;
     RightsBits rights;
   };
-  bool MapSmallPage(const Piece& piece, Pte* source, uint64_t target);
+  bool MapSmallPage(const Piece& piece, const PageTable::Found& source, uint64_t page,
+                    uint64_t target);
   void MapPiece(const Piece& piece, uint64_t source, uint64_t target, unsigned level);
   bool MapPieceStep(const Piece& piece, uint64_t source, uint64_t target, unsigned level);
   bool ClearTarget(const Piece& piece, NodeIndex node, uint64_t frame, uint64_t target,
@@ -404,6 +405,13 @@ class Core {
   enum class AccessKind { kLoad, kStore, kFetch };
   AccessStatus Access(uint64_t va, uint8_t* bytes, size_t size, AccessKind kind);
   AccessStatus PageFault(Thread& t, uint64_t va, RightsBits access);
+  template <AccessKind kKind>
+  bool AccessAtOnce(uint64_t va, uint8_t* bytes, size_t size, AccessStatus* status);
+  template <AccessKind kKind>
+  AccessStatus AccessAfterFault(uint64_t va, uint8_t* bytes, size_t size);
+  template <AccessKind kKind>
+  AccessStatus UsualAccess(uint64_t va, uint8_t* bytes, size_t size);
+  Fiber* GeneralFault(Thread& self, Thread& pager);
 
   // ---- fast_path.h: the usual IPC, in line ----
   // Each returns what to switch to, or null when nothing was done because the case is not usual.

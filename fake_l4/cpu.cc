@@ -26,6 +26,17 @@ uint64_t BadAddressErrorCode(const Profile& profile, bool store) {
   return kPresent | kUser | (store ? kWrite : 0);
 }
 
+// Most accesses are to a word or a byte: no call for these.
+[[gnu::always_inline]] inline void CopyFew(uint8_t* to, const uint8_t* from, size_t size) {
+  if (size == 8) {
+    std::memcpy(to, from, 8);
+  } else if (size == 1) {
+    *to = *from;
+  } else {
+    std::memcpy(to, from, size);
+  }
+}
+
 }  // namespace
 
 AccessStatus Core::Access(uint64_t va, uint8_t* bytes, size_t size, AccessKind kind) {
@@ -77,29 +88,106 @@ AccessStatus Core::Access(uint64_t va, uint8_t* bytes, size_t size, AccessKind k
   return AccessStatus::kOk;
 }
 
+Fiber* Core::GeneralFault(Thread& self, Thread& pager) {
+  StartKernelIpc(self, KernelIpc::kPageFault, L4_ThreadIdOfRaw(self.utcb.pager));
+  return self.state == ThreadState::kReady ? nullptr : Leave(&pager);
+}
+
 // One page-fault message and its answer, whatever that is: the access is tried again by the caller.
-AccessStatus Core::PageFault(Thread& self, uint64_t va, RightsBits access) {
+// In line, for the sake of the returns after the switch: fast_path.h.
+[[gnu::always_inline]] inline AccessStatus Core::PageFault(Thread& self, uint64_t va,
+                                                           RightsBits access) {
   ledger_.page_faults++;
   Spend(profile_.costs.page_fault);
   const uint32_t changes = self.ip_changes;
-  const L4_ThreadId_t pager = L4_ThreadIdOfRaw(self.utcb.pager);
-  Thread* const pager_thread = Resolve(self, pager);
+  Thread* const pager = Resolve(self, L4_ThreadIdOfRaw(self.utcb.pager));
   self.fault_va = va;
-  if (pager_thread == nullptr || Injected(FaultSite::kPagerDies)) {
+  Fiber* next;
+  if (pager == nullptr || Injected(FaultSite::kPagerDies)) {
     self.state = ThreadState::kNoPager;
+    next = Leave(pager);
   } else {
     self.kernel_mr[0] = L4_MakeMsgTag(L4_LABEL_PAGEFAULT | access, 2, 0).raw;
     self.kernel_mr[1] = static_cast<L4_Word_t>(va);
     self.kernel_mr[2] = static_cast<L4_Word_t>(self.ip);
     Enter(profile_.costs.system_call + profile_.costs.ipc);
-    if (Fiber* const next = FastFault(self, *pager_thread); next != nullptr) {
-      Fiber::Switch(self.fiber, *next, options_.switch_order);
-      return self.ip_changes == changes ? AccessStatus::kOk : AccessStatus::kRedirected;
-    }
-    StartKernelIpc(self, KernelIpc::kPageFault, pager);
+    next = FastFault(self, *pager);
+    if (next == nullptr) next = GeneralFault(self, *pager);
   }
-  if (self.state != ThreadState::kReady) SwitchAway(pager_thread);
+  if (next != nullptr) Fiber::Switch(self.fiber, *next, options_.switch_order);
+  if (detours_ != 0) [[unlikely]]
+    Arrive(self);
   return self.ip_changes == changes ? AccessStatus::kOk : AccessStatus::kRedirected;
+}
+
+// The access, if it can be done at once within one page of memory. False: nothing happened.
+template <Core::AccessKind kKind>
+[[gnu::always_inline]] inline bool Core::AccessAtOnce(uint64_t va, uint8_t* bytes, size_t size,
+                                                      AccessStatus* status) {
+  constexpr bool kStore = kKind == AccessKind::kStore, kFetch = kKind == AccessKind::kFetch;
+  const size_t offset = va & (kPageBytes - 1);
+  if (size - 1 >= kPageBytes - offset || va >= profile_.user_top || several_processors_) {
+    return false;
+  }
+  CHECK(running_ != nullptr);
+  const PageTable::Found page = running_->space->table.WalkUsual(va >> kPageShift);
+  const RightsBits need = kStore ? kW : kFetch ? kX : kR;
+  if (page.pte == nullptr || (page.pte->rights() & need) == 0) return false;
+  page.pte->AddStatus(kStore   ? profile_.status_write
+                      : kFetch ? profile_.status_fetch
+                               : profile_.status_read);
+  now_ns_ += profile_.costs.access;
+  const uint64_t frame = page.pte->frame_number() + ((va >> kPageShift) - page.vpage);
+  uint8_t* const memory = ram_at(frame) + offset;
+  if (!kFetch) CopyFew(kStore ? memory : bytes, kStore ? bytes : memory, size);
+  *status = AccessEventDue() && !AtAccess() ? AccessStatus::kRedirected : AccessStatus::kOk;
+  return true;
+}
+
+// The access by way of a page fault, or whatever else it takes.
+template <Core::AccessKind kKind>
+[[gnu::noinline]] AccessStatus Core::AccessAfterFault(uint64_t va, uint8_t* bytes, size_t size) {
+  CHECK(running_ != nullptr);
+  Thread& self = *running_;
+  constexpr RightsBits kNeed = kKind == AccessKind::kStore   ? kW
+                               : kKind == AccessKind::kFetch ? kX
+                                                             : kR;
+  const bool usual = size - 1 < kPageBytes - (va & (kPageBytes - 1)) && va < profile_.user_top &&
+                     !several_processors_ && !self.space->IsKernelArea(va);
+  const PageTable::Found page = self.space->table.Walk(va >> kPageShift);
+  if (usual && (page.pte == nullptr || (page.pte->rights() & kNeed) == 0)) {
+    const AccessStatus fault = PageFault(self, va,
+                                         kKind == AccessKind::kStore   ? profile_.fault_write
+                                         : kKind == AccessKind::kFetch ? profile_.fault_fetch
+                                                                       : profile_.fault_read);
+    if (fault != AccessStatus::kOk) return fault;
+    AccessStatus status;
+    if (AccessAtOnce<kKind>(va, bytes, size, &status)) return status;
+  }
+  return Access(va, bytes, size, kKind);
+}
+
+// A tail call, so that the fault's switches come back to one frame. fast_path.h.
+template <Core::AccessKind kKind>
+[[gnu::always_inline]] inline AccessStatus Core::UsualAccess(uint64_t va, uint8_t* bytes,
+                                                             size_t size) {
+  AccessStatus status;
+  if (AccessAtOnce<kKind>(va, bytes, size, &status)) [[likely]]
+    return status;
+  return AccessAfterFault<kKind>(va, bytes, size);
+}
+
+AccessStatus Cpu::Load(base::Vaddr va, void* to, size_t size) {
+  return core_->UsualAccess<Core::AccessKind::kLoad>(va.value(), static_cast<uint8_t*>(to), size);
+}
+AccessStatus Cpu::Store(base::Vaddr va, const void* from, size_t size) {
+  // Only read through: a store copies from it.
+  auto* bytes = const_cast<uint8_t*>(static_cast<const uint8_t*>(from));
+  return core_->UsualAccess<Core::AccessKind::kStore>(va.value(), bytes, size);
+}
+AccessStatus Cpu::Fetch(base::Vaddr va) {
+  uint8_t unused = 0;  // a fetch brings nothing back
+  return core_->UsualAccess<Core::AccessKind::kFetch>(va.value(), &unused, 1);
 }
 
 }  // namespace fake_l4

@@ -24,18 +24,6 @@ Thread& Caller() {
   return *t;
 }
 
-AccessStatus Cpu::Load(base::Vaddr va, void* to, size_t size) {
-  return core_->Access(va.value(), static_cast<uint8_t*>(to), size, Core::AccessKind::kLoad);
-}
-AccessStatus Cpu::Store(base::Vaddr va, const void* from, size_t size) {
-  // Only read through: a store copies from it.
-  auto* bytes = const_cast<uint8_t*>(static_cast<const uint8_t*>(from));
-  return core_->Access(va.value(), bytes, size, Core::AccessKind::kStore);
-}
-AccessStatus Cpu::Fetch(base::Vaddr va) {
-  uint8_t unused = 0;  // a fetch brings nothing back
-  return core_->Access(va.value(), &unused, 1, Core::AccessKind::kFetch);
-}
 uint64_t Cpu::ip() const { return core_->running_->ip; }
 void Cpu::set_ip(uint64_t ip) { core_->running_->ip = ip; }
 uint64_t Cpu::sp() const { return core_->running_->sp; }

@@ -51,7 +51,7 @@ uint64_t MappingDatabase::RootFrame(NodeIndex i) const {
   return (roots_[level].first_page + (i - roots_[level].first)) << shift(level);
 }
 
-NodeIndex MappingDatabase::Allocate(Limit limit) {
+[[gnu::always_inline]] inline NodeIndex MappingDatabase::Allocate(Limit limit) {
   if (limit == Limit::kYes && max_nodes_ != 0 && live_ >= max_nodes_) return 0;
   if (limit == Limit::kYes && faults_ != nullptr && faults_->on() &&
       faults_->Fires(FaultSite::kMappingNode)) {
@@ -63,6 +63,10 @@ NodeIndex MappingDatabase::Allocate(Limit limit) {
     free_ = node(i).next;
     return i;
   }
+  return AllocateFresh();
+}
+
+NodeIndex MappingDatabase::AllocateFresh() {
   const NodeIndex i = ++used_;
   if (i >> kChunkShift >= chunks_.size()) {
     void* memory = std::calloc(kChunkNodes, sizeof(MappingNode));
@@ -118,15 +122,11 @@ void MappingDatabase::Unlink(NodeIndex i) {
 void MappingDatabase::SetEntry(NodeIndex i, const Target& target, uint64_t frame,
                                RightsBits rights) {
   MappingNode& n = node(i);
-  Pte* pte = target.table->Ensure(target.vpage, target.level);
-  DCHECK(!pte->present());
   n.vpage = target.vpage;
-  n.pte = pte;
+  n.pte = target.table->Put(target.vpage, target.level, rights, frame, i);
   n.table = target.table;
   n.space = target.space;
   n.level = target.level & 3;
-  pte->Set(rights, frame, i);
-  target.table->CountPresent(target.vpage, target.level);
 }
 
 void MappingDatabase::ClearEntry(NodeIndex i) {
@@ -277,6 +277,15 @@ void MappingDatabase::RestrictBelow(NodeIndex top, RightsBits allowed) {
   }
 }
 
+// Removes a node without children.
+[[gnu::always_inline]] inline void MappingDatabase::RemoveLeaf(NodeIndex i) {
+  if (quirks_.status == StatusRule::kEachOwnerOnce) PassUp(i);
+  ClearEntry(i);
+  Unlink(i);
+  Free(i);
+  counters_.unmapped++;
+}
+
 void MappingDatabase::Remove(NodeIndex top) {
   CHECK(!IsRoot(top));
   // Leaves first, without recursion: a chain of mappings may be as long as there are pages, and
@@ -284,12 +293,8 @@ void MappingDatabase::Remove(NodeIndex top) {
   NodeIndex i = top;
   for (;;) {
     while (node(i).first_child != 0) i = node(i).first_child;
-    if (quirks_.status == StatusRule::kEachOwnerOnce) PassUp(i);
     const NodeIndex parent = node(i).parent;
-    ClearEntry(i);
-    Unlink(i);
-    Free(i);
-    counters_.unmapped++;
+    RemoveLeaf(i);
     if (i == top) return;
     i = parent;
   }
@@ -312,7 +317,11 @@ RightsBits MappingDatabase::Unmap(NodeIndex top, RightsBits revoke, Flush flush)
     if (left == 0) {
       const NodeIndex parent = node(i).parent;
       next = node(i).next;
-      Remove(i);
+      if (node(i).first_child == 0) {
+        RemoveLeaf(i);
+      } else {
+        Remove(i);
+      }
       i = parent;
     } else {
       if (left != before) Restrict(i, left);

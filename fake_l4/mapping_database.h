@@ -184,11 +184,13 @@ class MappingDatabase {
   // The limit on nodes counts, or not.
   enum class Limit : bool { kNo, kYes };
   NodeIndex Allocate(Limit limit);
+  NodeIndex AllocateFresh();
   void Free(NodeIndex i);
   void Link(NodeIndex i, NodeIndex parent);
   void Unlink(NodeIndex i);
   void SetEntry(NodeIndex i, const Target& target, uint64_t frame, RightsBits rights);
   void ClearEntry(NodeIndex i);
+  void RemoveLeaf(NodeIndex i);
   void PassUp(NodeIndex i);
   void Restrict(NodeIndex i, RightsBits left);
   void RestrictBelow(NodeIndex top, RightsBits allowed);

@@ -87,33 +87,18 @@ PageTable::Found PageTable::NextSlow(uint64_t first, uint64_t end) {
   return best;
 }
 
+Leaf* PageTable::MakeLeaf(uint64_t key) {
+  Leaf* leaf = pool_->Take();
+  leaves_.emplace(key, leaf);
+  cache_[(key ^ key >> (kLevelShift - 2)) % kCacheSlots] = {key, leaf};
+  return leaf;
+}
+
 Pte* PageTable::Ensure(uint64_t vpage, unsigned level) {
   const uint64_t key = Key(vpage, level);
   Leaf* leaf = FindLeaf(key);
-  if (leaf == nullptr) {
-    leaf = pool_->Take();
-    leaves_.emplace(key, leaf);
-    cache_[(key ^ key >> (kLevelShift - 2)) % kCacheSlots] = {key, leaf};
-  }
+  if (leaf == nullptr) leaf = MakeLeaf(key);
   return &leaf->pte[Slot(vpage, level)];
-}
-
-void PageTable::CountPresent(uint64_t vpage, unsigned level) {
-  Leaf* leaf = FindLeaf(Key(vpage, level));
-  const unsigned slot = Slot(vpage, level);
-  leaf->used[slot / 64] |= uint64_t{1} << slot % 64;
-  leaf->count++;
-  present_++;
-  large_ += level != 0;
-}
-
-void PageTable::CountAbsent(uint64_t vpage, unsigned level) {
-  Leaf* leaf = FindLeaf(Key(vpage, level));
-  const unsigned slot = Slot(vpage, level);
-  leaf->used[slot / 64] &= ~(uint64_t{1} << slot % 64);
-  leaf->count--;
-  present_--;
-  large_ -= level != 0;
 }
 
 Leaf* PageTable::NextLeaf(uint64_t* key) const {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
+#include "base/check.h"
 #include "fake_l4/profile.h"
 
 namespace fake_l4 {
@@ -107,6 +108,15 @@ class PageTable {
     if (pte != nullptr && pte->present()) return {pte, vpage, 0};
     return large_ == 0 ? Found{} : WalkLarge(vpage);
   }
+  // The same in line, without the largest of three sizes.
+  [[gnu::always_inline]] Found WalkUsual(uint64_t vpage) {
+    Pte* pte = Find(vpage);
+    if (pte != nullptr && pte->present()) return {pte, vpage, 0};
+    if (large_ == 0) return {};
+    pte = FindAt(vpage, 1);
+    if (pte != nullptr && pte->present()) return {pte, vpage >> shift_[1] << shift_[1], 1};
+    return {};
+  }
   // The first entry that maps any page of [first, end); pte null when there is none. Safe against
   // any change between calls.
   Found Next(uint64_t first, uint64_t end) {
@@ -119,16 +129,33 @@ class PageTable {
   // overlaps it when it is then set.
   Pte* Ensure(uint64_t vpage, unsigned level);
   // To be called after an entry got or lost its rights.
-  void CountPresent(uint64_t vpage, unsigned level);
+  void CountPresent(uint64_t vpage, unsigned level) {
+    Count(*FindLeaf(Key(vpage, level)), vpage, level);
+  }
   void CountAbsent(uint64_t vpage, unsigned level);
+  // Makes the entry of `level` for `vpage` present, and its leaf if need be. REQUIRES: absent, and
+  // no entry of another level overlaps it; rights is not 0.
+  Pte* Put(uint64_t vpage, unsigned level, RightsBits rights, uint64_t frame_number,
+           uint32_t node) {
+    const uint64_t key = Key(vpage, level);
+    Leaf* leaf = FindLeaf(key);
+    if (leaf == nullptr) [[unlikely]]
+      leaf = MakeLeaf(key);
+    Pte* const pte = &leaf->pte[Slot(vpage, level)];
+    DCHECK(!pte->present());
+    pte->Set(rights, frame_number, node);
+    Count(*leaf, vpage, level);
+    return pte;
+  }
   uint64_t present() const { return present_; }
   uint64_t large_present() const { return large_; }
 
   // Leaves by key, for who looks at all of them: the level is the key's top four bits.
   static uint64_t FirstKey(unsigned level) { return uint64_t{level} << kLevelShift; }
-  Leaf* FindLeaf(uint64_t key) {
+  [[gnu::always_inline]] Leaf* FindLeaf(uint64_t key) {
     CacheSlot& slot = cache_[(key ^ key >> (kLevelShift - 2)) % kCacheSlots];
-    if (slot.key == key) return slot.leaf;
+    if (slot.key == key) [[likely]]
+      return slot.leaf;
     return FindLeafSlow(key, slot);
   }
   // The first non-empty leaf of the level of *key with key >= *key; updates *key. Null when there
@@ -158,6 +185,15 @@ class PageTable {
   unsigned Slot(uint64_t vpage, unsigned level) const {
     return static_cast<unsigned>(vpage >> shift_[level] & (kLeafEntries - 1));
   }
+  // One more entry is present.
+  void Count(Leaf& leaf, uint64_t vpage, unsigned level) {
+    const unsigned slot = Slot(vpage, level);
+    leaf.used[slot / 64] |= uint64_t{1} << slot % 64;
+    leaf.count++;
+    present_++;
+    large_ += level != 0;
+  }
+  Leaf* MakeLeaf(uint64_t key);
   Leaf* FindLeafSlow(uint64_t key, CacheSlot& slot);
   Found WalkLarge(uint64_t vpage);
   Found NextSlow(uint64_t first, uint64_t end);
@@ -171,6 +207,15 @@ class PageTable {
   uint64_t present_ = 0;
   uint64_t large_ = 0;  // of them, above level 0
 };
+
+inline void PageTable::CountAbsent(uint64_t vpage, unsigned level) {
+  Leaf* leaf = FindLeaf(Key(vpage, level));
+  const unsigned slot = Slot(vpage, level);
+  leaf->used[slot / 64] &= ~(uint64_t{1} << slot % 64);
+  leaf->count--;
+  present_--;
+  large_ -= level != 0;
+}
 
 }  // namespace fake_l4
 

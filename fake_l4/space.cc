@@ -108,13 +108,15 @@ void Core::MapPiece(const Piece& piece, uint64_t source, uint64_t target, unsign
   }
 }
 
-// The usual piece: a small page to where nothing is. False when it is not that.
-bool Core::MapSmallPage(const Piece& piece, Pte* source, uint64_t target) {
+// The usual piece: small page `page`, of `source`, to where nothing is. False when it is not that.
+[[gnu::always_inline]] inline bool Core::MapSmallPage(const Piece& piece,
+                                                      const PageTable::Found& source, uint64_t page,
+                                                      uint64_t target) {
   if (piece.kind != ItemKind::kMap || piece.to.table.Walk(target).pte != nullptr) return false;
   if (piece.to.TouchesKernelArea(target << kPageShift, kPageBytes)) return false;
-  const RightsBits rights = profile_.Normalise(piece.rights & source->rights());
+  const RightsBits rights = profile_.Normalise(piece.rights & source.pte->rights());
   if (rights == 0) return true;
-  database_.Create(source->node(), source->frame_number(),
+  database_.Create(source.pte->node(), source.pte->frame_number() + (page - source.vpage),
                    {&piece.to.table, static_cast<uint32_t>(piece.to.id), target, 0}, rights);
   return true;
 }
@@ -131,8 +133,12 @@ void Core::MapItem(Space& from, Space& to, ItemKind kind, uint64_t send_base, ui
     QuirkMapItem(piece, send, place);
   } else if (place.log2 == kPageShift && send.rights != 0) {
     // One page, as most answers to faults have it.
-    if (place.target < profile_.address_limit()) {
-      MapPiece(piece, place.source >> kPageShift, place.target >> kPageShift, 0);
+    const uint64_t source = place.source >> kPageShift, target = place.target >> kPageShift;
+    const PageTable::Found page =
+        from.id == kSigma0Space ? PageTable::Found{} : from.table.Walk(source);
+    if (place.target < profile_.address_limit() &&
+        (page.pte == nullptr || !MapSmallPage(piece, page, source, target))) {
+      MapPiece(piece, source, target, 0);
     }
   } else if (send.rights != 0) {
     const uint64_t source = place.source >> kPageShift;
@@ -158,7 +164,7 @@ void Core::MapItem(Space& from, Space& to, ItemKind kind, uint64_t send_base, ui
         if (page.pte == nullptr) break;
         v = std::max(v, page.vpage);
         level = std::min(level, page.level);
-        if (page.level == 0 && MapSmallPage(piece, page.pte, target + (v - source))) {
+        if (level == 0 && MapSmallPage(piece, page, v, target + (v - source))) {
           v++;
           continue;
         }
