@@ -262,6 +262,13 @@ TEST_F(ShootDownTest, CostsForEachProcessorThatHasTheTranslation) {
   EXPECT_EQ(three - one, 2u * costs().shoot_down);
 }
 
+TEST_F(ShootDownTest, CostsTheSameAfterReset) {
+  const uint64_t cost = UnmapCost(3);
+  world_.Reset();
+  EXPECT_EQ(UnmapCost(3), cost);
+  EXPECT_EQ(world_.kernel().ledger().shoot_downs, 3u);
+}
+
 TEST_F(ProcessorTest, ARevokedPageFaultsOnTheOtherProcessor) {
   int faults = 0;
   uint64_t seen[2] = {};
