@@ -674,8 +674,8 @@ class Core {
   std::vector<L4_Word_t> sigma0_owner_;  // raw thread id per frame; 0: free; sigma0.cc has others
   uint64_t sigma0_hint_ = 0;
   uint64_t sigma0_touched_ = 0;  // frames at or above this index have never been given to anybody
-  // Another thread has been in sigma0's space (only a privileged one can bring it there): it may map
-  // sigma0's memory on without sigma0 knowing.
+  // Another thread has been in sigma0's space (only a privileged one can bring it there): it may
+  // map sigma0's memory on without sigma0 knowing.
   bool sigma0_shared_ = false;
 };
 
