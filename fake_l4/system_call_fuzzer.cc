@@ -826,9 +826,11 @@ void RunInput(const uint8_t* data, size_t size) {
   DecisionList schedule;
   const std::string digest = RunOn(kernel, kind, Watched::kNo, data + 1, size - 1, &schedule);
   if ((data[0] & 0x80) == 0) return;
-  const std::optional<DecisionList> read = DecisionList::Parse(schedule.Text());
+  std::string problem = "another list";
+  const std::optional<DecisionList> read = DecisionList::Parse(schedule.Text(), &problem);
   if (!read.has_value() || *read != schedule) {
-    std::fprintf(stderr, "the schedule does not parse back:\n%s", schedule.Text().c_str());
+    std::fprintf(stderr, "the schedule does not parse back: %s\n%s", problem.c_str(),
+                 schedule.Text().c_str());
     std::abort();
   }
   const std::string again = RunOn(kernel, kind, Watched::kYes, data + 1, size - 1, &schedule);
