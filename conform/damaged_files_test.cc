@@ -41,8 +41,8 @@ struct Kind {
   const char* file;
   const char* first_of_unit;  // a file is whole before each line that starts so
   Parse parse;
-  friend void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.file; }
 };
+void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.file; }
 
 absl::StatusOr<uint64_t> CountRecording(absl::string_view text) {
   return CountOf(ParseRecording(kName, text));

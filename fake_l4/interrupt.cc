@@ -20,6 +20,11 @@ namespace {
 
 constexpr L4_Word_t kInterruptLabel = (~L4_Word_t{0} >> 16) - 0xf;
 
+// What is due after the clock's last nanosecond never comes.
+constexpr bool BeyondTheClock(uint64_t now_ns, uint64_t after_ns) {
+  return after_ns >= UINT64_MAX - now_ns;
+}
+
 }  // namespace
 
 void Core::CreateInterruptThreads() {
@@ -107,7 +112,7 @@ L4_Word_t Core::InterruptControl(Thread& self, L4_ThreadId_t dest, L4_ThreadId_t
 bool Core::StartInterruptSource(unsigned number, uint64_t period_ns, uint64_t ticks) {
   if (number >= profile_.system_base || period_ns == 0) return false;
   StopInterruptSource(number);
-  if (ticks == 0) return true;
+  if (ticks == 0 || BeyondTheClock(now_ns_, period_ns)) return true;
   auto source = std::make_unique<InterruptSource>();
   source->number = number;
   source->period_ns = period_ns;
@@ -131,7 +136,8 @@ void Core::StopInterruptSource(unsigned number) {
 void Core::InterruptTick(InterruptSource& source) {
   const uint64_t due = source.clock.timer_deadline;
   DisarmTimer(source.clock);
-  if (!RaiseInterrupt(source.number) || --source.ticks_left == 0) {
+  if (!RaiseInterrupt(source.number) || --source.ticks_left == 0 ||
+      BeyondTheClock(due, source.period_ns)) {
     return StopInterruptSource(source.number);
   }
   ArmTimerAt(source.clock, due + source.period_ns);

@@ -260,6 +260,20 @@ TEST_F(InterruptTest, ASourceTicksInVirtualTime) {
   EXPECT_FALSE(kernel().StartInterruptSource(999, 1, 1));
 }
 
+TEST_F(InterruptTest, ATickBeyondTheEndOfTheClockNeverComes) {
+  SpawnHandler();
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  const uint64_t before = kernel().now_ns();
+  EXPECT_TRUE(kernel().StartInterruptSource(3, UINT64_MAX, 2));
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(taken_, 0);
+  EXPECT_EQ(kernel().now_ns(), before);
+  // Twice would be beyond it.
+  EXPECT_TRUE(kernel().StartInterruptSource(3, uint64_t{1} << 63, 2));
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(taken_, 1);
+}
+
 TEST_F(InterruptTest, ASourceEndsWithItsHandlerOrWhenStopped) {
   const L4_ThreadId_t handler = SpawnHandler();
   ASSERT_TRUE(world_.Run()) << world_.problem();
