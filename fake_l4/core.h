@@ -628,7 +628,7 @@ class Core {
   TransferStep RunTransfer(StringTransfer& x);
   bool BeginString(StringTransfer& x);
   TransferStep CopyString(StringTransfer& x);
-  uint8_t* TouchForCopy(Thread& t, uint64_t va, RightsBits need);
+  uint8_t* TouchForCopy(Thread& t, uint64_t va, RightsBits need, uint64_t* bytes);
   TransferStep FaultInTransfer(StringTransfer& x, Thread& t, uint64_t va, RightsBits access);
   uint64_t TransferDeadline(const StringTransfer& x) const;
   void LeaveFault(StringTransfer& x);

@@ -50,6 +50,36 @@ class ScheduleTest : public ::testing::Test {
 
 // ---- Slices ----
 
+// Each of the two blocks before its slice ends, and hands over to the other one; when the slice
+// does end, within a call, the third one has waited long enough.
+TEST_F(ScheduleTest, TwoThatCallEachOtherLeaveTimeToAThird) {
+  uint64_t calls = 0;
+  const L4_ThreadId_t server = world_.Spawn([] {
+    L4_ThreadId_t from;
+    L4_Wait(&from);
+    for (;;) {
+      L4_Set_MsgTag(L4_Niltag);
+      L4_ReplyWait(from, &from);
+    }
+  });
+  const L4_ThreadId_t client = world_.Spawn([&] {
+    for (;; calls++) {
+      L4_Set_MsgTag(L4_Niltag);
+      L4_Call(server);
+    }
+  });
+  world_.Spawn([&] {
+    Say('c', 3);
+    L4_ThreadControl(client, L4_nilthread, L4_nilthread, L4_nilthread,
+                     reinterpret_cast<void*>(~L4_Word_t{0}));
+  });
+  ASSERT_TRUE(world_.Run({.max_switches = 1'000'000})) << world_.problem();
+  EXPECT_EQ(log_, "ccc");
+  // A slice of each, at about 0.7 us a message.
+  EXPECT_GT(calls, 5'000u);
+  EXPECT_LT(calls, 50'000u);
+}
+
 TEST_F(ScheduleTest, EqualThreadsTakeTurnsOfTenMilliseconds) {
   for (const char c : {'a', 'b'}) world_.Spawn([this, c] { Say(c, 20); });
   Run();
