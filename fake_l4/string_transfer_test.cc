@@ -54,6 +54,7 @@ class StringTest : public ::testing::Test {
         L4_Word_t address = 0;
         L4_StoreMR(1, &address);
         EXPECT_TRUE(L4_IsPageFault(tag));
+        L4_StoreMR(2, &fault_ip_);
         faults_ += L4_PageFaultAccess(tag) == kW ? static_cast<char>(name - 32) : name;
         if (on_fault_) on_fault_(name);
         const L4_Word_t page = address & ~L4_Word_t{4095};
@@ -119,6 +120,7 @@ class StringTest : public ::testing::Test {
 
   World world_;
   std::string faults_;
+  L4_Word_t fault_ip_ = 0;  // of the last one
   std::function<void(char)> on_fault_;
   L4_ThreadId_t sender_pager_, receiver_pager_, sender_, receiver_, from_ = {0};
   Seen sent_, received_;
@@ -263,6 +265,19 @@ TEST_F(StringTest, AMissingBufferCutsAfterTheStringsThatHadOne) {
   EXPECT_EQ(Bytes(receiver_, 0x5000, 8), "012345..");
 }
 
+// The acceptor is no buffer, whatever its window looks like.
+TEST_F(StringTest, AMissingBufferIsNotTheAcceptor) {
+  Exchange(
+      [&] {
+        Store(0x2000, "0123");
+        Message(0, {Group(4) | kC, 0x2000, Group(4), 0x2000});
+      },
+      [&] {
+        Buffers({Group(20), 0x5000}, L4_FpageLog2(0x400000, 12).raw);
+      });
+  EXPECT_EQ(sent_.Text() + received_.Text(), "e4s+4e4r+4");
+}
+
 TEST_F(StringTest, WithoutTheAcceptorsBitNoStringIsAccepted) {
   Exchange(
       [&] {
@@ -306,6 +321,39 @@ TEST_F(StringTest, AMapItemMayFollowAString) {
   EXPECT_EQ(Bytes(receiver_, 0x5000, 4), "0123");
 }
 
+TEST_F(StringTest, SoMaySeveral) {
+  Exchange(
+      [&] {
+        Store(0x2000, "0123");
+        const L4_Word_t page = Page(0x2000, kR).raw;
+        Message(0, {Group(4) | kC, 0x2000, 0x9000 | L4_ITEM_MAP | kC, page, 0xb000 | L4_ITEM_MAP,
+                    page});
+      },
+      [&] {
+        Buffers({Group(20), 0x5000}, L4_CompleteAddressSpace.raw);
+      });
+  EXPECT_EQ(sent_.Text() + received_.Text(), "okok");
+  EXPECT_EQ(world_.Layout(receiver_, 0x9000, 3), "r.r");
+}
+
+// Bits 1 and 2 of a string item are hints for the cache.
+TEST_F(StringTest, CacheHintsMakeNoDifference) {
+  for (const L4_Word_t hint : {2, 4, 6}) {
+    world_.Reset();
+    SetUp();
+    Exchange(
+        [&] {
+          Store(0x2000, "0123");
+          Message(0, {Group(4) | hint | kC, 0x2000, Group(2) | hint, 0x2001});
+        },
+        [&] {
+          Buffers({Group(20) | hint | kC, 0x5000, Group(20) | hint, 0x6000});
+        });
+    EXPECT_EQ(sent_.Text() + received_.Text(), "okok");
+    EXPECT_EQ(Bytes(receiver_, 0x5000, 4) + Bytes(receiver_, 0x6000, 2), "012312");
+  }
+}
+
 TEST_F(StringTest, AMapItemAfterAStringThatIsNotAcceptedReportsTheOffset) {
   Exchange(
       [&] {
@@ -324,6 +372,21 @@ TEST_F(StringTest, ItemsThatDoNotFitTheRegistersOverflow) {
       [&] {
         for (int i = 1; i < 64; i++) L4_LoadMR(i, Group(0, 32, kCompound));
         L4_Set_MsgTag(L4_MakeMsgTag(0, 0, 63));
+      },
+      [&] {
+        Buffers({Group(20), 0x5000});
+      });
+  EXPECT_EQ(sent_.Text() + received_.Text(), "e4s+0e4r+0");
+}
+
+TEST_F(StringTest, AStringThatBeginsWellMayRunOffTheRegisters) {
+  Exchange(
+      [&] {
+        Store(0x2000, "0123");
+        L4_LoadMR(61, Group(4, 1, kCompound));
+        L4_LoadMR(62, 0x2000);
+        L4_LoadMR(63, Group(4));
+        L4_Set_MsgTag(L4_MakeMsgTag(0, 60, 3));
       },
       [&] {
         Buffers({Group(20), 0x5000});
@@ -355,6 +418,38 @@ TEST_F(StringTest, AddressesBeyondTheUsersOverflow) {
         Buffers({Group(20), 0x5000});
       });
   EXPECT_EQ(sent_.Text() + received_.Text(), "e4s+0e4r+0");
+}
+
+TEST_F(StringTest, ABufferBeyondTheUsersAddressesOverflows) {
+  Exchange(
+      [&] {
+        Store(0x2000, "0123");
+        Message(0, {Group(4), 0x2000});
+      },
+      [&] {
+        Buffers({Group(20), ~L4_Word_t{0} - 1});
+      });
+  EXPECT_EQ(sent_.Text() + received_.Text(), "e4s+0e4r+0");
+}
+
+// Not at its beginning, where the frame of the page is that of the byte.
+TEST_F(StringTest, AStringMayLieAnywhereInALargerPage) {
+  constexpr uint64_t kLarge = kRam + 0x200000;
+  receiver_ = world_.SpawnInNewSpace(
+      [&] {
+        Buffers({Group(20), 0x5000});
+        L4_ThreadId_t from;
+        received_.tag = L4_Wait(&from).raw;
+      },
+      receiver_pager_);
+  world_.Spawn([&] {
+    EXPECT_EQ(L4_Address(L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kLarge, 21))), kLarge);
+    Store(kLarge + 0x5123, "0123");
+    Message(0, {Group(4), kLarge + 0x5123});
+    EXPECT_TRUE(L4_IpcSucceeded(L4_Send(receiver_)));
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(Bytes(receiver_, 0x5000, 4), "0123");
 }
 
 TEST_F(StringTest, CopyingLeavesStatusBits) {
@@ -391,6 +486,20 @@ TEST_F(StringTest, AFaultInTheSendersMemoryGoesToTheSendersPager) {
   EXPECT_EQ(sent_.Text() + received_.Text(), "okok");
   EXPECT_EQ(faults_, "s");
   EXPECT_EQ(Bytes(receiver_, 0x5000, 6), "....ef");
+}
+
+TEST_F(StringTest, AFaultInAStringTellsTheIpOfItsThread) {
+  Exchange(
+      [&] {
+        world_.kernel().cpu().set_ip(0x1234);
+        Message(0, {Group(4), 0x2000});
+      },
+      [&] {
+        Store(0x5000, "....");
+        Buffers({Group(20), 0x5000});
+      });
+  EXPECT_EQ(faults_, "Rs");
+  EXPECT_EQ(fault_ip_, 0x1234u);
 }
 
 TEST_F(StringTest, ManyFaultsOnBothSides) {
@@ -680,6 +789,8 @@ TEST_F(StringTest, AFaultWithoutAPagerWaitsForOne) {
   world_.SpawnWith(sender_, [&] { L4_Set_PagerOf(sender_, sender_pager_); });
   ASSERT_TRUE(world_.Run()) << world_.problem();
   EXPECT_EQ(sent_.Text() + received_.Text(), "okok");
+  EXPECT_EQ(L4_TypedWords(L4_MsgTagOfRaw(received_.tag)), 2u) << "it did arrive";
+  EXPECT_EQ(faults_, "Rs");
 }
 
 TEST_F(StringTest, APagerThatDiesWithTheFaultLeavesTheTransferWithoutAPager) {
