@@ -62,7 +62,8 @@ void Core::SetMemoryAttribute(const Space& space, const FpageValue& f, uint8_t a
     for (uint64_t p = first; p < last; p += kPageBytes) set(p);
     return;
   }
-  kernel_->ForEachMapping(space.id, [&](const Mapping& m) {
+  // The attribute is that of the memory, whatever the sizes of the pages that map it.
+  kernel_->ForEachPage(space.id, [&](const Mapping& m) {
     if (m.va.value() >= f.base && m.va.value() < end) set(m.frame.value());
   });
 }

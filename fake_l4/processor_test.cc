@@ -176,6 +176,19 @@ TEST_F(ProcessorTest, AThreadMigratesAndItsTcrSaysWhere) {
   EXPECT_GE(there_us, 100u);
 }
 
+TEST_F(ProcessorTest, AThreadThatMigratesTakesItsNewTimeAlong) {
+  SpawnOn(0, [&] {
+    Compute(2000);
+    const L4_Word_t slice = L4_TimePeriod(1000).raw, quantum = L4_TimePeriod(900).raw;
+    L4_Word_t old;
+    L4_Schedule(L4_Myself(), slice << 16 | quantum, 1, kKeep, kKeep, &old);
+    L4_Schedule(L4_Myself(), kKeep, kKeep, kKeep, kKeep, &old);
+    EXPECT_NEAR(static_cast<double>(old >> 16), static_cast<double>(slice), 10);
+    EXPECT_NEAR(static_cast<double>(old & 0xffff), static_cast<double>(quantum), 10);
+  });
+  Run();
+}
+
 TEST_F(ProcessorTest, ANewThreadStartsWhereItsCreatorRuns) {
   const L4_ThreadId_t child = L4_GlobalId(500, 1);
   uint64_t processor = 99;
@@ -260,6 +273,15 @@ TEST_F(ShootDownTest, CostsForEachProcessorThatHasTheTranslation) {
   const uint64_t three = UnmapCost(3);
   EXPECT_EQ(world_.kernel().ledger().shoot_downs, 3u);
   EXPECT_EQ(three - one, 2u * costs().shoot_down);
+}
+
+TEST_F(ShootDownTest, CostsTheSameAfterAReset) {
+  const uint64_t cost = UnmapCost(1);
+  for (int i = 0; i < 2; i++) {
+    world_.Reset();
+    EXPECT_EQ(UnmapCost(1), cost);
+    EXPECT_EQ(world_.kernel().ledger().shoot_downs, 1u);
+  }
 }
 
 TEST_F(ProcessorTest, ARevokedPageFaultsOnTheOtherProcessor) {

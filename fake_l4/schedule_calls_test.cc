@@ -353,6 +353,22 @@ TEST_F(ScheduleTest, ThreadSwitchDonatesTheRestOfTheSlice) {
   EXPECT_EQ(log_, std::string(18, 'l') + "a" + std::string(7, 'l'));
 }
 
+TEST_F(ScheduleTest, WhoGaveItsSliceAwayBeginsANewOne) {
+  world_.Spawn([this] {
+    for (const L4_Time_t quantum : {L4_Never, Ms(40)}) {
+      L4_Word_t old = 0;
+      L4_Schedule(L4_Myself(), TimeWord(Ms(10), quantum), kKeep, kKeep, kKeep, &old);
+      Compute(2000);
+      L4_ThreadSwitch(L4_nilthread);
+      L4_Schedule(L4_Myself(), kKeep, kKeep, kKeep, kKeep, &old);
+      EXPECT_EQ(old >> 16, L4_TimePeriod(9998).raw);
+      // What was not used is not charged.
+      EXPECT_EQ(old & 0xffff, quantum == L4_Never ? L4_Never.raw : L4_TimePeriod(37996).raw);
+    }
+  });
+  Run();
+}
+
 // facts/l4.md section 5: a send whose receive phase waits for nothing.
 TEST_F(ScheduleTest, SoDoesASendThatThenReceivesNothingAtOnce) {
   const L4_ThreadId_t low = world_.Spawn(

@@ -123,7 +123,7 @@ void Core::MapItem(Space& from, Space& to, ItemKind kind, uint64_t send_base, ui
                    const FpageValue& window) {
   const FpageValue send = DecodeFpage(send_fpage, profile_);
   // sigma0's memory is what it is: nothing is mapped into it.
-  if (send.nil() || to.id == kSigma0Space) return;
+  if (send.nil() || window.nil() || to.id == kSigma0Space) return;
   const MapPlace place = PlaceMapItem(send, window, send_base);
   const Piece piece{from, to, kind, send.rights};
   const MappingCounters before = database_.counters();

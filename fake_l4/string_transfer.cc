@@ -76,7 +76,7 @@ Core::TransferStep Core::CopyString(StringTransfer& x) {
     bytes = std::min({bytes, kPageBytes - (source & (kPageBytes - 1)),
                       kPageBytes - (target & (kPageBytes - 1))});
     // Beyond user addresses there is no page to fault on.
-    const uint64_t limit = profile_.address_limit();
+    const uint64_t limit = profile_.user_top;
     if (source >= limit || target >= limit) return fail(L4_IPC_OVERFLOW);
     const uint8_t* from = TouchForCopy(*x.sender, source, kR);
     if (from == nullptr) return FaultInTransfer(x, *x.sender, source, profile_.fault_read);
