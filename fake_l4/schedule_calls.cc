@@ -17,6 +17,8 @@ constexpr uint16_t kKeepTime = 0xffff;
 
 L4_Word_t Fail(Thread& self, L4_Word_t error) {
   self.utcb.error_code = error;
+  // Time has passed all the same.
+  self.core->Preempt();
   return L4_SCHEDRESULT_ERROR;
 }
 

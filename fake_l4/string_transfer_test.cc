@@ -673,6 +673,41 @@ TEST_F(StringTest, HaltedThreadsTransferGoesOn) {
   EXPECT_EQ(received_.tag, L4_MakeMsgTag(0, 0, 2).raw);
 }
 
+// Another thread of the sender's space writes to its registers while it waits for a page: the
+// string becomes shorter than what was copied, or longer than the registers.
+TEST_F(StringTest, RegistersThatChangeInTheMiddle) {
+  for (const L4_Word_t changed : {Group(1, 1), Group(8, 32)}) {
+    world_.Reset();
+    SetUp();
+    faults_.clear();
+    const auto halt_at = [&](size_t fault) {
+      if (faults_.size() == fault) world_.kernel().WaitForHost();
+    };
+    on_fault_ = [&](char) { halt_at(2); };
+    Exchange(
+        [&] {
+          std::vector<L4_Word_t> words(59);
+          words.insert(words.end(), {Group(8, 2), 0x2ffc, 0x3ffc});
+          Message(59, words);
+        },
+        [&] {
+          Store(0x5000, "........................");
+          faults_.clear();
+          Buffers({Group(24), 0x5000});
+        });
+    EXPECT_EQ(faults_, "ss") << "in the middle of the first substring";
+    world_.SpawnWith(sender_, [&] {
+      const base::Vaddr mr60(world_.LocalId(sender_).raw + 60 * sizeof(L4_Word_t));
+      EXPECT_EQ(world_.kernel().cpu().Store(mr60, &changed, sizeof changed), AccessStatus::kOk);
+    });
+    ASSERT_TRUE(world_.Run()) << world_.problem();
+    EXPECT_TRUE(world_.kernel().HostWake(sender_pager_));
+    ASSERT_TRUE(world_.Run()) << world_.problem();
+    EXPECT_EQ(sent_.Text() + received_.Text(), "okok");
+    EXPECT_EQ(faults_, "ss") << "nothing else is looked at";
+  }
+}
+
 // ---- Pagers in trouble ----
 
 TEST_F(StringTest, AFaultWithoutAPagerWaitsForOne) {
