@@ -59,7 +59,9 @@ void Core::SendInterrupt(Thread& t) {
 }
 
 void Core::InterruptIpcEnded(Thread& t) {
-  const bool gone = L4_IpcFailed(L4_MsgTagOfRaw(t.kernel_mr[0]));
+  // An answer that was cut is one all the same.
+  const bool gone =
+      L4_IpcFailed(L4_MsgTagOfRaw(t.kernel_mr[0])) && (t.ipc_error >> 1 & 7) == L4_IPC_NO_PARTNER;
   // Interrupts for a handler that does not exist are nobody's.
   if (t.interrupt_pending && !gone) return SendInterrupt(t);
   t.interrupt_pending = false;

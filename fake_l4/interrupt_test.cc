@@ -3,6 +3,7 @@
 #include <l4/ipc.h>
 #include <l4/message.h>
 #include <l4/schedule.h>
+#include <l4/sigma0.h>
 #include <l4/space.h>
 #include <l4/thread.h>
 
@@ -89,6 +90,48 @@ TEST_F(InterruptTest, MaskedUntilAcknowledgedAndOneMoreIsRemembered) {
   kernel().HostWake(handler);
   ASSERT_TRUE(world_.Run()) << world_.problem();
   EXPECT_EQ(taken, 2);
+}
+
+// Whatever the message, it acknowledges; the interrupt thread has no memory and no string buffers.
+TEST_F(InterruptTest, ItemsInAnAcknowledgementGoNowhere) {
+  int taken = 0;
+  const L4_ThreadId_t handler = world_.Spawn([&] {
+    L4_AssociateInterrupt(kIrq, L4_Myself());
+    L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(0x1000000, 12));
+    const L4_MapItem_t page = L4_MapItem(Page(0x1000000, kRwx), 0x5000);
+    const L4_Word_t items[][2] = {{page.raw[0], page.raw[1]}, {4 << 10, 0x1000000}};
+    for (const auto& item : items) {
+      EXPECT_TRUE(L4_IpcSucceeded(L4_Receive(kIrq)));
+      taken++;
+      kernel().WaitForHost();
+      L4_Set_MsgTag(L4_MakeMsgTag(0, 0, 2));
+      L4_LoadMRs(1, 2, item);
+      L4_Reply(kIrq);
+    }
+    EXPECT_TRUE(L4_IpcSucceeded(L4_Receive(kIrq)));
+    taken++;
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  kernel().RaiseInterrupt(3);
+  for (int i = 1; i <= 3; i++) {
+    ASSERT_TRUE(world_.Run()) << world_.problem();
+    EXPECT_EQ(taken, i);
+    // One that comes while it is masked is kept for later.
+    kernel().RaiseInterrupt(3);
+    kernel().HostWake(handler);
+  }
+  EXPECT_EQ(kernel().ledger().pages_mapped, 1u) << "the handler's own";
+}
+
+TEST_F(InterruptTest, NobodyElseLivesInTheSpaceOfAnInterruptThread) {
+  world_.Spawn([&] {
+    const L4_ThreadId_t t = L4_GlobalId(600, 1);
+    EXPECT_EQ(Failure(L4_ThreadControl(t, kIrq, L4_Myself(), L4_nilthread, kKeepUtcb)),
+              L4_ERROR_INVALID_SPACE);
+    EXPECT_EQ(Failure(L4_ThreadControl(L4_Myself(), kIrq, L4_nilthread, L4_nilthread, kKeepUtcb)),
+              L4_ERROR_INVALID_SPACE);
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
 }
 
 TEST_F(InterruptTest, ABusyHandlerFindsTheMessageLater) {

@@ -176,6 +176,19 @@ TEST_F(ProcessorTest, AThreadMigratesAndItsTcrSaysWhere) {
   EXPECT_GE(there_us, 100u);
 }
 
+TEST_F(ProcessorTest, AThreadThatMigratesTakesItsNewTimeAlong) {
+  SpawnOn(0, [&] {
+    Compute(2000);
+    const L4_Word_t slice = L4_TimePeriod(1000).raw, quantum = L4_TimePeriod(900).raw;
+    L4_Word_t old;
+    L4_Schedule(L4_Myself(), slice << 16 | quantum, 1, kKeep, kKeep, &old);
+    L4_Schedule(L4_Myself(), kKeep, kKeep, kKeep, kKeep, &old);
+    EXPECT_NEAR(static_cast<double>(old >> 16), static_cast<double>(slice), 10);
+    EXPECT_NEAR(static_cast<double>(old & 0xffff), static_cast<double>(quantum), 10);
+  });
+  Run();
+}
+
 TEST_F(ProcessorTest, ANewThreadStartsWhereItsCreatorRuns) {
   const L4_ThreadId_t child = L4_GlobalId(500, 1);
   uint64_t processor = 99;

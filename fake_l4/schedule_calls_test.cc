@@ -2,11 +2,15 @@
 // "ThreadSwitch", "Preemption Protocol".
 #include <l4/arch.h>
 #include <l4/ipc.h>
+#include <l4/kip.h>
 #include <l4/message.h>
+#include <l4/misc.h>
 #include <l4/schedule.h>
 #include <l4/sigma0.h>
+#include <l4/space.h>
 #include <l4/thread.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -104,6 +108,40 @@ TEST_F(ScheduleTest, AThreadThatOnlyAccessesMemoryIsPreempted) {
   world_.Spawn([&] { stop = true; });
   Run();
   EXPECT_TRUE(stop);
+}
+
+// Whether a system call succeeds or not, its end is where a slice may end.
+TEST_F(ScheduleTest, AThreadThatOnlyMakesSystemCallsIsPreempted) {
+  const L4_ThreadId_t nobody = L4_GlobalId(4000, 1);
+  L4_Word_t unused;
+  const L4_Word_t attributes[4] = {};
+  const std::vector<std::function<void()>> calls = {
+      [&] { EXPECT_EQ(L4_ThreadControl(nobody, nobody, nobody, nobody, nullptr), 0u); },
+      [&] {
+        EXPECT_EQ(L4_SpaceControl(nobody, 0, L4_Nilpage, L4_Nilpage, L4_nilthread, &unused), 0u);
+      },
+      [&] {
+        EXPECT_EQ(L4_SpaceControl(L4_Myself(), 0, L4_Nilpage, L4_Nilpage, L4_nilthread, &unused),
+                  1u);
+      },
+      [&] { EXPECT_EQ(L4_Schedule(nobody, kKeep, kKeep, kKeep, kKeep, &unused), 0u); },
+      [&] { EXPECT_EQ(L4_UserDefinedHandleOf(nobody), 0u); },
+      [&] { EXPECT_EQ(L4_ProcessorControl(0, 0, 0, 0), 1u); },
+      [&] { EXPECT_EQ(L4_ProcessorControl(1, 0, 0, 0), 0u); },
+      [&] {
+        L4_LoadMR(0, 0);
+        EXPECT_EQ(L4_MemoryControl(0, attributes), 1u);
+      },
+  };
+  for (size_t i = 0; i < calls.size(); i++) {
+    bool other_ran = false;
+    world_.Spawn([&] {
+      for (int n = 0; n < 200000 && !other_ran; n++) calls[i]();
+      EXPECT_TRUE(other_ran) << i;
+    });
+    world_.Spawn([&] { other_ran = true; });
+    Run();
+  }
 }
 
 TEST_F(ScheduleTest, ASliceOfItsOwnLength) {
@@ -381,6 +419,22 @@ TEST_F(ScheduleTest, ThreadSwitchDonatesTheRestOfTheSlice) {
   Run();
   // Its own ten milliseconds and eight of the caller's.
   EXPECT_EQ(log_, std::string(18, 'l') + "a" + std::string(7, 'l'));
+}
+
+TEST_F(ScheduleTest, WhoGaveItsSliceAwayBeginsANewOne) {
+  world_.Spawn([this] {
+    for (const L4_Time_t quantum : {L4_Never, Ms(40)}) {
+      L4_Word_t old = 0;
+      L4_Schedule(L4_Myself(), TimeWord(Ms(10), quantum), kKeep, kKeep, kKeep, &old);
+      Compute(2000);
+      L4_ThreadSwitch(L4_nilthread);
+      L4_Schedule(L4_Myself(), kKeep, kKeep, kKeep, kKeep, &old);
+      EXPECT_EQ(old >> 16, L4_TimePeriod(9998).raw);
+      // What was not used is not charged.
+      EXPECT_EQ(old & 0xffff, quantum == L4_Never ? L4_Never.raw : L4_TimePeriod(37996).raw);
+    }
+  });
+  Run();
 }
 
 // facts/l4.md section 5: a send whose receive phase waits for nothing.

@@ -452,6 +452,27 @@ TEST_F(StringTest, AStringMayLieAnywhereInALargerPage) {
   EXPECT_EQ(Bytes(receiver_, 0x5000, 4), "0123");
 }
 
+// Where the kernel lives nothing can be mapped, so nobody is asked to.
+TEST(Ia32StringTest, AddressesOfTheKernelOverflow) {
+  World world({.ram_bytes = uint64_t{4} << 20, .profile = kIa32});
+  Seen sent;
+  const L4_ThreadId_t receiver = world.Spawn([&] {
+    L4_Accept(L4_AcceptorOfRaw(1));
+    L4_LoadBR(1, Group(20));
+    L4_LoadBR(2, kRam);
+    L4_Receive(L4_anythread);
+  });
+  world.Spawn([&] {
+    L4_LoadMR(1, Group(4));
+    L4_LoadMR(2, static_cast<L4_Word_t>(kIa32.user_top));
+    L4_Set_MsgTag(L4_MakeMsgTag(0, 0, 2));
+    sent.tag = L4_Send(receiver).raw;
+    sent.error = L4_ErrorCode();
+  });
+  ASSERT_TRUE(world.Run()) << world.problem();
+  EXPECT_EQ(sent.Text(), "e4s+0");
+}
+
 TEST_F(StringTest, CopyingLeavesStatusBits) {
   Exchange(
       [&] {
@@ -761,6 +782,41 @@ TEST_F(StringTest, HaltedThreadsTransferGoesOn) {
   EXPECT_EQ(received_.tag, L4_MakeMsgTag(0, 0, 2).raw);
 }
 
+// Another thread of the sender's space writes to its registers while it waits for a page: the
+// string becomes shorter than what was copied, or longer than the registers.
+TEST_F(StringTest, RegistersThatChangeInTheMiddle) {
+  for (const L4_Word_t changed : {Group(1, 1), Group(8, 32)}) {
+    world_.Reset();
+    SetUp();
+    faults_.clear();
+    const auto halt_at = [&](size_t fault) {
+      if (faults_.size() == fault) world_.kernel().WaitForHost();
+    };
+    on_fault_ = [&](char) { halt_at(2); };
+    Exchange(
+        [&] {
+          std::vector<L4_Word_t> words(59);
+          words.insert(words.end(), {Group(8, 2), 0x2ffc, 0x3ffc});
+          Message(59, words);
+        },
+        [&] {
+          Store(0x5000, "........................");
+          faults_.clear();
+          Buffers({Group(24), 0x5000});
+        });
+    EXPECT_EQ(faults_, "ss") << "in the middle of the first substring";
+    world_.SpawnWith(sender_, [&] {
+      const base::Vaddr mr60(world_.LocalId(sender_).raw + 60 * sizeof(L4_Word_t));
+      EXPECT_EQ(world_.kernel().cpu().Store(mr60, &changed, sizeof changed), AccessStatus::kOk);
+    });
+    ASSERT_TRUE(world_.Run()) << world_.problem();
+    EXPECT_TRUE(world_.kernel().HostWake(sender_pager_));
+    ASSERT_TRUE(world_.Run()) << world_.problem();
+    EXPECT_EQ(sent_.Text() + received_.Text(), "okok");
+    EXPECT_EQ(faults_, "ss") << "nothing else is looked at";
+  }
+}
+
 // ---- Pagers in trouble ----
 
 TEST_F(StringTest, AFaultWithoutAPagerWaitsForOne) {
@@ -838,6 +894,36 @@ TEST_F(StringTest, APagerThatIsThePartnerCannotAnswer) {
       receiver_);
   ASSERT_TRUE(world_.Run()) << world_.problem();
   EXPECT_EQ(sent_.Text() + received_.Text(), "e5s+0e6r+0");
+}
+
+// A pager known by its local id is the same one under another version: the fault goes to it again.
+TEST_F(StringTest, APagerThatIsRenamedKeepsTheFaultsThatNameItLocally) {
+  const L4_ThreadId_t pager =
+      world_.Spawn([] { L4_Receive_Timeout(L4_GlobalId(900, 1), L4_TimePeriod(1000)); });
+  const L4_ThreadId_t receiver = world_.Spawn([] {
+    L4_Accept(L4_AcceptorOfRaw(1));
+    L4_LoadBR(1, Group(20));
+    L4_LoadBR(2, kRam);
+    L4_Receive(L4_anythread);
+  });
+  const L4_ThreadId_t sender = world_.Spawn([&] {
+    L4_Set_Pager(world_.LocalId(pager));
+    Message(0, {Group(4), 0x2000});
+    L4_Send(receiver);
+  });
+  const L4_ThreadId_t renamed = L4_GlobalId(L4_ThreadNo(pager), 2);
+  world_.Spawn([&] {
+    L4_Yield();
+    EXPECT_EQ(L4_ThreadControl(renamed, pager, L4_nilthread, L4_nilthread,
+                               reinterpret_cast<void*>(~L4_Word_t{0})),
+              1u);
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  ThreadInfo info;
+  ASSERT_TRUE(world_.kernel().Inspect(sender, &info));
+  EXPECT_EQ(info.state, ThreadState::kSending);
+  ASSERT_TRUE(world_.kernel().Inspect(renamed, &info));
+  EXPECT_EQ(info.queued_senders, 1u);
 }
 
 // Two transfers whose faulting threads are each other's pagers: nobody can ever answer, and the
