@@ -432,26 +432,6 @@ TEST_F(StringTest, ABufferBeyondTheUsersAddressesOverflows) {
   EXPECT_EQ(sent_.Text() + received_.Text(), "e4s+0e4r+0");
 }
 
-// Not at its beginning, where the frame of the page is that of the byte.
-TEST_F(StringTest, AStringMayLieAnywhereInALargerPage) {
-  constexpr uint64_t kLarge = kRam + 0x200000;
-  receiver_ = world_.SpawnInNewSpace(
-      [&] {
-        Buffers({Group(20), 0x5000});
-        L4_ThreadId_t from;
-        received_.tag = L4_Wait(&from).raw;
-      },
-      receiver_pager_);
-  world_.Spawn([&] {
-    EXPECT_EQ(L4_Address(L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kLarge, 21))), kLarge);
-    Store(kLarge + 0x5123, "0123");
-    Message(0, {Group(4), kLarge + 0x5123});
-    EXPECT_TRUE(L4_IpcSucceeded(L4_Send(receiver_)));
-  });
-  ASSERT_TRUE(world_.Run()) << world_.problem();
-  EXPECT_EQ(Bytes(receiver_, 0x5000, 4), "0123");
-}
-
 TEST_F(StringTest, CopyingLeavesStatusBits) {
   Exchange(
       [&] {
