@@ -38,7 +38,7 @@ TEST(DecisionListTest, RefusesWhatItDoesNotWrite) {
            std::string("at 1 of 2 run 0x1\n"),     // likewise
            std::string("decisions x hash 0x0\n"),  // no number
            std::string("decisions 9 hash 0x0 more\n"), header + "at 1 of 2 run\n",
-           header + "at 1 of 2 run 0x1 more\n",
+           header + "at 1 of 2 run 0x1 more\n", header + "at 1 of 2 run 0x1z\n",
            header + "at 1 of 1 run 0x1\n",                     // no choice
            header + "at 2 of 2 run 0x1\nat 2 of 2 run 0x2\n",  // not in order
            header + "at -1 of 2 run 0x1\n",                    // below 0

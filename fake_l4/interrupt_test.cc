@@ -331,6 +331,69 @@ TEST_F(InterruptTest, ASourceEndsWithItsHandlerOrWhenStopped) {
   ASSERT_TRUE(world_.Run()) << world_.problem();
 }
 
+TEST_F(InterruptTest, AStoppedSourceTicksNoMore) {
+  SpawnHandler();
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  const uint64_t before = kernel().now_ns();
+  kernel().StartInterruptSource(3, 1'000'000, 5);
+  kernel().StopInterruptSource(3);
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(kernel().now_ns(), before) << "nobody waits for it";
+  kernel().StartInterruptSource(3, 1'000'000, 5);
+  kernel().StartInterruptSource(3, 1'000'000, 2);
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(taken_, 2) << "a new source takes the place of the old one";
+}
+
+// An acknowledgement sent before the association waits for it.
+TEST_F(InterruptTest, AnAssociationTakesWhatItsHandlerHasSent) {
+  bool sent = false;
+  const L4_ThreadId_t handler = world_.Spawn([&] {
+    L4_Set_MsgTag(L4_Niltag);
+    sent = L4_IpcSucceeded(L4_Send(kIrq));
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_FALSE(sent);
+  world_.Spawn([&] { EXPECT_EQ(L4_AssociateInterrupt(kIrq, handler), 1u); });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_TRUE(sent);
+}
+
+TEST_F(InterruptTest, AnInterruptGoesBeforeOtherSenders) {
+  std::vector<L4_ThreadId_t> order;
+  const L4_ThreadId_t handler = world_.Spawn([&] {
+    EXPECT_EQ(L4_AssociateInterrupt(kIrq, L4_Myself()), 1u);
+    kernel().WaitForHost();
+    for (int i = 0; i < 2; i++) {
+      L4_ThreadId_t from;
+      L4_Wait(&from);
+      order.push_back(from);
+    }
+  });
+  world_.Spawn(
+      [handler] {
+        L4_Set_MsgTag(L4_Niltag);
+        L4_Send(handler);
+      },
+      254);
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_TRUE(kernel().RaiseInterrupt(3));
+  kernel().HostWake(handler);
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  ASSERT_EQ(order.size(), 2u);
+  EXPECT_EQ(order[0], kIrq);
+}
+
+TEST_F(InterruptTest, ExchangeRegistersDoesNotSteerIt) {
+  world_.Spawn([] {
+    EXPECT_EQ(L4_AssociateInterrupt(kIrq, L4_Myself()), 1u);
+    EXPECT_TRUE(L4_IsNilThread(L4_ExchangeSome(kIrq, L4_EXREGS_SET_HALT | L4_EXREGS_HALT, 0, 0, 0,
+                                               nullptr, nullptr, nullptr, nullptr)));
+    EXPECT_EQ(L4_ErrorCode(), L4_ERROR_INVALID_THREAD);
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+}
+
 TEST_F(InterruptTest, ResetForgetsAssociationsAndSources) {
   SpawnHandler();
   ASSERT_TRUE(world_.Run()) << world_.problem();

@@ -189,6 +189,20 @@ TEST_F(ProcessorTest, AThreadThatMigratesTakesItsNewTimeAlong) {
   Run();
 }
 
+TEST_F(ProcessorTest, AMigratedThreadDoesNotRunBeforeItWasSentThere) {
+  uint64_t began = 0;
+  L4_ThreadId_t mover = SpawnOn(0, [] {});
+  L4_ThreadId_t moved = {0};
+  mover = SpawnOn(0, [&] {
+    Compute(5000);
+    L4_Word_t old;
+    EXPECT_NE(L4_Schedule(moved, kKeep, 1, kKeep, kKeep, &old), 0u);
+  });
+  moved = SpawnOn(0, [&] { began = L4_SystemClock().raw; });
+  Run();
+  EXPECT_GE(began, 5000u);
+}
+
 TEST_F(ProcessorTest, ANewThreadStartsWhereItsCreatorRuns) {
   const L4_ThreadId_t child = L4_GlobalId(500, 1);
   uint64_t processor = 99;

@@ -269,6 +269,20 @@ TEST_F(ScheduleTest, AMoreUrgentThreadRunsAtOnce) {
   EXPECT_EQ(log_, "12l3");
 }
 
+TEST_F(ScheduleTest, ANewPriorityIsAtTheEndOfItsQueue) {
+  const L4_ThreadId_t a = world_.Spawn([this] { log_ += 'a'; }, 90);
+  world_.Spawn([this] { log_ += 'b'; }, 95);
+  world_.Spawn([a] { EXPECT_NE(L4_Set_Priority(a, 95), 0u); });
+  Run();
+  EXPECT_EQ(log_, "ba");
+}
+
+// Interrupt threads have priorities, too; the boot's highest, and root is their scheduler.
+TEST_F(ScheduleTest, AnInterruptThreadHasASchedulerAndAPriority) {
+  world_.Spawn([] { EXPECT_NE(L4_Set_Priority(L4_GlobalId(3, 1), 90), 0u); });
+  Run();
+}
+
 // ---- Quantum ----
 
 TEST_F(ScheduleTest, TheSchedulerIsToldWhenTheQuantumIsSpent) {
@@ -319,6 +333,24 @@ TEST_F(ScheduleTest, WithoutASchedulerASpentThreadStops) {
   EXPECT_TRUE(info.halted);
 }
 
+TEST_F(ScheduleTest, AQuantumThatIsSpentIsNoPreemptionToDelay) {
+  const L4_ThreadId_t worker = world_.Spawn(
+      [this] {
+        __l4_utcb()->preempt_flags = kDelay;
+        Say('w', 12);
+      },
+      50);
+  world_.kernel().RegisterEntry(Kernel::kRootEntry, [&, worker] {
+    L4_Word_t old;
+    L4_Schedule(worker, TimeWord(Ms(10), L4_TimePeriod(3300)), kKeep, kKeep,
+                L4_Word_t{200} << 16 | 50000, &old);
+    EXPECT_EQ(L4_Label(L4_Receive(worker)), kPreemptionLabel);
+    log_ += '!';
+  });
+  Run();
+  EXPECT_EQ(log_, "wwww!");
+}
+
 // ---- Preemption flags ----
 
 TEST_F(ScheduleTest, AHandlerIsToldOfAPreemption) {
@@ -347,6 +379,66 @@ TEST_F(ScheduleTest, AHandlerIsToldOfAPreemption) {
   });
   Run();
   EXPECT_EQ(log_, "u!a");
+}
+
+// The kernel's message in its name fails; its own IPC did so in another way before.
+TEST_F(ScheduleTest, APreemptionLeavesTheResultsOfAnIpcAlone) {
+  L4_ThreadId_t from = {0}, worker = {0};
+  L4_Word_t error = 0;
+  const L4_ThreadId_t handler = world_.Spawn(
+      [&] {
+        L4_ThreadId_t told;
+        EXPECT_EQ(L4_Label(L4_Wait(&told)), kPreemptionLabel);
+        EXPECT_TRUE(L4_IpcSucceeded(L4_Receive_Timeout(L4_nilthread, L4_ZeroTime)));
+        L4_AbortReceive_and_stop(worker);
+        L4_Start(worker);
+      },
+      50);
+  const L4_ThreadId_t urgent = world_.Spawn([] { L4_Receive(L4_anythread); }, 150);
+  worker = world_.Spawn([&] {
+    __l4_utcb()->exception_handler = handler.raw;
+    __l4_utcb()->preempt_flags = kSignal;
+    L4_Set_MsgTag(L4_Niltag);
+    const L4_MsgTag_t tag =
+        L4_Ipc(urgent, L4_GlobalId(4000, 1), L4_Timeouts(L4_Never, L4_Never), &from);
+    EXPECT_TRUE(L4_IpcFailed(tag));
+    error = L4_ErrorCode();
+  });
+  Run();
+  EXPECT_EQ(error, L4_IPC_NO_PARTNER << 1 | 1);
+}
+
+// A thread that blocks while it delays its preemption has given way.
+TEST_F(ScheduleTest, ADelayEndsWithTheThreadsTurn) {
+  const L4_ThreadId_t handler = world_.Spawn(
+      [this] {
+        L4_ThreadId_t from;
+        L4_Wait(&from);
+        log_ += '!';
+      },
+      250);
+  const L4_ThreadId_t urgent = world_.Spawn(
+      [this, handler] {
+        __l4_utcb()->exception_handler = handler.raw;
+        __l4_utcb()->preempt_flags = kSignal;
+        L4_Receive(L4_anythread);
+        log_ += 'u';
+        L4_SystemClock();
+        log_ += 'v';
+      },
+      150);
+  world_.Spawn([this, urgent] {
+    L4_Word_t old;
+    L4_Schedule(L4_Myself(), kKeep, kKeep, kKeep, L4_Word_t{200} << 16 | 500, &old);
+    __l4_utcb()->preempt_flags = kDelay;
+    L4_Set_MsgTag(L4_Niltag);
+    L4_Send(urgent);
+    log_ += 'a';
+    L4_Receive_Timeout(L4_Myself(), Ms(5));
+    log_ += 'b';
+  });
+  Run();
+  EXPECT_EQ(log_, "auvb");
 }
 
 class DelayTest : public ScheduleTest {
