@@ -399,7 +399,9 @@ TEST_F(PropagationTest, WhoMaySpeakForWhom) {
     const bool local = world_.SpaceOf(c.allowed ? speaks_for : sender) == world_.SpaceOf(receiver);
     const L4_ThreadId_t expected = c.allowed ? speaks_for : sender;
     EXPECT_EQ(received_.from, local ? world_.LocalId(expected) : expected) << v;
-    if (c.allowed) EXPECT_EQ(actual, sender) << v;
+    if (c.allowed) {
+      EXPECT_EQ(actual, sender) << v;
+    }
   }
 }
 

@@ -298,9 +298,15 @@ TEST_P(ProfileMatrix, StatusBitsAreWhatTheHardwareKeeps) {
     const L4_ThreadId_t client = world_.SpawnInNewSpace([&] {
       L4_ThreadId_t from;
       ReceiveMap(L4_anythread, L4_CompleteAddressSpace);
-      if (c.access == 'r') EXPECT_EQ(Load(0x5000), AccessStatus::kOk);
-      if (c.access == 'w') EXPECT_EQ(Store(0x5000), AccessStatus::kOk);
-      if (c.access == 'x') EXPECT_EQ(cpu().Fetch(base::Vaddr(0x5000)), AccessStatus::kOk);
+      if (c.access == 'r') {
+        EXPECT_EQ(Load(0x5000), AccessStatus::kOk);
+      }
+      if (c.access == 'w') {
+        EXPECT_EQ(Store(0x5000), AccessStatus::kOk);
+      }
+      if (c.access == 'x') {
+        EXPECT_EQ(cpu().Fetch(base::Vaddr(0x5000)), AccessStatus::kOk);
+      }
       L4_Wait(&from);
     });
     unsigned first = 8, second = 8, own = 8;

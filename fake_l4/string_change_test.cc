@@ -145,7 +145,9 @@ TEST_F(StringChange, ANewNameAbortsTheTransferForBoth) {
       Exchange(0x2000, 4, 0x5000);
       EXPECT_TRUE(done);
       EXPECT_EQ(sent_ + received_, "e7s+0 e1r+0 e7r+0 e1r+0 ") << who << when;
-      if (who == 's') EXPECT_EQ(from_, Renamed(sender_));
+      if (who == 's') {
+        EXPECT_EQ(from_, Renamed(sender_));
+      }
     }
   }
 }

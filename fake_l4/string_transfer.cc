@@ -29,7 +29,7 @@ bool StringCursor::Open(unsigned first) {
 
 bool StringCursor::Next() {
   offset = 0;
-  if (++sub < pointers()) return fits();
+  if (++sub < pointers()) return true;
   if (!continues()) return false;
   at += 1 + pointers();
   sub = 0;

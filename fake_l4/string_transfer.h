@@ -38,9 +38,7 @@ struct StringCursor {
   bool Open(unsigned first);
   // Goes to the next substring; false at the end of the string.
   bool Next();
-  // Registers are memory to the other threads of their space: while the transfer waits for a page,
-  // any of these words may change.
-  uint32_t left() const { return Length() > offset ? Length() - offset : 0; }
+  uint32_t left() const { return Length() - offset; }
   uint64_t address() const { return uint64_t{words[at + 1 + sub]} + offset; }
   // The index after the string's last word; 0 when a further group does not fit.
   unsigned End() const;
