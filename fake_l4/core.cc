@@ -105,7 +105,7 @@ void Core::Reset() {
   verified_changes_ = 0;
   crash_text_.clear();
   console_text_.clear();
-  observer_ = nullptr;
+  observer_ = nullptr;  // UseDefaultStrategy sees to detours_
   faults_.Reset();
   unmapping_ = nullptr;
   UseDefaultStrategy();
@@ -247,6 +247,24 @@ Thread& Core::CreateThread(L4_ThreadId_t id, Space* space) {
   return *t;
 }
 
+namespace {
+
+// In a closed wait. A thread that waits to be started keeps waiting: it has not called anybody.
+bool WaitsForThread(const Thread& t, L4_ThreadId_t id) {
+  return t.state == ThreadState::kReceiving && t.from_spec.raw == id.raw && !t.waits_for_start;
+}
+
+}  // namespace
+
+void Core::NoteAnotherWaiter(Thread& partner, Thread& t) {
+  // One that waits no more is forgotten.
+  if (partner.waiter != nullptr && WaitsForThread(*partner.waiter, partner.gid)) {
+    partner.several_waiters = true;
+  } else {
+    partner.waiter = &t;
+  }
+}
+
 void Core::FailPartners(Thread& t, L4_ThreadId_t gone) {
   // Each once: a fault in a string transfer is reported again at once, to the same pager if that is
   // known by a local id.
@@ -255,13 +273,13 @@ void Core::FailPartners(Thread& t, L4_ThreadId_t gone) {
   for (Thread* s : senders) {
     if (s->send_to == &t) EndWait(*s, L4_IPC_NO_PARTNER << 1);
   }
-  for (Thread* other = all_threads_; other != nullptr; other = other->all_next) {
-    if (other == &t || other->state != ThreadState::kReceiving) continue;
-    // A thread that waits to be started keeps waiting: it has not called anybody.
-    if (other->from_spec.raw == gone.raw && !other->waits_for_start) {
-      EndWait(*other, L4_IPC_NO_PARTNER << 1 | 1);
-    }
-  }
+  const auto fail = [&](Thread* other) {
+    if (other == nullptr || other == &t || !WaitsForThread(*other, gone)) return;
+    EndWait(*other, L4_IPC_NO_PARTNER << 1 | 1);
+  };
+  Thread* const waiter = std::exchange(t.waiter, nullptr);
+  if (!std::exchange(t.several_waiters, false)) return fail(waiter);
+  for (Thread* other = all_threads_; other != nullptr; other = other->all_next) fail(other);
 }
 
 void Core::DeleteThread(Thread& t) {

@@ -130,6 +130,9 @@ struct Thread : Runnable {
   L4_ThreadId_t from = {0};        // result
   L4_Word_t ipc_error = 0;         // valid when the tag has E
   Thread* last_partner = nullptr;  // sent the last message to it; only a hint for Resolve
+  // Who waits for a message of this thread alone is `waiter`, unless there have been several.
+  Thread* waiter = nullptr;
+  bool several_waiters = false;
   Thread* senders_head = nullptr;  // waiting to send to this thread, most urgent first
   Thread* senders_tail = nullptr;
   Thread* sender_next = nullptr;
@@ -230,11 +233,22 @@ class Core {
   // the host. Returns when the calling thread runs again. REQUIRES: the caller is not runnable, or
   // is in the queue.
   void SwitchAway(Thread* preferred, HandOver why = HandOver::kIpc);
+  // SwitchAway up to the switch. Returns what to switch to; null: the thread goes on. Afterwards,
+  // when it runs again: Arrive.
+  Fiber* Leave(Thread* preferred, HandOver why = HandOver::kIpc);
+  void Arrive(Thread& self) {
+    if (self.order_key != nullptr) OrderAcquire(std::exchange(self.order_key, nullptr));
+  }
   // At the end of a kernel operation after which the running thread can go on: lets others run
   // first if they have to, or if the strategy wants a point here.
   void Preempt(SchedulePoint point = SchedulePoint::kSystemCall) {
-    if ((attention_ & (kPreemptPending | PointBit(point))) != 0) GiveWay(point);
+    if (MayGiveWay(point) && GivesWay(point)) SwitchAway(nullptr);
   }
+  bool MayGiveWay(SchedulePoint point) const {
+    return (attention_ & (kPreemptPending | PointBit(point))) != 0;
+  }
+  // Whether the running thread now has to call SwitchAway, or Leave.
+  bool GivesWay(SchedulePoint point);
   // The running thread gives way to `woken` at the end of its kernel operation.
   void RequestPreemption(const Thread& woken) {
     attention_ |= kPreemptPending;
@@ -293,6 +307,13 @@ class Core {
   // ---- ipc.cc ----
   // Both phases, with the message in self.mr. On return self.mr[0] is the tag.
   void Ipc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_t timeouts);
+  // As far as it goes before the thread has to wait; then what to switch to, else null.
+  Fiber* GeneralIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_t timeouts);
+  // `t` begins to wait for a message of `partner` alone.
+  void NoteWaiter(Thread& partner, Thread& t) {
+    if (partner.waiter != &t && !partner.several_waiters) NoteAnotherWaiter(partner, t);
+  }
+  void NoteAnotherWaiter(Thread& partner, Thread& t);
   // `t` sends the message in t.kernel_mr (tag first) to `to` and waits for the answer, with no
   // timeouts and the complete space as its window. Only changes states: when `t` is the running
   // thread the caller then calls SwitchAway. REQUIRES: t is in no IPC.
@@ -383,6 +404,25 @@ class Core {
   enum class AccessKind { kLoad, kStore, kFetch };
   AccessStatus Access(uint64_t va, uint8_t* bytes, size_t size, AccessKind kind);
   AccessStatus PageFault(Thread& t, uint64_t va, RightsBits access);
+
+  // ---- fast_path.h: the usual IPC, in line ----
+  // Each returns what to switch to, or null when nothing was done because the case is not usual.
+  Fiber* FastIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_t timeouts);
+  Fiber* FastFault(Thread& self, Thread& pager);
+  bool GoesStraight(const Thread& r) const;
+  bool PreemptsAtOnce(const Thread& r, const Thread& self) const;
+  bool AwaitsMessage(const Thread& r, const Thread& s, KernelIpc kind) const;
+  void HandMessage(Thread& s, Thread& r);
+  Fiber* HandProcessor(Thread& self, Thread& r);
+  // What makes all IPC go the general way, together; 0: nothing.
+  enum Detour : uint32_t {
+    kOtherStrategy = 1,  // than the default one's class
+    kSeveralProcessors = 2,
+    kObservedSwitches = 4,
+    kScribbledRegisters = 8,
+    kToldOrder = 16,  // to TSan
+  };
+  void SetDetours();
 
   // ---- control_calls.cc ----
   L4_Word_t ProcessorControl(Thread& self, L4_Word_t processor, L4_Word_t internal_khz,
@@ -517,6 +557,7 @@ class Core {
   // wants, and whether somebody waits for the running thread to give way.
   static constexpr uint32_t kPreemptPending = uint32_t{1} << 31;
   uint32_t attention_ = 0;
+  uint32_t detours_ = 0;  // of Detour
   uint8_t preempter_priority_ = 0;  // of the most urgent who waits for that
   bool several_processors_ = false;
   bool stop_at_accesses_ = false;
@@ -555,11 +596,11 @@ class Core {
   Thread* PickNext();
   // Gives it a stack to run on. REQUIRES: t is not running.
   void Prepare(Thread& t);
-  void SwitchFiber(Fiber& from, Thread* to);
+  // The processor is `to`'s, null the host's: returns what to switch to.
+  Fiber& Dispatch(Thread* to);
   static void ThreadMain(void* arg);
   void SetNextEvent();
   void AtEvent();
-  void GiveWay(SchedulePoint point);
   void Enqueue(Thread& t, QueueEnd end);
   void Dequeue(Thread& t);
   Runnable* TakeNext();
@@ -568,7 +609,7 @@ class Core {
   void LimitTurn(Thread& t);
   void ChargeQuantum(Thread& t);
   bool DelaysPreemption(Thread& self);
-  void QuantumSpent(Thread& self);
+  bool QuantumSpent(Thread& self);
   // A preemption message of `self` to `listener`, answered or failed when it returns. False when it
   // cannot be told.
   bool TellOfPreemption(Thread& self, L4_ThreadId_t listener);
@@ -705,6 +746,30 @@ inline Thread* Core::Resolve(const Thread& self, L4_ThreadId_t id) const {
 
 inline void Core::DisarmTimer(Thread& t) {
   if (t.timer_deadline != 0) RemoveTimer(t);
+}
+
+inline void Core::StartTurn(Thread& t) {
+  if (t.slice_left_ns == 0) t.slice_left_ns = t.slice_ns;
+  turn_ends_ns_ = now_ns_ + t.slice_left_ns;
+  if (t.quantum_left_ns != kForeverNs) [[unlikely]] LimitTurn(t);
+  // No preemption is being delayed.
+  next_event_ns_ = std::min(next_deadline_, turn_ends_ns_);
+  access_event_ns_ = stop_at_accesses_ ? 0 : next_event_ns_;
+}
+
+inline void Core::EndTurn(Thread& t) {
+  if (t.quantum_left_ns != kForeverNs) [[unlikely]] return ChargeQuantum(t);
+  t.slice_left_ns = turn_ends_ns_ > now_ns_ ? turn_ends_ns_ - now_ns_ : 0;
+}
+
+// In line: every frame between a switch and the code that goes on costs a return that the host's
+// processor does not predict. fast_path.h.
+[[gnu::always_inline]] inline void Core::SwitchAway(Thread* preferred, HandOver why) {
+  Thread& self = *running_;
+  if (Fiber* const to = Leave(preferred, why); to != nullptr) {
+    Fiber::Switch(self.fiber, *to, options_.switch_order);
+  }
+  Arrive(self);
 }
 
 // The thread running on this host thread; null on the host's own stack. Never inlined, so that no

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "fake_l4/core.h"
+#include "fake_l4/fast_path.h"
 
 namespace fake_l4 {
 
@@ -31,11 +32,11 @@ AccessStatus Core::Access(uint64_t va, uint8_t* bytes, size_t size, AccessKind k
   CHECK(running_ != nullptr);
   Thread& self = *running_;
   while (va + size < va || va + size > profile_.user_top) [[unlikely]] {
-    const AccessStatus status =
-        RaiseException(self, profile_.exception_message, profile_.bad_address_exception,
-                       BadAddressErrorCode(profile_, kind == AccessKind::kStore));
-    if (status != AccessStatus::kOk) return status;
-  }
+      const AccessStatus status =
+          RaiseException(self, profile_.exception_message, profile_.bad_address_exception,
+                         BadAddressErrorCode(profile_, kind == AccessKind::kStore));
+      if (status != AccessStatus::kOk) return status;
+    }
   const RightsBits need = kind == AccessKind::kStore ? kW : kind == AccessKind::kFetch ? kX : kR;
   const RightsBits leaves = kind == AccessKind::kStore   ? profile_.status_write
                             : kind == AccessKind::kFetch ? profile_.status_fetch
@@ -91,6 +92,10 @@ AccessStatus Core::PageFault(Thread& self, uint64_t va, RightsBits access) {
     self.kernel_mr[1] = static_cast<L4_Word_t>(va);
     self.kernel_mr[2] = static_cast<L4_Word_t>(self.ip);
     Enter(profile_.costs.system_call + profile_.costs.ipc);
+    if (Fiber* const next = FastFault(self, *pager_thread); next != nullptr) {
+      Fiber::Switch(self.fiber, *next, options_.switch_order);
+      return self.ip_changes == changes ? AccessStatus::kOk : AccessStatus::kRedirected;
+    }
     StartKernelIpc(self, KernelIpc::kPageFault, pager);
   }
   if (self.state != ThreadState::kReady) SwitchAway(pager_thread);

@@ -60,8 +60,16 @@ void Core::UseStrategy(std::unique_ptr<ScheduleStrategy> strategy) {
   strategy_ = std::move(strategy);
   plain_ = dynamic_cast<PriorityRoundRobin*>(strategy_.get());
   attention_ = strategy_->Points();
+  SetDetours();
   stop_at_accesses_ = (attention_ & PointBit(SchedulePoint::kAccess)) != 0;
   SetNextEvent();
+}
+
+void Core::SetDetours() {
+  detours_ =
+      (plain_ == nullptr ? kOtherStrategy : 0u) | (several_processors_ ? kSeveralProcessors : 0u) |
+      (observer_ != nullptr ? kObservedSwitches : 0u) |
+      (options_.scribble_registers ? kScribbledRegisters : 0u) | (kOrderMatters ? kToldOrder : 0u);
 }
 
 void Core::UseDefaultStrategy() {
@@ -116,7 +124,7 @@ void Core::ThreadReturned(Thread& t) {
   }
 }
 
-[[gnu::always_inline]] inline void Core::SwitchFiber(Fiber& from, Thread* to) {
+Fiber& Core::Dispatch(Thread* to) {
   running_ = to;
   SetCurrentThread(to);
   ledger_.fiber_switches++;
@@ -128,7 +136,7 @@ void Core::ThreadReturned(Thread& t) {
   if (to != nullptr) StartTurn(*to);
   // The host, once it runs again, may look at everything.
   OrderRelease(this);
-  Fiber::Switch(from, to == nullptr ? host_ : to->fiber, options_.switch_order);
+  return to == nullptr ? host_ : to->fiber;
 }
 
 inline bool Core::HandsOver(const Thread& self, const Thread& partner, HandOver why) {
@@ -136,7 +144,7 @@ inline bool Core::HandsOver(const Thread& self, const Thread& partner, HandOver 
   return strategy_->HandsOver(self, partner, why);
 }
 
-void Core::SwitchAway(Thread* preferred, HandOver why) {
+Fiber* Core::Leave(Thread* preferred, HandOver why) {
   Thread& self = *running_;
   EndTurn(self);
   if (several_processors_) {
@@ -158,12 +166,9 @@ void Core::SwitchAway(Thread* preferred, HandOver why) {
   if ((attention_ & kPreemptPending) != 0) ClearPreemption();
   running_ = next;
   if (observer_) observer_(*kernel_);
-  if (next == &self) {
-    StartTurn(self);
-  } else {
-    SwitchFiber(self.fiber, next);
-  }
-  if (self.order_key != nullptr) OrderAcquire(std::exchange(self.order_key, nullptr));
+  if (next != &self) return &Dispatch(next);
+  StartTurn(self);
+  return nullptr;
 }
 
 void Core::Crash(const char* text) {
@@ -174,7 +179,8 @@ void Core::Crash(const char* text) {
   crashed_ = true;
   crash_text_ = text;
   running_->state = ThreadState::kReturned;
-  for (;;) SwitchFiber(running_->fiber, nullptr);
+  Fiber& self = running_->fiber;
+  for (;;) Fiber::Switch(self, Dispatch(nullptr), options_.switch_order);
 }
 
 StopReason Core::Run(const RunOptions& options) {
@@ -188,7 +194,7 @@ StopReason Core::Run(const RunOptions& options) {
     if (now_ns_ >= next_deadline_) FireTimers();
     if (ledger_.fiber_switches >= switch_limit_) return StopReason::kSwitches;
     if (Thread* next = PickNext()) {
-      SwitchFiber(host_, next);
+      Fiber::Switch(host_, Dispatch(next), options_.switch_order);
       OrderAcquire(this);
       continue;
     }
@@ -202,20 +208,6 @@ StopReason Core::Run(const RunOptions& options) {
 }
 
 // ---- Time slices ----
-
-void Core::StartTurn(Thread& t) {
-  if (t.slice_left_ns == 0) t.slice_left_ns = t.slice_ns;
-  turn_ends_ns_ = now_ns_ + t.slice_left_ns;
-  if (t.quantum_left_ns != kForeverNs) LimitTurn(t);
-  // No preemption is being delayed.
-  next_event_ns_ = std::min(next_deadline_, turn_ends_ns_);
-  access_event_ns_ = stop_at_accesses_ ? 0 : next_event_ns_;
-}
-
-void Core::EndTurn(Thread& t) {
-  if (t.quantum_left_ns != kForeverNs) return ChargeQuantum(t);
-  t.slice_left_ns = turn_ends_ns_ > now_ns_ ? turn_ends_ns_ - now_ns_ : 0;
-}
 
 // The quantum may end before the slice.
 [[gnu::noinline]] void Core::LimitTurn(Thread& t) {
@@ -255,22 +247,24 @@ bool Core::AtAccess() {
 
 // ---- Preemption ----
 
-void Core::GiveWay(SchedulePoint point) {
+bool Core::GivesWay(SchedulePoint point) {
   Thread& self = *running_;
   if ((attention_ & kPreemptPending) == 0) {
-    if (!strategy_->Switches(point, self, now_ns_)) return;
+    if (!strategy_->Switches(point, self, now_ns_)) return false;
     strategy_->Add(self, QueueEnd::kFront);
-    return SwitchAway(nullptr);
+    return true;
   }
   EndTurn(self);
   const bool spent = self.quantum_left_ns == 0;
-  if (!spent && DelaysPreemption(self)) return;
+  if (!spent && DelaysPreemption(self)) return false;
   ClearPreemption();
   if (spent) return QuantumSpent(self);
   const bool signals = (self.utcb.preempt_flags & kSignalPreemption) != 0;
-  if (signals && TellOfPreemption(self, L4_ThreadIdOfRaw(self.utcb.exception_handler))) return;
-  strategy_->Add(self, self.slice_left_ns == 0 ? QueueEnd::kBack : QueueEnd::kFront);
-  SwitchAway(nullptr);
+  if (signals && TellOfPreemption(self, L4_ThreadIdOfRaw(self.utcb.exception_handler))) {
+    return false;
+  }
+  Enqueue(self, self.slice_left_ns == 0 ? QueueEnd::kBack : QueueEnd::kFront);
+  return true;
 }
 
 void Core::ClearPreemption() {
@@ -291,12 +285,12 @@ bool Core::DelaysPreemption(Thread& self) {
   return now_ns_ < delay_end_ns_;
 }
 
-// The scheduler is told, and may give more before it answers.
-void Core::QuantumSpent(Thread& self) {
-  if (TellOfPreemption(self, self.scheduler)) return;
+// The scheduler is told, and may give more before it answers. True: the thread cannot go on.
+bool Core::QuantumSpent(Thread& self) {
+  if (TellOfPreemption(self, self.scheduler)) return false;
   // Nobody can give it time any more.
   self.halted = true;
-  SwitchAway(nullptr);
+  return true;
 }
 
 bool Core::TellOfPreemption(Thread& self, L4_ThreadId_t listener) {

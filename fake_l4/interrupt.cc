@@ -47,6 +47,7 @@ void Core::IdleInterrupt(Thread& t) {
   t.from_spec = L4_ThreadIdOfRaw(t.utcb.pager);
   t.receive_timeout = L4_Never.raw;
   t.state = ThreadState::kReceiving;
+  if (Thread* const handler = Find(t.from_spec); handler != nullptr) NoteWaiter(*handler, t);
   if (FirstSenderFor(t) != nullptr) StartReceive(t);
 }
 

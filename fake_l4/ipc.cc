@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "fake_l4/core.h"
+#include "fake_l4/fast_path.h"
 
 namespace fake_l4 {
 
@@ -232,6 +233,7 @@ void Core::TurnWait(Thread& s, Thread& r) {
   if (v == nullptr || v->state != ThreadState::kReceiving || v == &r) return;
   if (v->from_spec != s.gid) return;
   v->from_spec = r.gid;
+  NoteWaiter(r, *v);
   if (FirstSenderFor(*v) != nullptr) StartReceive(*v);
 }
 
@@ -241,7 +243,8 @@ void Core::TurnWait(Thread& s, Thread& r) {
 // phase is due.
 Thread* Core::StartReceiveStep(Thread& t) {
   const L4_ThreadId_t spec = t.from_spec;
-  if (spec != L4_anythread && spec != L4_anylocalthread && Find(spec) == nullptr) {
+  Thread* const partner = Find(spec);
+  if (partner == nullptr && spec != L4_anythread && spec != L4_anylocalthread) {
     DisarmTimer(t);
     FailIpc(t, L4_IPC_NO_PARTNER << 1 | kReceivePhase, 0);
     EndIpc(t);
@@ -259,6 +262,7 @@ Thread* Core::StartReceiveStep(Thread& t) {
       EndIpc(t);
     } else {
       t.state = ThreadState::kReceiving;
+      if (partner != nullptr) NoteWaiter(*partner, t);
       ArmTimer(t, t.receive_timeout);
     }
     return nullptr;
@@ -332,23 +336,31 @@ Thread* Core::StartIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec,
   return partner;
 }
 
-// Inlined into the system calls: a thread that is switched to returns through few frames, because
-// the processor predicts none of these returns.
+Fiber* Core::GeneralIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec,
+                        L4_Word_t timeouts) {
+  Thread* partner = StartIpc(self, to, from_spec, timeouts);
+  if (self.state != ThreadState::kReady) return Leave(partner);
+  if (partner != nullptr && !L4_IsNilThread(from_spec) &&
+      L4_IpcFailed(L4_MsgTagOfRaw(self.mr[0])) &&
+      self.ipc_error == (L4_IPC_TIMEOUT << 1 | kReceivePhase)) {
+    // Sent, and nothing to wait for. facts/l4.md section 5: the receiver gets the slice.
+    DonateSlice(self, partner);
+    return nullptr;
+  }
+  return MayGiveWay(SchedulePoint::kIpc) && GivesWay(SchedulePoint::kIpc) ? Leave(nullptr)
+                                                                          : nullptr;
+}
+
 [[gnu::always_inline]] inline void Core::Ipc(Thread& self, L4_ThreadId_t to,
                                              L4_ThreadId_t from_spec, L4_Word_t timeouts) {
   Enter(profile_.costs.system_call + profile_.costs.ipc);
-  Thread* partner = StartIpc(self, to, from_spec, timeouts);
-  if (self.state != ThreadState::kReady) {
-    SwitchAway(partner);
-  } else if (partner != nullptr && !L4_IsNilThread(from_spec) &&
-             L4_IpcFailed(L4_MsgTagOfRaw(self.mr[0])) &&
-             self.ipc_error == (L4_IPC_TIMEOUT << 1 | kReceivePhase)) {
-    // Sent, and nothing to wait for. facts/l4.md section 5: the receiver gets the slice.
-    DonateSlice(self, partner);
-  } else {
-    Preempt(SchedulePoint::kIpc);
+  Fiber* next = FastIpc(self, to, from_spec, timeouts);
+  if (next == nullptr) next = GeneralIpc(self, to, from_spec, timeouts);
+  if (next != nullptr) Fiber::Switch(self.fiber, *next, options_.switch_order);
+  if (detours_ != 0) [[unlikely]] {
+    Arrive(self);
+    if (options_.scribble_registers) ScribbleAfterIpc(self, !L4_IsNilThread(from_spec));
   }
-  if (options_.scribble_registers) ScribbleAfterIpc(self, !L4_IsNilThread(from_spec));
   if (L4_IpcFailed(L4_MsgTagOfRaw(self.utcb.mr[0]))) self.utcb.error_code = self.ipc_error;
 }
 

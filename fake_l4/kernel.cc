@@ -80,6 +80,7 @@ void Kernel::SetStrategy(std::unique_ptr<ScheduleStrategy> strategy) {
 }
 void Kernel::SetSwitchObserver(std::function<void(const Kernel&)> observer) {
   core_->observer_ = std::move(observer);
+  core_->SetDetours();
 }
 
 uint8_t* Kernel::ram() { return core_->ram_; }

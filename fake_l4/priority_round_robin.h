@@ -27,14 +27,14 @@ class PriorityRoundRobin final : public ScheduleStrategy {
   bool Rotates(const Runnable& current) const override;
   // What Take would return.
   Runnable* Peek() const;
+  // The priority of that; -1 when nothing is queued.
+  int Highest() const;
 
  private:
   struct Queue {
     Runnable* head = nullptr;
     Runnable* tail = nullptr;
   };
-  // -1 when nothing is queued.
-  int Highest() const;
 
   std::array<Queue, 256> queues_;
   std::array<uint64_t, 4> nonempty_ = {};  // bit p: queues_[p] has a thread
