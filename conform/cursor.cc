@@ -7,14 +7,31 @@
 
 namespace conform {
 
+namespace {
+
+// For messages: whatever bytes a file holds, they are one line that prints.
+std::string Printable(absl::string_view text) {
+  std::string printable;
+  for (const char c : text) {
+    if (c >= ' ' && c <= '~') {
+      printable += c;
+    } else {
+      absl::StrAppend(&printable, "\\x", absl::Hex(static_cast<unsigned char>(c), absl::kZeroPad2));
+    }
+  }
+  return printable;
+}
+
+}  // namespace
+
 void Cursor::Fail(absl::string_view expected) {
   if (!ok()) return;
-  expected_ = std::string(expected);
+  expected_ = Printable(expected);
   const absl::string_view word = rest_.substr(0, rest_.find(' '));
   found_ = rest_.empty()      ? "the end of the line"
            : word.empty()     ? "a blank"
-           : word.size() > 40 ? absl::StrCat("`", word.substr(0, 40), "...`")
-                              : absl::StrCat("`", word, "`");
+           : word.size() > 40 ? absl::StrCat("`", Printable(word.substr(0, 40)), "...`")
+                              : absl::StrCat("`", Printable(word), "`");
 }
 
 bool Cursor::Sees(absl::string_view text) const { return ok() && absl::StartsWith(rest_, text); }

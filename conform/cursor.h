@@ -20,7 +20,7 @@ class Cursor {
 
   bool ok() const { return expected_.empty(); }
   bool AtEnd() const { return rest_.empty(); }
-  // Of the first piece that was not as expected.
+  // Of the first piece that was not as expected; bytes that do not print as \xNN.
   const std::string& expected() const { return expected_; }
   const std::string& found() const { return found_; }
 

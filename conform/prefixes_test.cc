@@ -44,6 +44,8 @@ TEST(PrefixesTest, BadLinesAreErrorsWithTheirPlace) {
   EXPECT_EQ(Error(head + "newmdb_4k x 20\n"),
             "p:2: expected a sequence number (0 to 4294967295), found `x`");
   EXPECT_EQ(Error(head + "newmdb_4k 0 20 1\n"), "p:2: expected the end of the line, found a blank");
+  EXPECT_EQ(Error(head + "a \x1b[m\n"),
+            "p:2: expected a sequence number (0 to 4294967295), found `\\x1b[m`");
   EXPECT_EQ(Error(head + "a 0 1\na 0 2\n"),
             "p:3: expected each sequence once, found the end of the line");
 }

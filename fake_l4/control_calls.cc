@@ -10,6 +10,8 @@ namespace {
 
 L4_Word_t Fail(Thread& self, L4_Word_t error) {
   self.utcb.error_code = error;
+  // Time has passed all the same.
+  self.core->Preempt();
   return 0;
 }
 
@@ -19,10 +21,14 @@ L4_Word_t Core::ProcessorControl(Thread& self, L4_Word_t processor, L4_Word_t in
                                  L4_Word_t external_khz) {
   Enter(profile_.costs.system_call);
   if (!self.space->privileged) return Fail(self, L4_ERROR_NO_PRIVILEGE);
-  if (options_.quirks.no_processor_control) return 0;
+  if (options_.quirks.no_processor_control) {
+    Preempt();
+    return 0;
+  }
   if (processor >= options_.processors) return Fail(self, L4_ERROR_INVALID_PARAMETER);
   // Simulated time knows no clock rates; the kernel interface page tells them.
   SetProcessorKhz(static_cast<unsigned>(processor), external_khz, internal_khz);
+  Preempt();
   return 1;
 }
 
@@ -40,6 +46,7 @@ L4_Word_t Core::MemoryControl(Thread& self, L4_Word_t control, const L4_Word_t a
     const FpageValue f = DecodeFpage(word, profile_);
     if (!f.nil()) SetMemoryAttribute(*self.space, f, static_cast<uint8_t>(attributes[word & 3]));
   }
+  Preempt();
   return 1;
 }
 
@@ -62,7 +69,8 @@ void Core::SetMemoryAttribute(const Space& space, const FpageValue& f, uint8_t a
     for (uint64_t p = first; p < last; p += kPageBytes) set(p);
     return;
   }
-  kernel_->ForEachMapping(space.id, [&](const Mapping& m) {
+  // The attribute is that of the memory, whatever the sizes of the pages that map it.
+  kernel_->ForEachPage(space.id, [&](const Mapping& m) {
     if (m.va.value() >= f.base && m.va.value() < end) set(m.frame.value());
   });
 }

@@ -81,6 +81,25 @@ TEST_F(MemoryControlTest, EachFpagePicksOneOfFourAttributes) {
   EXPECT_EQ(At(0x1000), 1u);
 }
 
+// The attribute is the memory's: sizes of pages do not matter.
+TEST(MemoryControlSizesTest, PartAndWholeOfALargerPage) {
+  World world({.ram_bytes = uint64_t{8} << 20});
+  const auto at = [&](uint64_t offset) {
+    return world.kernel().MemoryAttribute(base::Paddr(kRam + offset));
+  };
+  const L4_Word_t attributes[4] = {kUncacheable, 0, 0, 0};
+  world.Spawn([&] {
+    L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam, 21));
+    EXPECT_EQ(SetAttributes({L4_FpageLog2(kRam + 0x3000, 12).raw}, attributes), 0u);
+  });
+  ASSERT_TRUE(world.Run()) << world.problem();
+  EXPECT_EQ(at(0x2000), 0u);
+  EXPECT_EQ(at(0x3000), kUncacheable);
+  world.Spawn([&] { EXPECT_EQ(SetAttributes({L4_FpageLog2(kRam, 21).raw}, attributes), 0u); });
+  ASSERT_TRUE(world.Run()) << world.problem();
+  EXPECT_EQ(at(0x1ff000), kUncacheable);
+}
+
 TEST_F(MemoryControlTest, Errors) {
   world_.Spawn([&] {
     L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam, 15));

@@ -93,8 +93,12 @@ void Core::Reset() {
   interrupt_sources_.clear();
   free_transfers_.clear();
   for (auto& x : transfer_storage_) free_transfers_.push_back(x.get());
-  next_deadline_ = UINT64_MAX;
+  resumed_.clear();
+  resuming_ = false;
+  next_deadline_ = turn_ends_ns_ = UINT64_MAX;
   timer_serial_ = 0;
+  ClearPreemption();
+  shot_down_in_ = shot_down_ = 0;
   now_ns_ = 0;
   ledger_ = {};
   crashed_ = false;
@@ -262,7 +266,13 @@ void Core::NoteAnotherWaiter(Thread& partner, Thread& t) {
 }
 
 void Core::FailPartners(Thread& t, L4_ThreadId_t gone) {
-  while (t.senders_head != nullptr) EndWait(*t.senders_head, L4_IPC_NO_PARTNER << 1);
+  // Each once: a fault in a string transfer is reported again at once, to the same pager if that is
+  // known by a local id.
+  std::vector<Thread*> senders;
+  for (Thread* s = t.senders_head; s != nullptr; s = s->sender_next) senders.push_back(s);
+  for (Thread* s : senders) {
+    if (s->send_to == &t) EndWait(*s, L4_IPC_NO_PARTNER << 1);
+  }
   const auto fail = [&](Thread* other) {
     if (other == nullptr || other == &t || !WaitsForThread(*other, gone)) return;
     EndWait(*other, L4_IPC_NO_PARTNER << 1 | 1);

@@ -677,7 +677,7 @@ class Core {
   TransferStep RunTransfer(StringTransfer& x);
   bool BeginString(StringTransfer& x);
   TransferStep CopyString(StringTransfer& x);
-  uint8_t* TouchForCopy(Thread& t, uint64_t va, RightsBits need);
+  uint8_t* TouchForCopy(Thread& t, uint64_t va, RightsBits need, uint64_t* bytes);
   TransferStep FaultInTransfer(StringTransfer& x, Thread& t, uint64_t va, RightsBits access);
   uint64_t TransferDeadline(const StringTransfer& x) const;
   void LeaveFault(StringTransfer& x);
@@ -723,8 +723,8 @@ class Core {
   std::vector<L4_Word_t> sigma0_owner_;  // raw thread id per frame; 0: free; sigma0.cc has others
   uint64_t sigma0_hint_ = 0;
   uint64_t sigma0_touched_ = 0;  // frames at or above this index have never been given to anybody
-  // Another thread has been in sigma0's space (only a privileged one can bring it there): it may map
-  // sigma0's memory on without sigma0 knowing.
+  // Another thread has been in sigma0's space (only a privileged one can bring it there): it may
+  // map sigma0's memory on without sigma0 knowing.
   bool sigma0_shared_ = false;
 };
 

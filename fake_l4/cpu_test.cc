@@ -260,6 +260,54 @@ TEST_F(CpuTest, APagerRedirectsAFaultingThread) {
   EXPECT_EQ(old_ip, 0x1111u);
 }
 
+// Preempted at the end of an access, it is sent elsewhere: the access says so, though it was made.
+TEST_F(CpuTest, AThreadMayBeRedirectedAtAnAccess) {
+  AccessStatus status = AccessStatus::kOk;
+  bool set = false;
+  const L4_ThreadId_t t = world_.Spawn([&] {
+    L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam, 12));
+    char c;
+    while (status == AccessStatus::kOk && !set) status = cpu().Load(base::Vaddr(kRam), &c, 1);
+  });
+  world_.Spawn([&] {
+    L4_ExchangeSome(t, L4_EXREGS_SET_IP, 0, 0x66666, 0, nullptr, nullptr, nullptr, nullptr);
+    set = true;
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_TRUE(set);
+  EXPECT_EQ(status, AccessStatus::kRedirected);
+}
+
+// The worker answers in the pager's name; the thread's own registers tell nothing of it.
+TEST_F(CpuTest, APropagatedAnswerLeavesTheActualSenderAlone) {
+  const L4_ThreadId_t pager = world_.Spawn([&] {
+    L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam, 12));
+    L4_ThreadId_t client;
+    L4_Wait(&client);
+    const L4_ThreadId_t self = L4_Myself();
+    world_.Spawn([client, self] {
+      const L4_MapItem_t item = L4_MapItem(Page(kRam, kRwx), 0x1000);
+      L4_MsgTag_t tag = L4_MakeMsgTag(0, 0, 2);
+      L4_Set_Propagation(&tag);
+      L4_Set_VirtualSender(self);
+      L4_LoadMRs(1, 2, item.raw);
+      L4_Set_MsgTag(tag);
+      EXPECT_TRUE(L4_IpcSucceeded(L4_Send(client)));
+    });
+  });
+  L4_Word_t actual = 0;
+  world_.SpawnInNewSpace(
+      [&] {
+        __l4_utcb()->actual_or_virtual_sender = 4711;
+        char c;
+        EXPECT_EQ(cpu().Load(base::Vaddr(0x1000), &c, 1), AccessStatus::kOk);
+        actual = __l4_utcb()->actual_or_virtual_sender;
+      },
+      pager);
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(actual, 4711u);
+}
+
 TEST_F(CpuTest, CancellingAFaultWithoutANewIpRepeatsIt) {
   L4_ThreadId_t pager;
   int faults = 0;

@@ -44,25 +44,32 @@ std::string DecisionList::Text() const {
   return text;
 }
 
-std::optional<DecisionList> DecisionList::Parse(std::string_view text) {
+std::optional<DecisionList> DecisionList::Parse(std::string_view text, std::string* problem) {
   DecisionList list;
   bool has_header = false;
+  int number = 0;
+  const auto fail = [&](const char* expected) {
+    if (problem != nullptr) *problem = absl::StrCat("line ", number, ": expected ", expected);
+    return std::nullopt;
+  };
   while (!text.empty()) {
+    number++;
     std::string_view line = TakeUntil(&text, '\n');
     if (line.empty() || line.front() == '#') continue;
     if (!has_header) {
       has_header = TakeNumber(&line, "decisions", &list.total) &&
                    TakeNumber(&line, "hash", &list.hash) && line.empty();
-      if (!has_header) return std::nullopt;
+      if (!has_header) return fail("`decisions N hash 0xN`");
       continue;
     }
     Decision d;
-    if (!ParseDecision(line, &d)) return std::nullopt;
+    if (!ParseDecision(line, &d)) return fail("`at N of N run 0xN`, with 2 or more to choose of");
     const bool ascends = list.deviations.empty() || list.deviations.back().number < d.number;
-    if (!ascends) return std::nullopt;
+    if (!ascends) return fail("a later decision than in the line before");
     list.deviations.push_back(d);
   }
-  if (!has_header) return std::nullopt;
+  number++;
+  if (!has_header) return fail("`decisions N hash 0xN`, not the end");
   return list;
 }
 

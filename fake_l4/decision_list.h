@@ -33,8 +33,8 @@ struct DecisionList {
 
   std::string Text() const;
   // Empty when `text` is not what Text() writes; blank lines and lines that start with # are
-  // skipped.
-  static std::optional<DecisionList> Parse(std::string_view text);
+  // skipped. `problem`, if not null, is told the first line that is wrong: "line 3: expected ...".
+  static std::optional<DecisionList> Parse(std::string_view text, std::string* problem = nullptr);
   friend bool operator==(const DecisionList&, const DecisionList&) = default;
 };
 

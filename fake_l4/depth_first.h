@@ -31,7 +31,7 @@ class DepthFirstExplorer {
     size_t max_depth = SIZE_MAX;
     // Of everything that can influence the rest of the run, but for which threads are ready: that
     // is added. Empty: every schedule is visited.
-    std::function<uint64_t()> state_hash;
+    std::function<uint64_t()> state_hash = nullptr;
   };
 
   explicit DepthFirstExplorer(Options options);

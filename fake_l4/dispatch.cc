@@ -153,7 +153,10 @@ Fiber* Core::Leave(Thread* preferred, HandOver why) {
   }
   Thread* next = nullptr;
   if (ledger_.fiber_switches < switch_limit_ && !crashed_) {
-    if (preferred != nullptr && preferred->queued && HandsOver(self, *preferred, why)) {
+    // Whose slice is over has no time to give: threads that call each other for ever share the
+    // processor with others of their priority.
+    const bool has_time = self.slice_left_ns != 0 || why == HandOver::kThreadSwitch;
+    if (preferred != nullptr && preferred->queued && has_time && HandsOver(self, *preferred, why)) {
       Dequeue(*preferred);
       Prepare(*preferred);
       next = preferred;

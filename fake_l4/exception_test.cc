@@ -246,6 +246,32 @@ TEST_F(ExceptionTest, AHandlerThatDiesLeavesTheThreadHalted) {
   EXPECT_TRUE(Info(client).halted_by_exception);
 }
 
+TEST_F(ExceptionTest, ItsOwnHandlerIsNone) {
+  const L4_ThreadId_t t = world_.Spawn([&] {
+    L4_Set_ExceptionHandler(L4_MyGlobalId());
+    (void)cpu().RaiseException(kExceptionInvalidOpcode, 0);
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_TRUE(Info(t).halted);
+}
+
+// Whoever cancels an exception and sets the IP knows how the thread is to go on.
+TEST_F(ExceptionTest, ACancelledExceptionGoesOnElsewhere) {
+  bool there = false;
+  world_.kernel().RegisterEntry(0x77000, [&] { there = true; });
+  L4_ThreadId_t client{};
+  const L4_ThreadId_t handler = world_.Spawn([&] { WaitForException(); });
+  client = SpawnClient(handler, [&] { (void)cpu().RaiseException(kExceptionInvalidOpcode, 0); });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  world_.SpawnWith(client, [&] {
+    L4_ExchangeSome(client, L4_EXREGS_CANCEL_RECV | L4_EXREGS_SET_IP, 0, 0x77000, 0, nullptr,
+                    nullptr, nullptr, nullptr);
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_TRUE(there);
+  EXPECT_FALSE(Info(client).halted);
+}
+
 TEST_F(ExceptionTest, AHaltedThreadTakesTheAnswerAndStaysHalted) {
   bool over = false;
   L4_ThreadId_t client;

@@ -44,6 +44,7 @@ L4_ThreadId_t Core::ExchangeRegisters(Thread& self, L4_ThreadId_t dest, Exchange
   Thread* t = Resolve(self, dest);
   if (t == nullptr || !MaySteer(self, *t)) {
     self.utcb.error_code = L4_ERROR_INVALID_THREAD;
+    Preempt();
     return L4_nilthread;
   }
   const ExchangeArgs in = *args;

@@ -225,6 +225,24 @@ TEST_F(ExchangeRegistersTest, AReadyThreadIsHaltedAndGoesOnElsewhere) {
   EXPECT_EQ(log, "there");
 }
 
+TEST_F(ExchangeRegistersTest, AReadyThreadThatIsHaltedDoesNotRun) {
+  std::string log;
+  const L4_ThreadId_t t = world_.Spawn([&] { log += "ran"; }, 50);
+  RunPrivileged([&] { Exchange(t, L4_EXREGS_SET_HALT | L4_EXREGS_HALT); });
+  EXPECT_EQ(log, "");
+  RunPrivileged([&] { Exchange(t, L4_EXREGS_SET_HALT); });
+  EXPECT_EQ(log, "ran");
+}
+
+TEST_F(ExchangeRegistersTest, AThreadThatWaitsForTheHostGoesOnElsewhere) {
+  std::string log;
+  world_.kernel().RegisterEntry(0x77000, [&] { log += "there"; });
+  const L4_ThreadId_t t = world_.Spawn([&] { world_.kernel().WaitForHost(); });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  RunPrivileged([&] { Exchange(t, L4_EXREGS_SET_IP, {.ip = 0x77000}); });
+  EXPECT_EQ(log, "there");
+}
+
 TEST_F(ExchangeRegistersTest, AThreadMayHaltItself) {
   std::string log;
   const L4_ThreadId_t t = world_.Spawn([&] {

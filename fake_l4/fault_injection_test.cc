@@ -273,6 +273,17 @@ TEST_F(InjectedTest, IpcCutFailsBothEnds) {
   EXPECT_EQ(Log(), "ipc_cut@1");
 }
 
+// A message that starts a thread, or answers its fault, is the kernel's affair: it arrives whole.
+TEST_F(InjectedTest, IpcCutLeavesAnswersToFaultsAlone) {
+  const L4_ThreadId_t pager = Pager();
+  ASSERT_TRUE(world_.Run());
+  Client(pager, {0x4000});
+  kernel().ArmFault(FaultSite::kIpcCut);
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(stored_, 1);
+  EXPECT_EQ(Log(), "");
+}
+
 TEST_F(InjectedTest, APagerThatDiesLeavesItsClientWithoutPager) {
   const L4_ThreadId_t pager = Pager();
   ASSERT_TRUE(world_.Run());
@@ -525,6 +536,15 @@ TEST_F(SeveralTest, ADelayedUnmapIsSeenLateButNotAfterItReturned) {
     EXPECT_LT(last_read_[p], end_ + kOneRead) << p;
   }
   ASSERT_EQ(world_.kernel().fired_faults().size(), 1u);
+}
+
+// One delay for all of them, not one after the other.
+TEST_F(SeveralTest, ADelayedUnmapReachesAllAtOnce) {
+  Run([](Kernel& kernel) { kernel.ArmFault(FaultSite::kUnmapDelayed); });
+  for (uint32_t p = 2; p <= kReaders; p++) {
+    EXPECT_LT(last_read_[p], last_read_[1] + 10 * kOneRead) << p;
+    EXPECT_LT(last_read_[1], last_read_[p] + 10 * kOneRead) << p;
+  }
 }
 
 // Revocation goes from the newest mapping, processor 3's, to the oldest.

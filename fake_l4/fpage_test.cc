@@ -1,5 +1,6 @@
 #include "fake_l4/fpage.h"
 
+#include "base/prng.h"
 #include "fake_l4/profile.h"
 #include "gtest/gtest.h"
 
@@ -44,6 +45,37 @@ TEST(PlaceMapItemTest, Table) {
     EXPECT_EQ(p.source, c.source) << c.why;
     EXPECT_EQ(p.target, c.target) << c.why;
     EXPECT_EQ(p.log2, c.log2) << c.why;
+  }
+}
+
+// The formulas of facts/l4.md section 4.1, bit by bit, on random words; a third of the fpages are
+// complete.
+TEST(PlaceMapItemTest, RandomWords) {
+  base::Prng prng(1, "hot spots");
+  const auto bits = [](unsigned from, unsigned end) {
+    uint64_t mask = 0;
+    for (unsigned b = from; b < end; b++) mask |= uint64_t{1} << b;
+    return mask;
+  };
+  for (const Profile* profile : kAllProfiles) {
+    const unsigned all = profile->address_bits;
+    for (int i = 0; i < 100000; i++) {
+      unsigned log2[2];
+      uint64_t raw[2], base[2];
+      for (int k = 0; k < 2; k++) {
+        log2[k] = prng.Below(3) == 0 ? all : 12 + static_cast<unsigned>(prng.Below(all - 12));
+        const uint64_t address = prng.Next() & bits(10, all);
+        raw[k] = address | (log2[k] == all ? 1 : log2[k]) << 4 | kRwx;
+        base[k] = log2[k] == all ? 0 : address & bits(log2[k], 64);
+      }
+      const uint64_t hot_spot = prng.Next();
+      const MapPlace p =
+          PlaceMapItem(DecodeFpage(raw[0], *profile), DecodeFpage(raw[1], *profile), hot_spot);
+      const unsigned s = log2[0], r = log2[1];
+      EXPECT_EQ(p.log2, s < r ? s : r);
+      EXPECT_EQ(p.source, base[0] + (s > r ? hot_spot & bits(r, s) : 0));
+      EXPECT_EQ(p.target, base[1] + (s < r ? hot_spot & bits(s, r) : 0));
+    }
   }
 }
 

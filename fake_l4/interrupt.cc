@@ -20,6 +20,11 @@ namespace {
 
 constexpr L4_Word_t kInterruptLabel = (~L4_Word_t{0} >> 16) - 0xf;
 
+// What is due after the clock's last nanosecond never comes.
+constexpr bool BeyondTheClock(uint64_t now_ns, uint64_t after_ns) {
+  return after_ns >= UINT64_MAX - now_ns;
+}
+
 }  // namespace
 
 void Core::CreateInterruptThreads() {
@@ -55,7 +60,9 @@ void Core::SendInterrupt(Thread& t) {
 }
 
 void Core::InterruptIpcEnded(Thread& t) {
-  const bool gone = L4_IpcFailed(L4_MsgTagOfRaw(t.kernel_mr[0]));
+  // An answer that was cut is one all the same.
+  const bool gone =
+      L4_IpcFailed(L4_MsgTagOfRaw(t.kernel_mr[0])) && (t.ipc_error >> 1 & 7) == L4_IPC_NO_PARTNER;
   // Interrupts for a handler that does not exist are nobody's.
   if (t.interrupt_pending && !gone) return SendInterrupt(t);
   t.interrupt_pending = false;
@@ -108,7 +115,7 @@ L4_Word_t Core::InterruptControl(Thread& self, L4_ThreadId_t dest, L4_ThreadId_t
 bool Core::StartInterruptSource(unsigned number, uint64_t period_ns, uint64_t ticks) {
   if (number >= profile_.system_base || period_ns == 0) return false;
   StopInterruptSource(number);
-  if (ticks == 0) return true;
+  if (ticks == 0 || BeyondTheClock(now_ns_, period_ns)) return true;
   auto source = std::make_unique<InterruptSource>();
   source->number = number;
   source->period_ns = period_ns;
@@ -132,7 +139,8 @@ void Core::StopInterruptSource(unsigned number) {
 void Core::InterruptTick(InterruptSource& source) {
   const uint64_t due = source.clock.timer_deadline;
   DisarmTimer(source.clock);
-  if (!RaiseInterrupt(source.number) || --source.ticks_left == 0) {
+  if (!RaiseInterrupt(source.number) || --source.ticks_left == 0 ||
+      BeyondTheClock(due, source.period_ns)) {
     return StopInterruptSource(source.number);
   }
   ArmTimerAt(source.clock, due + source.period_ns);

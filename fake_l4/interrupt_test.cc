@@ -3,6 +3,7 @@
 #include <l4/ipc.h>
 #include <l4/message.h>
 #include <l4/schedule.h>
+#include <l4/sigma0.h>
 #include <l4/space.h>
 #include <l4/thread.h>
 
@@ -89,6 +90,48 @@ TEST_F(InterruptTest, MaskedUntilAcknowledgedAndOneMoreIsRemembered) {
   kernel().HostWake(handler);
   ASSERT_TRUE(world_.Run()) << world_.problem();
   EXPECT_EQ(taken, 2);
+}
+
+// Whatever the message, it acknowledges; the interrupt thread has no memory and no string buffers.
+TEST_F(InterruptTest, ItemsInAnAcknowledgementGoNowhere) {
+  int taken = 0;
+  const L4_ThreadId_t handler = world_.Spawn([&] {
+    L4_AssociateInterrupt(kIrq, L4_Myself());
+    L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(0x1000000, 12));
+    const L4_MapItem_t page = L4_MapItem(Page(0x1000000, kRwx), 0x5000);
+    const L4_Word_t items[][2] = {{page.raw[0], page.raw[1]}, {4 << 10, 0x1000000}};
+    for (const auto& item : items) {
+      EXPECT_TRUE(L4_IpcSucceeded(L4_Receive(kIrq)));
+      taken++;
+      kernel().WaitForHost();
+      L4_Set_MsgTag(L4_MakeMsgTag(0, 0, 2));
+      L4_LoadMRs(1, 2, item);
+      L4_Reply(kIrq);
+    }
+    EXPECT_TRUE(L4_IpcSucceeded(L4_Receive(kIrq)));
+    taken++;
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  kernel().RaiseInterrupt(3);
+  for (int i = 1; i <= 3; i++) {
+    ASSERT_TRUE(world_.Run()) << world_.problem();
+    EXPECT_EQ(taken, i);
+    // One that comes while it is masked is kept for later.
+    kernel().RaiseInterrupt(3);
+    kernel().HostWake(handler);
+  }
+  EXPECT_EQ(kernel().ledger().pages_mapped, 1u) << "the handler's own";
+}
+
+TEST_F(InterruptTest, NobodyElseLivesInTheSpaceOfAnInterruptThread) {
+  world_.Spawn([&] {
+    const L4_ThreadId_t t = L4_GlobalId(600, 1);
+    EXPECT_EQ(Failure(L4_ThreadControl(t, kIrq, L4_Myself(), L4_nilthread, kKeepUtcb)),
+              L4_ERROR_INVALID_SPACE);
+    EXPECT_EQ(Failure(L4_ThreadControl(L4_Myself(), kIrq, L4_nilthread, L4_nilthread, kKeepUtcb)),
+              L4_ERROR_INVALID_SPACE);
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
 }
 
 TEST_F(InterruptTest, ABusyHandlerFindsTheMessageLater) {
@@ -260,6 +303,20 @@ TEST_F(InterruptTest, ASourceTicksInVirtualTime) {
   EXPECT_FALSE(kernel().StartInterruptSource(999, 1, 1));
 }
 
+TEST_F(InterruptTest, ATickBeyondTheEndOfTheClockNeverComes) {
+  SpawnHandler();
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  const uint64_t before = kernel().now_ns();
+  EXPECT_TRUE(kernel().StartInterruptSource(3, UINT64_MAX, 2));
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(taken_, 0);
+  EXPECT_EQ(kernel().now_ns(), before);
+  // Twice would be beyond it.
+  EXPECT_TRUE(kernel().StartInterruptSource(3, uint64_t{1} << 63, 2));
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(taken_, 1);
+}
+
 TEST_F(InterruptTest, ASourceEndsWithItsHandlerOrWhenStopped) {
   const L4_ThreadId_t handler = SpawnHandler();
   ASSERT_TRUE(world_.Run()) << world_.problem();
@@ -271,6 +328,69 @@ TEST_F(InterruptTest, ASourceEndsWithItsHandlerOrWhenStopped) {
   SpawnHandler();
   kernel().StartInterruptSource(3, 1000, UINT64_MAX);
   kernel().StopInterruptSource(3);
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+}
+
+TEST_F(InterruptTest, AStoppedSourceTicksNoMore) {
+  SpawnHandler();
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  const uint64_t before = kernel().now_ns();
+  kernel().StartInterruptSource(3, 1'000'000, 5);
+  kernel().StopInterruptSource(3);
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(kernel().now_ns(), before) << "nobody waits for it";
+  kernel().StartInterruptSource(3, 1'000'000, 5);
+  kernel().StartInterruptSource(3, 1'000'000, 2);
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(taken_, 2) << "a new source takes the place of the old one";
+}
+
+// An acknowledgement sent before the association waits for it.
+TEST_F(InterruptTest, AnAssociationTakesWhatItsHandlerHasSent) {
+  bool sent = false;
+  const L4_ThreadId_t handler = world_.Spawn([&] {
+    L4_Set_MsgTag(L4_Niltag);
+    sent = L4_IpcSucceeded(L4_Send(kIrq));
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_FALSE(sent);
+  world_.Spawn([&] { EXPECT_EQ(L4_AssociateInterrupt(kIrq, handler), 1u); });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_TRUE(sent);
+}
+
+TEST_F(InterruptTest, AnInterruptGoesBeforeOtherSenders) {
+  std::vector<L4_ThreadId_t> order;
+  const L4_ThreadId_t handler = world_.Spawn([&] {
+    EXPECT_EQ(L4_AssociateInterrupt(kIrq, L4_Myself()), 1u);
+    kernel().WaitForHost();
+    for (int i = 0; i < 2; i++) {
+      L4_ThreadId_t from;
+      L4_Wait(&from);
+      order.push_back(from);
+    }
+  });
+  world_.Spawn(
+      [handler] {
+        L4_Set_MsgTag(L4_Niltag);
+        L4_Send(handler);
+      },
+      254);
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_TRUE(kernel().RaiseInterrupt(3));
+  kernel().HostWake(handler);
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  ASSERT_EQ(order.size(), 2u);
+  EXPECT_EQ(order[0], kIrq);
+}
+
+TEST_F(InterruptTest, ExchangeRegistersDoesNotSteerIt) {
+  world_.Spawn([] {
+    EXPECT_EQ(L4_AssociateInterrupt(kIrq, L4_Myself()), 1u);
+    EXPECT_TRUE(L4_IsNilThread(L4_ExchangeSome(kIrq, L4_EXREGS_SET_HALT | L4_EXREGS_HALT, 0, 0, 0,
+                                               nullptr, nullptr, nullptr, nullptr)));
+    EXPECT_EQ(L4_ErrorCode(), L4_ERROR_INVALID_THREAD);
+  });
   ASSERT_TRUE(world_.Run()) << world_.problem();
 }
 

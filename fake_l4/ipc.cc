@@ -134,12 +134,13 @@ Thread* Core::FirstSenderFor(const Thread& t) const {
 
 // Carries out the map item at MR i. False when the receiver does not accept it.
 bool Core::TransferMapItem(Thread& s, Thread& r, unsigned i) {
-  const FpageValue window = r.kernel_ipc != KernelIpc::kNone || r.waits_for_start
-                                ? DecodeFpage(L4_CompleteAddressSpace.raw, profile_)
-                                : DecodeFpage(r.utcb.br[0] & ~L4_Word_t{15}, profile_);
+  const L4_Word_t window = r.kernel_ipc != KernelIpc::kNone || r.waits_for_start
+                               ? L4_CompleteAddressSpace.raw
+                               : r.utcb.br[0] & ~L4_Word_t{15};
   const L4_Word_t type = s.mr[i] & 0xe;
   const bool is_map = type == L4_ITEM_MAP || type == L4_ITEM_GRANT;
-  if (!is_map || window.nil()) return false;
+  // One that is too small for a page is a window, if one that takes none.
+  if (!is_map || window == L4_Nilpage.raw) return false;
   // An item's second word may lie past t: facts/l4.md section 12.
   uint64_t send_base = s.mr[i] & ~L4_Word_t{1023};
   uint64_t send_fpage = s.mr[(i + 1) & 63];
@@ -148,7 +149,7 @@ bool Core::TransferMapItem(Thread& s, Thread& r, unsigned i) {
   if (faults_.on()) SpoilAnswer(r, &send_base, &send_fpage);
   ledger_.map_items++;
   MapItem(*s.space, *r.space, type == L4_ITEM_MAP ? ItemKind::kMap : ItemKind::kGrant, send_base,
-          send_fpage, window);
+          send_fpage, DecodeFpage(window, profile_));
   return true;
 }
 

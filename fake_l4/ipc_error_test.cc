@@ -281,6 +281,18 @@ TEST_F(IpcErrorTest, AnyPeriodOfLengthZeroIsZero) {
   });
 }
 
+// It never blocks, so it keeps no counts.
+TEST_F(IpcErrorTest, ASendForAnyPeriodOfLengthZeroDoesNotWait) {
+  const L4_ThreadId_t deaf = Sleeper();
+  InThread([&] {
+    for (L4_Word_t e = 1; e < 32; e++) {
+      EXPECT_EQ(Ipc(1, deaf, L4_nilthread, L4_TimeOfRaw(e << 10)),
+                (Result{0x8000, L4_IPC_TIMEOUT << 1}));
+    }
+  });
+  EXPECT_EQ(world_.kernel().ledger().ipc_errors, 31u);
+}
+
 // ---- Typed items ----
 
 TEST_F(IpcErrorTest, MoreWordsThanThereAreRegisters) {
@@ -299,6 +311,14 @@ TEST_F(IpcErrorTest, SixtyThreeWordsOfAnyKindFit) {
   EXPECT_EQ(sent_.error + received_.error, 0u);
   EXPECT_EQ(mr_[61], 5u);
   EXPECT_EQ(mr_[62], L4_ITEM_MAP | 1);
+}
+
+TEST_F(IpcErrorTest, SixtyFourWordsDoNot) {
+  std::vector<L4_Word_t> words(63, 5);
+  words[62] = L4_ITEM_MAP;
+  Exchange(62 | 2 << 6, words);
+  EXPECT_EQ(sent_.error, L4_IPC_OVERFLOW << 1);
+  EXPECT_EQ(received_.error, L4_IPC_OVERFLOW << 1 | 1);
 }
 
 TEST_F(IpcErrorTest, AnItemOfAnUnknownTypeIsNotAccepted) {
@@ -379,7 +399,9 @@ TEST_F(PropagationTest, WhoMaySpeakForWhom) {
     const bool local = world_.SpaceOf(c.allowed ? speaks_for : sender) == world_.SpaceOf(receiver);
     const L4_ThreadId_t expected = c.allowed ? speaks_for : sender;
     EXPECT_EQ(received_.from, local ? world_.LocalId(expected) : expected) << v;
-    if (c.allowed) EXPECT_EQ(actual, sender) << v;
+    if (c.allowed) {
+      EXPECT_EQ(actual, sender) << v;
+    }
   }
 }
 

@@ -3,12 +3,14 @@
 #include <l4/ipc.h>
 #include <l4/message.h>
 #include <l4/schedule.h>
+#include <l4/sigma0.h>
 #include <l4/thread.h>
 
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/addr.h"
 #include "fake_l4/testing/world.h"
 #include "gtest/gtest.h"
 
@@ -349,6 +351,30 @@ TEST_F(IpcTest, TheErrorFlagAndOthersOfASenderReachNobody) {
   });
   ASSERT_TRUE(world_.Run()) << world_.problem();
   EXPECT_EQ(got.raw, 0u);
+}
+
+// Not at its beginning, where the frame of the page is that of the byte.
+TEST_F(IpcTest, AStringMayLieAnywhereInALargerPage) {
+  constexpr uint64_t kLarge = 0x1200000;
+  char got[5] = {};
+  const L4_ThreadId_t receiver = world_.Spawn([&] {
+    EXPECT_EQ(L4_Address(L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kLarge, 21))), kLarge);
+    Cpu cpu = world_.kernel().cpu();
+    EXPECT_EQ(cpu.Store(base::Vaddr(kLarge + 0x5123), "0123", 4), AccessStatus::kOk);
+    L4_Accept(L4_AcceptorOfRaw(1));
+    L4_LoadBR(1, 4 << 10);
+    L4_LoadBR(2, kLarge + 0x9456);
+    EXPECT_TRUE(L4_IpcSucceeded(L4_Receive(L4_anythread)));
+    EXPECT_EQ(cpu.Load(base::Vaddr(kLarge + 0x9456), got, 4), AccessStatus::kOk);
+  });
+  world_.Spawn([receiver] {
+    L4_Set_MsgTag(L4_MakeMsgTag(0, 0, 2));
+    L4_LoadMR(1, 4 << 10);
+    L4_LoadMR(2, kLarge + 0x5123);
+    EXPECT_TRUE(L4_IpcSucceeded(L4_Send(receiver)));
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_STREQ(got, "0123");
 }
 
 TEST_F(IpcTest, AMessageTooLongOverflowsAtBothEnds) {

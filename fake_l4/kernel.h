@@ -374,8 +374,8 @@ class Kernel {
   std::string DescribeWaits() const;
   // For each thread that can never run again, in order of number: who it waits for, and so on, to
   // the cycle or the dead end. A server that waits for anybody, a thread that waits for the host,
-  // and one that waits for one of these, are none. Empty when there is no such thread. Meant for when
-  // nothing can run.
+  // and one that waits for one of these, are none. Empty when there is no such thread. Meant for
+  // when nothing can run.
   std::string DescribeDeadlock() const;
   Ledger ledger() const;
   // Reads and writes RAM behind a mapping without rights check or status bits; false when a page is

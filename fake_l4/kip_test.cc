@@ -66,7 +66,9 @@ TEST_P(KipTest, SizesPagesAndProcessors) {
     for (int i = 0; i < 11; i++) {
       EXPECT_NE(kip->syscall[i], 0u);
       EXPECT_LT(kip->syscall[i], 4096u);
-      if (i > 0) EXPECT_GT(kip->syscall[i], kip->syscall[i - 1]);
+      if (i > 0) {
+        EXPECT_GT(kip->syscall[i], kip->syscall[i - 1]);
+      }
     }
     EXPECT_EQ(kip->sigma1.ip, 0u);
     EXPECT_EQ(kip->root.ip, Kernel::kRootEntry);

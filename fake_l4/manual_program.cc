@@ -483,9 +483,85 @@ void Scheduling() {
 
 void Interrupts() {
   const L4_ThreadId_t interrupt = L4_GlobalId(9, 1);
+  L4_MsgTag_t tag;
   Say("associated", L4_AssociateInterrupt(interrupt, root));
   Say("none came", L4_IpcFailed(L4_Receive(interrupt, L4_ZeroTime)));
+  BoardInterrupt(9);
+  tag = L4_Receive(interrupt);
+  Say("it came", L4_IpcSucceeded(tag) && (L4_Label(tag) & 0xfff0) == 0xfff0);
+  Say("words", L4_UntypedWords(tag) + L4_TypedWords(tag));
+  BoardInterrupt(9);
+  Say("masked", L4_IpcFailed(L4_Receive(interrupt, L4_ZeroTime)));
+  for (int i = 0; i < 2; i++) {
+    L4_Set_MsgTag(L4_Niltag);
+    tag = L4_Call(interrupt, L4_Never, L4_TimePeriod(1000));
+    Say("came after the acknowledgement", L4_IpcSucceeded(tag));
+  }
+  BoardTimer(9, 10000, 3);
+  for (int i = 0; i < 3; i++) {
+    const L4_Clock_t before = L4_SystemClock();
+    tag = L4_Receive(interrupt, L4_TimePeriod(100000));
+    Say("tick", L4_IpcSucceeded(tag) && L4_SystemClock() >= before + 9000);
+    L4_Set_MsgTag(L4_Niltag);
+    L4_Send(interrupt);
+  }
+  Say("no further", L4_IpcFailed(L4_Receive(interrupt, L4_TimePeriod(100000))));
   Say("detached", L4_DeassociateInterrupt(interrupt));
+  BoardInterrupt(9);
+  Say("nobody is told", L4_IpcFailed(L4_Receive(interrupt, L4_TimePeriod(1000))));
+}
+
+int attempts;
+void Recovered() {
+  SendLabel(root, 2, 0);
+  L4_Receive(L4_nilthread);
+}
+void Faulty() {
+  L4_Set_ExceptionHandler(root);
+  attempts = 0;
+  BoardIllegalInstruction(&attempts);
+  BoardPrint("the instruction was executed");
+}
+void Hopeless() {
+  BoardIllegalInstruction(&attempts);
+  BoardPrint("the instruction was executed");
+}
+
+// The exception that `thread` tells: prints what it is; `msg` becomes the answer that has the
+// instruction executed again.
+void NextException(L4_ThreadId_t thread, L4_Msg_t& msg) {
+  const L4_MsgTag_t tag = L4_Receive(thread);
+  const L4_Word_t protocol = L4_Label(tag) & 0xfff0;
+  const L4_Word_t number = protocol == 0xffc0 ? 3 : 2;  // a system exception; else the processor's
+  L4_Store(tag, msg);
+  Say("an exception", protocol == 0xffc0 || protocol == 0xffb0);
+  Say("number", L4_Get(msg, number));
+  Say("within the function",
+      L4_Get(msg, 0) >= BoardEntry(Faulty) && L4_Get(msg, 0) < BoardEntry(Faulty) + 64);
+  Say("attempts", static_cast<L4_Word_t>(attempts));
+  L4_Set_Label(msg, 0);
+}
+
+void Exceptions() {
+  const L4_ThreadId_t faulty = NewThread(), hopeless = NewThread();
+  L4_Msg_t msg;
+  L4_MsgTag_t tag;
+  L4_ThreadState_t state;
+  SendStart(faulty, Faulty);
+  NextException(faulty, msg);
+  L4_Load(msg);
+  L4_Send(faulty);
+  NextException(faulty, msg);
+  L4_Put(msg, 0, BoardEntry(Recovered));  // the first word is the instruction pointer
+  L4_Load(msg);
+  tag = L4_Call(faulty);
+  Say("went on elsewhere", L4_Label(tag) == 2);
+  Delete(faulty);
+  SendStart(hopeless, Hopeless);
+  L4_ThreadSwitch(hopeless);
+  state = L4_Stop(hopeless);
+  Say("without a handler it is halted", L4_ThreadWasHalted(state));
+  Delete(hopeless);
 }
 
 void Controls() {
@@ -522,6 +598,7 @@ void ManualProgramInCxx(const char* skip) {
   Run(skip, "propagation", Propagation);
   Run(skip, "scheduling", Scheduling);
   Run(skip, "interrupts", Interrupts);
+  Run(skip, "exceptions", Exceptions);
   Run(skip, "controls", Controls);
   BoardPrint("-- end");
 }

@@ -3,8 +3,8 @@
 //
 // WHAT     Both programs use only what the manual describes, by its names, and print the same
 //          transcript. What an L4 kernel does not supply they call the board: a console, addresses
-//          of functions as the simulated machine knows them, loads and stores. On a real machine
-//          the last three would be nothing but casts.
+//          of functions as the simulated machine knows them, loads and stores, devices, an
+//          illegal instruction. On a real machine most of it would be nothing but casts.
 // SEE      manual_program_test.cc, which runs them; X.2 manual.
 #ifndef FAKE_L4_MANUAL_PROGRAM_H_
 #define FAKE_L4_MANUAL_PROGRAM_H_
@@ -20,6 +20,12 @@ unsigned long BoardEntry(void (*function)(void));
 // Stores to, and loads from, the running thread's address space; may cause page faults.
 void BoardStore(unsigned long address, const void* from, unsigned long size);
 void BoardLoad(unsigned long address, void* to, unsigned long size);
+// A device's interrupt line goes up.
+void BoardInterrupt(unsigned number);
+// From now on it does so by itself, every so many microseconds, `ticks` times.
+void BoardTimer(unsigned number, unsigned long period, unsigned long ticks);
+// Executes an instruction that the processor does not know. Counts the attempts.
+void BoardIllegalInstruction(int* attempts);
 
 // The root task. `skip` is a list of parts not to run, as " grant strings ".
 void ManualProgramInC(const char* skip);

@@ -21,7 +21,7 @@ std::string RunAsRoot(void (*program)(const char*), const Profile& profile) {
   Kernel kernel({.ram_bytes = uint64_t{4} << 20, .profile = profile});
   machine = &kernel;
   transcript.clear();
-  kernel.RegisterEntry(Kernel::kRootEntry, [program] { program(" interrupts "); });
+  kernel.RegisterEntry(Kernel::kRootEntry, [program] { program(""); });
   if (kernel.RunUntilIdle({.max_switches = 100000}) != StopReason::kIdle) transcript += "stuck\n";
   if (!transcript.ends_with("-- end\n")) transcript += kernel.DescribeWaits();
   return transcript;
@@ -122,6 +122,31 @@ delay 1
 slice 1
 nobody 0
 error 2
+-- interrupts
+associated 1
+none came 1
+it came 1
+words 0
+masked 1
+came after the acknowledgement 1
+came after the acknowledgement 0
+tick 1
+tick 1
+tick 1
+no further 1
+detached 1
+nobody is told 1
+-- exceptions
+an exception 1
+number 6
+within the function 1
+attempts 1
+an exception 1
+number 6
+within the function 1
+attempts 2
+went on elsewhere 1
+without a handler it is halted 1
 -- controls
 attributes 1
 frequencies 1
@@ -166,4 +191,20 @@ void BoardLoad(unsigned long address, void* to, unsigned long size) {
   if (machine->cpu().Load(base::Vaddr(address), to, size) != fake_l4::AccessStatus::kOk) {
     BoardPrint("load went elsewhere");
   }
+}
+
+void BoardInterrupt(unsigned number) { machine->RaiseInterrupt(number); }
+
+void BoardTimer(unsigned number, unsigned long period, unsigned long ticks) {
+  if (!machine->StartInterruptSource(number, uint64_t{period} * 1000, ticks)) {
+    BoardPrint("no such interrupt");
+  }
+}
+
+// Emulating it is nobody's business here: the processor never learns the instruction.
+void BoardIllegalInstruction(int* attempts) {
+  do {
+    ++*attempts;
+  } while (machine->cpu().RaiseException(fake_l4::kExceptionInvalidOpcode) ==
+           fake_l4::AccessStatus::kOk);
 }

@@ -61,6 +61,7 @@ void Core::StartTranslationCaches() {
   translations_ = std::make_unique<TranslationCaches>(options_.processors);
   translations_->SetShootDownListener([this](size_t processor) { ShotDown(processor); });
   database_.SetListener(translations_.get());
+  shot_down_ = 0;
 }
 
 bool Core::NoStaleTranslation(base::TextSink& out) const {

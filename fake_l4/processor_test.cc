@@ -176,6 +176,33 @@ TEST_F(ProcessorTest, AThreadMigratesAndItsTcrSaysWhere) {
   EXPECT_GE(there_us, 100u);
 }
 
+TEST_F(ProcessorTest, AThreadThatMigratesTakesItsNewTimeAlong) {
+  SpawnOn(0, [&] {
+    Compute(2000);
+    const L4_Word_t slice = L4_TimePeriod(1000).raw, quantum = L4_TimePeriod(900).raw;
+    L4_Word_t old;
+    L4_Schedule(L4_Myself(), slice << 16 | quantum, 1, kKeep, kKeep, &old);
+    L4_Schedule(L4_Myself(), kKeep, kKeep, kKeep, kKeep, &old);
+    EXPECT_NEAR(static_cast<double>(old >> 16), static_cast<double>(slice), 10);
+    EXPECT_NEAR(static_cast<double>(old & 0xffff), static_cast<double>(quantum), 10);
+  });
+  Run();
+}
+
+TEST_F(ProcessorTest, AMigratedThreadDoesNotRunBeforeItWasSentThere) {
+  uint64_t began = 0;
+  L4_ThreadId_t mover = SpawnOn(0, [] {});
+  L4_ThreadId_t moved = {0};
+  mover = SpawnOn(0, [&] {
+    Compute(5000);
+    L4_Word_t old;
+    EXPECT_NE(L4_Schedule(moved, kKeep, 1, kKeep, kKeep, &old), 0u);
+  });
+  moved = SpawnOn(0, [&] { began = L4_SystemClock().raw; });
+  Run();
+  EXPECT_GE(began, 5000u);
+}
+
 TEST_F(ProcessorTest, ANewThreadStartsWhereItsCreatorRuns) {
   const L4_ThreadId_t child = L4_GlobalId(500, 1);
   uint64_t processor = 99;
@@ -260,6 +287,13 @@ TEST_F(ShootDownTest, CostsForEachProcessorThatHasTheTranslation) {
   const uint64_t three = UnmapCost(3);
   EXPECT_EQ(world_.kernel().ledger().shoot_downs, 3u);
   EXPECT_EQ(three - one, 2u * costs().shoot_down);
+}
+
+TEST_F(ShootDownTest, CostsTheSameAfterReset) {
+  const uint64_t cost = UnmapCost(3);
+  world_.Reset();
+  EXPECT_EQ(UnmapCost(3), cost);
+  EXPECT_EQ(world_.kernel().ledger().shoot_downs, 3u);
 }
 
 TEST_F(ProcessorTest, ARevokedPageFaultsOnTheOtherProcessor) {

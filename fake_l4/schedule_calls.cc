@@ -17,6 +17,8 @@ constexpr uint16_t kKeepTime = 0xffff;
 
 L4_Word_t Fail(Thread& self, L4_Word_t error) {
   self.utcb.error_code = error;
+  // Time has passed all the same.
+  self.core->Preempt();
   return L4_SCHEDRESULT_ERROR;
 }
 
@@ -123,6 +125,7 @@ L4_Word_t Core::Schedule(Thread& self, L4_ThreadId_t dest, const ScheduleArgs& a
   if (moves && t->state == ThreadState::kSending) RequeueSender(*t);
   const L4_Word_t state = ScheduleResultOf(*t);
   if (t == &self && migrates) {
+    StartTurn(self);  // with what it was given
     strategy_->Add(self, QueueEnd::kBack);
     SwitchAway(nullptr);
     return state;
@@ -149,7 +152,9 @@ void Core::DonateSlice(Thread& self, Thread* t) {
   if (t != nullptr) {
     t->slice_left_ns = std::min(t->slice_left_ns + self.slice_left_ns, kForeverNs);
   }
-  self.slice_left_ns = 0;
+  // Its turn is over: a new slice begins with the next.
+  self.slice_left_ns = self.turn_ns = 0;
+  turn_ends_ns_ = now_ns_;
   strategy_->Yields(self);
   strategy_->Add(self, QueueEnd::kBack);
   SwitchAway(t, HandOver::kThreadSwitch);

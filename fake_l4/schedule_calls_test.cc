@@ -2,11 +2,15 @@
 // "ThreadSwitch", "Preemption Protocol".
 #include <l4/arch.h>
 #include <l4/ipc.h>
+#include <l4/kip.h>
 #include <l4/message.h>
+#include <l4/misc.h>
 #include <l4/schedule.h>
 #include <l4/sigma0.h>
+#include <l4/space.h>
 #include <l4/thread.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -50,6 +54,36 @@ class ScheduleTest : public ::testing::Test {
 
 // ---- Slices ----
 
+// Each of the two blocks before its slice ends, and hands over to the other one; when the slice
+// does end, within a call, the third one has waited long enough.
+TEST_F(ScheduleTest, TwoThatCallEachOtherLeaveTimeToAThird) {
+  uint64_t calls = 0;
+  const L4_ThreadId_t server = world_.Spawn([] {
+    L4_ThreadId_t from;
+    L4_Wait(&from);
+    for (;;) {
+      L4_Set_MsgTag(L4_Niltag);
+      L4_ReplyWait(from, &from);
+    }
+  });
+  const L4_ThreadId_t client = world_.Spawn([&] {
+    for (;; calls++) {
+      L4_Set_MsgTag(L4_Niltag);
+      L4_Call(server);
+    }
+  });
+  world_.Spawn([&] {
+    Say('c', 3);
+    L4_ThreadControl(client, L4_nilthread, L4_nilthread, L4_nilthread,
+                     reinterpret_cast<void*>(~L4_Word_t{0}));
+  });
+  ASSERT_TRUE(world_.Run({.max_switches = 1'000'000})) << world_.problem();
+  EXPECT_EQ(log_, "ccc");
+  // A slice of each, at about 0.7 us a message.
+  EXPECT_GT(calls, 5'000u);
+  EXPECT_LT(calls, 50'000u);
+}
+
 TEST_F(ScheduleTest, EqualThreadsTakeTurnsOfTenMilliseconds) {
   for (const char c : {'a', 'b'}) world_.Spawn([this, c] { Say(c, 20); });
   Run();
@@ -74,6 +108,40 @@ TEST_F(ScheduleTest, AThreadThatOnlyAccessesMemoryIsPreempted) {
   world_.Spawn([&] { stop = true; });
   Run();
   EXPECT_TRUE(stop);
+}
+
+// Whether a system call succeeds or not, its end is where a slice may end.
+TEST_F(ScheduleTest, AThreadThatOnlyMakesSystemCallsIsPreempted) {
+  const L4_ThreadId_t nobody = L4_GlobalId(4000, 1);
+  L4_Word_t unused;
+  const L4_Word_t attributes[4] = {};
+  const std::vector<std::function<void()>> calls = {
+      [&] { EXPECT_EQ(L4_ThreadControl(nobody, nobody, nobody, nobody, nullptr), 0u); },
+      [&] {
+        EXPECT_EQ(L4_SpaceControl(nobody, 0, L4_Nilpage, L4_Nilpage, L4_nilthread, &unused), 0u);
+      },
+      [&] {
+        EXPECT_EQ(L4_SpaceControl(L4_Myself(), 0, L4_Nilpage, L4_Nilpage, L4_nilthread, &unused),
+                  1u);
+      },
+      [&] { EXPECT_EQ(L4_Schedule(nobody, kKeep, kKeep, kKeep, kKeep, &unused), 0u); },
+      [&] { EXPECT_EQ(L4_UserDefinedHandleOf(nobody), 0u); },
+      [&] { EXPECT_EQ(L4_ProcessorControl(0, 0, 0, 0), 1u); },
+      [&] { EXPECT_EQ(L4_ProcessorControl(1, 0, 0, 0), 0u); },
+      [&] {
+        L4_LoadMR(0, 0);
+        EXPECT_EQ(L4_MemoryControl(0, attributes), 1u);
+      },
+  };
+  for (size_t i = 0; i < calls.size(); i++) {
+    bool other_ran = false;
+    world_.Spawn([&] {
+      for (int n = 0; n < 200000 && !other_ran; n++) calls[i]();
+      EXPECT_TRUE(other_ran) << i;
+    });
+    world_.Spawn([&] { other_ran = true; });
+    Run();
+  }
 }
 
 TEST_F(ScheduleTest, ASliceOfItsOwnLength) {
@@ -201,6 +269,20 @@ TEST_F(ScheduleTest, AMoreUrgentThreadRunsAtOnce) {
   EXPECT_EQ(log_, "12l3");
 }
 
+TEST_F(ScheduleTest, ANewPriorityIsAtTheEndOfItsQueue) {
+  const L4_ThreadId_t a = world_.Spawn([this] { log_ += 'a'; }, 90);
+  world_.Spawn([this] { log_ += 'b'; }, 95);
+  world_.Spawn([a] { EXPECT_NE(L4_Set_Priority(a, 95), 0u); });
+  Run();
+  EXPECT_EQ(log_, "ba");
+}
+
+// Interrupt threads have priorities, too; the boot's highest, and root is their scheduler.
+TEST_F(ScheduleTest, AnInterruptThreadHasASchedulerAndAPriority) {
+  world_.Spawn([] { EXPECT_NE(L4_Set_Priority(L4_GlobalId(3, 1), 90), 0u); });
+  Run();
+}
+
 // ---- Quantum ----
 
 TEST_F(ScheduleTest, TheSchedulerIsToldWhenTheQuantumIsSpent) {
@@ -251,6 +333,24 @@ TEST_F(ScheduleTest, WithoutASchedulerASpentThreadStops) {
   EXPECT_TRUE(info.halted);
 }
 
+TEST_F(ScheduleTest, AQuantumThatIsSpentIsNoPreemptionToDelay) {
+  const L4_ThreadId_t worker = world_.Spawn(
+      [this] {
+        __l4_utcb()->preempt_flags = kDelay;
+        Say('w', 12);
+      },
+      50);
+  world_.kernel().RegisterEntry(Kernel::kRootEntry, [&, worker] {
+    L4_Word_t old;
+    L4_Schedule(worker, TimeWord(Ms(10), L4_TimePeriod(3300)), kKeep, kKeep,
+                L4_Word_t{200} << 16 | 50000, &old);
+    EXPECT_EQ(L4_Label(L4_Receive(worker)), kPreemptionLabel);
+    log_ += '!';
+  });
+  Run();
+  EXPECT_EQ(log_, "wwww!");
+}
+
 // ---- Preemption flags ----
 
 TEST_F(ScheduleTest, AHandlerIsToldOfAPreemption) {
@@ -279,6 +379,66 @@ TEST_F(ScheduleTest, AHandlerIsToldOfAPreemption) {
   });
   Run();
   EXPECT_EQ(log_, "u!a");
+}
+
+// The kernel's message in its name fails; its own IPC did so in another way before.
+TEST_F(ScheduleTest, APreemptionLeavesTheResultsOfAnIpcAlone) {
+  L4_ThreadId_t from = {0}, worker = {0};
+  L4_Word_t error = 0;
+  const L4_ThreadId_t handler = world_.Spawn(
+      [&] {
+        L4_ThreadId_t told;
+        EXPECT_EQ(L4_Label(L4_Wait(&told)), kPreemptionLabel);
+        EXPECT_TRUE(L4_IpcSucceeded(L4_Receive_Timeout(L4_nilthread, L4_ZeroTime)));
+        L4_AbortReceive_and_stop(worker);
+        L4_Start(worker);
+      },
+      50);
+  const L4_ThreadId_t urgent = world_.Spawn([] { L4_Receive(L4_anythread); }, 150);
+  worker = world_.Spawn([&] {
+    __l4_utcb()->exception_handler = handler.raw;
+    __l4_utcb()->preempt_flags = kSignal;
+    L4_Set_MsgTag(L4_Niltag);
+    const L4_MsgTag_t tag =
+        L4_Ipc(urgent, L4_GlobalId(4000, 1), L4_Timeouts(L4_Never, L4_Never), &from);
+    EXPECT_TRUE(L4_IpcFailed(tag));
+    error = L4_ErrorCode();
+  });
+  Run();
+  EXPECT_EQ(error, L4_IPC_NO_PARTNER << 1 | 1);
+}
+
+// A thread that blocks while it delays its preemption has given way.
+TEST_F(ScheduleTest, ADelayEndsWithTheThreadsTurn) {
+  const L4_ThreadId_t handler = world_.Spawn(
+      [this] {
+        L4_ThreadId_t from;
+        L4_Wait(&from);
+        log_ += '!';
+      },
+      250);
+  const L4_ThreadId_t urgent = world_.Spawn(
+      [this, handler] {
+        __l4_utcb()->exception_handler = handler.raw;
+        __l4_utcb()->preempt_flags = kSignal;
+        L4_Receive(L4_anythread);
+        log_ += 'u';
+        L4_SystemClock();
+        log_ += 'v';
+      },
+      150);
+  world_.Spawn([this, urgent] {
+    L4_Word_t old;
+    L4_Schedule(L4_Myself(), kKeep, kKeep, kKeep, L4_Word_t{200} << 16 | 500, &old);
+    __l4_utcb()->preempt_flags = kDelay;
+    L4_Set_MsgTag(L4_Niltag);
+    L4_Send(urgent);
+    log_ += 'a';
+    L4_Receive_Timeout(L4_Myself(), Ms(5));
+    log_ += 'b';
+  });
+  Run();
+  EXPECT_EQ(log_, "auvb");
 }
 
 class DelayTest : public ScheduleTest {
@@ -351,6 +511,22 @@ TEST_F(ScheduleTest, ThreadSwitchDonatesTheRestOfTheSlice) {
   Run();
   // Its own ten milliseconds and eight of the caller's.
   EXPECT_EQ(log_, std::string(18, 'l') + "a" + std::string(7, 'l'));
+}
+
+TEST_F(ScheduleTest, WhoGaveItsSliceAwayBeginsANewOne) {
+  world_.Spawn([this] {
+    for (const L4_Time_t quantum : {L4_Never, Ms(40)}) {
+      L4_Word_t old = 0;
+      L4_Schedule(L4_Myself(), TimeWord(Ms(10), quantum), kKeep, kKeep, kKeep, &old);
+      Compute(2000);
+      L4_ThreadSwitch(L4_nilthread);
+      L4_Schedule(L4_Myself(), kKeep, kKeep, kKeep, kKeep, &old);
+      EXPECT_EQ(old >> 16, L4_TimePeriod(9998).raw);
+      // What was not used is not charged.
+      EXPECT_EQ(old & 0xffff, quantum == L4_Never ? L4_Never.raw : L4_TimePeriod(37996).raw);
+    }
+  });
+  Run();
 }
 
 // facts/l4.md section 5: a send whose receive phase waits for nothing.

@@ -79,10 +79,11 @@ struct Sigma0 {
   }
 
   // True when the memory table has no word about the region: whoever knows that there is something
-  // may have it.
+  // may have it. Processors of 32 bits have as many for physical addresses.
   bool IsUnlisted(uint64_t base, unsigned log2) const {
     const uint64_t end = base + (uint64_t{1} << log2);
-    if (end < base || end > kPhysicalLimit) return false;
+    const uint64_t limit = profile.word_bits == 32 ? uint64_t{1} << 32 : kPhysicalLimit;
+    if (end < base || end > limit) return false;
     for (const MemoryRegion& r : table) {
       if (!r.is_virtual && r.low < end && base < r.end) return false;
     }

@@ -86,6 +86,53 @@ TEST_F(Sigma0Test, AnyPageUntilThereIsNone) {
   EXPECT_EQ(world_.Layout(t, kRam, 64), std::string(64, 'x'));
 }
 
+TEST_F(Sigma0Test, AnyPageBelowALargerRegionIsStillThere) {
+  std::vector<L4_Word_t> at;
+  world_.Spawn([&] {
+    for (const unsigned log2 : {12, 16, 12}) {
+      at.push_back(L4_Address(L4_Sigma0_GetAny(L4_nilthread, log2, L4_CompleteAddressSpace)));
+    }
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(at, (std::vector<L4_Word_t>{kRam, kRam + 0x10000, kRam + 0x1000}));
+}
+
+// RAM begins at 16 MiB: a region of 32 MiB is aligned to its own size, not to RAM's beginning.
+TEST(Sigma0RegionTest, AnyRegionIsAligned) {
+  World world{BootOptions{.ram_bytes = uint64_t{64} << 20}};
+  L4_Fpage_t f{};
+  world.Spawn([&] { f = L4_Sigma0_GetAny(L4_nilthread, 25, L4_CompleteAddressSpace); });
+  ASSERT_TRUE(world.Run()) << world.problem();
+  EXPECT_EQ(L4_Address(f), L4_Word_t{32} << 20);
+}
+
+TEST_F(Sigma0Test, PhysicalAddressesEnd) {
+  world_.Spawn([] {
+    const L4_Fpage_t beyond = L4_FpageLog2(L4_Word_t{1} << 36, 12);
+    EXPECT_TRUE(L4_IsNilFpage(L4_Sigma0_GetPage(L4_nilthread, beyond)));
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+}
+
+// An answer that maps nothing would make the thread fault for ever.
+TEST_F(Sigma0Test, AFaultOnAnothersPageStaysUnanswered) {
+  world_.SpawnInNewSpace([] { L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam, 12)); });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  world_.kernel().RegisterEntry(Kernel::kRootEntry, [this] {
+    char c;
+    (void)world_.kernel().cpu().Load(base::Vaddr(kRam), &c, 1);
+    ADD_FAILURE() << "not root's page";
+  });
+  world_.SpawnInNewSpace(
+      [this] {
+        char c;
+        (void)world_.kernel().cpu().Load(base::Vaddr(kRam), &c, 1);
+        ADD_FAILURE() << "not its page";
+      },
+      world_.kernel().sigma0());
+  EXPECT_TRUE(world_.Run({.max_switches = 1000})) << world_.problem();
+}
+
 TEST_F(Sigma0Test, WhatIsNotMemoryIsRefused) {
   world_.Spawn([&] {
     const auto refused = [](L4_Word_t base, L4_Word_t log2) {

@@ -124,8 +124,8 @@ void Core::MapPiece(const Piece& piece, uint64_t source, uint64_t target, unsign
 void Core::MapItem(Space& from, Space& to, ItemKind kind, uint64_t send_base, uint64_t send_fpage,
                    const FpageValue& window) {
   const FpageValue send = DecodeFpage(send_fpage, profile_);
-  // sigma0's memory is what it is: nothing is mapped into it.
-  if (send.nil() || to.id == kSigma0Space) return;
+  // sigma0's memory is what it is: nothing is mapped into it. Interrupt threads have none.
+  if (send.nil() || window.nil() || to.id == kSigma0Space || to.id == kKernelSpace) return;
   const MapPlace place = PlaceMapItem(send, window, send_base);
   const Piece piece{from, to, kind, send.rights};
   const MappingCounters before = database_.counters();

@@ -1,6 +1,7 @@
 // Map items and unmap as programs use them. Spaces are letters; memory comes from sigma0.
 #include <l4/ipc.h>
 #include <l4/message.h>
+#include <l4/schedule.h>
 #include <l4/sigma0.h>
 #include <l4/space.h>
 #include <l4/thread.h>
@@ -85,6 +86,21 @@ TEST_F(SpaceTest, WithoutAWindowTheMessageOverflows) {
   EXPECT_EQ(sender, 8u);
   EXPECT_EQ(receiver, 9u);
   EXPECT_EQ(world_.Layout(b, 0, 1), ".");
+}
+
+// facts/l4.md section 4.1: what is smaller than a page maps nothing, and is no error.
+TEST_F(SpaceTest, AWindowTooSmallForAPageTakesNothingWithoutError) {
+  L4_MsgTag_t tag = L4_Niltag;
+  L4_Word_t got[2] = {};
+  const L4_ThreadId_t b = world_.SpawnInNewSpace([&] {
+    EXPECT_TRUE(L4_IpcSucceeded(ReceiveMap(L4_anythread, L4_FpageLog2(0x5000, 11))));
+    L4_StoreMRs(1, 2, got);
+  });
+  Owner([&] { tag = SendMap(b, Page(kRam, kRwx), 0); });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_TRUE(L4_IpcSucceeded(tag));
+  EXPECT_EQ(got[1], Page(kRam, kRwx).raw);
+  EXPECT_EQ(world_.kernel().ledger().pages_mapped, 16u) << "the owner's alone";
 }
 
 TEST_F(SpaceTest, TheReceiverGetsTheItemsWordsAsTheyAre) {
@@ -330,6 +346,68 @@ TEST_F(SpaceTest, TheKernelsAreasAreNeverMappedOver) {
   Owner([&] { SendMap(b, Page(kRam, kRwx), kAmd64Nx.root_utcb_area); });
   ASSERT_TRUE(world_.Run()) << world_.problem();
   EXPECT_EQ(world_.Rights(b, kAmd64Nx.root_utcb_area), "---");
+}
+
+// A page of 1 GiB, mapped on twice; then small parts of it are taken back.
+TEST(GigabytePageTest, PartsAreUnmappedAtEveryDepth) {
+  constexpr uint64_t kG = uint64_t{1} << 30, kM2 = uint64_t{2} << 20;
+  World world({.ram_bytes = 3 * kG});
+  L4_Word_t status[2] = {};
+  const L4_ThreadId_t c = world.SpawnInNewSpace([&] {
+    ReceiveMap(L4_anythread, L4_CompleteAddressSpace);
+    char byte;
+    (void)world.kernel().cpu().Load(base::Vaddr(5 * kG + 0x1234), &byte, 1);
+  });
+  const L4_ThreadId_t b = world.SpawnInNewSpace([&] {
+    ReceiveMap(L4_anythread, L4_CompleteAddressSpace);
+    SendMap(c, L4_FpageAddRights(L4_FpageLog2(2 * kG, 30), kR), 5 * kG);
+    L4_Receive(L4_anythread);
+  });
+  world.Spawn([&] {
+    ASSERT_FALSE(L4_IsNilFpage(L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kG, 30))));
+    SendMap(b, L4_FpageAddRights(L4_FpageLog2(kG, 30), kRwx), 2 * kG);
+    while (status[0] == 0) {
+      L4_Yield();
+      status[0] = L4_UnmapFpage(L4_FpageLog2(kG, 30)).raw & 7;
+    }
+    EXPECT_EQ(world.kernel().ledger().pages_mapped, 3u) << "one entry for each space";
+    L4_UnmapFpage(Page(kG + kM2 + 0x3000, kRwx));
+    L4_UnmapFpage(L4_FpageAddRights(L4_FpageLog2(kG + 2 * kM2, 21), kW));
+    status[1] = L4_UnmapFpage(L4_FpageLog2(kG, 30)).raw & 7;
+  });
+  ASSERT_TRUE(world.Run()) << world.problem();
+  EXPECT_EQ(world.Layout(b, 2 * kG + kM2, 6), "xxx.xx");
+  EXPECT_EQ(world.Layout(c, 5 * kG + kM2, 6), "rrr.rr");
+  EXPECT_EQ(world.Rights(b, 2 * kG + 2 * kM2), "r-x");
+  EXPECT_EQ(world.Rights(b, 3 * kG - 0x1000), "rwx");
+  EXPECT_EQ(world.Rights(c, 6 * kG - 0x1000), "r--");
+  EXPECT_EQ(status[0], kR);
+  EXPECT_EQ(status[1], 0u) << "told once";
+}
+
+// A page that was granted on twice still hangs where it came from.
+TEST_F(SpaceTest, APageGrantedThroughThreeSpacesIsStillTheOwnersToTake) {
+  const auto grant = [](L4_ThreadId_t to) {
+    const L4_GrantItem_t item = L4_GrantItem(Page(kRam, kRwx), kRam);
+    L4_Set_MsgTag(L4_MakeMsgTag(0, 0, 2));
+    L4_LoadMRs(1, 2, item.raw);
+    EXPECT_TRUE(L4_IpcSucceeded(L4_Send(to)));
+  };
+  const L4_ThreadId_t d = Receiver();
+  const L4_ThreadId_t c = world_.SpawnInNewSpace([&] {
+    ReceiveMap(L4_anythread, L4_CompleteAddressSpace);
+    grant(d);
+  });
+  const L4_ThreadId_t b = world_.SpawnInNewSpace([&] {
+    ReceiveMap(L4_anythread, L4_CompleteAddressSpace);
+    grant(c);
+  });
+  Owner([&] { SendMap(b, Page(kRam, kRwx), kRam); });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(world_.Rights(b, kRam) + world_.Rights(c, kRam) + world_.Rights(d, kRam), "------rwx");
+  world_.Spawn([&] { L4_UnmapFpage(Page(kRam, kRwx)); });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(world_.Rights(d, kRam), "---");
 }
 
 }  // namespace

@@ -13,12 +13,18 @@ namespace fake_l4 {
 
 // ---- Strings as registers describe them ----
 
+bool StringCursor::TakeGroup() {
+  if (at >= limit) return false;
+  head = words[at];
+  return at + pointers() < limit;
+}
+
 bool StringCursor::Open(unsigned first) {
   at = first;
   sub = 0;
   offset = 0;
   // Bit 3 clear: a string, whatever its cache hints.
-  return at < limit && (words[at] & 8) == 0 && fits();
+  return TakeGroup() && (head & 8) == 0;
 }
 
 bool StringCursor::Next() {
@@ -27,17 +33,17 @@ bool StringCursor::Next() {
   if (!continues()) return false;
   at += 1 + pointers();
   sub = 0;
-  return fits();
+  return TakeGroup();
 }
 
 unsigned StringCursor::End() const {
   StringCursor c = *this;
-  while (c.fits()) {
+  for (;;) {
     const unsigned next = c.at + 1 + c.pointers();
     if (!c.continues()) return next;
     c.at = next;
+    if (!c.TakeGroup()) return 0;
   }
-  return 0;
 }
 
 // ---- Copying ----
@@ -49,11 +55,19 @@ constexpr L4_Word_t kMoreBuffers = 1;  // C of a string buffer: another one foll
 }  // namespace
 
 // The host address of a byte that `t`'s memory has at `va` with the right `need`, touched; null
-// when it must fault first.
-uint8_t* Core::TouchForCopy(Thread& t, uint64_t va, RightsBits need) {
+// when it must fault first. *bytes, which lie in one page, become those that follow there: the KIP
+// and a UTCB may be shorter.
+uint8_t* Core::TouchForCopy(Thread& t, uint64_t va, RightsBits need, uint64_t* bytes) {
   const uint64_t vpage = va >> kPageShift;
   const PageTable::Found page = t.space->table.Walk(vpage);
-  if (page.pte == nullptr || (page.pte->rights() & need) == 0) return nullptr;
+  if (page.pte == nullptr || (page.pte->rights() & need) == 0) {
+    if (!t.space->IsKernelArea(va)) return nullptr;
+    size_t there = *bytes;
+    uint8_t* p =
+        KernelAreaAt(*t.space, va, need == kW ? AccessKind::kStore : AccessKind::kLoad, &there);
+    *bytes = there;
+    return p;
+  }
   page.pte->AddStatus(need == kW ? profile_.status_write : profile_.status_read);
   return ram_at(page.pte->frame_number() + (vpage - page.vpage)) + (va & (kPageBytes - 1));
 }
@@ -76,11 +90,11 @@ Core::TransferStep Core::CopyString(StringTransfer& x) {
     bytes = std::min({bytes, kPageBytes - (source & (kPageBytes - 1)),
                       kPageBytes - (target & (kPageBytes - 1))});
     // Beyond user addresses there is no page to fault on.
-    const uint64_t limit = profile_.address_limit();
+    const uint64_t limit = profile_.user_top;
     if (source >= limit || target >= limit) return fail(L4_IPC_OVERFLOW);
-    const uint8_t* from = TouchForCopy(*x.sender, source, kR);
+    const uint8_t* from = TouchForCopy(*x.sender, source, kR, &bytes);
     if (from == nullptr) return FaultInTransfer(x, *x.sender, source, profile_.fault_read);
-    uint8_t* to = TouchForCopy(*x.receiver, target, kW);
+    uint8_t* to = TouchForCopy(*x.receiver, target, kW, &bytes);
     if (to == nullptr) return FaultInTransfer(x, *x.receiver, target, profile_.fault_write);
     std::memmove(to, from, bytes);
     Spend(profile_.costs.access * (1 + bytes / 64));

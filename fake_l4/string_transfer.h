@@ -23,12 +23,16 @@ struct Thread;
 // A place inside a compound string: `offset` bytes into substring `sub` of the group whose first
 // word is words[at]. A group is a length word and its pointers; bit c says that the next one goes
 // on with the same string.
+//
+// While a transfer waits for a page, other threads of the space may store into the UTCB: a length
+// word counts as it was when the cursor came to its group.
 struct StringCursor {
   const L4_Word_t* words = nullptr;  // the message registers, or the buffer registers
   unsigned limit = 0;                // how many there are
   unsigned at = 0;
   unsigned sub = 0;
   uint32_t offset = 0;
+  L4_Word_t head = 0;  // words[at]
 
   // False when no string item begins at words[first] or its first group does not fit.
   bool Open(unsigned first);
@@ -36,14 +40,15 @@ struct StringCursor {
   bool Next();
   uint32_t left() const { return Length() - offset; }
   uint64_t address() const { return uint64_t{words[at + 1 + sub]} + offset; }
-  // The index after the string's last word; 0 when a group does not fit.
+  // The index after the string's last word; 0 when a further group does not fit.
   unsigned End() const;
 
  private:
-  uint32_t Length() const { return static_cast<uint32_t>(words[at] >> 10) & 0x3fffff; }
-  unsigned pointers() const { return static_cast<unsigned>(words[at] >> 4 & 31) + 1; }
-  bool continues() const { return (words[at] >> 9 & 1) != 0; }
-  bool fits() const { return at < limit && at + pointers() < limit; }
+  // Takes up the group at `at`; false when it does not fit.
+  bool TakeGroup();
+  uint32_t Length() const { return static_cast<uint32_t>(head >> 10) & 0x3fffff; }
+  unsigned pointers() const { return static_cast<unsigned>(head >> 4 & 31) + 1; }
+  bool continues() const { return (head >> 9 & 1) != 0; }
 };
 
 struct StringTransfer {

@@ -4,12 +4,18 @@
 // The bytes are read as they are needed, by whichever thread runs: a call that blocks leaves the
 // rest to the others. Arguments are drawn from values that mean something here, from their
 // neighbours, and from raw words. When all threads block and bytes are left, another thread
-// appears. An input runs a bounded number of calls and of thread switches, so it ends.
+// appears, and the host does something. An input runs a bounded number of calls and of thread
+// switches, so it ends.
+//
+// The first byte chooses the machine, and whether the input is run a second time: then what
+// happened must be the same, by the recorded schedule if the first run drew one, although the
+// second run is watched and the first is not.
 //
 // Built with libFuzzer as //fake_l4:system_call_fuzzer (manual); with system_call_fuzzer_main.cc it
 // runs over files, as a test.
 #include <l4/arch.h>
 #include <l4/ipc.h>
+#include <l4/kdebug.h>
 #include <l4/kip.h>
 #include <l4/message.h>
 #include <l4/misc.h>
@@ -24,14 +30,21 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "base/addr.h"
+#include "base/hash.h"
 #include "base/text_sink.h"
+#include "fake_l4/decision_list.h"
 #include "fake_l4/exploration.h"
+#include "fake_l4/fault_injection.h"
+#include "fake_l4/fault_sites.h"
 #include "fake_l4/kernel.h"
 #include "fake_l4/profile.h"
 #include "fake_l4/quirks.h"
+#include "fake_l4/schedule_strategy.h"
 
 namespace fake_l4 {
 namespace {
@@ -43,14 +56,21 @@ constexpr int kMaxCalls = 400;
 constexpr int kMaxThreads = 24;
 constexpr uint64_t kMaxSwitches = 4000;
 
+// Whether observers of the kernel are called all along.
+enum class Watched : bool { kNo, kYes };
+
 // One input being run. Threads may be abandoned anywhere, so nothing here is theirs.
 class Input {
  public:
-  Input(Kernel* kernel, const uint8_t* data, size_t size)
-      : kernel_(*kernel), data_(data), left_(size) {}
+  // REQUIRES: the kernel, of so many processors, was just booted or reset.
+  Input(Kernel* kernel, uint32_t processors, const uint8_t* data, size_t size, Watched watched)
+      : kernel_(*kernel), processors_(processors), data_(data), left_(size), watched_(watched) {}
 
   // Runs it; a digest of what happened.
-  std::string Run(bool explores);
+  std::string Run();
+  // The same in an order of threads that the input's first byte names. `schedule` becomes that
+  // order; if it is not empty, it is followed instead.
+  std::string Explore(DecisionList* schedule);
 
  private:
   uint8_t Byte() {
@@ -85,17 +105,31 @@ class Input {
   void Access();
   void Registers();
   void Rest(unsigned which);
+  void Raise();
+  void AnswerException();
+  void Interrupt();
+  void Machine();
+  void Host();
+  void Watch();
   void Check();
+  std::string Digest() const;
 
   Kernel& kernel_;
+  const uint32_t processors_;
   const uint8_t* data_;
   size_t left_;
+  const Watched watched_;
   int calls_ = 0;
+  uint8_t bytes_[5000] = {};             // loaded and stored; one thread runs at a time
   L4_ThreadId_t ids_[kMaxThreads] = {};  // threads of the start, then thread numbers for the input
   L4_Word_t seen_[8] = {};               // values that calls returned
   unsigned seen_next_ = 0;
+  uint64_t seen_digest_ = 0;
 
-  void Saw(L4_Word_t w) { seen_[seen_next_++ & 7] = w; }
+  void Saw(L4_Word_t w) {
+    seen_[seen_next_++ & 7] = w;
+    seen_digest_ = base::Chain(seen_digest_, w);
+  }
 };
 
 L4_Word_t Input::Word() {
@@ -388,23 +422,23 @@ void Input::Unmap() {
 void Input::Access() {
   const uint8_t how = Byte();
   const base::Vaddr va(Address());
-  static constexpr size_t kSizes[4] = {1, 8, 600, 5000};
-  static uint8_t bytes[5000];  // one run at a time
+  static constexpr size_t kSizes[4] = {1, 8, 600, sizeof bytes_};
   const size_t size = kSizes[how >> 2 & 3];
   Cpu cpu = kernel_.cpu();
   AccessStatus status;
   switch (how & 3) {
     case 0:
-      status = cpu.Store(va, bytes, size);
+      status = cpu.Store(va, bytes_, size);
       break;
     case 1:
       status = cpu.Fetch(va);
       break;
     default:
-      status = cpu.Load(va, bytes, size);
+      status = cpu.Load(va, bytes_, size);
       break;
   }
   Saw(static_cast<L4_Word_t>(status));
+  Saw(bytes_[size - 1]);
 }
 
 void Input::Registers() {
@@ -466,6 +500,88 @@ void Input::Rest(unsigned which) {
   }
 }
 
+// An exception of the thread's own making, with registers for its handler to see.
+void Input::Raise() {
+  const uint8_t how = Byte();
+  Cpu cpu = kernel_.cpu();
+  if (how & 1) cpu.set_ip(how & 2 ? kEntry : Word());
+  if (how & 4) cpu.set_sp(Word());
+  if (how & 8) cpu.set_flags(Word());
+  if (how & 16) cpu.set_general(Byte() % kGeneralRegisters, Word());
+  if (how & 32) L4_Set_ExceptionHandler(Id());
+  const uint32_t number = Byte();
+  const L4_Word_t error = Word();
+  const AccessStatus status =
+      how & 64 ? cpu.RaiseSystemException(number, error) : cpu.RaiseException(number, error);
+  Saw(static_cast<L4_Word_t>(status));
+  Saw(static_cast<L4_Word_t>(cpu.ip()));
+}
+
+// What an exception handler does: the registers back as they came, or changed.
+void Input::AnswerException() {
+  L4_ThreadId_t from;
+  L4_Accept(L4_UntypedWordsAcceptor);
+  const L4_MsgTag_t tag = L4_Wait_Timeout(L4_TimePeriod(50), &from);
+  Saw(tag.raw);
+  if (L4_IpcFailed(tag)) return;
+  const uint8_t how = Byte();
+  if (how & 1) L4_LoadMR(1, how & 2 ? kEntry : Word());
+  if (how & 4) L4_LoadMR(Byte() & 15, Word());
+  L4_Set_MsgTag(L4_MakeMsgTag(0, how & 8 ? how >> 4 : L4_UntypedWords(tag), 0));
+  L4_Reply(from);
+}
+
+void Input::Interrupt() {
+  const uint8_t how = Byte();
+  const unsigned number = how >> 3;  // up to 31: not all of them exist
+  const L4_ThreadId_t interrupt = L4_GlobalId(number, 1);
+  switch (how & 7) {
+    case 0:
+      return Saw(kernel_.RaiseInterrupt(number));
+    case 1: {
+      const uint8_t period = Byte();
+      return Saw(kernel_.StartInterruptSource(
+          number, period & 0x80 ? Raw() : uint64_t{1} << (period & 31), Byte()));
+    }
+    case 2:
+      return kernel_.StopInterruptSource(number);
+    case 3:
+      return Saw(L4_AssociateInterrupt(interrupt, Byte() & 1 ? L4_Myself() : Id()));
+    case 4:
+      return Saw(L4_DeassociateInterrupt(interrupt));
+    case 5:
+      return Saw(L4_Receive_Timeout(interrupt, Time()).raw);
+    case 6:
+      L4_Set_MsgTag(L4_Niltag);
+      return Saw(L4_Send_Timeout(interrupt, L4_ZeroTime).raw);
+    default:
+      L4_Set_MsgTag(L4_Niltag);
+      return Saw(L4_Call_Timeouts(interrupt, Time(), Time()).raw);
+  }
+}
+
+// What is no system call: the host's part of the machine, as a thread may reach it.
+void Input::Machine() {
+  const uint8_t how = Byte();
+  switch (how & 7) {
+    case 0:
+    case 1:
+      return kernel_.ArmFault(static_cast<FaultSite>(Byte() % kFaultSiteCount), how >> 3);
+    case 2:
+      return kernel_.DisarmFaults();
+    case 3:
+      return kernel_.WaitForHost();
+    case 4:
+      return Saw(kernel_.HostWake(Id()));
+    case 5:
+      return Kernel::Point(static_cast<SchedulePoint>((how >> 3) % kSchedulePointCount));
+    case 6:
+      return L4_KDB_PrintString("here\n");
+    default:
+      return Saw(static_cast<L4_Word_t>(L4_KDB_ReadChar()));
+  }
+}
+
 void Input::Call() {
   const uint8_t what = Byte();
   switch (what & 15) {
@@ -493,12 +609,41 @@ void Input::Call() {
       return Schedule();
     case 13:
       return Registers();
-    default:
+    case 14:
       return Rest((what >> 4) % 6);
+    default:
+      break;
+  }
+  switch (what >> 4 & 3) {
+    case 0:
+      return Raise();
+    case 1:
+      return AnswerException();
+    case 2:
+      return Interrupt();
+    default:
+      return Machine();
   }
 }
 
+// Everything that may be looked at from outside; none of it may matter.
+void Input::Watch() {
+  uint64_t sum = 0;
+  for (const ThreadInfo& t : kernel_.Threads()) sum += t.ip + t.queued_senders;
+  kernel_.ForEachMapping([&](const Mapping& m) { sum += m.node + m.status; });
+  uint8_t byte = 0;
+  const base::Vaddr va(kernel_.profile().ram_base);
+  sum += kernel_.DebugRead(kRootSpace, va, &byte, 1);
+  kernel_.ForEachChild(kRootSpace, va, [&](const Mapping& m) { sum += m.rights; });
+  sum += kernel_.Inspect(kRootSpace, base::Vaddr(kArea)).rights;
+  sum += kernel_.MemoryAttribute(base::Paddr(kernel_.profile().ram_base));
+  sum += kernel_.DescribeWaits().size() + kernel_.DescribeDeadlock().size();
+  sum += kernel_.ledger().ipc_sends + kernel_.sigma0_log().size() + kernel_.console_text().size();
+  if (sum == UINT64_MAX) std::abort();  // not reached: what was read is used
+}
+
 void Input::Check() {
+  if (watched_ == Watched::kYes) Watch();
   char text[512];
   base::TextSink sink(text, sizeof text);
   if (kernel_.CheckInvariants(sink)) return;
@@ -514,22 +659,64 @@ void Input::Calls() {
   }
 }
 
-std::string Input::Run(bool explores) {
-  kernel_.Reset();
-  if (explores) {
-    kernel_.SetStrategy(std::make_unique<RandomWalk>(ExplorationOptions{.seed = Byte()}));
+// Between two runs of the machine.
+void Input::Host() {
+  const uint8_t how = Byte();
+  const unsigned number = how >> 3;
+  switch (how & 7) {
+    case 0:
+      return Saw(kernel_.RaiseInterrupt(number));
+    case 1:
+      return Saw(kernel_.StartInterruptSource(number, uint64_t{1} << (Byte() & 31), Byte()));
+    case 2:
+    case 3:
+      return Saw(kernel_.HostWake(ids_[number % kMaxThreads]));
+    case 4: {
+      const L4_ThreadId_t thread = ids_[number % 6];
+      ThreadInfo info;
+      if (!kernel_.Inspect(thread, &info)) return;
+      return kernel_.Migrate(thread, Byte() % processors_);
+    }
+    case 5:
+      return kernel_.ArmFault(static_cast<FaultSite>(number % kFaultSiteCount), Byte());
+    default:
+      return;
   }
+}
+
+std::string Input::Digest() const {
+  const Ledger l = kernel_.ledger();
+  uint64_t digest = base::Chain(seen_digest_, kernel_.now_ns());
+  for (const uint64_t n :
+       {l.ipc_sends, l.ipc_errors, l.map_items, l.pages_mapped, l.pages_extended, l.unmap_calls,
+        l.pages_unmapped, l.pages_restricted, l.page_faults, l.fiber_switches, l.threads_created,
+        l.spaces_created, l.system_calls, l.shoot_downs, l.map_refusals, l.faults_injected,
+        l.pages_split, l.kernel_debugger_entries}) {
+    digest = base::Chain(digest, n);
+  }
+  for (const FiredFault& f : kernel_.fired_faults()) {
+    digest = base::Chain(base::Chain(digest, f.visit), f.now_ns);
+  }
+  kernel_.ForEachMapping([&](const Mapping& m) {
+    digest = base::Chain(base::Chain(digest, m.va.value()), m.rights * 8u + m.status);
+  });
+  return kernel_.DescribeWaits() + std::to_string(kernel_.now_ns()) + " " +
+         std::to_string(l.system_calls) + " " + std::to_string(digest);
+}
+
+std::string Input::Run() {
   const auto calls = [this] { Calls(); };
   kernel_.RegisterEntry(Kernel::kRootEntry, calls);
   kernel_.RegisterEntry(kEntry, calls);
   for (int i = 8; i < kMaxThreads; i++) ids_[i] = L4_GlobalId(kernel_.profile().user_base + i, 1);
   ids_[0] = kernel_.root();
-  ids_[1] = kernel_.Boot({.entry = calls});
+  ids_[1] = kernel_.Boot({.entry = calls, .processor = 1 % processors_});
   // Two in one space below root, one in a space below that, one whose pager will never answer.
   ids_[2] = kernel_.Boot({.entry = calls, .new_space = true, .pager = ids_[0]});
   SpaceId space{};
   if (kernel_.SpaceOf(ids_[2], &space)) ids_[3] = kernel_.Boot({.entry = calls, .space = space});
-  ids_[4] = kernel_.Boot({.entry = calls, .new_space = true, .pager = ids_[2]});
+  ids_[4] = kernel_.Boot(
+      {.entry = calls, .new_space = true, .pager = ids_[2], .processor = processors_ - 1});
   ids_[5] = kernel_.Boot({.entry = calls, .new_space = true, .pager = L4_GlobalId(99, 1)});
   for (int i = 0; i < 6; i++) {
     const StopReason reason = kernel_.RunUntilIdle({.max_switches = kMaxSwitches});
@@ -537,6 +724,7 @@ std::string Input::Run(bool explores) {
     if (reason == StopReason::kDeadlock && kernel_.DescribeDeadlock().empty()) std::abort();
     if (reason != StopReason::kIdle && reason != StopReason::kDeadlock) break;
     if (left_ == 0 || calls_ >= kMaxCalls) break;
+    Host();
     kernel_.Boot({.entry = calls});
   }
   Check();
@@ -544,31 +732,62 @@ std::string Input::Run(bool explores) {
     std::fprintf(stderr, "%s\n", kernel_.crash_text().c_str());
     std::abort();
   }
-  const Ledger l = kernel_.ledger();
-  return kernel_.DescribeWaits() + std::to_string(kernel_.now_ns()) + " " +
-         std::to_string(l.fiber_switches) + " " + std::to_string(l.system_calls) + " " +
-         std::to_string(l.pages_unmapped);
+  return Digest();
 }
 
-}  // namespace
-}  // namespace fake_l4
-
-namespace fake_l4 {
-namespace {
+std::string Input::Explore(DecisionList* schedule) {
+  const uint8_t how = Byte();
+  const ExplorationOptions options{.seed = how};
+  std::unique_ptr<ExploringStrategy> strategy;
+  ReplaySchedule* replay = nullptr;
+  if (schedule->total != 0) {
+    strategy = std::make_unique<ReplaySchedule>(options, *schedule);
+    replay = static_cast<ReplaySchedule*>(strategy.get());
+  } else if (how % 3 == 0) {
+    strategy = std::make_unique<Pct>(options, 1 + how / 3 % 4, 200);
+  } else if (how % 3 == 1) {
+    strategy = std::make_unique<UniformWalk>(options, StepCounts());
+  } else {
+    strategy = std::make_unique<RandomWalk>(options);
+  }
+  const ExploringStrategy& explored = *strategy;
+  kernel_.SetStrategy(std::move(strategy));
+  const std::string digest = Run();
+  if (replay != nullptr && !replay->exact()) {
+    std::fprintf(stderr, "the schedule cannot be replayed: %s\n",
+                 replay->divergence() ? replay->divergence()->Text().c_str() : "it went on");
+    std::abort();
+  }
+  *schedule = explored.decisions();
+  return digest;
+}
 
 // The machines that an input chooses from by its first byte.
 struct Kind {
-  const Profile& profile;
-  const Quirks& quirks;
-  bool faults;
-  uint32_t processors;
-  bool explores;  // threads give way at random points, by a seed from the input
+  const Profile& profile = kAmd64Nx;
+  const Quirks& quirks = kManualRules;
+  uint32_t processors = 1;
+  bool faults = false;    // all sites fire now and then
+  bool explores = false;  // threads give way at random points, by a seed from the input
+  bool is_small = false;  // memory for few threads, spaces and mappings; registers are scribbled on
 };
 constexpr Kind kKinds[] = {
-    {kAmd64Nx, kManualRules, false, 1, false},   {kIa32, kManualRules, false, 1, true},
-    {kIa32, kPistachioNewMdb, false, 2, false},  {kIa32, kPistachioOldMdb, false, 1, true},
-    {kAmd64Nx, kManualRules, true, 3, true},     {kIa32, kManualRules, true, 1, false},
-    {kAmd64Nx, kPistachioNewMdb, true, 1, true}, {kAmd64Nx, kPistachioOldMdb, true, 2, false},
+    {},
+    {.profile = kIa32, .explores = true},
+    {.profile = kIa32, .quirks = kPistachioNewMdb, .processors = 2},
+    {.profile = kIa32, .quirks = kPistachioOldMdb, .explores = true},
+    {.processors = 3, .faults = true, .explores = true},
+    {.profile = kIa32, .faults = true},
+    {.quirks = kPistachioNewMdb, .faults = true, .explores = true},
+    {.quirks = kPistachioOldMdb, .processors = 2, .faults = true},
+    {.profile = kAmd64NoReference},
+    {.profile = kAmd64NoReference, .processors = 4, .faults = true, .explores = true},
+    {.profile = kIa32, .is_small = true},
+    {.faults = true, .is_small = true},
+    {.profile = kIa32, .quirks = kPistachioNewMdb, .processors = 4, .is_small = true},
+    {.processors = 2, .explores = true},
+    {.profile = kAmd64NoReference, .quirks = kPistachioOldMdb, .explores = true, .is_small = true},
+    {.profile = kIa32, .processors = 4, .faults = true},
 };
 constexpr size_t kKindCount = sizeof kKinds / sizeof kKinds[0];
 
@@ -579,28 +798,51 @@ std::unique_ptr<Kernel> NewKernel(const Kind& kind) {
                       .processors = kind.processors};
   options.profile.thread_no_bits = 10;  // the checks go through all of them
   if (kind.faults) options.faults.one_in.fill(12);
+  if (kind.is_small) {
+    options.max_mappings = 100;
+    options.max_threads = 14;
+    options.max_spaces = 8;
+    options.root_priority = 255;
+    options.scribble_registers = true;
+  }
   return std::make_unique<Kernel>(options);
+}
+
+// Runs an input on a machine as after boot.
+std::string RunOn(Kernel& kernel, const Kind& kind, Watched watched, const uint8_t* data,
+                  size_t size, DecisionList* schedule) {
+  kernel.Reset();
+  Input input(&kernel, kind.processors, data, size, watched);
+  return kind.explores ? input.Explore(schedule) : input.Run();
+}
+
+void RunInput(const uint8_t* data, size_t size) {
+  // Kept: booting costs more than an input.
+  static std::unique_ptr<Kernel> kernels[kKindCount];
+  const size_t number = (data[0] & 0x7f) % kKindCount;
+  const Kind& kind = kKinds[number];
+  if (kernels[number] == nullptr) kernels[number] = NewKernel(kind);
+  Kernel& kernel = *kernels[number];
+  DecisionList schedule;
+  const std::string digest = RunOn(kernel, kind, Watched::kNo, data + 1, size - 1, &schedule);
+  if ((data[0] & 0x80) == 0) return;
+  std::string problem = "another list";
+  const std::optional<DecisionList> read = DecisionList::Parse(schedule.Text(), &problem);
+  if (!read.has_value() || *read != schedule) {
+    std::fprintf(stderr, "the schedule does not parse back: %s\n%s", problem.c_str(),
+                 schedule.Text().c_str());
+    std::abort();
+  }
+  const std::string again = RunOn(kernel, kind, Watched::kYes, data + 1, size - 1, &schedule);
+  if (again == digest) return;
+  std::fprintf(stderr, "not the same again:\n%s\n%s\n", digest.c_str(), again.c_str());
+  std::abort();
 }
 
 }  // namespace
 }  // namespace fake_l4
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using fake_l4::Input;
-  using fake_l4::kKindCount;
-  // Kept: booting costs more than an input.
-  static std::unique_ptr<fake_l4::Kernel> kernels[kKindCount];
-  if (size == 0) return 0;
-  const size_t kind = (data[0] & 0x7f) % kKindCount;
-  const bool explores = fake_l4::kKinds[kind].explores;
-  if (kernels[kind] == nullptr) kernels[kind] = NewKernel(fake_l4::kKinds[kind]);
-  const std::string digest = Input(kernels[kind].get(), data + 1, size - 1).Run(explores);
-  if ((data[0] & 0x80) != 0) {
-    const std::string again = Input(kernels[kind].get(), data + 1, size - 1).Run(explores);
-    if (again != digest) {
-      std::fprintf(stderr, "not the same again:\n%s\n%s\n", digest.c_str(), again.c_str());
-      std::abort();
-    }
-  }
+  if (size > 0) fake_l4::RunInput(data, size);
   return 0;
 }

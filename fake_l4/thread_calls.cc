@@ -11,6 +11,8 @@ constexpr L4_Word_t kKeep = ~L4_Word_t{0};
 
 L4_Word_t Fail(Thread& self, L4_Word_t error) {
   self.utcb.error_code = error;
+  // Time has passed all the same.
+  self.core->Preempt();
   return 0;
 }
 
@@ -59,7 +61,9 @@ L4_Word_t Core::CheckThreadOrder(Thread& self, ThreadOrder* order) const {
   // 2. The space. Naming itself, a thread that exists stays where it is.
   const Thread* neighbour = order->space_of == order->dest ? t : Resolve(self, order->space_of);
   const bool new_space = order->space_of == order->dest && t == nullptr;
-  order->space = neighbour == nullptr ? nullptr : neighbour->space;
+  // Interrupt threads live in no space that others may live in.
+  const bool lives = neighbour != nullptr && !neighbour->is_interrupt;
+  order->space = lives ? neighbour->space : nullptr;
   // 3. The UTCB: aligned; an active thread keeps its place while it stays in its space.
   const bool active = t != nullptr && t->state != ThreadState::kInactive;
   const bool moves = t != nullptr && order->space != nullptr && order->space != t->space;
@@ -229,6 +233,7 @@ L4_Word_t Core::SpaceControl(Thread& self, L4_ThreadId_t space_of, L4_Word_t, L4
   } else if (!L4_IsNilThread(redirector)) {
     space.redirector = redirector;
   }
+  Preempt();
   return 1;
 }
 

@@ -393,6 +393,120 @@ TEST_F(ThreadCallsTest, AnotherPagerMayStartAThreadThatWaits) {
   EXPECT_TRUE(started);
 }
 
+TEST_F(ThreadCallsTest, AStartMessageOfTheNewPagerMayBeThereAlready) {
+  const L4_ThreadId_t t = L4_GlobalId(1000, 1);
+  bool started = false;
+  world_.kernel().RegisterEntry(0x8000, [&] { started = true; });
+  L4_ThreadId_t starter{};
+  RunPrivileged([&] {
+    Create(t, t, L4_nilthread, kKeepUtcb);
+    SetUpSpace(t);
+    EXPECT_EQ(Create(t, t, world_.kernel().root(), Utcb(0)), 0u);
+  });
+  starter = world_.Spawn([&] {
+    L4_Set_MsgTag(L4_MakeMsgTag(0, 2, 0));
+    L4_LoadMR(1, 0x8000);
+    EXPECT_TRUE(L4_IpcSucceeded(L4_Send(t)));
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_FALSE(started);
+  RunPrivileged([&] { EXPECT_EQ(Create(t, t, starter, kKeepUtcb), 0u); });
+  EXPECT_TRUE(started);
+}
+
+// The window of a thread that waits to be started is its whole space.
+TEST_F(ThreadCallsTest, AStartMessageMayMapPages) {
+  const L4_ThreadId_t t = L4_GlobalId(1000, 1);
+  bool loaded = false;
+  world_.kernel().RegisterEntry(0x8000, [&] {
+    char c;
+    loaded = world_.kernel().cpu().Load(base::Vaddr(0x5000), &c, 1) == AccessStatus::kOk;
+  });
+  RunPrivileged([&] {
+    L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(0x1000000, 12));
+    Create(t, t, L4_nilthread, kKeepUtcb);
+    SetUpSpace(t);
+    EXPECT_EQ(Create(t, t, L4_Myself(), Utcb(0)), 0u);
+    const L4_MapItem_t item = L4_MapItem(Page(0x1000000, kRwx), 0x5000);
+    L4_Set_MsgTag(L4_MakeMsgTag(0, 2, 2));
+    L4_LoadMR(1, 0x8000);
+    L4_LoadMR(2, 0);
+    L4_LoadMRs(3, 2, item.raw);
+    EXPECT_TRUE(L4_IpcSucceeded(L4_Reply(t)));
+  });
+  EXPECT_TRUE(loaded);
+  EXPECT_EQ(world_.kernel().ledger().page_faults, 0u);
+}
+
+TEST_F(ThreadCallsTest, AnActiveThreadMovesOnlyWhereItHasAUtcb) {
+  const L4_ThreadId_t other = L4_GlobalId(1000, 1);
+  const L4_ThreadId_t t = world_.SpawnInNewSpace([&] { world_.kernel().WaitForHost(); });
+  RunPrivileged([&] {
+    L4_Yield();
+    EXPECT_EQ(Create(other, other, L4_nilthread, kKeepUtcb), 0u);
+    EXPECT_EQ(Create(t, other, L4_nilthread, kKeepUtcb), L4_ERROR_UTCB_AREA) << "no area there";
+    EXPECT_EQ(SetUpSpace(other), 1u);
+    EXPECT_EQ(Create(t, other, L4_nilthread, kKeepUtcb), L4_ERROR_UTCB_AREA) << "outside of it";
+    EXPECT_EQ(Create(t, other, L4_nilthread, Utcb(3)), 0u);
+    // The space is inhabited now: its areas stay, whatever is asked for.
+    L4_Word_t old;
+    EXPECT_EQ(L4_SpaceControl(other, 0, kKipArea, L4_Nilpage, L4_nilthread, &old), 1u);
+  });
+  EXPECT_EQ(world_.SpaceOf(t), world_.SpaceOf(other));
+}
+
+// Areas that are set again, when nobody lives there any more, make room for themselves.
+TEST_F(ThreadCallsTest, PagesInNewAreasAreGone) {
+  const L4_ThreadId_t sleeper = L4_GlobalId(1000, 1);
+  const L4_ThreadId_t t = world_.SpawnInNewSpace([&] {
+    EXPECT_TRUE(L4_IpcSucceeded(ReceiveMap(L4_anythread, L4_CompleteAddressSpace)));
+    world_.kernel().WaitForHost();
+  });
+  RunPrivileged([&] {
+    L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(0x1000000, 12));
+    EXPECT_TRUE(L4_IpcSucceeded(SendMap(t, Page(0x1000000, kRwx), kUtcbBase)));
+    L4_Yield();
+    EXPECT_EQ(Create(sleeper, t, L4_nilthread, kKeepUtcb), 0u);
+    EXPECT_EQ(Delete(t), 0u);
+    EXPECT_EQ(world_.Rights(sleeper, kUtcbBase), "rwx");
+    EXPECT_EQ(SetUpSpace(sleeper), 1u);
+    EXPECT_EQ(world_.Rights(sleeper, kUtcbBase), "---");
+  });
+}
+
+TEST_F(ThreadCallsTest, APagerGivenByThreadControlIsAskedAtOnce) {
+  int faults = 0;
+  const L4_ThreadId_t pager = world_.Spawn([&] {
+    L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(0x1000000, 12));
+    L4_ThreadId_t from;
+    EXPECT_TRUE(L4_IsPageFault(L4_Wait(&from)));
+    faults++;
+    EXPECT_TRUE(L4_IpcSucceeded(SendMap(from, Page(0x1000000, kRwx), 0x5000)));
+  });
+  bool loaded = false;
+  const L4_ThreadId_t t = world_.SpawnInNewSpace([&] {
+    L4_Set_Pager(L4_nilthread);
+    char c;
+    loaded = world_.kernel().cpu().Load(base::Vaddr(0x5000), &c, 1) == AccessStatus::kOk;
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(Info(t).state, ThreadState::kNoPager);
+  RunPrivileged([&] { EXPECT_EQ(Create(t, t, pager, kKeepUtcb), 0u); });
+  EXPECT_TRUE(loaded);
+  EXPECT_EQ(faults, 1);
+}
+
+TEST_F(ThreadCallsTest, KernelThreadsAreNobodysToSteer) {
+  RunPrivileged([&] {
+    // The last number below those of user threads.
+    const L4_ThreadId_t kernel = L4_GlobalId(kAmd64Nx.user_base - 1, 1);
+    EXPECT_EQ(Create(kernel, kernel, L4_nilthread, kKeepUtcb), L4_ERROR_INVALID_THREAD);
+    const L4_ThreadId_t interrupt = L4_GlobalId(3, 1);
+    EXPECT_EQ(SetUpSpace(interrupt), 0u);
+    EXPECT_EQ(L4_ErrorCode(), L4_ERROR_INVALID_SPACE);
+  });
+}
+
 TEST_F(ThreadCallsTest, AMigratedThreadFaultsInItsNewSpace) {
   const L4_ThreadId_t t = world_.SpawnInNewSpace([&] {
     world_.kernel().WaitForHost();

@@ -36,7 +36,25 @@ bool IsBirth(OpKind kind) {
 
 bool IsDeath(OpKind kind) { return kind == OpKind::kExit || kind == OpKind::kTaskTerminate; }
 
+// The server's areas lie in the same addresses.
+bool HasRoom(const fake_l4::Profile& profile) {
+  return profile.user_top >= kClientUtcb + base::kPageSize;
+}
+
 }  // namespace
+
+const fake_l4::Profile* FindProfile(std::string_view name) {
+  const fake_l4::Profile* profile = fake_l4::FindProfile(name);
+  return profile != nullptr && HasRoom(*profile) ? profile : nullptr;
+}
+
+std::vector<std::string> ProfileNames() {
+  std::vector<std::string> names;
+  for (const fake_l4::Profile* p : fake_l4::kAllProfiles) {
+    if (HasRoom(*p)) names.emplace_back(p->name);
+  }
+  return names;
+}
 
 vmserver::Server::Config Machine::ServerConfig(const Options& options, Arena* arena,
                                                const base::CanarySwitch* canary,
@@ -66,8 +84,10 @@ Machine::Machine(const Options& options)
     : options_(options),
       arena_(options.arena_bytes),
       kernel_(fake_l4::BootOptions{.ram_bytes = options.ram_bytes,
+                                   .profile = options.profile,
                                    .processors = options.processors}),
       server_(ServerConfig(options, &arena_, &canary_, kernel_)) {
+  CHECK(HasRoom(options.profile));
   auto server_main = [](void* server) { static_cast<vmserver::Server*>(server)->Main(); };
   auto server_thread = [](void* server) { static_cast<vmserver::Server*>(server)->ThreadMain(); };
   auto client = [](void* machine) { static_cast<Machine*>(machine)->ClientMain(); };

@@ -21,12 +21,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/canary.h"
 #include "fake_l4/decision_list.h"
 #include "fake_l4/exploration.h"
 #include "fake_l4/kernel.h"
+#include "fake_l4/profile.h"
 #include "machine/arena.h"
 #include "machine/client_program.h"
 #include "traces/op.h"
@@ -73,10 +75,17 @@ struct Ledger {
 // differ at each IPC, unmap, system call and lock.
 enum class Schedule : uint8_t { kRoundRobin, kRandom, kPct };
 
+// A profile of the simulated hardware under which a Machine can run, by its name; null when there
+// is none: ia32 is none, because clients may map 47 bits of addresses. And the names there are.
+const fake_l4::Profile* FindProfile(std::string_view name);
+std::vector<std::string> ProfileNames();
+
 class Machine {
  public:
   struct Options {
     uint64_t ram_bytes = uint64_t{64} << 20;
+    // REQUIRES: user addresses reach beyond the pages that clients may map.
+    fake_l4::Profile profile = fake_l4::kAmd64Nx;
     base::Canary canary = base::Canary::kNone;
     // Of the machine's random streams; the default schedule draws from none.
     uint64_t seed = 0;
@@ -167,7 +176,7 @@ class Machine {
   std::vector<unsigned char> last_read_;
   std::optional<std::string> stuck_;
   const fake_l4::ExploringStrategy* strategy_ = nullptr;  // the kernel's; null: the default one
-  Ledger boot_;  // the counters when the machine was up
+  Ledger boot_;                                           // the counters when the machine was up
 };
 
 template <typename Visitor>

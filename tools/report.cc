@@ -97,6 +97,9 @@ void MachineFlags::Declare(Options* options) {
   options->Number("schedule-seed", &schedule_seed, 0, ~uint64_t{0},
                   "of a random or pct schedule; run draws one for each case");
   options->Number("processors", &processors, 1, 32, "simulated processors; clients take turns");
+  options->Text(
+      "profile", &profile, "NAME",
+      absl::StrCat("the simulated hardware: ", absl::StrJoin(machine::ProfileNames(), ", ")));
 }
 
 absl::Status MachineFlags::Apply(uint64_t default_frames, uint64_t default_check_every,
@@ -120,9 +123,16 @@ absl::Status MachineFlags::Apply(uint64_t default_frames, uint64_t default_check
   } else if (schedule == "pct") {
     run->machine.schedule = machine::Schedule::kPct;
   } else if (schedule != "round-robin") {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "there is no schedule \"", schedule, "\"; there are round-robin, random, pct"));
+    return absl::InvalidArgumentError(absl::StrCat("there is no schedule \"", schedule,
+                                                   "\"; there are round-robin, random, pct"));
   }
+  const fake_l4::Profile* hardware = machine::FindProfile(profile);
+  if (hardware == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat("there is no profile \"", profile,
+                                                   "\" for a machine; there are ",
+                                                   absl::StrJoin(machine::ProfileNames(), ", ")));
+  }
+  run->machine.profile = *hardware;
   run->machine.seed = schedule_seed;
   run->machine.processors = static_cast<uint32_t>(processors);
   run->machine.canary = row->canary;
@@ -140,6 +150,7 @@ std::string MachineFlags::Repeat() const {
   if (schedule != "round-robin") absl::StrAppend(&text, " --schedule ", schedule);
   if (schedule_seed != 0) absl::StrAppend(&text, " --schedule-seed ", schedule_seed);
   if (processors != 1) absl::StrAppend(&text, " --processors ", processors);
+  if (profile != "amd64-nx") absl::StrAppend(&text, " --profile ", profile);
   return text;
 }
 

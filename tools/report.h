@@ -30,8 +30,10 @@ struct MachineFlags {
   std::string schedule = "round-robin";
   uint64_t schedule_seed = 0;  // of one machine; a campaign gives each case its own
   uint64_t processors = 1;
+  std::string profile = "amd64-nx";
   void Declare(Options* options);
-  // `run` gets lanes, machine and frequency of checks. Errors: unknown lane, canary or schedule.
+  // `run` gets lanes, machine and frequency of checks. Errors: unknown lane, canary, schedule or
+  // profile.
   absl::Status Apply(uint64_t default_frames, uint64_t default_check_every,
                      proptests::RunOptions* run) const;
   // The flags as typed, where they differ from the defaults: " --canary NAME --frames N".

@@ -94,6 +94,7 @@ std::string Head(const RunFlags& flags, const CampaignOptions& options) {
       flags.machine.schedule == "round-robin" ? ""
                                               : absl::StrCat(", schedule ", flags.machine.schedule),
       flags.machine.processors == 1 ? "" : absl::StrCat(", processors ", flags.machine.processors),
+      flags.machine.profile == "amd64-nx" ? "" : absl::StrCat(", profile ", flags.machine.profile),
       "\n");
 }
 
@@ -140,9 +141,8 @@ int Finish(const RunFlags& flags, const CampaignOptions& options, const Campaign
   if (run.machine.schedule != machine::Schedule::kRoundRobin) {
     repeat.schedule_seed = run.machine.seed;
   }
-  Diagnosis diagnosis = Diagnose(proptests::OpsOfFailure(options, result), generator.files(),
-                                 run, failure,
-                                 {origin, flags.save, repeat.Repeat()});
+  Diagnosis diagnosis = Diagnose(proptests::OpsOfFailure(options, result), generator.files(), run,
+                                 failure, {origin, flags.save, repeat.Repeat()});
   if (flags.json) {
     json["failure"] = DiagnosisJson(diagnosis);
     json["failure"]["case"] = result.failing_case;

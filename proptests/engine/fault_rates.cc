@@ -83,6 +83,9 @@ absl::StatusOr<FaultRates> ParseFaultRates(absl::string_view text) {
                                                      " is a number of operations from 1 on, not \"",
                                                      parts.second, "\""));
     }
+    if (rates.one_in[static_cast<size_t>(site)] != 0) {
+      return absl::InvalidArgumentError(absl::StrCat(parts.first, " is there twice"));
+    }
     rates.one_in[static_cast<size_t>(site)] = rate;
   }
   return rates;

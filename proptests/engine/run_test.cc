@@ -8,6 +8,7 @@
 
 #include "base/canary.h"
 #include "base/fault_site.h"
+#include "fake_l4/profile.h"
 #include "machine/machine.h"
 #include "proptests/engine/fault_rates.h"
 #include "traces/codec.h"
@@ -54,6 +55,24 @@ TEST(RunTest, NeitherScheduleNorProcessorsChangeAnOutcome) {
       EXPECT_EQ(RunCampaign(options).run.ledger, other.run.ledger);
     }
   }
+}
+
+// Hardware without reference bits shows in costs only; where execution cannot be refused, a fetch
+// may succeed that elsewhere does not, and model and system agree about it.
+TEST(RunTest, ModelAndSystemAgreeOnOtherHardware) {
+  const CampaignResult plain = RunCampaign(Small(1, 2000));
+  CampaignOptions options = Small(1, 2000);
+  options.run.machine.profile = fake_l4::kAmd64NoReference;
+  const CampaignResult no_reference = RunCampaign(options);
+  ASSERT_FALSE(no_reference.run.failure) << no_reference.run.failure->text;
+  EXPECT_EQ(no_reference.run.hash, plain.run.hash);
+  fake_l4::Profile& profile = options.run.machine.profile;
+  profile = fake_l4::kAmd64Nx;
+  profile.separable_rights = fake_l4::kW;
+  profile.fault_read = profile.fault_fetch = fake_l4::kR | fake_l4::kX;
+  const CampaignResult no_execute_right = RunCampaign(options);
+  ASSERT_FALSE(no_execute_right.run.failure) << no_execute_right.run.failure->text;
+  EXPECT_NE(no_execute_right.run.hash, plain.run.hash);
 }
 
 TEST(RunTest, ACaseIsTheSameAlone) {

@@ -81,6 +81,8 @@ Session::Session(const RunOptions& options, const std::vector<std::string>* file
   model::World::Options world;
   world.memory_may_run_out = options.memory_may_run_out;
   world.max_tasks = options.machine.max_tasks;
+  // Where the hardware cannot refuse a fetch from a readable page, it succeeds.
+  world.execute_implied_by_read = options.machine.profile.ExecuteImpliedByRead();
   world_ = std::make_unique<model::World>(world);
   if (!options.lanes.Has(Lane::kUvm)) return;
   machine_ = std::make_unique<machine::Machine>(options.machine);

@@ -217,6 +217,7 @@ StateRelation::Result StateRelation::ClientPageSubset(uint32_t task, const uvm::
   // The kernel's own two pages lie outside every map.
   if (client.va < space.map().min() || client.va >= space.map().max()) return std::nullopt;
   base::Prot rights = ProtOfKernelRights(client.rights);
+  if (s_->kernel().profile().ExecuteImpliedByRead()) rights = rights - base::kProtExecute;
   uvm::PmapSystem::Mapping table;
   bool present = s_->pmap().PeekNext(space.pmap(), client.va, &table) && table.va == client.va;
   if (present && table.pa == client.frame && rights.IsSubsetOf(table.prot)) return std::nullopt;
