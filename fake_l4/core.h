@@ -119,8 +119,8 @@ struct Thread : Runnable {
   L4_Word_t kernel_mr[L4_NUM_MRS];  // the message of `kernel_ipc` and its answer
   uint64_t fault_va = 0;
   StringTransfer* transfer = nullptr;  // the message under way whose copying has met a fault
-  bool answer_lost = false;  // injected: the answer to the fault is not delivered
-  bool answer_late = false;  // injected: it is; the thread waits for its timer only
+  bool answer_lost = false;            // injected: the answer to the fault is not delivered
+  bool answer_late = false;            // injected: it is; the thread waits for its timer only
   Thread* send_to = nullptr;           // while kSending
   // Global ids, whatever kind of id the program used.
   L4_ThreadId_t virtual_sender = {0};  // of the message being sent; nilthread: not propagated
@@ -151,15 +151,15 @@ struct Thread : Runnable {
 
   // Interrupt threads: utcb.pager is the handler.
   bool is_interrupt = false;
-  bool interrupt_serving = false;  // masked: the handler has not answered yet
-  bool interrupt_pending = false;  // raised again while masked
+  bool interrupt_serving = false;               // masked: the handler has not answered yet
+  bool interrupt_pending = false;               // raised again while masked
   InterruptSource* interrupt_source = nullptr;  // this is the clock of a source, not a thread
   // Scheduling. X.2 manual: "Schedule".
-  uint64_t slice_ns = kDefaultSliceNs;  // kForeverNs: no end
+  uint64_t slice_ns = kDefaultSliceNs;       // kForeverNs: no end
   uint64_t slice_left_ns = kDefaultSliceNs;  // 0: a new one begins with the next turn
   uint64_t quantum_left_ns = kForeverNs;     // of the total quantum
   uint64_t turn_ns = 0;                      // with a quantum: what this turn may take
-  uint64_t left_ns = 0;  // on several processors: when it last stopped running
+  uint64_t left_ns = 0;                      // on several processors: when it last stopped running
   uint16_t max_delay_us = 0;
   uint8_t sensitive_priority = 0;
 
@@ -289,7 +289,7 @@ class Core {
   L4_Word_t MessageCrosses(const Thread& s, const Thread& r);
   // Where a page of a space is and what may be done with it, as the running processor sees it.
   struct PlaceOfPage {
-    Pte* pte = nullptr;   // to take status bits; null when the table has it no more
+    Pte* pte = nullptr;  // to take status bits; null when the table has it no more
     uint64_t frame = 0;
     bool allowed = false;
   };
@@ -565,7 +565,7 @@ class Core {
   // wants, and whether somebody waits for the running thread to give way.
   static constexpr uint32_t kPreemptPending = uint32_t{1} << 31;
   uint32_t attention_ = 0;
-  uint32_t detours_ = 0;  // of Detour
+  uint32_t detours_ = 0;            // of Detour
   uint8_t preempter_priority_ = 0;  // of the most urgent who waits for that
   bool several_processors_ = false;
   bool stop_at_accesses_ = false;
@@ -712,8 +712,8 @@ class Core {
   std::vector<StringTransfer*> resumed_;  // their faults are over; null: dealt with
   bool resuming_ = false;
   uint64_t switch_limit_ = UINT64_MAX;
-  uint64_t shot_down_in_ = 0;  // the kernel operation, by number, that paid for
-  uint32_t shot_down_ = 0;     // these processors
+  uint64_t shot_down_in_ = 0;      // the kernel operation, by number, that paid for
+  uint32_t shot_down_ = 0;         // these processors
   uint64_t verified_changes_ = 0;  // changes of mappings when everything was looked at last
   char verify_text_[256] = {};
   uint64_t next_boot_number_ = 0;
@@ -759,14 +759,16 @@ inline void Core::DisarmTimer(Thread& t) {
 inline void Core::StartTurn(Thread& t) {
   if (t.slice_left_ns == 0) t.slice_left_ns = t.slice_ns;
   turn_ends_ns_ = now_ns_ + t.slice_left_ns;
-  if (t.quantum_left_ns != kForeverNs) [[unlikely]] LimitTurn(t);
+  if (t.quantum_left_ns != kForeverNs) [[unlikely]]
+    LimitTurn(t);
   // No preemption is being delayed.
   next_event_ns_ = std::min(next_deadline_, turn_ends_ns_);
   access_event_ns_ = stop_at_accesses_ ? 0 : next_event_ns_;
 }
 
 inline void Core::EndTurn(Thread& t) {
-  if (t.quantum_left_ns != kForeverNs) [[unlikely]] return ChargeQuantum(t);
+  if (t.quantum_left_ns != kForeverNs) [[unlikely]]
+    return ChargeQuantum(t);
   t.slice_left_ns = turn_ends_ns_ > now_ns_ ? turn_ends_ns_ - now_ns_ : 0;
 }
 

@@ -137,10 +137,10 @@ struct ThreadInfo {
   L4_ThreadId_t local_id;  // as threads of its space are told; nilthread without a UTCB
   SpaceId space;
   ThreadState state;
-  bool halted;           // by ExchangeRegisters; executes nothing whatever its state
-  bool waits_for_start;  // kReceiving, for the start message of its pager
-  bool in_page_fault;    // the IPC is a page fault of the thread
-  bool in_exception;     // the IPC tells of an exception of the thread
+  bool halted;               // by ExchangeRegisters; executes nothing whatever its state
+  bool waits_for_start;      // kReceiving, for the start message of its pager
+  bool in_page_fault;        // the IPC is a page fault of the thread
+  bool in_exception;         // the IPC tells of an exception of the thread
   bool halted_by_exception;  // which nobody handled
   uint32_t exception;        // the last one raised
   bool in_transfer;  // a string transfer of the thread waits for a page, its own or its partner's
@@ -186,10 +186,10 @@ struct Ledger {
   uint64_t threads_created = 0;
   uint64_t spaces_created = 0;
   uint64_t system_calls = 0;
-  uint64_t shoot_downs = 0;  // other processors made to forget translations, once an operation
+  uint64_t shoot_downs = 0;   // other processors made to forget translations, once an operation
   uint64_t map_refusals = 0;  // pages not mapped for want of mapping memory
   uint64_t faults_injected = 0;
-  uint64_t pages_split = 0;   // larger pages taken apart
+  uint64_t pages_split = 0;              // larger pages taken apart
   uint64_t kernel_debugger_entries = 0;  // [quirks] where the kernel would stop in its debugger
 };
 
