@@ -59,6 +59,7 @@ class RandomIpc {
     int space;
     L4_ThreadId_t id, local;
     bool dead = false;
+    std::vector<char> bytes = {};  // not on the thread's stack, which may be abandoned
   };
 
   void Body(Actor& a);
@@ -113,11 +114,10 @@ L4_Word_t RandomIpc::Load(Actor& a) {
   const L4_Word_t length = string ? 1 + a.prng.Below(9000) : 0;
   const L4_Word_t at = kSendBuffer + a.index * 0x4000 + a.prng.Below(4096);
   if (string) {
-    std::vector<char>* bytes = new std::vector<char>(length);
-    for (L4_Word_t i = 0; i < length; i++) (*bytes)[i] = Byte(number, i);
-    EXPECT_EQ(world_.kernel().cpu().Store(base::Vaddr(at), bytes->data(), length),
+    a.bytes.resize(length);
+    for (L4_Word_t i = 0; i < length; i++) a.bytes[i] = Byte(number, i);
+    EXPECT_EQ(world_.kernel().cpu().Store(base::Vaddr(at), a.bytes.data(), length),
               AccessStatus::kOk);
-    delete bytes;
     // Some of it is paged out again: the copy will fault.
     if (a.prng.Below(2) == 0) {
       L4_FlushFpage(L4_FpageAddRights(L4_FpageLog2(at + a.prng.Below(length), 12), 7));
@@ -180,16 +180,15 @@ void RandomIpc::Received(Actor& a, L4_MsgTag_t tag, L4_ThreadId_t spec, L4_Threa
     if (wanted != actual && wanted != named && log_->propagated == 0) Problem("not whom it wanted");
   }
   if (length == 0) return;
-  std::vector<char>* bytes = new std::vector<char>(length);
+  a.bytes.resize(length);
   const base::Vaddr at(kReceiveBuffer + a.index * 0x4000);
-  EXPECT_EQ(world_.kernel().cpu().Load(at, bytes->data(), length), AccessStatus::kOk);
+  EXPECT_EQ(world_.kernel().cpu().Load(at, a.bytes.data(), length), AccessStatus::kOk);
   for (L4_Word_t i = 0; i < length; i++) {
-    if ((*bytes)[i] != Byte(number, i)) {
+    if (a.bytes[i] != Byte(number, i)) {
       Problem("string of message " + std::to_string(number) + " differs at " + std::to_string(i));
       break;
     }
   }
-  delete bytes;
 }
 
 void RandomIpc::Step(Actor& a) {
