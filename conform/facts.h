@@ -76,7 +76,7 @@ std::string ToString(const FactValue& value);
 
 struct Fact {
   std::string scenario;
-  std::optional<uint32_t> helper;  // who saw it; root when absent
+  std::optional<uint32_t> helper = {};  // who saw it; root when absent
   FactValue value;
   int line = 0;
 };

@@ -725,6 +725,8 @@ std::string Input::Run() {
     if (reason != StopReason::kIdle && reason != StopReason::kDeadlock) break;
     if (left_ == 0 || calls_ >= kMaxCalls) break;
     Host();
+    // Root may have been deleted, and its space with it.
+    if (!kernel_.SpaceExists(kRootSpace)) break;
     kernel_.Boot({.entry = calls});
   }
   Check();
