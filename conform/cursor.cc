@@ -83,9 +83,27 @@ uint32_t Cursor::Finish(size_t size, uint64_t value, uint32_t least, uint32_t mo
   return static_cast<uint32_t>(value);
 }
 
-std::string Problem(absl::string_view file, int line, const Cursor& cursor) {
-  return absl::StrCat(file, ":", line, ": expected ", cursor.expected(), ", found ",
-                      cursor.found());
+absl::Status EndsTooEarly(absl::string_view file, int line, absl::string_view expected) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(file, ":", line, ": expected ", expected, ", found the end of the file"));
+}
+
+absl::Status ForEachLine(absl::string_view file, absl::string_view text, int* lines,
+                         absl::FunctionRef<void(Cursor&, int line)> rule) {
+  for (*lines = 0; !text.empty();) {
+    const int line = ++*lines;
+    const size_t end = text.find('\n');
+    if (end == absl::string_view::npos) return EndsTooEarly(file, line, "a whole line");
+    Cursor cursor(text.substr(0, end));
+    text.remove_prefix(end + 1);
+    rule(cursor, line);
+    cursor.End();
+    if (!cursor.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          file, ":", line, ": expected ", cursor.expected(), ", found ", cursor.found()));
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace conform

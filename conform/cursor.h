@@ -2,7 +2,8 @@
 //
 // WHAT     A Cursor takes what a line holds piece by piece. The first piece that is not as expected
 //          is kept, and every later call does nothing; so a rule reads as a list of what the line
-//          holds, and the error says what was expected and what was found instead.
+//          holds, and the error says what was expected and what was found instead. The three
+//          formats (recording.h, facts.h, prefixes.h) are read by ForEachLine.
 #ifndef CONFORM_CURSOR_H_
 #define CONFORM_CURSOR_H_
 
@@ -10,6 +11,8 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
 namespace conform {
@@ -44,8 +47,13 @@ class Cursor {
   std::string expected_, found_;
 };
 
-// "FILE:LINE: expected X, found Y" of a cursor that is not ok.
-std::string Problem(absl::string_view file, int line, const Cursor& cursor);
+// Gives each line of `text` and its number, from 1, to `rule`, which takes all of it. The first
+// line of which something is left, or was not as expected, ends it: "FILE:LINE: expected X, found
+// Y". So does a last line without its end. *lines: how many there are.
+absl::Status ForEachLine(absl::string_view file, absl::string_view text, int* lines,
+                         absl::FunctionRef<void(Cursor&, int line)> rule);
+// The file ends before line `line`, where `expected` should be.
+absl::Status EndsTooEarly(absl::string_view file, int line, absl::string_view expected);
 
 }  // namespace conform
 

@@ -22,27 +22,18 @@ class Parser {
   }
 
   absl::StatusOr<FactFile> Run() {
-    while (!text_.empty()) {
-      line_++;
-      const size_t end = text_.find('\n');
-      if (end == absl::string_view::npos) return Missing(line_, "a whole line");
-      Cursor cursor(text_.substr(0, end));
-      text_.remove_prefix(end + 1);
-      ParseLine(cursor);
-      cursor.End();
-      if (!cursor.ok()) return absl::InvalidArgumentError(Problem(facts_.file, line_, cursor));
-    }
-    if (!has_machine_) return Missing(line_ + 1, absl::StrCat("a `", kMachineLine, "` line"));
-    if (facts_.facts.empty()) return Missing(line_ + 1, "a `fact` line");
+    const absl::Status read =
+        ForEachLine(facts_.file, text_, &line_, [this](Cursor& c, int) { ParseLine(c); });
+    if (!read.ok()) return read;
+    const auto missing = [this](absl::string_view what) {
+      return EndsTooEarly(facts_.file, line_ + 1, what);
+    };
+    if (!has_machine_) return missing(absl::StrCat("a `", kMachineLine, "` line"));
+    if (facts_.facts.empty()) return missing("a `fact` line");
     return std::move(facts_);
   }
 
  private:
-  absl::Status Missing(int line, absl::string_view what) const {
-    return absl::InvalidArgumentError(
-        absl::StrCat(facts_.file, ":", line, ": expected ", what, ", found the end of the file"));
-  }
-
   void ParseLine(Cursor& c) {
     if (!has_machine_ && c.Take(kMachineLine)) return ParseMachine(c);
     if (c.Sees(kMachineLine)) return c.Fail("one machine");

@@ -22,19 +22,13 @@ absl::StatusOr<PrefixFile> ParsePrefixes(absl::string_view file, absl::string_vi
   PrefixFile result;
   result.file = std::string(file);
   std::set<std::pair<std::string, uint32_t>> seen;
-  int line = 0;
-  const auto ends = [&](absl::string_view expected) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(file, ":", line, ": expected ", expected, ", found the end of the file"));
-  };
-  while (!text.empty()) {
-    line++;
-    const size_t end = text.find('\n');
-    if (end == absl::string_view::npos) return ends("a whole line");
-    Cursor cursor(text.substr(0, end));
-    text.remove_prefix(end + 1);
+  int lines = 0;
+  const absl::Status read = ForEachLine(file, text, &lines, [&](Cursor& cursor, int line) {
     if (line == 1) cursor.Expect(kFirstLine);
-    if (cursor.ok() && (line == 1 || cursor.Sees("#"))) continue;
+    if (cursor.ok() && (line == 1 || cursor.Sees("#"))) {
+      cursor = Cursor("");
+      return;
+    }
     Prefix prefix;
     prefix.line = line;
     prefix.recording = cursor.Word("a recording's name", " /");
@@ -46,11 +40,10 @@ absl::StatusOr<PrefixFile> ParsePrefixes(absl::string_view file, absl::string_vi
     if (cursor.ok() && !seen.emplace(prefix.recording, prefix.sequence).second) {
       cursor.Fail("each sequence once");
     }
-    if (!cursor.ok()) return absl::InvalidArgumentError(Problem(file, line, cursor));
     result.prefixes.push_back(std::move(prefix));
-  }
-  line++;
-  if (result.prefixes.empty()) return ends("a prefix");
+  });
+  if (!read.ok()) return read;
+  if (result.prefixes.empty()) return EndsTooEarly(file, lines + 1, "a prefix");
   return result;
 }
 

@@ -30,30 +30,15 @@ class Parser {
   }
 
   absl::StatusOr<Recording> Run() {
-    while (!text_.empty()) {
-      line_++;
-      const size_t end = text_.find('\n');
-      if (end == absl::string_view::npos) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            recording_.file, ":", line_, ": expected a whole line, found the end of the file"));
-      }
-      Cursor cursor(text_.substr(0, end));
-      text_.remove_prefix(end + 1);
-      ParseLine(cursor);
-      cursor.End();
-      if (!cursor.ok()) {
-        return absl::InvalidArgumentError(Problem(recording_.file, line_, cursor));
-      }
-    }
+    const absl::Status read =
+        ForEachLine(recording_.file, text_, &line_, [this](Cursor& c, int) { ParseLine(c); });
+    if (!read.ok()) return read;
     const char* missing = turn_ == Turn::kShape    ? "a `# suite=` line"
                           : turn_ == Turn::kProbes ? "a `# probes:` line"
                           : turn_ == Turn::kSequence || turn_ == Turn::kOperation ? nullptr
                                                                                   : NextLine();
     if (missing == nullptr && recording_.sequences.empty()) missing = "a `seq` line";
-    if (missing != nullptr) {
-      return absl::InvalidArgumentError(absl::StrCat(recording_.file, ":", line_ + 1, ": expected ",
-                                                     missing, ", found the end of the file"));
-    }
+    if (missing != nullptr) return EndsTooEarly(recording_.file, line_ + 1, missing);
     return std::move(recording_);
   }
 

@@ -89,49 +89,8 @@ struct Quirks {
 
 inline constexpr Quirks kManualRules = {};
 
-// L4Ka::Pistachio with CONFIG_NEW_MDB.
-inline constexpr Quirks kPistachioNewMdb = {
-    .name = "pistachio-new-mdb",
-    .walk = WalkRule::kBySizesOfTables,
-    .self_map = SelfMapRule::kDestroyed,
-    .grant = GrantRule::kSiblingThenFlush,
-    .revoke = RevokeRule::kSetRights,
-    .status = StatusRule::kPushedToParent,
-    .rights_unmasked = true,
-    .leading_holes_shift = true,
-    .no_rights_reads = true,
-    .small_unmap_rounds_up = true,
-    .schedule_tells_microseconds = true,
-    .inactive_is_dead = true,
-    .missing_scheduler_is_invalid_thread = true,
-    .exregs_always_deliver = true,
-    .exregs_hides_halt_in_ipc = true,
-    .no_processor_control = true,
-    .areas_set_once = true,
-};
-
-// L4Ka::Pistachio as every stock configuration builds it.
-inline constexpr Quirks kPistachioOldMdb = {
-    .name = "pistachio-old-mdb",
-    .walk = WalkRule::kBySizesOfTables,
-    .keep = KeepRule::kSameFrame,
-    .grant = GrantRule::kMovesWithItemRights,
-    .revoke = RevokeRule::kTakeWrite,
-    .status = StatusRule::kKeptLocally,
-    .rights_unmasked = true,
-    .leading_holes_shift = true,
-    .no_rights_reads = true,
-    .small_unmap_rounds_up = true,
-    .schedule_tells_microseconds = true,
-    .inactive_is_dead = true,
-    .missing_scheduler_is_invalid_thread = true,
-    .exregs_always_deliver = true,
-    .exregs_hides_halt_in_ipc = true,
-    .no_processor_control = true,
-    .areas_set_once = true,
-};
-
-// What manual_prefix.txt compares: the manual's rights and holes, a database's grant and overmap.
+// What the two mapping databases of L4Ka::Pistachio do differently from the manual and from each
+// other, with the manual's rights and holes: what manual_prefix.txt compares.
 inline constexpr Quirks kManualRightsNewMdb = {
     .name = "manual-rights-new-mdb",
     .walk = WalkRule::kBySizesOfTables,
@@ -152,6 +111,31 @@ inline constexpr Quirks kManualRightsOldMdb = {
     .no_rights_reads = true,
     .small_unmap_rounds_up = true,
 };
+
+// The whole kernel around a database: its rights, its holes, its system calls.
+constexpr Quirks Pistachio(const char* name, Quirks database) {
+  database.name = name;
+  database.rights_unmasked = true;
+  database.leading_holes_shift = true;
+  database.schedule_tells_microseconds = true;
+  database.inactive_is_dead = true;
+  database.missing_scheduler_is_invalid_thread = true;
+  database.exregs_always_deliver = true;
+  database.exregs_hides_halt_in_ipc = true;
+  database.no_processor_control = true;
+  database.areas_set_once = true;
+  return database;
+}
+
+// Built with CONFIG_NEW_MDB: an Unmap may give rights back, too.
+inline constexpr Quirks kPistachioNewMdb = [] {
+  Quirks q = Pistachio("pistachio-new-mdb", kManualRightsNewMdb);
+  q.revoke = RevokeRule::kSetRights;
+  return q;
+}();
+
+// As every stock configuration builds it.
+inline constexpr Quirks kPistachioOldMdb = Pistachio("pistachio-old-mdb", kManualRightsOldMdb);
 
 // All profiles, the manual's first.
 inline constexpr const Quirks* kQuirkProfiles[] = {
