@@ -364,7 +364,9 @@ bool L4Pmap::TakeBack(Translation* page) {
 }
 
 base::Result<void, uvm::PmapError> L4Pmap::Enter(uvm::Pmap* pmap, Vaddr va, Paddr pa, Prot prot,
-                                                 Prot access, uvm::Wired wired) {
+                                                 const uvm::EnterFlags& flags) {
+  const Prot access = flags.access;
+  const uvm::Wired wired = flags.wired;
   CHECK(va.IsAligned());
   CHECK(access.IsSubsetOf(prot));
   Guard guard(this);
@@ -411,11 +413,26 @@ void L4Pmap::Remove(uvm::Pmap* pmap, Range range) {
   RemoveRange(pmap, range);
 }
 
-void L4Pmap::RemoveAll(uvm::Pmap* pmap) {
+bool L4Pmap::RemoveAll(uvm::Pmap* pmap) {
   Guard guard(this);
-  if (pmap->windows.empty()) return;
+  if (pmap->windows.empty()) return true;
   RemoveRange(pmap, {pmap->windows.First()->start(), pmap->windows.Last()->start() + kWindowBytes});
+  return true;
 }
+
+uvm::Pmap* L4Pmap::Kernel() { UNREACHABLE("TODO(#4)"); }
+base::Range L4Pmap::VirtualSpace() { UNREACHABLE("TODO(#4)"); }
+Vaddr L4Pmap::GrowKernel(Vaddr) { UNREACHABLE("TODO(#4)"); }
+void L4Pmap::Reference(uvm::Pmap*) { UNREACHABLE("TODO(#4)"); }
+void L4Pmap::Copy(uvm::Pmap*, uvm::Pmap*, Vaddr, uint64_t, Vaddr) {}
+void L4Pmap::Activate(uvm::Pmap*) {}
+void L4Pmap::Deactivate(uvm::Pmap*) {}
+void L4Pmap::KenterPa(Vaddr, Paddr, Prot, uvm::CacheMode) { UNREACHABLE("TODO(#4)"); }
+void L4Pmap::Kremove(base::Range) { UNREACHABLE("TODO(#4)"); }
+void L4Pmap::ProcWrite(uvm::Pmap*, Vaddr, uint64_t) {}
+Paddr L4Pmap::PhysAddress(uint64_t) { UNREACHABLE("TODO(#4)"); }
+uvm::CacheMode L4Pmap::MmapFlags(uint64_t) { return uvm::CacheMode::kDefault; }
+Vaddr L4Pmap::Prefer(uint64_t, Vaddr hint, uint64_t, bool) { return hint; }
 
 void L4Pmap::Protect(uvm::Pmap* pmap, Range range, Prot prot) {
   Guard guard(this);

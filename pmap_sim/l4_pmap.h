@@ -92,17 +92,26 @@ class L4Pmap final : public uvm::PmapSystem {
   // uvm::PmapSystem
   uint32_t segment_count() const override { return segment_count_; }
   uvm::PhysicalSegment segment(uint32_t index) const override;
+  uvm::Pmap* Kernel() override;
+  base::Range VirtualSpace() override;
+  base::Vaddr GrowKernel(base::Vaddr va) override;
   base::Result<uvm::Pmap*, uvm::PmapError> Create() override;
+  void Reference(uvm::Pmap* pmap) override;
   void Destroy(uvm::Pmap* pmap) override;
   base::Result<void, uvm::PmapError> Enter(uvm::Pmap* pmap, base::Vaddr va, base::Paddr pa,
-                                           base::Prot prot, base::Prot access,
-                                           uvm::Wired wired) override;
+                                           base::Prot prot, const uvm::EnterFlags& flags) override;
   void Remove(uvm::Pmap* pmap, base::Range range) override;
-  void RemoveAll(uvm::Pmap* pmap) override;
+  bool RemoveAll(uvm::Pmap* pmap) override;
   void Protect(uvm::Pmap* pmap, base::Range range, base::Prot prot) override;
   void Unwire(uvm::Pmap* pmap, base::Vaddr va) override;
   bool Extract(uvm::Pmap* pmap, base::Vaddr va, base::Paddr* pa) override;
   void Update(uvm::Pmap* pmap) override;
+  void Copy(uvm::Pmap* target, uvm::Pmap* source, base::Vaddr to, uint64_t bytes,
+            base::Vaddr from) override;
+  void Activate(uvm::Pmap* pmap) override;
+  void Deactivate(uvm::Pmap* pmap) override;
+  void KenterPa(base::Vaddr va, base::Paddr pa, base::Prot prot, uvm::CacheMode cache) override;
+  void Kremove(base::Range range) override;
   void PageProtect(base::Paddr pa, base::Prot prot) override;
   bool IsModified(base::Paddr pa) override;
   bool IsReferenced(base::Paddr pa) override;
@@ -111,6 +120,10 @@ class L4Pmap final : public uvm::PmapSystem {
   void ZeroPage(base::Paddr pa) override;
   void CopyPage(base::Paddr from, base::Paddr to) override;
   unsigned char* HomePointer(base::Paddr pa) override;
+  void ProcWrite(uvm::Pmap* pmap, base::Vaddr va, uint64_t bytes) override;
+  base::Paddr PhysAddress(uint64_t cookie) override;
+  uvm::CacheMode MmapFlags(uint64_t cookie) override;
+  base::Vaddr Prefer(uint64_t offset, base::Vaddr hint, uint64_t bytes, bool topdown) override;
   base::PageCount ResidentCount(const uvm::Pmap* pmap) const override;
   base::PageCount WiredCount(const uvm::Pmap* pmap) const override;
   bool PeekNext(const uvm::Pmap* pmap, base::Vaddr from, Mapping* out) const override;

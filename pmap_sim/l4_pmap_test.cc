@@ -134,7 +134,10 @@ class L4PmapTest : public testing::Test {
   }
   void Enter(Client* client, uint64_t va, Paddr pa, Prot prot, Wired wired = Wired::kNo) {
     Server([=, this] {
-      EXPECT_TRUE(pmap_.Enter(client->pmap, Vaddr(va), pa, prot, base::kProtNone, wired).ok());
+      EXPECT_TRUE(
+          pmap_
+              .Enter(client->pmap, Vaddr(va), pa, prot, {.access = base::kProtNone, .wired = wired})
+              .ok());
     });
   }
   // `pages` pages with frames of their own; returns the first, the rest follow it.
@@ -482,7 +485,7 @@ TEST_F(L4PmapTest, ShortageIsAnErrorAndLeavesNothing) {
   Server([&] {
     while (pmap_
                .Enter(a->pmap, Vaddr(kVa + entered * kWindowBytes), pmap_.segment(0).start,
-                      base::kProtRead, base::kProtRead, Wired::kNo)
+                      base::kProtRead, {.access = base::kProtRead})
                .ok()) {
       ++entered;
     }
@@ -496,7 +499,7 @@ TEST_F(L4PmapTest, ShortageIsAnErrorAndLeavesNothing) {
     pmap_.Remove(a->pmap, Pages(kVa, entered * kWindowPages));
     EXPECT_TRUE(pmap_
                     .Enter(a->pmap, Vaddr(kVa + entered * kWindowBytes), pmap_.segment(0).start,
-                           base::kProtRead, base::kProtRead, Wired::kNo)
+                           base::kProtRead, {.access = base::kProtRead})
                     .ok());
   });
 }

@@ -125,7 +125,7 @@ TEST_F(AmapTest, ReplaceInASharedAmapRemovesTheOldTranslations) {
     Anon* old = amaps_.Lookup(amap, 0);
     ASSERT_TRUE(
         pmap_
-            .Enter(pmap, Vaddr(0x4000), old->page->pa, base::kProtRead, base::kProtRead, Wired::kNo)
+            .Enter(pmap, Vaddr(0x4000), old->page->pa, base::kProtRead, {.access = base::kProtRead})
             .ok());
     amaps_.Replace(amap, 0, NewAnon('x'));
     EXPECT_EQ(pmap_.Extract(pmap, Vaddr(0x4000), nullptr), shared == Shared::kNo);
@@ -240,7 +240,7 @@ TEST_F(AmapTest, WriteProtectLowersEverySpacesTranslations) {
     for (Pmap* pmap : {one, two}) {
       ASSERT_TRUE(pmap_
                       .Enter(pmap, va, amap->anons[slot]->page->pa, base::kProtReadWrite,
-                             base::kProtRead, Wired::kNo)
+                             {.access = base::kProtRead})
                       .ok());
     }
   }

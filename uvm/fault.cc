@@ -170,7 +170,7 @@ void FaultHandler::ForgetOldTranslation(const Attempt& attempt) {
 Result<void, FaultError> FaultHandler::EnterPage(const Attempt& attempt, Page* page) {
   Prot access = base::ProtFor(attempt.access);
   Result<void, PmapError> entered = core_->pmap->Enter(attempt.map->pmap(), attempt.va, page->pa,
-                                                       attempt.enter_prot, access, Wired::kNo);
+                                                       attempt.enter_prot, {.access = access});
   if (!entered.ok()) return FaultError::kNoMemory;
   core_->pmap->Update(attempt.map->pmap());
   return {};

@@ -106,7 +106,7 @@ TEST_F(PageTest, FreeingRemovesTranslationsAndStatusBits) {
   Pmap* pmap = pmap_.Create().value();
   Page* page = pages_.AllocateForAnon(SomeAnon());
   ASSERT_TRUE(
-      pmap_.Enter(pmap, Vaddr(0x4000), page->pa, base::kProtReadWrite, base::kProtWrite, Wired::kNo)
+      pmap_.Enter(pmap, Vaddr(0x4000), page->pa, base::kProtReadWrite, {.access = base::kProtWrite})
           .ok());
   ASSERT_NE(pmap_.Translate(pmap, Vaddr(0x4000), Access::kWrite), nullptr);
   EXPECT_TRUE(pmap_.IsModified(page->pa));

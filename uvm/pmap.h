@@ -40,25 +40,49 @@ struct PhysicalSegment {
   base::PageCount pages;
 };
 
+// How a managed mapping is to be cached; what a module cannot do it treats as kDefault.
+enum class CacheMode : uint8_t { kDefault, kNoCache, kWriteCombine, kWriteBack, kNoCacheOverride };
+enum class CanFail : uint8_t { kNo, kYes };
+
+// PMAP_WIRED, PMAP_CANFAIL and the rest of pmap_enter(9)'s flags.
+struct EnterFlags {
+  base::Prot access;  // what caused it, a subset of the rights entered
+  Wired wired = Wired::kNo;
+  CanFail can_fail = CanFail::kYes;  // kNo: shortage is a panic
+  CacheMode cache = CacheMode::kDefault;
+};
+
 class PmapSystem {
  public:
   // Physical memory, fixed once the module is up. `index` < segment_count().
   virtual uint32_t segment_count() const = 0;
   virtual PhysicalSegment segment(uint32_t index) const = 0;
 
+  // pmap_kernel(9): the server's own translations; never destroyed.
+  virtual Pmap* Kernel() = 0;
+  // pmap_virtual_space(9): the addresses that kernel maps may use.
+  virtual base::Range VirtualSpace() = 0;
+  // pmap_growkernel(9): makes kernel addresses below `va` mappable; returns the new limit, at least
+  // `va`. REQUIRES: `va` within VirtualSpace(). Never shrinks.
+  virtual base::Vaddr GrowKernel(base::Vaddr va) = 0;
+
   // pmap_create(9): an empty pmap with one reference, or kNoMemory.
   virtual base::Result<Pmap*, PmapError> Create() = 0;
-  // pmap_destroy(9). REQUIRES: nothing is mapped any more.
+  // pmap_reference(9), pmap_destroy(9). The last Destroy frees. REQUIRES then: nothing is mapped
+  // any more.
+  virtual void Reference(Pmap* pmap) = 0;
   virtual void Destroy(Pmap* pmap) = 0;
 
-  // pmap_enter(9): maps one page, replacing whatever is at `va`. `access` is what caused it, a
-  // subset of `prot`.
+  // pmap_enter(9): maps one page, replacing whatever is at `va` (page, rights and wiring, in both
+  // directions). A `pa` outside all segments makes an unmanaged mapping. kNoMemory: no mapping to a
+  // different page is left at `va`.
   virtual base::Result<void, PmapError> Enter(Pmap* pmap, base::Vaddr va, base::Paddr pa,
-                                              base::Prot prot, base::Prot access, Wired wired) = 0;
+                                              base::Prot prot, const EnterFlags& flags) = 0;
   // pmap_remove(9): removes all mappings in the range, wired ones too. Holes are fine.
   virtual void Remove(Pmap* pmap, base::Range range) = 0;
-  // pmap_remove_all(9): removes everything. Always succeeds here.
-  virtual void RemoveAll(Pmap* pmap) = 0;
+  // pmap_remove_all(9): the whole pmap is about to be torn down. True: everything is already gone;
+  // false: it was only a hint, and Remove must follow.
+  virtual bool RemoveAll(Pmap* pmap) = 0;
   // pmap_protect(9): lowers existing mappings to `prot`; without read they are removed.
   virtual void Protect(Pmap* pmap, base::Range range, base::Prot prot) = 0;
   // pmap_unwire(9): the mapping at `va` stays but may be forgotten. REQUIRES: it exists.
@@ -67,9 +91,22 @@ class PmapSystem {
   virtual bool Extract(Pmap* pmap, base::Vaddr va, base::Paddr* pa) = 0;
   // pmap_update(9): completes every deferred effect.
   virtual void Update(Pmap* pmap) = 0;
+  // pmap_copy(9): advice that [to, +bytes) of `target` will need what `source` has at `from`. May
+  // do nothing; never copies wiring.
+  virtual void Copy(Pmap* target, Pmap* source, base::Vaddr to, uint64_t bytes,
+                    base::Vaddr from) = 0;
+  // pmap_activate(9), pmap_deactivate(9): a thread of the space starts or stops running.
+  virtual void Activate(Pmap* pmap) = 0;
+  virtual void Deactivate(Pmap* pmap) = 0;
 
-  // pmap_page_protect(9): lowers every mapping of the frame; kProtNone (or anything without read)
-  // removes them.
+  // pmap_kenter_pa(9), pmap_kremove(9): unmanaged, wired mappings of the kernel pmap. REQUIRES:
+  // nothing is mapped at `va`. Immune to PageProtect, outside referenced/modified. kNoMemory: only
+  // when the range was not grown to.
+  virtual void KenterPa(base::Vaddr va, base::Paddr pa, base::Prot prot, CacheMode cache) = 0;
+  virtual void Kremove(base::Range range) = 0;
+
+  // pmap_page_protect(9): lowers every managed mapping of the frame; kProtNone (or anything without
+  // read) removes them.
   virtual void PageProtect(base::Paddr pa, base::Prot prot) = 0;
   // pmap_is_modified(9) and friends. The Clear forms return the old value and re-arm detection.
   virtual bool IsModified(base::Paddr pa) = 0;
@@ -83,6 +120,15 @@ class PmapSystem {
   // The server's own view of a frame: 4096 bytes, valid for ever. Writing here sets no modified
   // bit; the caller knows.
   virtual unsigned char* HomePointer(base::Paddr pa) = 0;
+  // pmap_procwr(9): code was written to [va, +bytes); instruction caches must see it.
+  virtual void ProcWrite(Pmap* pmap, base::Vaddr va, uint64_t bytes) = 0;
+
+  // pmap_phys_address(9), pmap_mmap_flags(9): what a device driver's mmap cookie says.
+  virtual base::Paddr PhysAddress(uint64_t cookie) = 0;
+  virtual CacheMode MmapFlags(uint64_t cookie) = 0;
+  // PMAP_PREFER(9): the next address at or above `hint` (below it when `topdown`) at which object
+  // offset `offset` has its cache colour. Modules without cache colours return `hint`.
+  virtual base::Vaddr Prefer(uint64_t offset, base::Vaddr hint, uint64_t bytes, bool topdown) = 0;
 
   // pmap_resident_count(9), pmap_wired_count(9).
   virtual base::PageCount ResidentCount(const Pmap* pmap) const = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "base/check.h"
@@ -12,8 +13,10 @@ namespace uvm {
 // The table by virtual address, and the translation buffer, which holds copies of table entries.
 class Pmap {
  public:
+  uint32_t refs = 1;
   std::map<uint64_t, PmapSystem::Mapping> table;
   std::map<uint64_t, PmapSystem::Mapping> buffer;
+  std::set<uint64_t> unmanaged;  // what KenterPa made
 };
 
 namespace testing {
@@ -33,6 +36,7 @@ NaivePmap::NaivePmap(uint64_t frames)
   segments_[0] = {kFirst, PageCount(first_half)};
   segments_[1] = {kFirst + (first_half + kHolePages) * base::kPageSize,
                   PageCount(frames - first_half)};
+  kernel_ = Create().value();
 }
 
 NaivePmap::~NaivePmap() = default;
@@ -92,7 +96,17 @@ base::Result<Pmap*, PmapError> NaivePmap::Create() {
   return pmaps_.back().get();
 }
 
+base::Vaddr NaivePmap::GrowKernel(Vaddr va) {
+  CHECK(va <= kKernelSpace.end);
+  if (va > grown_) grown_ = va;
+  return grown_;
+}
+
+void NaivePmap::Reference(Pmap* pmap) { ++pmap->refs; }
+
 void NaivePmap::Destroy(Pmap* pmap) {
+  CHECK(pmap != kernel_);
+  if (--pmap->refs > 0) return;
   CHECK(pmap->table.empty());
   auto at = std::find_if(pmaps_.begin(), pmaps_.end(),
                          [pmap](const std::unique_ptr<Pmap>& p) { return p.get() == pmap; });
@@ -101,12 +115,12 @@ void NaivePmap::Destroy(Pmap* pmap) {
 }
 
 base::Result<void, PmapError> NaivePmap::Enter(Pmap* pmap, Vaddr va, Paddr pa, Prot prot,
-                                               Prot access, Wired wired) {
+                                               const EnterFlags& flags) {
   CHECK(va.IsAligned() && pa.IsAligned());
-  CHECK(access.IsSubsetOf(prot));
+  CHECK(flags.access.IsSubsetOf(prot));
   IndexOf(pa);
   MaybeForget();
-  if (enter_fails_in_ > 0 && --enter_fails_in_ == 0) {
+  if (enter_fails_in_ > 0 && flags.can_fail == CanFail::kYes && --enter_fails_in_ == 0) {
     // Nothing wrong is left mapped: a translation to another frame goes away even though the new
     // one failed.
     pmap->table.erase(va.value());
@@ -115,7 +129,7 @@ base::Result<void, PmapError> NaivePmap::Enter(Pmap* pmap, Vaddr va, Paddr pa, P
   }
   auto old = pmap->table.find(va.value());
   bool replaces = old != pmap->table.end() && old->second.pa != pa;
-  pmap->table[va.value()] = {va, pa, prot, wired};
+  pmap->table[va.value()] = {va, pa, prot, flags.wired};
   // A replacement may be deferred like a removal followed by an entry; a mere change of rights
   // takes effect at once.
   if (!replaces || !delayed_) pmap->buffer.erase(va.value());
@@ -130,9 +144,25 @@ void NaivePmap::Remove(Pmap* pmap, Range range) {
   if (!delayed_) Update(pmap);
 }
 
-void NaivePmap::RemoveAll(Pmap* pmap) {
+bool NaivePmap::RemoveAll(Pmap* pmap) {
   pmap->table.clear();
   pmap->buffer.clear();
+  return true;
+}
+
+void NaivePmap::KenterPa(Vaddr va, Paddr pa, Prot prot, CacheMode) {
+  CHECK(va >= kKernelSpace.start && va < grown_);
+  bool fresh = kernel_->table.insert({va.value(), {va, pa, prot, Wired::kYes}}).second;
+  CHECK(fresh);
+  kernel_->unmanaged.insert(va.value());
+}
+
+void NaivePmap::Kremove(Range range) {
+  for (Vaddr va = range.start; va < range.end; va = va + base::kPageSize) {
+    if (kernel_->unmanaged.erase(va.value()) == 0) continue;
+    kernel_->table.erase(va.value());
+    kernel_->buffer.erase(va.value());
+  }
 }
 
 void NaivePmap::Protect(Pmap* pmap, Range range, Prot prot) {
@@ -164,7 +194,7 @@ void NaivePmap::PageProtect(Paddr pa, Prot prot) {
   MaybeForget();
   for (const std::unique_ptr<Pmap>& pmap : pmaps_) {
     for (auto at = pmap->table.begin(); at != pmap->table.end();) {
-      if (at->second.pa != pa) {
+      if (at->second.pa != pa || pmap->unmanaged.contains(at->first)) {
         ++at;
         continue;
       }

@@ -28,6 +28,8 @@ namespace uvm::testing {
 class NaivePmap final : public PmapSystem {
  public:
   static constexpr unsigned char kGarbage = 0xa5;
+  static constexpr base::Range kKernelSpace{base::Vaddr(0xf0'0000'0000),
+                                            base::Vaddr(0xf1'0000'0000)};
 
   // `frames` frames in two segments with a hole between them.
   explicit NaivePmap(uint64_t frames);
@@ -52,16 +54,25 @@ class NaivePmap final : public PmapSystem {
 
   uint32_t segment_count() const override { return 2; }
   PhysicalSegment segment(uint32_t index) const override { return segments_[index]; }
+  Pmap* Kernel() override { return kernel_; }
+  base::Range VirtualSpace() override { return kKernelSpace; }
+  base::Vaddr GrowKernel(base::Vaddr va) override;
   base::Result<Pmap*, PmapError> Create() override;
+  void Reference(Pmap* pmap) override;
   void Destroy(Pmap* pmap) override;
   base::Result<void, PmapError> Enter(Pmap* pmap, base::Vaddr va, base::Paddr pa, base::Prot prot,
-                                      base::Prot access, Wired wired) override;
+                                      const EnterFlags& flags) override;
   void Remove(Pmap* pmap, base::Range range) override;
-  void RemoveAll(Pmap* pmap) override;
+  bool RemoveAll(Pmap* pmap) override;
   void Protect(Pmap* pmap, base::Range range, base::Prot prot) override;
   void Unwire(Pmap* pmap, base::Vaddr va) override;
   bool Extract(Pmap* pmap, base::Vaddr va, base::Paddr* pa) override;
   void Update(Pmap* pmap) override;
+  void Copy(Pmap*, Pmap*, base::Vaddr, uint64_t, base::Vaddr) override {}
+  void Activate(Pmap*) override {}
+  void Deactivate(Pmap*) override {}
+  void KenterPa(base::Vaddr va, base::Paddr pa, base::Prot prot, CacheMode cache) override;
+  void Kremove(base::Range range) override;
   void PageProtect(base::Paddr pa, base::Prot prot) override;
   bool IsModified(base::Paddr pa) override { return FrameAt(pa).modified; }
   bool IsReferenced(base::Paddr pa) override { return FrameAt(pa).referenced; }
@@ -70,6 +81,10 @@ class NaivePmap final : public PmapSystem {
   void ZeroPage(base::Paddr pa) override;
   void CopyPage(base::Paddr from, base::Paddr to) override;
   unsigned char* HomePointer(base::Paddr pa) override;
+  void ProcWrite(Pmap*, base::Vaddr, uint64_t) override {}
+  base::Paddr PhysAddress(uint64_t cookie) override { return base::Paddr(cookie).Trunc(); }
+  CacheMode MmapFlags(uint64_t) override { return CacheMode::kDefault; }
+  base::Vaddr Prefer(uint64_t, base::Vaddr hint, uint64_t, bool) override { return hint; }
   base::PageCount ResidentCount(const Pmap* pmap) const override;
   base::PageCount WiredCount(const Pmap* pmap) const override;
   bool PeekNext(const Pmap* pmap, base::Vaddr from, Mapping* out) const override;
@@ -86,7 +101,9 @@ class NaivePmap final : public PmapSystem {
   PhysicalSegment segments_[2];
   std::vector<Frame> frames_;
   std::vector<unsigned char> memory_;
-  std::vector<std::unique_ptr<Pmap>> pmaps_;
+  std::vector<std::unique_ptr<Pmap>> pmaps_;  // the kernel's first
+  Pmap* kernel_ = nullptr;
+  base::Vaddr grown_ = kKernelSpace.start;
   std::optional<base::Prng> forget_;
   bool delayed_ = false;
   uint64_t enter_fails_in_ = 0;
