@@ -42,11 +42,12 @@ uint64_t MaxGapBelow(const MapEntry* entry) {
 
 }  // namespace
 
-Map::Map(const MapContext* context, Vaddr min, Vaddr max, Pmap* pmap)
+Map::Map(const MapContext* context, Vaddr min, Vaddr max, Pmap* pmap, Direction direction)
     : context_(context),
       min_(min),
       max_(max),
       pmap_(pmap),
+      direction_(direction),
       lock_(context->core->threads, base::LockRank::kMap) {
   CHECK(min.IsAligned() && max.IsAligned() && min < max);
 }
