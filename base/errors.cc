@@ -12,6 +12,9 @@ const char* MapErrorName(MapError error) {
     case MapError::kHole: return "hole";
     case MapError::kBusy: return "busy";
     case MapError::kTooBig: return "too_big";
+    case MapError::kTryAgain: return "try_again";
+    case MapError::kNotFound: return "not_found";
+    case MapError::kIo: return "io";
   }
   return "?";
 }

@@ -23,6 +23,9 @@ enum class MapError : uint8_t {
   kHole,             // part of the range is not mapped
   kBusy,             // wired, or locked and told not to wait
   kTooBig,           // object offset would wrap
+  kTryAgain,         // told not to wait for a lock
+  kNotFound,         // mremap growth: no entry ends there
+  kIo,               // the backing store failed
 };
 
 // A page fault.

@@ -9,18 +9,24 @@ using base::TextSink;
 
 const char* DirtyName(Dirty dirty) {
   switch (dirty) {
-    case Dirty::kClean: return "clean";
-    case Dirty::kDirty: return "dirty";
-    case Dirty::kUnknown: return "maybe-dirty";
+    case Dirty::kClean:
+      return "clean";
+    case Dirty::kDirty:
+      return "dirty";
+    case Dirty::kUnknown:
+      return "maybe-dirty";
   }
   return "?";
 }
 
 const char* BusyName(BusyReason reason) {
   switch (reason) {
-    case BusyReason::kNotBusy: return "";
-    case BusyReason::kPagein: return " busy=pagein";
-    case BusyReason::kPromote: return " busy=promote";
+    case BusyReason::kNotBusy:
+      return "";
+    case BusyReason::kPagein:
+      return " busy=pagein";
+    case BusyReason::kPromote:
+      return " busy=promote";
   }
   return " busy=?";
 }

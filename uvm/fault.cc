@@ -176,30 +176,38 @@ Result<void, FaultError> FaultHandler::EnterPage(const Attempt& attempt, Page* p
   return {};
 }
 
-// Called with nothing locked; the caller holds a reference.
-Result<void, FaultError> FaultHandler::FetchPage(Object* object, PageIndex index) {
-  Page* page;
-  {
-    MutexLock lock(&object->mu);
-    page = object->Lookup(index);
-    if (page != nullptr && page->IsBusy()) object->page_ready.Wait(&object->mu);
-    if (page != nullptr) return {};
-    page = pages_->AllocateForObject(object, index);
-    if (page == nullptr) return FaultError::kNoMemory;
-    object->Insert(page);
+FaultError FaultErrorOf(PagerError error) {
+  switch (error) {
+    case PagerError::kPastEnd:
+      return FaultError::kPastEnd;
+    case PagerError::kNoMemory:
+      return FaultError::kNoMemory;
+    case PagerError::kBusy:
+    case PagerError::kIo:
+    case PagerError::kAgain:
+    case PagerError::kRestart:
+      return FaultError::kIo;
   }
-  ++core_->counters.pager_get;
-  Result<void, FaultError> got = object->pager()->GetPage(object, index, pages_->Contents(page));
+  UNREACHABLE("no such pager error");
+}
+
+// Called with nothing locked; the caller holds a reference.
+Result<void, FaultError> FaultHandler::FetchPage(Object* object,
+                                                 PageIndex index) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  Page* page = nullptr;
+  GetRequest request;
+  request.first = index;
+  request.pages = &page;
+  request.flags = kPgoSyncIo;
+  object->mu.Lock();
+  Result<void, PagerError> got = object->pager()->Get(object, &request);
+  if (!got.ok()) return FaultErrorOf(got.error());
   {
     MutexLock lock(&object->mu);
     page->busy = BusyReason::kNotBusy;
-    if (!got.ok()) {
-      object->Remove(page);
-      pages_->Free(page);
-    }
   }
   object->page_ready.WakeAll();
-  return got;
+  return {};
 }
 
 }  // namespace uvm

@@ -24,6 +24,9 @@
 
 namespace uvm {
 
+// What a pager's error is to the access that met it.
+FaultError FaultErrorOf(PagerError error);
+
 class FaultHandler {
  public:
   FaultHandler(Core* core, PageStore* pages, AnonStore* anons, AmapStore* amaps,

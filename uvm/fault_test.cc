@@ -162,10 +162,10 @@ TEST_F(FaultTest, PagerErrorsReachTheAccessAndTheNextTryWorks) {
   Object* file = File(7);
   Space space = NewSpace("..");
   space.Map({.pages = 2, .file = file});
-  pager().FailOnce(1, FaultError::kIo);
+  pager().FailOnce(1, PagerError::kIo);
   EXPECT_EQ(space.Touch(1, Access::kRead), "io");
   EXPECT_EQ(Frames(space), "..");
-  pager().FailOnce(1, FaultError::kPastEnd);
+  pager().FailOnce(1, PagerError::kPastEnd);
   EXPECT_EQ(space.Touch(1, Access::kWrite), "past_end");
   EXPECT_EQ(space.ReadAll(), "12");
 }
@@ -381,7 +381,7 @@ TEST_F(FaultThreadsTest, WhoWaitsForAPageThatFailsTriesAgain) {
   Object* file = world_.File(7);
   Space space = world_.NewSpace(".");
   space.Map({.file = file});
-  world_.pager().FailOnce(0, FaultError::kIo);
+  world_.pager().FailOnce(0, PagerError::kIo);
   world_.pager().DuringNextGet([&] { threads_.Yield(); });
   for (int i = 0; i < 2; ++i) threads_.Add([&] { threads_.Log(space.Touch(0, Access::kWrite)); });
   RunAndCheck();

@@ -28,7 +28,7 @@ class InvariantsTest : public PictureTest {
   const Space& space() { return parent_[0]; }
   Amap* AmapAt(uint64_t page) { return EntryAt(space(), page)->aref.amap; }
   void EnterRaw(const Space& where, uint64_t page, Paddr pa, Prot prot) {
-    ASSERT_TRUE(pmap().Enter(where->pmap(), PageAt(page), pa, prot, kProtRead, Wired::kNo).ok());
+    ASSERT_TRUE(pmap().Enter(where->pmap(), PageAt(page), pa, prot, {.access = kProtRead}).ok());
   }
   // As in any message: the frame number of a resident page.
   std::string FrameOf(uint64_t page) {

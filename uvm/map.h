@@ -49,6 +49,8 @@ struct MapEntry : base::RbNode<MapEntry> {
   Inherit inherit = Inherit::kCopy;
   Advice advice = Advice::kNormal;
   uint32_t wired_count = 0;
+  bool no_merge = false;
+  class Map* submap = nullptr;  // faults and lookups go there; no layers of its own
   base::ListLink dead_link;
 
   Range range() const { return {start, end}; }
@@ -66,6 +68,35 @@ constexpr Prot EffectiveProt(Prot prot) { return prot.CanRead() ? prot : base::k
 
 enum class SetMax : uint8_t { kNo, kYes };
 enum class Sharing : uint8_t { kPrivate, kShared };
+// Where a map looks for space first (facts/uvm.md 2.2).
+enum class Direction : uint8_t { kBottomUp, kTopDown };
+enum class Wiring : uint8_t { kUnwire, kWire };
+
+// What a map asks of the fault handler (fault.h implements it), which includes this header.
+class WiringDoor {
+ public:
+  // NetBSD: uvm_fault_wire(). Faults every page of the range in, wired. The map is busy by the
+  // caller and not locked. On error what was wired is unwired again.
+  virtual Result<void, FaultError> FaultWire(class Map* map, Range range) = 0;
+  // NetBSD: uvm_fault_unwire_locked(). LOCKS: the map's.
+  virtual void FaultUnwireLocked(class Map* map, Range range) = 0;
+
+ protected:
+  ~WiringDoor() = default;
+};
+
+// UVM_FLAG_* that Enter understands besides what EnterOptions says in words.
+enum MapFlags : uint32_t {
+  kEnterOverlay = 0x20000,       // the amap is made now
+  kEnterNoMerge = 0x40000,       // never merge this entry with another
+  kEnterAmapPad = 0x100000,      // room for the amap to grow
+  kEnterTryLock = 0x200000,      // kTryAgain instead of waiting for the map's lock
+  kEnterNoWait = 0x400000,       // kNoMemory instead of waiting for memory
+  kEnterWaitVa = 0x800000,       // wait until somebody unmaps when there is no space
+  kEnterVaOnly = 0x2000000,      // no pmap work on what kFixedReplace removes
+  kEnterColorMatch = 0x4000000,  // `align` is a cache colour (page index modulo the colours)
+  kEnterBare = 1,                // neither amap nor object nor the promise of one: reserves space
+};
 
 // What all maps of one Uvm have in common.
 struct MapContext {
@@ -79,7 +110,8 @@ struct MapContext {
 class Map {
  public:
   // An empty map of [min, max), both page aligned, translated by `pmap`. NetBSD: uvm_map_setup().
-  Map(const MapContext* context, Vaddr min, Vaddr max, Pmap* pmap);
+  Map(const MapContext* context, Vaddr min, Vaddr max, Pmap* pmap,
+      Direction direction = Direction::kBottomUp);
   ~Map();
   Map(const Map&) = delete;
   Map& operator=(const Map&) = delete;
@@ -93,6 +125,8 @@ class Map {
     kFixedReplace,  // at `at`; what is there goes away in the same step
     kHint,          // at `at` if free, else anywhere
     kAnywhere,
+    kNear,  // the nearest fit from `at` in the map's direction: never above it in a top-down map,
+            // never below it in a bottom-up one
   };
   struct EnterOptions {
     Vaddr at;
@@ -104,11 +138,27 @@ class Map {
     Object* object = nullptr;  // null: anonymous. Its reference is consumed on success only
     uint64_t offset = 0;       // page aligned
     Sharing sharing = Sharing::kPrivate;
+    Advice advice = Advice::kNormal;
+    uint64_t align = 0;  // bytes, a power of two; 0: none. Not looked at when `where` is fixed
+    uint32_t flags = 0;  // MapFlags
   };
   // NetBSD: uvm_map(). Returns the address. Errors: kInvalidArgument (alignment, zero size),
   // kOutOfRange, kNoSpace, kNoMemory, kProtection (prot exceeds max_prot), kTooBig (object offset
   // wraps).
   Result<Vaddr, MapError> Enter(const EnterOptions& options) ABSL_LOCKS_EXCLUDED(lock_);
+
+  struct FindOptions {
+    Vaddr hint;
+    uint64_t size = 0;
+    Object* object = nullptr;  // with `offset`: what pmap_prefer goes by
+    uint64_t offset = 0;
+    uint64_t align = 0;
+    uint32_t flags = 0;  // kEnterColorMatch
+    bool fixed = false;
+  };
+  // NetBSD: uvm_map_findspace(); facts/uvm.md 2.2, with N7 and N8 of 5.B' put right. False when
+  // there is none. Maps nothing.
+  bool FindSpace(const FindOptions& options, Vaddr* out) ABSL_LOCKS_EXCLUDED(lock_);
 
   // The calls below take page-aligned ranges within [min, max]. An empty range is fine and does
   // nothing. NetBSD: uvm_unmap(). Holes are fine. Errors: kNoMemory (for the entries that clipping
@@ -130,11 +180,64 @@ class Map {
   // parts are done.
   Result<void, MapError> Discard(Range range) ABSL_LOCKS_EXCLUDED(lock_);
 
+  // NetBSD: uvm_map_willneed(): read-ahead on entries with an object and no amap. Never fails.
+  void WillNeed(Range range) ABSL_LOCKS_EXCLUDED(lock_);
+  // NetBSD: uvm_map_clean() with PgoFlags (pager.h). kHole, kBusy (kPgoFree on a wired entry
+  // anywhere in the range), kInvalidArgument (submap), kIo.
+  Result<void, MapError> Clean(Range range, uint32_t pgo_flags) ABSL_LOCKS_EXCLUDED(lock_);
+  // NetBSD: uvm_map_checkprot(). False on any hole or missing right.
+  bool CheckProt(Range range, Prot prot) ABSL_LOCKS_EXCLUDED(lock_);
+  // NetBSD: uvm_map_pageable(): mlock and munlock. kHole: the start is not mapped.
+  // kInvalidArgument: a hole further on, a page without rights (wiring), an entry that is not wired
+  // (unwiring). kNoMemory, kIo, kTooBig (past the object's end) from the faults. On error nothing
+  // is wired more than before.
+  Result<void, MapError> Pageable(Range range, Wiring wiring) ABSL_LOCKS_EXCLUDED(lock_);
+  // NetBSD: uvm_map_pageable_all(). `flags` 0 unwires everything; kWireCurrent wires what has
+  // rights; kWireFuture wires what comes. kNoMemory: more than `limit` bytes (0: no limit) or the
+  // global limit. On error the wiring is as before (facts/uvm.md 5.B item 4).
+  static constexpr uint32_t kWireCurrent = 1, kWireFuture = 2;
+  Result<void, MapError> PageableAll(uint32_t flags, uint64_t limit) ABSL_LOCKS_EXCLUDED(lock_);
+
+  // NetBSD: uvm_map_reserve(): a blank entry that never merges, somewhere near `options.at`.
+  Result<Vaddr, MapError> Reserve(const EnterOptions& options) ABSL_LOCKS_EXCLUDED(lock_);
+  // NetBSD: uvm_map_submap(): faults and lookups in the blank entry that spans exactly `range` go
+  // to `submap`.
+  Result<void, MapError> Submap(Range range, Map* submap) ABSL_LOCKS_EXCLUDED(lock_);
+
+  // UVM_EXTRACT_*.
+  enum ExtractFlags : uint32_t {
+    kExtractRemove = 1,       // and unmap the source
+    kExtractContiguous = 2,   // a hole is kInvalidArgument
+    kExtractQuickRef = 4,     // do not clip the source; whole-amap references
+    kExtractFixProt = 8,      // rights become the maximum's
+    kExtractReserved = 0x10,  // `to` names an exactly blank reservation
+    kExtractProtAll = 0x20,   // the maximum becomes all
+  };
+  // NetBSD: uvm_map_extract(): makes the pages of `from` appear in `target` as well, shared.
+  // Returns where. kNoSpace, kNoMemory, kInvalidArgument (hole), kIo (the reservation is not
+  // blank).
+  Result<Vaddr, MapError> Extract(Range from, Map* target, Vaddr to, uint32_t flags)
+      ABSL_LOCKS_EXCLUDED(lock_);
+
+  // vm_map_busy(), vm_map_unbusy(): while busy nobody else gets the lock for writing, although it
+  // is not held. One owner at a time, who may lock it meanwhile.
+  void Busy() ABSL_LOCKS_EXCLUDED(lock_);
+  void Unbusy() ABSL_LOCKS_EXCLUDED(lock_);
+
+  // uvm_map_reference(), uvm_map_deallocate() are Space's (space.h): a map lives in its space.
+
+  uint64_t size_bytes() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return size_; }
+  Direction direction() const { return direction_; }
+  // vm_map_setmin(), vm_map_setmax(): REQUIRES: nothing is mapped outside the new bounds.
+  void SetBounds(Vaddr min, Vaddr max) ABSL_LOCKS_EXCLUDED(lock_);
+
   struct RemapOptions {
     Range from;             // not empty
     Vaddr to;               // kFixed: the destination; kMayMove: unused
     uint64_t new_size = 0;  // bytes, page aligned, > 0
     enum class Where : uint8_t { kFixed, kMayMove } where = Where::kMayMove;
+    bool duplicate = false;  // REMAPDUP: the old mapping stays; both show the same pages
+    uint64_t align = 0;      // of a destination that is searched for
   };
   // NetBSD: uvm_mremap(). Moves, shrinks or grows. Errors: kInvalidArgument (growing what does not
   // end in a mapped page), kNoSpace, kTooBig, kNoMemory; nothing changed.
@@ -230,6 +333,7 @@ class Map {
   void Detach(DeadList* dead) ABSL_LOCKS_EXCLUDED(lock_);
   bool TryMergeLocked(const MapEntry& fresh) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void ReleaseEntry(MapEntry* entry);
+  void SplitLayers(MapEntry* left, MapEntry* right, Vaddr at);
   void CopyLayersFrom(const MapEntry& from, MapEntry* to, Shared shared);
   Result<void, MapError> ForkEntryLocked(MapEntry* entry, Map* child)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
@@ -248,6 +352,7 @@ class Map {
   const Vaddr min_;
   const Vaddr max_;
   Pmap* const pmap_;
+  const Direction direction_;
   // Own synchronisation.
   RwLock lock_;
   // Guarded by lock_.

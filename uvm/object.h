@@ -59,9 +59,10 @@ class Object {
   Mutex mu;
   CondVar page_ready;
   uint64_t refs ABSL_GUARDED_BY(mu) = 1;
-  base::ListLink store_link;  // ObjectStore's list
-  uint32_t id = 0;            // for dumps
-  uint32_t debug_refs = 0;    // for checkers only: entries counted by the walk under way
+  base::ListLink store_link;   // ObjectStore's list
+  uint32_t id = 0;             // for dumps
+  void* pager_data = nullptr;  // the pager's own
+  uint32_t debug_refs = 0;     // for checkers only: entries counted by the walk under way
 
  private:
   struct ByIndex {

@@ -25,20 +25,28 @@ class ObjectTest : public ::testing::Test {
     return page;
   }
 
+  // An object with `key` whose pages pager_ stores.
+  Object* Create(uint64_t key) {
+    Object* object = objects_.Create(&stored_, key);
+    if (object != nullptr) object->pager_data = &pager_;
+    return object;
+  }
+
   testing::NaivePmap pmap_{16};
   testing::FakeThreads threads_;
   testing::HostPages memory_;
-  testing::PatternPager pager_;
   Core core_{&memory_, &pmap_, &threads_, {}, {}};
   PageStore pages_{&core_};
   ObjectStore objects_{&core_, &pages_};
+  StoredPager stored_{&core_, &pages_};
+  testing::PatternPager pager_;
 };
 
 TEST_F(ObjectTest, IsBornEmptyWithOneReference) {
-  Object* object = objects_.Create(&pager_, 42);
+  Object* object = Create(42);
   ASSERT_NE(object, nullptr);
   EXPECT_EQ(object->key(), 42u);
-  EXPECT_EQ(object->pager(), &pager_);
+  EXPECT_EQ(object->pager(), &stored_);
   EXPECT_EQ(object->DebugRefs(), 1u);
   EXPECT_EQ(object->DebugPageCount(), 0u);
   EXPECT_EQ(object->DebugFirstPage(), nullptr);
@@ -46,7 +54,7 @@ TEST_F(ObjectTest, IsBornEmptyWithOneReference) {
 }
 
 TEST_F(ObjectTest, PagesAreFoundByIndexAndWalkedInOrder) {
-  Object* object = objects_.Create(&pager_, 1);
+  Object* object = Create(1);
   std::vector<Page*> added;
   for (uint64_t index : {9, 2, 7, 0, 4}) added.push_back(AddPage(object, index));
   std::string order;
@@ -67,7 +75,7 @@ TEST_F(ObjectTest, PagesAreFoundByIndexAndWalkedInOrder) {
 }
 
 TEST_F(ObjectTest, TheLastReferenceFreesThePagesAndTellsThePager) {
-  Object* object = objects_.Create(&pager_, 5);
+  Object* object = Create(5);
   AddPage(object, 0);
   AddPage(object, 3);
   objects_.Reference(object);
@@ -81,34 +89,34 @@ TEST_F(ObjectTest, TheLastReferenceFreesThePagesAndTellsThePager) {
 }
 
 TEST_F(ObjectTest, IdsAreStableAndNotReused) {
-  Object* first = objects_.Create(&pager_, 1);
+  Object* first = Create(1);
   EXPECT_EQ(first->id, 1u);
   objects_.Release(first);
-  EXPECT_EQ(objects_.Create(&pager_, 1)->id, 2u);
+  EXPECT_EQ(Create(1)->id, 2u);
 }
 
 TEST_F(ObjectTest, RunningOutOfMemoryIsANullPointer) {
   memory_.FailAfter(0);
-  EXPECT_EQ(objects_.Create(&pager_, 1), nullptr);
+  EXPECT_EQ(Create(1), nullptr);
   EXPECT_TRUE(objects_.DebugAll().empty());
 }
 
 TEST_F(ObjectTest, ThePatternPagerFillsWithFileBytesAndFailsOnDemand) {
-  Object* object = objects_.Create(&pager_, 99);
+  Object* object = Create(99);
   std::vector<unsigned char> bytes(base::kPageSize);
-  pager_.FailOnce(2, base::FaultError::kIo);
-  EXPECT_TRUE(pager_.GetPage(object, PageIndex(1), bytes.data()).ok());
+  pager_.FailOnce(2, PagerError::kIo);
+  EXPECT_TRUE(pager_.ReadPage(object, PageIndex(1), bytes.data()).ok());
   for (uint64_t i = 0; i < base::kPageSize; ++i) {
     ASSERT_EQ(bytes[i], base::FileByte(99, base::kPageSize + i));
   }
-  EXPECT_EQ(pager_.GetPage(object, PageIndex(2), bytes.data()), base::FaultError::kIo);
-  EXPECT_TRUE(pager_.GetPage(object, PageIndex(2), bytes.data()).ok());
+  EXPECT_EQ(pager_.ReadPage(object, PageIndex(2), bytes.data()), PagerError::kIo);
+  EXPECT_TRUE(pager_.ReadPage(object, PageIndex(2), bytes.data()).ok());
 }
 
 using ObjectDeathTest = ObjectTest;
 
 TEST_F(ObjectDeathTest, APageThatIsBusyMustNotBeFreed) {
-  Object* object = objects_.Create(&pager_, 1);
+  Object* object = Create(1);
   AddPage(object, 0)->busy = BusyReason::kPagein;
   EXPECT_DEATH(objects_.Release(object), "IsBusy");
 }

@@ -1,10 +1,13 @@
-// uvm/pager.h: the door sideways: where an object's pages come from.
+// uvm/pager.h: the door sideways: where an object's pages come from and go to.
 //
-// WHAT     A Pager supplies the contents of one kind of memory object. UVM owns the pages; the
-//          pager fills them.
-// LOCKS    GetPage is called with no UVM lock held and the page busy: it may block on whatever it
-//          likes, but holds no busy page of another object meanwhile (design D14).
-// SEE      NetBSD struct uvm_pagerops; facts/uvm.md 1.4.
+// WHAT     A Pager is the vector of operations of one kind of memory object (struct uvm_pagerops).
+//          Kinds: anonymous objects (aobj.h), devices (device.h), objects whose contents somebody
+//          else stores (stored.h), windows of the buffer cache (ubc.h). UVM owns pages and their
+//          states; the pager decides what is in them.
+// LOCKS    Get and Put are entered with the object's lock. A Get with kPgoLocked keeps it and never
+//          waits; every other Get, and every Put, returns without it. No busy page of another
+//          object is held across a call that may wait (design D14).
+// SEE      facts/uvm.md 1.4-1.8, 2.8 D, 2.10; NetBSD uvm_pager(9).
 
 #ifndef UVM_PAGER_H_
 #define UVM_PAGER_H_
@@ -12,21 +15,85 @@
 #include <cstdint>
 
 #include "base/addr.h"
+#include "base/check.h"
 #include "base/errors.h"
+#include "base/prot.h"
 #include "base/result.h"
 
 namespace uvm {
 
 class Object;
+struct Page;
+struct FaultInfo;  // fault.h
+
+// PGO_*. The values are NetBSD's; they stand in recordings.
+enum PgoFlags : uint32_t {
+  kPgoCleanIt = 0x001,       // write dirty pages back
+  kPgoSyncIo = 0x002,        // wait until it is done
+  kPgoDeactivate = 0x004,    // no longer worth memory
+  kPgoFree = 0x008,          // forget the pages afterwards
+  kPgoAllPages = 0x010,      // the whole object
+  kPgoLocked = 0x040,        // Get: only what is resident, without waiting
+  kPgoBusyFail = 0x080,      // Put: fail instead of waiting for a busy page
+  kPgoOverwrite = 0x200,     // Get: the caller will write all of each page: read nothing
+  kPgoPastEof = 0x400,       // Get: pages past the end are fine
+  kPgoNoBlockAlloc = 0x800,  // Get: holes stay holes; their pages are read-only
+};
+
+enum class PagerError : uint8_t {
+  kBusy,      // kPgoLocked: the centre page is not there, or busy
+  kIo,        // the backing store failed
+  kPastEnd,   // the centre page lies beyond the end of the object
+  kNoMemory,  // no frame, and none can be reclaimed
+  kAgain,     // a passing condition: ask again later
+  kRestart,   // Fault: look everything up again
+};
+
+// Marks a place of GetRequest::pages that the caller does not want.
+inline Page* DontCare() { return reinterpret_cast<Page*>(~uintptr_t{0}); }
+
+// pgo_get: up to kMaxGetPages pages from `first`. In: pages[i] is null (wanted) or DontCare().
+// Out: the page, or null where it is not there. Without kPgoLocked the pages that come back are
+// busy, and the centre page is one of them. At most `count` of the result is valid after a success.
+struct GetRequest {
+  base::PageIndex first;
+  uint32_t count = 1;
+  uint32_t centre = 0;  // < count: the page that must come
+  Page** pages = nullptr;
+  base::Access access = base::Access::kRead;
+  base::Advice advice = base::Advice::kNormal;
+  uint32_t flags = 0;  // PgoFlags
+};
+inline constexpr uint32_t kMaxGetPages = 16;
 
 class Pager {
  public:
-  // pgo_get for one page: fills contents[0..4096) with page `index` of `object`. An error is
-  // reported to every access that needs the page, and the page is freed.
-  virtual base::Result<void, base::FaultError> GetPage(Object* object, base::PageIndex index,
-                                                       unsigned char* contents) = 0;
-  // pgo_detach: the last reference is gone and no page is left; the pager forgets the object.
+  virtual base::Result<void, PagerError> Get(Object* object, GetRequest* request) = 0;
+  // pgo_put: cleans, frees or deactivates the pages of [first, end); end 0: to the end of the
+  // object.
+  virtual base::Result<void, PagerError> Put(Object* object, base::PageIndex first,
+                                             base::PageIndex end, uint32_t flags) = 0;
+  // pgo_detach, last reference: no page is left; the pager forgets the object.
   virtual void Detach(Object* object) = 0;
+
+  // pgo_fault: pagers that map pages themselves (devices, buffer cache windows) say true and get
+  // the whole fault: entered with every lock that `info` names, returns with none.
+  virtual bool HandlesFaults() const { return false; }
+  virtual base::Result<void, base::FaultError> Fault(FaultInfo*) {
+    UNREACHABLE("this pager leaves faults to UVM");
+  }
+  // pgo_markdirty: the object gets its first page that may be dirty. Object locked.
+  virtual void MarkDirty(Object*) {}
+  // True when the first write to a clean page must fault even though its entry permits writing
+  // (uvn_needs_writefault_p()). Object locked.
+  virtual bool NeedsWriteFault(const Object*) const { return false; }
+  // Bytes of the object, or kUnbounded. Growing a mapping past it is refused; a fault past it is
+  // kPastEnd.
+  static constexpr uint64_t kUnbounded = ~uint64_t{0};
+  virtual uint64_t SizeInBytes(const Object*) const { return kUnbounded; }
+  // What kind it is, for mincore(2), coredump and listings.
+  enum class Kind : uint8_t { kStored, kAnonymous, kDevice, kBufferCache };
+  virtual Kind kind() const { return Kind::kStored; }
 
  protected:
   ~Pager() = default;

@@ -121,10 +121,17 @@ ExpectedSpace ExpectedFork(const ExpectedSpace& parent) {
   for (ExpectedPage& page : child) {
     if (page.cell == nullptr) continue;
     switch (page.inherit) {
-      case Inherit::kShare: break;
-      case Inherit::kCopy: page.cell = std::make_shared<char>(*page.cell); break;
-      case Inherit::kZero: page.cell = std::make_shared<char>('0'); break;
-      default: page = {}; break;
+      case Inherit::kShare:
+        break;
+      case Inherit::kCopy:
+        page.cell = std::make_shared<char>(*page.cell);
+        break;
+      case Inherit::kZero:
+        page.cell = std::make_shared<char>('0');
+        break;
+      default:
+        page = {};
+        break;
     }
   }
   return child;

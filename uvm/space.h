@@ -22,7 +22,7 @@ class Space {
   const Map& map() const { return map_; }
   Pmap* pmap() const { return map_.pmap(); }
 
-  const uint32_t id;         // stable, in order of birth
+  const uint32_t id;        // stable, in order of birth
   base::ListLink uvm_link;  // Uvm's list of live spaces
 
  private:

@@ -8,8 +8,9 @@ Uvm::Uvm(const Config& config)
     : core_{config.memory, config.pmap, config.threads, {}, {}},
       pages_(&core_),
       anons_(&core_, &pages_),
-      amaps_(&core_, &anons_),
+      amaps_(&core_, &pages_, &anons_),
       objects_(&core_, &pages_),
+      stored_(&core_, &pages_),
       entries_(config.memory),
       space_pool_(config.memory),
       context_{&core_, &amaps_, &anons_, &objects_, &entries_},
@@ -59,6 +60,12 @@ void Uvm::FreeSpace(Space* space) {
 Result<Object*, MapError> Uvm::CreateObject(Pager* pager, uint64_t key) {
   Object* object = objects_.Create(pager, key);
   if (object == nullptr) return MapError::kNoMemory;
+  return object;
+}
+
+Result<Object*, MapError> Uvm::CreateStoredObject(Store* store, uint64_t key) {
+  Object* object = TRY(CreateObject(&stored_, key));
+  object->pager_data = store;
   return object;
 }
 

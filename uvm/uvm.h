@@ -21,6 +21,7 @@
 #include "uvm/object.h"
 #include "uvm/page.h"
 #include "uvm/space.h"
+#include "uvm/stored.h"
 
 namespace uvm {
 
@@ -54,6 +55,8 @@ class Uvm {
 
   // An object with one reference whose pages `pager` supplies. Errors: kNoMemory.
   Result<Object*, MapError> CreateObject(Pager* pager, uint64_t key);
+  // The same with `store` behind it (stored.h).
+  Result<Object*, MapError> CreateStoredObject(Store* store, uint64_t key);
   void ReferenceObject(Object* object) { objects_.Reference(object); }
   void ReleaseObject(Object* object) { objects_.Release(object); }
 
@@ -75,6 +78,7 @@ class Uvm {
   AnonStore anons_;
   AmapStore amaps_;
   ObjectStore objects_;
+  StoredPager stored_;
   base::Pool<MapEntry> entries_;
   base::Pool<Space> space_pool_;
   MapContext context_;

@@ -32,6 +32,12 @@ Errno ErrnoOf(MapError error) {
       return Errno::kEfault;
     case MapError::kBusy:
       return Errno::kEbusy;
+    case MapError::kTryAgain:
+      return Errno::kEagain;
+    case MapError::kNotFound:
+      return Errno::kEnoent;
+    case MapError::kIo:
+      return Errno::kEio;
     case MapError::kTooBig:
       return Errno::kEinval;
   }
@@ -124,7 +130,7 @@ uvm::Object* Server::FileObject(uint64_t key) {
   uvm::MutexLock lock(&mu_);
   File* file = files_.Find(key);
   if (file == nullptr) {
-    auto object = uvm_->CreateObject(&file_pager_, key);
+    auto object = uvm_->CreateStoredObject(&file_store_, key);
     if (!object.ok()) return nullptr;
     file = files_.Add(key, object.value());
     // An object without a record would be a second one for its key next time.

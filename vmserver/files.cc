@@ -1,16 +1,24 @@
 #include "vmserver/files.h"
 
+#include "base/check.h"
 #include "base/pattern.h"
 
 namespace vmserver {
 
-base::Result<void, base::FaultError> FilePager::GetPage(uvm::Object* object, base::PageIndex index,
+base::Result<void, uvm::PagerError> FileStore::ReadPage(uvm::Object* object, base::PageIndex index,
                                                         unsigned char* contents) {
   base::FillFile(object->key(), base::ToBytes(index), contents, base::kPageSize);
   return {};
 }
 
-void FilePager::Detach(uvm::Object*) {}
+base::Result<void, uvm::PagerError> FileStore::WritePage(uvm::Object*, base::PageIndex,
+                                                         const unsigned char*) {
+  UNREACHABLE("files live as long as the server");
+}
+
+uint64_t FileStore::SizeInBytes(const uvm::Object*) const { return uvm::Pager::kUnbounded; }
+
+void FileStore::Detach(uvm::Object*) {}
 
 File* FileTable::Find(uint64_t key) const {
   File* at = files_.root();

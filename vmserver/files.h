@@ -15,14 +15,18 @@
 #include "base/pool.h"
 #include "base/rb_tree.h"
 #include "uvm/object.h"
-#include "uvm/pager.h"
+#include "uvm/stored.h"
 
 namespace vmserver {
 
-class FilePager final : public uvm::Pager {
+class FileStore final : public uvm::Store {
  public:
-  base::Result<void, base::FaultError> GetPage(uvm::Object* object, base::PageIndex index,
+  base::Result<void, uvm::PagerError> ReadPage(uvm::Object* object, base::PageIndex index,
                                                unsigned char* contents) override;
+  // Nobody asks for a file to be cleaned: its object lives as long as the server.
+  base::Result<void, uvm::PagerError> WritePage(uvm::Object* object, base::PageIndex index,
+                                                const unsigned char* contents) override;
+  uint64_t SizeInBytes(const uvm::Object* object) const override;
   // Nothing to forget: all a page needs is its object's key.
   void Detach(uvm::Object* object) override;
 };

@@ -32,6 +32,11 @@ KernReturn KernOf(MapError error) {
       return KernReturn::kInvalidAddress;
     case MapError::kBusy:
       return KernReturn::kFailure;
+    case MapError::kIo:
+      return KernReturn::kMemoryError;
+    case MapError::kTryAgain:
+    case MapError::kNotFound:
+      return KernReturn::kFailure;
     case MapError::kTooBig:
       return KernReturn::kInvalidArgument;
   }

@@ -209,7 +209,7 @@ class Server {
   Threads threads_;
   pmap_sim::L4Pmap pmap_;
   Late<uvm::Uvm> uvm_;
-  FilePager file_pager_;
+  FileStore file_store_;
   ServerCounters counters_;
   Task* init_ = nullptr;  // set once, by Main
   // Guarded by mu_.

@@ -1,4 +1,4 @@
-// uvm/testing/pattern_pager.h: a pager whose files hold base::FillFile bytes, and that fails where
+// uvm/testing/pattern_pager.h: a store whose files hold base::FillFile bytes, and that fails where
 // it is told to.
 
 #ifndef UVM_TESTING_PATTERN_PAGER_H_
@@ -12,27 +12,28 @@
 #include "base/pattern.h"
 #include "uvm/object.h"
 #include "uvm/pager.h"
+#include "uvm/stored.h"
 
 namespace uvm::testing {
 
-class PatternPager final : public Pager {
+class PatternPager final : public Store {
  public:
   using Hook = std::function<void()>;
 
   // Pages of every file from now on: `index` fails with `error` once.
-  void FailOnce(uint64_t index, base::FaultError error) {
+  void FailOnce(uint64_t index, PagerError error) {
     fail_index_ = index;
     fail_error_ = error;
     failing_ = true;
   }
-  // Runs during the next GetPage, while the page is busy and no lock is held.
+  // Runs during the next ReadPage, while the page is busy and no lock is held.
   void DuringNextGet(Hook hook) { hook_ = std::move(hook); }
   uint64_t gets() const { return gets_; }
   // Keys of the files that lost their last reference, in order.
   const std::vector<uint64_t>& detached() const { return detached_; }
 
-  base::Result<void, base::FaultError> GetPage(Object* object, base::PageIndex index,
-                                               unsigned char* contents) override {
+  base::Result<void, PagerError> ReadPage(Object* object, base::PageIndex index,
+                                          unsigned char* contents) override {
     ++gets_;
     if (hook_) std::exchange(hook_, Hook())();
     if (failing_ && index.value() == fail_index_) {
@@ -42,13 +43,18 @@ class PatternPager final : public Pager {
     base::FillFile(object->key(), base::ToBytes(index), contents, base::kPageSize);
     return {};
   }
+  base::Result<void, PagerError> WritePage(Object*, base::PageIndex,
+                                           const unsigned char*) override {
+    return {};
+  }
+  uint64_t SizeInBytes(const Object*) const override { return Pager::kUnbounded; }
   void Detach(Object* object) override { detached_.push_back(object->key()); }
 
  private:
   Hook hook_;
   bool failing_ = false;
   uint64_t fail_index_ = 0;
-  base::FaultError fail_error_ = base::FaultError::kIo;
+  PagerError fail_error_ = PagerError::kIo;
   uint64_t gets_ = 0;
   std::vector<uint64_t> detached_;
 };

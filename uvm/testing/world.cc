@@ -210,7 +210,7 @@ void World::FillPools(uint64_t slots) {
 }
 
 Object* World::File(uint64_t key) {
-  Result<Object*, MapError> file = uvm_.CreateObject(&pager_, key);
+  Result<Object*, MapError> file = uvm_.CreateStoredObject(&pager_, key);
   EXPECT_TRUE(file.ok());
   files_.push_back(file.value());
   keys_.push_back(key);
