@@ -17,6 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "base/prng.h"
 #include "conform/facts.h"
+#include "conform/mach_recording.h"
 #include "conform/prefixes.h"
 #include "conform/recording.h"
 #include "conform/uvm_recording.h"
@@ -42,6 +43,7 @@ struct Kind {
   const char* file;
   const char* first_of_unit;  // a file is whole before each line that starts so
   Parse parse;
+  const char* ending = "";  // the file's last line, where it must have one
 };
 void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.file; }
 
@@ -55,6 +57,10 @@ absl::StatusOr<uint64_t> CountPrefixes(absl::string_view text) {
   return CountOf(ParsePrefixes(kName, text));
 }
 
+absl::StatusOr<uint64_t> CountMach(absl::string_view text) {
+  return CountOf(ParseMachRecording(kName, text));
+}
+
 absl::StatusOr<uint64_t> CountUvm(absl::string_view text) {
   return CountOf(ParseUvmRecording(kName, text));
 }
@@ -64,8 +70,12 @@ std::string Sample(const Kind& kind) {
   absl::StatusOr<std::string> text = ReadTextFile(absl::StrCat("conform/testdata/", kind.file));
   EXPECT_TRUE(text.ok()) << text.status();
   if (!text.ok() || text->size() <= kSampleBytes) return text.value_or("");
-  const size_t end = text->find(absl::StrCat("\n", kind.first_of_unit), kSampleBytes);
-  return end == std::string::npos ? *text : text->substr(0, end + 1);
+  const std::string unit = absl::StrCat("\n", kind.first_of_unit);
+  // Where units are longer, the first one.
+  size_t end = text->rfind(unit, kSampleBytes);
+  if (end == std::string::npos || end < kSampleBytes / 4) end = text->find(unit, kSampleBytes);
+  EXPECT_NE(end, std::string::npos);
+  return absl::StrCat(text->substr(0, end + 1), kind.ending);
 }
 
 // From 1.
@@ -196,6 +206,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Kind{"newmdb_super.txt.gz", "seq ", CountRecording},
                     Kind{"oldmdb_status.txt.gz", "seq ", CountRecording},
                     Kind{"mung_4k.txt.gz", "seq ", CountRecording},
+                    Kind{"gnumach_fork_1.txt.gz", "S ", CountMach},
+                    Kind{"gnumach_edge_cases.txt.gz", "X ", CountMach, "DONE\n"},
                     Kind{"ipc_syscall_facts.txt.gz", "fact ", CountFacts},
                     Kind{"manual_prefix.txt.gz", "", CountPrefixes},
                     Kind{"netbsd_uvm/d_directed_00.txt.gz", "seq ", CountUvm},
