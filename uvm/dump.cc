@@ -27,6 +27,8 @@ const char* BusyName(BusyReason reason) {
       return " busy=pagein";
     case BusyReason::kPromote:
       return " busy=promote";
+    case BusyReason::kPageout:
+      return " busy=pageout";
   }
   return " busy=?";
 }

@@ -50,6 +50,7 @@ Page* PageStore::Allocate() {
   page->wire_count = 0;
   page->busy = BusyReason::kPromote;
   page->dirty = Dirty::kClean;
+  page->read_only = false;
   Counters& counters = core_->counters;
   if (++counters.frames_in_use > counters.frames_peak)
     counters.frames_peak = counters.frames_in_use;

@@ -31,7 +31,7 @@ struct Anon;
 enum class Dirty : uint8_t { kClean, kDirty, kUnknown };
 
 // Why a page is busy; kept for dumps and for whoever wonders what they wait for.
-enum class BusyReason : uint8_t { kNotBusy, kPagein, kPromote };
+enum class BusyReason : uint8_t { kNotBusy, kPagein, kPromote, kPageout };
 
 struct Page : base::RbNode<Page> {         // the tree node of its object's pages
   Paddr pa;                                // constant
@@ -42,6 +42,8 @@ struct Page : base::RbNode<Page> {         // the tree node of its object's page
   uint32_t wire_count = 0;                 // (O)
   BusyReason busy = BusyReason::kNotBusy;  // (O)
   Dirty dirty = Dirty::kClean;             // (O)
+  bool read_only = false;                  // (O) a hole of its object's store: never writable
+  uint8_t subtree_tags = 0;                // (O) of its object's tree (object.h)
   bool free = true;                        // (Q)
   bool IsBusy() const { return busy != BusyReason::kNotBusy; }
 };
