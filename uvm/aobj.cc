@@ -34,7 +34,7 @@ Result<Page*, PagerError> AnonymousPager::GetPage(Object* object, PageIndex inde
       object->SetBusy(page, BusyReason::kPagein);
       return page;
     }
-    object->page_ready.Wait(&object->mu);
+    object->WaitFor(pages_, page);
   }
   Page* page = pages_->AllocateForObject(object, index);
   if (page == nullptr) return PagerError::kNoMemory;
@@ -67,7 +67,7 @@ Result<void, PagerError> AnonymousPager::Get(Object* object,
       result = page.error();
     }
   }
-  if (!result.ok()) object->Unbusy(request->pages, request->count);
+  if (!result.ok()) object->Unbusy(pages_, request->pages, request->count);
   object->mu.Unlock();
   return result;
 }
@@ -89,7 +89,7 @@ Result<void, PagerError> AnonymousPager::Put(Object* object, PageIndex first, Pa
         result = PagerError::kBusy;
         break;
       }
-      object->page_ready.Wait(&object->mu);
+      object->WaitFor(pages_, page);
       array.Clear();
       continue;
     }
@@ -100,7 +100,7 @@ Result<void, PagerError> AnonymousPager::Put(Object* object, PageIndex first, Pa
       object->Remove(page);
       pages_->Free(page);
     } else {
-      core_->pmap->ClearReference(page->pa);
+      pages_->Deactivate(page);
     }
   }
   object->mu.Unlock();
@@ -119,7 +119,7 @@ void AnonymousPager::SetSize(Object* object, uint64_t bytes) {
   if (base::IsPageAligned(end)) return;
   Page* last;
   while ((last = object->Lookup(base::ToPageIndex(end))) != nullptr && last->IsBusy()) {
-    object->page_ready.Wait(&object->mu);
+    object->WaitFor(pages_, last);
   }
   if (last == nullptr) return;
   const uint64_t kept = end & base::kPageMask;

@@ -30,7 +30,7 @@ enum AobjFlags : uint32_t {
 class AnonymousPager final : public Pager {
  public:
   AnonymousPager(Core* core, PageStore* pages, ObjectStore* objects)
-      : core_(core), pages_(pages), objects_(objects), states_(core->memory) {}
+      : pages_(pages), objects_(objects), states_(core->memory) {}
 
   // NetBSD: uao_create(). An object of `bytes` with one reference (kAobjKernObj: the kernel's), or
   // null when memory ran out. It ends at the next page boundary for faults, and at `bytes` for
@@ -61,7 +61,6 @@ class AnonymousPager final : public Pager {
   base::Result<Page*, PagerError> GetPage(Object* object, base::PageIndex index)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
 
-  Core* const core_;
   PageStore* const pages_;
   ObjectStore* const objects_;
   base::Pool<State> states_;

@@ -29,6 +29,10 @@ const char* BusyName(BusyReason reason) {
       return " busy=promote";
     case BusyReason::kPageout:
       return " busy=pageout";
+    case BusyReason::kClean:
+      return " busy=clean";
+    case BusyReason::kLoan:
+      return " busy=loan";
   }
   return " busy=?";
 }

@@ -76,27 +76,37 @@ void Object::SetDirty(Page* page, Dirty status) {
 
 void Object::SetBusy(Page* page, BusyReason reason) {
   page->busy = reason;
-  Retag(page);
-  if (reason == BusyReason::kNotBusy) page_ready.WakeAll();
+  if (reason == BusyReason::kClean) Retag(page);
 }
 
-void Object::Unbusy(Page** pages, uint32_t count) {
+void Object::Unbusy(PageStore* store, Page** pages, uint32_t count) {
   for (uint32_t i = 0; i < count; ++i) {
-    if (pages[i] == nullptr || pages[i] == DontCare()) continue;
-    pages[i]->busy = BusyReason::kNotBusy;
-    Retag(pages[i]);
+    Page* page = pages[i];
+    if (page == nullptr || page == DontCare()) continue;
+    const bool written = page->busy == BusyReason::kClean;
+    page->busy = BusyReason::kNotBusy;
+    if (written) Retag(page);
+    if (page->released) {
+      Remove(page);
+      store->Free(page);
+    } else {
+      store->Wakeup(page);
+    }
   }
-  page_ready.WakeAll();
+}
+
+void Object::WaitFor(PageStore* store, Page* page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  store->WaitAndRelease(page, &mu);
+  mu.Lock();
 }
 
 void Object::FreeFrom(PageStore* pages, PageIndex first) {
   while (Page* page = Search(first, Towards::kUp, 0)) {
     if (page->IsBusy()) {
-      page_ready.Wait(&mu);
+      WaitFor(pages, page);
       continue;
     }
     Remove(page);
-    page->wire_count = 0;
     pages->Free(page);
   }
 }
@@ -107,7 +117,7 @@ Object* ObjectStore::CreateWithLock(Pager* pager, uint64_t key, ObjectLock* lock
   CHECK(pager != nullptr);
   ObjectLock* own = lock == nullptr ? locks_.New(core_) : nullptr;
   if (lock == nullptr && own == nullptr) return nullptr;
-  Object* object = pool_.New(core_, pager, key, lock == nullptr ? own : lock);
+  Object* object = pool_.New(pager, key, lock == nullptr ? own : lock);
   if (object == nullptr) {
     if (own != nullptr) locks_.Delete(own);
     return nullptr;

@@ -6,7 +6,7 @@
 //          the kernel's own objects have kKernelRefs, which nobody counts, and live for ever.
 // LOCKS    mu guards the tree, the pages' owner fields and refs. It may be one lock for several
 //          objects (uvm_obj_setlock): layered ones are locked as one. Waiting for a busy page:
-//          page_ready.
+//          PageStore::WaitAndRelease.
 // INVARIANTS  I4 ValidObjectPages: every page of the tree points back to the object, at its own
 //          index; count is exact; the summary of tags in each node is that of its subtree. I5
 //          ValidObjectRefs: refs == entries that name the object + references held from outside.
@@ -40,8 +40,8 @@ enum PageTags : uint8_t {
 
 class Object {
  public:
-  Object(Core* core, Pager* pager, uint64_t key, ObjectLock* lock)
-      : mu(lock->mutex), page_ready(core->threads), lock_(lock), pager_(pager), key_(key) {}
+  Object(Pager* pager, uint64_t key, ObjectLock* lock)
+      : mu(lock->mutex), lock_(lock), pager_(pager), key_(key) {}
 
   // refs of the kernel's own objects.
   static constexpr uint64_t kKernelRefs = ~uint64_t{1};
@@ -78,10 +78,16 @@ class Object {
   // NetBSD: uvm_pagemarkdirty() for a page of an object. Tells the pager of the first page that may
   // be dirty. A page that is kClean must be writable in no mapping.
   void SetDirty(Page* page, Dirty status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  // kNotBusy wakes whoever waits for a page.
+  // REQUIRES: the page is not busy, and `reason` is one.
   void SetBusy(Page* page, BusyReason reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  // NetBSD: uvm_page_unbusy(). Skips null and DontCare(), and wakes once.
-  void Unbusy(Page** pages, uint32_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // NetBSD: uvm_page_unbusy(). Wakes who waits for the pages; released ones are freed. Skips null
+  // and DontCare().
+  void Unbusy(PageStore* store, Page** pages, uint32_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void Unbusy(PageStore* store, Page* page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+    Unbusy(store, &page, 1);
+  }
+  // NetBSD: uvm_pagewait(), with the lock taken again: anything may have changed.
+  void WaitFor(PageStore* store, Page* page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Frees every page from `first` on, whatever it is wired or dirty; waits for busy ones.
   void FreeFrom(PageStore* pages, PageIndex first) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // NetBSD: uvm_obj_clean_p(), uvm_obj_nowriteback_p(): no page has the tag.
@@ -103,7 +109,6 @@ class Object {
   uint64_t DebugRefs() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return refs; }
 
   Mutex& mu;
-  CondVar page_ready;
   uint64_t refs ABSL_GUARDED_BY(mu) = 1;
   base::ListLink store_link;   // ObjectStore's list
   uint32_t id = 0;             // for dumps
@@ -114,7 +119,7 @@ class Object {
   // The tags of one page, by its state.
   static uint8_t TagsOf(const Page& page) {
     return static_cast<uint8_t>((page.dirty != Dirty::kClean ? kTagDirty : 0) |
-                                (page.busy == BusyReason::kPageout ? kTagWriteback : 0));
+                                (page.busy == BusyReason::kClean ? kTagWriteback : 0));
   }
 
  private:

@@ -7,11 +7,9 @@
 namespace uvm {
 
 bool StoredPager::Attach(Object* object, Store* store) {
-  State* state = states_.New();
+  State* state = states_.New(core_, store, store->SizeInBytes(object));
   if (state == nullptr) return false;
   object->pager_data = state;
-  uint64_t size = store->SizeInBytes(object);
-  *state = {store, size, size, false};
   return true;
 }
 
@@ -50,19 +48,19 @@ Result<void, PagerError> StoredPager::GetResident(Object* object, GetRequest* re
 // Returns when no page that is wanted is busy. Holds none busy itself meanwhile, so two requests
 // cannot wait for each other.
 void StoredPager::WaitForBusyWanted(Object* object, GetRequest* request) {
-  const State* state = StateOf(object);
+  State* state = StateOf(object);
   for (uint32_t i = 0; i < request->count;) {
-    bool wait = state->resizing && (request->flags & kPgoGlockHeld) == 0;
-    if (!wait && request->pages[i] != DontCare()) {
-      Page* page = object->Lookup(request->first + PageCount(i));
-      wait = page != nullptr && page->IsBusy();
-    }
-    if (wait) {
-      object->page_ready.Wait(&object->mu);
-      i = 0;  // anything may have happened
+    Page* page = nullptr;
+    if (request->pages[i] != DontCare()) page = object->Lookup(request->first + PageCount(i));
+    if (state->resizing && (request->flags & kPgoGlockHeld) == 0) {
+      state->resized.Wait(&object->mu);
+    } else if (page != nullptr && page->IsBusy()) {
+      object->WaitFor(pages_, page);
     } else {
       ++i;
+      continue;
     }
+    i = 0;  // anything may have happened
   }
 }
 
@@ -171,7 +169,7 @@ void StoredPager::Finish(Object* object, Window* window, bool failed) {
     window->request->pages[i - window->first_wanted] = page;
     window->pages[i] = nullptr;  // stays busy
   }
-  object->Unbusy(window->pages, window->count);
+  object->Unbusy(pages_, window->pages, window->count);
 }
 
 Result<void, PagerError> StoredPager::Get(Object* object,
@@ -239,16 +237,17 @@ void StoredPager::WriteCluster(Object* object, Page* head, Flush* flush, PageArr
     if (!wired) core_->pmap->PageProtect(run[i]->pa, goes ? base::kProtNone : base::kProtRead);
     ClearPastEnd(object, run[i]);
     core_->pmap->ClearModify(run[i]->pa);
-    run[i]->busy = BusyReason::kPageout;
+    run[i]->busy = BusyReason::kClean;
     object->SetDirty(run[i], wired ? Dirty::kUnknown : Dirty::kClean);
   }
   const PageIndex first = head->index;
   object->mu.Unlock();
-  Result<void, PagerError> written = StateOf(object)->store->WriteRun(object, first, count, contents);
+  Result<void, PagerError> written =
+      StateOf(object)->store->WriteRun(object, first, count, contents);
   object->mu.Lock();
   array->Clear();
   for (uint32_t i = 0; i < count && !written.ok(); ++i) object->SetDirty(run[i], Dirty::kDirty);
-  object->Unbusy(run, count);
+  object->Unbusy(pages_, run, count);
   flush->at = first + PageCount(count);
   if (!written.ok()) {
     flush->failed = true;
@@ -265,7 +264,7 @@ void StoredPager::RetirePage(Object* object, Page* page, uint32_t flags) {
     object->Remove(page);
     pages_->Free(page);
   } else if ((flags & kPgoDeactivate) != 0 && page->wire_count == 0) {
-    core_->pmap->ClearReference(page->pa);
+    pages_->Deactivate(page);
   }
 }
 
@@ -275,7 +274,7 @@ void StoredPager::FlushPage(Object* object, Page* page, Flush* flush, PageArray*
       flush->failed = true;
       flush->error = PagerError::kBusy;
     } else if ((flush->flags & (kPgoFree | kPgoSyncIo)) != 0) {
-      object->page_ready.Wait(&object->mu);
+      object->WaitFor(pages_, page);
       array->Clear();  // and look at the same index again
     } else {
       flush->at = page->index + PageCount(1);  // somebody is at work on it; nobody waits for us
@@ -308,10 +307,9 @@ Result<void, PagerError> StoredPager::Put(Object* object, PageIndex first, PageI
     }
   }
   while ((flags & kPgoSyncIo) != 0) {
-    const Page* writing =
-        object->Search(all ? PageIndex(0) : first, Object::Towards::kUp, kTagWriteback);
+    Page* writing = object->Search(all ? PageIndex(0) : first, Object::Towards::kUp, kTagWriteback);
     if (writing == nullptr || writing->index >= flush.end) break;
-    object->page_ready.Wait(&object->mu);
+    object->WaitFor(pages_, writing);
   }
   object->mu.Unlock();
   if (flush.failed) return flush.error;
@@ -345,7 +343,7 @@ Result<void, PagerError> StoredPager::CutTail(Object* object,
     std::memset(pages_->Contents(page) + offset, 0, base::kPageSize - offset);
     object->SetDirty(page, Dirty::kDirty);
   }
-  object->SetBusy(page, BusyReason::kNotBusy);
+  object->Unbusy(pages_, page);
   return {};
 }
 
@@ -360,7 +358,7 @@ Result<void, PagerError> StoredPager::SetSize(Object* object, uint64_t bytes) {
   uint64_t old_size;
   {
     MutexLock lock(&object->mu);
-    while (state->resizing) object->page_ready.Wait(&object->mu);
+    while (state->resizing) state->resized.Wait(&object->mu);
     state->resizing = true;
     old_size = state->size;
   }
@@ -371,11 +369,11 @@ Result<void, PagerError> StoredPager::SetSize(Object* object, uint64_t bytes) {
     Page* last = object->Lookup(base::ToPageIndex(old_size));
     if (bytes > old_size && last != nullptr) ClearPastEnd(object, last);
     state->size = state->write_size = bytes;
-    object->FreeFrom(pages_, base::ToPageIndex(bytes) +
-                                 PageCount(base::IsPageAligned(bytes) ? 0 : 1));
+    object->FreeFrom(pages_,
+                     base::ToPageIndex(bytes) + PageCount(base::IsPageAligned(bytes) ? 0 : 1));
   }
   state->resizing = false;
-  object->page_ready.WakeAll();
+  state->resized.WakeAll();
   return cut;
 }
 

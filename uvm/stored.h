@@ -95,10 +95,14 @@ class StoredPager final : public Pager {
 
  private:
   struct State {
-    Store* store;
-    uint64_t size;        // guarded by the object's lock, as the rest
+    State(Core* core, Store* behind, uint64_t bytes)
+        : store(behind), size(bytes), write_size(bytes), resized(core->threads) {}
+    Store* const store;
+    // Guarded by the object's lock.
+    uint64_t size;
     uint64_t write_size;  // >= size
-    bool resizing;
+    bool resizing = false;
+    CondVar resized;  // resizing became false
   };
   // The pages of one Get: the request's window, widened to the store's blocks.
   static constexpr uint32_t kMaxWindow = 3 * kMaxGetPages;
