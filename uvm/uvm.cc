@@ -11,6 +11,7 @@ Uvm::Uvm(const Config& config)
       amaps_(&core_, &pages_, &anons_),
       objects_(&core_, &pages_),
       stored_(&core_, &pages_),
+      anonymous_(&core_, &pages_, &objects_),
       entries_(config.memory),
       space_pool_(config.memory),
       context_{&core_, &amaps_, &anons_, &objects_, &entries_},
@@ -65,7 +66,14 @@ Result<Object*, MapError> Uvm::CreateObject(Pager* pager, uint64_t key) {
 
 Result<Object*, MapError> Uvm::CreateStoredObject(Store* store, uint64_t key) {
   Object* object = TRY(CreateObject(&stored_, key));
-  object->pager_data = store;
+  if (stored_.Attach(object, store)) return object;
+  objects_.Release(object);
+  return MapError::kNoMemory;
+}
+
+Result<Object*, MapError> Uvm::CreateAobj(uint64_t bytes, uint32_t flags) {
+  Object* object = anonymous_.Create(bytes, flags);
+  if (object == nullptr) return MapError::kNoMemory;
   return object;
 }
 

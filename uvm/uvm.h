@@ -15,6 +15,7 @@
 
 #include "uvm/amap.h"
 #include "uvm/anon.h"
+#include "uvm/aobj.h"
 #include "uvm/core.h"
 #include "uvm/fault.h"
 #include "uvm/map.h"
@@ -57,6 +58,15 @@ class Uvm {
   Result<Object*, MapError> CreateObject(Pager* pager, uint64_t key);
   // The same with `store` behind it (stored.h).
   Result<Object*, MapError> CreateStoredObject(Store* store, uint64_t key);
+  // Changes the end of such an object; see StoredPager::SetSize.
+  Result<void, PagerError> SetStoredSize(Object* object, uint64_t bytes) {
+    return stored_.SetSize(object, bytes);
+  }
+  // NetBSD: uao_create(). Anonymous memory that may be shared (aobj.h; AobjFlags), one reference.
+  // Errors: kNoMemory.
+  Result<Object*, MapError> CreateAobj(uint64_t bytes, uint32_t flags);
+  // Changes its size: what is cut off is forgotten, what is added reads as zeroes.
+  void TruncateAobj(Object* object, uint64_t bytes) { anonymous_.SetSize(object, bytes); }
   void ReferenceObject(Object* object) { objects_.Reference(object); }
   void ReleaseObject(Object* object) { objects_.Release(object); }
 
@@ -79,6 +89,7 @@ class Uvm {
   AmapStore amaps_;
   ObjectStore objects_;
   StoredPager stored_;
+  AnonymousPager anonymous_;
   base::Pool<MapEntry> entries_;
   base::Pool<Space> space_pool_;
   MapContext context_;
