@@ -424,7 +424,7 @@ class TableReporter final : public benchmark::BenchmarkReporter {
       one = &run;
     }
     if (ns.empty()) return;
-    std::sort(ns.begin(), ns.end());
+    std::stable_sort(ns.begin(), ns.end());
     const double median = ns[ns.size() / 2];
     std::string name = one->run_name.function_name;
     std::printf("%-58s %10.1f %10.1f", name.c_str(), median, ns.front());
