@@ -11,17 +11,10 @@
 //
 // Napkin: a zero-fill fault is a memset (220 to 260 ns) and a map lookup, three locks, an anon and
 // a page off their lists, a pmap entry: 100 to 150 ns more.
-#include <benchmark/benchmark.h>
-#include <time.h>
-
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
+#include <cstdint>
 #include <functional>
-#include <memory>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -34,6 +27,7 @@
 #include "uvm/map.h"
 #include "uvm/page.h"
 #include "uvm/space.h"
+#include "uvm/testing/benchmark_table.h"
 #include "uvm/testing/fake_threads.h"
 #include "uvm/testing/fast_pmap.h"
 #include "uvm/testing/host_pages.h"
@@ -43,6 +37,7 @@ namespace uvm {
 namespace {
 
 using base::kPageSize;
+using testing::Meter;
 
 bool small = false;
 
@@ -70,68 +65,18 @@ constexpr Vaddr kMax(uint64_t{1} << 46);
 
 constexpr Vaddr PageAt(uint64_t page) { return kMin + page * kPageSize; }
 
-// Adds up the CPU time between Start and Stop and what was counted meanwhile. Time of the thread,
-// so that a neighbour who takes the processor away is not in it.
-class Meter {
- public:
-  explicit Meter(World* world) : world_(world) {}
-
-  void Start() {
-    counters_ = world_->uvm.counters();
-    calls_ = world_->pmap.calls();
-    start_ = Now();
-  }
-  void Stop(uint64_t items) {
-    ns_ += Now() - start_;
-    items_ += items;
-    const Counters& counters = world_->uvm.counters();
-    const testing::FastPmap::Calls& calls = world_->pmap.calls();
-    faults_ += counters.faults - counters_.faults;
-    restarts_ += counters.fault_restarts - counters_.fault_restarts;
-    zeroed_ += counters.zero_fill - counters_.zero_fill;
-    copied_ += counters.page_copy - counters_.page_copy;
-    clips_ += counters.clip - counters_.clip;
-    pmap_ += calls.all() - calls_.all();
-    protected_ += calls.protected_pages - calls_.protected_pages;
-    removed_ += calls.removed_pages - calls_.removed_pages;
-  }
-  void NoteVisits(double visits) { visits_ = visits; }
-
-  double ns() const { return ns_; }
-  void Report(benchmark::State& state, double recorded_ns) const {
-    const auto items = static_cast<double>(items_);
-    const auto each = [&](const char* name, uint64_t count) {
-      if (count != 0) state.counters[name] = static_cast<double>(count) / items;
-    };
-    if (visits_ != 0) state.counters["visits"] = visits_;
-    each("faults", faults_);
-    each("restarts", restarts_);
-    each("zeroed", zeroed_);
-    each("copied", copied_);
-    each("clips", clips_);
-    each("pmap_calls", pmap_);
-    each("protected", protected_);
-    each("removed", removed_);
-    state.counters["ns"] = ns_ / items;
-    if (recorded_ns != 0) state.counters["recorded"] = recorded_ns;
-  }
-
- private:
-  static double Now() {
-    timespec now{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
-  }
-
-  World* const world_;
-  Counters counters_;
-  testing::FastPmap::Calls calls_;
-  double start_ = 0;
-  double ns_ = 0;
-  double visits_ = 0;
-  uint64_t items_ = 0, faults_ = 0, restarts_ = 0, zeroed_ = 0, copied_ = 0, clips_ = 0, pmap_ = 0,
-           protected_ = 0, removed_ = 0;
-};
+testing::Counts ReadWorld() {
+  const Counters& counters = TheWorld().uvm.counters();
+  const testing::FastPmap::Calls& calls = TheWorld().pmap.calls();
+  return {{"faults", counters.faults},
+          {"restarts", counters.fault_restarts},
+          {"zeroed", counters.zero_fill},
+          {"copied", counters.page_copy},
+          {"clips", counters.clip},
+          {"pmap_calls", calls.all()},
+          {"protected", calls.protected_pages},
+          {"removed", calls.removed_pages}};
+}
 
 // ---- Pieces of scenarios. Failure is fatal: a row that did not happen must not look fast.
 
@@ -188,28 +133,6 @@ Space* NewScattered(World& world, uint64_t entries, uint64_t pages, uint64_t gap
 }
 
 // ---- The rows. Each does its work `state.iterations()` times; an item is what the name says.
-
-using Row = std::function<void(World&, Meter&)>;
-
-void Peer(Meter& meter, bool copy) {
-  constexpr uint64_t kWalk = 16384;  // 64 MB
-  static unsigned char* const from =
-      static_cast<unsigned char*>(std::aligned_alloc(kPageSize, 2 * kWalk * kPageSize));
-  static const bool touched = std::memset(from, 1, 2 * kWalk * kPageSize) != nullptr;
-  CHECK(touched);
-  unsigned char* const to = from + kWalk * kPageSize;
-  const uint64_t pages = Scaled(kWalk);
-  meter.Start();
-  for (uint64_t page = 0; page < pages; ++page) {
-    if (copy) {
-      std::memcpy(to + page * kPageSize, from + page * kPageSize, kPageSize);
-    } else {
-      std::memset(to + page * kPageSize, 0, kPageSize);
-    }
-    benchmark::DoNotOptimize(to[page * kPageSize]);
-  }
-  meter.Stop(pages);
-}
 
 constexpr uint64_t kPairs = 20000;
 constexpr uint64_t kMapped = 4;  // pages of a pair
@@ -368,7 +291,7 @@ void Lookups(World& world, Meter& meter, uint64_t entries, Order order) {
     }
     meter.Stop(lookups);
   }
-  if (order == Order::kRandom) meter.NoteVisits(MeanDepth(space->map()));
+  if (order == Order::kRandom) meter.Note("visits", MeanDepth(space->map()));
   world.uvm.FreeSpace(space);
 }
 
@@ -402,66 +325,18 @@ void Generations(World& world, Meter& meter, uint64_t generations) {
   world.uvm.FreeSpace(space);
 }
 
-// ---- Printing.
+// ---- The table.
 
-// One line for each row: counted work of an item, then ns.
-class TableReporter final : public benchmark::BenchmarkReporter {
- public:
-  bool ReportContext(const Context&) override {
-    std::printf("%-58s %10s %10s %10s %6s  %s\n", "row (ns an item)", "ours", "best", "recorded",
-                "ratio", "counted for each item");
-    return true;
-  }
-
-  void ReportRuns(const std::vector<Run>& runs) override {
-    std::vector<double> ns;
-    const Run* one = nullptr;
-    for (const Run& run : runs) {
-      if (run.run_type == Run::RT_Aggregate || run.counters.find("ns") == run.counters.end()) {
-        continue;
-      }
-      ns.push_back(run.counters.at("ns"));
-      one = &run;
-    }
-    if (ns.empty()) return;
-    std::stable_sort(ns.begin(), ns.end());
-    const double median = ns[ns.size() / 2];
-    std::string name = one->run_name.function_name;
-    std::printf("%-58s %10.1f %10.1f", name.c_str(), median, ns.front());
-    const auto recorded = one->counters.find("recorded");
-    if (recorded != one->counters.end()) {
-      std::printf(" %10.1f %6.2f ", recorded->second.value, median / recorded->second.value);
-    } else {
-      std::printf(" %10s %6s ", "-", "-");
-    }
-    for (const auto& [counter, value] : one->counters) {
-      if (counter == "ns" || counter == "recorded") continue;
-      std::printf(" %s %.4g", counter.c_str(), value.value);
-    }
-    std::printf("\n");
-    std::fflush(stdout);
-  }
-};
+using Row = std::function<void(World&, Meter&)>;
 
 // `recorded`: ns of an item by ../shared/vectors/netbsd_uvm/bench.txt (median, without assertions);
 // 0: none.
-void Register(const std::string& name, double recorded, Row row) {
-  benchmark::RegisterBenchmark(
-      name.c_str(),
-      [row = std::move(row), recorded](benchmark::State& state) {
-        World& world = TheWorld();
-        Meter meter(&world);
-        double before = 0;
-        for (auto _ : state) {
-          row(world, meter);
-          state.SetIterationTime((meter.ns() - before) * 1e-9);
-          before = meter.ns();
-        }
-        meter.Report(state, recorded);
-        CHECK(world.uvm.DebugPages().free_count() == world.uvm.DebugPages().total());
-      })
-      ->UseManualTime()
-      ->Iterations(1);
+void Register(const std::string& name, double recorded, const Row& row) {
+  testing::AddRow(name, {.ns = recorded}, ReadWorld, [row](Meter& meter) {
+    World& world = TheWorld();
+    row(world, meter);
+    CHECK(world.uvm.DebugPages().free_count() == world.uvm.DebugPages().total());
+  });
 }
 
 void RegisterMaps() {
@@ -533,32 +408,13 @@ void RegisterGrowth() {
 }
 
 int Main(int argc, char** argv) {
-  std::vector<char*> arguments;
-  bool repetitions_given = false;
-  for (int i = 0; i < argc; ++i) {
-    if (std::string_view(argv[i]) == "--small") {
-      small = true;
-      continue;
-    }
-    if (std::string_view(argv[i]).starts_with("--benchmark_repetitions")) repetitions_given = true;
-    arguments.push_back(argv[i]);
-  }
-  std::string repetitions = small ? "--benchmark_repetitions=1" : "--benchmark_repetitions=9";
-  if (!repetitions_given) arguments.push_back(repetitions.data());
-  auto count = static_cast<int>(arguments.size());
-  benchmark::Initialize(&count, arguments.data());
-  if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 1;
-  Register("(peer) memset of a page, 64 MB walk", 266.4,
-           [](World&, Meter& meter) { Peer(meter, false); });
-  Register("(peer) memcpy of a page, 2x64 MB walk", 434.2,
-           [](World&, Meter& meter) { Peer(meter, true); });
+  small = testing::IsSmall(argc, argv);
+  testing::AddPeers(266.4, 434.2);
   RegisterMaps();
   RegisterFaults();
   RegisterLives();
   RegisterGrowth();
-  TableReporter reporter;
-  benchmark::RunSpecifiedBenchmarks(&reporter);
-  return 0;
+  return testing::RunTable(argc, argv, "recorded");
 }
 
 }  // namespace
