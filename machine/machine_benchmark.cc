@@ -41,7 +41,7 @@ constexpr uint64_t kAt = 0x1000000;
 Machine& TheMachine() {
   static Machine* const machine = [] {
     Machine::Options options;
-    options.ram_bytes = uint64_t{small ? 64 : 768} << 20;
+    options.ram_bytes = (small ? uint64_t{64} : 768) << 20;
     return new Machine(options);
   }();
   return *machine;
