@@ -9,7 +9,9 @@
 // STATES   of a Translation:  absent (frame 0) -> entered -> absent.   Apart from that: alias_frame
 //          0 -> f (the mirror mapped home page f at the alias) -> g -> ... -> 0 (flushed with its
 //          window); sent 0 -> rights (refill) -> fewer (unmap) ... ; sent is what the client may
-//          hold at most.
+//          hold at most, once the unmaps that wait for Update are made. A page is sent from its
+//          alias, or straight from home (direct); an alias counts as long as its frame's age is the
+//          one at which it was made, because an unmap at home takes the aliases along.
 // LOCKS    All fields belong to L4Pmap's lock.
 // INVARIANTS  see L4Pmap::CheckInvariants.
 
@@ -37,17 +39,29 @@ inline constexpr uint32_t kWindowPages = kWindowBytes >> base::kPageShift;
 inline constexpr uint32_t kLeafPages = 64;
 inline constexpr uint32_t kLeaves = kWindowPages / kLeafPages;
 
+constexpr uint64_t WindowNumber(base::Vaddr va) { return va.value() >> kWindowShift; }
+constexpr uint32_t PageInWindow(base::Vaddr va) {
+  return static_cast<uint32_t>(va.PageNumber() & (kWindowPages - 1));
+}
+
+// A frame number: 1 + index of a frame of memory, or for memory that is no segment's kDeviceBit +
+// its page number. 0: none.
+using FrameNumber = uint32_t;
+inline constexpr FrameNumber kDeviceBit = FrameNumber{1} << 31;
+
 struct Translation {
-  Translation* next = nullptr;  // on the frame's list
+  Translation* next = nullptr;  // on the frame's list, where managed mappings are
   Translation* prev = nullptr;  // null: the first
-  uint32_t frame = 0;           // 1 + frame index; 0: absent
-  uint32_t alias_frame =
-      0;            // 1 + index of the frame that the server's alias of this page shows; 0: nothing
-  base::Prot prot;  // the table's rights
-  base::Prot sent;  // rights the client may hold; a subset of prot
-  bool wired = false;
-  uint8_t slot = 0;     // place in the leaf
-  uint8_t resends = 0;  // times in a row that the client asked for what it had been sent
+  FrameNumber frame = 0;        // 0: absent
+  FrameNumber alias_frame = 0;  // what the server's alias of this page shows; 0: nothing
+  uint16_t alias_age = 0;       // the frame's age when the alias was made
+  base::Prot prot;              // the table's rights
+  base::Prot sent;              // rights the client may hold; a subset of prot
+  bool wired : 1 = false;
+  bool managed : 1 = false;  // on its frame's list; its accesses are the frame's status
+  bool direct : 1 = false;   // what was sent was mapped from home
+  uint8_t slot = 0;          // place in the leaf
+  uint8_t resends = 0;       // times in a row that the client asked for what it had been sent
   bool present() const { return frame != 0; }
 };
 
@@ -72,7 +86,7 @@ struct Leaf {
 struct Window : base::RbNode<Window> {
   uvm::Pmap* pmap = nullptr;  // null: on the free list
   uint64_t number = 0;        // client address >> kWindowShift
-  uint64_t alias_number = 0;  // alias area + alias_number * kWindowBytes; the window's own for ever
+  base::Vaddr alias_start;    // in the alias area, the window's own for ever; the kernel's: start()
   uint32_t present = 0;       // sum over the leaves
   Leaf* leaves[kLeaves] = {};
   base::ListLink free_link;
@@ -88,10 +102,14 @@ struct WindowOrder {
 // What the pmap knows of one physical page.
 struct Frame {
   Translation* first = nullptr;
-  uint32_t mappings = 0;
-  // Status folded in from unmaps. A set bit says "has been", a clear one "ask the kernel".
-  bool modified = false;
-  bool referenced = false;
+  uint32_t own = 0;  // mappings of the kernel pmap, unmanaged ones included
+  uint16_t age = 0;  // unmaps at home so far; aliases made before are gone, or weaker
+  // Status folded in from unmaps. A set bit says "has been", a clear one "ask the kernel", or "the
+  // next fault will tell" where the kernel cannot.
+  bool modified : 1 = false;
+  bool referenced : 1 = false;
+  bool direct : 1 = false;   // one of its mappings was sent from home
+  bool pending : 1 = false;  // an unmap of one of its mappings waits in the batch
 };
 
 // The two orders of rights: base R=1 W=2 X=4, X.2 r=4 w=2 x=1.
@@ -111,7 +129,9 @@ class Pmap {
   pmap_sim::Window* last_found = nullptr;  // the window the last lookup ended in
   uint32_t resident = 0;
   uint32_t wired = 0;
-  base::ListLink link;  // on L4Pmap's list of all pmaps
+  uint32_t refs = 1;
+  bool is_kernel = false;  // its addresses are the server's own
+  base::ListLink link;     // on L4Pmap's list of all pmaps
 };
 
 }  // namespace uvm

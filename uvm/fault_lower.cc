@@ -23,7 +23,9 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Lower(Attempt* a) {
   request.count = info.count;
   request.centre = info.centre;
   request.pages = a->pages;
-  request.access = info.access;
+  const bool promote = a->copy_now && info.entry->copy_on_write;
+  // Who copies the page only reads it.
+  request.access = promote ? Access::kRead : a->copy_now ? Access::kWrite : info.access;
   request.advice = info.entry->advice;
   request.flags = kPgoLocked;
   Result<void, PagerError> got = object->pager()->Get(object, &request);
@@ -41,7 +43,6 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Lower(Attempt* a) {
       prot = prot - base::kProtWrite;
     MapNeighbour(a, i, page, prot);
   }
-  bool promote = a->copy_now && info.entry->copy_on_write;
   // The first write to a hole of a file has to reach the pager.
   if (centre != nullptr && centre->read_only && a->copy_now && !promote) centre = nullptr;
   if (centre != nullptr) return LowerResident(a, centre);
@@ -64,15 +65,15 @@ Result<FaultHandler::Step, FaultError> FaultHandler::LowerSpecial(Attempt* a) {
 Result<Page*, FaultError> FaultHandler::Fetch(Attempt* a) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   FaultInfo& info = a->info;
   Object* object = info.object;
-  ++object->refs;  // keeps it alive while nothing is locked
+  object->AddReference();  // keeps it alive while nothing is locked
   Page* page = nullptr;
   GetRequest request;
   request.first = info.IndexOf(info.centre);
   request.pages = &page;
-  request.access = a->copy_now ? Access::kWrite : info.access;
+  const bool promote = a->copy_now && info.entry->copy_on_write;
+  request.access = promote ? Access::kRead : a->copy_now ? Access::kWrite : info.access;
   request.advice = info.entry->advice;
   request.flags = kPgoSyncIo;
-  if (a->copy_now && info.entry->copy_on_write) request.access = Access::kRead;  // only to copy
   if (a->moved) core_->pmap->Update(info.pmap());
   a->moved = false;
   info.UnlockAmap();
@@ -90,18 +91,18 @@ Result<Page*, FaultError> FaultHandler::Fetch(Attempt* a) ABSL_NO_THREAD_SAFETY_
   info.LockObject();
   if (same && !page->released &&
       (info.amap == nullptr || amaps_->Lookup(info.amap, info.entry->SlotOf(info.va)) == nullptr)) {
-    --object->refs;  // not the last: the entry has one
+    if (object->refs != Object::kKernelRefs) --object->refs;  // not the last: the entry has one
     return page;
   }
-  page_objects_.Unbusy(page);
-  object->page_ready.WakeAll();
+  object->Unbusy(pages_, page);
   info.UnlockAll();
   objects_->Release(object);
   return static_cast<Page*>(nullptr);
 }
 
 // The object's page is here: not busy, or busy by Fetch. LOCKS: map read, amap, object.
-Result<FaultHandler::Step, FaultError> FaultHandler::LowerResident(Attempt* a, Page* page) {
+Result<FaultHandler::Step, FaultError> FaultHandler::LowerResident(Attempt* a, Page* page)
+    ABSL_NO_THREAD_SAFETY_ANALYSIS {
   FaultInfo& info = a->info;
   bool promote = a->copy_now && info.entry->copy_on_write;
   Result<Step, FaultError> step = FaultError::kNoMemory;
@@ -117,10 +118,7 @@ Result<FaultHandler::Step, FaultError> FaultHandler::LowerResident(Attempt* a, P
   } else if (!lent) {
     step = LowerDirect(a, page);
   }
-  if (page->IsBusy()) {
-    page_objects_.Unbusy(page);
-    info.object->page_ready.WakeAll();
-  }
+  if (page->IsBusy()) info.object->Unbusy(pages_, page);
   return step;
 }
 
