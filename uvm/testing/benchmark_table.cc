@@ -33,6 +33,7 @@ struct Rows {
 class TableReporter final : public benchmark::BenchmarkReporter {
  public:
   // `aims` null: the rows do less than the aims are for.
+  // `aims` null: the rows do less than the aims are for.
   TableReporter(const char* aims, Rows* rows) : aims_(aims), rows_(rows) {}
 
   bool ReportContext(const Context&) override {
