@@ -291,7 +291,7 @@ Paddr L4Pmap::PhysAddress(uint64_t cookie) { return Paddr(cookie).Trunc(); }
 uvm::CacheMode L4Pmap::MmapFlags(uint64_t) { return uvm::CacheMode::kDefault; }
 
 // No profile has caches with colours.
-Vaddr L4Pmap::Prefer(uint64_t, Vaddr hint, uint64_t, bool) { return hint; }
+Vaddr L4Pmap::Prefer(uint64_t, Vaddr hint, uint64_t, uvm::PreferSide) { return hint; }
 
 void L4Pmap::Protect(uvm::Pmap* pmap, Range range, Prot prot) {
   Guard guard(this);
