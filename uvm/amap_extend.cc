@@ -21,7 +21,7 @@ void AmapStore::KeepOnly(const AmapRef& ref, PageCount pages) {
 // arrays of `to`, which may be the same.
 void AmapStore::MoveSlots(const Amap& from, uint32_t first, uint32_t count, Amap* to,
                           uint32_t target) {
-  // Upwards from the top, so that ranges which overlap survive.
+  // Upward moves begin at the top, so that ranges which overlap survive.
   for (uint32_t i = 0; i < count; ++i) {
     uint32_t at = target > first ? count - 1 - i : i;
     to->anons[target + at] = from.anons[first + at];
