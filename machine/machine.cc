@@ -260,6 +260,7 @@ Ledger Machine::ledger() const {
   ledger.ipc -= boot_.ipc;
   ledger.map -= boot_.map;
   ledger.unmap -= boot_.unmap;
+  ledger.page_faults -= boot_.page_faults;
   ledger.pages_mapped -= boot_.pages_mapped;
   ledger.pages_unmapped -= boot_.pages_unmapped;
   ledger.fiber_switches -= boot_.fiber_switches;
