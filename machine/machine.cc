@@ -59,6 +59,14 @@ std::vector<std::string> ProfileNames() {
   return names;
 }
 
+const fake_l4::Quirks* FindQuirks(std::string_view name) { return fake_l4::FindQuirks(name); }
+
+std::vector<std::string> QuirkNames() {
+  std::vector<std::string> names;
+  for (const fake_l4::Quirks* q : fake_l4::kQuirkProfiles) names.emplace_back(q->name);
+  return names;
+}
+
 vmserver::Server::Config Machine::ServerConfig(const Options& options, Arena* arena,
                                                const base::CanarySwitch* canary,
                                                const fake_l4::Kernel& kernel) {
@@ -89,6 +97,7 @@ Machine::Machine(const Options& options)
       arena_(options.arena_bytes),
       kernel_(fake_l4::BootOptions{.ram_bytes = options.ram_bytes,
                                    .profile = options.profile,
+                                   .quirks = options.quirks,
                                    .processors = options.processors}),
       server_(ServerConfig(options, &arena_, &canary_, kernel_)) {
   CHECK(HasRoom(options.profile));
