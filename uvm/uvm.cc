@@ -58,6 +58,49 @@ void Uvm::FreeSpace(Space* space) {
   core_.pmap->Destroy(pmap);
 }
 
+// Faults in what the region of `range` shows from its start on.
+Result<void, MapError> Uvm::BringIn(Space* space, Range range, Access access) {
+  Map::Region region;
+  if (!space->map().FindRegion(range.start, &region)) return MapError::kHole;
+  if (range.end > region.range.end) range.end = region.range.end;
+  for (Vaddr va = range.start; va < range.end; va = va + base::kPageSize) {
+    Result<void, FaultError> fault = Fault(space, va, access);
+    if (fault.ok()) continue;
+    switch (fault.error()) {
+      case FaultError::kNoEntry:
+      case FaultError::kLayerless:
+        return MapError::kHole;
+      case FaultError::kProtection:
+        return MapError::kProtection;
+      case FaultError::kNoMemory:
+        return MapError::kNoMemory;
+      case FaultError::kIo:
+      case FaultError::kPastEnd:
+        return MapError::kIo;
+    }
+  }
+  return {};
+}
+
+Result<void, MapError> Uvm::CopyIn(Space* space, Range range, Snapshot* out) {
+  for (;;) {
+    Vaddr missing;
+    Result<void, MapError> copied = space->map().CopyIn(range, out, &missing);
+    if (copied.ok() || copied.error() != MapError::kTryAgain) return copied;
+    TRY(BringIn(space, {missing, range.end}, Access::kRead));
+  }
+}
+
+Result<void, MapError> Uvm::Overwrite(Space* space, Vaddr at, Snapshot* copy) {
+  const Vaddr end = at + copy->size;
+  for (;;) {
+    Vaddr missing;
+    Result<void, MapError> done = space->map().Overwrite(at, copy, &missing);
+    if (done.ok() || done.error() != MapError::kTryAgain) return done;
+    TRY(BringIn(space, {missing, end}, Access::kWrite));
+  }
+}
+
 Result<Object*, MapError> Uvm::CreateObject(Pager* pager, uint64_t key) {
   Object* object = objects_.Create(pager, key);
   if (object == nullptr) return MapError::kNoMemory;

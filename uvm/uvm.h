@@ -54,6 +54,11 @@ class Uvm {
     return faults_.Fault(&space->map(), va, access);
   }
 
+  // Map's CopyIn and Overwrite (map.h), with the pages of objects that they need brought in. More
+  // errors: kIo, kProtection (a page in an object that may not be read, or written, by an access).
+  Result<void, MapError> CopyIn(Space* space, Range range, Snapshot* out);
+  Result<void, MapError> Overwrite(Space* space, Vaddr at, Snapshot* copy);
+
   // An object with one reference whose pages `pager` supplies. Errors: kNoMemory.
   Result<Object*, MapError> CreateObject(Pager* pager, uint64_t key);
   // The same with `store` behind it (stored.h).
@@ -83,6 +88,8 @@ class Uvm {
   PmapSystem* DebugPmap() const { return core_.pmap; }
 
  private:
+  Result<void, MapError> BringIn(Space* space, Range range, Access access);
+
   Core core_;
   PageStore pages_;
   AnonStore anons_;
