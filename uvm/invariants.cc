@@ -232,9 +232,12 @@ bool ValidPageOwners(Uvm* uvm, TextSink* text) {
   uvm->DebugPages().DebugForEach([&](const Page& page) {
     if (!valid) return;
     const char* wrong = nullptr;
+    bool lent_to_anon = page.object != nullptr && page.anon != nullptr && page.loan_count > 0;
+    bool nobodys = !page.free && page.object == nullptr && page.anon == nullptr;
     int owners =
         (page.free ? 1 : 0) + (page.object != nullptr ? 1 : 0) + (page.anon != nullptr ? 1 : 0);
-    if (owners != 1) wrong = "is not exactly one of free, object's, anon's";
+    if (owners != 1 && !lent_to_anon && !(nobodys && page.loan_count > 0))
+      wrong = "is not exactly one of free, object's, anon's, nobody's but lent";
     if (page.anon != nullptr && page.anon->page != &page)
       wrong = "names an anon that has another page";
     if (page.object != nullptr && page.object->DebugLookup(page.index) != &page)

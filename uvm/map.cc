@@ -85,7 +85,6 @@ bool Map::ValidEntries(base::TextSink* text) const {
     if (entry->end > max_) wrong = "ends beyond the map";
     if (entry->gap != gap) wrong = "has a wrong gap";
     if (entry->max_gap != MaxGapBelow(entry)) wrong = "has a wrong max_gap";
-    if (!entry->prot.IsSubsetOf(entry->max_prot)) wrong = "has more protection than its maximum";
     if (wrong != nullptr) {
       *text << "entry " << entry->range() << " " << wrong;
       return false;
@@ -310,7 +309,9 @@ Result<Vaddr, MapError> Map::Enter(const EnterOptions& options) {
       !base::IsPageAligned(options.offset)) {
     return MapError::kInvalidArgument;
   }
-  if (!options.prot.IsSubsetOf(options.max_prot)) return MapError::kProtection;
+  if ((options.flags & kEnterBeyondMax) == 0 && !options.prot.IsSubsetOf(options.max_prot)) {
+    return MapError::kProtection;
+  }
   Range fixed = {};
   if (options.where != Where::kAnywhere) {
     if (!options.at.IsAligned()) return MapError::kInvalidArgument;

@@ -95,7 +95,16 @@ enum MapFlags : uint32_t {
   kEnterWaitVa = 0x800000,       // wait until somebody unmaps when there is no space
   kEnterVaOnly = 0x2000000,      // no pmap work on what kFixedReplace removes
   kEnterColorMatch = 0x4000000,  // `align` is a cache colour (page index modulo the colours)
+  kEnterBeyondMax = 2,           // `prot` need not lie within `max_prot` (Mach)
   kEnterBare = 1,                // neither amap nor object nor the promise of one: reserves space
+};
+
+// A copy of a range as it was at one moment, in no map (Mach's vm_map_copy): private pieces without
+// a gap, their addresses counted from 0. Whoever has it gives it to CopyOut, Overwrite or
+// DropSnapshot.
+struct Snapshot {
+  base::List<MapEntry, &MapEntry::dead_link> pieces;
+  uint64_t size = 0;  // bytes
 };
 
 // What all maps of one Uvm have in common.
@@ -257,6 +266,21 @@ class Map {
   // kNoMemory: child is left with some entries and is to be thrown away; the parent is unharmed.
   Result<void, MapError> ForkInto(Map* child) ABSL_LOCKS_EXCLUDED(lock_);
 
+  // ---- Copies (map_copy.cc); for clients use Uvm's, which bring in what is missing ----
+  // kHole; kNoMemory; kTryAgain: the page *missing must be resident in its object first. On error
+  // *out is empty.
+  Result<void, MapError> CopyIn(Range range, Snapshot* out, Vaddr* missing)
+      ABSL_LOCKS_EXCLUDED(lock_);
+  // Maps the snapshot at the lowest address with room for it, with inheritance kCopy and all rights
+  // as maximum. kNoSpace: *copy is untouched, else it is empty.
+  Result<Vaddr, MapError> CopyOut(Snapshot* copy, Prot prot) ABSL_LOCKS_EXCLUDED(lock_);
+  // The range from `at` on, which nothing in it has wired, shows the snapshot's contents; its
+  // attributes stay. Who shares a page sees them too. kHole, kNoMemory, kTryAgain as CopyIn: no
+  // contents changed and *copy still whole; else it is empty.
+  Result<void, MapError> Overwrite(Vaddr at, Snapshot* copy, Vaddr* missing)
+      ABSL_LOCKS_EXCLUDED(lock_);
+  void DropSnapshot(Snapshot* copy);
+
   // For the fault handler and the functions above.
   RwLock& lock() ABSL_LOCK_RETURNED(lock_) { return lock_; }
   uint64_t timestamp() const ABSL_SHARED_LOCKS_REQUIRED(lock_) { return timestamp_; }
@@ -339,6 +363,18 @@ class Map {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void LinkUnpublished(MapEntry* entry);
   bool ForkCopyLocked(MapEntry* entry, MapEntry* twin) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<void, MapError> CopyObjectLocked(MapEntry* entry, MapEntry* twin, Vaddr* missing)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  bool SplitPiece(Snapshot* copy, MapEntry* piece, Vaddr at);
+  bool OwnPages(MapEntry* piece, bool zeros);
+  Result<void, MapError> AlignPiecesLocked(Range range, Snapshot* copy)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<void, MapError> PrepareOverwriteLocked(MapEntry* entry, MapEntry* piece, Vaddr* missing)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void OverwriteAmapLocked(MapEntry* entry, MapEntry* piece) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void OverwriteObjectLocked(MapEntry* entry, MapEntry* piece) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void HideObjectPage(const MapEntry* entry, Vaddr va);
+  void SwapLayers(MapEntry* entry, MapEntry* piece);
   Result<void, MapError> DiscardEntryLocked(MapEntry* entry, Range part)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   Result<Vaddr, MapError> PlaceForRemapLocked(const RemapOptions& options)

@@ -11,6 +11,7 @@ Uvm::Uvm(const Config& config)
       amaps_(&core_, &pages_, &anons_),
       objects_(&core_, &pages_),
       stored_(&core_, &pages_),
+      anonymous_(&core_, &pages_, &objects_),
       entries_(config.memory),
       space_pool_(config.memory),
       context_{&core_, &amaps_, &anons_, &objects_, &entries_},
@@ -57,6 +58,49 @@ void Uvm::FreeSpace(Space* space) {
   core_.pmap->Destroy(pmap);
 }
 
+// Faults in what the region of `range` shows from its start on.
+Result<void, MapError> Uvm::BringIn(Space* space, Range range, Access access) {
+  Map::Region region;
+  if (!space->map().FindRegion(range.start, &region)) return MapError::kHole;
+  if (range.end > region.range.end) range.end = region.range.end;
+  for (Vaddr va = range.start; va < range.end; va = va + base::kPageSize) {
+    Result<void, FaultError> fault = Fault(space, va, access);
+    if (fault.ok()) continue;
+    switch (fault.error()) {
+      case FaultError::kNoEntry:
+      case FaultError::kLayerless:
+        return MapError::kHole;
+      case FaultError::kProtection:
+        return MapError::kProtection;
+      case FaultError::kNoMemory:
+        return MapError::kNoMemory;
+      case FaultError::kIo:
+      case FaultError::kPastEnd:
+        return MapError::kIo;
+    }
+  }
+  return {};
+}
+
+Result<void, MapError> Uvm::CopyIn(Space* space, Range range, Snapshot* out) {
+  for (;;) {
+    Vaddr missing;
+    Result<void, MapError> copied = space->map().CopyIn(range, out, &missing);
+    if (copied.ok() || copied.error() != MapError::kTryAgain) return copied;
+    TRY(BringIn(space, {missing, range.end}, Access::kRead));
+  }
+}
+
+Result<void, MapError> Uvm::Overwrite(Space* space, Vaddr at, Snapshot* copy) {
+  const Vaddr end = at + copy->size;
+  for (;;) {
+    Vaddr missing;
+    Result<void, MapError> done = space->map().Overwrite(at, copy, &missing);
+    if (done.ok() || done.error() != MapError::kTryAgain) return done;
+    TRY(BringIn(space, {missing, end}, Access::kWrite));
+  }
+}
+
 Result<Object*, MapError> Uvm::CreateObject(Pager* pager, uint64_t key) {
   Object* object = objects_.Create(pager, key);
   if (object == nullptr) return MapError::kNoMemory;
@@ -65,7 +109,14 @@ Result<Object*, MapError> Uvm::CreateObject(Pager* pager, uint64_t key) {
 
 Result<Object*, MapError> Uvm::CreateStoredObject(Store* store, uint64_t key) {
   Object* object = TRY(CreateObject(&stored_, key));
-  object->pager_data = store;
+  if (stored_.Attach(object, store)) return object;
+  objects_.Release(object);
+  return MapError::kNoMemory;
+}
+
+Result<Object*, MapError> Uvm::CreateAobj(uint64_t bytes, uint32_t flags) {
+  Object* object = anonymous_.Create(bytes, flags);
+  if (object == nullptr) return MapError::kNoMemory;
   return object;
 }
 

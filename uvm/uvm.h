@@ -15,6 +15,7 @@
 
 #include "uvm/amap.h"
 #include "uvm/anon.h"
+#include "uvm/aobj.h"
 #include "uvm/core.h"
 #include "uvm/fault.h"
 #include "uvm/map.h"
@@ -53,10 +54,24 @@ class Uvm {
     return faults_.Fault(&space->map(), va, access);
   }
 
+  // Map's CopyIn and Overwrite (map.h), with the pages of objects that they need brought in. More
+  // errors: kIo, kProtection (a page in an object that may not be read, or written, by an access).
+  Result<void, MapError> CopyIn(Space* space, Range range, Snapshot* out);
+  Result<void, MapError> Overwrite(Space* space, Vaddr at, Snapshot* copy);
+
   // An object with one reference whose pages `pager` supplies. Errors: kNoMemory.
   Result<Object*, MapError> CreateObject(Pager* pager, uint64_t key);
   // The same with `store` behind it (stored.h).
   Result<Object*, MapError> CreateStoredObject(Store* store, uint64_t key);
+  // Changes the end of such an object; see StoredPager::SetSize.
+  Result<void, PagerError> SetStoredSize(Object* object, uint64_t bytes) {
+    return stored_.SetSize(object, bytes);
+  }
+  // NetBSD: uao_create(). Anonymous memory that may be shared (aobj.h; AobjFlags), one reference.
+  // Errors: kNoMemory.
+  Result<Object*, MapError> CreateAobj(uint64_t bytes, uint32_t flags);
+  // Changes its size: what is cut off is forgotten, what is added reads as zeroes.
+  void TruncateAobj(Object* object, uint64_t bytes) { anonymous_.SetSize(object, bytes); }
   void ReferenceObject(Object* object) { objects_.Reference(object); }
   void ReleaseObject(Object* object) { objects_.Release(object); }
 
@@ -73,12 +88,15 @@ class Uvm {
   PmapSystem* DebugPmap() const { return core_.pmap; }
 
  private:
+  Result<void, MapError> BringIn(Space* space, Range range, Access access);
+
   Core core_;
   PageStore pages_;
   AnonStore anons_;
   AmapStore amaps_;
   ObjectStore objects_;
   StoredPager stored_;
+  AnonymousPager anonymous_;
   base::Pool<MapEntry> entries_;
   base::Pool<Space> space_pool_;
   MapContext context_;
