@@ -15,7 +15,7 @@ Uvm::Uvm(const Config& config)
       entries_(config.memory),
       space_pool_(config.memory),
       context_{&core_, &amaps_, &anons_, &objects_, &entries_},
-      faults_(&core_, &pages_, &anons_, &amaps_, &objects_) {}
+      faults_(&core_, &pages_, &anons_, &amaps_, &objects_, &spaces_) {}
 
 Result<Space*, MapError> Uvm::CreateSpace(Vaddr min, Vaddr max) {
   Result<Pmap*, PmapError> pmap = core_.pmap->Create();
