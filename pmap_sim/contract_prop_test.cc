@@ -40,6 +40,7 @@ MachineMaker Maker(const PmapWorldOptions& options) {
 ContractLimits LimitsFor(const PmapWorldOptions& options) {
   ContractLimits limits;
   limits.usable = options.profile.ExecuteImpliedByRead() ? WithReadAndExecute : WithRead;
+  limits.wired_writable_reads_modified = !options.quirks.manual();
   return limits;
 }
 
@@ -132,7 +133,14 @@ TEST(ContractShortageTest, AFailedEnterLeavesNoOtherPage) {
 
 INSTANTIATE_TEST_SUITE_P(Kernels, ContractPropTest,
                          testing::Values(Row{&fake_l4::kAmd64Nx, &fake_l4::kManualRules},
-                                         Row{&fake_l4::kIa32, &fake_l4::kManualRules}));
+                                         Row{&fake_l4::kIa32, &fake_l4::kManualRules},
+                                         Row{&fake_l4::kAmd64NoReference, &fake_l4::kManualRules},
+                                         Row{&fake_l4::kAmd64Nx, &fake_l4::kPistachioNewMdb},
+                                         Row{&fake_l4::kAmd64Nx, &fake_l4::kPistachioOldMdb},
+                                         Row{&fake_l4::kAmd64Nx, &fake_l4::kManualRightsNewMdb},
+                                         Row{&fake_l4::kAmd64Nx, &fake_l4::kManualRightsOldMdb},
+                                         Row{&fake_l4::kIa32, &fake_l4::kPistachioNewMdb},
+                                         Row{&fake_l4::kIa32, &fake_l4::kPistachioOldMdb}));
 
 }  // namespace
 }  // namespace pmap_sim

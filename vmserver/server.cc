@@ -105,7 +105,7 @@ void Server::Main() {
   threads_.Boot();
   ServerThread* mirror = threads_.Spawn(ServerThread::Role::kMirror);
   CHECK(mirror != nullptr);
-  CHECK(pmap_.Boot(mirror->thread));
+  if (!pmap_.Boot(mirror->thread)) vm_panic(__FILE__, __LINE__, pmap_.boot_error());
   uvm_.Emplace(uvm::Config{.memory = config_.memory, .pmap = &pmap_, .threads = &threads_});
   auto init = Birth({.privileged = true, .max = base::Vaddr(kDefaultMapMax)});
   init_ = MUST(init, "a fresh machine has room for its first task");
