@@ -15,7 +15,8 @@ Uvm::Uvm(const Config& config)
       entries_(config.memory),
       space_pool_(config.memory),
       context_{&core_, &amaps_, &anons_, &objects_, &entries_},
-      faults_(&core_, &pages_, &anons_, &amaps_, &objects_, &spaces_) {}
+      faults_(&core_, &pages_, &anons_, &amaps_, &objects_, &spaces_),
+      loans_(&core_, &pages_, &anons_, &amaps_, &objects_) {}
 
 Result<Space*, MapError> Uvm::CreateSpace(Vaddr min, Vaddr max) {
   Result<Pmap*, PmapError> pmap = core_.pmap->Create();
