@@ -108,13 +108,19 @@ class ArrayPool {
 
   // Zeroed memory of Capacity(bytes), or null. REQUIRES: bytes > 0.
   void* Allocate(size_t bytes) {
+    void* memory = AllocateRaw(bytes);
+    if (memory != nullptr) __builtin_memset(memory, 0, Capacity(bytes));
+    return memory;
+  }
+
+  // The same with contents undefined.
+  void* AllocateRaw(size_t bytes) {
     size_t size = Capacity(bytes);
     Slot*& head = free_[Class(size)];
     if (head == nullptr && !Refill(size)) return nullptr;
     Slot* slot = head;
     head = slot->next;
     live_bytes_ += size;
-    __builtin_memset(slot, 0, size);
     return slot;
   }
 

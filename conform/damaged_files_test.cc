@@ -17,6 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "base/prng.h"
 #include "conform/facts.h"
+#include "conform/mach_recording.h"
 #include "conform/prefixes.h"
 #include "conform/recording.h"
 #include "gtest/gtest.h"
@@ -41,6 +42,7 @@ struct Kind {
   const char* file;
   const char* first_of_unit;  // a file is whole before each line that starts so
   Parse parse;
+  const char* ending = "";  // the file's last line, where it must have one
 };
 void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.file; }
 
@@ -54,6 +56,10 @@ absl::StatusOr<uint64_t> CountPrefixes(absl::string_view text) {
   return CountOf(ParsePrefixes(kName, text));
 }
 
+absl::StatusOr<uint64_t> CountMach(absl::string_view text) {
+  return CountOf(ParseMachRecording(kName, text));
+}
+
 // As much of the file as is quick to parse, and whole.
 std::string Sample(const Kind& kind) {
   absl::StatusOr<std::string> text = ReadTextFile(absl::StrCat("conform/testdata/", kind.file));
@@ -61,7 +67,7 @@ std::string Sample(const Kind& kind) {
   if (!text.ok() || text->size() <= kSampleBytes) return text.value_or("");
   const size_t end = text->rfind(absl::StrCat("\n", kind.first_of_unit), kSampleBytes);
   EXPECT_NE(end, std::string::npos);
-  return text->substr(0, end + 1);
+  return absl::StrCat(text->substr(0, end + 1), kind.ending);
 }
 
 // From 1.
@@ -191,6 +197,9 @@ INSTANTIATE_TEST_SUITE_P(All, DamagedFilesTest,
                                          Kind{"newmdb_super.txt.gz", "seq ", CountRecording},
                                          Kind{"oldmdb_status.txt.gz", "seq ", CountRecording},
                                          Kind{"mung_4k.txt.gz", "seq ", CountRecording},
+                                         Kind{"gnumach_fork_1.txt.gz", "S ", CountMach},
+                                         Kind{"gnumach_edge_cases.txt.gz", "X ", CountMach,
+                                              "DONE\n"},
                                          Kind{"ipc_syscall_facts.txt.gz", "fact ", CountFacts},
                                          Kind{"manual_prefix.txt.gz", "", CountPrefixes}),
                          [](const testing::TestParamInfo<Kind>& info) {

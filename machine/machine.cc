@@ -22,6 +22,9 @@ constexpr uint64_t kStackBytes = 0x10000;
 // Aliases lie far above RAM and below the kernel's areas in the root space.
 constexpr uint64_t kAliasArea = 0x1000'0000'0000;
 constexpr uint64_t kAliasWindows = uint64_t{1} << 20;
+// Above the aliases.
+constexpr uint64_t kKernelArea = 0x2000'0000'0000;
+constexpr uint64_t kKernelBytes = uint64_t{1} << 36;
 // The two pages of user space that no map contains.
 constexpr uint64_t kClientKip = 0;
 constexpr uint64_t kClientUtcb = traces::kDefaultMapMax;
@@ -65,6 +68,7 @@ vmserver::Server::Config Machine::ServerConfig(const Options& options, Arena* ar
   config.home_bias = kernel.home_bias();
   config.alias_area = base::Vaddr(kAliasArea);
   config.alias_windows = kAliasWindows;
+  config.kernel_area = {base::Vaddr(kKernelArea), base::Vaddr(kKernelArea + kKernelBytes)};
   config.layout.utcb_area = kernel.root_utcb_area();
   config.layout.utcb_bytes = kernel.utcb_bytes();
   config.layout.slots = static_cast<uint32_t>(

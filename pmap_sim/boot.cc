@@ -37,7 +37,7 @@ bool L4Pmap::AddSegment(base::Paddr start, uint32_t pages) {
 }
 
 // Largest pieces first: fewer messages, and mappings that a kernel with large pages can keep large.
-// Memory beyond the alias area's start would collide with aliases and is left where it is.
+// Memory beyond home_end() would collide with the server's other areas and is left where it is.
 void L4Pmap::TakeMemory() {
   constexpr unsigned kLargest = 40 < L4_WORD_BITS - 2 ? 40 : L4_WORD_BITS - 2;
   for (unsigned log2 = kLargest; log2 >= base::kPageShift; --log2) {
@@ -45,7 +45,7 @@ void L4Pmap::TakeMemory() {
       L4_Fpage_t got = L4_Sigma0_GetAny(L4_nilthread, log2, L4_CompleteAddressSpace);
       if (L4_IsNilFpage(got)) break;
       base::Paddr start(L4_Address(got));
-      if (start.value() + (uint64_t{1} << log2) > config_.alias_area.value()) continue;
+      if (start.value() + (uint64_t{1} << log2) > home_end()) continue;
       if (!AddSegment(start, static_cast<uint32_t>(uint64_t{1} << (log2 - base::kPageShift))))
         return;
     }

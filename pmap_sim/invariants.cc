@@ -11,15 +11,16 @@ bool L4Pmap::CheckFrame(uint32_t index, base::TextSink& out) const {
   uint32_t found = 0;
   const Translation* previous = nullptr;
   for (const Translation* at = frames_[index].first; at != nullptr; at = at->next) {
-    if (at->frame != index + 1 || at->prev != previous || ++found > frames_[index].mappings) {
-      out << "TableListsFrames: frame " << AddressOf(index) << " list entry " << found
+    if (at->frame != index + 1 || !at->managed || at->prev != previous ||
+        ++found > frames_[index].mappings) {
+      out << "TableListsFrames: frame " << AddressOf(index + 1) << " list entry " << found
           << " names frame number " << at->frame;
       return false;
     }
     previous = at;
   }
   if (found == frames_[index].mappings) return true;
-  out << "TableListsFrames: frame " << AddressOf(index) << " counts " << frames_[index].mappings
+  out << "TableListsFrames: frame " << AddressOf(index + 1) << " counts " << frames_[index].mappings
       << " mappings, lists " << found;
   return false;
 }
@@ -40,7 +41,9 @@ bool L4Pmap::CheckLeaf(const Window* window, const Leaf* leaf, base::TextSink& o
           << page.alias_frame << ", table has " << page.frame;
       return false;
     }
-    if (page.frame > frame_count() || (page.wired && !page.present())) {
+    const bool device = (page.frame & kDeviceBit) != 0;
+    if ((!device && page.frame > frame_count()) || (device && page.managed) ||
+        ((page.wired || page.managed) && !page.present())) {
       out << "TableListsFrames: va " << va << " names frame number " << page.frame;
       return false;
     }
@@ -53,7 +56,7 @@ bool L4Pmap::CheckLeaf(const Window* window, const Leaf* leaf, base::TextSink& o
 }
 
 // CountsAgree: resident and wired counts are those of the table; last_found is one of the windows.
-bool L4Pmap::CheckPmap(const uvm::Pmap* pmap, base::TextSink& out) const {
+bool L4Pmap::CheckPmap(const uvm::Pmap* pmap, uint64_t* managed, base::TextSink& out) const {
   uint32_t resident = 0;
   uint32_t wired = 0;
   bool last_found = pmap->last_found == nullptr;
@@ -65,7 +68,10 @@ bool L4Pmap::CheckPmap(const uvm::Pmap* pmap, base::TextSink& out) const {
       if (leaf == nullptr) continue;
       if (!CheckLeaf(window, leaf, out)) return false;
       present += leaf->present;
-      for (const Translation& page : leaf->pages) wired += page.wired ? 1 : 0;
+      for (const Translation& page : leaf->pages) {
+        wired += page.wired ? 1 : 0;
+        *managed += page.managed ? 1 : 0;
+      }
     }
     if (window->pmap != pmap || window->present != present) {
       out << "CountsAgree: window at " << window->start() << " counts " << window->present
@@ -85,11 +91,13 @@ bool L4Pmap::CheckPmap(const uvm::Pmap* pmap, base::TextSink& out) const {
 bool L4Pmap::CheckAliases(base::TextSink& out) const {
   uint64_t windows = free_windows_.size();
   for (const uvm::Pmap* pmap = pmaps_.front(); pmap != nullptr; pmap = pmaps_.Next(pmap)) {
+    if (pmap->is_kernel) continue;
     for (Window* window = pmap->windows.First(); window != nullptr;
          window = pmap->windows.Next(window)) {
       ++windows;
-      if (window->alias_number >= windows_made_) {
-        out << "AliasUnique: window number " << window->alias_number << " was never made";
+      const uint64_t number = (window->alias_start - config_.alias_area) >> kWindowShift;
+      if (number >= windows_made_) {
+        out << "AliasUnique: window number " << number << " was never made";
         return false;
       }
     }
@@ -101,17 +109,16 @@ bool L4Pmap::CheckAliases(base::TextSink& out) const {
 
 bool L4Pmap::CheckInvariants(base::TextSink& out) const {
   uint64_t mappings = 0;
-  uint64_t resident = 0;
+  uint64_t managed = 0;
   for (uint32_t i = 0, frames = frame_count(); i < frames; ++i) {
     if (!CheckFrame(i, out)) return false;
     mappings += frames_[i].mappings;
   }
   for (const uvm::Pmap* pmap = pmaps_.front(); pmap != nullptr; pmap = pmaps_.Next(pmap)) {
-    if (!CheckPmap(pmap, out)) return false;
-    resident += pmap->resident;
+    if (!CheckPmap(pmap, &managed, out)) return false;
   }
-  if (mappings != resident) {
-    out << "TableListsFrames: frames list " << mappings << " mappings, tables hold " << resident;
+  if (mappings != managed) {
+    out << "TableListsFrames: frames list " << mappings << " mappings, tables hold " << managed;
     return false;
   }
   return CheckAliases(out);

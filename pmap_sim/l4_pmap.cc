@@ -13,11 +13,6 @@ using base::Prot;
 using base::Range;
 using base::Vaddr;
 
-constexpr uint64_t WindowNumber(Vaddr va) { return va.value() >> kWindowShift; }
-constexpr uint32_t PageInWindow(Vaddr va) {
-  return static_cast<uint32_t>(va.PageNumber() & (kWindowPages - 1));
-}
-
 }  // namespace
 
 // Unmaps collected until 64 fpages fill one call. Rule (b) of design D6: neighbours go as one fpage
@@ -31,9 +26,16 @@ class L4Pmap::UnmapBatch {
   // Takes `rights` from the client at this page; none asks for its status only. Flush() makes it
   // so.
   void Add(Leaf* leaf, Translation* mapping, Prot rights) {
-    bool quiet = pmap_->FrameOf(*mapping).modified || !mapping->sent.CanWrite();
+    const bool own = leaf->window->pmap->is_kernel;
+    bool quiet =
+        !mapping->managed || pmap_->FrameOf(*mapping).modified || !mapping->sent.CanWrite();
     mapping->sent = mapping->sent - rights;
-    if (count_ == kCapacity) Flush();
+    if (own && mapping->sent.IsNone() && mapping->alias_frame != 0) {
+      mapping->alias_frame = 0;
+      --leaf->aliases;
+    }
+    if (count_ == kCapacity || (count_ != 0 && own_ != own)) Flush();
+    own_ = own;
     // A removal names all rights whatever was sent, so that runs of unequal rights merge.
     L4_Word_t take = mapping->sent.IsNone() ? L4_FullyAccessible : ToL4Rights(rights);
     runs_[count_++] = {leaf, take, mapping->slot, 0, quiet && !rights.IsNone()};
@@ -49,7 +51,11 @@ class L4Pmap::UnmapBatch {
           L4_FpageLog2(static_cast<L4_Word_t>(alias.value()), base::kPageShift + runs_[i].log2),
           runs_[i].take);
     }
-    L4_UnmapFpages(count_, pages);
+    if (own_) {
+      L4_FlushFpages(count_, pages);
+    } else {
+      L4_UnmapFpages(count_, pages);
+    }
     ++pmap_->counters_.unmap_calls;
     pmap_->counters_.fpages_unmapped += count_;
     for (uint32_t i = 0; i < count_; ++i) FoldRun(runs_[i], L4_Rights(pages[i]));
@@ -81,12 +87,14 @@ class L4Pmap::UnmapBatch {
     if (run.quiet) status &= ~static_cast<L4_Word_t>(L4_Writable);
     for (uint32_t i = 0; i < 1u << run.log2; ++i) {
       const Translation& mapping = run.leaf->pages[run.slot + i];
-      pmap_->Fold(&pmap_->FrameOf(mapping), status);
+      if (mapping.managed) pmap_->Fold(&pmap_->FrameOf(mapping), status);
     }
   }
 
   L4Pmap* const pmap_;
   uint32_t count_ = 0;
+  bool own_ =
+      false;  // the pages are the server's own: kernel mappings, which are their own aliases
   Run runs_[kCapacity];
 };
 
@@ -106,6 +114,11 @@ L4Pmap::L4Pmap(const Config& config)
       window_pool_(config.memory),
       leaf_pool_(config.memory) {
   CHECK((config.alias_area.value() & (kWindowBytes - 1)) == 0);
+  CHECK(((config.kernel_area.start.value() | config.kernel_area.end.value()) &
+         (kWindowBytes - 1)) == 0);
+  kernel_.is_kernel = true;
+  kernel_end_ = config.kernel_area.start;
+  pmaps_.PushBack(&kernel_);
 }
 
 // ---- Frames ----
@@ -116,17 +129,27 @@ uint32_t L4Pmap::frame_count() const {
   return last.first_frame + last.pages;
 }
 
-uint32_t L4Pmap::IndexOf(Paddr pa) const {
+uint32_t L4Pmap::FindFrame(Paddr pa) const {
   for (uint32_t i = 0; i < segment_count_; ++i) {
     const Segment& segment = segments_[i];
     if (pa < segment.start) break;
     uint64_t page = (pa - segment.start) >> base::kPageShift;
     if (page < segment.pages) return segment.first_frame + static_cast<uint32_t>(page);
   }
-  UNREACHABLE("not a frame of this machine");
+  return kNoFrame;
 }
 
-Paddr L4Pmap::AddressOf(uint32_t index) const {
+Frame* L4Pmap::FrameAt(Paddr pa) {
+  const uint32_t index = FindFrame(pa);
+  CHECK(index != kNoFrame);
+  return &frames_[index];
+}
+
+Paddr L4Pmap::AddressOf(FrameNumber number) const {
+  if ((number & kDeviceBit) != 0) {
+    return Paddr(uint64_t{number & ~kDeviceBit} << base::kPageShift);
+  }
+  const uint32_t index = number - 1;
   uint32_t i = segment_count_ - 1;
   while (segments_[i].first_frame > index) --i;
   return segments_[i].start + base::ToBytes(base::PageCount(index - segments_[i].first_frame));
@@ -181,7 +204,8 @@ Window* L4Pmap::MakeWindow(uvm::Pmap* pmap, uint64_t number) {
   Window* window = free_windows_.PopFront();
   if (window == nullptr && windows_made_ < config_.alias_windows) {
     window = window_pool_.New();
-    if (window != nullptr) window->alias_number = windows_made_++;
+    if (window != nullptr)
+      window->alias_start = config_.alias_area + windows_made_++ * kWindowBytes;
   }
   if (window == nullptr) return nullptr;
   window->pmap = pmap;
@@ -216,7 +240,7 @@ Translation* L4Pmap::FindOrMake(uvm::Pmap* pmap, Vaddr va) {
 // Rule (d): the only flush there is. Nothing is mapped to a client any more, so no status can be
 // lost.
 void L4Pmap::ReleaseWindow(Window* window) {
-  CHECK(window->present == 0);
+  CHECK(window->present == 0 && !window->pmap->is_kernel);
   L4_Fpage_t pages[kLeaves];
   uint32_t count = 0;
   constexpr unsigned kLeafShift = base::kPageShift + __builtin_ctz(kLeafPages);
@@ -241,6 +265,7 @@ void L4Pmap::ReleaseWindow(Window* window) {
 bool L4Pmap::ReclaimWindows() {
   bool any = false;
   for (uvm::Pmap* pmap = pmaps_.front(); pmap != nullptr; pmap = pmaps_.Next(pmap)) {
+    if (pmap->is_kernel) continue;
     for (Window *window = pmap->windows.First(), *next; window != nullptr; window = next) {
       next = pmap->windows.Next(window);
       if (window->present != 0) continue;
@@ -252,51 +277,30 @@ bool L4Pmap::ReclaimWindows() {
 }
 
 Vaddr L4Pmap::AliasAddress(const Leaf* leaf, uint32_t slot) const {
-  return config_.alias_area + leaf->window->alias_number * kWindowBytes +
-         base::ToBytes(base::PageCount(leaf->first_page + slot));
+  return leaf->window->alias_start + base::ToBytes(base::PageCount(leaf->first_page + slot));
 }
 
 bool L4Pmap::AliasOf(const uvm::Pmap* pmap, Vaddr va, Vaddr* alias) const {
   Window* window = LowerBound(pmap, WindowNumber(va));
   if (window == nullptr || window->number != WindowNumber(va)) return false;
-  *alias = config_.alias_area + window->alias_number * kWindowBytes +
-           base::ToBytes(base::PageCount(PageInWindow(va)));
+  *alias = window->alias_start + base::ToBytes(base::PageCount(PageInWindow(va)));
   return true;
-}
-
-template <typename Visitor>
-void L4Pmap::ForRange(uvm::Pmap* pmap, Range range, Visitor visit) {
-  if (range.empty()) return;
-  uint64_t first_page = range.start.PageNumber();
-  uint64_t last_page = (range.end - 1).PageNumber();
-  for (Window* window = LowerBound(pmap, WindowNumber(range.start)); window != nullptr;
-       window = pmap->windows.Next(window)) {
-    uint64_t base_page = window->number * kWindowPages;
-    if (base_page > last_page) return;
-    for (Leaf* leaf : window->leaves) {
-      if (leaf == nullptr || leaf->present == 0) continue;
-      uint64_t leaf_page = base_page + leaf->first_page;
-      if (leaf_page + kLeafPages <= first_page || leaf_page > last_page) continue;
-      uint64_t from = first_page > leaf_page ? first_page - leaf_page : 0;
-      uint64_t to = last_page - leaf_page < kLeafPages ? last_page - leaf_page + 1 : kLeafPages;
-      for (uint64_t slot = from; slot < to; ++slot) {
-        if (leaf->pages[slot].present()) visit(leaf, &leaf->pages[slot]);
-      }
-    }
-  }
 }
 
 // ---- Translations ----
 
-void L4Pmap::Link(uvm::Pmap* pmap, Translation* mapping, uint32_t frame) {
+void L4Pmap::Link(uvm::Pmap* pmap, Translation* mapping, FrameNumber frame, bool managed) {
   Leaf* leaf = Leaf::Of(mapping);
-  Frame& of = frames_[frame];
-  mapping->frame = frame + 1;
-  mapping->prev = nullptr;
-  mapping->next = of.first;
-  if (of.first != nullptr) of.first->prev = mapping;
-  of.first = mapping;
-  ++of.mappings;
+  mapping->frame = frame;
+  mapping->managed = managed;
+  if (managed) {
+    Frame& of = FrameOf(*mapping);
+    mapping->prev = nullptr;
+    mapping->next = of.first;
+    if (of.first != nullptr) of.first->prev = mapping;
+    of.first = mapping;
+    ++of.mappings;
+  }
   ++leaf->present;
   ++leaf->window->present;
   ++pmap->resident;
@@ -305,18 +309,21 @@ void L4Pmap::Link(uvm::Pmap* pmap, Translation* mapping, uint32_t frame) {
 void L4Pmap::Unlink(uvm::Pmap* pmap, Translation* mapping) {
   CHECK(mapping->sent.IsNone());
   Leaf* leaf = Leaf::Of(mapping);
-  Frame& of = FrameOf(*mapping);
-  if (mapping->prev != nullptr) {
-    mapping->prev->next = mapping->next;
-  } else {
-    of.first = mapping->next;
+  if (mapping->managed) {
+    Frame& of = FrameOf(*mapping);
+    if (mapping->prev != nullptr) {
+      mapping->prev->next = mapping->next;
+    } else {
+      of.first = mapping->next;
+    }
+    if (mapping->next != nullptr) mapping->next->prev = mapping->prev;
+    mapping->next = mapping->prev = nullptr;
+    --of.mappings;
+    mapping->managed = false;
   }
-  if (mapping->next != nullptr) mapping->next->prev = mapping->prev;
-  mapping->next = mapping->prev = nullptr;
   SetWired(pmap, mapping, false);
   mapping->frame = 0;
   mapping->prot = base::kProtNone;
-  --of.mappings;
   --leaf->present;
   --leaf->window->present;
   --pmap->resident;
@@ -343,8 +350,15 @@ base::Result<uvm::Pmap*, uvm::PmapError> L4Pmap::Create() {
   return pmap;
 }
 
+void L4Pmap::Reference(uvm::Pmap* pmap) {
+  Guard guard(this);
+  ++pmap->refs;
+}
+
 void L4Pmap::Destroy(uvm::Pmap* pmap) {
   Guard guard(this);
+  CHECK(!pmap->is_kernel && pmap->refs > 0);
+  if (--pmap->refs > 0) return;
   CHECK(pmap->resident == 0);
   while (Window* window = pmap->windows.root()) ReleaseWindow(window);
   pmaps_.Remove(pmap);
@@ -352,6 +366,12 @@ void L4Pmap::Destroy(uvm::Pmap* pmap) {
 }
 
 bool L4Pmap::TakeBack(Translation* page) {
+  if (!page->managed) {
+    UnmapBatch batch(this);
+    batch.Add(Leaf::Of(page), page, page->sent);
+    batch.Flush();
+    return false;
+  }
   Frame& frame = FrameOf(*page);
   const bool referenced = frame.referenced;
   frame.referenced = false;
@@ -363,6 +383,17 @@ bool L4Pmap::TakeBack(Translation* page) {
   return used;
 }
 
+// What Enter answers when it cannot: whatever else was mapped there must not stay.
+base::Result<void, uvm::PmapError> L4Pmap::NoRoom(uvm::Pmap* pmap, Translation* mapping,
+                                                  const uvm::EnterFlags& flags) {
+  CHECK(flags.can_fail == uvm::CanFail::kYes);
+  if (mapping != nullptr && mapping->present()) {
+    TakeBack(mapping);
+    Unlink(pmap, mapping);
+  }
+  return uvm::PmapError::kNoMemory;
+}
+
 base::Result<void, uvm::PmapError> L4Pmap::Enter(uvm::Pmap* pmap, Vaddr va, Paddr pa, Prot prot,
                                                  const uvm::EnterFlags& flags) {
   const Prot access = flags.access;
@@ -370,10 +401,14 @@ base::Result<void, uvm::PmapError> L4Pmap::Enter(uvm::Pmap* pmap, Vaddr va, Padd
   CHECK(va.IsAligned());
   CHECK(access.IsSubsetOf(prot));
   Guard guard(this);
-  uint32_t frame = IndexOf(pa);
+  CHECK(!pmap->is_kernel || (va >= config_.kernel_area.start && va < kernel_end_));
   Translation* mapping = FindOrMake(pmap, va);
-  if (mapping == nullptr) return uvm::PmapError::kNoMemory;
-  bool same = mapping->frame == frame + 1;
+  const uint32_t index = FindFrame(pa);
+  const bool managed = index != kNoFrame;
+  const FrameNumber frame = managed ? index + 1 : TakeDevicePage(pa);
+  if (mapping == nullptr || frame == 0) return NoRoom(pmap, mapping, flags);
+  // An unmanaged mapping of the same memory is another mapping.
+  bool same = mapping->frame == frame && mapping->managed == managed;
   // Rule (a): what the new translation does not allow goes before the table says so, and so do the
   // old frame's bits.
   Prot excess = same ? mapping->sent - prot : mapping->sent;
@@ -384,10 +419,11 @@ base::Result<void, uvm::PmapError> L4Pmap::Enter(uvm::Pmap* pmap, Vaddr va, Padd
   }
   if (!same) {
     if (mapping->present()) Unlink(pmap, mapping);
-    Link(pmap, mapping, frame);
+    Link(pmap, mapping, frame, managed);
   }
   mapping->prot = prot;
   SetWired(pmap, mapping, wired == uvm::Wired::kYes);
+  if (pmap->is_kernel) MapOwn(Leaf::Of(mapping), mapping);
   return {};
 }
 
@@ -398,7 +434,8 @@ void L4Pmap::RemoveRange(uvm::Pmap* pmap, Range range) {
   });
   batch.Flush();
   ForRange(pmap, range, [this, pmap](Leaf*, Translation* mapping) { Unlink(pmap, mapping); });
-  // A window that went as a whole is not likely to be used again soon.
+  // A window that went as a whole is not likely to be used again soon. The kernel's stay.
+  if (pmap->is_kernel) return;
   uint64_t end = WindowNumber(range.end);
   Window* window = LowerBound(pmap, WindowNumber(range.start + (kWindowBytes - 1)));
   while (window != nullptr && window->number < end) {
@@ -420,18 +457,22 @@ bool L4Pmap::RemoveAll(uvm::Pmap* pmap) {
   return true;
 }
 
-uvm::Pmap* L4Pmap::Kernel() { UNREACHABLE("TODO(#4)"); }
-base::Range L4Pmap::VirtualSpace() { UNREACHABLE("TODO(#4)"); }
-Vaddr L4Pmap::GrowKernel(Vaddr) { UNREACHABLE("TODO(#4)"); }
-void L4Pmap::Reference(uvm::Pmap*) { UNREACHABLE("TODO(#4)"); }
+// A client gets what it needs when it asks; entering more at fork would only make aliases that
+// nobody may want.
 void L4Pmap::Copy(uvm::Pmap*, uvm::Pmap*, Vaddr, uint64_t, Vaddr) {}
+
+// The kernel switches spaces with the thread.
 void L4Pmap::Activate(uvm::Pmap*) {}
 void L4Pmap::Deactivate(uvm::Pmap*) {}
-void L4Pmap::KenterPa(Vaddr, Paddr, Prot, uvm::CacheMode) { UNREACHABLE("TODO(#4)"); }
-void L4Pmap::Kremove(base::Range) { UNREACHABLE("TODO(#4)"); }
+
+// The processors that the profiles describe keep instruction and data caches coherent.
 void L4Pmap::ProcWrite(uvm::Pmap*, Vaddr, uint64_t) {}
-Paddr L4Pmap::PhysAddress(uint64_t) { UNREACHABLE("TODO(#4)"); }
+
+// A cookie is the address; how it is cached is sigma0's default.
+Paddr L4Pmap::PhysAddress(uint64_t cookie) { return Paddr(cookie).Trunc(); }
 uvm::CacheMode L4Pmap::MmapFlags(uint64_t) { return uvm::CacheMode::kDefault; }
+
+// No profile has caches with colours.
 Vaddr L4Pmap::Prefer(uint64_t, Vaddr hint, uint64_t, bool) { return hint; }
 
 void L4Pmap::Protect(uvm::Pmap* pmap, Range range, Prot prot) {
@@ -457,7 +498,7 @@ bool L4Pmap::Extract(uvm::Pmap* pmap, Vaddr va, Paddr* pa) {
   Guard guard(this);
   Translation* mapping = Find(pmap, va);
   if (mapping == nullptr || !mapping->present()) return false;
-  if (pa != nullptr) *pa = AddressOf(mapping->frame - 1) + va.Offset();
+  if (pa != nullptr) *pa = AddressOf(mapping->frame) + va.Offset();
   return true;
 }
 
@@ -466,7 +507,7 @@ void L4Pmap::Update(uvm::Pmap*) {}
 
 void L4Pmap::PageProtect(Paddr pa, Prot prot) {
   Guard guard(this);
-  Frame* frame = &frames_[IndexOf(pa)];
+  Frame* frame = FrameAt(pa);
   bool remove = !prot.CanRead();
   // The canary leaves the first mapping alone.
   Translation* forgotten =
@@ -500,14 +541,14 @@ void L4Pmap::CollectStatus(Frame* frame) {
 
 bool L4Pmap::IsModified(Paddr pa) {
   Guard guard(this);
-  Frame* frame = &frames_[IndexOf(pa)];
+  Frame* frame = FrameAt(pa);
   if (!frame->modified) CollectStatus(frame);
   return frame->modified;
 }
 
 bool L4Pmap::IsReferenced(Paddr pa) {
   Guard guard(this);
-  Frame* frame = &frames_[IndexOf(pa)];
+  Frame* frame = FrameAt(pa);
   if (!frame->referenced) CollectStatus(frame);
   return frame->referenced;
 }
@@ -516,7 +557,7 @@ bool L4Pmap::IsReferenced(Paddr pa) {
 // further arming.
 bool L4Pmap::ClearModify(Paddr pa) {
   Guard guard(this);
-  Frame* frame = &frames_[IndexOf(pa)];
+  Frame* frame = FrameAt(pa);
   CollectStatus(frame);
   bool was = frame->modified;
   frame->modified = false;
@@ -525,7 +566,7 @@ bool L4Pmap::ClearModify(Paddr pa) {
 
 bool L4Pmap::ClearReference(Paddr pa) {
   Guard guard(this);
-  Frame* frame = &frames_[IndexOf(pa)];
+  Frame* frame = FrameAt(pa);
   CollectStatus(frame);
   bool was = frame->referenced;
   frame->referenced = false;
@@ -551,7 +592,7 @@ bool L4Pmap::PeekNext(const uvm::Pmap* pmap, Vaddr from, Mapping* out) const {
       for (; slot < kLeafPages; ++slot) {
         const Translation& at = leaf->pages[slot];
         if (!at.present()) continue;
-        *out = {Vaddr((leaf_page + slot) << base::kPageShift), AddressOf(at.frame - 1), at.prot,
+        *out = {Vaddr((leaf_page + slot) << base::kPageShift), AddressOf(at.frame), at.prot,
                 at.wired ? uvm::Wired::kYes : uvm::Wired::kNo};
         return true;
       }

@@ -4,6 +4,11 @@
 //          own-space map items to a mirror thread, rights given by map items that answer page
 //          faults (Refill), rights taken by unmaps at aliases. The kernel's page tables are a TLB
 //          of the table in table.h (design D6).
+//          The kernel pmap's mappings are pages of the server's own space in an area of their own
+//          (Config::kernel_area): the mirror makes them when they are entered, and they are their
+//          own aliases. On a real kernel a pointer to such an address works; on the simulated one
+//          only home addresses have host pointers, so UVM reads and writes the contents of kernel
+//          mappings through Extract and HomePointer, which is right on both.
 // STATES   constructed -> Boot() -> in use. Boot and everything after it run on a thread of the
 //          root server's space.
 // LOCKS    One lock for everything (LockRank::kPmap): an atomic word whose spin yields, because
@@ -74,6 +79,9 @@ class L4Pmap final : public uvm::PmapSystem {
     uintptr_t home_bias = 0;  // home address + bias = pointer; 0 on a real kernel
     base::Vaddr alias_area;  // where aliases may lie in the server's space; aligned to kWindowBytes
     uint64_t alias_windows = 0;  // how many windows fit there
+    // Where the kernel pmap's mappings lie in the server's space; aligned to kWindowBytes. May be
+    // empty. Everything below both areas is home.
+    base::Range kernel_area;
   };
   explicit L4Pmap(const Config& config);
 
@@ -138,7 +146,8 @@ class L4Pmap final : public uvm::PmapSystem {
   bool CheckInvariants(base::TextSink& out) const;
   void Verify(const char* label) const;
   const PmapCounters& counters() const { return counters_; }
-  size_t pmap_count() const { return pmaps_.size(); }
+  // The kernel's not counted.
+  size_t pmap_count() const { return pmaps_.size() - 1; }
 
  private:
   class UnmapBatch;
@@ -161,13 +170,23 @@ class L4Pmap final : public uvm::PmapSystem {
     uint32_t first_frame;  // index of the segment's first frame in frames_
   };
 
+  // Where the first of the server's other areas starts.
+  uint64_t home_end() const {
+    const uint64_t aliases = config_.alias_area.value();
+    const uint64_t kernel = config_.kernel_area.start.value();
+    return config_.kernel_area.empty() || aliases < kernel ? aliases : kernel;
+  }
+
   // boot.cc
   void TakeMemory();
   bool AddSegment(base::Paddr start, uint32_t pages);
 
   // Frame tables.
-  uint32_t IndexOf(base::Paddr pa) const;  // CHECKs that it is a frame
-  base::Paddr AddressOf(uint32_t index) const;
+  static constexpr uint32_t kNoFrame = ~uint32_t{0};
+  uint32_t FindFrame(base::Paddr pa) const;  // kNoFrame: memory of no segment
+  Frame* FrameAt(base::Paddr pa);            // CHECKs that it is a frame
+  base::Paddr AddressOf(FrameNumber number) const;
+  // REQUIRES: memory of a segment.
   Frame& FrameOf(const Translation& mapping) const { return frames_[mapping.frame - 1]; }
   uint32_t frame_count() const;
 
@@ -178,6 +197,7 @@ class L4Pmap final : public uvm::PmapSystem {
   Translation* Find(uvm::Pmap* pmap, base::Vaddr va);
   Translation* FindOrMake(uvm::Pmap* pmap, base::Vaddr va);
   Window* MakeWindow(uvm::Pmap* pmap, uint64_t number);
+  Window* MakeKernelWindow(uint64_t number);
   Leaf* MakeLeaf(Window* window, uint32_t leaf_index);
   void ReleaseWindow(Window* window);
   // Gives back every window without a present page, of any pmap; false when there was none.
@@ -188,8 +208,10 @@ class L4Pmap final : public uvm::PmapSystem {
   static void ForRange(uvm::Pmap* pmap, base::Range range, Visitor visit);
 
   // Mappings.
-  void Link(uvm::Pmap* pmap, Translation* mapping, uint32_t frame);
+  void Link(uvm::Pmap* pmap, Translation* mapping, FrameNumber frame, bool managed);
   void Unlink(uvm::Pmap* pmap, Translation* mapping);
+  base::Result<void, uvm::PmapError> NoRoom(uvm::Pmap* pmap, Translation* mapping,
+                                            const uvm::EnterFlags& flags);
   static void SetWired(uvm::Pmap* pmap, Translation* mapping, bool wired);
   void RemoveRange(uvm::Pmap* pmap, base::Range range);
   // Asks the kernel for status bits of every mapping of the frame that may have some, and folds
@@ -208,9 +230,13 @@ class L4Pmap final : public uvm::PmapSystem {
   void SendItem(Leaf* leaf, uint32_t first, uint32_t count, base::Prot rights,
                 const ReplyTarget& to);
 
+  // kernel.cc
+  bool MapOwn(Leaf* leaf, Translation* page);
+  FrameNumber TakeDevicePage(base::Paddr pa);
+
   // invariants.cc
   bool CheckFrame(uint32_t index, base::TextSink& out) const;
-  bool CheckPmap(const uvm::Pmap* pmap, base::TextSink& out) const;
+  bool CheckPmap(const uvm::Pmap* pmap, uint64_t* managed, base::TextSink& out) const;
   bool CheckLeaf(const Window* window, const Leaf* leaf, base::TextSink& out) const;
   bool CheckAliases(base::TextSink& out) const;
 
@@ -227,6 +253,8 @@ class L4Pmap final : public uvm::PmapSystem {
   base::Pool<Window> window_pool_;
   base::Pool<Leaf> leaf_pool_;
   base::List<uvm::Pmap, &uvm::Pmap::link> pmaps_;
+  uvm::Pmap kernel_;
+  base::Vaddr kernel_end_;  // kernel addresses below have their leaves
   base::List<Window, &Window::free_link> free_windows_;
   uint64_t windows_made_ = 0;
   PmapCounters counters_;
@@ -242,6 +270,28 @@ void L4Pmap::ForEachMapping(const uvm::Pmap* pmap, Visitor visit) {
         if (!mapping.present()) continue;
         visit(window->start() + base::ToBytes(base::PageCount(leaf->first_page + mapping.slot)),
               mapping);
+      }
+    }
+  }
+}
+
+template <typename Visitor>
+void L4Pmap::ForRange(uvm::Pmap* pmap, base::Range range, Visitor visit) {
+  if (range.empty()) return;
+  uint64_t first_page = range.start.PageNumber();
+  uint64_t last_page = (range.end - 1).PageNumber();
+  for (Window* window = LowerBound(pmap, WindowNumber(range.start)); window != nullptr;
+       window = pmap->windows.Next(window)) {
+    uint64_t base_page = window->number * kWindowPages;
+    if (base_page > last_page) return;
+    for (Leaf* leaf : window->leaves) {
+      if (leaf == nullptr || leaf->present == 0) continue;
+      uint64_t leaf_page = base_page + leaf->first_page;
+      if (leaf_page + kLeafPages <= first_page || leaf_page > last_page) continue;
+      uint64_t from = first_page > leaf_page ? first_page - leaf_page : 0;
+      uint64_t to = last_page - leaf_page < kLeafPages ? last_page - leaf_page + 1 : kLeafPages;
+      for (uint64_t slot = from; slot < to; ++slot) {
+        if (leaf->pages[slot].present()) visit(leaf, &leaf->pages[slot]);
       }
     }
   }

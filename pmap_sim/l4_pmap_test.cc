@@ -1,20 +1,15 @@
 #include "pmap_sim/l4_pmap.h"
 
 #include <gtest/gtest.h>
-#include <l4/ipc.h>
 #include <l4/thread.h>
 
-#include <functional>
-#include <memory>
 #include <string>
-#include <vector>
 
 #include "base/addr.h"
 #include "base/canary.h"
-#include "base/pool.h"
 #include "base/prot.h"
 #include "base/text_sink.h"
-#include "fake_l4/testing/world.h"
+#include "pmap_sim/testing/clients.h"
 #include "uvm/pmap.h"
 
 namespace pmap_sim {
@@ -22,155 +17,12 @@ namespace {
 
 using base::Access;
 using base::Paddr;
-using base::Prot;
-using base::Range;
 using base::Vaddr;
+using testing::Client;
+using testing::kVa;
 using uvm::Wired;
 
-constexpr uint64_t kVa = 0x400000;  // start of a window
-constexpr uint64_t kAliases = 0x1000'0000'0000;
-
-// Chunks that live as long as the test, and can run out.
-class TestMemory final : public base::PageSource {
- public:
-  void* AllocateChunk(size_t bytes) override {
-    if (refuse) return nullptr;
-    chunks_.push_back(std::make_unique<unsigned char[]>(bytes + 4096));
-    auto address = reinterpret_cast<uintptr_t>(chunks_.back().get());
-    return reinterpret_cast<void*>((address + 4095) & ~uintptr_t{4095});
-  }
-  bool refuse = false;
-
- private:
-  std::vector<std::unique_ptr<unsigned char[]>> chunks_;
-};
-
-// A pmap on a simulated kernel, with client spaces whose pager answers every fault by Refill alone.
-class L4PmapTest : public testing::Test {
- protected:
-  struct Client {
-    uvm::Pmap* pmap = nullptr;
-    L4_ThreadId_t pager = {0};
-    L4_ThreadId_t thread = {0};
-    RefillResult last = RefillResult::kSent;
-  };
-
-  L4PmapTest()
-      : pmap_({.memory = &memory_,
-               .canary = &canary_,
-               .home_bias = world_.kernel().home_bias(),
-               .alias_area = Vaddr(kAliases),
-               .alias_windows = 1024}) {
-    L4_ThreadId_t mirror = world_.Spawn([] { L4Pmap::MirrorLoop(); });
-    Server([this, mirror] { booted_ = pmap_.Boot(mirror); });
-    EXPECT_TRUE(booted_);
-    next_frame_ = pmap_.segment(0).start;
-  }
-  ~L4PmapTest() override { ExpectSound(); }
-
-  void ExpectSound() {
-    char text[256];
-    base::TextSink out(text, sizeof text);
-    EXPECT_TRUE(pmap_.CheckInvariants(out)) << text;
-  }
-
-  // Runs on a thread of the server's space.
-  void Server(std::function<void()> body) {
-    world_.Spawn(std::move(body));
-    EXPECT_TRUE(world_.Run()) << world_.problem();
-  }
-
-  Client* NewClient() {
-    clients_.push_back(std::make_unique<Client>());
-    Client* client = clients_.back().get();
-    Server([this, client] { client->pmap = pmap_.Create().value(); });
-    client->pager = world_.Spawn([this, client] { PagerMain(client); });
-    client->thread = world_.SpawnInNewSpace([] { L4_Receive(L4_anylocalthread); }, client->pager);
-    EXPECT_TRUE(world_.Run()) << world_.problem();
-    return client;
-  }
-
-  void PagerMain(Client* client) {
-    for (;;) {
-      L4_ThreadId_t from;
-      L4_MsgTag_t tag = L4_Wait(&from);
-      L4_Word_t address;
-      L4_StoreMR(1, &address);
-      L4_Word_t rights = L4_PageFaultAccess(tag);
-      Access access = (rights & L4_Writable) != 0   ? Access::kWrite
-                      : (rights & L4_Readable) != 0 ? Access::kRead
-                                                    : Access::kExecute;
-      client->last = pmap_.Refill(client->pmap, Vaddr(address), access, {from, L4_Myself()});
-      if (client->last == RefillResult::kSent) continue;
-      L4_Start_SpIp(from, 0, 0xdead000);  // nobody's code: the access ends
-    }
-  }
-
-  // One access by a thread of the client's own; true when it succeeded.
-  bool Touch(Client* client, Access access, uint64_t va, char* byte = nullptr) {
-    bool done = false;
-    world_.SpawnWith(
-        client->thread,
-        [&done, access, va, byte] {
-          fake_l4::Cpu cpu = fake_l4::Kernel::Current()->cpu();
-          char c = byte != nullptr ? *byte : 'x';
-          fake_l4::AccessStatus status = access == Access::kWrite  ? cpu.Store(Vaddr(va), &c, 1)
-                                         : access == Access::kRead ? cpu.Load(Vaddr(va), &c, 1)
-                                                                   : cpu.Fetch(Vaddr(va));
-          done = status == fake_l4::AccessStatus::kOk;
-          if (byte != nullptr) *byte = c;
-        },
-        client->pager);
-    EXPECT_TRUE(world_.Run()) << world_.problem();
-    return done;
-  }
-  bool Read(Client* client, uint64_t va) { return Touch(client, Access::kRead, va); }
-  bool Write(Client* client, uint64_t va) { return Touch(client, Access::kWrite, va); }
-
-  Paddr NewFrame() {
-    Paddr frame = next_frame_;
-    next_frame_ = next_frame_ + base::kPageSize;
-    return frame;
-  }
-  void Enter(Client* client, uint64_t va, Paddr pa, Prot prot, Wired wired = Wired::kNo) {
-    Server([=, this] {
-      EXPECT_TRUE(
-          pmap_
-              .Enter(client->pmap, Vaddr(va), pa, prot, {.access = base::kProtNone, .wired = wired})
-              .ok());
-    });
-  }
-  // `pages` pages with frames of their own; returns the first, the rest follow it.
-  Paddr EnterRun(Client* client, uint64_t va, uint32_t pages, Prot prot) {
-    Paddr first = next_frame_;
-    for (uint32_t i = 0; i < pages; ++i) Enter(client, va + i * base::kPageSize, NewFrame(), prot);
-    return first;
-  }
-  std::string Layout(Client* client, uint64_t va, int pages) {
-    return world_.Layout(client->thread, va, pages);
-  }
-  bool Modified(Paddr pa) {
-    bool answer = false;
-    Server([&] { answer = pmap_.IsModified(pa); });
-    return answer;
-  }
-  bool Referenced(Paddr pa) {
-    bool answer = false;
-    Server([&] { answer = pmap_.IsReferenced(pa); });
-    return answer;
-  }
-  static Range Pages(uint64_t va, uint64_t pages) {
-    return {Vaddr(va), Vaddr(va + pages * base::kPageSize)};
-  }
-
-  fake_l4::World world_;
-  TestMemory memory_;
-  base::CanarySwitch canary_;
-  L4Pmap pmap_;
-  bool booted_ = false;
-  Paddr next_frame_;
-  std::vector<std::unique_ptr<Client>> clients_;
-};
+class L4PmapTest : public testing::ClientsTest {};
 
 TEST_F(L4PmapTest, BootTakesAllMemoryOfSigma0) {
   uint64_t bytes = 0;
@@ -464,7 +316,7 @@ TEST_F(L4PmapTest, DestroyGivesAliasesBack) {
   for (int round = 0; round < 3; ++round) {
     Client* a = NewClient();
     EnterRun(a, kVa, 40, base::kProtReadWrite);
-    EnterRun(a, 0x7fff'0000'0000, 3, base::kProtReadWrite);
+    EnterRun(a, 0x5fff'0000, 3, base::kProtReadWrite);
     for (uint64_t i = 0; i < 40; i += 4) EXPECT_TRUE(Write(a, kVa + i * base::kPageSize));
     EXPECT_GT(world_.kernel().mapping_count(), before);
     Server([&] {

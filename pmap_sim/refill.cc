@@ -54,11 +54,13 @@ bool L4Pmap::OrderAliases(Leaf* leaf, uint32_t first, uint32_t count) {
   if (L4_IpcFailed(L4_Send(mirror_))) return false;
   for (uint32_t i = 0; i < count; ++i) {
     Translation& page = leaf->pages[first + i];
-    CHECK(page.sent.IsNone());
-    auto home = static_cast<L4_Word_t>(AddressOf(page.frame - 1).value());
+    const bool own = leaf->window->pmap->is_kernel;
+    CHECK(own || page.sent.IsNone());
+    const L4_Word_t rights = own ? ToL4Rights(page.prot) : L4_FullyAccessible;
+    auto home = static_cast<L4_Word_t>(AddressOf(page.frame).value());
     auto alias = static_cast<L4_Word_t>(AliasAddress(leaf, first + i).value());
-    L4_MapItem_t item = L4_MapItem(
-        L4_FpageAddRights(L4_FpageLog2(home, base::kPageShift), L4_FullyAccessible), alias);
+    L4_MapItem_t item =
+        L4_MapItem(L4_FpageAddRights(L4_FpageLog2(home, base::kPageShift), rights), alias);
     L4_LoadMRs(static_cast<int>(1 + 2 * i), 2, item.raw);
     if (page.alias_frame == 0) ++leaf->aliases;
     page.alias_frame = page.frame;

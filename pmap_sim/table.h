@@ -37,17 +37,27 @@ inline constexpr uint32_t kWindowPages = kWindowBytes >> base::kPageShift;
 inline constexpr uint32_t kLeafPages = 64;
 inline constexpr uint32_t kLeaves = kWindowPages / kLeafPages;
 
+constexpr uint64_t WindowNumber(base::Vaddr va) { return va.value() >> kWindowShift; }
+constexpr uint32_t PageInWindow(base::Vaddr va) {
+  return static_cast<uint32_t>(va.PageNumber() & (kWindowPages - 1));
+}
+
+// A frame number: 1 + index of a frame of memory, or for memory that is no segment's kDeviceBit +
+// its page number. 0: none.
+using FrameNumber = uint32_t;
+inline constexpr FrameNumber kDeviceBit = FrameNumber{1} << 31;
+
 struct Translation {
-  Translation* next = nullptr;  // on the frame's list
+  Translation* next = nullptr;  // on the frame's list, where managed mappings are
   Translation* prev = nullptr;  // null: the first
-  uint32_t frame = 0;           // 1 + frame index; 0: absent
-  uint32_t alias_frame =
-      0;            // 1 + index of the frame that the server's alias of this page shows; 0: nothing
-  base::Prot prot;  // the table's rights
-  base::Prot sent;  // rights the client may hold; a subset of prot
+  FrameNumber frame = 0;        // 0: absent
+  FrameNumber alias_frame = 0;  // what the server's alias of this page shows; 0: nothing
+  base::Prot prot;              // the table's rights
+  base::Prot sent;              // rights the client may hold; a subset of prot
   bool wired = false;
-  uint8_t slot = 0;     // place in the leaf
-  uint8_t resends = 0;  // times in a row that the client asked for what it had been sent
+  bool managed = false;  // on its frame's list; its accesses are the frame's status
+  uint8_t slot = 0;      // place in the leaf
+  uint8_t resends = 0;   // times in a row that the client asked for what it had been sent
   bool present() const { return frame != 0; }
 };
 
@@ -72,7 +82,7 @@ struct Leaf {
 struct Window : base::RbNode<Window> {
   uvm::Pmap* pmap = nullptr;  // null: on the free list
   uint64_t number = 0;        // client address >> kWindowShift
-  uint64_t alias_number = 0;  // alias area + alias_number * kWindowBytes; the window's own for ever
+  base::Vaddr alias_start;    // in the alias area, the window's own for ever; the kernel's: start()
   uint32_t present = 0;       // sum over the leaves
   Leaf* leaves[kLeaves] = {};
   base::ListLink free_link;
@@ -111,7 +121,9 @@ class Pmap {
   pmap_sim::Window* last_found = nullptr;  // the window the last lookup ended in
   uint32_t resident = 0;
   uint32_t wired = 0;
-  base::ListLink link;  // on L4Pmap's list of all pmaps
+  uint32_t refs = 1;
+  bool is_kernel = false;  // its addresses are the server's own
+  base::ListLink link;     // on L4Pmap's list of all pmaps
 };
 
 }  // namespace uvm

@@ -11,29 +11,16 @@ namespace {
 // 32-bit server's size_t.
 constexpr uint64_t kMaxSlots = uint64_t{1} << (sizeof(size_t) > 4 ? 31 : 27);
 
+// Arrays come in powers of two: what is asked for is what is had.
+uint32_t CapacityFor(uint32_t slots) { return std::bit_ceil(slots < 4 ? 4u : slots); }
+
 }  // namespace
 
-template <typename F>
-void AmapStore::ForEachUsed(Amap* amap, uint64_t first, uint64_t last, F&& visit) {
-  if (last > amap->slot_count) last = amap->slot_count;
-  if (first < last && amap->used_count < last - first) {
-    // Backwards, because Remove() moves the last used slot, already visited, into the place it
-    // empties.
-    for (uint32_t i = amap->used_count; i-- > 0;) {
-      uint32_t slot = amap->used[i];
-      if (first <= slot && slot < last) visit(slot);
-    }
-    return;
-  }
-  for (uint64_t slot = first; slot < last; ++slot) {
-    if (amap->anons[slot] != nullptr) visit(static_cast<uint32_t>(slot));
-  }
-}
-
 bool AmapStore::AllocateArrays(Amap* amap, uint32_t capacity) {
+  // used[] and back[] mean nothing beyond what Add() writes.
   amap->anons = static_cast<Anon**>(arrays_.Allocate(capacity * sizeof(Anon*)));
-  amap->used = static_cast<uint32_t*>(arrays_.Allocate(capacity * sizeof(uint32_t)));
-  amap->back = static_cast<uint32_t*>(arrays_.Allocate(capacity * sizeof(uint32_t)));
+  amap->used = static_cast<uint32_t*>(arrays_.AllocateRaw(capacity * sizeof(uint32_t)));
+  amap->back = static_cast<uint32_t*>(arrays_.AllocateRaw(capacity * sizeof(uint32_t)));
   amap->capacity = capacity;
   if (amap->anons != nullptr && amap->used != nullptr && amap->back != nullptr) return true;
   FreeArrays(amap);
@@ -48,13 +35,14 @@ void AmapStore::FreeArrays(Amap* amap) {
   amap->used = amap->back = nullptr;
 }
 
-Amap* AmapStore::Allocate(PageCount slots) {
-  if (slots.value() > kMaxSlots) return nullptr;
+Amap* AmapStore::Allocate(PageCount slots, PageCount pad) {
+  if (slots.value() > kMaxSlots || pad.value() > kMaxSlots - slots.value()) return nullptr;
   auto count = static_cast<uint32_t>(slots.value());
+  uint32_t capacity = CapacityFor(count + static_cast<uint32_t>(pad.value()));
   Amap* amap = pool_.New();
   if (amap == nullptr) return nullptr;
   amap->lock = locks_.New(core_->threads);
-  if (amap->lock == nullptr || !AllocateArrays(amap, std::bit_ceil(count < 4 ? 4u : count))) {
+  if (amap->lock == nullptr || !AllocateArrays(amap, capacity)) {
     if (amap->lock != nullptr) locks_.Delete(amap->lock);
     pool_.Delete(amap);
     return nullptr;
@@ -65,27 +53,68 @@ Amap* AmapStore::Allocate(PageCount slots) {
   return amap;
 }
 
-void AmapStore::Reference(Amap* amap, Shared shared) {
+void AmapStore::Reference(const AmapRef& ref, PageCount pages, Shared shared) {
+  Amap* amap = ref.amap;
   MutexLock lock(&amap->lock->mutex);
   ++amap->refs;
   if (shared == Shared::kYes) amap->shared = true;
+  if (amap->pp == Ppref::kPresent) AdjustPpref(amap, ref.slot, pages, +1);
 }
 
-void AmapStore::Release(Amap* amap) {
+void AmapStore::ReferencePart(const AmapRef& whole, PageCount whole_pages, const AmapRef& part,
+                              PageCount part_pages, Shared shared) {
+  Amap* amap = part.amap;
+  CHECK(amap == whole.amap);
+  MutexLock lock(&amap->lock->mutex);
+  EstablishPpref(amap, whole.slot, whole_pages);
+  ++amap->refs;
+  if (shared == Shared::kYes) amap->shared = true;
+  if (amap->pp == Ppref::kPresent) AdjustPpref(amap, part.slot, part_pages, +1);
+}
+
+void AmapStore::Split(const AmapRef& left, PageCount pages, PageCount kept, AmapRef* right) {
+  Amap* amap = left.amap;
+  {
+    MutexLock lock(&amap->lock->mutex);
+    // Two entries in place of one: each slot is covered as often as before.
+    EstablishPpref(amap, left.slot, pages);
+    ++amap->refs;
+  }
+  *right = {amap, left.slot + static_cast<uint32_t>(kept.value())};
+}
+
+// One reference less, which covered [slot, +pages). LOCKS: the amap's.
+void AmapStore::Uncover(Amap* amap, uint32_t slot, PageCount pages) {
+  CHECK(amap->refs > 1);
+  if (--amap->refs == 1) amap->shared = false;
+  // Without ppref the others cover the same slots, or nobody knows.
+  if (amap->pp == Ppref::kPresent) AdjustPpref(amap, slot, pages, -1);
+}
+
+void AmapStore::Release(const AmapRef& ref, PageCount pages) {
+  Amap* amap = ref.amap;
   LayerLock* layer_lock = amap->lock;
   {
     MutexLock lock(&layer_lock->mutex);
-    CHECK(amap->refs > 0);
-    if (--amap->refs == 1) amap->shared = false;
-    if (amap->refs > 0) return;
+    if (amap->refs > 1) return Uncover(amap, ref.slot, pages);
+    CHECK(amap->refs == 1);
+    amap->refs = 0;
     if (!core_->canary.Armed(base::Canary::kAnonReferenceLeaked)) {
       ForEachUsed(amap, 0, amap->slot_count,
                   [&](uint32_t slot) { anons_->Release(Remove(amap, slot)); });
     }
-    if (--layer_lock->refs > 0) layer_lock = nullptr;  // relatives still use it
   }
-  if (layer_lock != nullptr) locks_.Delete(layer_lock);
+  ReleaseLock(layer_lock);
   Destroy(amap);
+}
+
+void AmapStore::ReleaseLock(LayerLock* lock) {
+  {
+    MutexLock held(&lock->mutex);
+    CHECK(lock->refs > 0);
+    if (--lock->refs > 0) return;
+  }
+  locks_.Delete(lock);
 }
 
 void AmapStore::Destroy(Amap* amap) {
@@ -103,6 +132,7 @@ void AmapStore::Add(Amap* amap, uint32_t slot, Anon* anon) {
   CHECK(slot < amap->slot_count);
   CHECK(amap->anons[slot] == nullptr);
   amap->anons[slot] = anon;
+  anon->lock = amap->lock;
   amap->back[slot] = amap->used_count;
   amap->used[amap->used_count++] = slot;
 }
@@ -113,6 +143,7 @@ void AmapStore::Replace(Amap* amap, uint32_t slot, Anon* anon) {
   if (amap->shared && old->page != nullptr)
     core_->pmap->PageProtect(old->page->pa, base::kProtNone);
   amap->anons[slot] = anon;
+  anon->lock = amap->lock;
 }
 
 Anon* AmapStore::Remove(Amap* amap, uint32_t slot) {
@@ -132,7 +163,7 @@ Amap* AmapStore::CopyRange(const AmapRef& ref, PageCount pages) {
   Amap* copy = pool_.New();
   if (copy == nullptr) return nullptr;
   auto count = static_cast<uint32_t>(pages.value());
-  if (!AllocateArrays(copy, std::bit_ceil(count < 4 ? 4u : count))) {
+  if (!AllocateArrays(copy, CapacityFor(count))) {
     pool_.Delete(copy);
     return nullptr;
   }
@@ -146,38 +177,30 @@ Amap* AmapStore::CopyRange(const AmapRef& ref, PageCount pages) {
     ++anon->refs;
     Add(copy, slot - ref.slot, anon);
   });
-  CHECK(source->refs > 1);
-  if (--source->refs == 1) source->shared = false;
+  Uncover(source, ref.slot, pages);
   ++core_->counters.amap_copy;
   return copy;
 }
 
-bool AmapStore::ExtendForward(const AmapRef& ref, PageCount pages, PageCount add) {
+bool AmapStore::CopyNow(const AmapRef& ref, PageCount pages) {
   Amap* amap = ref.amap;
   MutexLock lock(&amap->lock->mutex);
-  if (amap->refs != 1) return false;
-  uint64_t end = uint64_t{ref.slot} + pages.value();
-  uint64_t wanted = end + add.value();
-  if (wanted > amap->capacity && wanted >= kLargeAmapSlots) return false;
-  if (wanted > amap->capacity) {
-    Amap larger;
-    if (!AllocateArrays(&larger, std::bit_ceil(static_cast<uint32_t>(wanted)))) return false;
-    __builtin_memcpy(larger.anons, amap->anons, amap->slot_count * sizeof(Anon*));
-    __builtin_memcpy(larger.used, amap->used, amap->used_count * sizeof(uint32_t));
-    __builtin_memcpy(larger.back, amap->back, amap->slot_count * sizeof(uint32_t));
-    FreeArrays(amap);
-    amap->anons = larger.anons;
-    amap->used = larger.used;
-    amap->back = larger.back;
-    amap->capacity = larger.capacity;
-  }
-  // The only entry left is [ref.slot, end): whatever else is in the slots is what other entries
-  // left behind.
-  ForEachUsed(amap, 0, ref.slot, [&](uint32_t slot) { anons_->Release(Remove(amap, slot)); });
-  ForEachUsed(amap, end, amap->slot_count,
-              [&](uint32_t slot) { anons_->Release(Remove(amap, slot)); });
-  if (wanted > amap->slot_count) amap->slot_count = static_cast<uint32_t>(wanted);
-  return true;
+  bool enough = true;
+  ForEachUsed(amap, ref.slot, ref.slot + pages.value(), [&](uint32_t slot) {
+    Anon* old = amap->anons[slot];
+    if (!enough || old->refs == 1) return;
+    Anon* fresh = anons_->Allocate();
+    if (fresh == nullptr) {
+      enough = false;
+      return;
+    }
+    pages_->Copy(old->page, fresh->page);
+    fresh->page->busy = BusyReason::kNotBusy;
+    fresh->lock = amap->lock;
+    amap->anons[slot] = fresh;
+    anons_->Release(old);
+  });
+  return enough;
 }
 
 void AmapStore::WriteProtect(const AmapRef& ref, PageCount pages) {
@@ -191,14 +214,6 @@ void AmapStore::WriteProtect(const AmapRef& ref, PageCount pages) {
 void AmapStore::ReleaseRange(const AmapRef& ref, PageCount pages) {
   ForEachUsed(ref.amap, ref.slot, ref.slot + pages.value(),
               [&](uint32_t slot) { anons_->Release(Remove(ref.amap, slot)); });
-}
-
-void AmapStore::ReleaseUnsharedRange(const AmapRef& ref, PageCount pages) {
-  MutexLock lock(&ref.amap->lock->mutex);
-  // The last reference releases everything anyway.
-  if (ref.amap->shared || ref.amap->refs == 1) return;
-  if (core_->canary.Armed(base::Canary::kAnonReferenceLeaked)) return;
-  ReleaseRange(ref, pages);
 }
 
 }  // namespace uvm

@@ -5,17 +5,24 @@
 //              slot     0 1 2 3 4 5 6 7          used[]  2 5
 //              anons[]  . . a . . b . .          back[]  . . 0 . . 1 . .
 //          used[] lists the slots in use so that walks cost what is there, back[] says where in
-//          used[] a slot stands.
+//          used[] a slot stands. As soon as entries cover different parts of one amap, ppref[]
+//          counts the entries slot by slot, in runs: a run of one slot with count c holds c + 1, a
+//          longer one -(c + 1) and its length in the next cell. After the entry [0, 8) lost its
+//          slots 3 and 4:
+//              count    1 1 1 0 0 1 1 1
+//              ppref[] -2 3 . -1 2 -2 3 .
 // STATES   refs 1: one entry's own. refs > 1: split entries of one map (clip), several entries that
 //          share it on purpose (shared == true: fork by SHARE), or copy-on-write relatives that all
 //          have needs-copy set.
+//          ppref: absent (every entry covers the same slots) -> present (some may not) -> absent
+//          again when the only entry left is extended. Lost: memory for it could not be had; then
+//          anons of slots that no entry covers any more stay until the amap dies or is extended.
 // LOCKS    Everything but `lock` itself is guarded by lock->mutex. Amaps that have anons in common
 //          have one lock in common, which is why the lock is an object of its own.
 // INVARIANTS  I6 ValidAmapSlots: used and back are inverse to each other on the used slots; every
 //          other slot is empty; used_count <= slot_count <= capacity.  I7 ValidAmapRefs: refs ==
-//          map entries that name the amap; shared implies refs > 1. Without per-page reference
-//          counts (facts/uvm.md 2.5, "PPREF_NONE") anons of a part that one of several sharing or
-//          copy-on-write referers unmapped stay until the amap dies or is extended.
+//          map entries that name the amap; shared implies refs > 1; where ppref is present it
+//          counts each slot's entries, and no slot with count 0 is used.
 // SEE      NetBSD sys/uvm/uvm_amap.h; facts/uvm.md 1.2, 2.5.
 
 #ifndef UVM_AMAP_H_
@@ -33,8 +40,10 @@ namespace uvm {
 struct LayerLock {
   explicit LayerLock(ThreadSystem* threads) : mutex(threads, base::LockRank::kAmap) {}
   Mutex mutex;
-  uint32_t refs = 1;  // amaps that use it; guarded by mutex
+  uint32_t refs = 1;  // amaps and lent anons that use it; guarded by mutex
 };
+
+enum class Ppref : uint8_t { kAbsent, kPresent, kLost };
 
 struct Amap {
   LayerLock* lock = nullptr;
@@ -46,9 +55,13 @@ struct Amap {
   Anon** anons = nullptr;
   uint32_t* used = nullptr;
   uint32_t* back = nullptr;
+  int32_t* ppref = nullptr;  // `capacity` cells while pp == kPresent
+  Ppref pp = Ppref::kAbsent;
   base::ListLink store_link;
   uint32_t id = 0;
-  uint32_t debug_refs = 0;  // for checkers only: entries counted by the walk under way
+  // For checkers only, of the walk under way: entries, and the slots they cover together.
+  uint32_t debug_refs = 0;
+  uint64_t debug_pages = 0;
 };
 
 // A map entry's share of an amap: its first slot. Null amap: no upper layer yet.
@@ -65,23 +78,33 @@ inline constexpr uint32_t kLargeAmapSlots = 256;
 inline constexpr uint32_t kAmapChunkSlots = 16;
 
 enum class Shared : uint8_t { kNo, kYes };
+enum class ExtendTo : uint8_t { kForward, kBackward };
 
 class AmapStore {
  public:
-  AmapStore(Core* core, AnonStore* anons)
+  AmapStore(Core* core, PageStore* pages, AnonStore* anons)
       : core_(core),
+        pages_(pages),
         anons_(anons),
         pool_(core->memory),
         locks_(core->memory),
         arrays_(core->memory) {}
 
-  // NetBSD: amap_alloc(). One reference, all slots empty; null when memory ran out or `slots`
-  // exceeds 2^31.
-  Amap* Allocate(PageCount slots);
-  // NetBSD: amap_ref() without a range; kYes marks the amap as shared on purpose.
-  void Reference(Amap* amap, Shared shared);
-  // NetBSD: amap_unref(); the last reference releases every anon.
-  void Release(Amap* amap);
+  // NetBSD: amap_alloc(). One reference, all slots empty, room for `pad` more; null when memory ran
+  // out or `slots` exceeds 2^31.
+  Amap* Allocate(PageCount slots, PageCount pad = PageCount(0));
+  // NetBSD: amap_ref(): one more entry covers [ref.slot, +pages), as one does already. kYes marks
+  // the amap as shared on purpose.
+  void Reference(const AmapRef& ref, PageCount pages, Shared shared);
+  // The same for an entry that covers a part of what the entry of `whole` covers.
+  void ReferencePart(const AmapRef& whole, PageCount whole_pages, const AmapRef& part,
+                     PageCount part_pages, Shared shared);
+  // NetBSD: amap_unref(): an entry of [ref.slot, +pages) is gone. Anons of slots that nobody covers
+  // any more are released; the last reference releases all.
+  void Release(const AmapRef& ref, PageCount pages);
+  // NetBSD: amap_splitref(): the entry of `left` is cut after `kept` pages; *right becomes the
+  // rest's share.
+  void Split(const AmapRef& left, PageCount pages, PageCount kept, AmapRef* right);
 
   // NetBSD: amap_lookup(). LOCKS: the amap's, for these four.
   Anon* Lookup(const Amap* amap, uint32_t slot) const;
@@ -98,17 +121,34 @@ class AmapStore {
   // changed. LOCKS: the source's, which the copy shares.
   Amap* CopyRange(const AmapRef& ref, PageCount pages);
 
-  // NetBSD: amap_extend(FORWARDS). Makes room for `add` more slots behind [ref.slot, +pages) of an
-  // amap with one reference. False when it would have to become large, or memory ran out.
-  bool ExtendForward(const AmapRef& ref, PageCount pages, PageCount add);
+  // NetBSD: amap_extend(). Makes `add` empty slots behind or before [ref->slot, +pages) of an amap
+  // with one reference; *ref is moved when slots are. Errors, nothing changed: kBusy (other
+  // references), kTooBig (it would have to be reallocated as a large one), kNoMemory.
+  Result<void, MapError> Extend(AmapRef* ref, PageCount pages, PageCount add, ExtendTo where);
+  // NetBSD: amap_cow_now(): gives a copied amap anons of its own for all that it shares with
+  // others, now. False when memory ran out: what was copied stays, and the call may be repeated.
+  bool CopyNow(const AmapRef& ref, PageCount pages);
 
   // Write-protects every resident page of the range in every space. NetBSD: amap_share_protect().
   void WriteProtect(const AmapRef& ref, PageCount pages);
-  // Releases the anons of the range. LOCKS: the amap's.
+  // Releases the anons of the range. NetBSD: amap_wiperange(). LOCKS: the amap's.
   void ReleaseRange(const AmapRef& ref, PageCount pages);
-  // The same for a range that only the caller's entry uses, unless the amap turns out to be shared
-  // on purpose.
-  void ReleaseUnsharedRange(const AmapRef& ref, PageCount pages);
+  // Calls visit(slot, anon) for each used slot of the range, ascending when the range is dense.
+  // visit may empty the slot it is given. LOCKS: the amap's.
+  template <typename F>
+  void ForEachAnon(const AmapRef& ref, PageCount pages, F&& visit) {
+    ForEachUsed(ref.amap, ref.slot, ref.slot + pages.value(),
+                [&](uint32_t slot) { visit(slot, ref.amap->anons[slot]); });
+  }
+  // One reference to the lock that is not an amap's (a lent anon's); freed with the last. LOCKS:
+  // none for the second.
+  void ReferenceLock(LayerLock* lock) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock->mutex) { ++lock->refs; }
+  void ReleaseLock(LayerLock* lock) ABSL_LOCKS_EXCLUDED(lock->mutex);
+
+  // For checkers: entries that cover `slot` by ppref. REQUIRES: pp == kPresent.
+  static uint32_t DebugPpref(const Amap* amap, uint32_t slot);
+  // Sum of all counts, and the first used slot that nobody covers (or slot_count).
+  static uint64_t DebugPprefSum(const Amap* amap, uint32_t* uncovered);
 
   using List = base::List<Amap, &Amap::store_link>;
   const List& DebugAll() const { return all_; }
@@ -117,15 +157,47 @@ class AmapStore {
   uint64_t live_locks() const { return locks_.live(); }
 
  private:
+  struct Run {
+    uint32_t count;
+    uint32_t length;
+  };
   bool AllocateArrays(Amap* amap, uint32_t capacity);
   void FreeArrays(Amap* amap);
   void Destroy(Amap* amap);
+  void Uncover(Amap* amap, uint32_t slot, PageCount pages);
+  // ppref.cc. LOCKS: the amap's.
+  static Run RunAt(const Amap* amap, uint32_t slot);
+  static void SetRun(Amap* amap, uint32_t slot, Run run);
+  // NetBSD: amap_pp_establish(). Before refs changes: all entries cover [slot, +pages).
+  void EstablishPpref(Amap* amap, uint32_t slot, PageCount pages);
+  // NetBSD: amap_pp_adjref(): `delta` is +1 or -1.
+  void AdjustPpref(Amap* amap, uint32_t slot, PageCount pages, int delta);
+  void DropPpref(Amap* amap);
+  // extend.cc. The only entry covers [ref.slot, +pages): everything else is empty afterwards.
+  void KeepOnly(const AmapRef& ref, PageCount pages);
+  static void MoveSlots(const Amap& from, uint32_t first, uint32_t count, Amap* to,
+                        uint32_t target);
   // Calls visit(slot) for each used slot in [first, last). visit may empty the slot it is given.
   // Costs the smaller of the range and the number of used slots.
   template <typename F>
-  void ForEachUsed(Amap* amap, uint64_t first, uint64_t last, F&& visit);
+  static void ForEachUsed(Amap* amap, uint64_t first, uint64_t last, F&& visit) {
+    if (last > amap->slot_count) last = amap->slot_count;
+    if (first < last && amap->used_count < last - first) {
+      // Backwards, because Remove() moves the last used slot, already visited, into the place it
+      // empties.
+      for (uint32_t i = amap->used_count; i-- > 0;) {
+        uint32_t slot = amap->used[i];
+        if (first <= slot && slot < last) visit(slot);
+      }
+      return;
+    }
+    for (uint64_t slot = first; slot < last; ++slot) {
+      if (amap->anons[slot] != nullptr) visit(static_cast<uint32_t>(slot));
+    }
+  }
 
   Core* const core_;
+  PageStore* const pages_;
   AnonStore* const anons_;
   base::Pool<Amap> pool_;
   base::Pool<LayerLock> locks_;

@@ -18,8 +18,11 @@
 
 namespace uvm {
 
+struct LayerLock;  // amap.h
+
 struct Anon {
   uint32_t refs = 1;
+  LayerLock* lock = nullptr;  // of the amaps it is in; set when it is first put into a slot
   Page* page = nullptr;
   // For checkers only: slots counted by the walk under way.
   uint32_t debug_seen = 0;

@@ -27,6 +27,12 @@ const char* BusyName(BusyReason reason) {
       return " busy=pagein";
     case BusyReason::kPromote:
       return " busy=promote";
+    case BusyReason::kPageout:
+      return " busy=pageout";
+    case BusyReason::kClean:
+      return " busy=clean";
+    case BusyReason::kLoan:
+      return " busy=loan";
   }
   return " busy=?";
 }

@@ -131,14 +131,27 @@ bool ValidAmapSlots(Uvm* uvm, TextSink* text) {
 bool ValidAmapRefs(Uvm* uvm, TextSink* text) {
   ForEachAmap(uvm, [](Amap* amap) {
     amap->debug_refs = 0;
+    amap->debug_pages = 0;
     return true;
   });
   ForEachEntry(uvm, [](Space*, MapEntry* entry) {
-    if (entry->aref.amap != nullptr) ++entry->aref.amap->debug_refs;
+    if (entry->aref.amap == nullptr) return true;
+    ++entry->aref.amap->debug_refs;
+    entry->aref.amap->debug_pages += entry->pages().value();
     return true;
   });
   return ForEachAmap(uvm, [&](Amap* amap) {
-    if (amap->refs == amap->debug_refs && (!amap->shared || amap->refs > 1)) return true;
+    if (amap->refs == amap->debug_refs && (!amap->shared || amap->refs > 1)) {
+      if (amap->pp != Ppref::kPresent) return true;
+      uint32_t uncovered = 0;
+      uint64_t sum = AmapStore::DebugPprefSum(amap, &uncovered);
+      if (sum == amap->debug_pages && uncovered == amap->slot_count) return true;
+      *text << "amap#" << amap->id << " counts " << sum << " slots covered, entries cover "
+            << amap->debug_pages;
+      if (uncovered != amap->slot_count)
+        *text << "; slot " << uncovered << " is used and covered by nobody";
+      return false;
+    }
     *text << "amap#" << amap->id << " refs=" << amap->refs << (amap->shared ? " shared" : "")
           << ", entries found=" << amap->debug_refs;
     return false;
@@ -219,9 +232,12 @@ bool ValidPageOwners(Uvm* uvm, TextSink* text) {
   uvm->DebugPages().DebugForEach([&](const Page& page) {
     if (!valid) return;
     const char* wrong = nullptr;
+    bool lent_to_anon = page.object != nullptr && page.anon != nullptr && page.loan_count > 0;
+    bool nobodys = !page.free && page.object == nullptr && page.anon == nullptr;
     int owners =
         (page.free ? 1 : 0) + (page.object != nullptr ? 1 : 0) + (page.anon != nullptr ? 1 : 0);
-    if (owners != 1) wrong = "is not exactly one of free, object's, anon's";
+    if (owners != 1 && !lent_to_anon && !(nobodys && page.loan_count > 0))
+      wrong = "is not exactly one of free, object's, anon's, nobody's but lent";
     if (page.anon != nullptr && page.anon->page != &page)
       wrong = "names an anon that has another page";
     if (page.object != nullptr && page.object->DebugLookup(page.index) != &page)

@@ -168,13 +168,17 @@ bool RwLock::TryUpgrade() {
 // ---- CondVar ----
 
 void CondVar::Wait(Mutex* mutex) {
+  WaitAndRelease(mutex);
+  mutex->Lock();
+}
+
+void CondVar::WaitAndRelease(Mutex* mutex) {
   Thread* self = threads_->Self();
   guard_.Acquire(threads_);
   waiters_.PushBack(self);
   guard_.Release();
   mutex->Unlock();
   threads_->Park();
-  mutex->Lock();
 }
 
 void CondVar::WakeAll() {

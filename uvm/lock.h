@@ -141,6 +141,8 @@ class CondVar {
   // Releases `mutex`, waits for WakeAll, takes `mutex` again. May return spuriously late, never
   // early.
   void Wait(Mutex* mutex) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  // The same, but leaves `mutex` released: for conditions whose mutex may be gone afterwards.
+  void WaitAndRelease(Mutex* mutex) ABSL_UNLOCK_FUNCTION(mutex);
   void WakeAll();
 
  private:

@@ -207,7 +207,20 @@ void Map::CopyLayersFrom(const MapEntry& from, MapEntry* to, Shared shared) {
   to->offset = from.offset;
   to->aref = from.aref;
   if (from.object != nullptr) context_->objects->Reference(from.object);
-  if (from.aref.amap != nullptr) context_->amaps->Reference(from.aref.amap, shared);
+  if (from.aref.amap != nullptr) context_->amaps->Reference(from.aref, from.pages(), shared);
+}
+
+// Makes `right` the part of `left` from `at` on; `left` keeps the rest. Neither is relinked.
+void Map::SplitLayers(MapEntry* left, MapEntry* right, Vaddr at) {
+  uint64_t kept = at - left->start;
+  right->start = at;
+  if (right->object != nullptr) {
+    right->offset += kept;
+    context_->objects->Reference(right->object);
+  }
+  if (left->aref.amap == nullptr) return;
+  context_->amaps->Split(left->aref, left->pages(), base::ToPages(kept), &right->aref);
+  if (context_->core->canary.Armed(base::Canary::kSplitLosesAmapReference)) --left->aref.amap->refs;
 }
 
 void Map::ClipStartLocked(MapEntry* entry, Vaddr at) {
@@ -215,18 +228,9 @@ void Map::ClipStartLocked(MapEntry* entry, Vaddr at) {
   ++context_->core->counters.clip;
   MapEntry* left = TakeSpareLocked();
   CopyFields(*entry, left);
+  SplitLayers(left, entry, at);
+  size_ -= at - left->start;
   left->end = at;
-  CopyLayersFrom(*entry, left, Shared::kNo);
-  if (left->aref.amap != nullptr &&
-      context_->core->canary.Armed(base::Canary::kSplitLosesAmapReference)) {
-    --left->aref.amap->refs;
-  }
-  uint64_t moved = at - entry->start;
-  entry->start = at;
-  entry->offset += moved;
-  if (entry->aref.amap != nullptr)
-    entry->aref.slot += static_cast<uint32_t>(moved >> base::kPageShift);
-  size_ -= moved;
   LinkLocked(left);
 }
 
@@ -235,12 +239,7 @@ void Map::ClipEndLocked(MapEntry* entry, Vaddr at) {
   ++context_->core->counters.clip;
   MapEntry* right = TakeSpareLocked();
   CopyFields(*entry, right);
-  uint64_t kept = at - entry->start;
-  right->start = at;
-  CopyLayersFrom(*entry, right, Shared::kNo);
-  right->offset += kept;
-  if (right->aref.amap != nullptr)
-    right->aref.slot += static_cast<uint32_t>(kept >> base::kPageShift);
+  SplitLayers(entry, right, at);
   size_ -= entry->end - at;
   entry->end = at;
   LinkLocked(right);
@@ -258,10 +257,7 @@ MapEntry* Map::ClipRangeLocked(Range range) {
 
 void Map::ReleaseEntry(MapEntry* entry) {
   if (entry->aref.amap != nullptr) {
-    // Without needs-copy and sharing the other referers of the amap are split halves, which use
-    // other slots.
-    if (!entry->needs_copy) context_->amaps->ReleaseUnsharedRange(entry->aref, entry->pages());
-    context_->amaps->Release(entry->aref.amap);
+    context_->amaps->Release(entry->aref, entry->pages());
   }
   if (entry->object != nullptr) context_->objects->Release(entry->object);
   context_->entries->Delete(entry);
@@ -281,13 +277,13 @@ bool Map::TryMergeLocked(const MapEntry& fresh) {
   uint64_t bytes = fresh.end - fresh.start;
   if (prev != nullptr && Compatible(*prev, fresh) &&
       (prev->aref.amap == nullptr ||
-       amaps->ExtendForward(prev->aref, prev->pages(), fresh.pages()))) {
+       amaps->Extend(&prev->aref, prev->pages(), fresh.pages(), ExtendTo::kForward).ok())) {
     prev->end = fresh.end;
     size_ += bytes;
     // The hole may have been the only thing between two halves of one region.
     if (next != nullptr && next->aref.amap == nullptr && Compatible(*prev, *next) &&
         (prev->aref.amap == nullptr ||
-         amaps->ExtendForward(prev->aref, prev->pages(), next->pages()))) {
+         amaps->Extend(&prev->aref, prev->pages(), next->pages(), ExtendTo::kForward).ok())) {
       uint64_t tail = next->end - next->start;
       UnlinkLocked(next);
       prev->end = prev->end + tail;
@@ -363,7 +359,7 @@ Result<Vaddr, MapError> Map::Enter(const EnterOptions& options) {
     }
   }
   Detach(&dead);
-  if (!done && amap != nullptr) context_->amaps->Release(amap);
+  if (!done && amap != nullptr) context_->amaps->Release({amap, 0}, base::ToPages(options.size));
   if (!done) return error;
   return at;
 }

@@ -422,6 +422,7 @@ class Map {
   void Detach(DeadList* dead) ABSL_LOCKS_EXCLUDED(lock_);
   bool TryMergeLocked(const MapEntry& fresh) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void ReleaseEntry(MapEntry* entry);
+  void SplitLayers(MapEntry* left, MapEntry* right, Vaddr at);
   void CopyLayersFrom(const MapEntry& from, MapEntry* to, Shared shared);
   Result<void, MapError> ForkEntryLocked(MapEntry* entry, Map* child)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);

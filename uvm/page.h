@@ -1,17 +1,24 @@
 // uvm/page.h: physical pages.
 //
-// WHAT     A Page describes one frame that UVM got from the pmap. PageStore owns all of them and
-//          the free list.
-// STATES   identities: free; owned by an Object at an index; owned by an Anon.
-//            Allocate: free -> owned, busy. Contents are undefined: the owner zeroes, copies or
-//                      reads them, then sets `busy` to kNotBusy; others wait or restart meanwhile.
-//            Free:     owned -> free
+// WHAT     A Page describes one frame that UVM got from the pmap. PageStore owns all of them, the
+//          free list and the page queues.
+// STATES   identities: free; owned by an Object at an index; owned by an Anon; owned by an Object
+//          and lent to an Anon (both are set, the object is the owner); nobody's, but lent to the
+//          kernel (loan_count > 0).
+//            Allocate: free -> owned, busy, fake. Contents are undefined: the owner zeroes, copies
+//                      or reads them, then sets `busy` to kNotBusy; others wait or restart
+//                      meanwhile.
+//            Free:     owned -> free, or nobody's while it is lent
+//            loans:    see loan.h
 //          dirty: kClean (equals its backing), kDirty, kUnknown (ask the pmap).
-// LOCKS    (O) the owner's lock (amap's or object's); (Q) the page-queue lock of PageStore.
-// INVARIANTS  I1 ValidPageOwners: each frame is exactly one of free, object's, anon's, and the
-//          owner points back. I2 FreeAccounting: free frames + owned frames = frames taken from the
-//          pmap.
-// SEE      NetBSD sys/uvm/uvm_page.h; facts/uvm.md 1.10, section 7 "Page".
+//          queue: none -> active <-> inactive. Wired pages, and nobody's, are on none.
+// LOCKS    (O) the owner's lock (amap's or object's); (Q) the page-queue lock of PageStore. Fields
+//          marked (O,Q): both to write, either to read; a page that is nobody's has only Q.
+// INVARIANTS  I1 ValidPageOwners: each frame is exactly one of free, object's, anon's, nobody's but
+//          lent, and the owner points back. I2 FreeAccounting: free frames + owned frames = frames
+//          taken from the pmap. I14 ValidPageStates: wired pages are neither lent nor queued, queue
+//          counts are exact.
+// SEE      NetBSD sys/uvm/uvm_page.h; facts/uvm.md 1.10, 2.15, section 7 "Page".
 
 #ifndef UVM_PAGE_H_
 #define UVM_PAGE_H_
@@ -31,18 +38,30 @@ struct Anon;
 enum class Dirty : uint8_t { kClean, kDirty, kUnknown };
 
 // Why a page is busy; kept for dumps and for whoever wonders what they wait for.
-enum class BusyReason : uint8_t { kNotBusy, kPagein, kPromote };
+enum class BusyReason : uint8_t { kNotBusy, kPagein, kPromote, kPageout, kClean, kLoan };
+
+enum class PageQueue : uint8_t { kNone, kActive, kInactive };
 
 struct Page : base::RbNode<Page> {         // the tree node of its object's pages
   Paddr pa;                                // constant
-  base::ListLink free_link;                // (Q)
-  Object* object = nullptr;                // (O)
-  Anon* anon = nullptr;                    // (O)
+  base::ListLink queue_link;               // (Q) the free list or a page queue
+  Object* object = nullptr;                // (O,Q)
+  Anon* anon = nullptr;                    // (O,Q)
   PageIndex index;                         // (O) position in `object`
-  uint32_t wire_count = 0;                 // (O)
+  uint32_t wire_count = 0;                 // (O,Q) entries and kernel wirings that cover it
+  uint32_t loan_count = 0;                 // (O,Q) borrowers: the kernel's loans, and `anon` when
+                                           // `object` owns the page
   BusyReason busy = BusyReason::kNotBusy;  // (O)
-  Dirty dirty = Dirty::kClean;             // (O)
+  Dirty dirty = Dirty::kClean;             // (O) set by MarkDirty of page_object.h
+  PageQueue queue = PageQueue::kNone;      // (Q)
   bool free = true;                        // (Q)
+  bool fake = false;                       // (O) contents were not filled in yet (PG_FAKE)
+  bool read_only = false;                  // (O) a hole of its file: the first write must reach the
+                                           // pager (PG_RDONLY)
+  bool read_ahead = false;                 // (O) came before anybody asked for it (PG_READAHEAD)
+  bool released = false;  // (O) its owner let go while it was busy: whoever made it
+                          // busy frees it
+  bool wanted = false;    // (O) somebody waits for `busy` to end
   bool IsBusy() const { return busy != BusyReason::kNotBusy; }
 };
 
@@ -54,16 +73,64 @@ class PageStore {
   PageStore(const PageStore&) = delete;
   PageStore& operator=(const PageStore&) = delete;
 
-  // NetBSD: uvm_pagealloc(). A busy page that belongs to `anon` or to `object` at `index` (exactly
-  // one is given), or null when no frame is left. The caller links it into its owner. LOCKS: the
-  // owner's.
+  // NetBSD: uvm_pagealloc(). A busy fake page that belongs to `anon` or to `object` at `index`
+  // (exactly one is given), or null when no frame is left. The caller links it into its owner.
+  // LOCKS: the owner's.
   Page* AllocateForAnon(Anon* anon);
   Page* AllocateForObject(Object* object, PageIndex index);
-  // NetBSD: uvm_pagefree(). Removes all translations first. REQUIRES: not wired; unlinked from its
-  // owner's structures.
+  // NetBSD: uvm_pagefree(). The owner gives the page up. A lent page only loses its owner (an anon
+  // that borrowed it from its object owns it from then on); any other is freed: its translations
+  // go, wired ones too, who waits for it is woken. REQUIRES: unlinked from its owner's structures.
+  // LOCKS: the owner's.
   void Free(Page* page);
 
-  // NetBSD: uvm_pagezero(), uvm_pagecopy(). The target ends up dirty.
+  // NetBSD: uvm_pagewire(), uvm_pageunwire(). The first wiring takes the page off its queue, the
+  // last unwiring puts it on the active one. REQUIRES: Wire: not lent. LOCKS: the owner's.
+  void Wire(Page* page);
+  void Unwire(Page* page);
+  // Moves `count` wirings of `from` to `to`, which takes its place. LOCKS: both owners'.
+  void MoveWirings(Page* from, Page* to, uint32_t count);
+  // NetBSD: uvm_pageactivate(), uvm_pagedeactivate(), uvm_pagedequeue(). Wired pages, and nobody's,
+  // stay off the queues. LOCKS: the owner's.
+  void Activate(Page* page) {
+    if (page->queue != PageQueue::kActive && page->wire_count == 0)
+      Enqueue(page, PageQueue::kActive);
+  }
+  // NetBSD: uvm_pageenqueue(): on some queue, no matter which.
+  void EnsureQueued(Page* page) {
+    if (page->queue == PageQueue::kNone && page->wire_count == 0) Enqueue(page, PageQueue::kActive);
+  }
+  void Deactivate(Page* page) {
+    if (page->queue != PageQueue::kInactive && page->wire_count == 0)
+      Enqueue(page, PageQueue::kInactive);
+  }
+  void Dequeue(Page* page);
+
+  // ---- Loans: what loan.cc and the owners tell the page (facts/uvm.md 2.15).
+
+  // One more borrower. `anon`: null for the kernel. The first loan write-protects the page.
+  // REQUIRES: not wired. LOCKS: the owner's.
+  void Lend(Page* page, Anon* borrower);
+  // The kernel returns a page. The last loan of a page that is nobody's frees it; the last loan of
+  // one that has an owner puts it back on a queue. LOCKS: none needed; the page may be nobody's.
+  void ReturnLoan(Page* page);
+  // An anon returns the page that it borrowed from `page->object`. LOCKS: the object's and the
+  // anon's.
+  void ReturnAnonLoan(Page* page);
+
+  // ---- Waiting for a busy page.
+
+  // NetBSD: uvm_pagewait(). Notes that the page is wanted, releases `owner` and waits until
+  // Wakeup(page). Returns with `owner` released: everything has to be looked up again.
+  void WaitAndRelease(Page* page, Mutex* owner) ABSL_UNLOCK_FUNCTION(owner);
+  // NetBSD: uvm_pagewakeup(). Call it whenever `busy` ended. LOCKS: the owner's may be held.
+  void Wakeup(Page* page) {
+    if (page->wanted) WakeWaiters(page);
+  }
+
+  // NetBSD: uvm_pagezero(), uvm_pagecopy(). The target is filled in and dirty, as its bytes are in
+  // no backing store. The target is not in an object's tree yet, or was dirty before
+  // (page_object.h).
   void Zero(Page* page);
   void Copy(const Page* from, Page* to);
   unsigned char* Contents(const Page* page) { return core_->pmap->HomePointer(page->pa); }
@@ -72,6 +139,18 @@ class PageStore {
   Page* FromPaddr(Paddr pa) const;
   PageCount total() const { return total_; }
   PageCount free_count() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return PageCount(free_.size()); }
+  PageCount active_count() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return PageCount(active_.size());
+  }
+  PageCount inactive_count() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return PageCount(inactive_.size());
+  }
+  PageCount wired_count() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return PageCount(wired_); }
+  // NetBSD: uvmexp.wiredmax: no more than this may be wired by users.
+  PageCount wired_max() const { return PageCount(total_.value() / 3); }
+  // NetBSD: uvm_reclaimable(). False: waiting for memory would be in vain. Nothing pages out yet.
+  bool Reclaimable() const { return false; }
+
   // For checkers: every page up to the highest that was ever allocated, in address order. The rest
   // is free since boot; walking it after every few operations would cost more than the operations.
   template <typename F>
@@ -83,21 +162,44 @@ class PageStore {
   bool DebugIdle() const { return mu_.DebugIdle(); }
 
  private:
+  using Queue = base::List<Page, &Page::queue_link>;
   struct Segment {
     Paddr start;
     PageCount pages;
     Page* first;
     uint64_t ever_used;  // pages from the first to the highest that was ever allocated
   };
+  // Busy pages are waited for on one of these, by frame; who waits looks everything up again, so
+  // sharing one is harmless.
+  static constexpr uint32_t kWaitBuckets = 16;
   Page* Allocate();
   void NoteUse(const Page* page);
+  void Enqueue(Page* page, PageQueue queue);
+  void DequeueLocked(Page* page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void EnqueueLocked(Page* page, PageQueue queue) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void FreeLocked(Page* page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void ForgetTranslations(Page* page);
+  void WakeWaiters(Page* page);
+  CondVar& WaitersOf(const Page* page) {
+    return waiters_[(page->pa.value() >> base::kPageShift) % kWaitBuckets].ready;
+  }
 
+  // Constant after construction.
   Core* const core_;
   Segment* segments_ = nullptr;
   uint32_t segment_count_ = 0;
   PageCount total_;
+  // Own synchronisation.
+  struct Waiters {
+    CondVar ready;
+  };
+  Waiters* waiters_ = nullptr;
   mutable Mutex mu_;
-  base::List<Page, &Page::free_link> free_ ABSL_GUARDED_BY(mu_);
+  // Guarded by mu_.
+  Queue free_ ABSL_GUARDED_BY(mu_);
+  Queue active_ ABSL_GUARDED_BY(mu_);
+  Queue inactive_ ABSL_GUARDED_BY(mu_);
+  uint64_t wired_ ABSL_GUARDED_BY(mu_) = 0;  // pages with wire_count > 0
 };
 
 }  // namespace uvm

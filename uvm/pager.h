@@ -24,7 +24,7 @@ namespace uvm {
 
 class Object;
 struct Page;
-struct FaultInfo;  // fault.h
+struct FaultInfo;  // fault_info.h
 
 // PGO_*. The values are NetBSD's; they stand in recordings.
 enum PgoFlags : uint32_t {
@@ -77,7 +77,8 @@ class Pager {
   virtual void Detach(Object* object) = 0;
 
   // pgo_fault: pagers that map pages themselves (devices, buffer cache windows) say true and get
-  // the whole fault: entered with every lock that `info` names, returns with none.
+  // the whole fault: entered with every lock that `info` says is held, returns with none. A
+  // success with info->restart set has everything looked up again.
   virtual bool HandlesFaults() const { return false; }
   virtual base::Result<void, base::FaultError> Fault(FaultInfo*) {
     UNREACHABLE("this pager leaves faults to UVM");

@@ -8,7 +8,7 @@ Uvm::Uvm(const Config& config)
     : core_{config.memory, config.pmap, config.threads, {}, {}},
       pages_(&core_),
       anons_(&core_, &pages_),
-      amaps_(&core_, &anons_),
+      amaps_(&core_, &pages_, &anons_),
       objects_(&core_, &pages_),
       stored_(&core_, &pages_),
       entries_(config.memory),

@@ -84,7 +84,8 @@ Server::Server(const Config& config)
              .canary = config.canary,
              .home_bias = config.home_bias,
              .alias_area = config.alias_area,
-             .alias_windows = config.alias_windows}),
+             .alias_windows = config.alias_windows,
+             .kernel_area = config.kernel_area}),
       mu_(&threads_, base::LockRank::kServer),
       task_pool_(config.memory),
       files_(config.memory) {}

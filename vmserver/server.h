@@ -97,6 +97,7 @@ class Server {
     uintptr_t home_bias = 0;
     base::Vaddr alias_area;
     uint64_t alias_windows = 0;
+    base::Range kernel_area;
     ThreadLayout layout;
     L4_Word_t init_entry = 0;           // where the init client starts
     L4_Word_t exception_ip = 0;         // where a client goes on after a fault that failed

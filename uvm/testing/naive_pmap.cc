@@ -29,7 +29,8 @@ using base::Range;
 using base::Vaddr;
 
 NaivePmap::NaivePmap(uint64_t frames)
-    : frames_(frames), memory_(frames * base::kPageSize, kGarbage) {
+    : frames_(frames + kDeviceFrames),
+      memory_((frames + kDeviceFrames) * base::kPageSize, kGarbage) {
   constexpr Paddr kFirst(0x100000);
   constexpr uint64_t kHolePages = 16;
   uint64_t first_half = frames / 2;
@@ -49,8 +50,19 @@ uint64_t NaivePmap::IndexOf(Paddr pa) const {
     }
     before += segment.pages.value();
   }
+  if (device_frame(0) <= pa && pa < device_frame(kDeviceFrames)) {
+    return before + ((pa - device_frame(0)) >> base::kPageShift);
+  }
   UNREACHABLE("NaivePmap: not a frame of any segment");
 }
+
+Paddr NaivePmap::device_frame(uint64_t index) const {
+  constexpr uint64_t kHolePages = 4;
+  return segments_[1].start + base::ToBytes(segments_[1].pages) +
+         (kHolePages + index) * base::kPageSize;
+}
+
+bool NaivePmap::IsManaged(Paddr pa) const { return pa < device_frame(0); }
 
 unsigned char* NaivePmap::HomePointer(Paddr pa) {
   return memory_.data() + IndexOf(pa) * base::kPageSize;
@@ -61,14 +73,19 @@ unsigned char* NaivePmap::Translate(Pmap* pmap, Vaddr va, Access access) {
   uint64_t page = va.Trunc().value();
   Prot wanted = base::ProtFor(access);
   auto hit = pmap->buffer.find(page);
+  bool cached = hit != pmap->buffer.end();
   if (hit == pmap->buffer.end() || !wanted.IsSubsetOf(hit->second.prot)) {
     auto entry = pmap->table.find(page);
     if (entry == pmap->table.end() || !wanted.IsSubsetOf(entry->second.prot)) return nullptr;
     hit = pmap->buffer.insert_or_assign(page, entry->second).first;
   }
   Frame& frame = FrameAt(hit->second.pa);
-  frame.referenced = true;
-  if (access == Access::kWrite) frame.modified = true;
+  // Mappings of the kernel that KenterPa made are outside R and M.
+  if (!pmap->unmanaged.contains(page) || lie_ == PmapLie::kKenterSetsModified) {
+    frame.referenced = true;
+    bool disarmed = cached && lie_ == PmapLie::kClearDisarms;
+    if (access == Access::kWrite && !disarmed) frame.modified = true;
+  }
   return HomePointer(hit->second.pa) + va.Offset();
 }
 
@@ -82,11 +99,13 @@ void NaivePmap::MaybeForget() {
   std::vector<std::pair<Pmap*, uint64_t>> candidates;
   for (const std::unique_ptr<Pmap>& pmap : pmaps_) {
     for (const auto& [va, mapping] : pmap->table) {
-      if (mapping.wired == Wired::kNo) candidates.emplace_back(pmap.get(), va);
+      if (mapping.wired == Wired::kNo || lie_ == PmapLie::kForgetsWired)
+        candidates.emplace_back(pmap.get(), va);
     }
   }
   if (candidates.empty()) return;
   auto [pmap, va] = candidates[forget_->Below(candidates.size())];
+  if (lie_ == PmapLie::kForgettingLosesModified) FrameAt(pmap->table[va].pa).modified = false;
   pmap->table.erase(va);
   pmap->buffer.erase(va);
 }
@@ -114,13 +133,20 @@ void NaivePmap::Destroy(Pmap* pmap) {
   pmaps_.erase(at);
 }
 
+bool NaivePmap::EnterFails(const EnterFlags& flags) {
+  if (flags.can_fail == CanFail::kNo) return false;
+  if (enter_fails_in_ > 0 && --enter_fails_in_ == 0) return true;
+  return enter_fails_ && enter_fails_->Chance(1, enter_fails_one_in_);
+}
+
 base::Result<void, PmapError> NaivePmap::Enter(Pmap* pmap, Vaddr va, Paddr pa, Prot prot,
                                                const EnterFlags& flags) {
   CHECK(va.IsAligned() && pa.IsAligned());
   CHECK(flags.access.IsSubsetOf(prot));
   IndexOf(pa);
   MaybeForget();
-  if (enter_fails_in_ > 0 && flags.can_fail == CanFail::kYes && --enter_fails_in_ == 0) {
+  if (EnterFails(flags)) {
+    if (lie_ == PmapLie::kFailureLeavesOld) return PmapError::kNoMemory;
     // Nothing wrong is left mapped: a translation to another frame goes away even though the new
     // one failed.
     pmap->table.erase(va.value());
@@ -129,6 +155,8 @@ base::Result<void, PmapError> NaivePmap::Enter(Pmap* pmap, Vaddr va, Paddr pa, P
   }
   auto old = pmap->table.find(va.value());
   bool replaces = old != pmap->table.end() && old->second.pa != pa;
+  if (lie_ == PmapLie::kEnterAddsWrite) prot = prot | base::kProtWrite;
+  if (lie_ == PmapLie::kReplacementCountsTwice && replaces) ++miscounted_;
   pmap->table[va.value()] = {va, pa, prot, flags.wired};
   // A replacement may be deferred like a removal followed by an entry; a mere change of rights
   // takes effect at once.
@@ -140,6 +168,9 @@ void NaivePmap::Remove(Pmap* pmap, Range range) {
   MaybeForget();
   auto first = pmap->table.lower_bound(range.start.value());
   auto last = pmap->table.lower_bound(range.end.value());
+  for (auto at = first; at != last && lie_ == PmapLie::kRemoveClearsModified; ++at) {
+    FrameAt(at->second.pa).modified = false;
+  }
   pmap->table.erase(first, last);
   if (!delayed_) Update(pmap);
 }
@@ -161,8 +192,8 @@ void NaivePmap::Kremove(Range range) {
   for (Vaddr va = range.start; va < range.end; va = va + base::kPageSize) {
     if (kernel_->unmanaged.erase(va.value()) == 0) continue;
     kernel_->table.erase(va.value());
-    kernel_->buffer.erase(va.value());
   }
+  if (!delayed_) Update(kernel_);
 }
 
 void NaivePmap::Protect(Pmap* pmap, Range range, Prot prot) {
@@ -178,20 +209,31 @@ void NaivePmap::Protect(Pmap* pmap, Range range, Prot prot) {
 void NaivePmap::Unwire(Pmap* pmap, Vaddr va) {
   auto entry = pmap->table.find(va.value());
   CHECK(entry != pmap->table.end());
+  if (lie_ == PmapLie::kUnwireStaysCounted) ++miscounted_;
   entry->second.wired = Wired::kNo;
 }
 
 bool NaivePmap::Extract(Pmap* pmap, Vaddr va, Paddr* pa) {
+  auto cached = pmap->buffer.find(va.Trunc().value());
+  if (lie_ == PmapLie::kExtractLags && cached != pmap->buffer.end()) {
+    if (pa != nullptr) *pa = cached->second.pa + va.Offset();
+    return true;
+  }
   auto entry = pmap->table.find(va.Trunc().value());
   if (entry == pmap->table.end()) return false;
   if (pa != nullptr) *pa = entry->second.pa + va.Offset();
   return true;
 }
 
-void NaivePmap::Update(Pmap* pmap) { pmap->buffer.clear(); }
+void NaivePmap::Update(Pmap* pmap) {
+  if (lie_ != PmapLie::kUpdateKeepsStale) pmap->buffer.clear();
+}
 
 void NaivePmap::PageProtect(Paddr pa, Prot prot) {
   MaybeForget();
+  CHECK(IsManaged(pa));
+  bool drop_one = lie_ == PmapLie::kWriteProtectDropsOne;
+  bool miss_one = lie_ == PmapLie::kPageProtectMissesOne;
   for (const std::unique_ptr<Pmap>& pmap : pmaps_) {
     for (auto at = pmap->table.begin(); at != pmap->table.end();) {
       if (at->second.pa != pa || pmap->unmanaged.contains(at->first)) {
@@ -199,15 +241,19 @@ void NaivePmap::PageProtect(Paddr pa, Prot prot) {
         continue;
       }
       at->second.prot = at->second.prot & prot;
-      at = prot.CanRead() ? std::next(at) : pmap->table.erase(at);
+      bool stays = prot.CanRead() && !std::exchange(drop_one, false);
+      at = stays ? std::next(at) : pmap->table.erase(at);
     }
+    if (pmap.get() != kernel_ && std::exchange(miss_one, false)) continue;  // and what it has cached stays
     std::erase_if(pmap->buffer, [pa](const auto& cached) { return cached.second.pa == pa; });
   }
 }
 
 bool NaivePmap::ClearModify(Paddr pa) { return std::exchange(FrameAt(pa).modified, false); }
 
-bool NaivePmap::ClearReference(Paddr pa) { return std::exchange(FrameAt(pa).referenced, false); }
+bool NaivePmap::ClearReference(Paddr pa) {
+  return std::exchange(FrameAt(pa).referenced, false) && !references_hidden_;
+}
 
 void NaivePmap::ZeroPage(Paddr pa) { std::memset(HomePointer(pa), 0, base::kPageSize); }
 
@@ -216,10 +262,13 @@ void NaivePmap::CopyPage(Paddr from, Paddr to) {
   std::memcpy(HomePointer(to), HomePointer(from), base::kPageSize);
 }
 
-PageCount NaivePmap::ResidentCount(const Pmap* pmap) const { return PageCount(pmap->table.size()); }
+PageCount NaivePmap::ResidentCount(const Pmap* pmap) const {
+  bool lies = lie_ == PmapLie::kReplacementCountsTwice;
+  return PageCount(pmap->table.size() + (lies ? miscounted_ : 0));
+}
 
 PageCount NaivePmap::WiredCount(const Pmap* pmap) const {
-  uint64_t wired = 0;
+  uint64_t wired = lie_ == PmapLie::kUnwireStaysCounted ? miscounted_ : 0;
   for (const auto& entry : pmap->table) wired += entry.second.wired == Wired::kYes ? 1 : 0;
   return PageCount(wired);
 }

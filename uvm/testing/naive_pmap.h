@@ -3,9 +3,11 @@
 //
 // WHAT     A PmapSystem over host memory: a table per pmap, exact referenced and modified bits per
 //          frame, and a processor (Translate) that goes through a translation buffer. Faithful:
-//          everything uvm/pmap.h promises. Three switches make it as difficult as the contract
-//          allows (facts/uvm.md 3.3): translations forgotten at random (rule 1), invalidations that
-//          wait for Update (rule 3), Enter that fails (rule 10).
+//          everything uvm/pmap.h promises. Switches make it as difficult as the contract allows
+//          (facts/uvm.md 3.3): translations forgotten at random (rule 1), invalidations that wait
+//          for Update (rule 3), Enter that fails (rule 10), references never seen (3.1). BeAdverse
+//          turns on all of them. And it can be made to lie: to break one rule, so that a judge of
+//          pmaps (pmap_contract.h) is seen to notice.
 // INVARIANTS  Frames start out full of kGarbage, so that a page which nobody zeroed or filled is
 //          seen.
 // SEE      uvm/pmap.h; facts/uvm.md section 3.
@@ -25,11 +27,32 @@
 
 namespace uvm::testing {
 
+// A rule of the contract to be broken, in the order of facts/uvm.md 3.3.
+enum class PmapLie : uint8_t {
+  kNone,
+  kForgettingLosesModified,  // rule 1; shows with ForgetAtRandom
+  kForgetsWired,             // rule 2; likewise
+  kUpdateKeepsStale,         // rule 3; shows with DelayInvalidations
+  kEnterAddsWrite,           // rule 4
+  kClearDisarms,             // rule 5: a cached translation does not set M again
+  kRemoveClearsModified,     // rule 6
+  kWriteProtectDropsOne,     // rule 7
+  kReplacementCountsTwice,   // rule 8
+  kUnwireStaysCounted,       // rule 9
+  kFailureLeavesOld,         // rule 10; shows with FailEntersAtRandom
+  kExtractLags,              // rule 11; shows with DelayInvalidations
+  kKenterSetsModified,       // rule 6, the other way round
+  kPageProtectMissesOne,     // rule 3 for the calls that wait for no Update
+};
+
 class NaivePmap final : public PmapSystem {
  public:
   static constexpr unsigned char kGarbage = 0xa5;
   static constexpr base::Range kKernelSpace{base::Vaddr(0xf0'0000'0000),
                                             base::Vaddr(0xf1'0000'0000)};
+
+  // Frames of no segment, behind the last one: mappings of them are unmanaged.
+  static constexpr uint64_t kDeviceFrames = 2;
 
   // `frames` frames in two segments with a hole between them.
   explicit NaivePmap(uint64_t frames);
@@ -47,6 +70,22 @@ class NaivePmap final : public PmapSystem {
   void ForgetAtRandom(uint64_t seed) { forget_.emplace(seed, "naive_pmap.forget"); }
   // Rule 3: the translation buffer notices Remove and Protect only at Update.
   void DelayInvalidations() { delayed_ = true; }
+  // Rule 10: each Enter that can fail does, once in `one_in`, from now on.
+  void FailEntersAtRandom(uint64_t seed, uint64_t one_in) {
+    enter_fails_.emplace(seed, "naive_pmap.enter_fails");
+    enter_fails_one_in_ = one_in;
+  }
+  // 3.1: referenced is always false.
+  void HideReferences() { references_hidden_ = true; }
+  // All of the above.
+  void BeAdverse(uint64_t seed) {
+    ForgetAtRandom(seed);
+    DelayInvalidations();
+    FailEntersAtRandom(seed, 8);
+    HideReferences();
+  }
+  void Lie(PmapLie lie) { lie_ = lie; }
+  base::Paddr device_frame(uint64_t index) const;
   // Called at the beginning of each CopyPage: between two steps of whoever copies.
   void BeforeCopies(std::function<void()> hook) { before_copies_ = std::move(hook); }
   // Rule 10: of the coming Enters, the one after `successes` more fails.
@@ -75,7 +114,9 @@ class NaivePmap final : public PmapSystem {
   void Kremove(base::Range range) override;
   void PageProtect(base::Paddr pa, base::Prot prot) override;
   bool IsModified(base::Paddr pa) override { return FrameAt(pa).modified; }
-  bool IsReferenced(base::Paddr pa) override { return FrameAt(pa).referenced; }
+  bool IsReferenced(base::Paddr pa) override {
+    return FrameAt(pa).referenced && !references_hidden_;
+  }
   bool ClearModify(base::Paddr pa) override;
   bool ClearReference(base::Paddr pa) override;
   void ZeroPage(base::Paddr pa) override;
@@ -95,8 +136,11 @@ class NaivePmap final : public PmapSystem {
     bool modified = false;
   };
   uint64_t IndexOf(base::Paddr pa) const;
+  // The frame's R and M, an unmanaged one's included: it has them and nobody asks.
   Frame& FrameAt(base::Paddr pa) { return frames_[IndexOf(pa)]; }
+  bool IsManaged(base::Paddr pa) const;
   void MaybeForget();
+  bool EnterFails(const EnterFlags& flags);
 
   PhysicalSegment segments_[2];
   std::vector<Frame> frames_;
@@ -107,6 +151,11 @@ class NaivePmap final : public PmapSystem {
   std::optional<base::Prng> forget_;
   bool delayed_ = false;
   uint64_t enter_fails_in_ = 0;
+  std::optional<base::Prng> enter_fails_;
+  uint64_t enter_fails_one_in_ = 0;
+  bool references_hidden_ = false;
+  PmapLie lie_ = PmapLie::kNone;
+  uint64_t miscounted_ = 0;  // by a lie
   std::function<void()> before_copies_;
 };
 

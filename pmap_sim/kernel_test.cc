@@ -1,0 +1,192 @@
+// The kernel pmap and memory of no segment.
+
+#include <gtest/gtest.h>
+
+#include "base/addr.h"
+#include "base/prot.h"
+#include "pmap_sim/l4_pmap.h"
+#include "pmap_sim/testing/clients.h"
+#include "uvm/pmap.h"
+
+namespace pmap_sim {
+namespace {
+
+using base::Access;
+using base::Paddr;
+using base::Vaddr;
+using testing::Client;
+using testing::kKernelArea;
+using testing::kVa;
+using uvm::Wired;
+
+class KernelPmapTest : public testing::ClientsTest {
+ protected:
+  KernelPmapTest() {
+    Server([this] { pmap_.GrowKernel(kKernelArea.start + kWindowBytes); });
+  }
+  void EnterKernel(Vaddr va, Paddr pa, base::Prot prot, Wired wired = Wired::kNo) {
+    Server([=, this] {
+      EXPECT_TRUE(
+          pmap_.Enter(pmap_.Kernel(), va, pa, prot, {.access = base::kProtNone, .wired = wired})
+              .ok());
+      pmap_.Update(pmap_.Kernel());
+    });
+  }
+  void Kenter(Vaddr va, Paddr pa, base::Prot prot) {
+    Server([=, this] { pmap_.KenterPa(va, pa, prot, uvm::CacheMode::kDefault); });
+  }
+  Paddr ExtractKernel(Vaddr va) {
+    Paddr pa(0);
+    Server([&] { EXPECT_TRUE(pmap_.Extract(pmap_.Kernel(), va, &pa)); });
+    return pa;
+  }
+
+  const Vaddr page_ = kKernelArea.start + 0x3000;
+};
+
+TEST_F(KernelPmapTest, GrowsByWholeWindowsAndNeverShrinks) {
+  Server([&] {
+    EXPECT_EQ(pmap_.VirtualSpace().start, kKernelArea.start);
+    EXPECT_EQ(pmap_.VirtualSpace().end, kKernelArea.end);
+    EXPECT_EQ(pmap_.GrowKernel(kKernelArea.start + kWindowBytes + 1),
+              kKernelArea.start + 2 * kWindowBytes);
+    EXPECT_EQ(pmap_.GrowKernel(kKernelArea.start), kKernelArea.start + 2 * kWindowBytes);
+    EXPECT_EQ(pmap_.GrowKernel(kKernelArea.end), kKernelArea.end);
+  });
+}
+
+TEST_F(KernelPmapTest, AMappingIsThereWhenItIsEntered) {
+  Paddr pa = NewFrame();
+  Kenter(page_, pa, base::kProtReadWrite);
+  EXPECT_EQ(OwnRights(page_), "rw-");
+  EXPECT_TRUE(OwnShows(page_, pa));
+  EXPECT_EQ(ExtractKernel(page_ + 0x123), pa + 0x123);
+  EXPECT_EQ(pmap_.WiredCount(pmap_.Kernel()), base::PageCount(1));
+  Server([&] { pmap_.Kremove({page_, page_ + base::kPageSize}); });
+  EXPECT_EQ(OwnRights(page_), "---");
+  EXPECT_EQ(pmap_.ResidentCount(pmap_.Kernel()), base::PageCount(0));
+  EXPECT_EQ(pmap_.WiredCount(pmap_.Kernel()), base::PageCount(0));
+}
+
+TEST_F(KernelPmapTest, HolesAreFineToRemove) {
+  Kenter(page_, NewFrame(), base::kProtRead);
+  Server([&] { pmap_.Kremove({kKernelArea.start, kKernelArea.end}); });
+  EXPECT_EQ(OwnRights(page_), "---");
+  Kenter(page_, NewFrame(), base::kProtRead);
+  EXPECT_EQ(OwnRights(page_), "r--");
+  Server([&] { pmap_.Kremove({kKernelArea.start, kKernelArea.end}); });
+}
+
+TEST_F(KernelPmapTest, AnUnmanagedMappingIsOutsideStatusAndPageProtect) {
+  Paddr pa = NewFrame();
+  Kenter(page_, pa, base::kProtReadWrite);
+  OwnTouch(Access::kWrite, page_);
+  EXPECT_FALSE(Modified(pa));
+  Server([&] { pmap_.PageProtect(pa, base::kProtNone); });
+  EXPECT_EQ(OwnRights(page_), "rw-");
+  Server([&] { pmap_.Kremove({page_, page_ + base::kPageSize}); });
+  EXPECT_FALSE(Modified(pa));
+  EXPECT_FALSE(Referenced(pa));
+}
+
+TEST_F(KernelPmapTest, AManagedMappingHasStatusAndCanBeLowered) {
+  Paddr pa = NewFrame();
+  EnterKernel(page_, pa, base::kProtReadWrite);
+  EXPECT_EQ(OwnRights(page_), "rw-");
+  EXPECT_FALSE(Modified(pa));
+  OwnTouch(Access::kWrite, page_);
+  EXPECT_TRUE(Modified(pa));
+  Server([&] { EXPECT_TRUE(pmap_.ClearModify(pa)); });
+  EXPECT_FALSE(Modified(pa));
+  EXPECT_EQ(OwnRights(page_), "rw-");
+  OwnTouch(Access::kWrite, page_);
+  Server([&] { pmap_.PageProtect(pa, base::kProtRead); });
+  EXPECT_EQ(OwnRights(page_), "r--");
+  EXPECT_TRUE(Modified(pa));
+  Server([&] { pmap_.PageProtect(pa, base::kProtNone); });
+  EXPECT_EQ(OwnRights(page_), "---");
+  EXPECT_EQ(pmap_.ResidentCount(pmap_.Kernel()), base::PageCount(0));
+}
+
+TEST_F(KernelPmapTest, EnterReplacesFrameRightsAndWiring) {
+  Paddr first = NewFrame();
+  Paddr second = NewFrame();
+  EnterKernel(page_, first, base::kProtRead, Wired::kYes);
+  EnterKernel(page_, first, base::kProtReadWrite);
+  EXPECT_EQ(OwnRights(page_), "rw-");
+  EXPECT_EQ(pmap_.WiredCount(pmap_.Kernel()), base::PageCount(0));
+  EnterKernel(page_, first, base::kProtRead);
+  EXPECT_EQ(OwnRights(page_), "r--");
+  EnterKernel(page_, second, base::kProtRead);
+  EXPECT_TRUE(OwnShows(page_, second));
+  EXPECT_EQ(pmap_.ResidentCount(pmap_.Kernel()), base::PageCount(1));
+  Server([&] { pmap_.Remove(pmap_.Kernel(), kKernelArea); });
+  EXPECT_EQ(OwnRights(page_), "---");
+}
+
+TEST_F(KernelPmapTest, ClientAndKernelShareAFrame) {
+  Client* a = NewClient();
+  Paddr pa = NewFrame();
+  EnterKernel(page_, pa, base::kProtReadWrite);
+  Enter(a, kVa, pa, base::kProtReadWrite);
+  EXPECT_TRUE(Write(a, kVa));
+  Server([&] { pmap_.Remove(a->pmap, Pages(kVa, 1)); });
+  EXPECT_EQ(OwnRights(page_), "rw-");
+  Enter(a, kVa, pa, base::kProtReadWrite);
+  EXPECT_TRUE(Write(a, kVa));
+  Server([&] { pmap_.Remove(pmap_.Kernel(), kKernelArea); });
+  EXPECT_EQ(Layout(a, kVa, 1), "w");
+  EXPECT_TRUE(Modified(pa));
+}
+
+TEST_F(KernelPmapTest, DeviceMemoryIsMappedUnmanaged) {
+  Client* a = NewClient();
+  uvm::PhysicalSegment last = pmap_.segment(pmap_.segment_count() - 1);
+  const Paddr device = last.start + base::ToBytes(last.pages);  // device registers follow RAM
+  Enter(a, kVa, device, base::kProtReadWrite);
+  EXPECT_TRUE(Write(a, kVa));
+  EXPECT_EQ(pmap_.ResidentCount(a->pmap), base::PageCount(1));
+  Paddr pa(0);
+  Server([&] { EXPECT_TRUE(pmap_.Extract(a->pmap, Vaddr(kVa), &pa)); });
+  EXPECT_EQ(pa, device);
+  Server([&] { EXPECT_EQ(pmap_.PhysAddress(device.value()), device); });
+  Enter(a, kVa, NewFrame(), base::kProtRead);
+  EXPECT_EQ(Layout(a, kVa, 1), ".");
+  Kenter(page_, device, base::kProtRead);
+  EXPECT_TRUE(OwnShows(page_, device));
+  Server([&] { pmap_.Kremove(kKernelArea); });
+}
+
+TEST_F(KernelPmapTest, MemoryThatNobodyGivesCannotBeEntered) {
+  Client* a = NewClient();
+  Enter(a, kVa, NewFrame(), base::kProtRead);
+  EXPECT_TRUE(Read(a, kVa));
+  Server([&] {
+    // Below RAM nothing is listed, but addresses end.
+    EXPECT_FALSE(pmap_
+                     .Enter(a->pmap, Vaddr(kVa), Paddr(uint64_t{1} << 40), base::kProtRead,
+                            {.access = base::kProtRead})
+                     .ok());
+  });
+  EXPECT_EQ(Layout(a, kVa, 1), ".");
+  EXPECT_EQ(pmap_.ResidentCount(a->pmap), base::PageCount(0));
+}
+
+TEST_F(KernelPmapTest, APmapLivesAsLongAsItsReferences) {
+  Client* a = NewClient();
+  Server([&] {
+    pmap_.Reference(a->pmap);
+    pmap_.Destroy(a->pmap);
+  });
+  EXPECT_EQ(pmap_.pmap_count(), 1u);
+  Enter(a, kVa, NewFrame(), base::kProtRead);
+  EXPECT_TRUE(Read(a, kVa));
+  Server([&] {
+    EXPECT_TRUE(pmap_.RemoveAll(a->pmap));
+    pmap_.Destroy(a->pmap);
+  });
+  EXPECT_EQ(pmap_.pmap_count(), 0u);
+}
+
+}  // namespace
+}  // namespace pmap_sim
