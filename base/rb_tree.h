@@ -44,6 +44,9 @@ class RbTree {
   static T* Next(T* node) { return Step(node, 1); }
   static T* Prev(T* node) { return Step(node, 0); }
 
+  // Forgets all elements at once; their links are stale.
+  void Clear() { root_ = nullptr; }
+
   void Insert(T* node) {
     T* parent = nullptr;
     int side = 0;

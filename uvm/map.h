@@ -10,7 +10,7 @@
 // STATES   of an entry: linked -> (clipped, merged, moved)* -> unlinked (dead) -> freed, layers
 //          released
 //          of a map: idle <-> busy (one thread holds everybody else off although it let go of the
-//          lock: while it wires or cleans); dying: on its way out, nobody runs in it.
+//          lock: while it wires or cleans).
 // LOCKS    lock() guards everything. Whoever changes a map does it in a Change, which waits until
 //          no other thread has it busy and bumps the timestamp, so that a fault that let go of the
 //          lock can tell whether its entry may have changed. Entries' layers have their own locks,
@@ -183,11 +183,11 @@ class Map {
   // range is fine and does nothing. NetBSD: uvm_unmap(). Holes are fine; wired pages are unwired.
   // Errors: kNoMemory (for the entries that clipping makes), nothing changed.
   Result<void, MapError> Unmap(Range range) ABSL_LOCKS_EXCLUDED(lock_);
-  // Unmaps everything. `translations_gone`: the pmap is empty already (RemoveAll said so), so it is
-  // left alone (UVM_FLAG_VAONLY).
-  void UnmapAll(bool translations_gone) ABSL_LOCKS_EXCLUDED(lock_);
+  // uvm_unmap1() of everything, before exec or the end. RemoveAll is asked first, and where it took
+  // all translations away the pmap is left alone (UVM_FLAG_VAONLY).
+  void UnmapAll() ABSL_LOCKS_EXCLUDED(lock_);
   // NetBSD: uvm_map_protect(). Holes are fine. kProtection (some page's maximum forbids it, or
-  // execution of a no_exec object) and kInvalidArgument (submap): nothing changed. With wire_future
+  // execution of a no_exec object) and kInvalidArgument (submap): nothing changed. With wires_future
   // what becomes accessible is wired; when that fails the call says kNoMemory and the rights stay
   // changed.
   Result<void, MapError> Protect(Range range, Prot prot, SetMax set_max) ABSL_LOCKS_EXCLUDED(lock_);
@@ -222,12 +222,14 @@ class Map {
   Result<void, MapError> Pageable(Range range, Wiring wiring) ABSL_LOCKS_EXCLUDED(lock_);
   // NetBSD: uvm_map_pageable_all(). `flags` 0 unwires everything; kWireCurrent wires what has
   // rights; kWireFuture wires what comes. kNoMemory: more than `limit` bytes (0: no limit) or the
-  // global limit. On error the wiring is as before (facts/uvm.md 5.B item 4); wire_future stays.
+  // global limit. On error the wiring is as before (facts/uvm.md 5.B item 4); wires_future stays.
   static constexpr uint32_t kWireCurrent = 1, kWireFuture = 2;
   Result<void, MapError> PageableAll(uint32_t flags, uint64_t limit) ABSL_LOCKS_EXCLUDED(lock_);
   // VM_MAP_WIREFUTURE: whoever maps something here wires it (mlockall(MCL_FUTURE)).
-  bool wire_future() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return wire_future_; }
-  void set_wire_future(bool on) ABSL_LOCKS_EXCLUDED(lock_);
+  bool wires_future() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return wires_future_; }
+  void ClearWiresFuture() ABSL_LOCKS_EXCLUDED(lock_);
+  // Pages that the pmap maps wired here.
+  PageCount WiredPages() const { return context_->core->pmap->WiredCount(pmap_); }
 
   // NetBSD: uvm_map_reserve(): a blank entry that never merges, with all rights, inherited by
   // nobody; of `options` only at, size, where, align and flags matter. Errors as Enter.
@@ -249,8 +251,7 @@ class Map {
   // as well, shared; holes stay holes. Returns where: the nearest fit from `to` (kNear), or `to`
   // itself with kExtractReserved. Rights of wired source pages are taken over, wiring is not; with
   // kExtractRemove the source is unwired and unmapped (facts/uvm.md 5.B item 13). Errors, nothing
-  // changed but that the source may have been clipped and a kExtractReserved reservation is gone:
-  // kNoSpace, kNoMemory, kInvalidArgument (kExtractContiguous and a hole), kIo (the reservation is
+  // changed but that the source may have been clipped: kNoSpace, kNoMemory, kInvalidArgument (kExtractContiguous and a hole), kIo (the reservation is
   // not blank; or the space found lies across an edge of `from`, which a caller who wants it that
   // way reserves first).
   Result<Vaddr, MapError> Extract(Range from, Map* target, Vaddr to, uint32_t flags)
@@ -322,6 +323,10 @@ class Map {
   // than 10 MB.
   Result<uint64_t, MapError> List(EntryInfo* list, uint64_t capacity) ABSL_LOCKS_EXCLUDED(lock_);
 
+  // mincore(2): whether an access to the page would find it in memory: the amap's anon if there is
+  // one, else the object's page. A device's pages always are. False: `va` is not mapped.
+  bool IsResident(Vaddr va, bool* resident) ABSL_LOCKS_EXCLUDED(lock_);
+
   // Part of a core dump: [range.start, contents_end) is to be written out, the rest reads as zeroes.
   struct CoreSegment {
     Range range;
@@ -352,38 +357,19 @@ class Map {
   // NetBSD: uvm_map_lookup_entry(). The entry that contains `va`, or null.
   MapEntry* LookupLocked(Vaddr va) ABSL_SHARED_LOCKS_REQUIRED(lock_);
   // NetBSD: amap_copy(). Gives a needs-copy entry an amap of its own, or finds that it already has
-  // it. A large entry without an amap is clipped to the chunk round `va` first, if `chunk` allows.
-  // False when memory ran out.
+  // it. A large entry without an amap is clipped to the chunks round `window` first, if `chunk`
+  // allows, and where a neighbour's amap can be extended instead the two become one entry, which is
+  // `entry`. False when memory ran out: the entry still owes its copy.
   enum class Chunk : uint8_t { kNo, kYes };
-  bool CopyAmapLocked(MapEntry* entry, Vaddr va, Chunk chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  enum class Merge : uint8_t { kNo, kYes };
+  bool CopyAmapLocked(MapEntry* entry, Range window, Chunk chunk, Merge merge = Merge::kYes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  bool CopyAmapLocked(MapEntry* entry, Vaddr va, Chunk chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_) {
+    return CopyAmapLocked(entry, {va.Trunc(), va.Trunc() + base::kPageSize}, chunk);
+  }
 
-  // For checkers, without the lock.
-  MapEntry* DebugFirst() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return tree_.First(); }
-  MapEntry* DebugRoot() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return tree_.root(); }
-  static MapEntry* DebugNext(MapEntry* entry) { return Tree::Next(entry); }
-  uint64_t DebugCount() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return count_; }
-  uint64_t DebugSize() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return size_; }
-  bool DebugIdle() const { return lock_.DebugIdle(); }
-  // I8. True when the map's own structure is sound; else the first counterexample goes to *text.
-  bool ValidEntries(base::TextSink* text) const ABSL_NO_THREAD_SAFETY_ANALYSIS;
-  // Panics with `label` when it is not. Checked builds call it round every change (VERIFY).
-  void Verify(const char* label) const;
-
- private:
-  struct ByStart {
-    static bool Less(const MapEntry& a, const MapEntry& b) { return a.start < b.start; }
-    static void Update(MapEntry* entry) {
-      uint64_t max_gap = entry->gap;
-      for (const MapEntry* child : entry->rb_child) {
-        if (child != nullptr && child->max_gap > max_gap) max_gap = child->max_gap;
-      }
-      entry->max_gap = max_gap;
-    }
-  };
-  using Tree = base::RbTree<MapEntry, ByStart>;
-  using DeadList = base::List<MapEntry, &MapEntry::dead_link>;
-  // Holds the lock for a change: bumps the timestamp, and in checked builds verifies the map on
-  // both sides of it.
+  // Holds the lock for a change: waits until no other thread has the map busy, bumps the timestamp,
+  // and in checked builds verifies the map on both sides of it.
   class ABSL_SCOPED_LOCKABLE Change {
    public:
     Change(Map* map, const char* label) ABSL_EXCLUSIVE_LOCK_FUNCTION(map->lock_);
@@ -392,63 +378,194 @@ class Map {
     Change& operator=(const Change&) = delete;
 
    private:
+    friend class Map;
+    struct AlreadyLocked {};
+    Change(Map* map, const char* label, AlreadyLocked) ABSL_EXCLUSIVE_LOCK_FUNCTION(map->lock_)
+        ABSL_NO_THREAD_SAFETY_ANALYSIS;
     Map* const map_;
     [[maybe_unused]] const char* const label_;
   };
-  // Entries an operation may need for clipping and adding, set aside before it changes anything.
-  static constexpr int kSpares = 3;
 
+  // For checkers, without the lock.
+  MapEntry* DebugFirst() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return tree_.First(); }
+  Thread* DebugBusyOwner() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return busy_; }
+  MapEntry* DebugRoot() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return tree_.root(); }
+  static MapEntry* DebugNext(MapEntry* entry) { return Tree::Next(entry); }
+  uint64_t DebugCount() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return count_; }
+  uint64_t DebugSize() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return size_; }
+  bool DebugIdle() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return lock_.DebugIdle() && wait_mutex_.DebugIdle() && busy_ == nullptr;
+  }
+  // I8. True when the map's own structure is sound; else the first counterexample goes to *text.
+  bool ValidEntries(base::TextSink* text) const ABSL_NO_THREAD_SAFETY_ANALYSIS;
+  // Panics with `label` when it is not. Checked builds call it round every change (VERIFY).
+  void Verify(const char* label) const;
+
+ private:
+  struct ByStart {
+    static bool Less(const MapEntry& a, const MapEntry& b) { return a.start < b.start; }
+    static bool Update(MapEntry* entry) {
+      uint64_t max_gap = entry->gap;
+      for (const MapEntry* child : entry->rb_child) {
+        if (child != nullptr && child->max_gap > max_gap) max_gap = child->max_gap;
+      }
+      bool changed = max_gap != entry->max_gap;
+      entry->max_gap = max_gap;
+      return changed;
+    }
+  };
+  using Tree = base::RbTree<MapEntry, ByStart>;
+  using DeadList = base::List<MapEntry, &MapEntry::dead_link>;
+  // Entries an operation may need for clipping and adding, set aside before it changes anything.
+  static constexpr int kSpares = 4;
+
+  // ---- map.cc: locks and structure. The end of the ring is the header.
+  bool AtEnd(const MapEntry* entry) const { return entry == &header_; }
+  void LockForChange() ABSL_EXCLUSIVE_LOCK_FUNCTION(lock_);
+  bool TryLockForChange() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true, lock_);
+  void SetBusyLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // Lets go of the lock until somebody unmaps something here.
+  void WaitForSpaceLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void WakeSpaceWaitersLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Range Clamp(Range range) const;
   bool FillSparesLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   MapEntry* TakeSpareLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  // The first entry that ends above `va`, or null.
+  void ReturnSpareLocked(MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // The entry that contains `va` and true, or the last one that ends at or below it (perhaps the
+  // header) and false.
+  bool FindEntryLocked(Vaddr va, MapEntry** out) const ABSL_SHARED_LOCKS_REQUIRED(lock_);
+  // The first entry that ends above `va`, or the header.
   MapEntry* FirstAboveLocked(Vaddr va) const ABSL_SHARED_LOCKS_REQUIRED(lock_);
   bool IsFreeLocked(Range range) const ABSL_SHARED_LOCKS_REQUIRED(lock_);
   bool IsMappedLocked(Range range) const ABSL_SHARED_LOCKS_REQUIRED(lock_);
-  // NetBSD: uvm_map_findspace(): the lowest hole that holds `size` bytes; false when there is none.
-  bool FindSpaceLocked(uint64_t size, Vaddr* out) const ABSL_SHARED_LOCKS_REQUIRED(lock_);
+  // NetBSD: uvm_map_entry_link(), _unlink().
+  void LinkAfterLocked(MapEntry* prev, MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void LinkLocked(MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void UnlinkLocked(MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void RefreshGapLocked(MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // NetBSD: UVM_MAP_CLIP_START / _END: split the entry when the address lies inside it.
   void ClipStartLocked(MapEntry* entry, Vaddr at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void ClipEndLocked(MapEntry* entry, Vaddr at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  // Clips at both ends and returns the first entry in the range, or null.
+  // Clips at both ends and returns the first entry in the range, or the header.
   MapEntry* ClipRangeLocked(Range range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // True when removing the range splits an entry, which takes spares.
   bool SplitsLocked(Range range) ABSL_SHARED_LOCKS_REQUIRED(lock_);
+  // Null, or what is wrong with the entry.
+  const char* WrongWith(const MapEntry& entry) const ABSL_SHARED_LOCKS_REQUIRED(lock_);
+
+  // ---- map_space.cc: searching for space.
+  bool FitsAfterLocked(const FindOptions& options, const MapEntry* entry, Vaddr* out) const
+      ABSL_SHARED_LOCKS_REQUIRED(lock_);
+  bool AdjustLocked(const FindOptions& options, Vaddr* at) const ABSL_SHARED_LOCKS_REQUIRED(lock_);
+  const MapEntry* NextGapLocked(const MapEntry* entry, uint64_t size) const
+      ABSL_SHARED_LOCKS_REQUIRED(lock_);
+  // On success *prev is the entry below the space found.
+  bool FindSpaceLocked(FindOptions options, Vaddr* out, MapEntry** prev) const
+      ABSL_SHARED_LOCKS_REQUIRED(lock_);
+  // The end of the map at which a search without a hint starts.
+  Vaddr DefaultHint() const { return direction_ == Direction::kTopDown ? max() : min(); }
+
+  // ---- map_enter.cc: making and removing mappings.
+  static bool Mergeable(const MapEntry& low, const MapEntry& high, bool copying);
+  Result<void, MapError> CheckEnter(const EnterOptions& options) const;
+  bool PlaceLocked(const EnterOptions& options, Vaddr* out, MapEntry** prev) const
+      ABSL_SHARED_LOCKS_REQUIRED(lock_);
+  Result<Vaddr, MapError> EnterLocked(const EnterOptions& options, DeadList* dead)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<void, MapError> InsertLocked(const EnterOptions& options, MapEntry* fresh, MapEntry* prev)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // NetBSD: the merging part of uvm_map_enter(). `fresh` is not linked and has no amap; its place
+  // is after `prev`. True: it became part of its neighbours, its object reference is used up.
+  bool MergeFreshLocked(const MapEntry& fresh, MapEntry* prev)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  bool JoinNextLocked(MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // NetBSD: uvm_mapent_trymerge(). `entry` takes over compatible neighbours; neither has an amap.
+  void TryMergeLocked(MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // The same while an amap is to be made for `entry` (UVM_MERGE_COPYING): a neighbour's amap is
+  // extended instead. True: done.
+  bool TryMergeCopyingLocked(MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // `entry` swallows its lower or upper neighbour, whose object reference goes.
+  void SwallowLocked(MapEntry* entry, MapEntry* neighbour) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void RemoveLocked(Range range, DeadList* dead) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // NetBSD: uvm_unmap_detach(). Called unlocked: releasing a layer takes its lock and may reach a
   // pager.
   void Detach(DeadList* dead) ABSL_LOCKS_EXCLUDED(lock_);
-  bool TryMergeLocked(const MapEntry& fresh) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void ReleaseEntry(MapEntry* entry);
   void SplitLayers(MapEntry* left, MapEntry* right, Vaddr at);
   void CopyLayersFrom(const MapEntry& from, MapEntry* to, Shared shared);
+  // NetBSD: uvm_map_replace(). The blank entry of exactly `range` makes way for `chain`, whose
+  // entries lie in it. False: there is no such entry.
+  bool ReplaceLocked(Range range, DeadList* chain) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+
+  // ---- map_wire.cc.
+  void UnwireEntryLocked(MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<void, MapError> WireLocked(Range range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<void, MapError> UnwireLocked(Range range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  bool RaiseWiringLocked(MapEntry* entry, Range window) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void UndoMarkedLocked(Range range, Vaddr wired_to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // Wires the marked entries of the range and takes their marks away. Lets go of the lock
+  // meanwhile.
+  Result<void, MapError> WireMarkedLocked(Range range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<void, FaultError> FaultMarkedIn(Range range, Vaddr* failed) ABSL_LOCKS_EXCLUDED(lock_);
+
+  // ---- map_attributes.cc, map_clean.cc.
+  Result<void, MapError> CheckProtectLocked(Range range, Prot prot)
+      ABSL_SHARED_LOCKS_REQUIRED(lock_);
+  Result<void, MapError> CheckCleanLocked(Range range, uint32_t pgo_flags)
+      ABSL_SHARED_LOCKS_REQUIRED(lock_);
+  void CleanAmap(MapEntry* entry, Range part, uint32_t pgo_flags);
+  Result<void, MapError> CleanObject(MapEntry* entry, Range part, uint32_t pgo_flags);
+  Result<void, MapError> DiscardEntryLocked(MapEntry* entry, Range part)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+
+  // ---- map_list.cc, map_fork.cc, map_extract.cc, mremap.cc.
+  bool NextCoreSegment(Vaddr from, Range stack, CoreSegment* out) ABSL_LOCKS_EXCLUDED(lock_);
   Result<void, MapError> ForkEntryLocked(MapEntry* entry, Map* child)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void LinkUnpublished(MapEntry* entry);
   bool ForkCopyLocked(MapEntry* entry, MapEntry* twin) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  Result<void, MapError> DiscardEntryLocked(MapEntry* entry, Range part)
+  bool ForkEagerlyLocked(MapEntry* entry, MapEntry* twin) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // Collects shared clones of the pages of `from`, moved to `to`.
+  Result<void, MapError> CloneRangeLocked(Range from, Vaddr to, uint32_t flags, DeadList* chain)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<MapEntry*, MapError> CloneEntryLocked(MapEntry* entry, Range part, uint32_t flags)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<void, MapError> ExtractInto(Range from, Map* target, Vaddr to, uint32_t flags);
+  Result<void, MapError> ExtractWithin(Range from, Vaddr to, uint32_t flags)
+      ABSL_LOCKS_EXCLUDED(lock_);
   Result<Vaddr, MapError> PlaceForRemapLocked(const RemapOptions& options)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<void, MapError> CheckGrowthLocked(const RemapOptions& options)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void MoveLocked(Range from, Vaddr to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   bool PrepareGrowthLocked(Vaddr end, MapEntry* grown, uint64_t bytes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<void, MapError> RemapLocked(const RemapOptions& options, Vaddr to, DeadList* dead)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
 
   // Constant after construction.
   const MapContext* const context_;
-  const Vaddr min_;
-  const Vaddr max_;
   Pmap* const pmap_;
-  const Direction direction_;
   // Own synchronisation.
   RwLock lock_;
-  // Guarded by lock_.
+  Mutex wait_mutex_;   // guards the two flags below for those who wait
+  CondVar changed_;    // busy_ or wants_space_ was cleared
+  // The entry of the last lookup. Readers write it too, one word at a time; whoever unlinks an
+  // entry holds the lock for writing and repairs it.
+  mutable MapEntry* hint_;
+  // Guarded by lock_ (written under wait_mutex_ too).
+  Thread* busy_ = nullptr;
+  bool wants_space_ = false;
+  // Guarded by lock_. The header stands below the first entry and above the last: header_.end is
+  // the map's minimum, header_.start its maximum; it is not in the tree.
+  MapEntry header_;
+  Direction direction_;
+  MapEntry* first_free_ ABSL_GUARDED_BY(lock_);  // from the map's minimum to its end nothing is free
   Tree tree_ ABSL_GUARDED_BY(lock_);
   uint64_t count_ ABSL_GUARDED_BY(lock_) = 0;  // entries
   uint64_t size_ ABSL_GUARDED_BY(lock_) = 0;   // bytes mapped
   uint64_t timestamp_ ABSL_GUARDED_BY(lock_) = 0;
+  bool wires_future_ ABSL_GUARDED_BY(lock_) = false;
   MapEntry* spares_[kSpares] ABSL_GUARDED_BY(lock_) = {};
   int spare_count_ ABSL_GUARDED_BY(lock_) = 0;
 };
