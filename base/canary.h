@@ -25,8 +25,11 @@ enum class Canary : uint8_t {
   kAnonReferenceLeaked,      // unmap drops the amap but not its anons
   kRefillIgnoresRights,      // a refill sends read-write whatever the table says
   kZeroFillSkipped,          // a fresh anonymous page keeps its frame's old bytes
+  kUpdateForgets,            // pmap_update drops the unmaps that waited for it
+  kReenterKeepsOldFrame,     // entering another frame leaves the client with the old one
+  kShortageDropsWired,       // short of mapping memory, the pmap forgets wired mappings, too
 };
-inline constexpr int kCanaryCount = 11;
+inline constexpr int kCanaryCount = 14;
 
 class CanarySwitch {
  public:

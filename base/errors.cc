@@ -45,6 +45,8 @@ const char* KernReturnName(KernReturn code) {
     case KernReturn::kMemoryError: return "KERN_MEMORY_ERROR";
     case KernReturn::kInvalidTask: return "KERN_INVALID_TASK";
     case KernReturn::kInvalidHost: return "KERN_INVALID_HOST";
+    case KernReturn::kSendInvalidDest: return "MACH_SEND_INVALID_DEST";
+    case KernReturn::kSendInvalidMemory: return "MACH_SEND_INVALID_MEMORY";
   }
   return "?";
 }

@@ -38,7 +38,7 @@ enum class FaultError : uint8_t {
   kPastEnd,     // beyond the end of the object
 };
 
-// kern_return_t values (facts/mach.md section 1). Only those that a call here can return.
+// kern_return_t values and mach_msg_return_t values (facts/mach.md section 1). Only those that a call here can return.
 enum class KernReturn : int32_t {
   kSuccess = 0,
   kInvalidAddress = 1,
@@ -52,6 +52,9 @@ enum class KernReturn : int32_t {
   kMemoryError = 10,
   kInvalidTask = 16,
   kInvalidHost = 22,
+  // Of the message, before any call: no such task, data that the caller cannot read.
+  kSendInvalidDest = 0x10000003,
+  kSendInvalidMemory = 0x1000000c,
 };
 
 // errno values with NetBSD's numbers.

@@ -1,7 +1,6 @@
 #include "conform/conform.h"
 
 #include <cstddef>
-#include <nlohmann/json.hpp>
 #include <utility>
 #include <variant>
 
@@ -9,7 +8,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "base/hash.h"
 #include "conform/facts.h"
 #include "conform/facts_bench.h"
 #include "conform/facts_l4.h"
@@ -18,14 +16,12 @@
 #include "conform/prefixes.h"
 #include "conform/prefixes_l4.h"
 #include "conform/recording.h"
-#include "fake_l4/kernel.h"
+#include "conform/report.h"
 #include "fake_l4/quirks.h"
 
 namespace conform {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 // ---- Reading ----
 
@@ -115,17 +111,6 @@ std::string Informative(const Input& input) {
   return "recorded on the kernel mung, which no profile imitates: disagreements do not fail";
 }
 
-// ---- Printing ----
-
-// "NAME xK, ...".
-std::string Listed(const absl::btree_map<std::string, uint64_t>& counts) {
-  std::string text;
-  for (const auto& [name, count] : counts) {
-    absl::StrAppend(&text, text.empty() ? "" : ", ", name, " x", count);
-  }
-  return text;
-}
-
 // How a file of sequences agrees when returns are left out.
 std::string PageStateLine(const Input& input, const fake_l4::Quirks& quirks) {
   const auto* recording = std::get_if<Recording>(&input.contents);
@@ -134,110 +119,15 @@ std::string PageStateLine(const Input& input, const fake_l4::Quirks& quirks) {
   return absl::StrCat("  page states alone: agree ", r.agree, " of ", r.steps, "\n");
 }
 
-std::string Lines(const std::string& file, const Outcome& r, const std::string& informative) {
-  std::string text =
-      absl::StrCat(file, ": agree ", r.agree, " of ", r.steps, " (", r.NamedCount(),
-                   " by named differences", r.named.empty() ? "" : ": ", Listed(r.named), ")\n");
-  if (!informative.empty()) absl::StrAppend(&text, "  informative: ", informative, "\n");
-  if (r.first.has_value()) {
-    absl::StrAppend(&text, "  first disagreement: ", ToString(*r.first, file), "\n");
-    absl::StrAppend(&text, "  disagree: ", r.disagreements, " (", Listed(r.by_field), ")\n");
-  }
-  if (r.after_difference != 0) {
-    absl::StrAppend(&text, "  not compared: ", r.after_difference,
-                    " after a difference in their sequence\n");
-  }
-  return text;
-}
-
-Json CountsJson(const absl::btree_map<std::string, uint64_t>& counts) {
-  Json object = Json::object();
-  for (const auto& [name, count] : counts) object[name] = count;
-  return object;
-}
-
-Json DifferenceJson(const Difference& d) {
-  return {{"line", d.line},   {"step", d.step},         {"field", d.field},
-          {"where", d.where}, {"recorded", d.recorded}, {"ours", d.ours}};
-}
-
-Json FileJson(const std::string& file, const Outcome& r, const std::string& informative) {
-  Json listed = Json::array();
-  for (const Difference& d : r.listed) listed.push_back(DifferenceJson(d));
-  return {{"file", file},
-          {"agree", r.agree},
-          {"of", r.steps},
-          {"by_named_differences", r.NamedCount()},
-          {"named_differences", CountsJson(r.named)},
-          {"informative", !informative.empty()},
-          {"disagree", r.disagreements},
-          {"disagree_by_field", CountsJson(r.by_field)},
-          {"not_compared", {{"after_difference", r.after_difference}}},
-          {"first_disagreement", r.first.has_value() ? DifferenceJson(*r.first) : Json(nullptr)},
-          {"disagreements", listed}};
-}
-
-Json LedgerJson(const fake_l4::Ledger& l) {
-  return {{"ipc", l.ipc_sends},
-          {"map", l.pages_mapped},
-          {"map_items", l.map_items},
-          {"extend", l.pages_extended},
-          {"unmap", l.unmap_calls},
-          {"pages_unmapped", l.pages_unmapped},
-          {"restrict", l.pages_restricted},
-          {"page_faults", l.page_faults}};
-}
-
-int PrintCounts(const std::vector<Input>& inputs, bool json, std::ostream& out) {
-  uint64_t total = 0;
-  Json files = Json::array();
-  for (const Input& input : inputs) {
-    total += input.Count();
-    files.push_back({{"file", input.file}, {"count", input.Count()}});
-    if (!json) out << input.file << ": " << input.Count() << "\n";
-  }
-  if (json) {
-    out << Json{{"result", "pass"}, {"ops", total}, {"files", files}}.dump(2) << "\n";
-  }
-  return kExitPass;
-}
-
 int RunAll(const std::vector<Input>& inputs, const fake_l4::Quirks& quirks,
            const ConformOptions& options, std::ostream& out) {
-  bool pass = true;
-  uint64_t steps = 0, compared = 0, hash = 0;
-  fake_l4::Ledger ledger;
-  Json results = Json::array();
+  Report report(options.format(), out);
   for (const Input& input : inputs) {
-    const Outcome result = Run(input, quirks);
     const std::string informative = Informative(input);
-    pass = pass && (!result.first.has_value() || !informative.empty());
-    steps += result.steps;
-    compared += result.agree + result.disagreements;
-    hash = base::Chain(hash, result.hash);
-    AddLedger(result.ledger, &ledger);
-    if (options.json) {
-      results.push_back(FileJson(input.file, result, informative));
-    } else {
-      out << Lines(input.file, result, informative);
-      if (!informative.empty()) out << PageStateLine(input, quirks);
-    }
+    report.Add(input.file, Run(input, quirks), informative,
+               informative.empty() || options.json ? "" : PageStateLine(input, quirks));
   }
-  if (options.json) {
-    Json object = {{"result", pass ? "pass" : "outcome"}, {"seed", 0}, {"ops", steps}};
-    if (options.seconds) {
-      const double seconds = options.seconds();
-      object["seconds"] = seconds;
-      object["ops_per_second"] = seconds > 0 ? static_cast<double>(compared) / seconds : 0.0;
-    }
-    object["hash"] = absl::StrCat(absl::Hex(hash, absl::kZeroPad16));
-    object["lanes"] = {"fake_l4"};
-    object["quirks"] = quirks.name;
-    object["ledger"] = LedgerJson(ledger);
-    object["files"] = results;
-    out << object.dump(2) << "\n";
-  }
-  return pass ? kExitPass : kExitOutcome;
+  return report.Finish("fake_l4", "quirks", quirks.name, options.seconds);
 }
 
 }  // namespace
@@ -274,7 +164,11 @@ int ConformL4(const std::vector<std::string>& files, const ConformOptions& optio
     }
   }
   if (!readable) return kExitUsage;
-  if (options.count_only) return PrintCounts(inputs, options.json, out);
+  if (options.count_only) {
+    std::vector<FileCount> counts;
+    for (const Input& input : inputs) counts.push_back({input.file, input.Count()});
+    return PrintCounts(counts, options.format(), out);
+  }
   return RunAll(inputs, *quirks, options, out);
 }
 

@@ -16,6 +16,8 @@
 #include <string>
 #include <vector>
 
+#include "conform/report.h"
+
 namespace conform {
 
 struct ConformOptions {
@@ -24,13 +26,9 @@ struct ConformOptions {
   std::string quirks = "manual";  // name of the profile; prefixes have profiles of their own
   // Seconds since the command began, for the JSON object's figures, which are left out without it.
   std::function<double()> seconds = nullptr;
-};
 
-// Exit codes of design.md section 4.
-inline constexpr int kExitPass = 0;
-// No file, one that cannot be read or parsed, or an unknown profile.
-inline constexpr int kExitUsage = 1;
-inline constexpr int kExitOutcome = 17;  // some step disagrees
+  Format format() const { return json ? Format::kJson : Format::kLines; }
+};
 
 // The names of the profiles, separated by ", ".
 std::string ProfileNames();

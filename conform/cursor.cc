@@ -55,32 +55,63 @@ std::string Cursor::Word(absl::string_view what, absl::string_view ends) {
 }
 
 uint32_t Cursor::Decimal(absl::string_view what, uint32_t least, uint32_t most) {
+  return static_cast<uint32_t>(Decimal64(what, least, most));
+}
+
+uint64_t Cursor::Decimal64(absl::string_view what, uint64_t least, uint64_t most) {
   const size_t size = std::min(rest_.find_first_not_of("0123456789"), rest_.size());
-  uint64_t value = 0;
-  for (size_t i = 0; i < size && value <= most; i++) value = value * 10 + (rest_[i] - '0');
-  return Finish(size, value, least, most, absl::StrCat(what, " (", least, " to ", most, ")"));
+  return Finish(size, ValueOf(size, 10, most), least, most,
+                absl::StrCat(what, " (", least, " to ", most, ")"));
+}
+
+int64_t Cursor::Signed(absl::string_view what) {
+  const bool negative = Take("-");
+  const auto size = static_cast<int64_t>(Decimal64(what, 0, INT64_MAX));
+  return negative ? -size : size;
 }
 
 uint32_t Cursor::Hex(absl::string_view what) {
   const size_t size = std::min(rest_.find_first_not_of("0123456789abcdef"), rest_.size());
-  uint64_t value = 0;
-  for (size_t i = 0; i < size && value <= UINT32_MAX; i++) {
-    const char c = rest_[i];
-    value = value * 16 + static_cast<uint64_t>(c <= '9' ? c - '0' : c - 'a' + 10);
-  }
-  return Finish(size, value, 0, UINT32_MAX, absl::StrCat(what, " (a 32-bit word in hex)"));
+  return static_cast<uint32_t>(Finish(size, ValueOf(size, 16, UINT32_MAX), 0, UINT32_MAX,
+                                      absl::StrCat(what, " (a 32-bit word in hex)")));
+}
+
+uint64_t Cursor::Hex64(absl::string_view what) {
+  const size_t size = std::min(rest_.find_first_not_of("0123456789abcdef"), rest_.size());
+  // Seventeen digits are one too many, whatever they are.
+  const std::string wanted = absl::StrCat(what, " (a 64-bit word in hex)");
+  return Finish(size > 16 ? 0 : size, ValueOf(size, 16, UINT64_MAX), 0, UINT64_MAX, wanted);
+}
+
+std::string Cursor::Rest(absl::string_view what) {
+  if (rest_.empty()) Fail(what);
+  if (!ok()) return "";
+  std::string rest(rest_);
+  rest_ = "";
+  return rest;
 }
 
 void Cursor::End() {
   if (ok() && !AtEnd()) Fail("the end of the line");
 }
 
-uint32_t Cursor::Finish(size_t size, uint64_t value, uint32_t least, uint32_t most,
+uint64_t Cursor::ValueOf(size_t size, uint64_t base, uint64_t most) const {
+  uint64_t value = 0;
+  for (size_t i = 0; i < size && value <= most; i++) {
+    const char c = rest_[i];
+    const auto digit = static_cast<uint64_t>(c <= '9' ? c - '0' : c - 'a' + 10);
+    if (value > (UINT64_MAX - digit) / base) return UINT64_MAX;
+    value = value * base + digit;
+  }
+  return value;
+}
+
+uint64_t Cursor::Finish(size_t size, uint64_t value, uint64_t least, uint64_t most,
                         absl::string_view what) {
   if (size == 0 || value < least || value > most) Fail(what);
   if (!ok()) return 0;
   rest_.remove_prefix(size);
-  return static_cast<uint32_t>(value);
+  return value;
 }
 
 absl::Status EndsTooEarly(absl::string_view file, int line, absl::string_view expected) {

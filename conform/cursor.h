@@ -37,10 +37,18 @@ class Cursor {
   uint32_t Decimal(absl::string_view what, uint32_t least, uint32_t most);
   // A word of the recorded machine.
   uint32_t Hex(absl::string_view what);
+  // The same for wider words, and for numbers that may begin with `-`. `most` < 2^64 - 1.
+  uint64_t Decimal64(absl::string_view what, uint64_t least, uint64_t most);
+  int64_t Signed(absl::string_view what);
+  uint64_t Hex64(absl::string_view what);
+  // What is left of the line.
+  std::string Rest(absl::string_view what);
   void End();
 
  private:
-  uint32_t Finish(size_t size, uint64_t value, uint32_t least, uint32_t most,
+  // Of the first `size` characters, digits all, in the base; more than `most` when it overflows.
+  uint64_t ValueOf(size_t size, uint64_t base, uint64_t most) const;
+  uint64_t Finish(size_t size, uint64_t value, uint64_t least, uint64_t most,
                   absl::string_view what);
 
   absl::string_view rest_;

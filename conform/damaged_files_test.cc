@@ -20,6 +20,7 @@
 #include "conform/mach_recording.h"
 #include "conform/prefixes.h"
 #include "conform/recording.h"
+#include "conform/uvm_recording.h"
 #include "gtest/gtest.h"
 
 namespace conform {
@@ -60,12 +61,19 @@ absl::StatusOr<uint64_t> CountMach(absl::string_view text) {
   return CountOf(ParseMachRecording(kName, text));
 }
 
+absl::StatusOr<uint64_t> CountUvm(absl::string_view text) {
+  return CountOf(ParseUvmRecording(kName, text));
+}
+
 // As much of the file as is quick to parse, and whole.
 std::string Sample(const Kind& kind) {
   absl::StatusOr<std::string> text = ReadTextFile(absl::StrCat("conform/testdata/", kind.file));
   EXPECT_TRUE(text.ok()) << text.status();
   if (!text.ok() || text->size() <= kSampleBytes) return text.value_or("");
-  const size_t end = text->rfind(absl::StrCat("\n", kind.first_of_unit), kSampleBytes);
+  const std::string unit = absl::StrCat("\n", kind.first_of_unit);
+  // Where units are longer, the first one.
+  size_t end = text->rfind(unit, kSampleBytes);
+  if (end == std::string::npos || end < kSampleBytes / 4) end = text->find(unit, kSampleBytes);
   EXPECT_NE(end, std::string::npos);
   return absl::StrCat(text->substr(0, end + 1), kind.ending);
 }
@@ -192,20 +200,24 @@ TEST_P(DamagedFilesTest, RandomBytesAreErrors) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, DamagedFilesTest,
-                         testing::Values(Kind{"newmdb_4k.txt.gz", "seq ", CountRecording},
-                                         Kind{"newmdb_super.txt.gz", "seq ", CountRecording},
-                                         Kind{"oldmdb_status.txt.gz", "seq ", CountRecording},
-                                         Kind{"mung_4k.txt.gz", "seq ", CountRecording},
-                                         Kind{"gnumach_fork_1.txt.gz", "S ", CountMach},
-                                         Kind{"gnumach_edge_cases.txt.gz", "X ", CountMach,
-                                              "DONE\n"},
-                                         Kind{"ipc_syscall_facts.txt.gz", "fact ", CountFacts},
-                                         Kind{"manual_prefix.txt.gz", "", CountPrefixes}),
-                         [](const testing::TestParamInfo<Kind>& info) {
-                           const std::string file = info.param.file;
-                           return file.substr(0, file.find('.'));
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    All, DamagedFilesTest,
+    testing::Values(Kind{"newmdb_4k.txt.gz", "seq ", CountRecording},
+                    Kind{"newmdb_super.txt.gz", "seq ", CountRecording},
+                    Kind{"oldmdb_status.txt.gz", "seq ", CountRecording},
+                    Kind{"mung_4k.txt.gz", "seq ", CountRecording},
+                    Kind{"gnumach_fork_1.txt.gz", "S ", CountMach},
+                    Kind{"gnumach_edge_cases.txt.gz", "X ", CountMach, "DONE\n"},
+                    Kind{"ipc_syscall_facts.txt.gz", "fact ", CountFacts},
+                    Kind{"manual_prefix.txt.gz", "", CountPrefixes},
+                    Kind{"netbsd_uvm/d_directed_00.txt.gz", "seq ", CountUvm},
+                    Kind{"netbsd_uvm/s_syscall_wild_00.txt.gz", "seq ", CountUvm},
+                    Kind{"netbsd_uvm/x_stale_expected_00.txt.gz", "seq ", CountUvm}),
+    [](const testing::TestParamInfo<Kind>& info) {
+      const std::string file = info.param.file;
+      const size_t begin = file.rfind('/') + 1;
+      return file.substr(begin, file.find('.') - begin);
+    });
 
 // Of a packed file, the check sum tells.
 TEST(DamagedGzipTest, IsAnErrorThatNamesTheFile) {

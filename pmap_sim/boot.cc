@@ -36,27 +36,35 @@ bool L4Pmap::AddSegment(base::Paddr start, uint32_t pages) {
   return true;
 }
 
-// Largest pieces first: fewer messages, and mappings that a kernel with large pages can keep large.
-// Memory beyond home_end() would collide with the server's other areas and is left where it is.
-void L4Pmap::TakeMemory() {
-  constexpr unsigned kLargest = 40 < L4_WORD_BITS - 2 ? 40 : L4_WORD_BITS - 2;
-  for (unsigned log2 = kLargest; log2 >= base::kPageShift; --log2) {
-    for (;;) {
-      L4_Fpage_t got = L4_Sigma0_GetAny(L4_nilthread, log2, L4_CompleteAddressSpace);
-      if (L4_IsNilFpage(got)) break;
-      base::Paddr start(L4_Address(got));
-      if (start.value() + (uint64_t{1} << log2) > home_end()) continue;
-      if (!AddSegment(start, static_cast<uint32_t>(uint64_t{1} << (log2 - base::kPageShift))))
-        return;
+uint64_t L4Pmap::home_end() const {
+  const uint64_t aliases = config_.alias_area.value();
+  const uint64_t kernel = config_.kernel_area.start.value();
+  return config_.kernel_area.empty() || aliases < kernel ? aliases : kernel;
+}
+
+// Everything sigma0 gives in pieces of one size. Memory beyond home_end() would collide with the
+// server's other areas and is left where it is. False: there are too many pieces.
+bool L4Pmap::TakePieces(unsigned log2) {
+  for (;;) {
+    L4_Fpage_t got = L4_Sigma0_GetAny(L4_nilthread, log2, L4_CompleteAddressSpace);
+    if (L4_IsNilFpage(got)) return true;
+    base::Paddr start(L4_Address(got));
+    if (start.value() + (uint64_t{1} << log2) > home_end()) continue;
+    if (!AddSegment(start, static_cast<uint32_t>(uint64_t{1} << (log2 - base::kPageShift)))) {
+      return false;
     }
   }
 }
 
-bool L4Pmap::Boot(L4_ThreadId_t mirror) {
-  CHECK(segment_count_ == 0);
-  mirror_ = mirror;
-  TakeMemory();
-  if (segment_count_ == 0) return false;
+// Largest pieces first: fewer messages, and mappings that a kernel with large pages can keep large.
+// Kernels that lose track of parts of large pages get none (facts/l4.md section 8, superpages).
+void L4Pmap::TakeMemory() {
+  constexpr unsigned kLargest = 40 < L4_WORD_BITS - 2 ? 40 : L4_WORD_BITS - 2;
+  unsigned log2 = traits_.by_the_manual ? kLargest : base::kPageShift;
+  while (log2 >= base::kPageShift && TakePieces(log2)) --log2;
+}
+
+bool L4Pmap::MakeFrames() {
   uint32_t frames = 0;
   for (uint32_t i = 0; i < segment_count_; ++i) {
     segments_[i].first_frame = frames;
@@ -66,7 +74,29 @@ bool L4Pmap::Boot(L4_ThreadId_t mirror) {
   if (memory == nullptr) return false;
   frames_ = static_cast<Frame*>(memory);
   for (uint32_t i = 0; i < frames; ++i) new (&frames_[i]) Frame();
+  batch_.Boot(frames_);
   return true;
+}
+
+bool L4Pmap::Boot(L4_ThreadId_t mirror) {
+  CHECK(segment_count_ == 0);
+  mirror_ = mirror;
+  // The first page is for trying the kernel out, before it is known what else to ask for.
+  L4_Fpage_t first = L4_Sigma0_GetAny(L4_nilthread, base::kPageShift, L4_CompleteAddressSpace);
+  if (L4_IsNilFpage(first)) {
+    boot_error_ = "sigma0 gives no memory";
+    return false;
+  }
+  const base::Paddr page(L4_Address(first));
+  if (!Probe(page)) {
+    boot_error_ = "this kernel cannot map a page to another address of its own space";
+    return false;
+  }
+  AddSegment(page, 1);
+  TakeMemory();
+  if (MakeFrames()) return true;
+  boot_error_ = "no memory for the frame table";
+  return false;
 }
 
 }  // namespace pmap_sim

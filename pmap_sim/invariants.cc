@@ -6,22 +6,59 @@
 
 namespace pmap_sim {
 
-// TableListsFrames: a frame's list holds exactly its mappings, each of which names the frame.
-bool L4Pmap::CheckFrame(uint32_t index, base::TextSink& out) const {
-  uint32_t found = 0;
+// TableListsFrames: a frame's list holds its mappings, each of which names the frame; that it holds
+// all, the sum over all frames tells. DirectIsAlone: while a page is with its client straight from
+// home, nobody else has the frame.
+bool L4Pmap::CheckFrame(uint32_t index, uint64_t* mappings, base::TextSink& out) const {
+  const Frame& frame = frames_[index];
   const Translation* previous = nullptr;
-  for (const Translation* at = frames_[index].first; at != nullptr; at = at->next) {
-    if (at->frame != index + 1 || !at->managed || at->prev != previous ||
-        ++found > frames_[index].mappings) {
-      out << "TableListsFrames: frame " << AddressOf(index + 1) << " list entry " << found
-          << " names frame number " << at->frame;
+  uint32_t direct = 0;
+  uint32_t with_clients = frame.own;
+  for (const Translation* at = frame.first; at != nullptr; at = at->next) {
+    if (at->frame != index + 1 || !at->managed || at->prev != previous) {
+      out << "TableListsFrames: frame " << AddressOf(index + 1) << " lists an entry that names "
+          << "frame number " << at->frame;
       return false;
     }
+    direct += at->direct ? 1 : 0;
+    with_clients += at->sent.IsNone() ? 0 : 1;
     previous = at;
+    ++*mappings;
   }
-  if (found == frames_[index].mappings) return true;
-  out << "TableListsFrames: frame " << AddressOf(index + 1) << " counts " << frames_[index].mappings
-      << " mappings, lists " << found;
+  if (direct == (frame.direct ? 1 : 0) && (direct == 0 || with_clients == 1)) return true;
+  out << "DirectIsAlone: frame " << AddressOf(index + 1) << " has " << direct
+      << " mappings from home, " << with_clients << " in use";
+  return false;
+}
+
+// SentWithinTable, AliasShowsFrame, DirectIsAlone, KernelIsMapped: what one page may have been
+// sent, and from where.
+bool L4Pmap::CheckPage(const Leaf* leaf, const Translation& page, base::TextSink& out) const {
+  const base::Vaddr va =
+      leaf->window->start() + base::ToBytes(base::PageCount(leaf->first_page + page.slot));
+  const bool device = (page.frame & kDeviceBit) != 0;
+  if ((!device && page.frame > frame_count()) || (device && page.managed) ||
+      ((page.wired || page.managed) && !page.present())) {
+    out << "TableListsFrames: va " << va << " names frame number " << page.frame;
+    return false;
+  }
+  if (!page.sent.IsSubsetOf(page.prot)) {
+    out << "SentWithinTable: va " << va << " sent " << page.sent << " table " << page.prot;
+    return false;
+  }
+  if (!page.sent.IsNone() && !page.direct && !AliasShows(page)) {
+    out << "AliasShowsFrame: va " << va << " sent " << page.sent << " from alias of frame number "
+        << page.alias_frame << ", table has " << page.frame;
+    return false;
+  }
+  if (page.direct && (page.sent.IsNone() || !page.managed || !FrameOf(page).direct)) {
+    out << "DirectIsAlone: va " << va << " sent " << page.sent << " from home, frame number "
+        << page.frame << " does not know";
+    return false;
+  }
+  if (!leaf->window->pmap->is_kernel || !page.present()) return true;
+  if (page.sent == page.prot && AliasShows(page)) return true;
+  out << "KernelIsMapped: va " << va << " has " << page.sent << " of " << page.prot;
   return false;
 }
 
@@ -29,24 +66,9 @@ bool L4Pmap::CheckLeaf(const Window* window, const Leaf* leaf, base::TextSink& o
   uint32_t present = 0;
   uint32_t aliases = 0;
   for (const Translation& page : leaf->pages) {
-    base::Vaddr va = window->start() + base::ToBytes(base::PageCount(leaf->first_page + page.slot));
+    if (!CheckPage(leaf, page, out)) return false;
     present += page.present() ? 1 : 0;
     aliases += page.alias_frame != 0 ? 1 : 0;
-    if (!page.sent.IsSubsetOf(page.prot)) {
-      out << "SentWithinTable: va " << va << " sent " << page.sent << " table " << page.prot;
-      return false;
-    }
-    if (!page.sent.IsNone() && page.alias_frame != page.frame) {
-      out << "AliasShowsFrame: va " << va << " sent " << page.sent << " from alias of frame number "
-          << page.alias_frame << ", table has " << page.frame;
-      return false;
-    }
-    const bool device = (page.frame & kDeviceBit) != 0;
-    if ((!device && page.frame > frame_count()) || (device && page.managed) ||
-        ((page.wired || page.managed) && !page.present())) {
-      out << "TableListsFrames: va " << va << " names frame number " << page.frame;
-      return false;
-    }
   }
   if (leaf->window == window && present == leaf->present && aliases == leaf->aliases) return true;
   out << "CountsAgree: leaf at " << window->start() << " + " << leaf->first_page << " pages counts "
@@ -110,15 +132,25 @@ bool L4Pmap::CheckAliases(base::TextSink& out) const {
 bool L4Pmap::CheckInvariants(base::TextSink& out) const {
   uint64_t mappings = 0;
   uint64_t managed = 0;
+  uint64_t own = 0;
   for (uint32_t i = 0, frames = frame_count(); i < frames; ++i) {
-    if (!CheckFrame(i, out)) return false;
-    mappings += frames_[i].mappings;
+    if (!CheckFrame(i, &mappings, out)) return false;
+    own += frames_[i].own;
   }
   for (const uvm::Pmap* pmap = pmaps_.front(); pmap != nullptr; pmap = pmaps_.Next(pmap)) {
     if (!CheckPmap(pmap, &managed, out)) return false;
   }
   if (mappings != managed) {
     out << "TableListsFrames: frames list " << mappings << " mappings, tables hold " << managed;
+    return false;
+  }
+  uint64_t kernel = 0;
+  ForEachMapping(&kernel_, [&kernel](base::Vaddr, const Translation& page) {
+    kernel += (page.frame & kDeviceBit) == 0 ? 1 : 0;
+  });
+  if (own != kernel) {
+    out << "CountsAgree: frames count " << own << " kernel mappings, the kernel pmap has "
+        << kernel;
     return false;
   }
   return CheckAliases(out);

@@ -36,11 +36,18 @@ base::Vaddr L4Pmap::GrowKernel(base::Vaddr va) {
   return kernel_end_;
 }
 
-// A kernel mapping is its own alias, with exact rights.
-bool L4Pmap::MapOwn(Leaf* leaf, Translation* page) {
-  if (page->sent == page->prot && page->alias_frame == page->frame) return true;
-  if (!OrderAliases(leaf, page->slot, 1)) return false;
+// A kernel mapping is its own alias, with exact rights. Nothing may be mapped from home then.
+bool L4Pmap::MapOwn(Translation* page) {
+  if (page->sent == page->prot && AliasShows(*page)) return true;
+  batch_.Flush();
+  Recall(*page);
+  if (!OrderAliases(Leaf::Of(page), page->slot, 1)) return false;
   page->sent = page->prot;
+  // No fault will ever tell.
+  if (page->managed && NeedsFaultsForReferenced()) FrameOf(*page).referenced = true;
+  if (page->managed && NeedsFaultsForModified() && page->prot.CanWrite()) {
+    FrameOf(*page).modified = true;
+  }
   return true;
 }
 
@@ -55,7 +62,7 @@ void L4Pmap::KenterPa(base::Vaddr va, base::Paddr pa, base::Prot prot, uvm::Cach
   Link(&kernel_, page, frame, false);
   page->prot = prot;
   SetWired(&kernel_, page, true);
-  CHECK(MapOwn(Leaf::Of(page), page));
+  CHECK(MapOwn(page));
 }
 
 // Takes a page that is no segment's from sigma0, which gives it as often as it is asked for. 0:

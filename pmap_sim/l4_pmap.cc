@@ -15,89 +15,6 @@ using base::Vaddr;
 
 }  // namespace
 
-// Unmaps collected until 64 fpages fill one call. Rule (b) of design D6: neighbours go as one fpage
-// when each of them is known to be modified or was mapped without write, because the OR-ed written
-// bit then says nothing new.
-class L4Pmap::UnmapBatch {
- public:
-  explicit UnmapBatch(L4Pmap* pmap) : pmap_(pmap) {}
-  ~UnmapBatch() { CHECK(count_ == 0); }
-
-  // Takes `rights` from the client at this page; none asks for its status only. Flush() makes it
-  // so.
-  void Add(Leaf* leaf, Translation* mapping, Prot rights) {
-    const bool own = leaf->window->pmap->is_kernel;
-    bool quiet =
-        !mapping->managed || pmap_->FrameOf(*mapping).modified || !mapping->sent.CanWrite();
-    mapping->sent = mapping->sent - rights;
-    if (own && mapping->sent.IsNone() && mapping->alias_frame != 0) {
-      mapping->alias_frame = 0;
-      --leaf->aliases;
-    }
-    if (count_ == kCapacity || (count_ != 0 && own_ != own)) Flush();
-    own_ = own;
-    // A removal names all rights whatever was sent, so that runs of unequal rights merge.
-    L4_Word_t take = mapping->sent.IsNone() ? L4_FullyAccessible : ToL4Rights(rights);
-    runs_[count_++] = {leaf, take, mapping->slot, 0, quiet && !rights.IsNone()};
-    while (count_ >= 2 && Merge(&runs_[count_ - 2], runs_[count_ - 1])) --count_;
-  }
-
-  void Flush() {
-    if (count_ == 0) return;
-    L4_Fpage_t pages[kCapacity];
-    for (uint32_t i = 0; i < count_; ++i) {
-      Vaddr alias = pmap_->AliasAddress(runs_[i].leaf, runs_[i].slot);
-      pages[i] = L4_FpageAddRights(
-          L4_FpageLog2(static_cast<L4_Word_t>(alias.value()), base::kPageShift + runs_[i].log2),
-          runs_[i].take);
-    }
-    if (own_) {
-      L4_FlushFpages(count_, pages);
-    } else {
-      L4_UnmapFpages(count_, pages);
-    }
-    ++pmap_->counters_.unmap_calls;
-    pmap_->counters_.fpages_unmapped += count_;
-    for (uint32_t i = 0; i < count_; ++i) FoldRun(runs_[i], L4_Rights(pages[i]));
-    count_ = 0;
-  }
-
- private:
-  static constexpr uint32_t kCapacity = 64;  // message registers
-  struct Run {
-    Leaf* leaf;
-    L4_Word_t take;
-    uint8_t slot;
-    uint8_t log2;  // pages
-    bool quiet;    // the written bit tells nothing about its pages
-  };
-
-  bool Merge(Run* left, const Run& right) {
-    if (left->leaf != right.leaf || left->log2 != right.log2 || left->take != right.take ||
-        !left->quiet || !right.quiet || left->slot + (1u << left->log2) != right.slot ||
-        (left->slot & ((2u << left->log2) - 1)) != 0) {
-      return false;
-    }
-    ++left->log2;
-    ++pmap_->counters_.fpages_merged;
-    return true;
-  }
-
-  void FoldRun(const Run& run, L4_Word_t status) {
-    if (run.quiet) status &= ~static_cast<L4_Word_t>(L4_Writable);
-    for (uint32_t i = 0; i < 1u << run.log2; ++i) {
-      const Translation& mapping = run.leaf->pages[run.slot + i];
-      if (mapping.managed) pmap_->Fold(&pmap_->FrameOf(mapping), status);
-    }
-  }
-
-  L4Pmap* const pmap_;
-  uint32_t count_ = 0;
-  bool own_ =
-      false;  // the pages are the server's own: kernel mappings, which are their own aliases
-  Run runs_[kCapacity];
-};
-
 L4Pmap::Guard::Guard(L4Pmap* pmap) : pmap_(pmap) {
   while (__atomic_exchange_n(&pmap_->lock_, 1u, __ATOMIC_ACQUIRE) != 0) L4_Yield();
   VERIFY(*pmap_, "pmap lock taken");
@@ -170,123 +87,6 @@ void L4Pmap::CopyPage(Paddr from, Paddr to) {
   __builtin_memcpy(HomePointer(to), HomePointer(from), base::kPageSize);
 }
 
-// ---- Windows ----
-
-Window* L4Pmap::LowerBound(const uvm::Pmap* pmap, uint64_t number) {
-  Window* best = nullptr;
-  for (Window* at = pmap->windows.root(); at != nullptr;) {
-    if (at->number < number) {
-      at = at->rb_child[1];
-    } else {
-      best = at;
-      at = at->rb_child[0];
-    }
-  }
-  return best;
-}
-
-Window* L4Pmap::FindWindow(const uvm::Pmap* pmap, uint64_t number) {
-  if (pmap->last_found != nullptr && pmap->last_found->number == number) return pmap->last_found;
-  Window* window = LowerBound(pmap, number);
-  return window != nullptr && window->number == number ? window : nullptr;
-}
-
-Translation* L4Pmap::Find(uvm::Pmap* pmap, Vaddr va) {
-  Window* window = FindWindow(pmap, WindowNumber(va));
-  if (window == nullptr) return nullptr;
-  pmap->last_found = window;
-  uint32_t page = PageInWindow(va);
-  Leaf* leaf = window->leaves[page / kLeafPages];
-  return leaf == nullptr ? nullptr : &leaf->pages[page % kLeafPages];
-}
-
-Window* L4Pmap::MakeWindow(uvm::Pmap* pmap, uint64_t number) {
-  Window* window = free_windows_.PopFront();
-  if (window == nullptr && windows_made_ < config_.alias_windows) {
-    window = window_pool_.New();
-    if (window != nullptr)
-      window->alias_start = config_.alias_area + windows_made_++ * kWindowBytes;
-  }
-  if (window == nullptr) return nullptr;
-  window->pmap = pmap;
-  window->number = number;
-  pmap->windows.Insert(window);
-  return window;
-}
-
-Leaf* L4Pmap::MakeLeaf(Window* window, uint32_t leaf_index) {
-  Leaf* leaf = leaf_pool_.New(window, leaf_index * kLeafPages);
-  window->leaves[leaf_index] = leaf;
-  return leaf;
-}
-
-// Twice: when memory runs out, windows that are empty now may free some. The second time the empty
-// windows may be this call's own, so there is no third.
-Translation* L4Pmap::FindOrMake(uvm::Pmap* pmap, Vaddr va) {
-  uint32_t page = PageInWindow(va);
-  for (int attempt = 0; attempt < 2; ++attempt) {
-    if (attempt > 0 && !ReclaimWindows()) break;
-    Window* window = FindWindow(pmap, WindowNumber(va));
-    if (window == nullptr) window = MakeWindow(pmap, WindowNumber(va));
-    if (window == nullptr) continue;
-    pmap->last_found = window;
-    Leaf* leaf = window->leaves[page / kLeafPages];
-    if (leaf == nullptr) leaf = MakeLeaf(window, page / kLeafPages);
-    if (leaf != nullptr) return &leaf->pages[page % kLeafPages];
-  }
-  return nullptr;
-}
-
-// Rule (d): the only flush there is. Nothing is mapped to a client any more, so no status can be
-// lost.
-void L4Pmap::ReleaseWindow(Window* window) {
-  CHECK(window->present == 0 && !window->pmap->is_kernel);
-  L4_Fpage_t pages[kLeaves];
-  uint32_t count = 0;
-  constexpr unsigned kLeafShift = base::kPageShift + __builtin_ctz(kLeafPages);
-  for (Leaf*& leaf : window->leaves) {
-    if (leaf == nullptr) continue;
-    if (leaf->aliases != 0) {
-      auto alias = static_cast<L4_Word_t>(AliasAddress(leaf, 0).value());
-      pages[count++] = L4_FpageAddRights(L4_FpageLog2(alias, kLeafShift), L4_FullyAccessible);
-    }
-    leaf_pool_.Delete(leaf);
-    leaf = nullptr;
-  }
-  if (count != 0) L4_FlushFpages(count, pages);
-  ++counters_.windows_flushed;
-  uvm::Pmap* pmap = window->pmap;
-  if (pmap->last_found == window) pmap->last_found = nullptr;
-  pmap->windows.Erase(window);
-  window->pmap = nullptr;
-  free_windows_.PushFront(window);
-}
-
-bool L4Pmap::ReclaimWindows() {
-  bool any = false;
-  for (uvm::Pmap* pmap = pmaps_.front(); pmap != nullptr; pmap = pmaps_.Next(pmap)) {
-    if (pmap->is_kernel) continue;
-    for (Window *window = pmap->windows.First(), *next; window != nullptr; window = next) {
-      next = pmap->windows.Next(window);
-      if (window->present != 0) continue;
-      ReleaseWindow(window);
-      any = true;
-    }
-  }
-  return any;
-}
-
-Vaddr L4Pmap::AliasAddress(const Leaf* leaf, uint32_t slot) const {
-  return leaf->window->alias_start + base::ToBytes(base::PageCount(leaf->first_page + slot));
-}
-
-bool L4Pmap::AliasOf(const uvm::Pmap* pmap, Vaddr va, Vaddr* alias) const {
-  Window* window = LowerBound(pmap, WindowNumber(va));
-  if (window == nullptr || window->number != WindowNumber(va)) return false;
-  *alias = window->alias_start + base::ToBytes(base::PageCount(PageInWindow(va)));
-  return true;
-}
-
 // ---- Translations ----
 
 void L4Pmap::Link(uvm::Pmap* pmap, Translation* mapping, FrameNumber frame, bool managed) {
@@ -299,8 +99,8 @@ void L4Pmap::Link(uvm::Pmap* pmap, Translation* mapping, FrameNumber frame, bool
     mapping->next = of.first;
     if (of.first != nullptr) of.first->prev = mapping;
     of.first = mapping;
-    ++of.mappings;
   }
+  if (pmap->is_kernel && (frame & kDeviceBit) == 0) ++FrameOf(*mapping).own;
   ++leaf->present;
   ++leaf->window->present;
   ++pmap->resident;
@@ -309,6 +109,7 @@ void L4Pmap::Link(uvm::Pmap* pmap, Translation* mapping, FrameNumber frame, bool
 void L4Pmap::Unlink(uvm::Pmap* pmap, Translation* mapping) {
   CHECK(mapping->sent.IsNone());
   Leaf* leaf = Leaf::Of(mapping);
+  if (pmap->is_kernel && (mapping->frame & kDeviceBit) == 0) --FrameOf(*mapping).own;
   if (mapping->managed) {
     Frame& of = FrameOf(*mapping);
     if (mapping->prev != nullptr) {
@@ -318,7 +119,6 @@ void L4Pmap::Unlink(uvm::Pmap* pmap, Translation* mapping) {
     }
     if (mapping->next != nullptr) mapping->next->prev = mapping->prev;
     mapping->next = mapping->prev = nullptr;
-    --of.mappings;
     mapping->managed = false;
   }
   SetWired(pmap, mapping, false);
@@ -335,9 +135,49 @@ void L4Pmap::SetWired(uvm::Pmap* pmap, Translation* mapping, bool wired) {
   pmap->wired += wired ? 1u : ~0u;
 }
 
-void L4Pmap::Fold(Frame* frame, L4_Word_t status) {
-  if (status != 0) frame->referenced = true;
-  if ((status & L4_Writable) != 0) frame->modified = true;
+// Rule (c): at home, where all spaces and the server itself would mix, only a page that was mapped
+// from there, and then it is the only one.
+void L4Pmap::Take(Translation* page, Prot rights) {
+  Leaf* leaf = Leaf::Of(page);
+  if (NeedsFaultsForModified()) rights = page->sent;
+  const bool own = leaf->window->pmap->is_kernel;
+  Frame* frame = page->managed ? &FrameOf(*page) : nullptr;
+  UnmapBatch::Page entry;
+  entry.address =
+      page->direct ? Vaddr(AddressOf(page->frame).value()) : AliasAddress(leaf, page->slot);
+  const bool known = frame == nullptr || frame->modified || !page->sent.CanWrite();
+  if (known && !rights.IsNone()) entry.written = UnmapBatch::Written::kKnown;
+  if (page->managed) entry.frame = page->frame;
+  if (own) entry.call = UnmapBatch::Call::kFlush;
+  page->sent = page->sent - rights;
+  // A removal names all rights whatever was sent, so that runs of unequal rights merge.
+  entry.take = page->sent.IsNone() ? L4_FullyAccessible : ToL4Rights(rights);
+  if (page->direct && !rights.IsNone()) ++frame->age;
+  if (page->sent.IsNone()) {
+    if (page->direct) page->direct = frame->direct = false;
+    if (own && page->alias_frame != 0) {
+      page->alias_frame = 0;
+      --leaf->aliases;
+    }
+  }
+  batch_.Add(entry);
+}
+
+bool L4Pmap::TakeBack(Translation* page) {
+  batch_.Flush();
+  if (!page->managed) {
+    if (!page->sent.IsNone()) Take(page, page->sent);
+    batch_.Flush();
+    return false;
+  }
+  Frame& frame = FrameOf(*page);
+  const bool referenced = frame.referenced;
+  frame.referenced = false;
+  if (!page->sent.IsNone()) Take(page, page->sent);
+  batch_.Flush();
+  const bool used = frame.referenced;
+  frame.referenced = referenced || used;
+  return used;
 }
 
 // ---- pmap(9) ----
@@ -360,27 +200,10 @@ void L4Pmap::Destroy(uvm::Pmap* pmap) {
   CHECK(!pmap->is_kernel && pmap->refs > 0);
   if (--pmap->refs > 0) return;
   CHECK(pmap->resident == 0);
+  batch_.Flush();
   while (Window* window = pmap->windows.root()) ReleaseWindow(window);
   pmaps_.Remove(pmap);
   pmap_pool_.Delete(pmap);
-}
-
-bool L4Pmap::TakeBack(Translation* page) {
-  if (!page->managed) {
-    UnmapBatch batch(this);
-    batch.Add(Leaf::Of(page), page, page->sent);
-    batch.Flush();
-    return false;
-  }
-  Frame& frame = FrameOf(*page);
-  const bool referenced = frame.referenced;
-  frame.referenced = false;
-  UnmapBatch batch(this);
-  batch.Add(Leaf::Of(page), page, page->sent);
-  batch.Flush();
-  const bool used = frame.referenced;
-  frame.referenced = referenced || used;
-  return used;
 }
 
 // What Enter answers when it cannot: whatever else was mapped there must not stay.
@@ -394,12 +217,18 @@ base::Result<void, uvm::PmapError> L4Pmap::NoRoom(uvm::Pmap* pmap, Translation* 
   return uvm::PmapError::kNoMemory;
 }
 
+// What caused the mapping is about to happen.
+void L4Pmap::Seed(const Translation& mapping, Prot access) {
+  if (!mapping.managed || access.IsNone()) return;
+  Frame& frame = FrameOf(mapping);
+  frame.referenced = true;
+  if (access.CanWrite()) frame.modified = true;
+}
+
 base::Result<void, uvm::PmapError> L4Pmap::Enter(uvm::Pmap* pmap, Vaddr va, Paddr pa, Prot prot,
                                                  const uvm::EnterFlags& flags) {
-  const Prot access = flags.access;
-  const uvm::Wired wired = flags.wired;
   CHECK(va.IsAligned());
-  CHECK(access.IsSubsetOf(prot));
+  CHECK(flags.access.IsSubsetOf(prot));
   Guard guard(this);
   CHECK(!pmap->is_kernel || (va >= config_.kernel_area.start && va < kernel_end_));
   Translation* mapping = FindOrMake(pmap, va);
@@ -408,41 +237,30 @@ base::Result<void, uvm::PmapError> L4Pmap::Enter(uvm::Pmap* pmap, Vaddr va, Padd
   const FrameNumber frame = managed ? index + 1 : TakeDevicePage(pa);
   if (mapping == nullptr || frame == 0) return NoRoom(pmap, mapping, flags);
   // An unmanaged mapping of the same memory is another mapping.
-  bool same = mapping->frame == frame && mapping->managed == managed;
-  // Rule (a): what the new translation does not allow goes before the table says so, and so do the
-  // old frame's bits.
-  Prot excess = same ? mapping->sent - prot : mapping->sent;
-  if (!excess.IsNone()) {
-    UnmapBatch batch(this);
-    batch.Add(Leaf::Of(mapping), mapping, excess);
-    batch.Flush();
-  }
+  const bool same = mapping->frame == frame && mapping->managed == managed;
+  // Rule (a): what the new translation does not allow is taken before anything of it can be sent,
+  // and so are the old frame's bits.
+  const Prot excess = same ? mapping->sent - prot : mapping->sent;
+  const bool stale = config_.canary->Armed(base::Canary::kReenterKeepsOldFrame) && !same;
+  if (stale) mapping->sent = base::kProtNone;
+  if (!excess.IsNone() && !stale) Take(mapping, excess);
   if (!same) {
     if (mapping->present()) Unlink(pmap, mapping);
     Link(pmap, mapping, frame, managed);
   }
   mapping->prot = prot;
-  SetWired(pmap, mapping, wired == uvm::Wired::kYes);
-  if (pmap->is_kernel) MapOwn(Leaf::Of(mapping), mapping);
+  SetWired(pmap, mapping, flags.wired == uvm::Wired::kYes);
+  Seed(*mapping, flags.access);
+  if (pmap->is_kernel) MapOwn(mapping);
   return {};
 }
 
 void L4Pmap::RemoveRange(uvm::Pmap* pmap, Range range) {
-  UnmapBatch batch(this);
-  ForRange(pmap, range, [&batch](Leaf* leaf, Translation* mapping) {
-    if (!mapping->sent.IsNone()) batch.Add(leaf, mapping, mapping->sent);
+  ForRange(pmap, range, [this, pmap](Leaf*, Translation* mapping) {
+    if (!mapping->sent.IsNone()) Take(mapping, mapping->sent);
+    Unlink(pmap, mapping);
   });
-  batch.Flush();
-  ForRange(pmap, range, [this, pmap](Leaf*, Translation* mapping) { Unlink(pmap, mapping); });
-  // A window that went as a whole is not likely to be used again soon. The kernel's stay.
-  if (pmap->is_kernel) return;
-  uint64_t end = WindowNumber(range.end);
-  Window* window = LowerBound(pmap, WindowNumber(range.start + (kWindowBytes - 1)));
-  while (window != nullptr && window->number < end) {
-    Window* next = pmap->windows.Next(window);
-    ReleaseWindow(window);
-    window = next;
-  }
+  ReleaseWholeWindows(pmap, range);
 }
 
 void L4Pmap::Remove(uvm::Pmap* pmap, Range range) {
@@ -478,13 +296,13 @@ Vaddr L4Pmap::Prefer(uint64_t, Vaddr hint, uint64_t, bool) { return hint; }
 void L4Pmap::Protect(uvm::Pmap* pmap, Range range, Prot prot) {
   Guard guard(this);
   if (!prot.CanRead()) return RemoveRange(pmap, range);
-  UnmapBatch batch(this);
-  ForRange(pmap, range, [&batch, prot](Leaf* leaf, Translation* mapping) {
-    Prot excess = mapping->sent - prot;
+  ForRange(pmap, range, [this, prot](Leaf*, Translation* mapping) {
+    const Prot excess = mapping->sent - prot;
     mapping->prot = mapping->prot & prot;
-    if (!excess.IsNone()) batch.Add(leaf, mapping, excess);
+    if (!excess.IsNone()) Take(mapping, excess);
   });
-  batch.Flush();
+  if (!pmap->is_kernel) return;
+  ForRange(pmap, range, [this](Leaf*, Translation* mapping) { MapOwn(mapping); });
 }
 
 void L4Pmap::Unwire(uvm::Pmap* pmap, Vaddr va) {
@@ -502,75 +320,20 @@ bool L4Pmap::Extract(uvm::Pmap* pmap, Vaddr va, Paddr* pa) {
   return true;
 }
 
-// Nothing is deferred: every unmap is issued before the call that needs it returns.
-void L4Pmap::Update(uvm::Pmap*) {}
-
-void L4Pmap::PageProtect(Paddr pa, Prot prot) {
+// What waits is everybody's: the calls are fuller that way. Whoever added something sees it.
+void L4Pmap::Update(uvm::Pmap*) {
+  if (batch_.empty()) return;
   Guard guard(this);
-  Frame* frame = FrameAt(pa);
-  bool remove = !prot.CanRead();
-  // The canary leaves the first mapping alone.
-  Translation* forgotten =
-      remove && config_.canary->Armed(base::Canary::kUnmapMissesOneSpace) ? frame->first : nullptr;
-  UnmapBatch batch(this);
-  for (Translation* at = frame->first; at != nullptr; at = at->next) {
-    if (at == forgotten) continue;
-    Prot excess = remove ? at->sent : at->sent - prot;
-    if (!remove) at->prot = at->prot & prot;
-    if (!excess.IsNone()) batch.Add(Leaf::Of(at), at, excess);
-  }
-  batch.Flush();
-  if (!remove) return;
-  for (Translation *at = frame->first, *next; at != nullptr; at = next) {
-    next = at->next;
-    if (at != forgotten) Unlink(Leaf::Of(at)->window->pmap, at);
-  }
+  if (config_.canary->Armed(base::Canary::kUpdateForgets)) return batch_.Lose();
+  batch_.Flush();
 }
 
-// Rule (c): status is asked for at aliases only, never at home, where it would mix all spaces and
-// the server itself.
-void L4Pmap::CollectStatus(Frame* frame) {
-  UnmapBatch batch(this);
-  for (Translation* at = frame->first; at != nullptr; at = at->next) {
-    if (at->sent.IsNone()) continue;
-    ++counters_.status_queries;
-    batch.Add(Leaf::Of(at), at, base::kProtNone);
-  }
-  batch.Flush();
-}
-
-bool L4Pmap::IsModified(Paddr pa) {
-  Guard guard(this);
-  Frame* frame = FrameAt(pa);
-  if (!frame->modified) CollectStatus(frame);
-  return frame->modified;
-}
-
-bool L4Pmap::IsReferenced(Paddr pa) {
-  Guard guard(this);
-  Frame* frame = FrameAt(pa);
-  if (!frame->referenced) CollectStatus(frame);
-  return frame->referenced;
-}
-
-// Reading status resets it in the kernel, so the next access sets it afresh: detection needs no
-// further arming.
-bool L4Pmap::ClearModify(Paddr pa) {
-  Guard guard(this);
-  Frame* frame = FrameAt(pa);
-  CollectStatus(frame);
-  bool was = frame->modified;
-  frame->modified = false;
-  return was;
-}
-
-bool L4Pmap::ClearReference(Paddr pa) {
-  Guard guard(this);
-  Frame* frame = FrameAt(pa);
-  CollectStatus(frame);
-  bool was = frame->referenced;
-  frame->referenced = false;
-  return was;
+PmapCounters L4Pmap::counters() const {
+  PmapCounters counters = counters_;
+  counters.unmap_calls = batch_.counters().calls;
+  counters.fpages_unmapped = batch_.counters().fpages;
+  counters.fpages_merged = batch_.counters().merged;
+  return counters;
 }
 
 base::PageCount L4Pmap::ResidentCount(const uvm::Pmap* pmap) const {

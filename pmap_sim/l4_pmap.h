@@ -2,8 +2,9 @@
 //
 // WHAT     L4Pmap implements uvm::PmapSystem by L4 operations only: memory from sigma0, aliases by
 //          own-space map items to a mirror thread, rights given by map items that answer page
-//          faults (Refill), rights taken by unmaps at aliases. The kernel's page tables are a TLB
-//          of the table in table.h (design D6).
+//          faults (Refill), rights taken by unmaps at aliases, or at home for a page that has one
+//          mapping and was mapped from there. The kernel's page tables are a TLB of the table in
+//          table.h (design D6). Unmaps wait for Update, or for whatever needs them done before.
 //          The kernel pmap's mappings are pages of the server's own space in an area of their own
 //          (Config::kernel_area): the mirror makes them when they are entered, and they are their
 //          own aliases. On a real kernel a pointer to such an address works; on the simulated one
@@ -15,10 +16,10 @@
 //          uvm's Mutex is above this package. It is held across the messages this module sends (to
 //          the mirror, which needs no lock, and to a client with send timeout zero), so holders
 //          never wait for a client. Observers take no lock.
-// INVARIANTS  CheckInvariants(): TableListsFrames, SentWithinTable, AliasShowsFrame, CountsAgree,
-//          AliasUnique. A client's rights are a subset of the table's whenever this module's lock
-//          is free: rights are taken before the call that lowers the table returns, and given only
-//          under the lock.
+// INVARIANTS  CheckInvariants(): TableListsFrames, SentWithinTable, AliasShowsFrame, DirectIsAlone,
+//          KernelIsMapped, CountsAgree, AliasUnique. Whenever this module's lock is free a client's
+//          rights are a subset of the table's and of what waits to be taken until Update: rights
+//          are given only under the lock, after everything that waits was taken.
 // SEE      design.md D6; facts/uvm.md 3; facts/l4.md 4.1, 7; README.md: which rule is where.
 
 #ifndef PMAP_SIM_L4_PMAP_H_
@@ -36,6 +37,7 @@
 #include "base/result.h"
 #include "base/text_sink.h"
 #include "pmap_sim/table.h"
+#include "pmap_sim/unmap_batch.h"
 #include "uvm/pmap.h"
 
 namespace pmap_sim {
@@ -62,13 +64,27 @@ struct PmapCounters {
   uint64_t resends = 0;        // refills of pages that the client should have had
   uint64_t sends_failed = 0;   // ... whose client was gone or no longer waiting
   uint64_t pages_sent = 0;
+  uint64_t direct_sends = 0;  // ... straight from home
+  uint64_t recalls = 0;       // direct mappings taken back because the frame got another mapping
   uint64_t aliases_made = 0;
   uint64_t mirror_sends = 0;
   uint64_t unmap_calls = 0;
   uint64_t fpages_unmapped = 0;
   uint64_t fpages_merged = 0;   // fpages saved by rule (b)
-  uint64_t status_queries = 0;  // fpages unmapped without taking a right
+  uint64_t status_queries = 0;  // pages unmapped without taking a right
   uint64_t windows_flushed = 0;
+  uint64_t shortages = 0;  // times that mappings were dropped to make room for others
+  uint64_t dropped = 0;    // unwired mappings dropped then; the table keeps them
+};
+
+// What Boot finds out about the kernel by mapping one page about in its own space.
+struct KernelTraits {
+  bool own_space_maps = false;  // a page can be mapped to another address of its own space
+  // Rights are masked by the source's, an unmap takes the rights it names and nothing else, each
+  // owner learns of each access. Where not, pages are 4 KiB, mapped from aliases and revoked as
+  // a whole; modification shows when a page is asked for with write, and reference when at all.
+  bool by_the_manual = false;
+  bool reference_bits = false;  // loads leave a status bit; where not, faults tell
 };
 
 class L4Pmap final : public uvm::PmapSystem {
@@ -85,16 +101,19 @@ class L4Pmap final : public uvm::PmapSystem {
   };
   explicit L4Pmap(const Config& config);
 
-  // Takes all memory sigma0 gives, largest pieces first; `mirror` is the thread that runs
-  // MirrorLoop. Called once. Returns false when the tables do not fit the page source or sigma0
-  // gives nothing.
+  // Probes the kernel and takes all memory sigma0 gives, largest pieces first where pages by the
+  // manual can be relied on; `mirror` is the thread that runs MirrorLoop. Called once. False:
+  // boot_error() says why.
   bool Boot(L4_ThreadId_t mirror);
+  const char* boot_error() const { return boot_error_; }
+  const KernelTraits& traits() const { return traits_; }
   // What the mirror thread does for ever: takes map items of threads of its own space to where they
   // are ordered.
   [[noreturn]] static void MirrorLoop();
 
   // Answers the fault `access` at `va` from the table: builds the map item and sends it, both under
-  // the lock, with send timeout zero. Nothing is sent unless the result is kSent.
+  // the lock, with send timeout zero. Nothing is sent unless the result is kSent. For the kernel
+  // pmap: makes the mapping of the server's own space anew, and answers without an item.
   RefillResult Refill(uvm::Pmap* pmap, base::Vaddr va, base::Access access, const ReplyTarget& to);
 
   // uvm::PmapSystem
@@ -145,12 +164,11 @@ class L4Pmap final : public uvm::PmapSystem {
   bool AliasOf(const uvm::Pmap* pmap, base::Vaddr va, base::Vaddr* alias) const;
   bool CheckInvariants(base::TextSink& out) const;
   void Verify(const char* label) const;
-  const PmapCounters& counters() const { return counters_; }
+  PmapCounters counters() const;
   // The kernel's not counted.
   size_t pmap_count() const { return pmaps_.size() - 1; }
 
  private:
-  class UnmapBatch;
   // Holds lock_ for a scope; checked builds verify the table at both ends.
   class Guard {
    public:
@@ -163,6 +181,7 @@ class L4Pmap final : public uvm::PmapSystem {
     L4Pmap* const pmap_;
   };
   static constexpr uint32_t kMaxSegments = 64;
+  static constexpr uint32_t kNoFrame = ~uint32_t{0};
 
   struct Segment {
     base::Paddr start;
@@ -170,27 +189,31 @@ class L4Pmap final : public uvm::PmapSystem {
     uint32_t first_frame;  // index of the segment's first frame in frames_
   };
 
-  // Where the first of the server's other areas starts.
-  uint64_t home_end() const {
-    const uint64_t aliases = config_.alias_area.value();
-    const uint64_t kernel = config_.kernel_area.start.value();
-    return config_.kernel_area.empty() || aliases < kernel ? aliases : kernel;
-  }
-
   // boot.cc
   void TakeMemory();
+  bool TakePieces(unsigned log2);
   bool AddSegment(base::Paddr start, uint32_t pages);
+  bool MakeFrames();
+  // Where the first of the server's other areas starts.
+  uint64_t home_end() const;
+
+  // probe.cc
+  bool Probe(base::Paddr page);
+  bool CopyBytes(base::Vaddr from, base::Vaddr to);
+  bool Shows(base::Vaddr va, base::Paddr page);
 
   // Frame tables.
-  static constexpr uint32_t kNoFrame = ~uint32_t{0};
-  uint32_t FindFrame(base::Paddr pa) const;  // kNoFrame: memory of no segment
+  uint32_t FindFrame(base::Paddr pa) const;  // an index; kNoFrame: memory of no segment
   Frame* FrameAt(base::Paddr pa);            // CHECKs that it is a frame
   base::Paddr AddressOf(FrameNumber number) const;
   // REQUIRES: memory of a segment.
   Frame& FrameOf(const Translation& mapping) const { return frames_[mapping.frame - 1]; }
+  uint16_t AgeOf(FrameNumber number) const {
+    return (number & kDeviceBit) != 0 ? 0 : frames_[number - 1].age;
+  }
   uint32_t frame_count() const;
 
-  // Windows and leaves.
+  // windows.cc: windows and leaves.
   static Window* FindWindow(const uvm::Pmap* pmap, uint64_t number);
   // The first window whose number is at least `number`.
   static Window* LowerBound(const uvm::Pmap* pmap, uint64_t number);
@@ -200,9 +223,12 @@ class L4Pmap final : public uvm::PmapSystem {
   Window* MakeKernelWindow(uint64_t number);
   Leaf* MakeLeaf(Window* window, uint32_t leaf_index);
   void ReleaseWindow(Window* window);
+  void ReleaseWholeWindows(uvm::Pmap* pmap, base::Range range);
   // Gives back every window without a present page, of any pmap; false when there was none.
   bool ReclaimWindows();
-  base::Vaddr AliasAddress(const Leaf* leaf, uint32_t slot) const;
+  static base::Vaddr AliasAddress(const Leaf* leaf, uint32_t slot) {
+    return leaf->window->alias_start + base::ToBytes(base::PageCount(leaf->first_page + slot));
+  }
   // visit(leaf, translation) of every present page of the range, ascending.
   template <typename Visitor>
   static void ForRange(uvm::Pmap* pmap, base::Range range, Visitor visit);
@@ -214,34 +240,61 @@ class L4Pmap final : public uvm::PmapSystem {
                                             const uvm::EnterFlags& flags);
   static void SetWired(uvm::Pmap* pmap, Translation* mapping, bool wired);
   void RemoveRange(uvm::Pmap* pmap, base::Range range);
+  void Seed(const Translation& mapping, base::Prot access);
+  // Takes at least these rights from whom the page was sent to, as soon as the batch goes; none of
+  // them: asks for its status only.
+  void Take(Translation* page, base::Prot rights);
+  // Takes everything at once, status included; true when the client had used it.
+  bool TakeBack(Translation* page);
+
+  // status.cc
+  bool NeedsFaultsForModified() const { return !traits_.by_the_manual; }
+  bool NeedsFaultsForReferenced() const {
+    return !traits_.by_the_manual || !traits_.reference_bits;
+  }
   // Asks the kernel for status bits of every mapping of the frame that may have some, and folds
   // them in.
   void CollectStatus(Frame* frame);
-  void Fold(Frame* frame, L4_Word_t status);
-
-  // Takes all that the client holds of a page, and its status; true when the client had used it.
-  bool TakeBack(Translation* page);
+  void RemakeOwn(Frame* frame);
 
   // refill.cc
-  bool Resend(Translation* page);
-  bool MakeAliases(Leaf* leaf, uint32_t first, uint32_t count);
-  bool OrderAliases(Leaf* leaf, uint32_t first, uint32_t count);
-  static uint32_t RunLength(const Leaf* leaf, uint32_t slot, uint32_t* first);
+  RefillResult Answer(Translation* page, base::Access access, const ReplyTarget& to);
+  RefillResult AnswerOwn(Translation* page, const ReplyTarget& to);
+  base::Prot RightsToSend(const Translation& page, base::Access access);
+  bool MayGoDirect(const Translation& page) const;
+  uint32_t RunLength(const Leaf* leaf, uint32_t slot, uint32_t* first) const;
   void SendItem(Leaf* leaf, uint32_t first, uint32_t count, base::Prot rights,
                 const ReplyTarget& to);
+  bool Retry(Translation* page);
+  void DropMappings(uvm::Pmap* only);
+  void DropAliases(Leaf* leaf);
+
+  // aliases.cc
+  static void TakeItems(L4_ThreadId_t from, L4_Fpage_t window);
+  static void TakeString(L4_ThreadId_t from, L4_Word_t address, L4_Word_t bytes);
+  bool AliasShows(const Translation& page) const {
+    return page.alias_frame == page.frame && page.alias_age == AgeOf(page.frame);
+  }
+  void Recall(const Translation& page);
+  bool MakeAliases(Leaf* leaf, uint32_t first, uint32_t count);
+  bool OrderAliases(Leaf* leaf, uint32_t first, uint32_t count);
+  bool OrderPage(base::Vaddr from, base::Vaddr to, L4_Word_t rights);
 
   // kernel.cc
-  bool MapOwn(Leaf* leaf, Translation* page);
+  bool MapOwn(Translation* page);
   FrameNumber TakeDevicePage(base::Paddr pa);
 
   // invariants.cc
-  bool CheckFrame(uint32_t index, base::TextSink& out) const;
+  bool CheckFrame(uint32_t index, uint64_t* mappings, base::TextSink& out) const;
   bool CheckPmap(const uvm::Pmap* pmap, uint64_t* managed, base::TextSink& out) const;
   bool CheckLeaf(const Window* window, const Leaf* leaf, base::TextSink& out) const;
+  bool CheckPage(const Leaf* leaf, const Translation& page, base::TextSink& out) const;
   bool CheckAliases(base::TextSink& out) const;
 
   // Constant after Boot.
   const Config config_;
+  KernelTraits traits_;
+  const char* boot_error_ = "";
   L4_ThreadId_t mirror_ = {0};
   Segment segments_[kMaxSegments];
   uint32_t segment_count_ = 0;
@@ -252,12 +305,13 @@ class L4Pmap final : public uvm::PmapSystem {
   base::Pool<uvm::Pmap> pmap_pool_;
   base::Pool<Window> window_pool_;
   base::Pool<Leaf> leaf_pool_;
-  base::List<uvm::Pmap, &uvm::Pmap::link> pmaps_;
+  base::List<uvm::Pmap, &uvm::Pmap::link> pmaps_;  // the kernel's first
   uvm::Pmap kernel_;
   base::Vaddr kernel_end_;  // kernel addresses below have their leaves
   base::List<Window, &Window::free_link> free_windows_;
   uint64_t windows_made_ = 0;
   PmapCounters counters_;
+  UnmapBatch batch_;
 };
 
 template <typename Visitor>

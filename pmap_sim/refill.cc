@@ -1,5 +1,4 @@
-// Rights on their way to clients: aliases, map items, and the thread that mirrors the server's
-// pages.
+// Rights on their way to clients, and what to do when the kernel has no memory for them.
 
 #include <l4/ipc.h>
 #include <l4/message.h>
@@ -11,95 +10,41 @@
 namespace pmap_sim {
 namespace {
 
+using base::Prot;
+
 // Neighbours that come along with a refill. More would spend mapping memory on pages that may never
 // be touched.
 constexpr uint32_t kMaxRun = 16;
-// A client that asks once more than this for a page it was sent, and never used it meanwhile, gets
-// none: the kernel has no memory to map it.
-constexpr uint8_t kMaxResends = 16;
+static_assert(1 + 2 * kMaxRun <= L4_NUM_MRS);
+// A client that asks a second time in a row for a page it was sent, and did not use, meets a kernel
+// without mapping memory; more often than the last number, and there is no help.
+constexpr uint8_t kResendsBeforeDropping = 2, kResendsBeforeDroppingOthers = 4, kMaxResends = 16;
+
+// An answer to a fault, in the pager's name: what the message registers hold.
+bool Reply(L4_MsgTag_t tag, const ReplyTarget& to) {
+  L4_Set_Propagation(&tag);
+  L4_Set_VirtualSender(to.pager);
+  L4_Set_MsgTag(tag);
+  return L4_IpcSucceeded(L4_Reply(to.client));
+}
 
 }  // namespace
 
-// A kernel lets any client send here in the name of a thread of this space (X.2 "Propagation":
-// virtual sender and receiver share a space). So nothing is accepted until an order came from this
-// space itself, then only into the window that the order names, and what a forger put there
-// meanwhile is flushed before the real items are waited for again.
-void L4Pmap::MirrorLoop() {
-  for (;;) {
-    L4_Accept(L4_UntypedWordsAcceptor);
-    L4_ThreadId_t from;
-    L4_MsgTag_t order =
-        L4_Ipc(L4_nilthread, L4_anylocalthread, L4_Timeouts(L4_Never, L4_Never), &from);
-    if (L4_IpcFailed(order) || L4_IpcPropagated(order) || L4_UntypedWords(order) != 1) continue;
-    L4_Fpage_t window;
-    L4_StoreMR(1, &window.raw);
-    L4_Accept(L4_MapGrantItems(window));
-    for (;;) {
-      L4_MsgTag_t items = L4_Receive(from);
-      if (L4_IpcSucceeded(items) && !L4_IpcPropagated(items)) break;
-      L4_FlushFpage(L4_FpageAddRights(window, L4_FullyAccessible));
-    }
-  }
-}
-
-// Makes the aliases of pages [first, first + count), a power of two and aligned, show their frames,
-// by one order to the mirror and one message of map items. REQUIRES: no page of the run has an
-// alias in use.
-bool L4Pmap::OrderAliases(Leaf* leaf, uint32_t first, uint32_t count) {
-  static_assert(1 + 2 * kMaxRun <= L4_NUM_MRS);
-  auto window = static_cast<L4_Word_t>(AliasAddress(leaf, first).value());
-  L4_LoadMR(
-      1, L4_FpageLog2(window, base::kPageShift + static_cast<unsigned>(__builtin_ctz(count))).raw);
-  L4_Set_MsgTag(L4_MakeMsgTag(0, 1, 0));
-  if (L4_IpcFailed(L4_Send(mirror_))) return false;
-  for (uint32_t i = 0; i < count; ++i) {
-    Translation& page = leaf->pages[first + i];
-    const bool own = leaf->window->pmap->is_kernel;
-    CHECK(own || page.sent.IsNone());
-    const L4_Word_t rights = own ? ToL4Rights(page.prot) : L4_FullyAccessible;
-    auto home = static_cast<L4_Word_t>(AddressOf(page.frame).value());
-    auto alias = static_cast<L4_Word_t>(AliasAddress(leaf, first + i).value());
-    L4_MapItem_t item =
-        L4_MapItem(L4_FpageAddRights(L4_FpageLog2(home, base::kPageShift), rights), alias);
-    L4_LoadMRs(static_cast<int>(1 + 2 * i), 2, item.raw);
-    if (page.alias_frame == 0) ++leaf->aliases;
-    page.alias_frame = page.frame;
-  }
-  L4_Set_MsgTag(L4_MakeMsgTag(0, 0, 2 * count));
-  ++counters_.mirror_sends;
-  counters_.aliases_made += count;
-  return L4_IpcSucceeded(L4_Send(mirror_));
-}
-
-// Aliases for a run of RunLength. A page that shows another frame is overmapped; rule (a) holds
-// because nothing derived from it is left. Where some pages already have their alias, the others
-// are made one by one: an order's window must not contain a page in use (see MirrorLoop).
-bool L4Pmap::MakeAliases(Leaf* leaf, uint32_t first, uint32_t count) {
-  uint32_t missing = 0;
-  for (uint32_t slot = first; slot < first + count; ++slot) {
-    missing += leaf->pages[slot].alias_frame != leaf->pages[slot].frame ? 1 : 0;
-  }
-  if (missing == 0) return true;
-  if (missing == count) return OrderAliases(leaf, first, count);
-  for (uint32_t slot = first; slot < first + count; ++slot) {
-    if (leaf->pages[slot].alias_frame == leaf->pages[slot].frame) continue;
-    if (!OrderAliases(leaf, slot, 1)) return false;
-  }
-  return true;
-}
-
 // The largest aligned run round `slot` that one fpage may carry: present, of equal rights, and not
 // yet with the client (except the page asked for). Doubling stops at the first half that would send
-// a page again.
-uint32_t L4Pmap::RunLength(const Leaf* leaf, uint32_t slot, uint32_t* first) {
-  const base::Prot prot = leaf->pages[slot].prot;
+// a page again. Where faults tell what was referenced, only pages come along that are known to be;
+// kernels that stumble over holes get single pages, because an alias that could not be made is one.
+uint32_t L4Pmap::RunLength(const Leaf* leaf, uint32_t slot, uint32_t* first) const {
+  const Prot prot = leaf->pages[slot].prot;
   uint32_t length = 1;
   *first = slot;
+  if (!traits_.by_the_manual) return length;
   while (length < kMaxRun) {
-    uint32_t buddy = *first ^ length;
+    const uint32_t buddy = *first ^ length;
     for (uint32_t i = buddy; i < buddy + length; ++i) {
       const Translation& page = leaf->pages[i];
-      if (!page.present() || page.prot != prot || page.sent == prot) return length;
+      if (!page.present() || page.prot != prot || page.sent == prot || page.direct) return length;
+      if (NeedsFaultsForReferenced() && page.managed && !FrameOf(page).referenced) return length;
     }
     *first &= ~length;
     length *= 2;
@@ -107,23 +52,29 @@ uint32_t L4Pmap::RunLength(const Leaf* leaf, uint32_t slot, uint32_t* first) {
   return length;
 }
 
+// Straight from home saves the alias. Only for the one mapping of a frame, so that an unmap at home
+// meets nobody else.
+bool L4Pmap::MayGoDirect(const Translation& page) const {
+  if (!traits_.by_the_manual || !page.managed || page.wired) return false;
+  return page.prev == nullptr && page.next == nullptr && FrameOf(page).own == 0;
+}
+
 // Sends pages [first, first + count) of the leaf to where the client sees them.
-void L4Pmap::SendItem(Leaf* leaf, uint32_t first, uint32_t count, base::Prot rights,
+void L4Pmap::SendItem(Leaf* leaf, uint32_t first, uint32_t count, Prot rights,
                       const ReplyTarget& to) {
   const unsigned log2 = base::kPageShift + static_cast<unsigned>(__builtin_ctz(count));
-  auto alias = static_cast<L4_Word_t>(AliasAddress(leaf, first).value());
+  const Translation& page = leaf->pages[first];
+  const uint64_t source =
+      page.direct ? AddressOf(page.frame).value() : AliasAddress(leaf, first).value();
   base::Vaddr va = leaf->window->start() + base::ToBytes(base::PageCount(leaf->first_page + first));
   // Before the send, and whatever becomes of it: sent is an upper bound.
   for (uint32_t i = first; i < first + count; ++i)
     leaf->pages[i].sent = leaf->pages[i].sent | rights;
-  L4_MapItem_t item = L4_MapItem(L4_FpageAddRights(L4_FpageLog2(alias, log2), ToL4Rights(rights)),
-                                 static_cast<L4_Word_t>(va.value()));
-  L4_MsgTag_t tag = L4_MakeMsgTag(0, 0, 2);
-  L4_Set_Propagation(&tag);
-  L4_Set_VirtualSender(to.pager);
+  L4_MapItem_t item = L4_MapItem(
+      L4_FpageAddRights(L4_FpageLog2(static_cast<L4_Word_t>(source), log2), ToL4Rights(rights)),
+      static_cast<L4_Word_t>(va.value()));
   L4_LoadMRs(1, 2, item.raw);
-  L4_Set_MsgTag(tag);
-  if (L4_IpcSucceeded(L4_Reply(to.client))) {
+  if (Reply(L4_MakeMsgTag(0, 0, 2), to)) {
     ++counters_.sends;
     counters_.pages_sent += count;
   } else {
@@ -131,22 +82,53 @@ void L4Pmap::SendItem(Leaf* leaf, uint32_t first, uint32_t count, base::Prot rig
   }
 }
 
-// The client was sent the page and does not have it: it gave it up, or the kernel had no memory for
-// its mapping or for the alias. Both are made anew. False: that has been of no use too often.
-bool L4Pmap::Resend(Translation* page) {
-  ++counters_.resends;
-  if (TakeBack(page)) page->resends = 0;
-  if (page->resends == kMaxResends) {
-    page->resends = 0;
-    return false;
+// The table's rights; but where only faults tell of modification, a page goes without write until
+// it is asked for with it.
+Prot L4Pmap::RightsToSend(const Translation& page, base::Access access) {
+  if (!page.managed) return page.prot;
+  Frame& frame = FrameOf(page);
+  if (NeedsFaultsForReferenced()) frame.referenced = true;
+  if (!NeedsFaultsForModified() || !page.prot.CanWrite()) return page.prot;
+  if (access == base::Access::kWrite) frame.modified = true;
+  return frame.modified ? page.prot : page.prot - base::kProtWrite;
+}
+
+RefillResult L4Pmap::Answer(Translation* page, base::Access access, const ReplyTarget& to) {
+  Leaf* leaf = Leaf::Of(page);
+  uint32_t first = page->slot;
+  uint32_t count = 1;
+  Prot rights = RightsToSend(*page, access);
+  if (page->direct && !MayGoDirect(*page)) Recall(*page);
+  if (!page->direct) {
+    count = RunLength(leaf, page->slot, &first);
+    const bool direct =
+        count == 1 && page->sent.IsNone() && MayGoDirect(*page) && !AliasShows(*page);
+    if (direct) {
+      page->direct = FrameOf(*page).direct = true;
+    } else if (!MakeAliases(leaf, first, count)) {
+      return RefillResult::kNoMemory;
+    }
   }
-  ++page->resends;
-  return OrderAliases(Leaf::Of(page), page->slot, 1);
+  counters_.direct_sends += page->direct ? 1 : 0;
+  if (config_.canary->Armed(base::Canary::kRefillIgnoresRights)) {
+    rights = rights | base::kProtReadWrite;
+  }
+  SendItem(leaf, first, count, rights, to);
+  return RefillResult::kSent;
+}
+
+// A kernel mapping that the kernel had no memory for, or that is being changed this moment.
+RefillResult L4Pmap::AnswerOwn(Translation* page, const ReplyTarget& to) {
+  if (!Retry(page)) return RefillResult::kNoMemory;
+  MapOwn(page);
+  Reply(L4_Niltag, to);
+  return RefillResult::kSent;
 }
 
 RefillResult L4Pmap::Refill(uvm::Pmap* pmap, base::Vaddr va, base::Access access,
                             const ReplyTarget& to) {
   Guard guard(this);
+  batch_.Flush();
   Translation* page = Find(pmap, va);
   if (page == nullptr || !page->present()) {
     ++counters_.refill_misses;
@@ -157,21 +139,76 @@ RefillResult L4Pmap::Refill(uvm::Pmap* pmap, base::Vaddr va, base::Access access
     return RefillResult::kRightsMissing;
   }
   ++counters_.refills;
+  if (pmap->is_kernel) return AnswerOwn(page, to);
   if (!base::ProtFor(access).IsSubsetOf(page->sent)) {
     page->resends = 0;
-  } else if (!Resend(page)) {
+  } else if (!Retry(page)) {
     return RefillResult::kNoMemory;
   }
-  Leaf* leaf = Leaf::Of(page);
-  base::Prot rights = page->prot;
-  uint32_t first;
-  uint32_t count = RunLength(leaf, page->slot, &first);
-  if (config_.canary->Armed(base::Canary::kRefillIgnoresRights)) {
-    rights = rights | base::kProtReadWrite;
+  return Answer(page, access, to);
+}
+
+// ---- Shortage ----
+
+// The client was sent the page and does not have it: it gave it up, or the kernel had no memory for
+// its mapping or for the alias. Both are to be made anew. False: that has been of no use too often.
+bool L4Pmap::Retry(Translation* page) {
+  ++counters_.resends;
+  if (TakeBack(page)) page->resends = 0;
+  if (page->resends == kMaxResends) {
+    page->resends = 0;
+    return false;
   }
-  if (!MakeAliases(leaf, first, count)) return RefillResult::kNoMemory;
-  SendItem(leaf, first, count, rights, to);
-  return RefillResult::kSent;
+  ++page->resends;
+  uvm::Pmap* pmap = Leaf::Of(page)->window->pmap;
+  if (page->resends == kResendsBeforeDropping && !pmap->is_kernel) DropMappings(pmap);
+  if (page->resends >= kResendsBeforeDroppingOthers) DropMappings(nullptr);
+  page->alias_age = static_cast<uint16_t>(AgeOf(page->frame) - 1);
+  return true;
+}
+
+// Takes back what may be forgotten, of one pmap or of all, to make room in the kernel: mappings
+// that are not wired, then aliases that nothing is mapped from. The table keeps everything.
+void L4Pmap::DropMappings(uvm::Pmap* only) {
+  ++counters_.shortages;
+  auto each_leaf = [this, only](auto visit) {
+    for (uvm::Pmap* pmap = pmaps_.front(); pmap != nullptr; pmap = pmaps_.Next(pmap)) {
+      if (pmap->is_kernel || (only != nullptr && pmap != only)) continue;
+      for (Window* window = pmap->windows.First(); window != nullptr;
+           window = pmap->windows.Next(window)) {
+        for (Leaf* leaf : window->leaves) {
+          if (leaf != nullptr) visit(leaf);
+        }
+      }
+    }
+  };
+  each_leaf([this](Leaf* leaf) {
+    for (Translation& page : leaf->pages) {
+      if (page.sent.IsNone()) continue;
+      if (page.wired && !config_.canary->Armed(base::Canary::kShortageDropsWired)) continue;
+      Take(&page, page.sent);
+      ++counters_.dropped;
+      if (page.wired) Unlink(leaf->window->pmap, &page);
+    }
+  });
+  batch_.Flush();
+  each_leaf([this](Leaf* leaf) {
+    if (leaf->aliases != 0) DropAliases(leaf);
+  });
+}
+
+// Rule (d).
+void L4Pmap::DropAliases(Leaf* leaf) {
+  L4_Fpage_t fpages[kLeafPages];
+  uint32_t count = 0;
+  for (Translation& page : leaf->pages) {
+    if (page.alias_frame == 0 || !page.sent.IsNone()) continue;
+    auto alias = static_cast<L4_Word_t>(AliasAddress(leaf, page.slot).value());
+    fpages[count++] = L4_FpageAddRights(L4_FpageLog2(alias, base::kPageShift), L4_FullyAccessible);
+    page.alias_frame = 0;
+    --leaf->aliases;
+  }
+  if (count != 0) L4_FlushFpages(count, fpages);
 }
 
 }  // namespace pmap_sim

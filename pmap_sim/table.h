@@ -9,7 +9,9 @@
 // STATES   of a Translation:  absent (frame 0) -> entered -> absent.   Apart from that: alias_frame
 //          0 -> f (the mirror mapped home page f at the alias) -> g -> ... -> 0 (flushed with its
 //          window); sent 0 -> rights (refill) -> fewer (unmap) ... ; sent is what the client may
-//          hold at most.
+//          hold at most, once the unmaps that wait for Update are made. A page is sent from its
+//          alias, or straight from home (direct); an alias counts as long as its frame's age is the
+//          one at which it was made, because an unmap at home takes the aliases along.
 // LOCKS    All fields belong to L4Pmap's lock.
 // INVARIANTS  see L4Pmap::CheckInvariants.
 
@@ -52,12 +54,14 @@ struct Translation {
   Translation* prev = nullptr;  // null: the first
   FrameNumber frame = 0;        // 0: absent
   FrameNumber alias_frame = 0;  // what the server's alias of this page shows; 0: nothing
+  uint16_t alias_age = 0;       // the frame's age when the alias was made
   base::Prot prot;              // the table's rights
   base::Prot sent;              // rights the client may hold; a subset of prot
-  bool wired = false;
-  bool managed = false;  // on its frame's list; its accesses are the frame's status
-  uint8_t slot = 0;      // place in the leaf
-  uint8_t resends = 0;   // times in a row that the client asked for what it had been sent
+  bool wired : 1 = false;
+  bool managed : 1 = false;  // on its frame's list; its accesses are the frame's status
+  bool direct : 1 = false;   // what was sent was mapped from home
+  uint8_t slot = 0;          // place in the leaf
+  uint8_t resends = 0;       // times in a row that the client asked for what it had been sent
   bool present() const { return frame != 0; }
 };
 
@@ -98,10 +102,14 @@ struct WindowOrder {
 // What the pmap knows of one physical page.
 struct Frame {
   Translation* first = nullptr;
-  uint32_t mappings = 0;
-  // Status folded in from unmaps. A set bit says "has been", a clear one "ask the kernel".
-  bool modified = false;
-  bool referenced = false;
+  uint32_t own = 0;  // mappings of the kernel pmap, unmanaged ones included
+  uint16_t age = 0;  // unmaps at home so far; aliases made before are gone, or weaker
+  // Status folded in from unmaps. A set bit says "has been", a clear one "ask the kernel", or "the
+  // next fault will tell" where the kernel cannot.
+  bool modified : 1 = false;
+  bool referenced : 1 = false;
+  bool direct : 1 = false;   // one of its mappings was sent from home
+  bool pending : 1 = false;  // an unmap of one of its mappings waits in the batch
 };
 
 // The two orders of rights: base R=1 W=2 X=4, X.2 r=4 w=2 x=1.

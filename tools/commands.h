@@ -17,6 +17,7 @@ int ReplayCommand(const Arguments& arguments);
 int RunCommand(const Arguments& arguments);
 int ShrinkCommand(const Arguments& arguments);
 int DiagramCommand(const Arguments& arguments);
+int CoverageCommand(const Arguments& arguments);
 int ConformCommand(const Arguments& arguments);
 
 }  // namespace tools

@@ -26,6 +26,7 @@ constexpr Command kCommands[] = {
     {"run", RunCommand, "random operations, system against model"},
     {"shrink", ShrinkCommand, "find the smallest trace with the same failure"},
     {"diagram", DiagramCommand, "draw a trace's operations against an address ruler"},
+    {"coverage", CoverageCommand, "which lines and branches random operations reach"},
     {"conform", ConformCommand, "run recordings of a real kernel on the simulated one, compare"},
 };
 

@@ -38,6 +38,9 @@ constexpr CanaryName kCanaries[] = {
     {base::Canary::kAnonReferenceLeaked, "anon_reference_leaked"},
     {base::Canary::kRefillIgnoresRights, "refill_ignores_rights"},
     {base::Canary::kZeroFillSkipped, "zero_fill_skipped"},
+    {base::Canary::kUpdateForgets, "update_forgets"},
+    {base::Canary::kReenterKeepsOldFrame, "reenter_keeps_old_frame"},
+    {base::Canary::kShortageDropsWired, "shortage_drops_wired"},
 };
 static_assert(std::size(kCanaries) == base::kCanaryCount);
 

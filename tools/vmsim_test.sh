@@ -43,7 +43,7 @@ touch out err
 # --- Help ---
 expect 0 --help
 has "diagram" out
-for command in record import replay run shrink diagram; do
+for command in record import replay run shrink diagram coverage; do
   expect 0 "$command" --help
   has "Usage: vmsim $command" out
   has "Exit codes" out
@@ -158,6 +158,35 @@ has "faults_injected" out
 expect 0 run --seed 3 --ops 3000 --json
 has '"seed": 3' out
 has '"ops_per_second":' out
+
+# --- Coverage, of an export that is there already ---
+exclusions=$OLDPWD/tools/coverage_exclusions.txt
+bad 'there is no source tree to build; start this command as ./vmsim' coverage
+bad 'nothing.json: expected a file that can be read' coverage --from nothing.json
+bad '--least-lines wants a number from 0 to 100, not "101"' coverage --least-lines 101
+bad 'no_vmsim: expected a program, found none' coverage --binary no_vmsim
+bad 'expected a program of --config=cov, but it left no profile' coverage --ops 10 --binary "$vmsim"
+printf '{"data": [{"files": [' >export.json
+bad 'export.json: expected an object with the member "data"' coverage --from export.json
+printf '%s' '{"data":[{"files":[{"filename":"uvm/a.cc","branches":[[2,7,2,8,3,0,0,0,4]],"expansions":[],' \
+  '"segments":[[1,1,3,true,true,false],[2,10,0,true,true,false],[3,2,0,false,false,false]]}]}]}' >export.json
+bad 'tools/coverage_exclusions.txt: expected a file that can be read' coverage --from export.json
+mkdir -p tools uvm
+cp "$exclusions" tools
+bad 'uvm/a.cc: expected a file that can be read' coverage --from export.json
+printf '{\n  if (x) F();\n}\n' >uvm/a.cc
+: >uvm/b.cc
+expect 0 coverage --from export.json --missed
+has 'uvm/a.cc      2/    3  66.66%      1/    2  50.00%  0, 0' out
+has 'uvm/a.cc:3: never run' out
+has 'uvm/a.cc:2:7: never false: x' out
+has 'uvm/b.cc  not part of what ran' out
+expect 0 coverage --from export.json --least-lines 66 --least-branches 50 --json uvm
+has '"branches_reached": 1' out
+expect 17 coverage --from export.json --least-lines 67
+expect 17 coverage --from export.json --least-branches 51 --json uvm/a.cc
+has '"result": "outcome"' out
+bad 'no file that was built matches vmserver' coverage --from export.json vmserver
 
 # --- A bug is found, shrunk, saved, and shown again ---
 expect 11 run --seed 3 --ops 20000 --canary fork_skips_write_protect -o bug.trace

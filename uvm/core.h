@@ -46,6 +46,7 @@ struct Counters {
   uint64_t zero_fill = 0;  // pages
   uint64_t page_copy = 0;  // pages
   uint64_t pager_get = 0;  // pages
+  uint64_t pager_put = 0;  // pages
   uint64_t amap_copy = 0;  // amaps copied (not taken over)
   uint64_t fork = 0;
   uint64_t clip = 0;

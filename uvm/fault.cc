@@ -63,7 +63,7 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Try(Attempt* attempt) {
   }
   // Giving the entry its own amap changes the map, so it needs the write lock; meanwhile anything
   // may have happened.
-  WriterLock lock(&map->lock());
+  Map::Change change(map, "FaultHandler::Try");
   MapEntry* entry = map->LookupLocked(attempt->va);
   if (entry != nullptr && entry->needs_copy &&
       !map->CopyAmapLocked(entry, attempt->va, Map::Chunk::kYes)) {
@@ -135,7 +135,10 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Lower(Attempt* attempt) {
   }
   ++core_->counters.fault_2a;
   if (entry->copy_on_write) attempt->enter_prot = attempt->enter_prot - base::kProtWrite;
-  if (attempt->write()) page->dirty = Dirty::kUnknown;
+  if (page->read_only) attempt->enter_prot = attempt->enter_prot - base::kProtWrite;
+  if (attempt->enter_prot.CanWrite() && page->dirty == Dirty::kClean) {
+    object->SetDirty(page, Dirty::kUnknown);
+  }
   TRY(EnterPage(*attempt, page));
   return Step::kDone;
 }
@@ -206,7 +209,7 @@ Result<void, FaultError> FaultHandler::FetchPage(Object* object,
     MutexLock lock(&object->mu);
     page->busy = BusyReason::kNotBusy;
   }
-  object->page_ready.WakeAll();
+  pages_->Wakeup(page);
   return {};
 }
 

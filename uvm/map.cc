@@ -21,11 +21,11 @@ uint64_t MaxGapBelow(const MapEntry* entry) {
 Map::Map(const MapContext* context, Vaddr min, Vaddr max, Pmap* pmap, Direction direction)
     : context_(context),
       pmap_(pmap),
+      direction_(direction),
       lock_(context->core->threads, base::LockRank::kMap),
       wait_mutex_(context->core->threads, base::LockRank::kMapWait),
       changed_(context->core->threads),
       hint_(&header_),
-      direction_(direction),
       first_free_(&header_) {
   CHECK(min.IsAligned() && max.IsAligned() && min < max);
   header_.start = max;
@@ -123,7 +123,6 @@ const char* Map::WrongWith(const MapEntry& entry) const {
   uint64_t gap = entry.next->start - entry.end;
   if (entry.gap != gap) return "has a wrong gap";
   if (entry.max_gap != MaxGapBelow(&entry)) return "has a wrong max_gap";
-  if (!entry.prot.IsSubsetOf(entry.max_prot)) return "has more protection than its maximum";
   if (entry.submap != nullptr && (entry.object != nullptr || entry.aref.amap != nullptr))
     return "is a submap and has layers";
   if (entry.wired_count != 0 && entry.needs_copy &&
@@ -378,12 +377,6 @@ void Map::SetBounds(Vaddr min, Vaddr max) {
   header_.start = max;
   RefreshGapLocked(header_.prev);
   if (!AtEnd(header_.next) && header_.next->start != min) first_free_ = &header_;
-}
-
-void Map::SetDirection(Direction direction) {
-  Change change(this, "Map::SetDirection");
-  CHECK(count_ == 0);
-  direction_ = direction;
 }
 
 }  // namespace uvm

@@ -107,7 +107,16 @@ enum MapFlags : uint32_t {
   kEnterWaitVa = 0x800000,       // wait until somebody unmaps when there is no space
   kEnterVaOnly = 0x2000000,      // no pmap work on what kFixedReplace removes
   kEnterColorMatch = 0x4000000,  // `align` is a cache colour (page index modulo the colours)
+  kEnterBeyondMax = 2,           // `prot` need not lie within `max_prot` (Mach)
   kEnterBare = 1,                // neither amap nor object nor the promise of one: reserves space
+};
+
+// A copy of a range as it was at one moment, in no map (Mach's vm_map_copy): private pieces without
+// a gap, their addresses counted from 0. Whoever has it gives it to CopyOut, Overwrite or
+// DropSnapshot.
+struct Snapshot {
+  base::List<MapEntry, &MapEntry::dead_link> pieces;
+  uint64_t size = 0;  // bytes
 };
 
 // What all maps of one Uvm have in common.
@@ -268,8 +277,6 @@ class Map {
   Direction direction() const { return direction_; }
   // vm_map_setmin(), vm_map_setmax(): REQUIRES: nothing is mapped outside the new bounds.
   void SetBounds(Vaddr min, Vaddr max) ABSL_LOCKS_EXCLUDED(lock_);
-  // REQUIRES: nothing is mapped.
-  void SetDirection(Direction direction) ABSL_LOCKS_EXCLUDED(lock_);
 
   struct RemapOptions {
     Range from;             // not empty
@@ -350,6 +357,21 @@ class Map {
   bool WalkForCore(Range stack, CoreVisitor* visitor) ABSL_LOCKS_EXCLUDED(lock_);
   // NetBSD: uvm_coredump_count_segs().
   uint64_t CountCoreSegments() ABSL_LOCKS_EXCLUDED(lock_);
+
+  // ---- Copies (map_copy.cc); for clients use Uvm's, which bring in what is missing ----
+  // kHole; kNoMemory; kTryAgain: the page *missing must be resident in its object first. On error
+  // *out is empty.
+  Result<void, MapError> CopyIn(Range range, Snapshot* out, Vaddr* missing)
+      ABSL_LOCKS_EXCLUDED(lock_);
+  // Maps the snapshot at the lowest address with room for it, with inheritance kCopy and all rights
+  // as maximum. kNoSpace: *copy is untouched, else it is empty.
+  Result<Vaddr, MapError> CopyOut(Snapshot* copy, Prot prot) ABSL_LOCKS_EXCLUDED(lock_);
+  // The range from `at` on, which nothing in it has wired, shows the snapshot's contents; its
+  // attributes stay. Who shares a page sees them too. kHole, kNoMemory, kTryAgain as CopyIn: no
+  // contents changed and *copy still whole; else it is empty.
+  Result<void, MapError> Overwrite(Vaddr at, Snapshot* copy, Vaddr* missing)
+      ABSL_LOCKS_EXCLUDED(lock_);
+  void DropSnapshot(Snapshot* copy);
 
   // For the fault handler and the functions above.
   RwLock& lock() ABSL_LOCK_RETURNED(lock_) { return lock_; }
@@ -524,6 +546,18 @@ class Map {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void LinkUnpublished(MapEntry* entry);
   bool ForkCopyLocked(MapEntry* entry, MapEntry* twin) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<void, MapError> CopyObjectLocked(MapEntry* entry, MapEntry* twin, Vaddr* missing)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  bool SplitPiece(Snapshot* copy, MapEntry* piece, Vaddr at);
+  bool OwnPages(MapEntry* piece, bool zeros);
+  Result<void, MapError> AlignPiecesLocked(Range range, Snapshot* copy)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<void, MapError> PrepareOverwriteLocked(MapEntry* entry, MapEntry* piece, Vaddr* missing)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void OverwriteAmapLocked(MapEntry* entry, MapEntry* piece) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void OverwriteObjectLocked(MapEntry* entry, MapEntry* piece) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void HideObjectPage(const MapEntry* entry, Vaddr va);
+  void SwapLayers(MapEntry* entry, MapEntry* piece);
   bool ForkEagerlyLocked(MapEntry* entry, MapEntry* twin) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // Collects shared clones of the pages of `from`, moved to `to`.
   Result<void, MapError> CloneRangeLocked(Range from, Vaddr to, uint32_t flags, DeadList* chain)
@@ -546,6 +580,7 @@ class Map {
   // Constant after construction.
   const MapContext* const context_;
   Pmap* const pmap_;
+  const Direction direction_;
   // Own synchronisation.
   RwLock lock_;
   Mutex wait_mutex_;   // guards the two flags below for those who wait
@@ -559,7 +594,6 @@ class Map {
   // Guarded by lock_. The header stands below the first entry and above the last: header_.end is
   // the map's minimum, header_.start its maximum; it is not in the tree.
   MapEntry header_;
-  Direction direction_;
   MapEntry* first_free_ ABSL_GUARDED_BY(lock_);  // from the map's minimum to its end nothing is free
   Tree tree_ ABSL_GUARDED_BY(lock_);
   uint64_t count_ ABSL_GUARDED_BY(lock_) = 0;  // entries

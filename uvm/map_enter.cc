@@ -139,7 +139,8 @@ Result<void, MapError> Map::CheckEnter(const EnterOptions& options) const {
       (options.align & (options.align - 1)) != 0) {
     return MapError::kInvalidArgument;
   }
-  if (!options.prot.IsSubsetOf(options.max_prot)) return MapError::kProtection;
+  if ((options.flags & kEnterBeyondMax) == 0 && !options.prot.IsSubsetOf(options.max_prot))
+    return MapError::kProtection;
   if (options.where == Where::kAnywhere) return {};
   if (!options.at.IsAligned()) return MapError::kInvalidArgument;
   if (options.where == Where::kHint || options.where == Where::kNear) return {};

@@ -4,34 +4,183 @@
 
 namespace uvm {
 
-Object* ObjectStore::Create(Pager* pager, uint64_t key) {
+// ---- Object ----
+
+// The nearest page, leaving tags aside; then along the tree, past subtrees that have none of them.
+Page* Object::Search(PageIndex index, Towards towards, uint8_t tags) const {
+  const int ahead = towards == Towards::kUp ? 1 : 0;
+  Page* found = nullptr;
+  for (Page* at = pages_.root(); at != nullptr;) {
+    if (at->index == index) {
+      found = at;
+      break;
+    }
+    const bool beyond = (at->index > index) == (towards == Towards::kUp);
+    if (beyond) found = at;
+    at = at->rb_child[beyond ? 1 - ahead : ahead];
+  }
+  if (tags == 0 || found == nullptr || (TagsOf(*found) & tags) != 0) return found;
+  for (Page* at = found;;) {
+    Page* child = at->rb_child[ahead];
+    if (child != nullptr && (child->subtree_tags & tags) != 0) {
+      // The one of that subtree that comes first in our direction.
+      for (at = child;;) {
+        Page* nearer = at->rb_child[1 - ahead];
+        if (nearer != nullptr && (nearer->subtree_tags & tags) != 0) {
+          at = nearer;
+        } else if ((TagsOf(*at) & tags) != 0) {
+          return at;
+        } else {
+          at = at->rb_child[ahead];
+        }
+      }
+    }
+    Page* parent = at->rb_parent;
+    while (parent != nullptr && parent->rb_child[ahead] == at) {
+      at = parent;
+      parent = at->rb_parent;
+    }
+    if (parent == nullptr || (TagsOf(*parent) & tags) != 0) return parent;
+    at = parent;
+  }
+}
+
+void Object::LookupWindow(PageIndex first, uint32_t count, Page** pages) const {
+  Page* next = Search(first, Towards::kUp, 0);
+  for (uint32_t i = 0; i < count; ++i) {
+    Page* here = nullptr;
+    if (next != nullptr && next->index == first + PageCount(i)) {
+      here = next;
+      next = NextPage(next);
+    }
+    if (pages[i] == DontCare()) continue;
+    pages[i] = here != nullptr && !here->IsBusy() ? here : nullptr;
+  }
+}
+
+// Summaries are exact before, so the way up may end where one does not change.
+void Object::Retag(Page* page) {
+  for (Page* at = page; at != nullptr; at = at->rb_parent) {
+    const uint8_t before = at->subtree_tags;
+    ByIndex::Update(at);
+    if (at->subtree_tags == before) return;
+  }
+}
+
+void Object::SetDirty(Page* page, Dirty status) {
+  const bool first = status != Dirty::kClean && !Has(kTagDirty);
+  page->dirty = status;
+  Retag(page);
+  if (first) pager_->MarkDirty(this);
+}
+
+void Object::SetBusy(Page* page, BusyReason reason) {
+  page->busy = reason;
+  if (reason == BusyReason::kClean) Retag(page);
+}
+
+void Object::Unbusy(PageStore* store, Page** pages, uint32_t count) {
+  for (uint32_t i = 0; i < count; ++i) {
+    Page* page = pages[i];
+    if (page == nullptr || page == DontCare()) continue;
+    const bool written = page->busy == BusyReason::kClean;
+    page->busy = BusyReason::kNotBusy;
+    if (written) Retag(page);
+    if (page->released) {
+      Remove(page);
+      store->Free(page);
+    } else {
+      store->Wakeup(page);
+    }
+  }
+}
+
+void Object::WaitFor(PageStore* store, Page* page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  store->WaitAndRelease(page, &mu);
+  mu.Lock();
+}
+
+void Object::FreeFrom(PageStore* pages, PageIndex first) {
+  while (Page* page = Search(first, Towards::kUp, 0)) {
+    if (page->IsBusy()) {
+      WaitFor(pages, page);
+      continue;
+    }
+    Remove(page);
+    pages->Free(page);
+  }
+}
+
+// ---- ObjectStore ----
+
+Object* ObjectStore::CreateWithLock(Pager* pager, uint64_t key, ObjectLock* lock) {
   CHECK(pager != nullptr);
-  Object* object = pool_.New(core_, pager, key);
-  if (object == nullptr) return nullptr;
+  ObjectLock* own = lock == nullptr ? locks_.New(core_) : nullptr;
+  if (lock == nullptr && own == nullptr) return nullptr;
+  Object* object = pool_.New(pager, key, lock == nullptr ? own : lock);
+  if (object == nullptr) {
+    if (own != nullptr) locks_.Delete(own);
+    return nullptr;
+  }
   object->id = next_id_++;
   all_.PushBack(object);
   return object;
 }
 
+Object* ObjectStore::CreateSharingLock(Pager* pager, uint64_t key, Object* with) {
+  Object* object = CreateWithLock(pager, key, with->lock());
+  if (object == nullptr) return nullptr;
+  MutexLock lock(&with->lock()->mutex);
+  ++with->lock()->refs;
+  return object;
+}
+
 void ObjectStore::Reference(Object* object) {
   MutexLock lock(&object->mu);
-  ++object->refs;
+  object->AddReference();
+}
+
+// Pages are written while the reference is still counted: whoever finds the object meanwhile may
+// take one of its own and keep it alive.
+bool ObjectStore::DropReference(Object* object) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  object->mu.Lock();
+  if (object->refs == Object::kKernelRefs) {
+    object->mu.Unlock();
+    return false;
+  }
+  CHECK(object->refs > 0);
+  if (object->refs == 1 && object->FirstPage() != nullptr) {
+    Result<void, PagerError> written = object->pager()->Put(
+        object, PageIndex(0), PageIndex(0), kPgoCleanIt | kPgoFree | kPgoAllPages | kPgoSyncIo);
+    (void)written.ok();  // nobody is left to be told
+    object->mu.Lock();
+  }
+  const bool last = --object->refs == 0;
+  object->mu.Unlock();
+  return last;
 }
 
 void ObjectStore::Release(Object* object) {
+  if (DropReference(object)) Destroy(object);
+}
+
+void ObjectStore::Destroy(Object* object) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  if (object->windows != 0) purge_(purge_context_, object);
+  ObjectLock* lock = object->lock();
+  bool lock_dies;
   {
-    MutexLock lock(&object->mu);
-    CHECK(object->refs > 0);
-    if (--object->refs > 0) return;
+    MutexLock held(&object->mu);
     while (Page* page = object->FirstPage()) {
       CHECK(!page->IsBusy());  // whoever fills a page holds a reference through its entry
       object->Remove(page);
       pages_->Free(page);
     }
+    lock_dies = --lock->refs == 0;
   }
   object->pager()->Detach(object);
   all_.Remove(object);
   pool_.Delete(object);
+  if (lock_dies) locks_.Delete(lock);
 }
 
 }  // namespace uvm

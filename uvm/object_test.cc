@@ -28,7 +28,7 @@ class ObjectTest : public ::testing::Test {
   // An object with `key` whose pages pager_ stores.
   Object* Create(uint64_t key) {
     Object* object = objects_.Create(&stored_, key);
-    if (object != nullptr) object->pager_data = &pager_;
+    if (object != nullptr) EXPECT_TRUE(stored_.Attach(object, &pager_));
     return object;
   }
 
@@ -97,7 +97,7 @@ TEST_F(ObjectTest, IdsAreStableAndNotReused) {
 
 TEST_F(ObjectTest, RunningOutOfMemoryIsANullPointer) {
   memory_.FailAfter(0);
-  EXPECT_EQ(Create(1), nullptr);
+  EXPECT_EQ(objects_.Create(&stored_, 1), nullptr);
   EXPECT_TRUE(objects_.DebugAll().empty());
 }
 
@@ -118,7 +118,7 @@ using ObjectDeathTest = ObjectTest;
 TEST_F(ObjectDeathTest, APageThatIsBusyMustNotBeFreed) {
   Object* object = Create(1);
   AddPage(object, 0)->busy = BusyReason::kPagein;
-  EXPECT_DEATH(objects_.Release(object), "IsBusy");
+  EXPECT_DEATH(objects_.Destroy(object), "IsBusy");
 }
 
 TEST_F(ObjectDeathTest, AnObjectWithoutAPagerDies) {

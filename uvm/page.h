@@ -53,6 +53,7 @@ struct Page : base::RbNode<Page> {         // the tree node of its object's page
                                            // `object` owns the page
   BusyReason busy = BusyReason::kNotBusy;  // (O)
   Dirty dirty = Dirty::kClean;             // (O) set by MarkDirty of page_object.h
+  uint8_t subtree_tags = 0;                // (O) of its object's tree (object.h)
   PageQueue queue = PageQueue::kNone;      // (Q)
   bool free = true;                        // (Q)
   bool fake = false;                       // (O) contents were not filled in yet (PG_FAKE)

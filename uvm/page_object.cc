@@ -4,10 +4,12 @@
 
 namespace uvm {
 
-void PageObjects::MarkDirty(Page* page, Dirty status) {
-  bool tell = page->object != nullptr && page->dirty == Dirty::kClean && status != Dirty::kClean;
-  page->dirty = status;
-  if (tell) page->object->pager()->MarkDirty(page->object);
+void PageObjects::MarkDirty(Page* page, Dirty status) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  if (page->object != nullptr) {
+    page->object->SetDirty(page, status);
+  } else {
+    page->dirty = status;
+  }
 }
 
 bool PageObjects::CheckDirty(Page* page, WriteProtected write_protected) {
@@ -15,9 +17,9 @@ bool PageObjects::CheckDirty(Page* page, WriteProtected write_protected) {
   bool clear = write_protected == WriteProtected::kYes;
   bool modified = clear ? core_->pmap->ClearModify(page->pa) : core_->pmap->IsModified(page->pa);
   if (modified) {
-    page->dirty = Dirty::kDirty;
+    MarkDirty(page, Dirty::kDirty);
   } else if (clear) {
-    page->dirty = Dirty::kClean;
+    MarkDirty(page, Dirty::kClean);
   }
   return modified;
 }

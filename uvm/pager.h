@@ -38,6 +38,7 @@ enum PgoFlags : uint32_t {
   kPgoOverwrite = 0x200,     // Get: the caller will write all of each page: read nothing
   kPgoPastEof = 0x400,       // Get: pages past the end are fine
   kPgoNoBlockAlloc = 0x800,  // Get: holes stay holes; their pages are read-only
+  kPgoGlockHeld = 0x4000,    // Get: by whoever is changing the object's size
 };
 
 enum class PagerError : uint8_t {
@@ -53,8 +54,11 @@ enum class PagerError : uint8_t {
 inline Page* DontCare() { return reinterpret_cast<Page*>(~uintptr_t{0}); }
 
 // pgo_get: up to kMaxGetPages pages from `first`. In: pages[i] is null (wanted) or DontCare().
-// Out: the page, or null where it is not there. Without kPgoLocked the pages that come back are
-// busy, and the centre page is one of them. At most `count` of the result is valid after a success.
+// Out: the page, or null where it is not there; DontCare() stays. With kPgoLocked pages come back
+// as they are; otherwise, with kPgoSyncIo, busy, and the centre page is one of them (an anonymous
+// object gives the others only with kPgoAllPages). Without either it is read-ahead: pages become
+// resident and none comes back. After an error pages[] means nothing and nothing is busy.
+// Access::kWrite makes pages that may be written: holes get a block.
 struct GetRequest {
   base::PageIndex first;
   uint32_t count = 1;

@@ -1,60 +1,380 @@
 #include "uvm/stored.h"
 
+#include <cstring>
+
 #include "base/check.h"
 
 namespace uvm {
 
+bool StoredPager::Attach(Object* object, Store* store) {
+  State* state = states_.New(core_, store, store->SizeInBytes(object));
+  if (state == nullptr) return false;
+  object->pager_data = state;
+  return true;
+}
+
+void StoredPager::Detach(Object* object) {
+  State* state = StateOf(object);
+  if (state == nullptr) return;  // nothing was ever behind it
+  state->store->Detach(object);
+  states_.Delete(state);
+}
+
+bool StoredPager::NeedsWriteFault(const Object* object) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  return StateOf(object)->store->WantsFirstWrite(object) && !object->Has(kTagDirty);
+}
+
+// ---- Get ----
+
+// Who overwrites may reach as far as its write will; who asks for pages past the end gets them.
+uint64_t StoredPager::LimitFor(const State& state, const GetRequest& request) {
+  if ((request.flags & kPgoPastEof) != 0) return kUnbounded;
+  return (request.flags & kPgoOverwrite) != 0 ? state.write_size : state.size;
+}
+
 Result<void, PagerError> StoredPager::GetResident(Object* object, GetRequest* request) {
+  if (StateOf(object)->resizing && (request->flags & kPgoGlockHeld) == 0) return PagerError::kBusy;
+  object->LookupWindow(request->first, request->count, request->pages);
   for (uint32_t i = 0; i < request->count; ++i) {
-    if (request->pages[i] == DontCare()) continue;
-    Page* page = object->Lookup(request->first + PageCount(i));
-    request->pages[i] = page != nullptr && !page->IsBusy() ? page : nullptr;
+    Page* page = request->pages[i];
+    if (page == nullptr || page == DontCare()) continue;
+    // A hole wants a block before it may be written.
+    if (page->read_only && request->access == Access::kWrite) request->pages[i] = nullptr;
   }
   if (request->pages[request->centre] == nullptr) return PagerError::kBusy;
   return {};
 }
 
-// The centre page only: a real store is asked for what is needed, and read-ahead (readahead.h) asks
-// for more.
+// Returns when no page that is wanted is busy. Holds none busy itself meanwhile, so two requests
+// cannot wait for each other.
+void StoredPager::WaitForBusyWanted(Object* object, GetRequest* request) {
+  State* state = StateOf(object);
+  for (uint32_t i = 0; i < request->count;) {
+    Page* page = nullptr;
+    if (request->pages[i] != DontCare()) page = object->Lookup(request->first + PageCount(i));
+    if (state->resizing && (request->flags & kPgoGlockHeld) == 0) {
+      state->resized.Wait(&object->mu);
+    } else if (page != nullptr && page->IsBusy()) {
+      object->WaitFor(pages_, page);
+    } else {
+      ++i;
+      continue;
+    }
+    i = 0;  // anything may have happened
+  }
+}
+
+// Busies what is wanted and there, allocates what is wanted and absent, and, round each page that
+// has to be read, the absent rest of its block. False when frames ran out for a page that is
+// wanted; the window then holds what there is.
+bool StoredPager::GatherWindow(Object* object, Window* window) {
+  const GetRequest& request = *window->request;
+  const State* state = StateOf(object);
+  const uint64_t limit = LimitFor(*state, request);
+  const uint64_t block =
+      (request.flags & kPgoOverwrite) != 0 ? 1 : state->store->BlockPages(object);
+  const uint64_t begin = request.first.value() & ~(block - 1);
+  const uint64_t end = (request.first.value() + request.count + block - 1) & ~(block - 1);
+  window->first = PageIndex(begin);
+  window->first_wanted = static_cast<uint32_t>(request.first.value() - begin);
+  window->count = static_cast<uint32_t>(end - begin);
+  CHECK(window->count <= kMaxWindow);
+  Page* there[kMaxWindow] = {};
+  uint64_t reading = 0;  // bit b: something of block b has to be read
+  for (uint32_t i = 0; i < window->count; ++i) {
+    there[i] = object->Lookup(window->IndexOf(i));
+    const bool within = base::ToBytes(window->IndexOf(i)) < limit;
+    if (window->Wants(i) && there[i] == nullptr && within) reading |= uint64_t{1} << (i / block);
+  }
+  for (uint32_t i = 0; i < window->count; ++i) {
+    if (base::ToBytes(window->IndexOf(i)) >= limit) break;
+    const bool wanted = window->Wants(i);
+    if (there[i] != nullptr) {
+      if (!wanted) continue;
+      window->pages[i] = there[i];
+      object->SetBusy(there[i], BusyReason::kPagein);
+      continue;
+    }
+    if ((reading >> (i / block) & 1) == 0) continue;
+    Page* page = pages_->AllocateForObject(object, window->IndexOf(i));
+    if (page == nullptr && wanted) return false;
+    if (page == nullptr) continue;
+    object->Insert(page);
+    window->pages[i] = page;
+    window->fresh[i] = true;
+  }
+  return true;
+}
+
+// Fills the fresh pages, with no lock held.
+Result<void, PagerError> StoredPager::FillWindow(Object* object, Window* window) {
+  if ((window->request->flags & kPgoOverwrite) != 0) return {};
+  Store* store = StateOf(object)->store;
+  for (uint32_t i = 0; i < window->count; ++i) {
+    if (!window->fresh[i]) continue;
+    Page* page = window->pages[i];
+    unsigned char* contents = pages_->Contents(page);
+    if (store->IsHole(object, page->index)) {
+      std::memset(contents, 0, base::kPageSize);
+      page->read_only = true;
+      continue;
+    }
+    ++core_->counters.pager_get;
+    TRY(store->ReadPage(object, page->index, contents));
+  }
+  return {};
+}
+
+// Who is going to write finds blocks for the holes it wants. No lock held.
+Result<void, PagerError> StoredPager::MakeWritable(Object* object, Window* window) {
+  const GetRequest& request = *window->request;
+  const bool overwrites = (request.flags & kPgoOverwrite) != 0;
+  if (request.access != Access::kWrite && !overwrites) return {};
+  if ((request.flags & kPgoNoBlockAlloc) != 0) return {};
+  Store* store = StateOf(object)->store;
+  for (uint32_t i = 0; i < window->count; ++i) {
+    Page* page = window->pages[i];
+    if (page == nullptr || !window->Wants(i)) continue;
+    const bool hole = page->read_only || (overwrites && store->IsHole(object, page->index));
+    if (!hole) continue;
+    TRY(store->AllocateBlock(object, page->index));
+    page->read_only = false;
+    MutexLock lock(&object->mu);
+    object->SetDirty(page, Dirty::kDirty);
+  }
+  return {};
+}
+
+// Hands out what was wanted and lets go of the rest. On failure everything fresh goes away again.
+void StoredPager::Finish(Object* object, Window* window, bool failed) {
+  const GetRequest& request = *window->request;
+  const bool writes = request.access == Access::kWrite;
+  const bool keeps = !failed && (request.flags & kPgoSyncIo) != 0;
+  for (uint32_t i = 0; i < window->count; ++i) {
+    Page* page = window->pages[i];
+    if (page == nullptr) continue;
+    if (window->fresh[i] && failed) {
+      object->Remove(page);
+      pages_->Free(page);
+      window->pages[i] = nullptr;
+      continue;
+    }
+    if (window->fresh[i]) ClearPastEnd(object, page);
+    if (!keeps || !window->Wants(i)) continue;
+    if ((request.flags & kPgoOverwrite) != 0) {
+      object->SetDirty(page, Dirty::kDirty);
+    } else if (writes && !page->read_only && page->dirty == Dirty::kClean) {
+      object->SetDirty(page, Dirty::kUnknown);
+    }
+    window->request->pages[i - window->first_wanted] = page;
+    window->pages[i] = nullptr;  // stays busy
+  }
+  object->Unbusy(pages_, window->pages, window->count);
+}
+
 Result<void, PagerError> StoredPager::Get(Object* object,
                                           GetRequest* request) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  CHECK(request->count <= kMaxGetPages && request->centre < request->count);
   if ((request->flags & kPgoLocked) != 0) return GetResident(object, request);
-  PageIndex index = request->first + PageCount(request->centre);
-  Page** out = &request->pages[request->centre];
-  Page* page;
-  while ((page = object->Lookup(index)) != nullptr && page->IsBusy()) {
-    object->page_ready.Wait(&object->mu);
+  const PageIndex centre = request->first + PageCount(request->centre);
+  for (uint32_t i = 0; i < request->count; ++i) {
+    if (request->pages[i] != DontCare()) request->pages[i] = nullptr;
   }
-  bool resident = page != nullptr;
-  if (!resident) {
-    page = pages_->AllocateForObject(object, index);
-    if (page == nullptr) {
+  for (;;) {
+    WaitForBusyWanted(object, request);
+    if (base::ToBytes(centre) >= LimitFor(*StateOf(object), *request)) {
+      object->mu.Unlock();
+      return PagerError::kPastEnd;
+    }
+    Window window;
+    window.request = request;
+    const bool gathered = GatherWindow(object, &window);
+    if (!gathered) {
+      Finish(object, &window, /*failed=*/true);
       object->mu.Unlock();
       return PagerError::kNoMemory;
     }
-    object->Insert(page);
+    object->mu.Unlock();
+    Result<void, PagerError> filled = FillWindow(object, &window);
+    if (filled.ok()) filled = MakeWritable(object, &window);
+    object->mu.Lock();
+    // The end may have moved below the page while nothing was locked.
+    const bool cut = base::ToBytes(centre) >= LimitFor(*StateOf(object), *request);
+    Finish(object, &window, !filled.ok() || cut);
+    if (cut && filled.ok()) continue;
+    object->mu.Unlock();
+    return filled;
   }
-  page->busy = BusyReason::kPagein;
-  object->mu.Unlock();
-  *out = page;
-  if (resident) return {};
-  ++core_->counters.pager_get;
-  Result<void, PagerError> got = StoreOf(object)->ReadPage(object, index, pages_->Contents(page));
-  if (got.ok()) return {};
-  {
-    MutexLock lock(&object->mu);
-    object->Remove(page);
-    pages_->Free(page);
-  }
-  object->page_ready.WakeAll();
-  *out = nullptr;
-  return got.error();
 }
 
-Result<void, PagerError> StoredPager::Put(Object* object, PageIndex, PageIndex,
-                                          uint32_t) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+// ---- Put ----
+
+bool StoredPager::NeedsWriting(Object*, Page* page, uint32_t flags) {
+  if ((flags & kPgoCleanIt) == 0 || page->read_only) return false;
+  if (page->dirty == Dirty::kClean) return false;
+  return page->dirty == Dirty::kDirty || core_->pmap->IsModified(page->pa);
+}
+
+// Writes the run of dirty pages that begins at `head`, as far as 16 pages and the request's range
+// go. They are write-protected first, so that what is clean afterwards is what was written; wired
+// ones are not (facts/uvm.md 5.A item 13) and stay pages that may be dirty.
+void StoredPager::WriteCluster(Object* object, Page* head, Flush* flush, PageArray* array) {
+  Page* run[kMaxGetPages];
+  const unsigned char* contents[kMaxGetPages];
+  uint32_t count = 0;
+  for (Page* page = head; count < kMaxGetPages;) {
+    run[count] = page;
+    contents[count++] = pages_->Contents(page);
+    Page* next = Object::NextPage(page);
+    if (next == nullptr || next->index != page->index + PageCount(1)) break;
+    if (next->index >= flush->end || next->IsBusy()) break;
+    if (!NeedsWriting(object, next, flush->flags)) break;
+    page = next;
+  }
+  for (uint32_t i = 0; i < count; ++i) {
+    const bool wired = run[i]->wire_count != 0;
+    const bool goes = (flush->flags & kPgoFree) != 0;
+    if (!wired) core_->pmap->PageProtect(run[i]->pa, goes ? base::kProtNone : base::kProtRead);
+    ClearPastEnd(object, run[i]);
+    core_->pmap->ClearModify(run[i]->pa);
+    run[i]->busy = BusyReason::kClean;
+    object->SetDirty(run[i], wired ? Dirty::kUnknown : Dirty::kClean);
+  }
+  const PageIndex first = head->index;
   object->mu.Unlock();
-  UNREACHABLE("TODO(#4)");
+  Result<void, PagerError> written =
+      StateOf(object)->store->WriteRun(object, first, count, contents);
+  object->mu.Lock();
+  array->Clear();
+  for (uint32_t i = 0; i < count && !written.ok(); ++i) object->SetDirty(run[i], Dirty::kDirty);
+  object->Unbusy(pages_, run, count);
+  flush->at = first + PageCount(count);
+  if (!written.ok()) {
+    flush->failed = true;
+    flush->error = written.error();
+    return;
+  }
+  core_->counters.pager_put += count;
+  for (uint32_t i = 0; i < count; ++i) RetirePage(object, run[i], flush->flags);
+}
+
+// A page that is as clean as asked for: out of the way, if that was asked for too.
+void StoredPager::RetirePage(Object* object, Page* page, uint32_t flags) {
+  if ((flags & kPgoFree) != 0 && page->wire_count == 0) {
+    object->Remove(page);
+    pages_->Free(page);
+  } else if ((flags & kPgoDeactivate) != 0 && page->wire_count == 0) {
+    pages_->Deactivate(page);
+  }
+}
+
+void StoredPager::FlushPage(Object* object, Page* page, Flush* flush, PageArray* array) {
+  if (page->IsBusy()) {
+    if ((flush->flags & kPgoBusyFail) != 0) {
+      flush->failed = true;
+      flush->error = PagerError::kBusy;
+    } else if ((flush->flags & (kPgoFree | kPgoSyncIo)) != 0) {
+      object->WaitFor(pages_, page);
+      array->Clear();  // and look at the same index again
+    } else {
+      flush->at = page->index + PageCount(1);  // somebody is at work on it; nobody waits for us
+    }
+    return;
+  }
+  // What goes away must not change any more once it was looked at.
+  if ((flush->flags & kPgoFree) != 0 && page->wire_count == 0) {
+    core_->pmap->PageProtect(page->pa, base::kProtNone);
+  }
+  if (NeedsWriting(object, page, flush->flags)) return WriteCluster(object, page, flush, array);
+  flush->at = page->index + PageCount(1);
+  RetirePage(object, page, flush->flags);
+}
+
+Result<void, PagerError> StoredPager::Put(Object* object, PageIndex first, PageIndex end,
+                                          uint32_t flags) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const bool all = (flags & kPgoAllPages) != 0;
+  Flush flush{flags, all ? PageIndex(0) : first,
+              all || end.value() == 0 ? PageIndex(~uint64_t{0}) : end};
+  // Nobody but cleaning cares only for dirty pages; what is being written is waited for below.
+  const bool only_dirty = (flags & (kPgoFree | kPgoDeactivate)) == 0;
+  if (!only_dirty || object->Has(kTagDirty)) {
+    PageArray array(object, only_dirty ? PageArray::kDirty : 0);
+    while (!flush.failed || (flags & kPgoBusyFail) == 0) {
+      Page* page = array.FillAndPeek(flush.at, 0);
+      if (page == nullptr || page->index >= flush.end) break;
+      array.Advance();
+      FlushPage(object, page, &flush, &array);
+    }
+  }
+  while ((flags & kPgoSyncIo) != 0) {
+    Page* writing = object->Search(all ? PageIndex(0) : first, Object::Towards::kUp, kTagWriteback);
+    if (writing == nullptr || writing->index >= flush.end) break;
+    object->WaitFor(pages_, writing);
+  }
+  object->mu.Unlock();
+  if (flush.failed) return flush.error;
+  return {};
+}
+
+// ---- Size ----
+
+// What lies in the object's last page beyond its end never was contents, whoever wrote it there.
+void StoredPager::ClearPastEnd(Object* object, Page* page) {
+  const uint64_t size = StateOf(object)->size;
+  if (base::IsPageAligned(size) || page->index != base::ToPageIndex(size)) return;
+  const uint64_t offset = size & base::kPageMask;
+  std::memset(pages_->Contents(page) + offset, 0, base::kPageSize - offset);
+}
+
+// Zeroes what lies behind `bytes`, which is to be the end, in its page. The page is brought in for
+// that: a later extension must not find in the store what was cut off.
+Result<void, PagerError> StoredPager::CutTail(Object* object,
+                                              uint64_t bytes) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  Page* page = nullptr;
+  GetRequest request;
+  request.first = base::ToPageIndex(bytes);
+  request.pages = &page;
+  request.flags = kPgoSyncIo | kPgoNoBlockAlloc | kPgoGlockHeld;
+  object->mu.Lock();
+  TRY(Get(object, &request));
+  MutexLock lock(&object->mu);
+  if (!page->read_only) {
+    const uint64_t offset = bytes & base::kPageMask;
+    std::memset(pages_->Contents(page) + offset, 0, base::kPageSize - offset);
+    object->SetDirty(page, Dirty::kDirty);
+  }
+  object->Unbusy(pages_, page);
+  return {};
+}
+
+void StoredPager::SetWriteSize(Object* object, uint64_t bytes) {
+  MutexLock lock(&object->mu);
+  State* state = StateOf(object);
+  if (bytes > state->write_size) state->write_size = bytes;
+}
+
+Result<void, PagerError> StoredPager::SetSize(Object* object, uint64_t bytes) {
+  State* state = StateOf(object);
+  uint64_t old_size;
+  {
+    MutexLock lock(&object->mu);
+    while (state->resizing) state->resized.Wait(&object->mu);
+    state->resizing = true;
+    old_size = state->size;
+  }
+  Result<void, PagerError> cut;
+  if (bytes < old_size && !base::IsPageAligned(bytes)) cut = CutTail(object, bytes);
+  MutexLock lock(&object->mu);
+  if (cut.ok()) {
+    Page* last = object->Lookup(base::ToPageIndex(old_size));
+    if (bytes > old_size && last != nullptr) ClearPastEnd(object, last);
+    state->size = state->write_size = bytes;
+    object->FreeFrom(pages_,
+                     base::ToPageIndex(bytes) + PageCount(base::IsPageAligned(bytes) ? 0 : 1));
+  }
+  state->resizing = false;
+  state->resized.WakeAll();
+  return cut;
 }
 
 }  // namespace uvm

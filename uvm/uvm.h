@@ -15,6 +15,7 @@
 
 #include "uvm/amap.h"
 #include "uvm/anon.h"
+#include "uvm/aobj.h"
 #include "uvm/core.h"
 #include "uvm/fault.h"
 #include "uvm/map.h"
@@ -38,14 +39,26 @@ class Uvm {
   Uvm(const Uvm&) = delete;
   Uvm& operator=(const Uvm&) = delete;
 
-  // NetBSD: uvmspace_alloc(). An empty space of [min, max). Errors: kNoMemory.
-  Result<Space*, MapError> CreateSpace(Vaddr min, Vaddr max);
-  // NetBSD: uvmspace_fork(). A child by inheritance. kNoMemory: no child, the parent is unharmed.
+  // NetBSD: uvmspace_alloc(), and uvmspace_spawn() for a task that starts from nothing. An empty
+  // space of [min, max) with one reference. Errors: kNoMemory.
+  Result<Space*, MapError> CreateSpace(Vaddr min, Vaddr max,
+                                       Direction direction = Direction::kBottomUp);
+  // NetBSD: uvmspace_fork(). A child by inheritance, with one reference. kNoMemory: no child, the
+  // parent is unharmed.
   Result<Space*, MapError> ForkSpace(Space* parent);
-  // NetBSD: uvmspace_exec() for a space that nobody shares: everything is unmapped. Errors:
+  // NetBSD: uvmspace_addref(), uvmspace_share(): one more task runs in the space.
+  void ReferenceSpace(Space* space) { ++space->refs; }
+  // NetBSD: uvmspace_unshare(). A space that is the caller's alone, with the same contents: `space`
+  // itself if nobody shares it, else a fork that takes the place of the caller's reference. Errors:
   // kNoMemory, nothing changed.
+  Result<Space*, MapError> UnshareSpace(Space* space);
+  // NetBSD: uvmspace_exec(). An empty space of [min, max) in place of the caller's reference to
+  // `space`: the same one, emptied, if nobody shares it and it grows in the same direction, else a
+  // new one. Wiring of what comes is off. Errors: kNoMemory, nothing changed.
+  Result<Space*, MapError> ExecSpace(Space* space, Vaddr min, Vaddr max, Direction direction);
+  // The same where bounds and direction stay and nobody shares the space; cannot fail.
   Result<void, MapError> ExecSpace(Space* space);
-  // NetBSD: uvmspace_free(), last reference.
+  // NetBSD: uvmspace_free(). The last reference unmaps everything and frees the pmap.
   void FreeSpace(Space* space);
 
   // NetBSD: uvm_fault(); see fault.h.
@@ -53,10 +66,24 @@ class Uvm {
     return faults_.Fault(&space->map(), va, access);
   }
 
+  // Map's CopyIn and Overwrite (map.h), with the pages of objects that they need brought in. More
+  // errors: kIo, kProtection (a page in an object that may not be read, or written, by an access).
+  Result<void, MapError> CopyIn(Space* space, Range range, Snapshot* out);
+  Result<void, MapError> Overwrite(Space* space, Vaddr at, Snapshot* copy);
+
   // An object with one reference whose pages `pager` supplies. Errors: kNoMemory.
   Result<Object*, MapError> CreateObject(Pager* pager, uint64_t key);
   // The same with `store` behind it (stored.h).
   Result<Object*, MapError> CreateStoredObject(Store* store, uint64_t key);
+  // Changes the end of such an object; see StoredPager::SetSize.
+  Result<void, PagerError> SetStoredSize(Object* object, uint64_t bytes) {
+    return stored_.SetSize(object, bytes);
+  }
+  // NetBSD: uao_create(). Anonymous memory that may be shared (aobj.h; AobjFlags), one reference.
+  // Errors: kNoMemory.
+  Result<Object*, MapError> CreateAobj(uint64_t bytes, uint32_t flags);
+  // Changes its size: what is cut off is forgotten, what is added reads as zeroes.
+  void TruncateAobj(Object* object, uint64_t bytes) { anonymous_.SetSize(object, bytes); }
   void ReferenceObject(Object* object) { objects_.Reference(object); }
   void ReleaseObject(Object* object) { objects_.Release(object); }
 
@@ -73,12 +100,15 @@ class Uvm {
   PmapSystem* DebugPmap() const { return core_.pmap; }
 
  private:
+  Result<void, MapError> BringIn(Space* space, Range range, Access access);
+
   Core core_;
   PageStore pages_;
   AnonStore anons_;
   AmapStore amaps_;
   ObjectStore objects_;
   StoredPager stored_;
+  AnonymousPager anonymous_;
   base::Pool<MapEntry> entries_;
   base::Pool<Space> space_pool_;
   MapContext context_;

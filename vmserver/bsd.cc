@@ -247,7 +247,11 @@ Answer Server::Brk(Task* task, const Message& m) {
 }
 
 Answer Server::Fork(Task* task) {
-  auto born = Birth(task, Personality::kBsd, true, task->space->map().max());
+  auto born = Birth({.personality = Personality::kBsd,
+                     .width = task->width,
+                     .owner = task->id,
+                     .parent = task,
+                     .inherit = true});
   if (!born.ok()) {
     return born.error() == BirthError::kTooMany ? Errno::kEagain : Errno::kEnomem;
   }

@@ -45,8 +45,10 @@ inline Reply Call(Request request, Words... words) {
 inline L4_Word_t Low(uint64_t value) { return static_cast<L4_Word_t>(value & 0xffffffff); }
 inline L4_Word_t High(uint64_t value) { return static_cast<L4_Word_t>(value >> 32); }
 
-inline Reply SpaceCreate(Personality personality, L4_Word_t max) {
-  return Call(kSpaceCreate, static_cast<L4_Word_t>(personality), max);
+inline Reply SpaceCreate(Personality personality, L4_Word_t max,
+                         AddressWidth width = AddressWidth::kNative) {
+  return Call(kSpaceCreate, static_cast<L4_Word_t>(personality), max,
+              static_cast<L4_Word_t>(width));
 }
 
 struct MmapArguments {
@@ -90,26 +92,57 @@ inline Reply LinuxDontneed(L4_Word_t at, L4_Word_t size) {
   return Call(kBsdLinuxDontneed, at, size);
 }
 
+// Mach. `task` is the target: 0, or a task that this one brought into being.
+inline constexpr L4_Word_t kSelf = 0;
 enum class Memory { kEmpty, kInherited };
-inline Reply TaskCreate(Memory memory) {
-  return Call(kMachTaskCreate, 0, memory == Memory::kInherited ? 1 : 0);
+inline Reply TaskCreate(L4_Word_t task, Memory memory) {
+  return Call(kMachTaskCreate, task, memory == Memory::kInherited ? 1 : 0);
 }
-inline Reply TaskTerminate() { return Call(kMachTaskTerminate, 0); }
+inline Reply TaskTerminate(L4_Word_t task) { return Call(kMachTaskTerminate, task); }
 enum class Placement { kFixed, kAnywhere };
-inline Reply VmAllocate(L4_Word_t at, L4_Word_t size, Placement placement) {
-  return Call(kMachVmAllocate, 0, at, size, placement == Placement::kAnywhere ? 1 : 0);
+inline Reply VmAllocate(L4_Word_t task, L4_Word_t at, L4_Word_t size, Placement placement) {
+  return Call(kMachVmAllocate, task, at, size, placement == Placement::kAnywhere ? 1 : 0);
 }
-inline Reply VmDeallocate(L4_Word_t at, L4_Word_t size) {
-  return Call(kMachVmDeallocate, 0, at, size);
+struct VmMapArguments {
+  L4_Word_t at = 0;
+  L4_Word_t size = 0;
+  L4_Word_t mask = 0;
+  Placement placement = Placement::kFixed;
+  L4_Word_t object = 0;
+  uint64_t offset = 0;
+  bool copy = false;
+  L4_Word_t prot = 0;
+  L4_Word_t max_prot = 0;
+  L4_Word_t inherit = 0;
+};
+inline Reply VmMap(L4_Word_t task, const VmMapArguments& a) {
+  return Call(kMachVmMap, task, a.at, a.size, a.mask, a.placement == Placement::kAnywhere ? 1 : 0,
+              a.object, Low(a.offset), High(a.offset), a.copy ? 1 : 0, a.prot, a.max_prot,
+              a.inherit);
+}
+inline Reply VmDeallocate(L4_Word_t task, L4_Word_t at, L4_Word_t size) {
+  return Call(kMachVmDeallocate, task, at, size);
 }
 enum class Which { kCurrent, kMaximum };
-inline Reply VmProtect(L4_Word_t at, L4_Word_t size, Which which, uint8_t prot) {
-  return Call(kMachVmProtect, 0, at, size, which == Which::kMaximum ? 1 : 0, prot);
+inline Reply VmProtect(L4_Word_t task, L4_Word_t at, L4_Word_t size, Which which, L4_Word_t prot) {
+  return Call(kMachVmProtect, task, at, size, which == Which::kMaximum ? 1 : 0, prot);
 }
-inline Reply VmInherit(L4_Word_t at, L4_Word_t size, uint8_t inherit) {
-  return Call(kMachVmInherit, 0, at, size, inherit);
+inline Reply VmInherit(L4_Word_t task, L4_Word_t at, L4_Word_t size, L4_Word_t inherit) {
+  return Call(kMachVmInherit, task, at, size, inherit);
 }
-inline Reply VmRegion(L4_Word_t at) { return Call(kMachVmRegion, 0, at); }
+inline Reply VmRead(L4_Word_t task, L4_Word_t at, L4_Word_t size) {
+  return Call(kMachVmRead, task, at, size);
+}
+inline Reply VmWrite(L4_Word_t task, L4_Word_t at, L4_Word_t data, L4_Word_t size) {
+  return Call(kMachVmWrite, task, at, data, size);
+}
+inline Reply VmCopy(L4_Word_t task, L4_Word_t from, L4_Word_t size, L4_Word_t to) {
+  return Call(kMachVmCopy, task, from, size, to);
+}
+inline Reply VmRegion(L4_Word_t task, L4_Word_t at) { return Call(kMachVmRegion, task, at); }
+inline Reply VmMsync(L4_Word_t task, L4_Word_t at, L4_Word_t size, L4_Word_t flags) {
+  return Call(kMachVmMsync, task, at, size, flags);
+}
 
 }  // namespace vmserver::client
 

@@ -5,6 +5,7 @@
 // same on its own).
 
 #include "base/check.h"
+#include "vmserver/mach_words.h"
 #include "vmserver/server.h"
 
 namespace vmserver {
@@ -47,37 +48,82 @@ KernReturn KernOf(base::Result<void, MapError> result) {
   return result.ok() ? KernReturn::kSuccess : KernOf(result.error());
 }
 
-Range ClampedRange(const uvm::Map& map, uint64_t at, uint64_t size) {
-  Vaddr start(base::TruncPage(at));
-  Vaddr end(base::RoundPage(at + size));
+Range ClampedRange(Task* task, uint64_t at, uint64_t size) {
+  const uvm::Map& map = task->space->map();
+  const uint64_t mask = MaskOf(task);
+  Vaddr start(base::TruncPage(at & mask));
+  Vaddr end(base::RoundPage((at + size) & mask) & mask);
   if (start < map.min()) start = map.min();
   if (end > map.max()) end = map.max();
   if (start > end) start = end;
   return {start, end};
 }
 
+// The lowest address at or above `at`, a page's, none of whose bits are in `mask`; false: there is
+// none.
+bool NextWithout(uint64_t mask, uint64_t at, uint64_t* out) {
+  while (uint64_t clash = at & mask) {
+    const int highest = 63 - __builtin_clzll(clash);
+    if (highest == 63) return false;
+    at = ((at >> (highest + 1)) + 1) << (highest + 1);
+    if (at == 0) return false;
+  }
+  *out = at;
+  return true;
+}
+
+// The lowest free `size` bytes whose address has none of the bits of `mask`.
+bool FindMasked(uvm::Map* map, uint64_t size, uint64_t mask, Vaddr* out) {
+  uint64_t at = map->min().value();
+  for (;;) {
+    if (!NextWithout(mask, at, &at) || at >= map->max().value()) return false;
+    uvm::Map::Region next;
+    const bool found = map->FindRegion(Vaddr(at), &next);
+    const uint64_t free_end = found ? next.range.start.value() : map->max().value();
+    if (free_end > at && free_end - at >= size) {
+      *out = Vaddr(at);
+      return true;
+    }
+    if (!found) return false;
+    at = next.range.end.value();
+  }
+}
+
+bool IsInherit(uint64_t word) {
+  return word == static_cast<uint64_t>(base::Inherit::kShare) ||
+         word == static_cast<uint64_t>(base::Inherit::kCopy) ||
+         word == static_cast<uint64_t>(base::Inherit::kNone);
+}
+
 }  // namespace
 
-Answer Server::TaskCreate(Task* task, const Message& m) {
-  auto born = Birth(task, Personality::kMach, m.words[1] != 0, task->space->map().max());
+Answer Server::TaskCreate(Task* caller, Task* target, const Message& m) {
+  auto born = Birth({.personality = Personality::kMach,
+                     .width = target->width,
+                     .owner = caller->id,
+                     .parent = target,
+                     .inherit = m.words[1] != 0,
+                     .max = target->space->map().max()});
   if (!born.ok()) return KernReturn::kResourceShortage;
   return Answer(KernReturn::kSuccess).With(born.value()->id).With(born.value()->thread.raw);
 }
 
-Answer Server::TaskTerminate(Task* task) {
-  if (task == init_) return KernReturn::kFailure;  // nobody else could make tasks
-  EndTask(task);
-  Answer nobody(KernReturn::kSuccess);
-  nobody.silent = true;
-  return nobody;
+Answer Server::TaskTerminate(Task* caller, Task* target) {
+  if (target == init_) return KernReturn::kFailure;  // nobody else could make tasks
+  EndTask(target);
+  Answer answer(KernReturn::kSuccess);
+  answer.silent = caller == target;
+  return answer;
 }
 
 Answer Server::VmAllocate(Task* task, const Message& m) {
   uvm::Map& map = task->space->map();
-  const Vaddr at = Vaddr(m.words[1]).Trunc();
+  const uint64_t mask = MaskOf(task);
+  const Vaddr at = Vaddr(m.words[1] & mask).Trunc();
   const bool anywhere = m.words[3] != 0;
-  if (m.words[2] == 0) return Answer(KernReturn::kSuccess).With(0);
-  const uint64_t size = base::RoundPage(m.words[2]);
+  const uint64_t bytes = m.words[2] & mask;
+  if (bytes == 0) return Answer(KernReturn::kSuccess).With(0);
+  const uint64_t size = base::RoundPage(bytes) & mask;
   if (size == 0) return KernReturn::kInvalidArgument;
   Range range;
   if (!anywhere &&
@@ -94,37 +140,76 @@ Answer Server::VmAllocate(Task* task, const Message& m) {
   return Answer(KernReturn::kSuccess).With(entered.value().value());
 }
 
-Answer Server::VmDeallocate(Task* task, const Message& m) {
+// Of a null object: zeros. Current and maximum protection are not compared, as in the original.
+Answer Server::VmMap(Task* task, const Message& m) {
   uvm::Map& map = task->space->map();
-  if (m.words[2] == 0) return KernReturn::kSuccess;
-  return KernOf(map.Unmap(ClampedRange(map, m.words[1], m.words[2])));
+  const uint64_t mask = MaskOf(task);
+  const uint64_t align = m.words[3] & mask;
+  const bool anywhere = m.words[4] != 0;
+  const uint64_t prot = m.words[9] & mask;
+  const uint64_t max_prot = m.words[10] & mask;
+  if (((prot | max_prot) & ~uint64_t{base::kProtAll.bits()}) != 0) {
+    return KernReturn::kInvalidArgument;
+  }
+  if (!IsInherit(m.words[11] & mask)) return KernReturn::kInvalidArgument;
+  const uint64_t size = base::RoundPage(m.words[2] & mask) & mask;
+  if (size == 0) return KernReturn::kInvalidArgument;
+  if (m.words[5] != 0) return KernReturn::kInvalidArgument;  // no such memory object
+  uvm::Map::EnterOptions options;
+  options.at = Vaddr(m.words[1] & mask).Trunc();
+  options.size = size;
+  options.where = uvm::Map::Where::kFixed;
+  options.prot = Prot(static_cast<uint8_t>(prot));
+  options.max_prot = Prot(static_cast<uint8_t>(max_prot));
+  options.inherit = static_cast<base::Inherit>(m.words[11]);
+  options.flags = uvm::kEnterBeyondMax;
+  if (anywhere) {
+    if (!FindMasked(&map, size, align, &options.at)) return KernReturn::kNoSpace;
+  } else {
+    if ((options.at.value() & align) != 0) return KernReturn::kNoSpace;
+    Range range;
+    if (options.at < map.min() || !Range::FromSize(options.at, size, &range) ||
+        range.end > map.max()) {
+      return KernReturn::kInvalidAddress;
+    }
+  }
+  auto entered = map.Enter(options);
+  if (!entered.ok()) return KernOf(entered.error());
+  return Answer(KernReturn::kSuccess).With(entered.value().value());
+}
+
+Answer Server::VmDeallocate(Task* task, const Message& m) {
+  if ((m.words[2] & MaskOf(task)) == 0) return KernReturn::kSuccess;
+  return KernOf(task->space->map().Unmap(ClampedRange(task, m.words[1], m.words[2])));
 }
 
 Answer Server::VmProtect(Task* task, const Message& m) {
-  uvm::Map& map = task->space->map();
-  const L4_Word_t bits = m.words[4];
-  if ((bits & ~L4_Word_t{base::kProtAll.bits()}) != 0) return KernReturn::kInvalidArgument;
-  return KernOf(map.Protect(ClampedRange(map, m.words[1], m.words[2]),
-                            Prot(static_cast<uint8_t>(bits)),
-                            m.words[3] != 0 ? uvm::SetMax::kYes : uvm::SetMax::kNo));
+  const uint64_t bits = m.words[4] & MaskOf(task);
+  if ((bits & ~uint64_t{base::kProtAll.bits()}) != 0) return KernReturn::kInvalidArgument;
+  return KernOf(task->space->map().Protect(ClampedRange(task, m.words[1], m.words[2]),
+                                           Prot(static_cast<uint8_t>(bits)),
+                                           m.words[3] != 0 ? uvm::SetMax::kYes : uvm::SetMax::kNo));
 }
 
 Answer Server::VmInherit(Task* task, const Message& m) {
-  uvm::Map& map = task->space->map();
-  switch (m.words[3]) {
-    case static_cast<L4_Word_t>(base::Inherit::kShare):
-    case static_cast<L4_Word_t>(base::Inherit::kCopy):
-    case static_cast<L4_Word_t>(base::Inherit::kNone):
-      return KernOf(map.SetInherit(ClampedRange(map, m.words[1], m.words[2]),
-                                   static_cast<base::Inherit>(m.words[3])));
-    default:
-      return KernReturn::kInvalidArgument;
-  }
+  if (!IsInherit(m.words[3] & MaskOf(task))) return KernReturn::kInvalidArgument;
+  return KernOf(task->space->map().SetInherit(ClampedRange(task, m.words[1], m.words[2]),
+                                              static_cast<base::Inherit>(m.words[3])));
+}
+
+// Memory objects that could be cleaned come from pagers outside; until a task can map one there is
+// nothing but empty ranges to agree to.
+Answer Server::VmMsync(Task* task, const Message& m) {
+  const uint64_t mask = MaskOf(task);
+  const uint64_t start = base::TruncPage(m.words[1] & mask);
+  const uint64_t end = base::RoundPage((m.words[1] + m.words[2]) & mask) & mask;
+  return start == end ? KernReturn::kSuccess : KernReturn::kInvalidArgument;
 }
 
 Answer Server::VmRegion(Task* task, const Message& m) {
   uvm::Map::Region region;
-  if (!task->space->map().FindRegion(Vaddr(m.words[1]), &region)) return KernReturn::kNoSpace;
+  const Vaddr at(m.words[1] & MaskOf(task));
+  if (!task->space->map().FindRegion(at, &region)) return KernReturn::kNoSpace;
   return Answer(KernReturn::kSuccess)
       .With(region.range.start.value())
       .With(region.range.size())

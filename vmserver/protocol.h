@@ -2,10 +2,14 @@
 //
 // WHAT     A call is an L4 message of untyped words to the caller's pager, its label a request
 //          number; the answer has the label request + 100 (as MIG numbers them), MR1 = code, then
-//          results. Calls always act on the caller's own task. Page faults travel on the same
-//          channel, in the kernel's format. Every operand is one word, except those marked 64,
-//          which are two words of 32 bits, low one first, so that file offsets and keys fit on
-//          32-bit systems too. `code` is an errno value (BSD, init) or a kern_return_t (Mach).
+//          results. BSD calls act on the caller's own task; Mach calls on the task that their first
+//          operand names: 0 or the caller's own id, or the id of a task that the caller brought
+//          into being, that is, whose id it was answered. Nobody else has a right to a task, and
+//          who asks cannot tell a task that is none of its business from one that never was. Page
+//          faults travel on the same channel, in the kernel's format. Every operand is one word,
+//          except those marked 64, which are two words of 32 bits, low one first, so that file
+//          offsets and keys fit on 32-bit systems too. `code` is an errno value (BSD, init) or a
+//          kern_return_t (Mach).
 // INVARIANTS  A message that is malformed (typed items, propagated, wrong number of words) or
 //          unknown gets an answer too: errno EINVAL or ENOSYS for BSD and init numbers, MIG's codes
 //          below for all others. A message from anyone but the pager's own client is answered with
@@ -21,7 +25,8 @@ namespace vmserver {
 
 enum Request : uint32_t {
   // ---- init only ----
-  kSpaceCreate = 900,  // personality (Personality), max (0: default)  ->  code, task, thread
+  // personality (Personality), max (0: default), width (AddressWidth)  ->  code, task, thread
+  kSpaceCreate = 900,
 
   // ---- BSD: numbers of our own ----
   kBsdMmap = 1000,  // at, size, prot, flags (MmapFlags), file key 64, offset 64  ->  code, address
@@ -38,20 +43,29 @@ enum Request : uint32_t {
   kBsdLinuxDontneed = 1011,  // at, size                     ->  code
   kBsdEnd = 1012,
 
-  // ---- Mach: MIG's numbers; the first operand is the target task, 0 or the caller's own ----
+  // ---- Mach: MIG's numbers; the first operand is the target task ----
   kMachTaskCreate = 2007,     // task, inherit memory (0, 1)  ->  code, task, thread
-  kMachTaskTerminate = 2008,  // task                         no answer on success
+  kMachTaskTerminate = 2008,  // task             no answer on success to who ends itself
   kMachVmAllocate = 2021,     // task, at, size, anywhere     ->  code, address
   kMachVmDeallocate = 2023,   // task, at, size               ->  code
   kMachVmProtect = 2024,      // task, at, size, set maximum, prot  ->  code
   kMachVmInherit = 2025,      // task, at, size, inherit      ->  code
+  kMachVmRead = 2026,         // task, at, size  ->  code, address in the caller's space, size
+  kMachVmWrite = 2027,        // task, at, address in the caller's space, size  ->  code
+  kMachVmCopy = 2028,         // task, from, size, to         ->  code
   kMachVmRegion = 2029,       // task, at  ->  code, start, size, prot, max prot, inherit, shared
+  // task, at, size, mask, anywhere, object (0: none), offset 64, copy, prot, max prot, inherit
+  //   ->  code, address
+  kMachVmMap = 2089,
+  kMachVmWire = 2636,     // task, host, at, size, access (0: unwire)  ->  code
+  kMachVmWireAll = 4207,  // task, host, flags            ->  code
+  kMachVmMsync = 4209,    // task, at, size, flags        ->  code
 };
 
 // The answer to `request` carries this label.
 inline constexpr uint32_t kReplyOffset = 100;
 // Words of the longest request and of the longest answer.
-inline constexpr uint32_t kMaxRequestWords = 8;
+inline constexpr uint32_t kMaxRequestWords = 12;
 inline constexpr uint32_t kMaxReplyWords = 7;
 
 // A fault label the pager understands stands in <l4/ipc.h>. A wake-up between server threads has
@@ -67,6 +81,17 @@ enum MmapFlags : uint32_t {
 // Whose codes a task's failed accesses speak. Fixed at birth.
 enum class Personality : uint8_t { kBsd = 0, kMach = 1 };
 
+// Which addresses a task can say. Operands of a 32-bit task's Mach calls are cut to 32 bits, ranges
+// wrap at 2^32, and its map begins at 0. Fixed at birth, inherited by children. Mach only.
+enum class AddressWidth : uint8_t { kNative = 0, k32 = 1 };
+
+// Names of the host in Mach calls. They name no task. The privileged one is a right of the tasks
+// that init made, and of init.
+inline constexpr uint32_t kHostName = 0xfffffffe;
+inline constexpr uint32_t kHostPrivName = 0xfffffffd;
+// What the holder of the plain name may have wired in one task: 8 MiB.
+inline constexpr uint64_t kUnprivilegedWireBytes = uint64_t{8} << 20;
+
 // Codes that base::Errno and base::KernReturn do not have, because no memory operation returns
 // them.
 inline constexpr int32_t kErrnoNosys = 78;
@@ -77,6 +102,8 @@ inline constexpr int32_t kMigBadArguments = -304;
 // page (all of a 32-bit address space less 16 MiB where words are that small).
 inline constexpr uint64_t kMapMin = 0x1000;
 inline constexpr uint64_t kDefaultMapMax = sizeof(void*) == 8 ? 0x7ffffffff000 : 0xbf000000;
+// The same of 32-bit tasks: from 0, so that the server keeps such a task's KIP above 2^32.
+inline constexpr uint64_t kMapMax32 = 0xc0000000;
 
 }  // namespace vmserver
 

@@ -16,7 +16,7 @@ constexpr bool IsErrno(uint32_t request) { return request == kSpaceCreate || IsB
 constexpr int RequestWords(uint32_t request) {
   switch (request) {
     case kSpaceCreate:
-      return 2;
+      return 3;
     case kBsdMmap:
       return 8;
     case kBsdMunmap:
@@ -53,8 +53,18 @@ constexpr int RequestWords(uint32_t request) {
       return 5;
     case kMachVmInherit:
       return 4;
+    case kMachVmRead:
+      return 3;
+    case kMachVmWrite:
+      return 4;
+    case kMachVmCopy:
+      return 4;
     case kMachVmRegion:
       return 2;
+    case kMachVmMap:
+      return 12;
+    case kMachVmMsync:
+      return 4;
     default:
       return -1;
   }
@@ -97,7 +107,7 @@ void Server::Main() {
   CHECK(mirror != nullptr);
   CHECK(pmap_.Boot(mirror->thread));
   uvm_.Emplace(uvm::Config{.memory = config_.memory, .pmap = &pmap_, .threads = &threads_});
-  auto init = Birth(nullptr, Personality::kBsd, false, base::Vaddr(kDefaultMapMax));
+  auto init = Birth({.privileged = true, .max = base::Vaddr(kDefaultMapMax)});
   init_ = MUST(init, "a fresh machine has room for its first task");
   // From here on this thread is the pager of the server's other threads, and none of them may fault
   // (design D14).
@@ -125,6 +135,8 @@ Server::Next Server::TakeMessage(ServerThread* self, L4_MsgTag_t tag, L4_ThreadI
   const auto request = static_cast<uint32_t>(L4_Label(tag));
   Task* task = __atomic_load_n(&self->task, __ATOMIC_ACQUIRE);
   if (L4_IpcPropagated(tag)) *from = L4_ActualSender();
+  // First, so that a record that another task has by now gives its message away as void.
+  const uint32_t task_id = task == nullptr ? 0 : __atomic_load_n(&task->id, __ATOMIC_ACQUIRE);
   const bool stranger = task == nullptr || L4_IpcPropagated(tag) || *from != task->thread;
   const bool fault = L4_IsPageFault(tag) && L4_UntypedWords(tag) == 2;
   const bool well_formed =
@@ -140,12 +152,12 @@ Server::Next Server::TakeMessage(ServerThread* self, L4_MsgTag_t tag, L4_ThreadI
   }
   Message message;
   message.task = task;
-  message.task_id = task->id;
+  message.task_id = task_id;
   message.client = *from;
   message.tag = tag;
   L4_StoreMRs(1, static_cast<int>(L4_UntypedWords(tag)), message.words);
   bool wake = false;
-  if (!task->worker->Push(message, &wake)) {
+  if (!self->partner->Push(message, &wake)) {
     ++counters_.rejected;
     if (fault) return Next::kWait;
     LoadAnswer(request,
@@ -154,7 +166,7 @@ Server::Next Server::TakeMessage(ServerThread* self, L4_MsgTag_t tag, L4_ThreadI
                                     : static_cast<int32_t>(base::KernReturn::kResourceShortage)));
     return Next::kAnswer;
   }
-  *worker = task->worker;
+  *worker = self->partner;
   return wake ? Next::kWake : Next::kWait;
 }
 
@@ -182,8 +194,13 @@ void Server::PagerLoop(ServerThread* self) {
 void Server::WorkerLoop(ServerThread* self) {
   Message message;
   for (;;) {
-    while (self->Pop(&message)) Handle(message);
-    if (self->GoIdle()) threads_.Park();
+    // Errands first: no client can hold them up by keeping its worker busy.
+    if (__atomic_load_n(&self->called, __ATOMIC_SEQ_CST) != 0) RunErrands(self);
+    if (self->Pop(&message)) {
+      Handle(message);
+    } else if (self->GoIdle()) {
+      threads_.Park();
+    }
   }
 }
 
@@ -200,10 +217,9 @@ Answer Server::Dispatch(Task* task, const Message& message) {
   const auto request = static_cast<uint32_t>(L4_Label(message.tag));
   if (request == kSpaceCreate) return SpaceCreate(task, message);
   if (IsBsd(request)) return DispatchBsd(task, message);
-  // The first word names the target; the only task a client has rights to is its own.
   const L4_Word_t target = message.words[0];
-  if (target != 0 && target != task->id) return base::KernReturn::kInvalidArgument;
-  return DispatchMach(task, message);
+  if (target == 0 || target == task->id) return DispatchMach(task, task, message);
+  return CallOn(task, static_cast<uint32_t>(target), message);
 }
 
 Answer Server::DispatchBsd(Task* task, const Message& message) {
@@ -237,12 +253,12 @@ Answer Server::DispatchBsd(Task* task, const Message& message) {
   }
 }
 
-Answer Server::DispatchMach(Task* task, const Message& message) {
+Answer Server::DispatchMach(Task* caller, Task* task, const Message& message) {
   switch (L4_Label(message.tag)) {
     case kMachTaskCreate:
-      return TaskCreate(task, message);
+      return TaskCreate(caller, task, message);
     case kMachTaskTerminate:
-      return TaskTerminate(task);
+      return TaskTerminate(caller, task);
     case kMachVmAllocate:
       return VmAllocate(task, message);
     case kMachVmDeallocate:
@@ -251,8 +267,18 @@ Answer Server::DispatchMach(Task* task, const Message& message) {
       return VmProtect(task, message);
     case kMachVmInherit:
       return VmInherit(task, message);
+    case kMachVmRead:
+      return VmRead(caller, task, message);
+    case kMachVmWrite:
+      return VmWrite(caller, task, message);
+    case kMachVmCopy:
+      return VmCopy(task, message);
     case kMachVmRegion:
       return VmRegion(task, message);
+    case kMachVmMap:
+      return VmMap(task, message);
+    case kMachVmMsync:
+      return VmMsync(task, message);
     default:
       UNREACHABLE("the pager passed an unknown Mach call");
   }

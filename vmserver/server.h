@@ -9,10 +9,14 @@
 //
 //          A fault is first looked up in the pmap's table (a refill); only a miss goes to UVM. A
 //          fault that fails makes the client go on at its exception address with a base::FaultCode
-//          in its user-defined handle.
+//          in its user-defined handle. A Mach call that names another task is done by that task's
+//          worker, an Errand, while the caller's worker waits: whatever happens to a space, one
+//          worker at a time does it. Who may name a task brought it into being, so askers form
+//          trees and never wait for each other in a ring.
 // STATES   of a task:  unused -> starting -> live -> dying -> unused, with a new id.
 // LOCKS    mu_ (LockRank::kServer) guards the lists of tasks, files and unused threads. A task's
 //          own fields are written by its worker only, or before it starts.
+//          A worker that does an errand owns the asker's space too, whose worker waits.
 // INVARIANTS  There are as many workers as client threads, reserved when the thread comes into
 //          being. In a receive from a client nothing is accepted. No client can stop the server or
 //          act on another task.
@@ -48,6 +52,11 @@ struct Task {
   uint32_t id = 0;  // never used twice; 0 while unused
   L4_ThreadId_t thread = {0};
   Personality personality = Personality::kBsd;
+  AddressWidth width = AddressWidth::kNative;
+  // Holds the right to the privileged host name.
+  bool privileged = false;
+  // The id of the task that may name this one; 0: nobody.
+  uint32_t owner = 0;
   uvm::Space* space = nullptr;
   ServerThread* pager = nullptr;
   ServerThread* worker = nullptr;
@@ -85,6 +94,7 @@ struct ServerCounters {
   uint64_t refills = 0;        // ... that the pmap's table answered without UVM
   uint64_t faults_failed = 0;  // ... that ended at the client's exception address
   uint64_t rejected = 0;       // messages from strangers, propagated or malformed ones
+  uint64_t errands = 0;        // calls done on another task
   uint64_t tasks_started = 0;
   uint64_t tasks_ended = 0;
 };
@@ -103,7 +113,10 @@ class Server {
     L4_Word_t exception_ip = 0;         // where a client goes on after a fault that failed
     L4_Fpage_t client_kip_area = {0};   // outside [kMapMin, kDefaultMapMax)
     L4_Fpage_t client_utcb_area = {0};  // the same
-    uint32_t max_tasks = 64;            // alive at once, init not counted
+    // The KIP area of 32-bit tasks: above 2^32, below client_utcb_area. Nil where the server itself
+    // has 32-bit words: then there are no such tasks.
+    L4_Fpage_t client32_kip_area = {0};
+    uint32_t max_tasks = 64;  // alive at once, init not counted
   };
   explicit Server(const Config& config);
   Server(const Server&) = delete;
@@ -155,8 +168,15 @@ class Server {
   void Handle(const Message& message);
   Answer Dispatch(Task* task, const Message& message);
   Answer DispatchBsd(Task* task, const Message& message);
-  Answer DispatchMach(Task* task, const Message& message);
+  Answer DispatchMach(Task* caller, Task* target, const Message& message);
   void Send(Task* task, uint32_t request, const Answer& answer);
+
+  // errand.cc
+  // Has the worker of task `id` do the call and waits for it. REQUIRES: called on the worker of
+  // `caller`, and `id` is not the caller's own.
+  Answer CallOn(Task* caller, uint32_t id, const Message& message) ABSL_LOCKS_EXCLUDED(mu_);
+  void RunErrands(ServerThread* self) ABSL_LOCKS_EXCLUDED(mu_);
+  static Answer NoSuchTask(const Message& message);
 
   // fault.cc
   void HandleFault(Task* task, const Message& message);
@@ -165,19 +185,28 @@ class Server {
   // tasks.cc
   // What failed when a task could not be born.
   enum class BirthError : uint8_t { kTooMany, kNoMemory };
-  base::Result<Task*, BirthError> NewTask(Personality personality) ABSL_LOCKS_EXCLUDED(mu_);
+  struct BirthOptions {
+    Personality personality = Personality::kBsd;
+    AddressWidth width = AddressWidth::kNative;
+    bool privileged = false;
+    uint32_t owner = 0;      // who is going to be answered the child's id
+    Task* parent = nullptr;  // whose entry point it inherits; null: init's
+    bool inherit = false;    // ... and whose memory
+    base::Vaddr max;         // of an empty map
+  };
+  base::Result<Task*, BirthError> NewTask(const BirthOptions& options) ABSL_LOCKS_EXCLUDED(mu_);
   bool GiveThreads(Task* task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Makes the L4 space and thread of a task, which then waits to be started. False: the kernel has
   // no memory, and nothing of it exists.
   bool MakeL4Thread(Task* task);
   void DeleteL4Thread(Task* task);
   // REQUIRES: the task has its L4 thread and its space.
-  void StartTask(Task* task);
+  void StartTask(Task* task, uint32_t owner) ABSL_LOCKS_EXCLUDED(mu_);
   // Gives everything back, the UVM space included if set. The L4 thread must not exist any more.
   void FreeTask(Task* task) ABSL_LOCKS_EXCLUDED(mu_);
+  // REQUIRES: called on the task's own worker.
   void EndTask(Task* task);
-  base::Result<Task*, BirthError> Birth(Task* parent, Personality personality, bool inherit,
-                                        base::Vaddr max);
+  base::Result<Task*, BirthError> Birth(const BirthOptions& options);
   Answer SpaceCreate(Task* task, const Message& m);
 
   // bsd.cc
@@ -196,13 +225,21 @@ class Server {
   Answer LinuxDontneed(Task* task, const Message& m);
 
   // mach.cc
-  Answer TaskCreate(Task* task, const Message& m);
-  Answer TaskTerminate(Task* task);
+  Answer TaskCreate(Task* caller, Task* target, const Message& m);
+  Answer TaskTerminate(Task* caller, Task* target);
   Answer VmAllocate(Task* task, const Message& m);
   Answer VmDeallocate(Task* task, const Message& m);
   Answer VmProtect(Task* task, const Message& m);
   Answer VmInherit(Task* task, const Message& m);
   Answer VmRegion(Task* task, const Message& m);
+  Answer VmMap(Task* task, const Message& m);
+  Answer VmMsync(Task* task, const Message& m);
+
+  // mach_copy.cc
+  Answer VmRead(Task* caller, Task* target, const Message& m);
+  Answer VmWrite(Task* caller, Task* target, const Message& m);
+  Answer VmCopy(Task* task, const Message& m);
+  Answer CopyOver(Task* task, uint64_t at, uvm::Snapshot* copy);
 
   // Constant after construction.
   const Config config_;
@@ -218,8 +255,8 @@ class Server {
   base::Pool<Task> task_pool_ ABSL_GUARDED_BY(mu_);
   base::List<Task, &Task::link> tasks_ ABSL_GUARDED_BY(mu_);  // init first
   base::List<Task, &Task::link> unused_tasks_ ABSL_GUARDED_BY(mu_);
+  // Each with its worker.
   base::List<ServerThread, &ServerThread::pool_link> unused_pagers_ ABSL_GUARDED_BY(mu_);
-  base::List<ServerThread, &ServerThread::pool_link> unused_workers_ ABSL_GUARDED_BY(mu_);
   FileTable files_ ABSL_GUARDED_BY(mu_);
   uint32_t next_task_id_ ABSL_GUARDED_BY(mu_) = 1;
 };

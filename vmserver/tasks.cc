@@ -15,18 +15,24 @@ void* const kUtcbUnchanged = reinterpret_cast<void*>(~L4_Word_t{0});
 
 }  // namespace
 
-// A pager and a worker for the task, from the unused ones or new.
+// A pager and its worker for the task, from the unused ones or new.
 bool Server::GiveThreads(Task* task) {
-  task->pager = unused_pagers_.PopFront();
-  if (task->pager == nullptr) task->pager = threads_.Spawn(ServerThread::Role::kPager);
-  task->worker = unused_workers_.PopFront();
-  if (task->worker == nullptr) task->worker = threads_.Spawn(ServerThread::Role::kWorker);
-  return task->pager != nullptr && task->worker != nullptr;
+  ServerThread* pager = unused_pagers_.PopFront();
+  if (pager == nullptr) pager = threads_.Spawn(ServerThread::Role::kPager);
+  if (pager == nullptr) return false;
+  if (pager->partner == nullptr) pager->partner = threads_.Spawn(ServerThread::Role::kWorker);
+  if (pager->partner == nullptr) {
+    unused_pagers_.PushFront(pager);
+    return false;
+  }
+  task->pager = pager;
+  task->worker = pager->partner;
+  return true;
 }
 
 // A task record with its server threads, not yet reachable by any client. kTooMany: there are
 // max_tasks already.
-base::Result<Task*, Server::BirthError> Server::NewTask(Personality personality) {
+base::Result<Task*, Server::BirthError> Server::NewTask(const BirthOptions& options) {
   uvm::MutexLock lock(&mu_);
   if (init_ != nullptr && tasks_.size() > config_.max_tasks) return BirthError::kTooMany;
   Task* task = unused_tasks_.PopFront();
@@ -37,8 +43,6 @@ base::Result<Task*, Server::BirthError> Server::NewTask(Personality personality)
     task->thread_number = number;
   }
   if (!GiveThreads(task)) {
-    if (task->pager != nullptr) unused_pagers_.PushFront(task->pager);
-    if (task->worker != nullptr) unused_workers_.PushFront(task->worker);
     unused_tasks_.PushFront(task);
     return BirthError::kNoMemory;
   }
@@ -47,11 +51,14 @@ base::Result<Task*, Server::BirthError> Server::NewTask(Personality personality)
   do ++task->thread_version;
   while (task->thread_version % 64 == 0);
   task->thread = L4_GlobalId(task->thread_number, task->thread_version);
-  task->personality = personality;
+  task->personality = options.personality;
+  task->width = options.width;
+  task->privileged = options.privileged;
+  task->owner = 0;
   task->space = nullptr;
-  task->entry = config_.init_entry;
+  task->entry = options.parent != nullptr ? options.parent->entry : config_.init_entry;
   task->has_heap = false;
-  task->id = next_task_id_++;
+  __atomic_store_n(&task->id, next_task_id_++, __ATOMIC_RELEASE);
   tasks_.PushBack(task);
   return task;
 }
@@ -62,8 +69,9 @@ bool Server::MakeL4Thread(Task* task) {
   if (L4_ThreadControl(thread, thread, root, L4_nilthread, kUtcbUnchanged) == 0) return false;
   L4_Word_t old = 0;
   void* utcb = reinterpret_cast<void*>(L4_Address(config_.client_utcb_area));
-  if (L4_SpaceControl(thread, 0, config_.client_kip_area, config_.client_utcb_area, L4_nilthread,
-                      &old) != 0 &&
+  const L4_Fpage_t kip =
+      task->width == AddressWidth::k32 ? config_.client32_kip_area : config_.client_kip_area;
+  if (L4_SpaceControl(thread, 0, kip, config_.client_utcb_area, L4_nilthread, &old) != 0 &&
       L4_ThreadControl(thread, thread, root, task->pager->thread, utcb) != 0) {
     return true;
   }
@@ -76,7 +84,11 @@ void Server::DeleteL4Thread(Task* task) {
         0);
 }
 
-void Server::StartTask(Task* task) {
+void Server::StartTask(Task* task, uint32_t owner) {
+  {
+    uvm::MutexLock lock(&mu_);
+    task->owner = owner;
+  }
   // The pager takes messages for this task from now on; then the thread is started in its name.
   __atomic_store_n(&task->pager->task, task, __ATOMIC_RELEASE);
   L4_MsgTag_t tag = L4_MakeMsgTag(0, 2, 0);
@@ -92,13 +104,21 @@ void Server::StartTask(Task* task) {
 void Server::FreeTask(Task* task) {
   __atomic_store_n(&task->pager->task, static_cast<Task*>(nullptr), __ATOMIC_RELEASE);
   if (task->space != nullptr) uvm_->FreeSpace(task->space);
-  uvm::MutexLock lock(&mu_);
-  task->space = nullptr;
-  task->id = 0;
-  tasks_.Remove(task);
-  unused_pagers_.PushFront(task->pager);
-  unused_workers_.PushFront(task->worker);
-  unused_tasks_.PushFront(task);
+  base::List<Errand, &Errand::link> orphans;
+  {
+    uvm::MutexLock lock(&mu_);
+    task->space = nullptr;
+    __atomic_store_n(&task->id, 0u, __ATOMIC_RELEASE);
+    task->owner = 0;
+    tasks_.Remove(task);
+    while (Errand* errand = task->worker->errands.PopFront()) orphans.PushBack(errand);
+    unused_pagers_.PushFront(task->pager);
+    unused_tasks_.PushFront(task);
+  }
+  while (Errand* errand = orphans.PopFront()) {
+    *errand->answer = NoSuchTask(*errand->message);
+    threads_.Unpark(errand->waiter);
+  }
 }
 
 // The client thread goes first: it must not run while its memory goes, and its space's mappings
@@ -109,9 +129,8 @@ void Server::EndTask(Task* task) {
   ++counters_.tasks_ended;
 }
 
-base::Result<Task*, Server::BirthError> Server::Birth(Task* parent, Personality personality,
-                                                      bool inherit, base::Vaddr max) {
-  auto made = NewTask(personality);
+base::Result<Task*, Server::BirthError> Server::Birth(const BirthOptions& options) {
+  auto made = NewTask(options);
   if (!made.ok()) return made.error();
   Task* task = made.value();
   // What the kernel may refuse comes first: a fork marks what parent and child share, and a birth
@@ -120,21 +139,22 @@ base::Result<Task*, Server::BirthError> Server::Birth(Task* parent, Personality 
     FreeTask(task);
     return BirthError::kNoMemory;
   }
+  const Task* parent = options.parent;
+  const base::Vaddr min(options.width == AddressWidth::k32 ? 0 : kMapMin);
   auto space =
-      inherit ? uvm_->ForkSpace(parent->space) : uvm_->CreateSpace(base::Vaddr(kMapMin), max);
+      options.inherit ? uvm_->ForkSpace(parent->space) : uvm_->CreateSpace(min, options.max);
   if (!space.ok()) {
     DeleteL4Thread(task);
     FreeTask(task);
     return BirthError::kNoMemory;
   }
   task->space = space.value();
-  if (parent != nullptr) task->entry = parent->entry;
-  if (inherit) {
+  if (options.inherit) {
     task->has_heap = parent->has_heap;
     task->heap_base = parent->heap_base;
     task->heap_current = parent->heap_current;
   }
-  StartTask(task);
+  StartTask(task, options.owner);
   return task;
 }
 
@@ -143,13 +163,19 @@ Answer Server::SpaceCreate(Task* task, const Message& m) {
   if (task != init_) return base::Errno::kEperm;
   const bool mach = m.words[0] == static_cast<L4_Word_t>(Personality::kMach);
   if (!mach && m.words[0] != static_cast<L4_Word_t>(Personality::kBsd)) return base::Errno::kEinval;
-  uint64_t max = m.words[1] == 0 ? kDefaultMapMax : m.words[1];
-  if (!base::IsPageAligned(max) || max <= kMapMin || max > kDefaultMapMax) {
+  const bool narrow = m.words[2] == static_cast<L4_Word_t>(AddressWidth::k32);
+  const uint64_t most = narrow ? kMapMax32 : kDefaultMapMax;
+  const uint64_t max = m.words[1] == 0 ? most : m.words[1];
+  const bool known_width = narrow ? mach && config_.client32_kip_area.raw != 0 : m.words[2] == 0;
+  if (!known_width || !base::IsPageAligned(max) || max <= kMapMin || max > most) {
     if (mach) return base::KernReturn::kInvalidArgument;
     return base::Errno::kEinval;
   }
-  auto born =
-      Birth(nullptr, mach ? Personality::kMach : Personality::kBsd, false, base::Vaddr(max));
+  auto born = Birth({.personality = mach ? Personality::kMach : Personality::kBsd,
+                     .width = narrow ? AddressWidth::k32 : AddressWidth::kNative,
+                     .privileged = true,
+                     .owner = task->id,
+                     .max = base::Vaddr(max)});
   if (!born.ok()) {
     if (mach) return base::KernReturn::kResourceShortage;
     return born.error() == BirthError::kTooMany ? base::Errno::kEagain : base::Errno::kEnomem;

@@ -27,11 +27,19 @@ bool ServerThread::Pop(Message* out) {
   return true;
 }
 
+bool ServerThread::Call() {
+  __atomic_store_n(&called, 1u, __ATOMIC_SEQ_CST);
+  return __atomic_exchange_n(&idle, 0u, __ATOMIC_SEQ_CST) == 1;
+}
+
 bool ServerThread::GoIdle() {
   __atomic_store_n(&idle, 1u, __ATOMIC_SEQ_CST);
-  if (__atomic_load_n(&tail, __ATOMIC_SEQ_CST) == head) return true;
-  // Something came in. Whoever takes the idle word back decides: if the pager did, its wake-up is
-  // on the way and must be received.
+  if (__atomic_load_n(&tail, __ATOMIC_SEQ_CST) == head &&
+      __atomic_load_n(&called, __ATOMIC_SEQ_CST) == 0) {
+    return true;
+  }
+  // Something came in. Whoever takes the idle word back decides: if the pager or an asker did, its
+  // wake-up is on the way and must be received.
   return __atomic_exchange_n(&idle, 0u, __ATOMIC_SEQ_CST) == 0;
 }
 

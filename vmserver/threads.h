@@ -27,6 +27,7 @@
 
 namespace vmserver {
 
+struct Answer;
 struct Task;
 
 // One message of a client, copied out of the pager's message registers.
@@ -38,17 +39,35 @@ struct Message {
   L4_Word_t words[kMaxRequestWords] = {};
 };
 
+// A call that one task's worker has another's do, so that only one worker ever works on a space:
+// the one that asks waits meanwhile. Lives on the asker's stack.
+struct Errand {
+  Task* caller = nullptr;
+  Task* target = nullptr;
+  const Message* message = nullptr;
+  Answer* answer = nullptr;
+  struct ServerThread* waiter = nullptr;
+  base::ListLink link;
+};
+
 struct ServerThread : uvm::Thread {
   enum class Role : uint8_t { kRoot, kMirror, kPager, kWorker };
 
   L4_ThreadId_t thread = {0};
   uint32_t index = 0;
   Role role = Role::kRoot;
-  base::ListLink pool_link;  // on the server's list of unused pagers or workers
+  base::ListLink pool_link;  // on the server's list of unused pagers
 
   // A pager's: whose faults and calls it takes; null while unused. Written by workers, read by the
   // pager.
   Task* task = nullptr;
+  // A pager's: the worker that always serves the same task.
+  ServerThread* partner = nullptr;
+
+  // A worker's: what other workers ask of it, guarded by the server's mutex, and whether there is
+  // any.
+  base::List<Errand, &Errand::link> errands;
+  uint32_t called = 0;
 
   // A worker's. A client has one message under way unless it cheats or was interrupted, so few
   // slots do.
@@ -62,6 +81,8 @@ struct ServerThread : uvm::Thread {
   bool Push(const Message& message, bool* wake);
   // Consumer's side: false when the ring is empty.
   bool Pop(Message* out);
+  // Asker's side, after the errand is on the list. True: the caller must wake the worker.
+  bool Call();
   // Consumer's side: true when the worker must wait to be woken, false when something came in
   // meanwhile.
   bool GoIdle();

@@ -41,6 +41,13 @@ void ClientsTest::ExpectSound() {
 }
 
 void ClientsTest::Server(std::function<void()> body) {
+  ServerWithoutUpdate([this, body = std::move(body)] {
+    body();
+    pmap_.Update(pmap_.Kernel());
+  });
+}
+
+void ClientsTest::ServerWithoutUpdate(std::function<void()> body) {
   world_.Spawn(std::move(body));
   EXPECT_TRUE(world_.Run()) << world_.problem();
 }

@@ -60,8 +60,9 @@ class ClientsTest : public ::testing::Test {
   ~ClientsTest() override { ExpectSound(); }
 
   void ExpectSound();
-  // Runs on a thread of the server's space.
+  // Runs on a thread of the server's space; with an Update behind it, or without.
   void Server(std::function<void()> body);
+  void ServerWithoutUpdate(std::function<void()> body);
 
   Client* NewClient();
   // One access by a thread of the client's own; true when it succeeded.

@@ -244,7 +244,8 @@ void NaivePmap::PageProtect(Paddr pa, Prot prot) {
       bool stays = prot.CanRead() && !std::exchange(drop_one, false);
       at = stays ? std::next(at) : pmap->table.erase(at);
     }
-    if (pmap.get() != kernel_ && std::exchange(miss_one, false)) continue;  // and what it has cached stays
+    if (pmap.get() != kernel_ && std::exchange(miss_one, false))
+      continue;  // and what it has cached stays
     std::erase_if(pmap->buffer, [pa](const auto& cached) { return cached.second.pa == pa; });
   }
 }

@@ -122,7 +122,7 @@ class ContractRun {
     }
     if (touch.access == Access::kExecute) {
       if (expected.may.empty()) BlameAccess(space, page, Paddr(), touch);
-      return MarkFetch(expected);
+      return MarkFetch(expected, during);
     }
     // Words of two frames may be equal, after CopyPage; one that is permitted is then meant.
     TruthFrame* reached = nullptr;
@@ -183,7 +183,7 @@ class ContractRun {
   }
 
   void Mark(uint32_t space, TruthFrame* frame, Access access, bool during) {
-    if (!frame->managed || space == truth_.kernel()) return;
+    if (!frame->managed || (space == truth_.kernel() && page_ < limits_.pages / 2)) return;
     // A call at the same time may have cleared what the access set, or come before it.
     Known set = during ? Known::kMaybe : Known::kYes;
     auto raise = [set](Known* bit) {
@@ -195,11 +195,14 @@ class ContractRun {
     raise(&frame->modified);
     frame->since = Since::kNothing;
   }
-  void MarkFetch(const Expected& expected) {
+  // Nothing tells which frame a fetch reached.
+  void MarkFetch(const Expected& expected, bool during) {
+    Known set = expected.may.size() > 1 || (during && clears_) ? Known::kMaybe : Known::kYes;
     for (const Usable& u : expected.may) {
       TruthFrame* frame = truth_.FrameOf(u.pa);
-      if (frame != nullptr && frame->managed && frame->referenced == Known::kNo)
-        frame->referenced = expected.may.size() == 1 ? Known::kYes : Known::kMaybe;
+      if (frame != nullptr && frame->managed && frame->referenced == Known::kNo) {
+        frame->referenced = set;
+      }
     }
   }
 
@@ -292,7 +295,10 @@ class ContractRun {
   void Missing(uint32_t space, uint32_t page) {
     const TruthEntry& entry = *truth_.At(space, page).entry;
     std::string what = Where(space, page) + ": " + Show({entry.pa, entry.prot}) + " is gone";
-    if (entry.wired == Wired::kYes) return Fail(PmapRule::kWiredStays, what);
+    if (entry.wired == Wired::kYes) {
+      return Fail(write_protected_ ? PmapRule::kWriteProtectKeepsMappings : PmapRule::kWiredStays,
+                  what);
+    }
     if (!limits_.may_forget && !failed_enter_) {
       return Fail(write_protected_ ? PmapRule::kWriteProtectKeepsMappings
                                    : PmapRule::kNothingIsLostWithoutNeed,
@@ -336,10 +342,12 @@ class ContractRun {
 
   // ---- Ops ----
 
-  // The module's call, with the op's overlapping access, if any.
+  // The module's call, with the op's overlapping access, if any. Contents that are written page by
+  // page may be written over.
   void Call(const PmapOp& op, const std::function<void()>& call) {
     if (counts_ != nullptr) ++counts_->done[static_cast<size_t>(op.call)];
-    if (!op.overlaps) return machine_.Call(call);
+    bool writes = op.call == PmapCall::kZeroPage || op.call == PmapCall::kCopyPage;
+    if (!op.overlaps || writes) return machine_.Call(call);
     uint32_t space = op.overlap_space % limits_.clients;
     uint32_t page = op.overlap_page % limits_.pages;
     Expected expected = Expect(space, page, op.overlap_access);
@@ -352,10 +360,23 @@ class ContractRun {
     CheckAccess(space, page, touch, expected, /*during=*/true);
   }
 
+  static bool MayBeKernels(PmapCall call) {
+    return call == PmapCall::kEnter || call == PmapCall::kRemove || call == PmapCall::kProtect ||
+           call == PmapCall::kUnwire || call == PmapCall::kExtract || call == PmapCall::kUpdate ||
+           call == PmapCall::kKernelLoad || call == PmapCall::kKernelStore;
+  }
+
   void Apply(const PmapOp& op) {
     write_protected_ = failed_enter_ = false;
     space_ = op.space % limits_.clients;
     page_ = op.page % limits_.pages;
+    // The upper half of the kernel's pages is for managed mappings, the lower one for Kenter.
+    uint32_t half = limits_.pages / 2;
+    if (limits_.kernel_mappings && op.space == limits_.clients && MayBeKernels(op.call)) {
+      space_ = truth_.kernel();
+      page_ = half + op.page % half;
+    }
+    if (op.call == PmapCall::kKenter || op.call == PmapCall::kKremove) page_ %= half;
     count_ = std::min<uint32_t>(op.count, limits_.pages - page_);
     frame_ = &truth_.frames()[op.frame % truth_.frames().size()];
     if (op.call >= PmapCall::kPageProtect && op.call <= PmapCall::kCopyPage) {
@@ -382,12 +403,9 @@ class ContractRun {
         return Unwire(op);
       case PmapCall::kExtract:
         return Extract(op);
-      case PmapCall::kUpdate: {
-        // The kernel's turn now and then.
-        uint32_t space = limits_.kernel_mappings && op.other % 4 == 0 ? truth_.kernel() : space_;
-        Call(op, [&] { pmap_.Update(pmaps_[space]); });
-        return truth_.EndUpdate(space);
-      }
+      case PmapCall::kUpdate:
+        Call(op, [&] { pmap_.Update(pmap); });
+        return truth_.EndUpdate(space_);
       case PmapCall::kCopy:
         return Copy(op);
       case PmapCall::kActivate:
@@ -544,6 +562,7 @@ class ContractRun {
                    base::kProtNone);
       return Call(op, [&] { pmap_.KenterPa(va, frame_->pa, prot, CacheMode::kDefault); });
     }
+    count_ = std::min(count_, limits_.pages / 2 - page_);
     for (uint32_t i = 0; i < count_; ++i) truth_.Take(kernel, page_ + i, base::kProtNone);
     Call(op, [&] { pmap_.Kremove(truth_.RangeOf(kernel, page_, count_)); });
   }
@@ -599,6 +618,7 @@ class ContractRun {
     }
     bool in_kernel = op.call == PmapCall::kKernelLoad || op.call == PmapCall::kKernelStore;
     uint32_t space = in_kernel ? truth_.kernel() : space_;
+    if (in_kernel && space_ != space) page_ %= limits_.pages / 2;
     Access access = op.call == PmapCall::kFetch ? Access::kExecute
                     : op.call == PmapCall::kStore || op.call == PmapCall::kKernelStore
                         ? Access::kWrite
@@ -646,8 +666,10 @@ class ContractRun {
     }
     if (limits_.kernel_mappings && !failure_) {
       for (uint32_t i = 0; i < limits_.pages; ++i) truth_.Take(truth_.kernel(), i, base::kProtNone);
+      uint32_t half = limits_.pages / 2;
       machine_.Call([&] {
-        pmap_.Kremove(truth_.RangeOf(truth_.kernel(), 0, limits_.pages));
+        pmap_.Kremove(truth_.RangeOf(truth_.kernel(), 0, half));
+        pmap_.Remove(pmap_.Kernel(), truth_.RangeOf(truth_.kernel(), half, limits_.pages - half));
         pmap_.Update(pmap_.Kernel());
       });
     }

@@ -26,8 +26,8 @@ constexpr CallRow kCalls[kPmapCalls] = {
     {"is_referenced", 4}, {"clear_modify", 5}, {"clear_reference", 4},
     {"zero_page", 1},     {"copy_page", 1},    {"kenter", 4},
     {"kremove", 3},       {"procwr", 1},       {"load", 14},
-    {"store", 18},        {"fetch", 4},        {"kernel_load", 2},
-    {"kernel_store", 3},  {"flush_own", 2},    {"share_on", 3},
+    {"store", 18},        {"fetch", 4},        {"kernel_load", 3},
+    {"kernel_store", 5},  {"flush_own", 2},    {"share_on", 3},
 };
 
 PmapCall DrawCall(base::Prng* prng, uint32_t left_out) {
@@ -82,7 +82,7 @@ std::vector<PmapOp> DrawPmapOps(uint64_t seed, const ContractLimits& limits, siz
     base::Prng prng(seed, "pmap.op", i);
     PmapOp& op = ops[i];
     op.call = DrawCall(&prng, left_out);
-    op.space = static_cast<uint8_t>(prng.Below(limits.clients));
+    op.space = static_cast<uint8_t>(prng.Below(limits.clients + 1));  // the last is the kernel
     op.page = static_cast<uint8_t>(prng.Below(pages));
     op.count = static_cast<uint8_t>(1 + prng.Below(prng.Chance(1, 2) ? 2 : limits.pages));
     op.frame = static_cast<uint8_t>(prng.Below(frames));

@@ -50,7 +50,7 @@ void PmapTruth::Enter(uint32_t space, uint32_t page, const TruthEntry& entry, Pr
   place.entry = entry;
   TruthFrame* frame = FrameOf(entry.pa);
   if (frame == nullptr) return;
-  frame->since = space == kernel() ? Since::kKenter : Since::kTaken;
+  frame->since = space == kernel() && !entry.managed ? Since::kKenter : Since::kTaken;
   if (!entry.managed) return;
   auto seed = [](Known* bit) {
     if (*bit == Known::kNo) *bit = Known::kMaybe;
@@ -64,7 +64,7 @@ void PmapTruth::Take(uint32_t space, uint32_t page, Prot keep) {
   Place& place = At(space, page);
   if (!place.entry) return;
   place.stale.push_back({place.entry->pa, place.entry->prot});
-  Happened(place.entry->pa, space == kernel() ? Since::kKenter : Since::kTaken);
+  Happened(place.entry->pa, place.entry->managed ? Since::kTaken : Since::kKenter);
   place.entry->prot = place.entry->prot & keep;
   if (!keep.CanRead()) place.entry.reset();
 }

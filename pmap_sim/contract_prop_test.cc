@@ -1,0 +1,108 @@
+// pmap/l4 against the contract of pmap(9), op by op: random calls and accesses, with what is right
+// told by uvm/testing/pmap_contract.h. "A client's rights are within the table's" is looked at at
+// every step of the kernel, also while calls and accesses overlap.
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "base/prot.h"
+#include "fake_l4/testing/world.h"
+#include "pmap_sim/testing/pmap_world.h"
+#include "uvm/testing/pmap_contract.h"
+
+namespace pmap_sim {
+namespace {
+
+using base::Prot;
+using uvm::testing::ContractCounts;
+using uvm::testing::ContractLimits;
+using uvm::testing::FirstCounterexample;
+using uvm::testing::kPmapCalls;
+using uvm::testing::MachineMaker;
+using uvm::testing::PmapMachine;
+
+constexpr uint64_t kSeeds = 60;
+constexpr size_t kOps = 300;
+
+// Where x is not separable, it comes with any right, as r does everywhere.
+Prot WithRead(Prot p) { return p.IsNone() ? p : p | base::kProtRead; }
+Prot WithReadAndExecute(Prot p) {
+  return p.IsNone() ? p : p | base::kProtRead | base::kProtExecute;
+}
+
+MachineMaker Maker(const PmapWorldOptions& options) {
+  return
+      [options]() -> std::unique_ptr<PmapMachine> { return std::make_unique<PmapWorld>(options); };
+}
+
+ContractLimits LimitsFor(const PmapWorldOptions& options) {
+  ContractLimits limits;
+  limits.usable = options.profile.ExecuteImpliedByRead() ? WithReadAndExecute : WithRead;
+  return limits;
+}
+
+struct Row {
+  const fake_l4::Profile* profile;
+  const fake_l4::Quirks* quirks;
+};
+void PrintTo(const Row& row, std::ostream* out) {
+  *out << row.profile->name << " " << row.quirks->name;
+}
+
+class ContractPropTest : public testing::TestWithParam<Row> {};
+
+TEST_P(ContractPropTest, EveryRuleHolds) {
+  PmapWorldOptions options{.profile = *GetParam().profile,
+                           .quirks = *GetParam().quirks,
+                           .tricks = !GetParam().quirks->rights_unmasked};
+  ContractCounts counts;
+  std::string counterexample =
+      FirstCounterexample(Maker(options), LimitsFor(options), 1, kSeeds, kOps, &counts);
+  ASSERT_TRUE(counterexample.empty()) << counterexample;
+  for (int call = 0; call < kPmapCalls; ++call) EXPECT_GT(counts.done[call], 20u) << call;
+  EXPECT_GT(counts.accesses_done, 700u);
+  EXPECT_GT(counts.accesses_refused, 500u);
+  EXPECT_GT(counts.steps_watched, 50000u);
+}
+
+// Mappings that need more windows of the server's space than there are: whatever finds none is
+// refused, and what is refused does no harm.
+TEST(ContractShortageTest, FewWindows) {
+  PmapWorldOptions options{.alias_windows = 8};
+  ContractLimits limits = LimitsFor(options);
+  limits.cluster = 2;
+  limits.stride = kWindowBytes;
+  limits.may_fail = true;
+  limits.may_forget = true;
+  ContractCounts counts;
+  std::string counterexample =
+      FirstCounterexample(Maker(options), limits, 1, kSeeds, kOps, &counts);
+  ASSERT_TRUE(counterexample.empty()) << counterexample;
+  EXPECT_GT(counts.enters_failed, 20u);
+  EXPECT_GT(counts.accesses_done, 300u);
+}
+
+// The kernel has memory for few mappings beyond the server's own.
+TEST(ContractShortageTest, FewMappingsInTheKernel) {
+  for (uint32_t spare : {2, 4, 9, 20}) {
+    PmapWorldOptions options{.spare_mappings = spare};
+    ContractLimits limits = LimitsFor(options);
+    limits.may_fail = true;
+    limits.may_forget = true;
+    limits.kernel_mappings = false;
+    ContractCounts counts;
+    std::string counterexample =
+        FirstCounterexample(Maker(options), limits, 1, kSeeds, kOps, &counts);
+    ASSERT_TRUE(counterexample.empty()) << spare << " spare mappings: " << counterexample;
+    EXPECT_GT(counts.accesses_done, 20u);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, ContractPropTest,
+                         testing::Values(Row{&fake_l4::kAmd64Nx, &fake_l4::kManualRules},
+                                         Row{&fake_l4::kIa32, &fake_l4::kManualRules}));
+
+}  // namespace
+}  // namespace pmap_sim

@@ -1,0 +1,490 @@
+// vmsim coverage: which lines and branches random operations reach.
+
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "proptests/engine/failure.h"
+#include "tools/commands.h"
+#include "tools/console.h"
+#include "tools/coverage.h"
+#include "tools/options.h"
+#include "tools/report.h"
+
+extern char** environ;
+
+namespace tools {
+namespace {
+
+using Words = std::vector<std::string>;
+
+constexpr const char* kExclusionsPath = "tools/coverage_exclusions.txt";
+
+// The campaigns that share the operations when none is given after --: the plain one, a kernel that
+// fails, other schedules and processors, hardware without status bits, and small and crowded
+// address spaces.
+constexpr const char* kCampaigns[] = {
+    "",
+    "--faults all",
+    "--schedule random --processors 4",
+    "--schedule pct --processors 2 --faults all",
+    "--profile amd64-no-reference",
+    "--pages 8 --tasks 24 --case-ops 2000",
+    "--pages 512 --tasks 3",
+};
+
+constexpr const char* kEpilogue =
+    "Builds vmsim with --config=cov (the first time takes two minutes), runs it, and prints lines\n"
+    "and branches of uvm/*.cc and pmap_sim/*.cc, or of the files or directories given (globs "
+    "too).\n"
+    "A branch is one value of one condition.\n"
+    "tools/coverage_exclusions.txt lists what does not count. What follows -- goes to each run\n"
+    "instead of the usual choice of campaigns. Exit code 17 when less than --least-lines or\n"
+    "--least-branches was reached in total; a run's own code when a campaign fails.\n\n"
+    "Examples:\n"
+    "  ./vmsim coverage --ops 1m\n"
+    "  ./vmsim coverage --ops 200k --missed uvm/amap.cc uvm/fault.cc\n"
+    "  ./vmsim coverage --seed 5 --json vmserver\n"
+    "  ./vmsim coverage --least-lines 95 --least-branches 90 -- --faults all --no-swarm\n\n"
+    "Campaigns:\n";
+
+struct CoverageFlags {
+  uint64_t seed = 1;
+  uint64_t ops = 700000;
+  uint64_t least_lines = 0;
+  uint64_t least_branches = 0;
+  std::string from;
+  std::string binary;
+  std::string tests;
+  bool missed = false;
+  bool json = false;
+};
+
+void Declare(Options* options, CoverageFlags* flags) {
+  options->Number("seed", &flags->seed, 0, ~uint64_t{0}, "of the first campaign; then one more");
+  options->Number("ops", &flags->ops, 1, uint64_t{1} << 50, "operations of all campaigns together");
+  options->Number("least-lines", &flags->least_lines, 0, 100, "percent of lines to ask for");
+  options->Number("least-branches", &flags->least_branches, 0, 100,
+                  "percent of branches to ask for");
+  options->Switch("missed", &flags->missed, "also list what was not reached");
+  options->Text("tests", &flags->tests, "LABEL,...", "also run these test targets, and count them");
+  options->Text("binary", &flags->binary, "FILE", "a vmsim of --config=cov that is built already");
+  options->Text("from", &flags->from, "FILE", "run nothing: read what llvm-cov export has written");
+  options->Switch("json", &flags->json, "one JSON object on standard output");
+  std::string epilogue = kEpilogue;
+  for (const char* campaign : kCampaigns) {
+    absl::StrAppend(&epilogue, "  run ", *campaign == '\0' ? "(no options)" : campaign, "\n");
+  }
+  options->Epilogue(epilogue);
+}
+
+// A directory that goes away with what is in it.
+class WorkDirectory {
+ public:
+  ~WorkDirectory() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  }
+  absl::Status Create() {
+    const char* base = std::getenv("TMPDIR");
+    std::string name =
+        absl::StrCat(base == nullptr || *base == '\0' ? "/tmp" : base, "/vmsim_coverage.XXXXXX");
+    if (mkdtemp(name.data()) == nullptr) {
+      return absl::InternalError(
+          absl::StrCat("cannot make a directory ", name, ": ", std::strerror(errno)));
+    }
+    path_ = std::filesystem::absolute(name);
+    return absl::OkStatus();
+  }
+  std::string File(absl::string_view name) const { return absl::StrCat(path_, "/", name); }
+
+ private:
+  std::string path_;
+};
+
+std::string Root() {
+  const char* root = std::getenv("UVM_L4_ROOT");
+  return root == nullptr || *root == '\0' ? "." : root;
+}
+
+absl::StatusOr<std::string> ReadWhole(const std::string& path) {
+  std::error_code error;
+  std::ifstream file(path, std::ios::binary);
+  if (!std::filesystem::is_regular_file(path, error) || !file) {
+    return absl::NotFoundError(absl::StrCat(path, ": expected a file that can be read"));
+  }
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+struct Program {
+  Words words;            // the first is found in PATH unless it has a slash
+  std::string directory;  // to start in; empty: here
+  std::string output;     // file for both its outputs; `errors` takes standard error if not empty
+  std::string errors;
+  std::string profile;  // value of LLVM_PROFILE_FILE; empty: not set
+};
+
+// Its exit status, 128 + the signal's number if one ended it. Errors: it cannot be started.
+absl::StatusOr<int> Run(const Program& program) {
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_TRUNC;
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, 1, program.output.c_str(), kFlags, 0600);
+  if (program.errors.empty()) {
+    posix_spawn_file_actions_adddup2(&actions, 1, 2);
+  } else {
+    posix_spawn_file_actions_addopen(&actions, 2, program.errors.c_str(), kFlags, 0600);
+  }
+  if (!program.directory.empty()) {
+    posix_spawn_file_actions_addchdir_np(&actions, program.directory.c_str());
+  }
+  std::vector<char*> argv;
+  for (const std::string& word : program.words) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  std::string profile = absl::StrCat("LLVM_PROFILE_FILE=", program.profile);
+  std::vector<char*> environment;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    if (!absl::StartsWith(*entry, "LLVM_PROFILE_FILE=")) environment.push_back(*entry);
+  }
+  if (!program.profile.empty()) environment.push_back(profile.data());
+  environment.push_back(nullptr);
+  pid_t child = 0;
+  const int error =
+      posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environment.data());
+  posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) {
+    return absl::NotFoundError(absl::StrCat(program.words[0], ": expected a program that starts, ",
+                                            "found: ", std::strerror(error)));
+  }
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+// Says what a program said before it failed.
+void ShowOutput(const std::string& path) {
+  absl::StatusOr<std::string> text = ReadWhole(path);
+  if (!text.ok()) return;
+  const size_t error = text->find("ERROR");
+  std::fputs(text->substr(error == std::string::npos ? 0 : error).c_str(), stderr);
+}
+
+absl::Status RunTool(const Program& program, absl::string_view what) {
+  absl::StatusOr<int> status = Run(program);
+  if (!status.ok()) return status.status();
+  if (*status == 0) return absl::OkStatus();
+  ShowOutput(program.errors.empty() ? program.output : program.errors);
+  return absl::FailedPreconditionError(
+      absl::StrCat(what, " failed with status ", *status, ", see above"));
+}
+
+// What is measured: programs with what is after their names, and how they are called in messages.
+struct Job {
+  Words words;
+  std::string name;
+  std::string directory;
+};
+
+class Session {
+ public:
+  Session(const CoverageFlags& flags, const Words& rest) : flags_(flags), rest_(rest) {}
+
+  // The text of an export. A campaign that fails leaves its code in `*code` and its report on
+  // standard error.
+  absl::StatusOr<std::string> Export(int* code);
+  uint64_t ops() const { return ops_; }
+
+ private:
+  absl::Status Build();
+  std::vector<Job> Jobs();
+  void Note(absl::string_view what) const;
+
+  const CoverageFlags& flags_;
+  const Words& rest_;
+  WorkDirectory work_;
+  std::string vmsim_;
+  std::vector<std::string> tests_;  // paths
+  uint64_t ops_ = 0;
+};
+
+void Session::Note(absl::string_view what) const {
+  if (isatty(STDERR_FILENO) == 0) return;
+  std::fputs(absl::StrCat("\r\033[K", what.empty() ? "" : "coverage: ", what).c_str(), stderr);
+}
+
+absl::Status Session::Build() {
+  const Words labels = absl::StrSplit(flags_.tests, ',', absl::SkipEmpty());
+  vmsim_ = flags_.binary;
+  if (!vmsim_.empty() && labels.empty()) {
+    if (access(vmsim_.c_str(), X_OK) == 0) return absl::OkStatus();
+    return absl::NotFoundError(absl::StrCat(vmsim_, ": expected a program, found none"));
+  }
+  if (access(absl::StrCat(Root(), "/WORKSPACE").c_str(), R_OK) != 0) {
+    return absl::FailedPreconditionError(
+        "there is no source tree to build; start this command as ./vmsim");
+  }
+  const char* bazel = std::getenv("BAZEL");
+  const Words start = absl::StrSplit(bazel == nullptr ? "bazel" : bazel, ' ', absl::SkipEmpty());
+  Words build = start;
+  build.insert(build.end(), {"build", "--config=cov", "--noshow_progress", "--color=no",
+                             "--symlink_prefix=/", "//tools:vmsim"});
+  build.insert(build.end(), labels.begin(), labels.end());
+  Note("building ...");
+  absl::Status status = RunTool({build, Root(), work_.File("build"), "", ""}, "the coverage build");
+  if (!status.ok()) return status;
+  Words info = start;
+  info.insert(info.end(), {"info", "--config=cov", "bazel-bin"});
+  status = RunTool({info, Root(), work_.File("bin"), work_.File("info"), ""}, "bazel info");
+  if (!status.ok()) return status;
+  absl::StatusOr<std::string> bin = ReadWhole(work_.File("bin"));
+  if (!bin.ok()) return bin.status();
+  const std::string directory(absl::StripAsciiWhitespace(*bin));
+  if (vmsim_.empty()) vmsim_ = directory + "/tools/vmsim";
+  for (absl::string_view label : labels) {
+    absl::ConsumePrefix(&label, "//");
+    tests_.push_back(absl::StrCat(directory, "/", absl::StrReplaceAll(label, {{":", "/"}})));
+  }
+  return absl::OkStatus();
+}
+
+std::vector<Job> Session::Jobs() {
+  std::vector<std::string> campaigns(std::begin(kCampaigns), std::end(kCampaigns));
+  if (!rest_.empty()) campaigns = {absl::StrJoin(rest_, " ")};
+  const uint64_t each = (flags_.ops + campaigns.size() - 1) / campaigns.size();
+  std::vector<Job> jobs;
+  for (size_t i = 0; i < campaigns.size(); ++i) {
+    Job job;
+    job.words = {
+        vmsim_, "run", "--seed", absl::StrCat(flags_.seed + i), "--ops", absl::StrCat(each)};
+    const Words more =
+        rest_.empty() ? Words(absl::StrSplit(campaigns[i], ' ', absl::SkipEmpty())) : rest_;
+    job.words.insert(job.words.end(), more.begin(), more.end());
+    job.name = absl::StrCat("vmsim ", absl::StrJoin(job.words.begin() + 1, job.words.end(), " "));
+    jobs.push_back(job);
+    ops_ += each;
+  }
+  for (const std::string& test : tests_) jobs.push_back({{test}, test, Root()});
+  return jobs;
+}
+
+absl::StatusOr<std::string> Session::Export(int* code) {
+  absl::Status status = work_.Create();
+  if (status.ok()) status = Build();
+  if (!status.ok()) return status;
+  Words merge = {"llvm-profdata", "merge", "-sparse", "-o", work_.File("merged")};
+  size_t number = 0;
+  for (const Job& job : Jobs()) {
+    Note(job.name);
+    const std::string profile = work_.File(absl::StrCat("run", number++, ".profraw"));
+    absl::StatusOr<int> exit = Run({job.words, job.directory, work_.File("output"), "", profile});
+    if (!exit.ok()) return exit.status();
+    if (*exit != 0) {
+      Note("");
+      ShowOutput(work_.File("output"));
+      *code = *exit < 128 ? *exit : static_cast<int>(proptests::FailureClass::kCrash);
+      return absl::FailedPreconditionError(
+          absl::StrCat(job.name, " ended with exit code ", *exit, ", so nothing was measured"));
+    }
+    if (access(profile.c_str(), R_OK) != 0) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          job.words[0], ": expected a program of --config=cov, but it left no profile"));
+    }
+    merge.push_back(profile);
+  }
+  Note("merging ...");
+  status = RunTool({merge, "", work_.File("output"), "", ""}, "llvm-profdata");
+  if (!status.ok()) return status;
+  Words show = {"llvm-cov", "export", "-skip-functions",
+                absl::StrCat("-instr-profile=", work_.File("merged")), vmsim_};
+  for (const std::string& test : tests_) show.push_back(absl::StrCat("-object=", test));
+  status = RunTool({show, "", work_.File("export"), work_.File("errors"), ""}, "llvm-cov");
+  Note("");
+  if (!status.ok()) return status;
+  return ReadWhole(work_.File("export"));
+}
+
+bool Wanted(const std::string& file, const Words& filters) {
+  for (const std::string& filter : filters) {
+    if (fnmatch(filter.c_str(), file.c_str(), FNM_PATHNAME) == 0) return true;
+    const std::string directory = absl::EndsWith(filter, "/") ? filter : filter + "/";
+    if (absl::StartsWith(file, directory)) return true;
+  }
+  return false;
+}
+
+struct Measured {
+  std::vector<FileCoverage> files;
+  Words left_out;   // by an exclusion
+  Words not_built;  // in no program that ran
+};
+
+// The sources that the filters mean and that no program that ran is made of; tests, benchmarks and
+// what only a host links apart.
+Words NotBuilt(const std::vector<ExportedFile>& files, const Words& filters) {
+  Words missing;
+  std::error_code error;
+  for (const std::string& filter : filters) {
+    const std::string directory = absl::StrContains(filter, '*')
+                                      ? filter.substr(0, filter.find_last_of('/') + 1)
+                                      : filter + "/";
+    const std::filesystem::path path(absl::StrCat(Root(), "/", directory));
+    for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
+      const std::string file = directory + entry.path().filename().string();
+      const bool source = absl::EndsWith(file, ".cc") && !absl::EndsWith(file, "_test.cc") &&
+                          !absl::EndsWith(file, "_benchmark.cc") &&
+                          !absl::EndsWith(file, "_host.cc");
+      const bool built = std::any_of(files.begin(), files.end(), [&](const ExportedFile& exported) {
+        return exported.name == file;
+      });
+      if (source && !built && Wanted(file, filters)) missing.push_back(file);
+    }
+  }
+  std::sort(missing.begin(), missing.end());
+  return missing;
+}
+
+absl::StatusOr<Measured> MeasureAll(const std::vector<ExportedFile>& files, const Words& filters) {
+  const std::string path = absl::StrCat(Root(), "/", kExclusionsPath);
+  absl::StatusOr<std::string> text = ReadWhole(path);
+  if (!text.ok()) return text.status();
+  absl::StatusOr<Exclusions> exclusions = Exclusions::Parse(path, *text);
+  if (!exclusions.ok()) return exclusions.status();
+  Measured measured;
+  for (const ExportedFile& file : files) {
+    if (!Wanted(file.name, filters)) continue;
+    if (exclusions->LeavesOut(file.name)) {
+      measured.left_out.push_back(file.name);
+      continue;
+    }
+    absl::StatusOr<std::string> source = ReadWhole(absl::StrCat(Root(), "/", file.name));
+    if (!source.ok()) return source.status();
+    absl::StatusOr<FileCoverage> coverage = Measure(file, *source, *exclusions);
+    if (!coverage.ok()) return coverage.status();
+    measured.files.push_back(*coverage);
+  }
+  measured.not_built = NotBuilt(files, filters);
+  if (measured.files.empty()) {
+    return absl::NotFoundError(
+        absl::StrCat("no file that was built matches ", absl::StrJoin(filters, " ")));
+  }
+  return measured;
+}
+
+Json CoverageJson(const FileCoverage& file, bool missed) {
+  Json json;
+  json["file"] = file.name;
+  json["lines"] = file.lines;
+  json["lines_reached"] = file.lines_reached;
+  json["branches"] = file.arms;
+  json["branches_reached"] = file.arms_reached;
+  json["lines_excluded"] = file.lines_excluded;
+  json["branches_excluded"] = file.arms_excluded;
+  if (!missed) return json;
+  json["missed_lines"] = Json::array();
+  for (const LineRange& range : file.missed_lines) {
+    json["missed_lines"].push_back({range.first, range.last});
+  }
+  json["missed_branches"] = Json::array();
+  for (const MissedArm& arm : file.missed_arms) {
+    json["missed_branches"].push_back({{"line", arm.at.line},
+                                       {"column", arm.at.column},
+                                       {"never", arm.arm},
+                                       {"condition", arm.text}});
+  }
+  return json;
+}
+
+int Report(const CoverageFlags& flags, const Measured& measured, uint64_t ops, double seconds) {
+  const FileCoverage total = Total(measured.files);
+  const bool enough = Reached(total.lines_reached, total.lines) >= flags.least_lines * 100 &&
+                      Reached(total.arms_reached, total.arms) >= flags.least_branches * 100;
+  const int code = enough ? kExitPass : static_cast<int>(proptests::FailureClass::kOutcome);
+  if (flags.json) {
+    Json json = PlainResultJson(ops, seconds);
+    if (!enough) json["result"] = "outcome";
+    json["files"] = Json::array();
+    for (const FileCoverage& file : measured.files) {
+      json["files"].push_back(CoverageJson(file, flags.missed));
+    }
+    json["total"] = CoverageJson(total, false);
+    json["excluded_files"] = measured.left_out;
+    json["files_not_built"] = measured.not_built;
+    Print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+    return code;
+  }
+  Print(CoverageTable(measured.files));
+  for (const std::string& file : measured.left_out) {
+    Print(absl::StrCat(file, "  left out by ", kExclusionsPath, "\n"));
+  }
+  for (const std::string& file : measured.not_built) {
+    Print(absl::StrCat(file, "  not part of what ran\n"));
+  }
+  if (flags.missed) {
+    Print("\n");
+    for (const FileCoverage& file : measured.files) Print(MissedText(file));
+  }
+  if (flags.least_lines != 0 || flags.least_branches != 0) {
+    Print(absl::StrCat(enough ? Green("PASS") : Red("FAIL"), " at least ", flags.least_lines,
+                       "% of lines and ", flags.least_branches, "% of branches wanted\n"));
+  }
+  return code;
+}
+
+}  // namespace
+
+int CoverageCommand(const Arguments& arguments) {
+  CoverageFlags flags;
+  Options options("coverage", "[FILE...] [-- RUN OPTIONS]",
+                  "which lines and branches random operations reach");
+  Declare(&options, &flags);
+  absl::StatusOr<Words> filters = options.Parse(arguments);
+  if (!filters.ok()) return PrintError(filters.status());
+  if (options.help_wanted()) {
+    Print(options.HelpText());
+    return kExitPass;
+  }
+  if (filters->empty()) *filters = {"uvm/*.cc", "pmap_sim/*.cc"};
+  const Stopwatch watch;
+  Session session(flags, options.rest());
+  int code = kExitUsage;
+  absl::StatusOr<std::string> text =
+      flags.from.empty() ? session.Export(&code) : ReadWhole(flags.from);
+  if (!text.ok()) {
+    PrintError(text.status());
+    return code;
+  }
+  absl::StatusOr<std::vector<ExportedFile>> files =
+      ParseExport(flags.from.empty() ? "llvm-cov export" : flags.from, *text);
+  if (!files.ok()) return PrintError(files.status());
+  absl::StatusOr<Measured> measured = MeasureAll(*files, *filters);
+  if (!measured.ok()) return PrintError(measured.status());
+  return Report(flags, *measured, session.ops(), watch.Seconds());
+}
+
+}  // namespace tools
