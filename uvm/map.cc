@@ -147,7 +147,7 @@ bool Map::ValidEntries(base::TextSink* text) const {
     if (entry == hint_) hint_found = true;
     if (entry == first_free_) {
       first_free_found = true;
-      if (hole_seen) wrong = "is first_free, and there is a hole below it";
+      if (hole_seen && wrong == nullptr) wrong = "is first_free, and there is a hole below it";
     }
     if (wrong != nullptr) {
       *text << "entry " << entry->range() << " " << wrong;
