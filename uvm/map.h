@@ -270,6 +270,7 @@ class Map {
   // is not held. One owner at a time, who may lock it meanwhile. Unbusy only by the owner.
   void Busy() ABSL_LOCKS_EXCLUDED(lock_);
   void Unbusy() ABSL_LOCKS_EXCLUDED(lock_);
+  bool IsBusy() const { return false; }
 
   // uvm_map_reference(), uvm_map_deallocate() are Uvm's (uvm.h): a map lives in its space.
 

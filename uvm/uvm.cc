@@ -14,8 +14,8 @@ Uvm::Uvm(const Config& config)
       anonymous_(&core_, &pages_, &objects_),
       entries_(config.memory),
       space_pool_(config.memory),
-      context_{&core_, &pages_, &amaps_, &anons_, &objects_, &entries_, nullptr},
-      faults_(&core_, &pages_, &anons_, &amaps_, &objects_) {}
+      faults_(&core_, &pages_, &anons_, &amaps_, &objects_, &spaces_),
+      context_{&core_, &pages_, &amaps_, &anons_, &objects_, &entries_, &faults_} {}
 
 // ---- Spaces ----
 

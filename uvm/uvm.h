@@ -111,8 +111,8 @@ class Uvm {
   AnonymousPager anonymous_;
   base::Pool<MapEntry> entries_;
   base::Pool<Space> space_pool_;
-  MapContext context_;
   FaultHandler faults_;
+  MapContext context_;
   SpaceList spaces_;
   uint32_t next_space_id_ = 1;
 };
