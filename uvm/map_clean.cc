@@ -50,21 +50,23 @@ void Map::CleanAmap(MapEntry* entry, Range part, uint32_t pgo_flags) {
   // right.
   const bool forget = (pgo_flags & kPgoFree) != 0 && amap->refs == 1;
   bool removed = false;
-  amaps->ForEachAnon({amap, entry->SlotOf(part.start)}, part.pages(), [&](uint32_t slot,
-                                                                         Anon* anon) {
-    Page* page = anon->page;
-    if (page == nullptr || page->IsBusy() || page->wire_count != 0 || page->loan_count != 0) return;
-    if (!forget) {
-      context_->pages->Deactivate(page);
-      return;
-    }
-    if (anon->refs > 1) {  // the page lives on; freeing it takes its translations away otherwise
-      Vaddr va = entry->start + (uint64_t{slot - entry->aref.slot} << base::kPageShift);
-      pmap->Remove(pmap_, {va, va + base::kPageSize});
-      removed = true;
-    }
-    context_->anons->Release(amaps->Remove(amap, slot));
-  });
+  amaps->ForEachAnon(
+      {amap, entry->SlotOf(part.start)}, part.pages(), [&](uint32_t slot, Anon* anon) {
+        Page* page = anon->page;
+        if (page == nullptr || page->IsBusy() || page->wire_count != 0 || page->loan_count != 0)
+          return;
+        if (!forget) {
+          context_->pages->Deactivate(page);
+          return;
+        }
+        if (anon->refs >
+            1) {  // the page lives on; freeing it takes its translations away otherwise
+          Vaddr va = entry->start + (uint64_t{slot - entry->aref.slot} << base::kPageShift);
+          pmap->Remove(pmap_, {va, va + base::kPageSize});
+          removed = true;
+        }
+        context_->anons->Release(amaps->Remove(amap, slot));
+      });
   if (removed) pmap->Update(pmap_);
 }
 
