@@ -241,6 +241,7 @@ class L4Pmap final : public uvm::PmapSystem {
                                             const uvm::EnterFlags& flags);
   static void SetWired(uvm::Pmap* pmap, Translation* mapping, bool wired);
   void RemoveRange(uvm::Pmap* pmap, base::Range range);
+  void Abandon(Translation* page);
   void Seed(const Translation& mapping, base::Prot access);
   // Takes at least these rights from whom the page was sent to, as soon as the batch goes; none of
   // them: asks for its status only.
