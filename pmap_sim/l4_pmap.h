@@ -280,6 +280,7 @@ class L4Pmap final : public uvm::PmapSystem {
   }
   void Recall(const Translation& page);
   bool MakeAliases(Leaf* leaf, uint32_t first, uint32_t count);
+  void FlushOldAliases(Leaf* leaf, uint32_t first, uint32_t count);
   bool OrderAliases(Leaf* leaf, uint32_t first, uint32_t count);
   bool OrderPage(base::Vaddr from, base::Vaddr to, L4_Word_t rights);
 
