@@ -65,6 +65,14 @@ std::vector<std::string> ProfileNames() {
   return names;
 }
 
+const fake_l4::Quirks* FindQuirks(std::string_view name) { return fake_l4::FindQuirks(name); }
+
+std::vector<std::string> QuirkNames() {
+  std::vector<std::string> names;
+  for (const fake_l4::Quirks* q : fake_l4::kQuirkProfiles) names.emplace_back(q->name);
+  return names;
+}
+
 vmserver::Server::Config Machine::ServerConfig(const Options& options, Arena* arena,
                                                const base::CanarySwitch* canary,
                                                const fake_l4::Kernel& kernel) {
@@ -96,6 +104,7 @@ Machine::Machine(const Options& options)
       arena_(options.arena_bytes),
       kernel_(fake_l4::BootOptions{.ram_bytes = options.ram_bytes,
                                    .profile = options.profile,
+                                   .quirks = options.quirks,
                                    .processors = options.processors}),
       server_(ServerConfig(options, &arena_, &canary_, kernel_)) {
   CHECK(HasRoom(options.profile));
@@ -284,6 +293,7 @@ Ledger Machine::ledger() const {
   ledger.ipc -= boot_.ipc;
   ledger.map -= boot_.map;
   ledger.unmap -= boot_.unmap;
+  ledger.page_faults -= boot_.page_faults;
   ledger.pages_mapped -= boot_.pages_mapped;
   ledger.pages_unmapped -= boot_.pages_unmapped;
   ledger.fiber_switches -= boot_.fiber_switches;
