@@ -93,6 +93,7 @@ Outcome Fetch(const ResolvedOp& op, vmserver::Personality personality) {
 }
 
 client::Reply Mmap(const ResolvedOp& op, uint32_t flags) {
+  if (op.file_key == 0) flags |= vmserver::kMmapAnonymous;
   return client::Mmap({.at = op.at,
                        .size = op.size,
                        .prot = op.prot.bits(),
@@ -108,6 +109,28 @@ client::Reply MmapWithFlags(const ResolvedOp& op) {
   if ((op.flags & traces::kFlagFixed) != 0) flags |= vmserver::kMmapFixed;
   if ((op.flags & traces::kFlagTryFixed) != 0) flags |= vmserver::kMmapTryFixed;
   return Mmap(op, flags);
+}
+
+uint32_t MremapFlags(const ResolvedOp& op) {
+  uint32_t flags = 0;
+  if ((op.flags & traces::kFlagFixed) != 0) flags |= vmserver::kMmapFixed;
+  if ((op.flags & traces::kFlagDuplicate) != 0) flags |= vmserver::kMmapDuplicate;
+  return flags;
+}
+
+uint32_t MlockallFlags(const ResolvedOp& op) {
+  uint32_t flags = 0;
+  if ((op.flags & traces::kFlagCurrent) != 0) flags |= vmserver::kMlockallCurrent;
+  if ((op.flags & traces::kFlagFuture) != 0) flags |= vmserver::kMlockallFuture;
+  return flags;
+}
+
+uint32_t MsyncFlags(const ResolvedOp& op) {
+  uint32_t flags = 0;
+  if ((op.flags & traces::kFlagAsync) != 0) flags |= vmserver::kMsyncAsync;
+  if ((op.flags & traces::kFlagSync) != 0) flags |= vmserver::kMsyncSync;
+  if ((op.flags & traces::kFlagInvalidate) != 0) flags |= vmserver::kMsyncInvalidate;
+  return flags;
 }
 
 client::Reply Call(const ResolvedOp& op) {
@@ -146,11 +169,23 @@ client::Reply Call(const ResolvedOp& op) {
                              .size = op.size,
                              .to = op.to,
                              .new_size = op.new_size,
-                             .fixed = (op.flags & traces::kFlagFixed) != 0});
+                             .flags = MremapFlags(op)});
     case OpKind::kBrk:
       return client::Brk(op.at);
     case OpKind::kLinuxDontneed:
       return client::LinuxDontneed(op.at, op.size);
+    case OpKind::kMlock:
+      return client::Mlock(op.at, op.size);
+    case OpKind::kMunlock:
+      return client::Munlock(op.at, op.size);
+    case OpKind::kMlockall:
+      return client::Mlockall(MlockallFlags(op));
+    case OpKind::kMunlockall:
+      return client::Munlockall();
+    case OpKind::kMincore:
+      return client::Mincore(op.at, op.size);
+    case OpKind::kMsync:
+      return client::Msync(op.at, op.size, MsyncFlags(op));
     case OpKind::kVmAllocate:
       return client::VmAllocate(op.at, op.size,
                                 (op.flags & traces::kFlagAnywhere) != 0
@@ -186,6 +221,7 @@ Outcome OutcomeOf(const ResolvedOp& op, const client::Reply& reply) {
     case OpKind::kMmap:
     case OpKind::kExecMap:
     case OpKind::kMremap:
+    case OpKind::kMincore:
     case OpKind::kVmAllocate:
       outcome.value = reply.words[0];
       break;

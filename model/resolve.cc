@@ -120,8 +120,19 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
     case OpKind::kWrite:
       out->value = op.value;
       return place_range();
+    case OpKind::kMsync:
+      out->flags = op.flags;
+      return place_range();
+    case OpKind::kMlockall:
+      out->flags = op.flags;
+      return true;
+    case OpKind::kMunlockall:
+      return true;
     case OpKind::kMunmap:
     case OpKind::kLinuxDontneed:
+    case OpKind::kMlock:
+    case OpKind::kMunlock:
+    case OpKind::kMincore:
     case OpKind::kVmDeallocate:
     case OpKind::kRead:
       return place_range();

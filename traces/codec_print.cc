@@ -174,6 +174,7 @@ void AppendOutcome(OpKind kind, const Outcome& outcome, std::string* out) {
     case Success::kOk:
       out->append("ok");
       break;
+    case Success::kCount:
     case Success::kAddress:
       Hex(outcome.value, out);
       break;
@@ -266,6 +267,8 @@ absl::string_view SuccessText(Success success) {
       return "`ok`";
     case Success::kAddress:
       return "the address";
+    case Success::kCount:
+      return "the number";
     case Success::kReadValue:
       return "the byte, or `#` and a digest";
     case Success::kRegion:

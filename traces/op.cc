@@ -41,6 +41,12 @@ Outcome::Family FamilyOf(OpKind kind) {
     case OpKind::kMremap:
     case OpKind::kBrk:
     case OpKind::kLinuxDontneed:
+    case OpKind::kMlock:
+    case OpKind::kMunlock:
+    case OpKind::kMlockall:
+    case OpKind::kMunlockall:
+    case OpKind::kMincore:
+    case OpKind::kMsync:
     case OpKind::kInject:
       return Outcome::Family::kErrno;
   }

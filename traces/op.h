@@ -44,6 +44,13 @@ enum class OpKind : uint8_t {
   kBrk,       // s.brk ADDR                the heap shall end at ADDR
   // Semantics that only Linux has; docs/LINUX.md has the table.
   kLinuxDontneed,  // s.linux_dontneed ADDR SIZE    private pages are discarded
+  // More BSD calls.
+  kMlock,       // s.mlock ADDR SIZE
+  kMunlock,     // s.munlock ADDR SIZE
+  kMlockall,    // s.mlockall current|future|both|none
+  kMunlockall,  // s.munlockall
+  kMincore,     // s.mincore ADDR SIZE      outcome: how many pages are resident
+  kMsync,       // s.msync ADDR SIZE async|sync|none[,invalidate]
   // Mach calls.
   kVmAllocate,    // s.vm_allocate ADDR SIZE anywhere|fixed
   kVmDeallocate,  // s.vm_deallocate ADDR SIZE
@@ -72,6 +79,12 @@ enum OpFlags : uint32_t {
   kFlagInherit = 1u << 6,   // task_create: the child inherits memory
   kFlagObserved = 1u << 7,  // exec_map: seen in the process's own map
   kFlagInferred = 1u << 8,  // exec_map: derived from program headers or first touches
+  kFlagDuplicate = 1u << 9,    // mremap: the old mapping stays (MAP_REMAPDUP)
+  kFlagCurrent = 1u << 10,     // mlockall
+  kFlagFuture = 1u << 11,      // mlockall
+  kFlagAsync = 1u << 12,       // msync
+  kFlagSync = 1u << 13,        // msync
+  kFlagInvalidate = 1u << 14,  // msync
 };
 
 // A task operand: a label (`s3`), or the n-th live task modulo their number (`~3`).
@@ -158,7 +171,7 @@ struct Outcome {
   };
   Family family = Family::kNone;
   int32_t code = 0;  // 0 = success in every family
-  // mmap, mremap, vm_allocate: the address. vm_region: the start. read: what was read (ReadValue
+  // mmap, mremap, vm_allocate: the address. mincore: pages resident. vm_region: the start. read: what was read (ReadValue
   // below).
   uint64_t value = 0;
   uint64_t size = 0;  // vm_region

@@ -40,7 +40,16 @@ constexpr int RequestWords(uint32_t request) {
     case kBsdExecBrk:
       return 1;
     case kBsdLinuxDontneed:
+    case kBsdMlock:
+    case kBsdMunlock:
+    case kBsdMincore:
       return 2;
+    case kBsdMlockall:
+      return 1;
+    case kBsdMunlockall:
+      return 0;
+    case kBsdMsync:
+      return 3;
     case kMachTaskCreate:
       return 2;
     case kMachTaskTerminate:
@@ -248,6 +257,18 @@ Answer Server::DispatchBsd(Task* task, const Message& message) {
       return ExecBrk(task, message);
     case kBsdLinuxDontneed:
       return LinuxDontneed(task, message);
+    case kBsdMlock:
+      return Mlock(task, message);
+    case kBsdMunlock:
+      return Munlock(task, message);
+    case kBsdMlockall:
+      return Mlockall(task, message);
+    case kBsdMunlockall:
+      return Munlockall(task);
+    case kBsdMincore:
+      return Mincore(task, message);
+    case kBsdMsync:
+      return Msync(task, message);
     default:
       UNREACHABLE("the pager passed an unknown BSD call");
   }
