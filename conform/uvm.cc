@@ -14,6 +14,7 @@
 #include "conform/uvm_directed.h"
 #include "conform/uvm_picture.h"
 #include "conform/uvm_replay.h"
+#include "conform/uvm_search.h"
 #include "uvm/invariants.h"
 
 namespace conform {
@@ -45,9 +46,11 @@ class Run {
         totals_(totals) {}
 
   void Walk() {
-    for (const UvmLine& l : sequence_.lines) {
-      line_ = l.line;
-      std::visit([this](const auto& what) { Visit(what); }, l.what);
+    for (size_t i = 0; i < sequence_.lines.size(); i++) {
+      const UvmLine* next = i + 1 < sequence_.lines.size() ? &sequence_.lines[i + 1] : nullptr;
+      quirk_ = next == nullptr ? nullptr : std::get_if<UvmQuirk>(&next->what);
+      line_ = sequence_.lines[i].line;
+      std::visit([this](const auto& what) { Visit(what); }, sequence_.lines[i].what);
     }
     Close();
     if (!sequence_.abnormal) FinalState();
@@ -106,15 +109,44 @@ class Run {
   void Visit(const UvmOpLine& l) {
     Open(absl::StrCat("op ", l.number, " (", ToString(l.op), ")"));
     compares_ = true;
-    op_ = &l;
-    if (bench_->problem().empty()) ours_ = replay_.Apply(l.op);
+    if (stopped_ || !Astray(l)) {
+      ours_ = bench_->problem().empty() ? replay_.Apply(l.op) : UvmResult();
+      if (!l.result.missing) {
+        Differ("result", "", ToString(l.result, l.op.call), ToString(ours_, l.op.call));
+      }
+    }
     directed_.Operation(l.op, ours_);
     totals_->hash = base::Chain(totals_->hash, ours_.value);
-    if (l.result.missing) return Stopped();
-    Differ("result", "", ToString(l.result, l.op.call), ToString(ours_, l.op.call));
   }
-  // The recorded kernel did not come back, or its result was not written down.
-  void Stopped() {}
+  // Where the recorded kernel's search went astray, ours is asked for the nearest range; then the
+  // operation is done where the recording has it, so that what follows can be compared.
+  bool Astray(const UvmOpLine& l) {
+    const UvmPicture::Entries& entries = picture_.EntriesOf(l.op.space);
+    const char* defect = quirk_ != nullptr ? quirk_->name.c_str()
+                                           : UvmSearchDefect(sequence_, entries, l.op, l.result);
+    if (defect == nullptr) return false;
+    if (quirk_ != nullptr) {
+      UvmOp search = l.op;
+      search.call = UvmCall::kFindSpace;
+      UvmResult nearest;
+      nearest.value = quirk_->nearest;
+      nearest.none = quirk_->nearest == 0;
+      Differ("result", "", ToString(nearest, search.call),
+             ToString(replay_.Apply(search), search.call));
+      // Ours is not the nearest, either: no name excuses that.
+      if (difference_.has_value()) return true;
+    }
+    ours_ = l.result;
+    if (l.result.error == 0 && l.op.call != UvmCall::kFindSpace) {
+      ours_ = replay_.Apply(UvmPlaced(l.op, l.result));
+      Differ("result", "", ToString(l.result, l.op.call), ToString(ours_, l.op.call));
+      if (difference_.has_value()) return true;
+    }
+    name_ = NamedUvmDefect(defect);
+    resumes_ = true;
+    Differ("result", "", ToString(l.result, l.op.call), "the nearest");
+    return true;
+  }
 
   void Visit(const UvmEntry& e) { picture_.Apply(e); }
   void Visit(const UvmEntryGone& e) { picture_.Apply(e); }
@@ -187,6 +219,7 @@ class Run {
     const char* broken = nullptr;
     bench_->Do([&] { broken = uvm::FirstViolation(&u, &sink); });
     if (broken != nullptr) Differ("invariant", "", "holds", absl::StrCat(broken, ": ", buffer));
+    Differ("invariant", "", "", bench_->Violation());
     Differ("progress", "", "", bench_->problem());
     Close();
   }
@@ -206,7 +239,7 @@ class Run {
   std::string what_;
   const char* name_ = nullptr;
   std::optional<Difference> difference_;
-  const UvmOpLine* op_ = nullptr;
+  const UvmQuirk* quirk_ = nullptr;  // of the operation
   UvmResult ours_;
   bool compares_ = false;       // address maps at its end
   bool counts_always_ = false;  // also behind a difference
@@ -236,6 +269,7 @@ void RunUvmSequence(const UvmRecording&, const UvmSequence& sequence,
   }
   const std::unique_ptr<UvmBench> bench = make_bench(sequence);
   Run(sequence, bench.get(), scope, totals).Walk();
+  AddLedger(bench->ledger(), &totals->ledger);
 }
 
 Outcome RunUvmRecording(const UvmRecording& recording, const UvmBenchMaker& make_bench,

@@ -13,6 +13,7 @@
 #include "absl/functional/function_ref.h"
 #include "base/errors.h"
 #include "base/prot.h"
+#include "fake_l4/kernel.h"
 #include "uvm/uvm.h"
 
 namespace conform {
@@ -37,6 +38,10 @@ class UvmBench {
   virtual void Born(uvm::Space* space) = 0;
   virtual void Gone(uvm::Space* space) = 0;
   virtual const std::string& problem() const = 0;
+  // What the kernel did.
+  virtual fake_l4::Ledger ledger() const { return {}; }
+  // The first rule of what is below UVM that does not hold; empty when all do.
+  virtual std::string Violation() { return ""; }
 };
 
 }  // namespace conform

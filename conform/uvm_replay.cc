@@ -314,7 +314,8 @@ UvmResult UvmReplay::FindSpace(const UvmOp& op) {
 UvmResult UvmReplay::Mremap(const UvmOp& op) {
   Map::RemapOptions options;
   options.from = {Vaddr(op.start), Vaddr(op.start + op.pages * kUvmPageBytes)};
-  options.to = Vaddr(op.target);
+  // Without an address a search starts where the direction says.
+  options.to = Vaddr(op.target != 0 || !sequence_.topdown ? op.target : sequence_.end);
   options.new_size = op.target_size * kUvmPageBytes;
   options.where = (op.flags & uvm::kMapFixed) != 0 ? Map::RemapOptions::Where::kFixed
                                                    : Map::RemapOptions::Where::kMayMove;
@@ -401,9 +402,16 @@ UvmResult UvmReplay::SysMmap(const UvmOp& op) {
   a.flags = static_cast<uint32_t>(op.flags);
   a.position = op.offset;
   a.file.given = op.fd != -1;
-  a.file.object = op.fd < 0 ? nullptr : object(static_cast<uint64_t>(op.fd));
-  a.file.known = a.file.object != nullptr;
-  return AddressOf(calls_.Mmap(ProcessFor(op.space), a));
+  uvm::Object* file = op.fd < 0 ? nullptr : object(static_cast<uint64_t>(op.fd));
+  a.file.known = file != nullptr;
+  // The recorder's files cannot be mapped past their end, and say EINVAL.
+  const bool past_end =
+      file != nullptr && base::RoundPage(op.bytes + op.offset % kUvmPageBytes) >
+                             file->pager()->SizeInBytes(file) - base::TruncPage(op.offset);
+  a.file.object = past_end ? nullptr : file;
+  UvmResult result = AddressOf(calls_.Mmap(ProcessFor(op.space), a));
+  if (past_end && result.error == static_cast<int>(base::Errno::kEnodev)) result.error = kEinval;
+  return result;
 }
 
 UvmResult UvmReplay::System(const UvmOp& op) {

@@ -21,10 +21,9 @@ namespace conform {
 class UvmNaiveBench final : public UvmBench {
  public:
   explicit UvmNaiveBench(uint64_t frames)
-      : pmap_(frames),
-        uvm_({.memory = &memory_, .pmap = &pmap_, .threads = &threads_}) {}
+      : pmap_(frames), uvm_({.memory = &memory_, .pmap = &pmap_, .threads = &threads_}) {}
   static std::unique_ptr<UvmBench> Make(const UvmSequence& sequence) {
-    return std::make_unique<UvmNaiveBench>(sequence.pages);
+    return std::make_unique<UvmNaiveBench>(sequence.pages - sequence.reserve);
   }
 
   uvm::Uvm& uvm() override { return uvm_; }
