@@ -220,8 +220,7 @@ Step Madvise(const Query& q) {
 }
 
 // mremap to a larger size: what stands before the old end is continued.
-Step GrowMapping(const Query& q, uint64_t size, uint64_t new_size, bool move_only,
-                 bool duplicate) {
+Step GrowMapping(const Query& q, uint64_t size, uint64_t new_size, bool move_only, bool duplicate) {
   const ResolvedOp& op = q.op;
   const Space& space = q.task->space;
   bool fixed = (op.flags & traces::kFlagFixed) != 0;
@@ -285,8 +284,8 @@ Step Mremap(const Query& q) {
     return step;
   }
   if (!space.NoneMapped(op.to, op.to + new_size)) return Fail(Errno::kEnomem);
-  Step step = Succeed(duplicate ? Step::Action::kDuplicate : Step::Action::kMove, op.at,
-                      op.at + size);
+  Step step =
+      Succeed(duplicate ? Step::Action::kDuplicate : Step::Action::kMove, op.at, op.at + size);
   step.size = size;
   step.new_size = new_size;
   step.to = op.to;

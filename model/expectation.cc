@@ -71,7 +71,8 @@ bool Expectation::AcceptsChoice(const Outcome& seen) const {
 }
 
 bool Expectation::Accepts(const Outcome& seen, std::string* why) const {
-  if (seen.family == parts_.step.outcome.family && (AcceptsChoice(seen) || IsShortage(seen) || IsRefusal(seen)))
+  if (seen.family == parts_.step.outcome.family &&
+      (AcceptsChoice(seen) || IsShortage(seen) || IsRefusal(seen)))
     return true;
   if (why != nullptr) {
     *why =

@@ -84,6 +84,7 @@ bool L4Pmap::Probe(base::Paddr page) {
   const bool amplifies = CopyBytes(home, inner + kScratch);
   L4_FlushFpage(L4_FpageAddRights(PageAt(inner), L4_FullyAccessible));
   L4_FlushFpage(L4_FpageAddRights(PageAt(outer), L4_FullyAccessible));
+  StatusBelow(home);
   traits_.by_the_manual = reads && writes && told && told_again && !grows && !amplifies;
   return true;
 }

@@ -140,7 +140,8 @@ void AmapStore::Add(Amap* amap, uint32_t slot, Anon* anon) {
 void AmapStore::Replace(Amap* amap, uint32_t slot, Anon* anon) {
   Anon* old = Lookup(amap, slot);
   CHECK(old != nullptr);
-  if (amap->shared && old->page != nullptr)
+  // Wired translations were moved by whoever replaces (fault.cc): what is still wired is not ours.
+  if (amap->shared && old->page != nullptr && old->page->wire_count == 0)
     core_->pmap->PageProtect(old->page->pa, base::kProtNone);
   amap->anons[slot] = anon;
   anon->lock = amap->lock;
@@ -196,6 +197,7 @@ bool AmapStore::CopyNow(const AmapRef& ref, PageCount pages) {
     }
     pages_->Copy(old->page, fresh->page);
     fresh->page->busy = BusyReason::kNotBusy;
+    pages_->EnsureQueued(fresh->page);
     fresh->lock = amap->lock;
     amap->anons[slot] = fresh;
     anons_->Release(old);

@@ -19,8 +19,8 @@ void AnonStore::Release(Anon* anon) {
   CHECK(anon->refs > 0);
   if (--anon->refs > 0) return;
   if (anon->page != nullptr) {
-    CHECK(!anon->page->IsBusy());
-    pages_->Free(anon->page);
+    CHECK(!anon->page->IsBusy() || anon->page->object != nullptr);
+    pages_->FreeFromAnon(anon->page);
   }
   pool_.Delete(anon);
 }

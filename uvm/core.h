@@ -43,6 +43,11 @@ struct Counters {
   uint64_t fault_2a = 0;        // lower layer, mapped as it is
   uint64_t fault_2b = 0;        // lower layer, promoted (copied or zero-filled)
   uint64_t fault_errors = 0;
+  uint64_t fault_wired = 0;  // on an entry that was wired already: its translation was lost
+  uint64_t neighbours = 0;   // translations entered for pages that nobody asked for yet
+  uint64_t wirings = 0;      // pages wired for an entry
+  uint64_t loans = 0;        // pages lent
+  uint64_t loan_breaks = 0;  // pages copied because they were lent
   uint64_t zero_fill = 0;  // pages
   uint64_t page_copy = 0;  // pages
   uint64_t pager_get = 0;  // pages
@@ -51,7 +56,8 @@ struct Counters {
   uint64_t fork = 0;
   uint64_t clip = 0;
   uint64_t merge = 0;
-  uint64_t frames_in_use = 0;  // now
+  uint64_t kernel_wirings = 0;  // now: wirings of pages that are no entry's
+  uint64_t frames_in_use = 0;   // now
   uint64_t frames_peak = 0;
 };
 

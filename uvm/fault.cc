@@ -5,23 +5,6 @@
 namespace uvm {
 namespace {
 
-// Holds a mutex that may be absent. The analysis cannot follow a lock that depends on the entry, so
-// it is told nothing; the functions of amap.h and object.h say which lock they want.
-class OptionalLock {
- public:
-  explicit OptionalLock(Mutex* mutex) ABSL_NO_THREAD_SAFETY_ANALYSIS : mutex_(mutex) {
-    if (mutex_ != nullptr) mutex_->Lock();
-  }
-  ~OptionalLock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    if (mutex_ != nullptr) mutex_->Unlock();
-  }
-  OptionalLock(const OptionalLock&) = delete;
-  OptionalLock& operator=(const OptionalLock&) = delete;
-
- private:
-  Mutex* const mutex_;
-};
-
 // docs/decisions/0010: every access needs read; writing and executing need their own right as well.
 bool Permits(Prot prot, Access access) {
   return (base::kProtRead | base::ProtFor(access)).IsSubsetOf(prot);
@@ -30,187 +13,180 @@ bool Permits(Prot prot, Access access) {
 }  // namespace
 
 Result<void, FaultError> FaultHandler::Fault(Map* map, Vaddr va, Access access) {
+  Attempt attempt;
+  attempt.info.origin = map;
+  attempt.info.va = va.Trunc();
+  attempt.info.access = access;
+  return Run(&attempt);
+}
+
+Result<void, FaultError> FaultHandler::FaultMaxProt(Map* map, Vaddr va, Access access) {
+  Attempt attempt;
+  attempt.info.origin = map;
+  attempt.info.va = va.Trunc();
+  attempt.info.access = access;
+  attempt.kind = Kind::kMaxProt;
+  return Run(&attempt);
+}
+
+Result<void, FaultError> FaultHandler::Run(Attempt* a) {
   ++core_->counters.faults;
-  Attempt attempt{map, va.Trunc(), access, nullptr, base::kProtNone, nullptr, PageIndex(0)};
   for (;;) {
-    Result<Step, FaultError> step = Try(&attempt);
-    if (step.ok() && step.value() == Step::kDone) return {};
-    Result<void, FaultError> progress;
+    Result<Step, FaultError> step = Try(a);
+    if (a->moved) {
+      // Before the locks that keep other faults from what was entered or removed.
+      core_->pmap->Update(a->info.pmap());
+      a->moved = false;
+    }
+    a->info.UnlockAll();
     if (!step.ok()) {
-      progress = step.error();
-    } else if (step.value() == Step::kFetch) {
-      progress = FetchPage(attempt.object, attempt.index);
-      objects_->Release(attempt.object);
-    }
-    if (!progress.ok()) {
       ++core_->counters.fault_errors;
-      return progress.error();
+      return step.error();
     }
+    if (step.value() == Step::kDone) return {};
     ++core_->counters.fault_restarts;
   }
 }
 
-Result<FaultHandler::Step, FaultError> FaultHandler::Try(Attempt* attempt) {
-  Map* map = attempt->map;
-  {
-    ReaderLock lock(&map->lock());
-    MapEntry* entry = map->LookupLocked(attempt->va);
-    if (entry == nullptr) return FaultError::kNoEntry;
-    if (!Permits(entry->prot, attempt->access)) return FaultError::kProtection;
-    attempt->entry = entry;
-    bool owes_copy = entry->needs_copy && (attempt->write() || entry->object == nullptr);
-    if (!owes_copy) return Resolve(attempt);
+Result<FaultHandler::Step, FaultError> FaultHandler::Try(Attempt* a) {
+  if (TRY(Check(a)) == Step::kAgain) return Step::kAgain;
+  FaultInfo& info = a->info;
+  ChooseWindow(a);
+  info.LockAmap();
+  if (info.entry->advice == Advice::kSequential && info.centre > 0) DeactivateBehind(a);
+  Anon* anon = LookUpUpper(a);
+  return anon != nullptr ? Upper(a, anon) : Lower(a);
+}
+
+// ---- Looking up ----
+
+// Rights and debts. kDone: the entry, its layers and what may be entered stand in a->info.
+Result<FaultHandler::Step, FaultError> FaultHandler::Check(Attempt* a) {
+  FaultInfo& info = a->info;
+  if (!info.LookUp()) return FaultError::kNoEntry;
+  MapEntry* entry = info.entry;
+  Prot prot = a->kind == Kind::kMaxProt ? entry->max_prot : entry->prot;
+  // Wiring is not an access: what has any right at all can be wired.
+  if (a->wiring() ? prot.IsNone() : !Permits(prot, info.access)) return FaultError::kProtection;
+  info.enter_prot = EffectiveProt(prot);
+  bool wired = a->wiring() || entry->wired_count > 0;
+  info.wired = wired ? Wired::kYes : Wired::kNo;
+  if (wired) {
+    if (!a->wiring()) ++core_->counters.fault_wired;
+    a->narrow = true;
+    // Nothing may fault later, so everything is done now.
+    info.access_prot = info.enter_prot;
+    a->copy_now = info.enter_prot.CanWrite();
+  } else {
+    info.access_prot = base::ProtFor(info.access);
+    a->copy_now = info.access == Access::kWrite;
   }
-  // Giving the entry its own amap changes the map, so it needs the write lock; meanwhile anything
-  // may have happened.
-  WriterLock lock(&map->lock());
-  MapEntry* entry = map->LookupLocked(attempt->va);
+  if (entry->needs_copy) {
+    if (a->copy_now || entry->object == nullptr) return CopyOwed(a);
+    info.enter_prot = info.enter_prot - base::kProtWrite;
+  }
+  if (info.amap == nullptr && info.object == nullptr) return FaultError::kLayerless;
+  // Who writes to a page of a private mapping has most likely read its neighbours.
+  if (info.amap != nullptr && info.object != nullptr && info.access == Access::kWrite)
+    a->narrow = true;
+  return Step::kDone;
+}
+
+// Giving the entry its own amap changes the map, so it needs the write lock; meanwhile anything may
+// have happened.
+Result<FaultHandler::Step, FaultError> FaultHandler::CopyOwed(Attempt* a) {
+  Map* map = a->info.map;
+  a->info.UnlockMap();
+  Map::Change change(map, "FaultHandler");
+  MapEntry* entry = map->LookupLocked(a->info.va);
   if (entry != nullptr && entry->needs_copy &&
-      !map->CopyAmapLocked(entry, attempt->va, Map::Chunk::kYes)) {
+      !map->CopyAmapLocked(entry, a->info.va, Map::Chunk::kYes)) {
     return FaultError::kNoMemory;
   }
   return Step::kAgain;
 }
 
-Result<FaultHandler::Step, FaultError> FaultHandler::Resolve(Attempt* attempt) {
-  MapEntry* entry = attempt->entry;
-  Amap* amap = entry->aref.amap;
-  if (amap == nullptr && entry->object == nullptr) return FaultError::kLayerless;
-  attempt->enter_prot = EffectiveProt(entry->prot);
-  if (entry->needs_copy) attempt->enter_prot = attempt->enter_prot - base::kProtWrite;
-  OptionalLock lock(amap == nullptr ? nullptr : &amap->lock->mutex);
-  Anon* anon = amap == nullptr ? nullptr : amaps_->Lookup(amap, entry->SlotOf(attempt->va));
-  if (anon == nullptr) return Lower(attempt);
-  TRY(Upper(attempt, anon));
-  return Step::kDone;
-}
+// ---- The window ----
 
-// LOCKS: map read, amap.
-Result<void, FaultError> FaultHandler::Upper(Attempt* attempt, Anon* anon) {
-  CHECK(anon->page != nullptr && !anon->page->IsBusy());
-  if (attempt->write() && anon->refs > 1) return CopyUpper(attempt, anon);
-  ++core_->counters.fault_1a;
-  if (anon->refs > 1) attempt->enter_prot = attempt->enter_prot - base::kProtWrite;
-  return EnterPage(*attempt, anon->page);
-}
-
-// Case 1B.
-Result<void, FaultError> FaultHandler::CopyUpper(Attempt* attempt, Anon* old) {
-  ++core_->counters.fault_1b;
-  Anon* fresh = anons_->Allocate();
-  if (fresh == nullptr) return FaultError::kNoMemory;
-  ForgetOldTranslation(*attempt);
-  if (core_->canary.Armed(base::Canary::kPromoteFromWrongLayer)) {
-    pages_->Zero(fresh->page);
-  } else {
-    pages_->Copy(old->page, fresh->page);
+void FaultHandler::ChooseWindow(Attempt* a) {
+  FaultInfo& info = a->info;
+  FaultWindow window{0, 0};
+  if (!a->narrow) {
+    window = FaultWindowOf(info.entry->advice);
+    a->narrow = true;
   }
-  fresh->page->busy = BusyReason::kNotBusy;
-  Amap* amap = attempt->entry->aref.amap;
-  amaps_->Replace(amap, attempt->entry->SlotOf(attempt->va), fresh);
-  anons_->Release(old);
-  return EnterPage(*attempt, fresh->page);
+  uint64_t before = (info.va - info.entry->start) >> base::kPageShift;
+  uint64_t behind = ((info.entry->end - info.va) >> base::kPageShift) - 1;
+  info.centre = window.back < before ? window.back : static_cast<uint32_t>(before);
+  info.count =
+      info.centre + 1 + (window.forward < behind ? window.forward : static_cast<uint32_t>(behind));
+  info.first = info.va - info.centre * base::kPageSize;
+  info.pages = a->pages;
 }
 
-// LOCKS: map read, amap if there is one.
-Result<FaultHandler::Step, FaultError> FaultHandler::Lower(Attempt* attempt) {
-  MapEntry* entry = attempt->entry;
-  Object* object = entry->object;
-  if (object == nullptr) {
-    TRY(Promote(attempt, nullptr));
-    return Step::kDone;
+// What a sequential reader has passed may go first. It is not mapped again either.
+void FaultHandler::DeactivateBehind(Attempt* a) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  FaultInfo& info = a->info;
+  uint32_t slot = info.amap != nullptr ? info.entry->SlotOf(info.first) : 0;
+  for (uint32_t i = 0; info.amap != nullptr && i < info.centre; ++i) {
+    const Anon* anon = amaps_->Lookup(info.amap, slot + i);
+    Page* page = anon != nullptr ? anon->page : nullptr;
+    if (page != nullptr && page->loan_count == 0 && !page->IsBusy()) pages_->Deactivate(page);
   }
-  MutexLock lock(&object->mu);
-  PageIndex index = entry->ObjectIndexOf(attempt->va);
-  Page* page = object->Lookup(index);
-  if (page == nullptr || page->IsBusy()) {
-    ++object->refs;  // keeps it alive while nothing is locked
-    attempt->object = object;
-    attempt->index = index;
-    return Step::kFetch;
+  if (info.object != nullptr) {
+    MutexLock lock(&info.object->mu);
+    for (uint32_t i = 0; i < info.centre; ++i) {
+      Page* page = info.object->Lookup(info.IndexOf(i));
+      if (page != nullptr && !page->IsBusy()) pages_->Deactivate(page);
+    }
   }
-  if (attempt->write() && entry->copy_on_write) {
-    TRY(Promote(attempt, page));
-    return Step::kDone;
-  }
-  ++core_->counters.fault_2a;
-  if (entry->copy_on_write) attempt->enter_prot = attempt->enter_prot - base::kProtWrite;
-  if (page->read_only) attempt->enter_prot = attempt->enter_prot - base::kProtWrite;
-  if (attempt->enter_prot.CanWrite() && page->dirty == Dirty::kClean) {
-    object->SetDirty(page, Dirty::kUnknown);
-  }
-  TRY(EnterPage(*attempt, page));
-  return Step::kDone;
+  info.first = info.va;
+  info.count -= info.centre;
+  info.centre = 0;
 }
 
-// Case 2B: a new anon with a copy of `from`, or zeroes when there is nothing below. NetBSD:
-// uvm_fault_lower_promote().
-Result<void, FaultError> FaultHandler::Promote(Attempt* attempt, Page* from) {
-  ++core_->counters.fault_2b;
-  Amap* amap = attempt->entry->aref.amap;
-  CHECK(amap != nullptr);
-  Anon* fresh = anons_->Allocate();
-  if (fresh == nullptr) return FaultError::kNoMemory;
-  if (from == nullptr) {
-    pages_->Zero(fresh->page);
-  } else {
-    ForgetOldTranslation(*attempt);
-    pages_->Copy(from, fresh->page);
-    // Whoever else shares this amap may have the object's page mapped where the anon now is.
-    if (amap->shared) core_->pmap->PageProtect(from->pa, base::kProtNone);
-  }
-  fresh->page->busy = BusyReason::kNotBusy;
-  amaps_->Add(amap, attempt->entry->SlotOf(attempt->va), fresh);
-  return EnterPage(*attempt, fresh->page);
+// Costs nobody anything: a page that is there, at an address where nothing is yet. What the pmap
+// refuses is left out.
+void FaultHandler::MapNeighbour(Attempt* a, uint32_t i, Page* page, Prot prot) {
+  FaultInfo& info = a->info;
+  Vaddr va = info.first + i * base::kPageSize;
+  if (core_->pmap->Extract(info.pmap(), va, nullptr)) return;
+  pages_->EnsureQueued(page);
+  if (page->object != nullptr && prot.CanWrite() && page->dirty == Dirty::kClean)
+    page_objects_.MarkDirty(page, Dirty::kUnknown);
+  Result<void, PmapError> entered =
+      core_->pmap->Enter(info.pmap(), va, page->pa, prot, {.access = base::kProtNone});
+  if (!entered.ok()) return;
+  a->moved = true;
+  ++core_->counters.neighbours;
 }
 
-void FaultHandler::ForgetOldTranslation(const Attempt& attempt) {
-  Pmap* pmap = attempt.map->pmap();
-  core_->pmap->Remove(pmap, {attempt.va, attempt.va + base::kPageSize});
-  core_->pmap->Update(pmap);
-}
+// ---- The end of every case ----
 
-Result<void, FaultError> FaultHandler::EnterPage(const Attempt& attempt, Page* page) {
-  Prot access = base::ProtFor(attempt.access);
-  Result<void, PmapError> entered = core_->pmap->Enter(attempt.map->pmap(), attempt.va, page->pa,
-                                                       attempt.enter_prot, {.access = access});
-  if (!entered.ok()) return FaultError::kNoMemory;
-  core_->pmap->Update(attempt.map->pmap());
-  return {};
-}
-
-FaultError FaultErrorOf(PagerError error) {
-  switch (error) {
-    case PagerError::kPastEnd:
-      return FaultError::kPastEnd;
-    case PagerError::kNoMemory:
+// Enters the page at the faulting address and does what a wiring wants done to it. LOCKS: the
+// page's owner's.
+Result<FaultHandler::Step, FaultError> FaultHandler::EnterAndFinish(Attempt* a, Page* page) {
+  FaultInfo& info = a->info;
+  if (!info.enter_prot.IsNone()) {
+    Result<void, PmapError> entered =
+        core_->pmap->Enter(info.pmap(), info.va, page->pa, info.enter_prot,
+                           {.access = info.access_prot & info.enter_prot, .wired = info.wired});
+    a->moved = true;
+    if (!entered.ok()) {
+      // The page would be lost to the page daemon without a queue.
+      pages_->EnsureQueued(page);
       return FaultError::kNoMemory;
-    case PagerError::kBusy:
-    case PagerError::kIo:
-    case PagerError::kAgain:
-    case PagerError::kRestart:
-      return FaultError::kIo;
+    }
   }
-  UNREACHABLE("no such pager error");
-}
-
-// Called with nothing locked; the caller holds a reference.
-Result<void, FaultError> FaultHandler::FetchPage(Object* object,
-                                                 PageIndex index) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  Page* page = nullptr;
-  GetRequest request;
-  request.first = index;
-  request.pages = &page;
-  request.flags = kPgoSyncIo;
-  object->mu.Lock();
-  Result<void, PagerError> got = object->pager()->Get(object, &request);
-  if (!got.ok()) return FaultErrorOf(got.error());
-  {
-    MutexLock lock(&object->mu);
-    page->busy = BusyReason::kNotBusy;
+  if (a->wiring()) {
+    ++core_->counters.wirings;
+    pages_->Wire(page);
+    // A wired page is never written out, so what its backing holds is worth nothing.
+    if (page->object == nullptr) page->dirty = Dirty::kDirty;
+  } else {
+    pages_->Activate(page);
   }
-  pages_->Wakeup(page);
-  return {};
+  return Step::kDone;
 }
 
 }  // namespace uvm

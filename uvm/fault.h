@@ -8,64 +8,137 @@
 //            1B  write to an anon with refs > 1:      2B  write to a private mapping, or no object:
 //                copied to a new anon                     copied, or zeroed, into a new anon
 //
+//          Resident pages round the one asked for are mapped as well, by the entry's advice, as far
+//          as that costs no I/O and no copy. An entry that is wired has every fault answered with
+//          all the rights it permits, as when it was wired.
 // LOCKS    Called with nothing held. Takes map (reading), amap, object in that order; anything that
-//          has to wait or to write the map lets go of all of them and looks everything up again
-//          ("restart").
-// INVARIANTS  An old translation is removed, and the removal complete, before the copy that
-//          replaces its page is published: no thread can read the old page after another wrote the
-//          new one (NetBSD PR 56535).
-// SEE      NetBSD sys/uvm/uvm_fault.c; facts/uvm.md 2.8; docs/internals/fault.md.
+//          has to wait or to write the map lets go of all of them. After the pager has brought a
+//          page, the map's timestamp says whether what was looked up still holds; if not, and after
+//          every other wait, everything is looked up again ("restart").
+// INVARIANTS  An old translation is removed in every space that shares the amap, and the removal
+//          complete, before anybody can write the copy that replaces its page: no thread can read
+//          the old page after another wrote the new one (NetBSD PR 56535). What covers a page as
+//          wired goes on covering the page that takes its place.
+// SEE      NetBSD sys/uvm/uvm_fault.c; facts/uvm.md 2.8, 2.9; docs/internals/fault.md.
 
 #ifndef UVM_FAULT_H_
 #define UVM_FAULT_H_
 
 #include "uvm/core.h"
+#include "uvm/fault_fetch.h"
+#include "uvm/fault_info.h"
+#include "uvm/loan_break.h"
 #include "uvm/map.h"
+#include "uvm/page_object.h"
+#include "uvm/space.h"
 
 namespace uvm {
 
-// What a pager's error is to the access that met it.
-FaultError FaultErrorOf(PagerError error);
+// Pages mapped round the one that faults, by advice (facts/uvm.md section 0).
+struct FaultWindow {
+  uint8_t back;
+  uint8_t forward;
+};
+constexpr FaultWindow FaultWindowOf(Advice advice) {
+  switch (advice) {
+    case Advice::kNormal:
+      return {3, 4};
+    case Advice::kSequential:
+      return {8, 7};
+    default:
+      return {0, 0};
+  }
+}
 
-class FaultHandler {
+class FaultHandler final : public WiringDoor {
  public:
+  using SpaceList = base::List<Space, &Space::uvm_link>;
+
+  // `spaces`: all there are.
   FaultHandler(Core* core, PageStore* pages, AnonStore* anons, AmapStore* amaps,
-               ObjectStore* objects)
-      : core_(core), pages_(pages), anons_(anons), amaps_(amaps), objects_(objects) {}
+               ObjectStore* objects, const SpaceList* spaces)
+      : core_(core),
+        pages_(pages),
+        anons_(anons),
+        amaps_(amaps),
+        objects_(objects),
+        spaces_(spaces),
+        page_objects_(core, pages),
+        loans_(core, pages),
+        fetcher_(core, pages, amaps, objects) {}
 
   // NetBSD: uvm_fault(). On success the map's pmap permits `access` at `va`. `va` need not be
   // aligned.
   Result<void, FaultError> Fault(Map* map, Vaddr va, Access access);
+  // The same by the entry's maximum protection (UVM_FAULT_MAXPROT): for debuggers.
+  Result<void, FaultError> FaultMaxProt(Map* map, Vaddr va, Access access);
+
+  // WiringDoor.
+  Result<void, FaultError> FaultWire(Map* map, Range range) override;
+  void FaultUnwireLocked(Map* map, Range range) override;
 
  private:
-  // One attempt. kAgain: locks were dropped, start over. kFetch: `object` (referenced for the
-  // caller) lacks page `index`.
-  enum class Step : uint8_t { kDone, kAgain, kFetch };
+  enum class Kind : uint8_t { kAccess, kMaxProt, kWire };
+  // One attempt: done, or locks were dropped and everything is to be looked up again.
+  enum class Step : uint8_t { kDone, kAgain };
   struct Attempt {
-    Map* map;
-    Vaddr va;  // page aligned
-    Access access;
-    MapEntry* entry;
-    Prot enter_prot;  // what the translation may get
-    Object* object;   // kFetch
-    PageIndex index;  // kFetch
-    bool write() const { return access == Access::kWrite; }
+    FaultInfo info;
+    Kind kind = Kind::kAccess;
+    bool narrow = false;        // no window (any more): neighbours are mapped once a fault
+    bool copy_now = false;      // a page that the entry may not write in place is copied
+    bool moved = false;         // translations changed, so that Update is due
+    Page* pages[kMaxGetPages];  // DontCare() where the upper layer has a page
+    bool wiring() const { return kind == Kind::kWire; }
   };
-  Result<Step, FaultError> Try(Attempt* attempt);
-  Result<Step, FaultError> Resolve(Attempt* attempt);
-  Result<void, FaultError> Upper(Attempt* attempt, Anon* anon);
-  Result<Step, FaultError> Lower(Attempt* attempt);
-  Result<void, FaultError> Promote(Attempt* attempt, Page* from);
-  Result<void, FaultError> CopyUpper(Attempt* attempt, Anon* old);
-  Result<void, FaultError> EnterPage(const Attempt& attempt, Page* page);
-  void ForgetOldTranslation(const Attempt& attempt);
-  Result<void, FaultError> FetchPage(Object* object, PageIndex index);
+  // Another entry, wired or not, that covers a slot of a shared amap.
+  struct Sharer {
+    uint32_t space_id = 0;
+    Vaddr va;
+    Pmap* pmap = nullptr;
+    Prot prot;
+    bool wired = false;
+  };
+
+  // fault.cc
+  Result<void, FaultError> Run(Attempt* a);
+  Result<Step, FaultError> Try(Attempt* a);
+  Result<Step, FaultError> Check(Attempt* a);
+  Result<Step, FaultError> CopyOwed(Attempt* a);
+  void ChooseWindow(Attempt* a);
+  void DeactivateBehind(Attempt* a);
+  void MapNeighbour(Attempt* a, uint32_t i, Page* page, Prot prot);
+  Result<Step, FaultError> EnterAndFinish(Attempt* a, Page* page);
+  // fault_upper.cc
+  Anon* LookUpUpper(Attempt* a);
+  Result<Step, FaultError> Upper(Attempt* a, Anon* anon);
+  Result<Step, FaultError> CopyUpper(Attempt* a, Anon* old);
+  // fault_lower.cc
+  Result<Step, FaultError> Lower(Attempt* a);
+  Result<Step, FaultError> LowerSpecial(Attempt* a);
+  Result<Step, FaultError> LowerResident(Attempt* a, Page* page);
+  Result<Step, FaultError> LowerDirect(Attempt* a, Page* page);
+  Result<Page*, FaultError> Fetch(Attempt* a);
+  Result<Step, FaultError> Promote(Attempt* a, Page* from);
+  // fault_replace.cc
+  void ForgetOldTranslation(Attempt* a);
+  bool CountedHere(const Attempt& a);
+  void RevokeFromSharers(Attempt* a, Page* old, Page* fresh, bool counted_here);
+  bool NextSharer(const FaultInfo& info, Sharer* at);
+  void MoveSharer(const Sharer& sharer, Page* old, Page* fresh);
+  bool MappedWired(Pmap* pmap, Vaddr va);
+  // fault_wire.cc
+  void UnwireRange(Map* map, Range range);
+  void UnwireEntry(Pmap* pmap, MapEntry* entry, Range part);
 
   Core* const core_;
   PageStore* const pages_;
   AnonStore* const anons_;
   AmapStore* const amaps_;
   ObjectStore* const objects_;
+  const SpaceList* const spaces_;
+  PageObjects page_objects_;
+  LoanBreaker loans_;
+  PageFetcher fetcher_;
 };
 
 }  // namespace uvm

@@ -96,7 +96,7 @@ class MmapCalls {
   Errno Brk(Process* process, uint64_t address);
 
  private:
-  AddressResult MapAnonymousNothing(const Process& process, const MmapArguments& arguments) const;
+  bool MayWire(PageCount pages) const;
   Errno WireNewMapping(Process* process, Range range);
   static Errno CheckMincore(const Process& process, uint64_t address, uint64_t length,
                             Range* range);

@@ -109,6 +109,7 @@ void PageStore::Free(Page* page) {
     } else if (page->object != nullptr && page->anon != nullptr) {
       // The borrower keeps the page, which becomes its own: one loan less.
       page->object = nullptr;
+      page->dirty = Dirty::kDirty;
       --page->loan_count;
     } else {
       CHECK(page->object != nullptr || page->anon != nullptr);
@@ -195,12 +196,18 @@ void PageStore::ReturnLoan(Page* page) {
   }
 }
 
-void PageStore::ReturnAnonLoan(Page* page) {
-  MutexLock lock(&mu_);
-  CHECK(page->object != nullptr && page->anon != nullptr && page->loan_count > 0);
-  page->anon = nullptr;
-  if (--page->loan_count > 0 || page->wire_count > 0) return;
-  if (page->queue == PageQueue::kNone) EnqueueLocked(page, PageQueue::kActive);
+void PageStore::FreeFromAnon(Page* page) {
+  {
+    MutexLock lock(&mu_);
+    CHECK(page->anon != nullptr);
+    if (page->object != nullptr) {
+      page->anon = nullptr;
+      if (--page->loan_count == 0 && page->queue == PageQueue::kNone && page->wire_count == 0)
+        EnqueueLocked(page, PageQueue::kActive);
+      return;
+    }
+  }
+  Free(page);  // an object never gets a page back, so this is still true
 }
 
 // ---- Waiting ----

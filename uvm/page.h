@@ -13,7 +13,8 @@
 //          dirty: kClean (equals its backing), kDirty, kUnknown (ask the pmap).
 //          queue: none -> active <-> inactive. Wired pages, and nobody's, are on none.
 // LOCKS    (O) the owner's lock (amap's or object's); (Q) the page-queue lock of PageStore. Fields
-//          marked (O,Q): both to write, either to read; a page that is nobody's has only Q.
+//          marked (O,Q): both to write, either to read; a page that is nobody's has only Q, and who
+//          returns a loan needs no more than Q.
 // INVARIANTS  I1 ValidPageOwners: each frame is exactly one of free, object's, anon's, nobody's but
 //          lent, and the owner points back. I2 FreeAccounting: free frames + owned frames = frames
 //          taken from the pmap. I14 ValidPageStates: wired pages are neither lent nor queued, queue
@@ -60,9 +61,10 @@ struct Page : base::RbNode<Page> {         // the tree node of its object's page
   bool read_only = false;                  // (O) a hole of its file: the first write must reach the
                                            // pager (PG_RDONLY)
   bool read_ahead = false;                 // (O) came before anybody asked for it (PG_READAHEAD)
-  bool released = false;  // (O) its owner let go while it was busy: whoever made it
-                          // busy frees it
-  bool wanted = false;    // (O) somebody waits for `busy` to end
+  bool released = false;     // (O) its owner let go while it was busy: whoever made it
+                             // busy frees it
+  bool wanted = false;       // (O) somebody waits for `busy` to end
+  uint32_t debug_wired = 0;  // for checkers only: wired entries counted by the walk under way
   bool IsBusy() const { return busy != BusyReason::kNotBusy; }
 };
 
@@ -115,9 +117,11 @@ class PageStore {
   // The kernel returns a page. The last loan of a page that is nobody's frees it; the last loan of
   // one that has an owner puts it back on a queue. LOCKS: none needed; the page may be nobody's.
   void ReturnLoan(Page* page);
-  // An anon returns the page that it borrowed from `page->object`. LOCKS: the object's and the
+  // uvm_pagefree() by an anon: what it borrowed goes back to its object, what it owns is freed as
+  // by Free. NetBSD needs the object's lock for this (uvm_anon_lockloanpg()); here the borrower's
+  // view of the page never changes under it, and the queue lock decides who comes last. LOCKS: the
   // anon's.
-  void ReturnAnonLoan(Page* page);
+  void FreeFromAnon(Page* page);
 
   // ---- Waiting for a busy page.
 

@@ -298,7 +298,7 @@ Result<void, PagerError> StoredPager::Put(Object* object, PageIndex first, PageI
   // Nobody but cleaning cares only for dirty pages; what is being written is waited for below.
   const bool only_dirty = (flags & (kPgoFree | kPgoDeactivate)) == 0;
   if (!only_dirty || object->Has(kTagDirty)) {
-    PageArray array(object, only_dirty ? PageArray::kDirty : 0);
+    PageArray array(object, only_dirty ? uint32_t{PageArray::kDirty} : 0);
     while (!flush.failed || (flags & kPgoBusyFail) == 0) {
       Page* page = array.FillAndPeek(flush.at, 0);
       if (page == nullptr || page->index >= flush.end) break;

@@ -105,6 +105,7 @@ Server::Server(const Config& config)
              .alias_area = config.alias_area,
              .alias_windows = config.alias_windows,
              .kernel_area = config.kernel_area}),
+      file_store_(config.memory, &threads_),
       mu_(&threads_, base::LockRank::kServer),
       task_pool_(config.memory),
       files_(config.memory) {}
@@ -114,7 +115,7 @@ void Server::Main() {
   threads_.Boot();
   ServerThread* mirror = threads_.Spawn(ServerThread::Role::kMirror);
   CHECK(mirror != nullptr);
-  CHECK(pmap_.Boot(mirror->thread));
+  if (!pmap_.Boot(mirror->thread)) vm_panic(__FILE__, __LINE__, pmap_.boot_error());
   uvm_.Emplace(uvm::Config{.memory = config_.memory, .pmap = &pmap_, .threads = &threads_});
   auto init = Birth({.privileged = true, .max = base::Vaddr(kDefaultMapMax)});
   init_ = MUST(init, "a fresh machine has room for its first task");
