@@ -201,7 +201,7 @@ class Map {
   // rights stay changed.
   Result<void, MapError> Protect(Range range, Prot prot, SetMax set_max) ABSL_LOCKS_EXCLUDED(lock_);
   // NetBSD: uvm_map_inherit(), uvm_map_advice(). Holes are fine. kInvalidArgument: neither NONE,
-  // COPY, SHARE nor ZERO; neither NORMAL, RANDOM nor SEQUENTIAL.
+  // COPY, SHARE nor ZERO; something is mapped and the advice neither NORMAL, RANDOM nor SEQUENTIAL.
   Result<void, MapError> SetInherit(Range range, Inherit inherit) ABSL_LOCKS_EXCLUDED(lock_);
   Result<void, MapError> SetAdvice(Range range, Advice advice) ABSL_LOCKS_EXCLUDED(lock_);
   // True when the range has no hole / nothing but hole. Both are true of an empty range.
@@ -218,8 +218,8 @@ class Map {
   // NetBSD: uvm_map_willneed(): read-ahead on entries with an object and no amap. Never fails.
   void WillNeed(Range range) ABSL_LOCKS_EXCLUDED(lock_);
   // NetBSD: uvm_map_clean() with PgoFlags (pager.h). Anonymous pages are never written back;
-  // kPgoFree forgets those of amaps that only one entry has, so that the next access finds zeroes
-  // or what the object holds. kHole, kBusy (kPgoFree on a wired entry anywhere in the range,
+  // kPgoFree without kPgoCleanIt forgets those of amaps that only one entry has, so that the next
+  // access finds zeroes or what the object holds. kHole, kBusy (kPgoFree on a wired entry anywhere in the range,
   // facts/uvm.md 5.B item 5), kInvalidArgument (submap): nothing changed. kIo from the pager.
   Result<void, MapError> Clean(Range range, uint32_t pgo_flags) ABSL_LOCKS_EXCLUDED(lock_);
   // NetBSD: uvm_map_checkprot(). False on any hole or missing right.
