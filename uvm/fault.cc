@@ -97,7 +97,7 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Check(Attempt* a) {
 Result<FaultHandler::Step, FaultError> FaultHandler::CopyOwed(Attempt* a) {
   Map* map = a->info.map;
   a->info.UnlockMap();
-  WriterLock lock(&map->lock());
+  Map::Change change(map, "FaultHandler");
   MapEntry* entry = map->LookupLocked(a->info.va);
   if (entry != nullptr && entry->needs_copy &&
       !map->CopyAmapLocked(entry, a->info.va, Map::Chunk::kYes)) {

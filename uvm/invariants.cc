@@ -101,7 +101,7 @@ bool ValidMapEntries(Uvm* uvm, TextSink* text) {
 
 bool LayeredEntries(Uvm* uvm, TextSink* text) {
   return ForEachEntry(uvm, [&](Space* space, MapEntry* entry) {
-    bool layered = entry->needs_copy || entry->aref.amap != nullptr || entry->object != nullptr;
+    bool layered = entry->bare || entry->needs_copy || entry->aref.amap != nullptr || entry->object != nullptr;
     const Amap* amap = entry->aref.amap;
     bool covered = amap == nullptr || entry->aref.slot + entry->pages().value() <= amap->slot_count;
     if (layered && covered) return true;

@@ -40,14 +40,26 @@ class Uvm {
   Uvm(const Uvm&) = delete;
   Uvm& operator=(const Uvm&) = delete;
 
-  // NetBSD: uvmspace_alloc(). An empty space of [min, max). Errors: kNoMemory.
-  Result<Space*, MapError> CreateSpace(Vaddr min, Vaddr max);
-  // NetBSD: uvmspace_fork(). A child by inheritance. kNoMemory: no child, the parent is unharmed.
+  // NetBSD: uvmspace_alloc(), and uvmspace_spawn() for a task that starts from nothing. An empty
+  // space of [min, max) with one reference. Errors: kNoMemory.
+  Result<Space*, MapError> CreateSpace(Vaddr min, Vaddr max,
+                                       Direction direction = Direction::kBottomUp);
+  // NetBSD: uvmspace_fork(). A child by inheritance, with one reference. kNoMemory: no child, the
+  // parent is unharmed.
   Result<Space*, MapError> ForkSpace(Space* parent);
-  // NetBSD: uvmspace_exec() for a space that nobody shares: everything is unmapped. Errors:
+  // NetBSD: uvmspace_addref(), uvmspace_share(): one more task runs in the space.
+  void ReferenceSpace(Space* space) { ++space->refs; }
+  // NetBSD: uvmspace_unshare(). A space that is the caller's alone, with the same contents: `space`
+  // itself if nobody shares it, else a fork that takes the place of the caller's reference. Errors:
   // kNoMemory, nothing changed.
+  Result<Space*, MapError> UnshareSpace(Space* space);
+  // NetBSD: uvmspace_exec(). An empty space of [min, max) in place of the caller's reference to
+  // `space`: the same one, emptied, if nobody shares it and it grows in the same direction, else a
+  // new one. Wiring of what comes is off. Errors: kNoMemory, nothing changed.
+  Result<Space*, MapError> ExecSpace(Space* space, Vaddr min, Vaddr max, Direction direction);
+  // The same where bounds and direction stay and nobody shares the space; cannot fail.
   Result<void, MapError> ExecSpace(Space* space);
-  // NetBSD: uvmspace_free(), last reference.
+  // NetBSD: uvmspace_free(). The last reference unmaps everything and frees the pmap.
   void FreeSpace(Space* space);
 
   // NetBSD: uvm_fault(); see fault.h.
@@ -103,9 +115,9 @@ class Uvm {
   AnonymousPager anonymous_;
   base::Pool<MapEntry> entries_;
   base::Pool<Space> space_pool_;
-  MapContext context_;
   FaultHandler faults_;
   LoanStore loans_;
+  MapContext context_;
   SpaceList spaces_;
   uint32_t next_space_id_ = 1;
 };
