@@ -89,8 +89,9 @@ class WiringDoor {
   // caller and not locked; the entries' wired_count is above 0 already. On error what was wired is
   // unwired again.
   virtual Result<void, FaultError> FaultWire(class Map* map, Range range) = 0;
-  // NetBSD: uvm_fault_unwire_locked(). The entries' wired_count is 0 already. Finds each page
-  // through the layers when its translation is gone (facts/uvm.md 5.B item 15). LOCKS: the map's.
+  // NetBSD: uvm_fault_unwire_locked(). Unwires the pages of the wired entries that make up the
+  // range, and sets their wired_count to 0 in the same step. Finds each page through the layers:
+  // its translation may be gone (facts/uvm.md 5.B item 15). LOCKS: the map's, written.
   virtual void FaultUnwireLocked(class Map* map, Range range) = 0;
 
  protected:
