@@ -41,7 +41,8 @@ void Map::UnwireEntryLocked(MapEntry* entry) {
   CHECK(entry->wired_count == 0);
 }
 
-// Counts one more wiring of the part of `entry` inside `window` and marks it. False: memory ran out.
+// Counts one more wiring of the part of `entry` inside `window` and marks it. False: memory ran
+// out.
 bool Map::RaiseWiringLocked(MapEntry* entry, Range window) {
   if (entry->wired_count == 0 && OwesCopyForWiring(*entry) &&
       !(FillSparesLocked() && CopyAmapLocked(entry, window, Chunk::kYes))) {

@@ -418,11 +418,10 @@ std::string World::WiringsOf(const Space& space) const {
   return picture;
 }
 
-std::string World::Contents(const Loan& loan) const {
+std::string World::Contents(const Loan& loan) {
   std::string picture;
-  NaivePmap& pmap = const_cast<NaivePmap&>(pmap_);
-  for (const Page* page : loan.pages) picture += LetterOf(pmap.HomePointer(page->pa));
-  for (const Anon* anon : loan.anons) picture += LetterOf(pmap.HomePointer(anon->page->pa));
+  for (const Page* page : loan.pages) picture += LetterOf(pmap_.HomePointer(page->pa));
+  for (const Anon* anon : loan.anons) picture += LetterOf(pmap_.HomePointer(anon->page->pa));
   return picture;
 }
 

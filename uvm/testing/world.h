@@ -168,7 +168,7 @@ class World {
     return Join({WiringsOf(spaces)...});
   }
   // What a borrower sees, a character a page as in Contents; and giving it back.
-  std::string Contents(const Loan& loan) const;
+  std::string Contents(const Loan& loan);
   void Return(Loan* loan);
   std::string Faults();
 
