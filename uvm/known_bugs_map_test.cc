@@ -333,7 +333,7 @@ TEST_F(KnownBugsMapTest, AFailingMlockallChangesNoWiring) {
   pager().FailOnce(1, PagerError::kIo);
   EXPECT_EQ(space.TryWireAll(Map::kWireCurrent), "io");
   EXPECT_EQ(Wires(space), "010.00");
-  EXPECT_EQ(Pins(space), "010.0.");
+  EXPECT_EQ(Wirings(space), "010.0.");
   EXPECT_EQ(uvm().DebugPages().wired_count(), PageCount(1));
 }
 
@@ -375,7 +375,7 @@ TEST_F(KnownBugsMapTest, ExtractingAwayUnwiresAndShrinks) {
   source.Wire(0, 3);
   source.Extract(0, 2, target, 0, Map::kExtractRemove);
   EXPECT_EQ(source->map().size_bytes(), base::kPageSize);
-  EXPECT_EQ(Pins(source, target), "..1|00.");
+  EXPECT_EQ(Wirings(source, target), "..1|00.");
   EXPECT_EQ(uvm().DebugPages().wired_count(), PageCount(1));
   EXPECT_EQ(target.ReadAll(), "AB?");
 }

@@ -89,8 +89,9 @@ class WiringDoor {
   // caller and not locked; the entries' wired_count is above 0 already. On error what was wired is
   // unwired again.
   virtual Result<void, FaultError> FaultWire(class Map* map, Range range) = 0;
-  // NetBSD: uvm_fault_unwire_locked(). The entries' wired_count is 0 already. Finds each page
-  // through the layers when its translation is gone (facts/uvm.md 5.B item 15). LOCKS: the map's.
+  // NetBSD: uvm_fault_unwire_locked(). Unwires the pages of the wired entries that make up the
+  // range, and sets their wired_count to 0 in the same step. Finds each page through the layers:
+  // its translation may be gone (facts/uvm.md 5.B item 15). LOCKS: the map's, written.
   virtual void FaultUnwireLocked(class Map* map, Range range) = 0;
 
  protected:
@@ -270,7 +271,7 @@ class Map {
   // is not held. One owner at a time, who may lock it meanwhile. Unbusy only by the owner.
   void Busy() ABSL_LOCKS_EXCLUDED(lock_);
   void Unbusy() ABSL_LOCKS_EXCLUDED(lock_);
-  bool IsBusy() const { return false; }
+  bool IsBusy() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return busy_ != nullptr; }
 
   // uvm_map_reference(), uvm_map_deallocate() are Uvm's (uvm.h): a map lives in its space.
 

@@ -18,6 +18,7 @@
 #include "uvm/aobj.h"
 #include "uvm/core.h"
 #include "uvm/fault.h"
+#include "uvm/loan.h"
 #include "uvm/map.h"
 #include "uvm/object.h"
 #include "uvm/page.h"
@@ -87,6 +88,9 @@ class Uvm {
   void ReferenceObject(Object* object) { objects_.Reference(object); }
   void ReleaseObject(Object* object) { objects_.Release(object); }
 
+  // Lending pages to the kernel and to anons.
+  LoanStore& loans() { return loans_; }
+
   base::CanarySwitch& canary() { return core_.canary; }
   const Counters& counters() const { return core_.counters; }
 
@@ -112,6 +116,7 @@ class Uvm {
   base::Pool<MapEntry> entries_;
   base::Pool<Space> space_pool_;
   FaultHandler faults_;
+  LoanStore loans_;
   MapContext context_;
   SpaceList spaces_;
   uint32_t next_space_id_ = 1;
