@@ -107,10 +107,6 @@ class Space {
   std::string TryRemap(const RemapOptions& options) const;
   // The page found, or "none".
   std::string Find(const FindOptions& options) const;
-  void Wire(uint64_t first, uint64_t count) const;
-  std::string TryWire(uint64_t first, uint64_t count) const;
-  void Unwire(uint64_t first, uint64_t count) const;
-  std::string TryUnwire(uint64_t first, uint64_t count) const;
   // mlockall and munlockall; `limit` in pages.
   std::string TryWireAll(uint32_t flags, uint64_t limit = 0) const;
   std::string TryClean(uint64_t first, uint64_t count, uint32_t pgo_flags) const;
