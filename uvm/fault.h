@@ -127,8 +127,7 @@ class FaultHandler final : public WiringDoor {
   void MoveSharer(const Sharer& sharer, Page* old, Page* fresh);
   bool MappedWired(Pmap* pmap, Vaddr va);
   // fault_wire.cc
-  void UnwireRange(Map* map, Range range);
-  void UnwireEntry(Pmap* pmap, MapEntry* entry, Range part);
+  void UnwirePart(Pmap* pmap, MapEntry* entry, Range part, bool whole);
 
   Core* const core_;
   PageStore* const pages_;

@@ -17,8 +17,8 @@ Uvm::Uvm(const Config& config)
       entries_(config.memory),
       space_pool_(config.memory),
       faults_(&core_, &pages_, &anons_, &amaps_, &objects_, &spaces_),
-      context_{&core_, &pages_, &amaps_, &anons_, &objects_, &entries_, &faults_},
-      loans_(&core_, &pages_, &anons_, &amaps_, &objects_) {}
+      loans_(&core_, &pages_, &anons_, &amaps_, &objects_),
+      context_{&core_, &pages_, &amaps_, &anons_, &objects_, &entries_, &faults_} {}
 
 // ---- Spaces ----
 

@@ -133,8 +133,8 @@ class Uvm {
   base::Pool<MapEntry> entries_;
   base::Pool<Space> space_pool_;
   FaultHandler faults_;
-  MapContext context_;
   LoanStore loans_;
+  MapContext context_;
   SpaceList spaces_;
   uint32_t next_space_id_ = 1;
 };
