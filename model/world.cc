@@ -140,7 +140,8 @@ void World::CommitMap(const Step& step, uint64_t start, Task* task) {
   bool is_file_itself = step.file_key != 0 && step.attributes.shared;
   if (!is_file_itself) region.layer = std::make_shared<Layer>();
   uint64_t end = region.end;
-  bool wires = task->space.wires_future() && !region.attributes.prot.IsNone();
+  const bool wires = region.attributes.wired;
+  region.attributes.wired = false;
   task->space.Map(std::move(region));
   if (wires) task->space.SetWired(start, end, true, files_);
 }
@@ -276,9 +277,9 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
 
 // A failed read tells nothing of what it read before.
 void World::CommitRead(const Step& step, const Outcome& observed, const Task& task) {
+  if (step.start == step.end) return;  // not even the first byte was there
   for (uint64_t va = base::TruncPage(step.start); va < step.end; va += base::kPageSize) {
-    const Region* region = task.space.Find(va);
-    if (region != nullptr) Space::MayBind(*region, va, files_);
+    Space::MayBind(*task.space.Find(va), va, files_);
   }
   if (observed.code != 0 || step.blind) return;
   ReadSet set(task.space, step.start, step.end, files_);
