@@ -255,7 +255,7 @@ TEST_F(LoanTest, ObjectsLendTheirPages) {
 TEST_F(LoanTest, ObjectsDoNotLendWiredPages) {
   Object* file = File(7);
   Space space = NewSpace("..");
-  space.Map({.at = 1, .prot = kProtRead, .file = file, .file_page = 1});
+  space.Map({.at = 1, .prot = kProtRead, .max_prot = kProtRead, .file = file, .file_page = 1});
   space.Wire(1, 1);
   std::vector<Page*> pages(2);
   EXPECT_EQ(uvm().loans().LendObjectPages(file, PageIndex(0), 2, pages.data()), PagerError::kBusy);
@@ -311,7 +311,7 @@ TEST_F(LoanTest, WithoutMemoryALoanCannotBeBroken) {
 TEST_F(LoanTest, WiringBreaksALoanEvenToRead) {
   Object* file = File(7);
   Space space = NewSpace("A.");
-  space.Map({.at = 1, .prot = kProtRead, .file = file});
+  space.Map({.at = 1, .prot = kProtRead, .max_prot = kProtRead, .file = file});
   space.Protect(0, 1, kProtRead);
   Loan loan = space.Lend(0, 2);
   space.Wire(0, 2);
