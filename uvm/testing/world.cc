@@ -495,11 +495,7 @@ void World::Return(Loan* loan) {
 std::string World::RightsOf(const Space& space) const {
   std::string picture;
   for (uint64_t page = 0; page < space.pages(); ++page) {
-    char letter = ProtLetter(pmap_.RightsAt(space->pmap(), PageAt(page)));
-    PmapSystem::Mapping mapping;
-    bool wired = pmap_.PeekNext(space->pmap(), PageAt(page), &mapping) &&
-                 mapping.va == PageAt(page) && mapping.wired == Wired::kYes;
-    picture += wired && letter >= 'a' ? static_cast<char>(letter - 'a' + 'A') : letter;
+    picture += ProtLetter(pmap_.RightsAt(space->pmap(), PageAt(page)));
   }
   return picture;
 }
