@@ -153,6 +153,7 @@ class Machine {
     uint32_t task = 0;   // the server's name of it
     L4_ThreadId_t thread = {0};
     vmserver::Personality personality = vmserver::Personality::kBsd;
+    bool narrow = false;
     Command command;
   };
 
@@ -166,7 +167,11 @@ class Machine {
   traces::Outcome Perform(const traces::ResolvedOp& op, Client* actor);
   // The client that performs `op`; null when nobody can.
   Client* ActorFor(const traces::ResolvedOp& op);
-  void AddClient(const traces::ResolvedOp& op, const Client& parent);
+  void AddClient(const traces::ResolvedOp& op, const Client& actor);
+  // What a death that succeeded leaves.
+  void Bury(Client* client);
+  // The client on whom `op`, which `actor` performs, acts; null when there never was one.
+  Client* TargetOf(const traces::ResolvedOp& op, Client* actor);
 
   // The counters as they stand, boot included.
   Ledger ReadLedger() const;

@@ -79,10 +79,10 @@ ReadSet::ReadSet(const Space& space, uint64_t start, uint64_t end, const FileTab
     PageSource source = Space::Look(*region, va, files);
     const PageValue* value = source.slot == nullptr ? nullptr : source.slot->Canonical();
     source.Load(value, va & base::kPageMask, size, out + (va - start));
+    if (source.Unknown()) checkable_ = false;
     if (source.slot != nullptr && source.slot->IsOpen()) {
       pieces_.push_back({source, va & base::kPageMask, size, va - start});
       source.slot->CollectOpen(&choices_);
-      if (source.slot->unknown()) checkable_ = false;
     }
     va += size;
   }

@@ -36,13 +36,13 @@ void Forget(const Region& region) {
 }  // namespace
 
 PageValue PageSource::Base() const {
-  if (file_page != nullptr) return *file_page;
+  if (file_page != nullptr) return file_page->value;
   return file_key == 0 ? PageValue() : PageValue::OfFile(file_key, file_offset);
 }
 
 void PageSource::Load(const PageValue* value, uint64_t start, uint64_t size,
                       unsigned char* out) const {
-  if (value == nullptr) value = file_page;
+  if (value == nullptr && file_page != nullptr) value = &file_page->value;
   if (value != nullptr) {
     value->Load(start, size, out);
   } else if (file_key != 0) {
@@ -90,15 +90,32 @@ bool Space::MaxAllows(uint64_t start, uint64_t end, base::Prot prot) const {
   return true;
 }
 
-bool Space::LowestHole(uint64_t size, uint64_t* start) const {
-  uint64_t free = min_;
-  for (const Region& region : regions_) {
-    if (region.start - free >= size) break;
-    free = region.end;
+namespace {
+
+// The lowest address from `at` on without any bit of `mask`: the lowest bit that is in the way is
+// added, which carries it away, until none is left. 0 when the end of the number space came first.
+uint64_t LowestWithout(uint64_t mask, uint64_t at) {
+  while ((at & mask) != 0) {
+    const uint64_t bit = at & mask & (~(at & mask) + 1);
+    at = (at + bit) & ~(bit - 1);
   }
-  if (max_ - free < size) return false;
-  *start = free;
-  return true;
+  return at;
+}
+
+}  // namespace
+
+bool Space::LowestHole(uint64_t size, uint64_t mask, uint64_t* start) const {
+  uint64_t free = min_;
+  for (size_t i = 0; i <= regions_.size(); ++i) {
+    const uint64_t end = i < regions_.size() ? regions_[i].start : max_;
+    const uint64_t at = LowestWithout(mask, free);
+    if (at >= free && at <= end && end - at >= size) {
+      *start = at;
+      return true;
+    }
+    if (i < regions_.size()) free = regions_[i].end;
+  }
+  return false;
 }
 
 bool Space::NthHole(uint64_t index, base::Range* out) const {
@@ -289,6 +306,54 @@ Space Space::Fork() {
   return child;
 }
 
+PageCopies Space::Copy(uint64_t start, uint64_t end, const FileTable& files) const {
+  PageCopies copies((end - start) >> base::kPageShift);
+  for (const Region& piece : Slice(start, end)) {
+    // Untouched zeros need no look at each page.
+    if (piece.file_key == 0 && piece.layer != nullptr) {
+      const PageMap& owned = piece.layer->owned;
+      for (auto it = owned.lower_bound(piece.layer_page);
+           it != owned.end() && it->first < piece.LayerPage(piece.end); ++it) {
+        const uint64_t page = ((piece.start - start) >> base::kPageShift) + it->first;
+        copies[page - piece.layer_page] =
+            it->second.NeedsBase() ? it->second.WithBase(PageValue()) : it->second;
+      }
+      continue;
+    }
+    for (uint64_t va = piece.start; va < piece.end; va += base::kPageSize) {
+      const PageSource source = Look(piece, va, files);
+      std::optional<Slot>& copy = copies[(va - start) >> base::kPageShift];
+      if (source.Unknown()) {
+        copy = Slot::Unknown();
+      } else {
+        copy = source.slot == nullptr ? Slot(source.Base()) : source.slot->WithBase(source.Base());
+      }
+    }
+  }
+  return copies;
+}
+
+void Space::Overwrite(uint64_t start, PageCopies copies, FileTable* files) {
+  const uint64_t end = start + (copies.size() << base::kPageShift);
+  for (const Region& piece : Slice(start, end)) {
+    for (uint64_t va = piece.start; va < piece.end; va += base::kPageSize) {
+      std::optional<Slot>& copy = copies[(va - start) >> base::kPageShift];
+      if (piece.layer == nullptr) {
+        FilePage& page = (*files)[piece.file_key][piece.FilePage(va)];
+        const PageValue* value = copy ? copy->Canonical() : nullptr;
+        page.unknown = copy && copy->IsOpen();
+        page.value = value == nullptr ? PageValue() : *value;
+      } else if (copy) {
+        piece.layer->owned[piece.LayerPage(va)] = std::move(*copy);
+      } else if (piece.file_key == 0) {
+        piece.layer->owned.erase(piece.LayerPage(va));
+      } else {
+        piece.layer->owned[piece.LayerPage(va)] = Slot(PageValue());
+      }
+    }
+  }
+}
+
 PageSource Space::Look(const Region& region, uint64_t va, const FileTable& files) {
   PageSource source;
   if (region.layer != nullptr) {
@@ -315,8 +380,9 @@ void Space::Store(const Region& region, uint64_t va, uint64_t size, uint64_t val
   if (region.layer == nullptr) {
     PageSource source = Look(region, va, *files);
     auto [stored, fresh] = (*files)[region.file_key].try_emplace(region.FilePage(va));
-    if (fresh) stored->second = source.Base();
-    stored->second.Store(start, size, value, page);
+    if (fresh) stored->second.value = source.Base();
+    stored->second.value.Store(start, size, value, page);
+    if (size == base::kPageSize) stored->second.unknown = false;
     return;
   }
   Slot& slot = region.layer->owned[region.LayerPage(va)];

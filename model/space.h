@@ -54,13 +54,19 @@ struct Region {
 
 // What stands behind one page of a region.
 struct PageSource {
-  Slot* slot = nullptr;                  // owned, unless its value says otherwise
-  const PageValue* file_page = nullptr;  // stored-to page of the base
+  Slot* slot = nullptr;                 // owned, unless its value says otherwise
+  const FilePage* file_page = nullptr;  // stored-to page of the base
   uint64_t file_key = 0;
   uint64_t file_offset = 0;
 
   // The contents without the slot.
   PageValue Base() const;
+  bool BaseUnknown() const { return file_page != nullptr && file_page->unknown; }
+  // Nothing can be said about the contents.
+  bool Unknown() const {
+    return slot == nullptr ? BaseUnknown()
+                           : slot->unknown() || (BaseUnknown() && slot->NeedsBase());
+  }
   // Copies bytes of `value`, or of the base when it is null.
   void Load(const PageValue* value, uint64_t start, uint64_t size, unsigned char* out) const;
 };
@@ -87,8 +93,10 @@ class Space {
   bool Contains(uint64_t start, uint64_t size) const {
     return start >= min_ && start <= max_ && size <= max_ - start;
   }
-  // The lowest free range of `size` bytes. False when there is none.
-  bool LowestHole(uint64_t size, uint64_t* start) const;
+  // The lowest free range of `size` bytes at an address without any bit of `mask`. False when there
+  // is none.
+  bool LowestHole(uint64_t size, uint64_t mask, uint64_t* start) const;
+  bool LowestHole(uint64_t size, uint64_t* start) const { return LowestHole(size, 0, start); }
   // The `index`-th free range, modulo their number; false when the space is full.
   bool NthHole(uint64_t index, base::Range* out) const;
 
@@ -113,6 +121,10 @@ class Space {
   // new_size) is free.
   void Move(uint64_t start, uint64_t size, uint64_t to, uint64_t new_size);
   void Clear() { regions_.clear(); }
+  // The pages of [start, end), all mapped, as they are now; and what was copied in place of the
+  // pages from `start` on, all mapped, attributes kept. Sharers see it.
+  PageCopies Copy(uint64_t start, uint64_t end, const FileTable& files) const;
+  void Overwrite(uint64_t start, PageCopies copies, FileTable* files);
 
   // The space of a forked child, by each region's inheritance. Marks what is shared from now on,
   // here too.

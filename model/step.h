@@ -23,6 +23,8 @@ namespace model {
 struct Task {
   Space space;
   traces::Personality personality = traces::Personality::kBsd;
+  bool narrow = false;  // words of its Mach calls have 32 bits
+  uint32_t owner = 0;   // label of the task that may name it; 0: none
   bool has_heap = false;
   uint64_t heap_base = 0;
   uint64_t heap_current = 0;  // any byte address; the heap's pages end at its page, rounded up
@@ -43,14 +45,18 @@ struct Step {
     kSetAdvice,   // attributes.advice
     kGiveUp,
     kDiscard,
-    kGrow,  // [start, end) continues the page before start
-    kMove,  // [start, start + size) to [to, to + new_size)
+    kGrow,       // [start, end) continues the page before start
+    kMove,       // [start, start + size) to [to, to + new_size)
+    kCopyOut,    // a snapshot of [start, end) is mapped in the caller's space
+    kOverwrite,  // pages from `to` on get a snapshot of [start, end)
+    kStoreFrom,  // the same, [start, end) being in the caller's space
     kRead,
     kWrite,  // [start, end): the bytes that will be accessed
   };
   enum class Freedom : uint8_t {
     kNone,
-    // Any free range of free_size bytes; its address plus page_offset is the outcome's value.
+    // Any free range of free_size bytes at an address without bits of `mask`; its address plus
+    // page_offset is the outcome's value. Of kCopyOut it is free in the caller's space.
     kAddress,
     // vm_region: any part of [start, end) that contains `to`, or starts there when `to` is start.
     kRegion,
@@ -69,7 +75,8 @@ struct Step {
   uint64_t size = 0;
   uint64_t new_size = 0;
   uint64_t free_size = 0;
-  uint64_t page_offset = 0;  // of a file mapping whose offset is not page aligned
+  uint64_t page_offset = 0;  // of a file mapping or a copy whose start is not page aligned
+  uint64_t mask = 0;
   Attributes attributes;
   uint64_t file_key = 0;
   uint64_t file_page = 0;
@@ -84,8 +91,10 @@ struct Step {
 // What every decoder gets.
 struct Query {
   const traces::ResolvedOp& op;
-  const Task* task;         // null for the birth of a first task
+  const Task* task;         // on which the call acts; null for the birth of a first task
   bool task_limit_reached;  // no further task may be born
+  const Task* caller;       // who calls; the same as `task` unless a Mach call names another
+  bool may_name;            // the caller may name `task`, and it is alive
 };
 
 // Calls whose outcome is an errno. REQUIRES: traces::FamilyOf(op.kind) == kErrno.

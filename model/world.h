@@ -150,6 +150,7 @@ class World {
   bool ResolveWithoutTask(const traces::Op& op, traces::ResolvedOp* out) const;
   uint32_t NthLive(uint32_t n) const;
   bool ResolveTask(const traces::TaskRef& ref, uint32_t* label) const;
+  bool ResolveTarget(const traces::Op& op, traces::ResolvedOp* out) const;
   static bool ResolvePlace(const Space& space, const traces::Place& place, uint64_t* address);
 
   Step Decode(const traces::ResolvedOp& op) const;
@@ -157,6 +158,7 @@ class World {
   void Commit(const Step& step, const traces::ResolvedOp& op, const traces::Outcome& observed);
   void CommitBirth(const Step& step, const traces::ResolvedOp& op);
   void CommitMap(const Step& step, uint64_t start, Task* task);
+  void CommitCopyOut(const Step& step, uint64_t start, const Task& task, Task* caller);
   void CommitRead(const Step& step, const traces::Outcome& observed, const Task& task);
   void CommitWrite(const Step& step, uint64_t value, const Task& task);
 

@@ -54,6 +54,15 @@ void FillOperand(const KindRow& row, Operand operand, Trace* trace, Op* op) {
     case Operand::kNewSize:
       op->new_size = *AnyNumber();
       break;
+    case Operand::kMask:
+      op->mask = *AnyNumber();
+      break;
+    case Operand::kMaxProt:
+      op->max_prot = AnyProt();
+      break;
+    case Operand::kTarget:
+      if (*rc::gen::arbitrary<bool>()) op->target = AnyTask();
+      break;
     case Operand::kAccessSize:
       op->size = *rc::gen::inRange<uint64_t>(1, kMaxAccessBytes + 1);
       break;
