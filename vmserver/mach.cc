@@ -12,52 +12,9 @@ namespace vmserver {
 namespace {
 
 using base::KernReturn;
-using base::MapError;
 using base::Prot;
 using base::Range;
 using base::Vaddr;
-
-KernReturn KernOf(MapError error) {
-  switch (error) {
-    case MapError::kInvalidArgument:
-      return KernReturn::kInvalidArgument;
-    case MapError::kOutOfRange:
-      return KernReturn::kInvalidAddress;
-    case MapError::kNoSpace:
-      return KernReturn::kNoSpace;
-    case MapError::kNoMemory:
-      return KernReturn::kResourceShortage;
-    case MapError::kProtection:
-      return KernReturn::kProtectionFailure;
-    case MapError::kHole:
-      return KernReturn::kInvalidAddress;
-    case MapError::kBusy:
-      return KernReturn::kFailure;
-    case MapError::kIo:
-      return KernReturn::kMemoryError;
-    case MapError::kTryAgain:
-    case MapError::kNotFound:
-      return KernReturn::kFailure;
-    case MapError::kTooBig:
-      return KernReturn::kInvalidArgument;
-  }
-  UNREACHABLE("no such map error");
-}
-
-KernReturn KernOf(base::Result<void, MapError> result) {
-  return result.ok() ? KernReturn::kSuccess : KernOf(result.error());
-}
-
-Range ClampedRange(Task* task, uint64_t at, uint64_t size) {
-  const uvm::Map& map = task->space->map();
-  const uint64_t mask = MaskOf(task);
-  Vaddr start(base::TruncPage(at & mask));
-  Vaddr end(base::RoundPage((at + size) & mask) & mask);
-  if (start < map.min()) start = map.min();
-  if (end > map.max()) end = map.max();
-  if (start > end) start = end;
-  return {start, end};
-}
 
 // The lowest address at or above `at`, a page's, none of whose bits are in `mask`; false: there is
 // none.

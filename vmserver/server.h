@@ -241,6 +241,9 @@ class Server {
   Answer VmRegion(Task* task, const Message& m);
   Answer VmMap(Task* task, const Message& m);
   Answer VmMsync(Task* task, const Message& m);
+  Answer VmWire(Task* caller, Task* target, const Message& m);
+  Answer VmWireAll(Task* caller, Task* target, const Message& m);
+  base::Result<void, base::MapError> Rewire(Task* task, base::Range range, uvm::Wiring wiring);
 
   // mach_copy.cc
   Answer VmRead(Task* caller, Task* target, const Message& m);
