@@ -92,9 +92,7 @@ Answer Server::VmAllocate(Task* task, const Message& m) {
   options.size = size;
   options.where = anywhere ? uvm::Map::Where::kAnywhere : uvm::Map::Where::kFixed;
   options.prot = base::kProtReadWrite;
-  auto entered = map.Enter(options);
-  if (!entered.ok()) return KernOf(entered.error());
-  return Answer(KernReturn::kSuccess).With(entered.value().value());
+  return Enter(task, options);
 }
 
 // Of a null object: zeros. Current and maximum protection are not compared, as in the original.
@@ -130,9 +128,7 @@ Answer Server::VmMap(Task* task, const Message& m) {
       return KernReturn::kInvalidAddress;
     }
   }
-  auto entered = map.Enter(options);
-  if (!entered.ok()) return KernOf(entered.error());
-  return Answer(KernReturn::kSuccess).With(entered.value().value());
+  return Enter(task, options);
 }
 
 Answer Server::VmDeallocate(Task* task, const Message& m) {

@@ -82,7 +82,7 @@ Answer Server::CopyOver(Task* task, uint64_t at, uvm::Snapshot* copy) {
   KernReturn done = CheckRange(task, at, copy->size, base::kProtWrite, &range);
   if (done == KernReturn::kSuccess) {
     // What is replaced is wired no more, as there.
-    auto unwired = Rewire(task, range, uvm::Wiring::kUnwire);
+    auto unwired = Unwire(task, range);
     if (!unwired.ok()) done = CopyError(unwired.error());
   }
   if (done == KernReturn::kSuccess) {

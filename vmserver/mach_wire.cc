@@ -22,24 +22,42 @@ HostRight RightOf(const Task* caller, uint64_t name) {
 
 }  // namespace
 
-// Wires or unwires those parts of the range, which has no hole, that can be: what gives no access
-// has no pages to wire, and what is not wired none to unwire.
-base::Result<void, MapError> Server::Rewire(Task* task, Range range, uvm::Wiring wiring) {
+// kNoMemory also where too much of the machine's memory is wired already.
+base::Result<void, MapError> Server::Wire(Task* task, Range range) {
+  const uvm::PageStore& pages = uvm_->DebugPages();
+  const uint64_t most = pages.wired_max().value();
+  const uint64_t wanted = base::ToPages(range.size()).value();
+  if (wanted > most || pages.wired_count().value() > most - wanted) return MapError::kNoMemory;
+  return task->space->map().Pageable(range, uvm::Wiring::kWire);
+}
+
+// The wired parts of the range, which has no hole.
+base::Result<void, MapError> Server::Unwire(Task* task, Range range) {
   uvm::Map& map = task->space->map();
-  Vaddr from = range.start;
   for (Vaddr va = range.start; va < range.end;) {
     uvm::Map::Region region;
     CHECK(map.FindRegion(va, &region));
     const Vaddr end = region.range.end < range.end ? region.range.end : range.end;
-    const bool counts =
-        wiring == uvm::Wiring::kWire ? !uvm::EffectiveProt(region.prot).IsNone() : region.wired;
-    if (!counts) {
-      TRY(map.Pageable({from, va}, wiring));
-      from = end;
-    }
+    if (region.wired) TRY(map.Pageable({va, end}, uvm::Wiring::kUnwire));
     va = end;
   }
-  return map.Pageable({from, range.end}, wiring);
+  return {};
+}
+
+Answer Server::Enter(Task* task, const uvm::Map::EnterOptions& options) {
+  uvm::Map& map = task->space->map();
+  auto entered = map.Enter(options);
+  if (!entered.ok()) return KernOf(entered.error());
+  const Vaddr at = entered.value();
+  if (map.wires_future() && !options.prot.IsNone()) {
+    const Range range = {at, at + options.size};
+    auto wired = Wire(task, range);
+    if (!wired.ok()) {
+      auto unmapped = map.Unmap(range);
+      return unmapped.ok() ? KernReturn::kResourceShortage : KernOf(unmapped.error());
+    }
+  }
+  return Answer(KernReturn::kSuccess).With(at.value());
 }
 
 Answer Server::VmWire(Task* caller, Task* target, const Message& m) {
@@ -65,7 +83,7 @@ Answer Server::VmWire(Task* caller, Task* target, const Message& m) {
     if (!range.empty() && !needed.IsSubsetOf(region.prot)) return KernReturn::kNoSpace;
     va = region.range.end;
   } while (va < range.end);
-  return KernOf(Rewire(target, range, needed.IsNone() ? uvm::Wiring::kUnwire : uvm::Wiring::kWire));
+  return KernOf(needed.IsNone() ? Unwire(target, range) : Wire(target, range));
 }
 
 Answer Server::VmWireAll(Task* caller, Task* target, const Message& m) {
