@@ -204,7 +204,7 @@ void Space::SetAdvice(uint64_t start, uint64_t end, base::Advice advice) {
 
 void Space::BindPages(const Region& region, const FileTable& files) {
   bool binds = region.layer != nullptr && region.file_key != 0 &&
-               region.attributes.prot.CanWrite() && region.attributes.prot.CanRead();
+               region.attributes.max_prot.CanWrite();
   for (uint64_t va = region.start; binds && va < region.end; va += base::kPageSize) {
     Slot& slot = region.layer->owned[region.LayerPage(va)];
     if (slot.NeedsBase()) slot.Bind(Look(region, va, files).Base());
@@ -213,7 +213,7 @@ void Space::BindPages(const Region& region, const FileTable& files) {
 
 void Space::MayBind(const Region& region, uint64_t va, const FileTable& files) {
   if (!region.attributes.wired || region.layer == nullptr || region.file_key == 0) return;
-  if (!region.attributes.prot.CanWrite()) return;
+  if (!region.attributes.max_prot.CanWrite()) return;
   Slot& slot = region.layer->owned[region.LayerPage(va)];
   if (!slot.NeedsBase()) return;
   slot.Bind(Look(region, va, files).Base());

@@ -110,8 +110,8 @@ class Space {
   void SetMaxProt(uint64_t start, uint64_t end, base::Prot max_prot);
   void SetInherit(uint64_t start, uint64_t end, base::Inherit inherit);
   void SetAdvice(uint64_t start, uint64_t end, base::Advice advice);
-  // mlock, munlock. Pages of a file's private region that may be written are owned from then on:
-  // wiring fetches them for every access that their protection permits.
+  // mlock, munlock. Pages of a file's private region that could ever be written are owned from then
+  // on: wiring fetches them for every access that their maximum protection permits.
   void SetWired(uint64_t start, uint64_t end, bool wired, const FileTable& files);
   // MADV_FREE: owned pages may be owned no more.
   void GiveUp(uint64_t start, uint64_t end);

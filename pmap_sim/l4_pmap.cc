@@ -229,6 +229,12 @@ void L4Pmap::Seed(const Translation& mapping, Prot access) {
   if (access.CanWrite()) frame.modified = true;
 }
 
+// A bug on purpose: the client keeps what it was sent, and nobody knows.
+void L4Pmap::Abandon(Translation* page) {
+  if (page->direct) page->direct = FrameOf(*page).direct = false;
+  page->sent = base::kProtNone;
+}
+
 base::Result<void, uvm::PmapError> L4Pmap::Enter(uvm::Pmap* pmap, Vaddr va, Paddr pa, Prot prot,
                                                  const uvm::EnterFlags& flags) {
   CHECK(va.IsAligned());
@@ -246,7 +252,7 @@ base::Result<void, uvm::PmapError> L4Pmap::Enter(uvm::Pmap* pmap, Vaddr va, Padd
   // and so are the old frame's bits.
   const Prot excess = same ? mapping->sent - prot : mapping->sent;
   const bool stale = config_.canary->Armed(base::Canary::kReenterKeepsOldFrame) && !same;
-  if (stale) mapping->sent = base::kProtNone;
+  if (stale) Abandon(mapping);
   if (!excess.IsNone() && !stale) Take(mapping, excess);
   if (!same) {
     if (mapping->present()) Unlink(pmap, mapping);

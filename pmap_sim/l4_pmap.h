@@ -241,6 +241,7 @@ class L4Pmap final : public uvm::PmapSystem {
                                             const uvm::EnterFlags& flags);
   static void SetWired(uvm::Pmap* pmap, Translation* mapping, bool wired);
   void RemoveRange(uvm::Pmap* pmap, base::Range range);
+  void Abandon(Translation* page);
   void Seed(const Translation& mapping, base::Prot access);
   // Takes at least these rights from whom the page was sent to, as soon as the batch goes; none of
   // them: asks for its status only.
@@ -279,6 +280,7 @@ class L4Pmap final : public uvm::PmapSystem {
   }
   void Recall(const Translation& page);
   bool MakeAliases(Leaf* leaf, uint32_t first, uint32_t count);
+  void FlushOldAliases(Leaf* leaf, uint32_t first, uint32_t count);
   bool OrderAliases(Leaf* leaf, uint32_t first, uint32_t count);
   bool OrderPage(base::Vaddr from, base::Vaddr to, L4_Word_t rights);
 

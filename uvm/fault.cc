@@ -76,10 +76,13 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Check(Attempt* a) {
     a->narrow = true;
     // Nothing may fault later, so everything is done now.
     info.access_prot = info.enter_prot;
-    a->copy_now = info.enter_prot.CanWrite();
+    a->write = info.enter_prot.CanWrite();
+    // A wired page stays where it is, so one that could ever be written is the entry's own from the
+    // start.
+    a->copy_now = a->wiring() ? entry->max_prot.CanWrite() : a->write;
   } else {
     info.access_prot = base::ProtFor(info.access);
-    a->copy_now = info.access == Access::kWrite;
+    a->copy_now = a->write = info.access == Access::kWrite;
   }
   if (entry->needs_copy) {
     if (a->copy_now || entry->object == nullptr) return CopyOwed(a);

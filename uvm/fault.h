@@ -85,7 +85,8 @@ class FaultHandler final : public WiringDoor {
     FaultInfo info;
     Kind kind = Kind::kAccess;
     bool narrow = false;        // no window (any more): neighbours are mapped once a fault
-    bool copy_now = false;      // a page that the entry may not write in place is copied
+    bool write = false;         // a write is about to follow, or may without a fault
+    bool copy_now = false;      // what can only be written as a copy is copied
     bool moved = false;         // translations changed, so that Update is due
     Page* pages[kMaxGetPages];  // DontCare() where the upper layer has a page
     bool wiring() const { return kind == Kind::kWire; }
@@ -127,8 +128,7 @@ class FaultHandler final : public WiringDoor {
   void MoveSharer(const Sharer& sharer, Page* old, Page* fresh);
   bool MappedWired(Pmap* pmap, Vaddr va);
   // fault_wire.cc
-  void UnwireRange(Map* map, Range range);
-  void UnwireEntry(Pmap* pmap, MapEntry* entry, Range part);
+  void UnwirePart(Pmap* pmap, MapEntry* entry, Range part, bool whole);
 
   Core* const core_;
   PageStore* const pages_;

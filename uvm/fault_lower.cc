@@ -18,7 +18,7 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Lower(Attempt* a) {
   request.pages = a->pages;
   const bool promote = a->copy_now && info.entry->copy_on_write;
   // Who copies the page only reads it.
-  request.access = promote ? Access::kRead : a->copy_now ? Access::kWrite : info.access;
+  request.access = promote ? Access::kRead : a->write ? Access::kWrite : info.access;
   request.advice = info.entry->advice;
   request.flags = kPgoLocked;
   Result<void, PagerError> got = object->pager()->Get(object, &request);
@@ -37,7 +37,7 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Lower(Attempt* a) {
     MapNeighbour(a, i, page, prot);
   }
   // The first write to a hole of a file has to reach the pager.
-  if (centre != nullptr && centre->read_only && a->copy_now && !promote) centre = nullptr;
+  if (centre != nullptr && centre->read_only && a->write && !promote) centre = nullptr;
   if (centre != nullptr) return LowerResident(a, centre);
   Page* fetched = TRY(Fetch(a));
   if (fetched == nullptr) return Step::kAgain;
@@ -58,9 +58,9 @@ Result<Page*, FaultError> FaultHandler::Fetch(Attempt* a) {
   const bool promote = a->copy_now && a->info.entry->copy_on_write;
   if (a->moved) core_->pmap->Update(a->info.pmap());
   a->moved = false;
-  return fetcher_.Fetch(&a->info, promote       ? Access::kRead
-                                  : a->copy_now ? Access::kWrite
-                                                : a->info.access);
+  return fetcher_.Fetch(&a->info, promote    ? Access::kRead
+                                  : a->write ? Access::kWrite
+                                             : a->info.access);
 }
 
 // The object's page is here: not busy, or busy by Fetch. LOCKS: map read, amap, object.
@@ -93,11 +93,11 @@ Result<FaultHandler::Step, FaultError> FaultHandler::LowerDirect(Attempt* a, Pag
   bool may_write = info.enter_prot.CanWrite();
   // Whoever may write without a fault makes the page's status the pmap's business. A pager that
   // wants to know of the first write to a clean page learns of it here.
-  if (may_write && page->dirty == Dirty::kClean && (a->copy_now || !page_objects_.IsReadOnly(page)))
+  if (may_write && page->dirty == Dirty::kClean && (a->write || !page_objects_.IsReadOnly(page)))
     page_objects_.MarkDirty(page, Dirty::kUnknown);
   if (page_objects_.IsReadOnly(page)) {
     // Still a hole after the pager was asked to fill it.
-    if (a->copy_now && may_write && !a->wiring()) return FaultError::kIo;
+    if (a->write && may_write && !a->wiring()) return FaultError::kIo;
     info.enter_prot = info.enter_prot - base::kProtWrite;
   }
   return EnterAndFinish(a, page);

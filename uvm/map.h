@@ -89,8 +89,9 @@ class WiringDoor {
   // caller and not locked; the entries' wired_count is above 0 already. On error what was wired is
   // unwired again.
   virtual Result<void, FaultError> FaultWire(class Map* map, Range range) = 0;
-  // NetBSD: uvm_fault_unwire_locked(). The entries' wired_count is 0 already. Finds each page
-  // through the layers when its translation is gone (facts/uvm.md 5.B item 15). LOCKS: the map's.
+  // NetBSD: uvm_fault_unwire_locked(). Unwires the pages of the wired entries that make up the
+  // range, and sets their wired_count to 0 in the same step. Finds each page through the layers:
+  // its translation may be gone (facts/uvm.md 5.B item 15). LOCKS: the map's, written.
   virtual void FaultUnwireLocked(class Map* map, Range range) = 0;
 
  protected:
@@ -201,7 +202,7 @@ class Map {
   // rights stay changed.
   Result<void, MapError> Protect(Range range, Prot prot, SetMax set_max) ABSL_LOCKS_EXCLUDED(lock_);
   // NetBSD: uvm_map_inherit(), uvm_map_advice(). Holes are fine. kInvalidArgument: neither NONE,
-  // COPY, SHARE nor ZERO; neither NORMAL, RANDOM nor SEQUENTIAL.
+  // COPY, SHARE nor ZERO; something is mapped and the advice neither NORMAL, RANDOM nor SEQUENTIAL.
   Result<void, MapError> SetInherit(Range range, Inherit inherit) ABSL_LOCKS_EXCLUDED(lock_);
   Result<void, MapError> SetAdvice(Range range, Advice advice) ABSL_LOCKS_EXCLUDED(lock_);
   // True when the range has no hole / nothing but hole. Both are true of an empty range.
@@ -218,8 +219,8 @@ class Map {
   // NetBSD: uvm_map_willneed(): read-ahead on entries with an object and no amap. Never fails.
   void WillNeed(Range range) ABSL_LOCKS_EXCLUDED(lock_);
   // NetBSD: uvm_map_clean() with PgoFlags (pager.h). Anonymous pages are never written back;
-  // kPgoFree forgets those of amaps that only one entry has, so that the next access finds zeroes
-  // or what the object holds. kHole, kBusy (kPgoFree on a wired entry anywhere in the range,
+  // kPgoFree without kPgoCleanIt forgets those of amaps that only one entry has, so that the next
+  // access finds zeroes or what the object holds. kHole, kBusy (kPgoFree on a wired entry anywhere in the range,
   // facts/uvm.md 5.B item 5), kInvalidArgument (submap): nothing changed. kIo from the pager.
   Result<void, MapError> Clean(Range range, uint32_t pgo_flags) ABSL_LOCKS_EXCLUDED(lock_);
   // NetBSD: uvm_map_checkprot(). False on any hole or missing right.
@@ -270,7 +271,7 @@ class Map {
   // is not held. One owner at a time, who may lock it meanwhile. Unbusy only by the owner.
   void Busy() ABSL_LOCKS_EXCLUDED(lock_);
   void Unbusy() ABSL_LOCKS_EXCLUDED(lock_);
-  bool IsBusy() const { return false; }
+  bool IsBusy() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return busy_ != nullptr; }
 
   // uvm_map_reference(), uvm_map_deallocate() are Uvm's (uvm.h): a map lives in its space.
 

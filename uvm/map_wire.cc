@@ -37,8 +37,8 @@ bool OwesCopyForWiring(const MapEntry& entry) {
 
 // NetBSD: uvm_map_entry_unwire().
 void Map::UnwireEntryLocked(MapEntry* entry) {
-  entry->wired_count = 0;
   context_->wiring->FaultUnwireLocked(this, entry->range());
+  CHECK(entry->wired_count == 0);
 }
 
 // Counts one more wiring of the part of `entry` inside `window` and marks it. False: memory ran
@@ -77,8 +77,11 @@ void Map::UndoMarkedLocked(Range range, Vaddr wired_to) {
        entry = entry->next) {
     if (!entry->wire_me) continue;
     entry->wire_me = false;
-    --entry->wired_count;
-    if (entry->wired_count == 0 && entry->start < wired_to) UnwireEntryLocked(entry);
+    if (entry->wired_count == 1 && entry->start < wired_to) {
+      UnwireEntryLocked(entry);
+    } else {
+      --entry->wired_count;
+    }
   }
 }
 

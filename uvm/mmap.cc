@@ -25,7 +25,7 @@ struct Rounded {
 };
 
 Errno ErrnoOf(const Result<void, MapError>& result) {
-  return result.ok() ? Errno::kOk : ErrnoOf(result.error());
+  return result.ok() ? Errno::kOk : uvm::ErrnoOf(result.error());
 }
 
 constexpr unsigned kWordBits = sizeof(uintptr_t) * 8;

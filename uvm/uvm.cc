@@ -12,11 +12,13 @@ Uvm::Uvm(const Config& config)
       objects_(&core_, &pages_),
       stored_(&core_, &pages_),
       anonymous_(&core_, &pages_, &objects_),
+      devices_(&core_, &pages_, &objects_),
+      wiring_(&core_, &pages_),
       entries_(config.memory),
       space_pool_(config.memory),
       faults_(&core_, &pages_, &anons_, &amaps_, &objects_, &spaces_),
-      context_{&core_, &pages_, &amaps_, &anons_, &objects_, &entries_, &faults_},
-      loans_(&core_, &pages_, &anons_, &amaps_, &objects_) {}
+      loans_(&core_, &pages_, &anons_, &amaps_, &objects_),
+      context_{&core_, &pages_, &amaps_, &anons_, &objects_, &entries_, &faults_} {}
 
 // ---- Spaces ----
 

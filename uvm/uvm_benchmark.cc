@@ -25,6 +25,7 @@
 #include "uvm/core.h"
 #include "uvm/lock.h"
 #include "uvm/map.h"
+#include "uvm/object.h"
 #include "uvm/page.h"
 #include "uvm/space.h"
 #include "uvm/testing/benchmark_table.h"
@@ -232,11 +233,78 @@ void ProtectAll(World& world, Meter& meter) {
   world.uvm.FreeSpace(space);
 }
 
+enum class WirePart { kWire, kUnwire };
+
+void WireResident(World& world, Meter& meter, WirePart part) {
+  const uint64_t pages = Scaled(4096);
+  const Range range{PageAt(0), PageAt(pages)};
+  Space* space = NewResident(world, pages);
+  if (part == WirePart::kWire) meter.Start();
+  CHECK(space->map().Pageable(range, Wiring::kWire).ok());
+  if (part == WirePart::kWire) meter.Stop(pages);
+  if (part == WirePart::kUnwire) meter.Start();
+  CHECK(space->map().Pageable(range, Wiring::kUnwire).ok());
+  if (part == WirePart::kUnwire) meter.Stop(pages);
+  world.uvm.FreeSpace(space);
+}
+
 void ExitResident(World& world, Meter& meter) {
   Space* space = NewResident(world, Scaled(kResident));
   meter.Start();
   world.uvm.FreeSpace(space);
   meter.Stop(1);
+}
+
+// ---- Anonymous objects.
+
+constexpr uint64_t kAobjPages = 16384;
+
+enum class AobjPart { kFirstWrites, kReadPass, kSoftFaults };
+
+// A space that maps all of `object`; the mapping's reference is a new one.
+Space* MapAobj(World& world, Object* object, uint64_t pages, Advice advice) {
+  Space* space = NewSpace(world);
+  world.uvm.ReferenceObject(object);
+  CHECK(space->map()
+            .Enter({.at = PageAt(0),
+                    .size = pages * kPageSize,
+                    .where = Map::Where::kFixed,
+                    .prot = base::kProtReadWrite,
+                    .object = object,
+                    .sharing = Sharing::kShared,
+                    .advice = advice})
+            .ok());
+  return space;
+}
+
+// Every page is read by a processor, which faults where it has to.
+void ReadEachPage(World& world, Space* space, uint64_t pages) {
+  for (uint64_t page = 0; page < pages; ++page) {
+    while (world.pmap.Translate(space->pmap(), PageAt(page), Access::kRead) == nullptr) {
+      CHECK(world.uvm.Fault(space, PageAt(page), Access::kRead).ok());
+    }
+  }
+}
+
+void Aobj(World& world, Meter& meter, AobjPart part) {
+  const uint64_t pages = Scaled(kAobjPages);
+  Result<Object*, MapError> object = world.uvm.CreateAobj(pages * kPageSize, 0);
+  CHECK(object.ok());
+  Space* writer = MapAobj(world, object.value(), pages, Advice::kNormal);
+  if (part == AobjPart::kFirstWrites) meter.Start();
+  Fault(world, writer, 0, pages, Access::kWrite);
+  if (part == AobjPart::kFirstWrites) meter.Stop(pages);
+  if (part != AobjPart::kFirstWrites) {
+    const bool ahead = part == AobjPart::kReadPass;
+    Space* reader =
+        MapAobj(world, object.value(), pages, ahead ? Advice::kNormal : Advice::kRandom);
+    meter.Start();
+    ReadEachPage(world, reader, pages);
+    meter.Stop(pages);
+    world.uvm.FreeSpace(reader);
+  }
+  world.uvm.FreeSpace(writer);
+  world.uvm.ReleaseObject(object.value());
 }
 
 constexpr uint64_t kManyEntries = 100000;
@@ -368,6 +436,15 @@ void RegisterFaults() {
            [](World& w, Meter& m) { Family(w, m, Part::kTakeOver); });
 }
 
+void RegisterObjects() {
+  Register("aobj first write fault (alloc+zero), per page", 1111.4,
+           [](World& w, Meter& m) { Aobj(w, m, AobjPart::kFirstWrites); });
+  Register("aobj resident read pass (fault-ahead), per page", 71.9,
+           [](World& w, Meter& m) { Aobj(w, m, AobjPart::kReadPass); });
+  Register("aobj resident soft fault, advice RANDOM", 107.7,
+           [](World& w, Meter& m) { Aobj(w, m, AobjPart::kSoftFaults); });
+}
+
 void RegisterLives() {
   Register("fork, 1 entry, 65536 resident pages", 197100,
            [](World& w, Meter& m) { Family(w, m, Part::kFork); });
@@ -389,6 +466,10 @@ void RegisterLives() {
            [](World& w, Meter& m) { ManyEntries(w, m, 65, ManyPart::kExitParent); });
   Register("protect RO over 65536 resident pages", 127500, ProtectAll);
   Register("exit, 65536 resident private pages", 6744600, ExitResident);
+  Register("wire resident pages, per page", 108.9,
+           [](World& w, Meter& m) { WireResident(w, m, WirePart::kWire); });
+  Register("unwire them, per page", 26.6,
+           [](World& w, Meter& m) { WireResident(w, m, WirePart::kUnwire); });
 }
 
 void RegisterGrowth() {
@@ -412,6 +493,7 @@ int Main(int argc, char** argv) {
   testing::AddPeers(266.4, 434.2);
   RegisterMaps();
   RegisterFaults();
+  RegisterObjects();
   RegisterLives();
   RegisterGrowth();
   return testing::RunTable(argc, argv, "recorded");

@@ -148,6 +148,14 @@ inline Reply VmCopy(L4_Word_t task, L4_Word_t from, L4_Word_t size, L4_Word_t to
   return Call(kMachVmCopy, task, from, size, to);
 }
 inline Reply VmRegion(L4_Word_t task, L4_Word_t at) { return Call(kMachVmRegion, task, at); }
+// `host`: kHostName or kHostPrivName; `access` 0 unwires.
+inline Reply VmWire(L4_Word_t task, L4_Word_t host, L4_Word_t at, L4_Word_t size,
+                    L4_Word_t access) {
+  return Call(kMachVmWire, task, host, at, size, access);
+}
+inline Reply VmWireAll(L4_Word_t task, L4_Word_t host, L4_Word_t flags) {
+  return Call(kMachVmWireAll, task, host, flags);
+}
 inline Reply VmMsync(L4_Word_t task, L4_Word_t at, L4_Word_t size, L4_Word_t flags) {
   return Call(kMachVmMsync, task, at, size, flags);
 }

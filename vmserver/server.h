@@ -192,7 +192,7 @@ class Server {
     uint32_t owner = 0;      // who is going to be answered the child's id
     Task* parent = nullptr;  // whose entry point it inherits; null: init's
     bool inherit = false;    // ... and whose memory
-    base::Vaddr max;         // of an empty map
+    base::Vaddr max{0};      // of an empty map
   };
   base::Result<Task*, BirthError> NewTask(const BirthOptions& options) ABSL_LOCKS_EXCLUDED(mu_);
   bool GiveThreads(Task* task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

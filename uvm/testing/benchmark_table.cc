@@ -32,11 +32,13 @@ struct Rows {
 
 class TableReporter final : public benchmark::BenchmarkReporter {
  public:
+  // `aims` null: the rows do less than the aims are for.
+  // `aims` null: the rows do less than the aims are for.
   TableReporter(const char* aims, Rows* rows) : aims_(aims), rows_(rows) {}
 
   bool ReportContext(const Context&) override {
-    std::printf("%-58s %10s %10s %10s %6s  %s\n", "row (ns an item)", "ours", "best", aims_,
-                "ratio", "counted for each item");
+    std::printf("%-58s %10s %10s %10s %6s  %s\n", "row (ns an item)", "ours", "best",
+                aims_ == nullptr ? "-" : aims_, "ratio", "counted for each item");
     return true;
   }
 
@@ -57,7 +59,7 @@ class TableReporter final : public benchmark::BenchmarkReporter {
     std::printf("%-58s %10.1f %10.1f", name.c_str(), median, ns.front());
     const Aim& aim = rows_->aims[name];
     const double most = aim.ns + (aim.peer.empty() ? 0 : rows_->medians[aim.peer]);
-    if (aim.ns != 0) {
+    if (aim.ns != 0 && aims_ != nullptr) {
       std::printf(" %10.1f %6.2f ", most, median / most);
     } else {
       std::printf(" %10s %6s ", "-", "-");
@@ -174,7 +176,7 @@ int RunTable(int argc, char** argv, const char* aims) {
   auto count = static_cast<int>(arguments.size());
   benchmark::Initialize(&count, arguments.data());
   if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 1;
-  TableReporter reporter(aims, &TheRows());
+  TableReporter reporter(IsSmall(argc, argv) ? nullptr : aims, &TheRows());
   benchmark::RunSpecifiedBenchmarks(&reporter);
   return 0;
 }

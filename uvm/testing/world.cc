@@ -198,6 +198,36 @@ std::string Space::TryReserve(uint64_t at, uint64_t pages, Map::Where where) con
   return outcome;
 }
 
+Loan Space::Lend(uint64_t first, uint64_t count) const {
+  Loan loan;
+  EXPECT_EQ(TryLend(first, count, &loan), "ok");
+  return loan;
+}
+
+std::string Space::TryLend(uint64_t first, uint64_t count, Loan* loan) const {
+  std::vector<Page*> pages(count);
+  Result<void, MapError> lent =
+      world_->uvm().loans().LendPages(&space_->map(), Pages(first, count), pages.data());
+  if (lent.ok()) loan->pages = pages;
+  world_->CheckInvariants();
+  return Outcome(lent);
+}
+
+Loan Space::LendAnons(uint64_t first, uint64_t count) const {
+  Loan loan;
+  EXPECT_EQ(TryLendAnons(first, count, &loan), "ok");
+  return loan;
+}
+
+std::string Space::TryLendAnons(uint64_t first, uint64_t count, Loan* loan) const {
+  std::vector<Anon*> anons(count);
+  Result<void, MapError> lent =
+      world_->uvm().loans().LendAnons(&space_->map(), Pages(first, count), anons.data());
+  if (lent.ok()) loan->anons = anons;
+  world_->CheckInvariants();
+  return Outcome(lent);
+}
+
 Space Space::Fork() const {
   Result<uvm::Space*, MapError> child = world_->uvm().ForkSpace(space_);
   world_->CheckInvariants();
@@ -439,6 +469,29 @@ std::string World::ProtsOf(const Space& space) const {
   return picture;
 }
 
+std::string World::WiringsOf(const Space& space) const {
+  std::string picture;
+  for (uint64_t page = 0; page < space.pages(); ++page) {
+    const Page* resident = ResidentAt(space, page);
+    picture += resident == nullptr ? '.' : static_cast<char>('0' + resident->wire_count);
+  }
+  return picture;
+}
+
+std::string World::Contents(const Loan& loan) {
+  std::string picture;
+  for (const Page* page : loan.pages) picture += LetterOf(pmap_.HomePointer(page->pa));
+  for (const Anon* anon : loan.anons) picture += LetterOf(pmap_.HomePointer(anon->page->pa));
+  return picture;
+}
+
+void World::Return(Loan* loan) {
+  uvm_.loans().ReturnPages(loan->pages.data(), loan->pages.size());
+  uvm_.loans().ReturnAnons(loan->anons.data(), loan->anons.size());
+  *loan = Loan();
+  CheckInvariants();
+}
+
 std::string World::RightsOf(const Space& space) const {
   std::string picture;
   for (uint64_t page = 0; page < space.pages(); ++page) {
@@ -456,15 +509,6 @@ std::string World::WiresOf(const Space& space) const {
   for (uint64_t page = 0; page < space.pages(); ++page) {
     const MapEntry* entry = EntryAt(space, page);
     picture += entry == nullptr ? '.' : static_cast<char>('0' + entry->wired_count);
-  }
-  return picture;
-}
-
-std::string World::PinsOf(const Space& space) const {
-  std::string picture;
-  for (uint64_t page = 0; page < space.pages(); ++page) {
-    const Page* resident = ResidentAt(space, page);
-    picture += resident == nullptr ? '.' : static_cast<char>('0' + resident->wire_count);
   }
   return picture;
 }

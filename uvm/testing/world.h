@@ -10,7 +10,7 @@
 //            Prots     rights of the entry:  - none  r  w (rw)  x (rx)  a (rwx)  else octal
 //            Rights    rights of the translation, likewise; capital: a wired one (R W X A)
 //            Wires     how often the entry was wired; . nothing mapped
-//            Pins      wirings of the page that backs it; . none resident
+//            Wirings   how often each page is wired
 //            Faults    the cases since it was last asked, in order: "2B 1A"; "error" for a fault
 //                      that failed
 //          Several spaces are joined by '|'. Observers look through the layers and change nothing.
@@ -78,6 +78,12 @@ struct RemapOptions {
 
 class World;
 
+// What a borrower holds: pages, or anons.
+struct Loan {
+  std::vector<Page*> pages;
+  std::vector<Anon*> anons;
+};
+
 // A handle; copies mean the same space. Operations expect success; the Try forms tell what
 // happened: "ok", a page number, or the error's name.
 class Space {
@@ -101,10 +107,6 @@ class Space {
   std::string TryRemap(const RemapOptions& options) const;
   // The page found, or "none".
   std::string Find(const FindOptions& options) const;
-  void Wire(uint64_t first, uint64_t count) const;
-  std::string TryWire(uint64_t first, uint64_t count) const;
-  void Unwire(uint64_t first, uint64_t count) const;
-  std::string TryUnwire(uint64_t first, uint64_t count) const;
   // mlockall and munlockall; `limit` in pages.
   std::string TryWireAll(uint32_t flags, uint64_t limit = 0) const;
   std::string TryClean(uint64_t first, uint64_t count, uint32_t pgo_flags) const;
@@ -116,6 +118,17 @@ class Space {
   std::string TryReserve(uint64_t at, uint64_t pages, Map::Where where = Map::Where::kFixed) const;
   Space Fork() const;
   void Exit() const;  // the handle is dead afterwards
+
+  void Wire(uint64_t first, uint64_t count) const;
+  std::string TryWire(uint64_t first, uint64_t count) const;
+  void Unwire(uint64_t first, uint64_t count) const;
+  std::string TryUnwire(uint64_t first, uint64_t count) const;
+  // Lends pages to the kernel; World::Return takes them back.
+  Loan Lend(uint64_t first, uint64_t count) const;
+  std::string TryLend(uint64_t first, uint64_t count, Loan* loan) const;
+  // The same to anons.
+  Loan LendAnons(uint64_t first, uint64_t count) const;
+  std::string TryLendAnons(uint64_t first, uint64_t count, Loan* loan) const;
 
   // Fills each page that has a letter in `picture` with it.
   void Write(const std::string& picture) const;
@@ -178,10 +191,14 @@ class World {
   std::string Wires(const S&... spaces) {
     return Join({WiresOf(spaces)...});
   }
+  // How often each page is wired: a digit, '.' where nothing is resident.
   template <typename... S>
-  std::string Pins(const S&... spaces) {
-    return Join({PinsOf(spaces)...});
+  std::string Wirings(const S&... spaces) {
+    return Join({WiringsOf(spaces)...});
   }
+  // What a borrower sees, a character a page as in Contents; and giving it back.
+  std::string Contents(const Loan& loan);
+  void Return(Loan* loan);
   std::string Faults();
 
   // Takes `slots` map entries, amaps, amap arrays and anons (and so frames) from their pools, in a
@@ -241,7 +258,7 @@ class World {
   std::string ProtsOf(const Space& space) const;
   std::string RightsOf(const Space& space) const;
   std::string WiresOf(const Space& space) const;
-  std::string PinsOf(const Space& space) const;
+  std::string WiringsOf(const Space& space) const;
 
   NaivePmap pmap_;
   FakeThreads threads_;
