@@ -189,6 +189,12 @@ void World::CommitCopyOut(const Step& step, uint64_t start, const Task& task, Ta
   caller->space.Map(std::move(region));
 }
 
+// What is replaced is wired no more.
+void World::Overwrite(const Step& step, PageCopies copies, Space* space) {
+  space->SetWired(step.to, step.to + (step.end - step.start), false, files_);
+  space->Overwrite(step.to, std::move(copies), &files_);
+}
+
 void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observed) {
   if (step.action == Step::Action::kBeBorn || step.action == Step::Action::kFork) {
     return CommitBirth(step, op);
@@ -254,11 +260,11 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
       CommitCopyOut(step, observed.value - step.page_offset, task, &tasks_.find(op.task)->second);
       break;
     case Step::Action::kOverwrite:
-      task.space.Overwrite(step.to, task.space.Copy(step.start, step.end, files_), &files_);
+      Overwrite(step, task.space.Copy(step.start, step.end, files_), &task.space);
       break;
     case Step::Action::kStoreFrom: {
       const Space& source = tasks_.find(op.task)->second.space;
-      task.space.Overwrite(step.to, source.Copy(step.start, step.end, files_), &files_);
+      Overwrite(step, source.Copy(step.start, step.end, files_), &task.space);
       break;
     }
     case Step::Action::kRead:

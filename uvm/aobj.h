@@ -41,8 +41,8 @@ class AnonymousPager final : public Pager {
   void SetSize(Object* object, uint64_t bytes);
 
   base::Result<void, PagerError> Get(Object* object, GetRequest* request) override;
-  // Never cleans. kPgoFree frees the pages for good, unless somebody else has a reference: then it
-  // is kPgoDeactivate.
+  // Never cleans. kPgoFree alone frees the pages for good, unless somebody else has a reference;
+  // with kPgoCleanIt, and then, it is kPgoDeactivate.
   base::Result<void, PagerError> Put(Object* object, base::PageIndex first, base::PageIndex end,
                                      uint32_t flags) override;
   void Detach(Object* object) override;

@@ -91,6 +91,9 @@ Result<void, MapError> Uvm::BringIn(Space* space, Range range, Access access) {
   if (range.end > region.range.end) range.end = region.range.end;
   for (Vaddr va = range.start; va < range.end; va = va + base::kPageSize) {
     Result<void, FaultError> fault = Fault(space, va, access);
+    if (!fault.ok() && fault.error() == FaultError::kProtection) {
+      fault = faults_.FaultMaxProt(&space->map(), va, access);
+    }
     if (fault.ok()) continue;
     switch (fault.error()) {
       case FaultError::kNoEntry:

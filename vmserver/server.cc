@@ -74,6 +74,10 @@ constexpr int RequestWords(uint32_t request) {
       return 12;
     case kMachVmMsync:
       return 4;
+    case kMachVmWire:
+      return 5;
+    case kMachVmWireAll:
+      return 3;
     default:
       return -1;
   }
@@ -301,6 +305,10 @@ Answer Server::DispatchMach(Task* caller, Task* task, const Message& message) {
       return VmMap(task, message);
     case kMachVmMsync:
       return VmMsync(task, message);
+    case kMachVmWire:
+      return VmWire(caller, task, message);
+    case kMachVmWireAll:
+      return VmWireAll(caller, task, message);
     default:
       UNREACHABLE("the pager passed an unknown Mach call");
   }
