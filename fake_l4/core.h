@@ -465,6 +465,10 @@ class Core {
   bool StartInterruptSource(unsigned number, uint64_t period_ns, uint64_t ticks);
   void StopInterruptSource(unsigned number);
   void InterruptTick(InterruptSource& source);
+  bool LosesTicks(const InterruptSource& source) const;
+  // While nothing can run: takes the ticks that change nothing, up to the next deadline of anything
+  // else, as if they had come one by one. A source may have more of them than there is host time.
+  void SkipLostTicks();
 
   // ---- kip.cc ----
   void BuildMemoryTable();

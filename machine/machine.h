@@ -29,6 +29,7 @@
 #include "fake_l4/exploration.h"
 #include "fake_l4/kernel.h"
 #include "fake_l4/profile.h"
+#include "fake_l4/quirks.h"
 #include "machine/arena.h"
 #include "machine/client_program.h"
 #include "traces/op.h"
@@ -79,6 +80,9 @@ enum class Schedule : uint8_t { kRoundRobin, kRandom, kPct };
 // is none: ia32 is none, because clients may map 47 bits of addresses. And the names there are.
 const fake_l4::Profile* FindProfile(std::string_view name);
 std::vector<std::string> ProfileNames();
+// The same of kernels: "manual", "pistachio-new-mdb" ...
+const fake_l4::Quirks* FindQuirks(std::string_view name);
+std::vector<std::string> QuirkNames();
 
 class Machine {
  public:
@@ -86,6 +90,8 @@ class Machine {
     uint64_t ram_bytes = uint64_t{64} << 20;
     // REQUIRES: user addresses reach beyond the pages that clients may map.
     fake_l4::Profile profile = fake_l4::kAmd64Nx;
+    // Which kernel it is: the manual's, or a particular one.
+    fake_l4::Quirks quirks = fake_l4::kManualRules;
     base::Canary canary = base::Canary::kNone;
     // Of the machine's random streams; the default schedule draws from none.
     uint64_t seed = 0;
@@ -140,6 +146,8 @@ class Machine {
   uvm::Space* space_of(uint32_t label) const;  // null when not alive
   fake_l4::SpaceId l4_space_of(uint32_t label) const;
   L4_ThreadId_t thread_of(uint32_t label) const;
+  // The server's name of a task, alive or dead. REQUIRES: the label was used.
+  uint32_t task_of(uint32_t label) const { return clients_.at(label)->task; }
 
  private:
   struct Client {
@@ -147,6 +155,7 @@ class Machine {
     uint32_t task = 0;   // the server's name of it
     L4_ThreadId_t thread = {0};
     vmserver::Personality personality = vmserver::Personality::kBsd;
+    bool narrow = false;
     Command command;
   };
 
@@ -160,7 +169,11 @@ class Machine {
   traces::Outcome Perform(const traces::ResolvedOp& op, Client* actor);
   // The client that performs `op`; null when nobody can.
   Client* ActorFor(const traces::ResolvedOp& op);
-  void AddClient(const traces::ResolvedOp& op, const Client& parent);
+  void AddClient(const traces::ResolvedOp& op, const Client& actor);
+  // What a death that succeeded leaves.
+  void Bury(Client* client);
+  // The client on whom `op`, which `actor` performs, acts; null when there never was one.
+  Client* TargetOf(const traces::ResolvedOp& op, Client* actor);
 
   // The counters as they stand, boot included.
   Ledger ReadLedger() const;

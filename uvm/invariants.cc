@@ -364,6 +364,11 @@ bool TranslationInsideEntry(Uvm* uvm, TextSink* text) {
 bool TranslationMapsItsPage(Uvm* uvm, TextSink* text) {
   return ForEachTranslation(uvm, [&](const Backed& backed) {
     if (backed.page != nullptr && backed.page->pa == backed.mapping.pa) return true;
+    // A device's frames are nobody's, and its driver alone knows which they are.
+    const Object* object = backed.entry == nullptr ? nullptr : backed.entry->object;
+    if (backed.anon == nullptr && object != nullptr && object->pager()->HandlesFaults() &&
+        uvm->DebugPages().FromPaddr(backed.mapping.pa) == nullptr)
+      return true;
     Name(*text, backed) << ", but the layers hold " << (backed.anon != nullptr ? "anon" : "object")
                         << " frame " << (backed.page == nullptr ? Paddr(0) : backed.page->pa);
     return false;

@@ -197,12 +197,12 @@ class Map {
   // all translations away the pmap is left alone (UVM_FLAG_VAONLY).
   void UnmapAll() ABSL_LOCKS_EXCLUDED(lock_);
   // NetBSD: uvm_map_protect(). Holes are fine. kProtection (some page's maximum forbids it, or
-  // execution of a no_exec object) and kInvalidArgument (submap): nothing changed. With wires_future
-  // what becomes accessible is wired; when that fails the call says kNoMemory and the rights stay
-  // changed.
+  // execution of a no_exec object) and kInvalidArgument (submap): nothing changed. With
+  // wires_future what becomes accessible is wired; when that fails the call says kNoMemory and the
+  // rights stay changed.
   Result<void, MapError> Protect(Range range, Prot prot, SetMax set_max) ABSL_LOCKS_EXCLUDED(lock_);
   // NetBSD: uvm_map_inherit(), uvm_map_advice(). Holes are fine. kInvalidArgument: neither NONE,
-  // COPY, SHARE nor ZERO; neither NORMAL, RANDOM nor SEQUENTIAL.
+  // COPY, SHARE nor ZERO; something is mapped and the advice neither NORMAL, RANDOM nor SEQUENTIAL.
   Result<void, MapError> SetInherit(Range range, Inherit inherit) ABSL_LOCKS_EXCLUDED(lock_);
   Result<void, MapError> SetAdvice(Range range, Advice advice) ABSL_LOCKS_EXCLUDED(lock_);
   // True when the range has no hole / nothing but hole. Both are true of an empty range.
@@ -219,8 +219,8 @@ class Map {
   // NetBSD: uvm_map_willneed(): read-ahead on entries with an object and no amap. Never fails.
   void WillNeed(Range range) ABSL_LOCKS_EXCLUDED(lock_);
   // NetBSD: uvm_map_clean() with PgoFlags (pager.h). Anonymous pages are never written back;
-  // kPgoFree forgets those of amaps that only one entry has, so that the next access finds zeroes
-  // or what the object holds. kHole, kBusy (kPgoFree on a wired entry anywhere in the range,
+  // kPgoFree without kPgoCleanIt forgets those of amaps that only one entry has, so that the next
+  // access finds zeroes or what the object holds. kHole, kBusy (kPgoFree on a wired entry anywhere in the range,
   // facts/uvm.md 5.B item 5), kInvalidArgument (submap): nothing changed. kIo from the pager.
   Result<void, MapError> Clean(Range range, uint32_t pgo_flags) ABSL_LOCKS_EXCLUDED(lock_);
   // NetBSD: uvm_map_checkprot(). False on any hole or missing right.
@@ -261,9 +261,9 @@ class Map {
   // as well, shared; holes stay holes. Returns where: the nearest fit from `to` (kNear), or `to`
   // itself with kExtractReserved. Rights of wired source pages are taken over, wiring is not; with
   // kExtractRemove the source is unwired and unmapped (facts/uvm.md 5.B item 13). Errors, nothing
-  // changed but that the source may have been clipped: kNoSpace, kNoMemory, kInvalidArgument (kExtractContiguous and a hole), kIo (the reservation is
-  // not blank; or the space found lies across an edge of `from`, which a caller who wants it that
-  // way reserves first).
+  // changed but that the source may have been clipped: kNoSpace, kNoMemory, kInvalidArgument
+  // (kExtractContiguous and a hole), kIo (the reservation is not blank; or the space found lies
+  // across an edge of `from`, which a caller who wants it that way reserves first).
   Result<Vaddr, MapError> Extract(Range from, Map* target, Vaddr to, uint32_t flags)
       ABSL_LOCKS_EXCLUDED(lock_);
 
@@ -289,9 +289,9 @@ class Map {
     uint64_t align = 0;      // of the destination; 0: none
   };
   // NetBSD: uvm_mremap(), facts/uvm.md 2.14. Moves, shrinks, grows or duplicates. What moves is not
-  // wired afterwards. Holes of `from` stay holes, and whatever comes to lie in one survives. Errors,
-  // nothing changed: kInvalidArgument (a kFixed destination that is not aligned as asked; growing
-  // what does not end in a mapped page, or past the end of its object), kNoSpace (a fixed
+  // wired afterwards. Holes of `from` stay holes, and whatever comes to lie in one survives.
+  // Errors, nothing changed: kInvalidArgument (a kFixed destination that is not aligned as asked;
+  // growing what does not end in a mapped page, or past the end of its object), kNoSpace (a fixed
   // destination must be free), kTooBig (the object offset wraps), kNoMemory, kIo (the space found
   // lies across an edge of the old range).
   Result<Vaddr, MapError> Remap(const RemapOptions& options) ABSL_LOCKS_EXCLUDED(lock_);
@@ -336,7 +336,8 @@ class Map {
   // one, else the object's page. A device's pages always are. False: `va` is not mapped.
   bool IsResident(Vaddr va, bool* resident) ABSL_LOCKS_EXCLUDED(lock_);
 
-  // Part of a core dump: [range.start, contents_end) is to be written out, the rest reads as zeroes.
+  // Part of a core dump: [range.start, contents_end) is to be written out, the rest reads as
+  // zeroes.
   struct CoreSegment {
     Range range;
     Vaddr contents_end;
@@ -404,8 +405,8 @@ class Map {
    private:
     friend class Map;
     struct AlreadyLocked {};
-    Change(Map* map, const char* label, AlreadyLocked) ABSL_EXCLUSIVE_LOCK_FUNCTION(map->lock_)
-        ABSL_NO_THREAD_SAFETY_ANALYSIS;
+    Change(Map* map, const char* label, AlreadyLocked)
+        ABSL_EXCLUSIVE_LOCK_FUNCTION(map->lock_) ABSL_NO_THREAD_SAFETY_ANALYSIS;
     Map* const map_;
     [[maybe_unused]] const char* const label_;
   };
@@ -500,8 +501,7 @@ class Map {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // NetBSD: the merging part of uvm_map_enter(). `fresh` is not linked and has no amap; its place
   // is after `prev`. True: it became part of its neighbours, its object reference is used up.
-  bool MergeFreshLocked(const MapEntry& fresh, MapEntry* prev)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  bool MergeFreshLocked(const MapEntry& fresh, MapEntry* prev) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   bool JoinNextLocked(MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // NetBSD: uvm_mapent_trymerge(). `entry` takes over compatible neighbours; neither has an amap.
   void TryMergeLocked(MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
@@ -585,8 +585,8 @@ class Map {
   const Direction direction_;
   // Own synchronisation.
   RwLock lock_;
-  Mutex wait_mutex_;   // guards the two flags below for those who wait
-  CondVar changed_;    // busy_ or wants_space_ was cleared
+  Mutex wait_mutex_;  // guards the two flags below for those who wait
+  CondVar changed_;   // busy_ or wants_space_ was cleared
   // The entry of the last lookup. Readers write it too, one word at a time; whoever unlinks an
   // entry holds the lock for writing and repairs it.
   mutable MapEntry* hint_;
@@ -596,7 +596,8 @@ class Map {
   // Guarded by lock_. The header stands below the first entry and above the last: header_.end is
   // the map's minimum, header_.start its maximum; it is not in the tree.
   MapEntry header_;
-  MapEntry* first_free_ ABSL_GUARDED_BY(lock_);  // from the map's minimum to its end nothing is free
+  MapEntry* first_free_
+      ABSL_GUARDED_BY(lock_);  // from the map's minimum to its end nothing is free
   Tree tree_ ABSL_GUARDED_BY(lock_);
   uint64_t count_ ABSL_GUARDED_BY(lock_) = 0;  // entries
   uint64_t size_ ABSL_GUARDED_BY(lock_) = 0;   // bytes mapped

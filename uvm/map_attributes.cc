@@ -70,10 +70,12 @@ Result<void, MapError> Map::SetInherit(Range range, Inherit inherit) {
 }
 
 Result<void, MapError> Map::SetAdvice(Range range, Advice advice) {
-  if (advice != Advice::kNormal && advice != Advice::kRandom && advice != Advice::kSequential)
-    return MapError::kInvalidArgument;
   Change change(this, "Map::SetAdvice");
   range = Clamp(range);
+  if (advice != Advice::kNormal && advice != Advice::kRandom && advice != Advice::kSequential &&
+      !IsFreeLocked(range)) {
+    return MapError::kInvalidArgument;
+  }
   if (SplitsLocked(range) && !FillSparesLocked()) return MapError::kNoMemory;
   for (MapEntry* entry = ClipRangeLocked(range); entry->start < range.end && !AtEnd(entry);
        entry = entry->next) {

@@ -29,12 +29,17 @@ MapError MapErrorOf(PagerError error) {
 // ---- Clean ----
 
 Result<void, MapError> Map::CheckCleanLocked(Range range, uint32_t pgo_flags) {
-  for (MapEntry* entry = FirstAboveLocked(range.start); entry->start < range.end && !AtEnd(entry);
-       entry = entry->next) {
-    if (entry->submap != nullptr) return MapError::kInvalidArgument;
-    if ((pgo_flags & kPgoFree) != 0 && entry->wired_count != 0) return MapError::kBusy;
-  }
+  auto wired = [&](const MapEntry* entry) {
+    return (pgo_flags & kPgoFree) != 0 && entry->wired_count != 0;
+  };
+  MapEntry* first = LookupLocked(range.start);
+  if (first == nullptr) return MapError::kHole;
+  if (wired(first)) return MapError::kBusy;
   if (!IsMappedLocked(range)) return MapError::kHole;
+  for (MapEntry* entry = first; entry->start < range.end && !AtEnd(entry); entry = entry->next) {
+    if (entry->submap != nullptr) return MapError::kInvalidArgument;
+    if (wired(entry)) return MapError::kBusy;
+  }
   return {};
 }
 
@@ -47,24 +52,26 @@ void Map::CleanAmap(MapEntry* entry, Range part, uint32_t pgo_flags) {
   PmapSystem* pmap = context_->core->pmap;
   MutexLock lock(&amap->lock->mutex);
   // With several referers nobody here can tell whose contents these are; keeping them is always
-  // right.
-  const bool forget = (pgo_flags & kPgoFree) != 0 && amap->refs == 1;
+  // right. With kPgoCleanIt only what can be had again is to go (msync(MS_INVALIDATE)).
+  const bool forget = (pgo_flags & (kPgoFree | kPgoCleanIt)) == kPgoFree && amap->refs == 1;
   bool removed = false;
-  amaps->ForEachAnon({amap, entry->SlotOf(part.start)}, part.pages(), [&](uint32_t slot,
-                                                                         Anon* anon) {
-    Page* page = anon->page;
-    if (page == nullptr || page->IsBusy() || page->wire_count != 0 || page->loan_count != 0) return;
-    if (!forget) {
-      context_->pages->Deactivate(page);
-      return;
-    }
-    if (anon->refs > 1) {  // the page lives on; freeing it takes its translations away otherwise
-      Vaddr va = entry->start + (uint64_t{slot - entry->aref.slot} << base::kPageShift);
-      pmap->Remove(pmap_, {va, va + base::kPageSize});
-      removed = true;
-    }
-    context_->anons->Release(amaps->Remove(amap, slot));
-  });
+  amaps->ForEachAnon(
+      {amap, entry->SlotOf(part.start)}, part.pages(), [&](uint32_t slot, Anon* anon) {
+        Page* page = anon->page;
+        if (page == nullptr || page->IsBusy() || page->wire_count != 0 || page->loan_count != 0)
+          return;
+        if (!forget) {
+          context_->pages->Deactivate(page);
+          return;
+        }
+        if (anon->refs >
+            1) {  // the page lives on; freeing it takes its translations away otherwise
+          Vaddr va = entry->start + (uint64_t{slot - entry->aref.slot} << base::kPageShift);
+          pmap->Remove(pmap_, {va, va + base::kPageSize});
+          removed = true;
+        }
+        context_->anons->Release(amaps->Remove(amap, slot));
+      });
   if (removed) pmap->Update(pmap_);
 }
 

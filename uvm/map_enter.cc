@@ -13,11 +13,12 @@ namespace uvm {
 bool Map::Mergeable(const MapEntry& low, const MapEntry& high, bool copying) {
   return low.end == high.start && low.object == high.object &&
          (low.object == nullptr || low.offset + (low.end - low.start) == high.offset) &&
-         low.copy_on_write == high.copy_on_write && (copying || low.needs_copy == high.needs_copy) &&
-         low.shared == high.shared && low.prot == high.prot && low.max_prot == high.max_prot &&
-         low.inherit == high.inherit && low.advice == high.advice && low.wired_count == 0 &&
-         high.wired_count == 0 && !low.no_merge && !high.no_merge && low.bare == high.bare &&
-         low.submap == nullptr && high.submap == nullptr;
+         low.copy_on_write == high.copy_on_write &&
+         (copying || low.needs_copy == high.needs_copy) && low.shared == high.shared &&
+         low.prot == high.prot && low.max_prot == high.max_prot && low.inherit == high.inherit &&
+         low.advice == high.advice && low.wired_count == 0 && high.wired_count == 0 &&
+         !low.no_merge && !high.no_merge && low.bare == high.bare && low.submap == nullptr &&
+         high.submap == nullptr;
 }
 
 void Map::SwallowLocked(MapEntry* entry, MapEntry* neighbour) {
@@ -236,8 +237,8 @@ Result<Vaddr, MapError> Map::EnterLocked(const EnterOptions& options, DeadList* 
   fresh.advice = options.advice;
   if (options.where == Where::kFixedReplace) {
     // Once the old mappings are gone nothing may fail any more.
-    bool overlay = !fresh.needs_copy && !fresh.bare &&
-                   (fresh.copy_on_write || fresh.object == nullptr);
+    bool overlay =
+        !fresh.needs_copy && !fresh.bare && (fresh.copy_on_write || fresh.object == nullptr);
     if (overlay) {
       fresh.aref.amap = context_->amaps->Allocate(fresh.pages());
       if (fresh.aref.amap == nullptr) return MapError::kNoMemory;

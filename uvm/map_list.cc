@@ -65,13 +65,15 @@ bool Map::NextCoreSegment(Vaddr from, Range stack, CoreSegment* out) {
   while (!AtEnd(entry) && entry->submap != nullptr) entry = entry->next;
   if (AtEnd(entry)) return false;
   Vaddr start = entry->start > from ? entry->start : from;
-  *out = {{start, entry->end}, entry->end, entry->prot, entry->max_prot,
+  *out = {{start, entry->end},
+          entry->end,
+          entry->prot,
+          entry->max_prot,
           stack.Contains(entry->range())};
   Amap* amap = entry->aref.amap;
   bool empty = !entry->prot.CanRead() || (entry->object == nullptr && amap == nullptr) ||
                (!entry->prot.CanWrite() && amap == nullptr) ||
-               (entry->object != nullptr &&
-                entry->object->pager()->kind() == Pager::Kind::kDevice);
+               (entry->object != nullptr && entry->object->pager()->kind() == Pager::Kind::kDevice);
   if (empty) {
     out->contents_end = start;
     return true;

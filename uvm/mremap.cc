@@ -83,8 +83,7 @@ bool Map::PrepareGrowthLocked(Vaddr end, MapEntry* grown, uint64_t bytes) {
 void Map::MoveLocked(Range from, Vaddr to) {
   PmapSystem* pmap = context_->core->pmap;
   DeadList moving;
-  for (MapEntry* entry = FirstAboveLocked(from.start);
-       entry->start < from.end && !AtEnd(entry);) {
+  for (MapEntry* entry = FirstAboveLocked(from.start); entry->start < from.end && !AtEnd(entry);) {
     MapEntry* next = entry->next;
     if (entry->wired_count != 0) UnwireEntryLocked(entry);
     pmap->Remove(pmap_, entry->range());

@@ -24,6 +24,7 @@
 #include "uvm/page.h"
 #include "uvm/page_array.h"
 #include "uvm/pager.h"
+#include "uvm/readahead.h"
 
 namespace uvm {
 
@@ -63,6 +64,8 @@ class Store {
   // True when the first write to an object that has no dirty page must come to notice (file times):
   // nothing is mapped writable until then.
   virtual bool WantsFirstWrite(const Object*) const { return false; }
+  // True when it pays to read pages before anybody asks for them (readahead.h).
+  virtual bool ReadsAhead(const Object*) const { return false; }
   // The object got its first page that may be dirty. Called with the object's lock.
   virtual void MarkDirty(Object*) {}
 
@@ -103,6 +106,8 @@ class StoredPager final : public Pager {
     uint64_t write_size;  // >= size
     bool resizing = false;
     CondVar resized;  // resizing became false
+    // A hint, which requests that run into each other may garble.
+    ReadAhead read_ahead;
   };
   // The pages of one Get: the request's window, widened to the store's blocks.
   static constexpr uint32_t kMaxWindow = 3 * kMaxGetPages;

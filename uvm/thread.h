@@ -38,6 +38,9 @@ class ThreadSystem {
   // Virtual microseconds since boot.
   virtual uint64_t Now() = 0;
 
+  // Whether threads of this system may run at the same instant. Set before the first lock is taken.
+  bool several_processors = false;
+
   // Called before a lock is taken and after one was released, with no queue guard held. Only runs
   // that explore schedules set it: another thread may go first here.
   void (*at_lock)() = nullptr;

@@ -12,6 +12,8 @@ Uvm::Uvm(const Config& config)
       objects_(&core_, &pages_),
       stored_(&core_, &pages_),
       anonymous_(&core_, &pages_, &objects_),
+      devices_(&core_, &pages_, &objects_),
+      wiring_(&core_, &pages_),
       entries_(config.memory),
       space_pool_(config.memory),
       faults_(&core_, &pages_, &anons_, &amaps_, &objects_, &spaces_),

@@ -17,10 +17,12 @@
 #include "uvm/anon.h"
 #include "uvm/aobj.h"
 #include "uvm/core.h"
+#include "uvm/device.h"
 #include "uvm/fault.h"
 #include "uvm/loan.h"
 #include "uvm/map.h"
 #include "uvm/object.h"
+#include "uvm/object_wire.h"
 #include "uvm/page.h"
 #include "uvm/space.h"
 #include "uvm/stored.h"
@@ -89,6 +91,19 @@ class Uvm {
   Result<Object*, MapError> CreateAobj(uint64_t bytes, uint32_t flags);
   // Changes its size: what is cut off is forgotten, what is added reads as zeroes.
   void TruncateAobj(Object* object, uint64_t bytes) { anonymous_.SetSize(object, bytes); }
+  // NetBSD: udv_attach() (device.h). The object of a device, one more reference; null when the
+  // driver refuses the range or memory ran out.
+  Object* AttachDevice(DeviceDriver* driver, uint64_t device, Prot prot, uint64_t offset,
+                       uint64_t bytes) {
+    return devices_.Attach(driver, device, prot, offset, bytes);
+  }
+  // NetBSD: uvm_obj_wirepages(), uvm_obj_unwirepages() (object_wire.h).
+  Result<void, PagerError> WireObject(Object* object, PageIndex first, PageIndex end, Page** list) {
+    return wiring_.Wire(object, first, end, list);
+  }
+  void UnwireObject(Object* object, PageIndex first, PageIndex end) {
+    wiring_.Unwire(object, first, end);
+  }
   void ReferenceObject(Object* object) { objects_.Reference(object); }
   void ReleaseObject(Object* object) { objects_.Release(object); }
 
@@ -117,6 +132,8 @@ class Uvm {
   ObjectStore objects_;
   StoredPager stored_;
   AnonymousPager anonymous_;
+  DevicePager devices_;
+  ObjectWiring wiring_;
   base::Pool<MapEntry> entries_;
   base::Pool<Space> space_pool_;
   FaultHandler faults_;

@@ -40,7 +40,16 @@ constexpr int RequestWords(uint32_t request) {
     case kBsdExecBrk:
       return 1;
     case kBsdLinuxDontneed:
+    case kBsdMlock:
+    case kBsdMunlock:
+    case kBsdMincore:
       return 2;
+    case kBsdMlockall:
+      return 1;
+    case kBsdMunlockall:
+      return 0;
+    case kBsdMsync:
+      return 3;
     case kMachTaskCreate:
       return 2;
     case kMachTaskTerminate:
@@ -96,7 +105,7 @@ Server::Server(const Config& config)
              .alias_area = config.alias_area,
              .alias_windows = config.alias_windows,
              .kernel_area = config.kernel_area}),
-      file_store_(config.memory),
+      file_store_(config.memory, &threads_),
       mu_(&threads_, base::LockRank::kServer),
       task_pool_(config.memory),
       files_(config.memory) {}
@@ -106,7 +115,7 @@ void Server::Main() {
   threads_.Boot();
   ServerThread* mirror = threads_.Spawn(ServerThread::Role::kMirror);
   CHECK(mirror != nullptr);
-  CHECK(pmap_.Boot(mirror->thread));
+  if (!pmap_.Boot(mirror->thread)) vm_panic(__FILE__, __LINE__, pmap_.boot_error());
   uvm_.Emplace(uvm::Config{.memory = config_.memory, .pmap = &pmap_, .threads = &threads_});
   auto init = Birth({.privileged = true, .max = base::Vaddr(kDefaultMapMax)});
   init_ = MUST(init, "a fresh machine has room for its first task");
@@ -249,6 +258,18 @@ Answer Server::DispatchBsd(Task* task, const Message& message) {
       return ExecBrk(task, message);
     case kBsdLinuxDontneed:
       return LinuxDontneed(task, message);
+    case kBsdMlock:
+      return Mlock(task, message);
+    case kBsdMunlock:
+      return Munlock(task, message);
+    case kBsdMlockall:
+      return Mlockall(task, message);
+    case kBsdMunlockall:
+      return Munlockall(task);
+    case kBsdMincore:
+      return Mincore(task, message);
+    case kBsdMsync:
+      return Msync(task, message);
     default:
       UNREACHABLE("the pager passed an unknown BSD call");
   }

@@ -54,6 +54,10 @@ std::string Space::TryMap(const MapOptions& options) const {
       .object = options.file,
       .offset = options.file_page * base::kPageSize,
       .sharing = options.sharing,
+      .advice = options.advice,
+      .align =
+          (options.flags & kEnterColorMatch) != 0 ? options.align : options.align * base::kPageSize,
+      .flags = options.flags,
   });
   if (!result.ok() && options.file != nullptr) world_->uvm().ReleaseObject(options.file);
   world_->CheckInvariants();
@@ -117,9 +121,26 @@ std::string Space::TryRemap(const RemapOptions& options) const {
       .to = PageAt(options.to),
       .new_size = options.new_pages * base::kPageSize,
       .where = options.where,
+      .duplicate = options.duplicate,
+      .align = options.align * base::kPageSize,
   });
   world_->CheckInvariants();
   return PageOutcome(result);
+}
+
+std::string Space::Find(const FindOptions& options) const {
+  Vaddr at;
+  bool found = space_->map().FindSpace(
+      {
+          .hint = PageAt(options.hint),
+          .size = options.pages * base::kPageSize,
+          .align = (options.flags & kEnterColorMatch) != 0 ? options.align
+                                                           : options.align * base::kPageSize,
+          .flags = options.flags,
+          .fixed = options.fixed,
+      },
+      &at);
+  return found ? PageOutcome(at) : "none";
 }
 
 void Space::Wire(uint64_t first, uint64_t count) const { EXPECT_EQ(TryWire(first, count), "ok"); }
@@ -136,6 +157,43 @@ void Space::Unwire(uint64_t first, uint64_t count) const {
 
 std::string Space::TryUnwire(uint64_t first, uint64_t count) const {
   std::string outcome = Outcome(space_->map().Pageable(Pages(first, count), Wiring::kUnwire));
+  world_->CheckInvariants();
+  return outcome;
+}
+
+std::string Space::TryWireAll(uint32_t flags, uint64_t limit) const {
+  std::string outcome = Outcome(space_->map().PageableAll(flags, limit * base::kPageSize));
+  world_->CheckInvariants();
+  return outcome;
+}
+
+std::string Space::TryClean(uint64_t first, uint64_t count, uint32_t pgo_flags) const {
+  std::string outcome = Outcome(space_->map().Clean(Pages(first, count), pgo_flags));
+  world_->CheckInvariants();
+  return outcome;
+}
+
+std::string Space::TryExtract(uint64_t first, uint64_t count, const Space& target, uint64_t to,
+                              uint32_t flags) const {
+  std::string outcome =
+      PageOutcome(space_->map().Extract(Pages(first, count), &target->map(), PageAt(to), flags));
+  world_->CheckInvariants();
+  return outcome;
+}
+
+uint64_t Space::Extract(uint64_t first, uint64_t count, const Space& target, uint64_t to,
+                        uint32_t flags) const {
+  std::string outcome = TryExtract(first, count, target, to, flags);
+  if (outcome.empty() || outcome[0] < '0' || outcome[0] > '9') {
+    ADD_FAILURE() << "Extract: " << outcome;
+    return 0;
+  }
+  return std::stoull(outcome);
+}
+
+std::string Space::TryReserve(uint64_t at, uint64_t pages, Map::Where where) const {
+  std::string outcome = PageOutcome(
+      space_->map().Reserve({.at = PageAt(at), .size = pages * base::kPageSize, .where = where}));
   world_->CheckInvariants();
   return outcome;
 }
@@ -226,8 +284,9 @@ World::World(uint64_t frames, ThreadSystem* threads)
 
 World::~World() = default;
 
-Space World::NewSpace(const std::string& picture) {
-  Result<uvm::Space*, MapError> made = uvm_.CreateSpace(kPageZero, PageAt(picture.size()));
+Space World::NewSpace(const std::string& picture, Direction direction) {
+  Result<uvm::Space*, MapError> made =
+      uvm_.CreateSpace(kPageZero, PageAt(picture.size()), direction);
   EXPECT_TRUE(made.ok());
   Space space(this, made.value(), picture.size());
   for (uint64_t page = 0; page < picture.size(); ++page) {
@@ -293,7 +352,8 @@ std::string World::AccessPage(const Space& space, uint64_t page, base::Access ac
     Result<void, FaultError> result = uvm_.Fault(space.get(), PageAt(page) + 5, access);
     NoteFault(before);
     CheckInvariants();
-    if (!result.ok()) return base::FaultErrorName(result.error());
+    bool refused = refusing_ && !result.ok() && result.error() == FaultError::kNoMemory;
+    if (!result.ok() && !refused) return base::FaultErrorName(result.error());
   }
   return "endless";
 }
@@ -435,7 +495,20 @@ void World::Return(Loan* loan) {
 std::string World::RightsOf(const Space& space) const {
   std::string picture;
   for (uint64_t page = 0; page < space.pages(); ++page) {
-    picture += ProtLetter(pmap_.RightsAt(space->pmap(), PageAt(page)));
+    char letter = ProtLetter(pmap_.RightsAt(space->pmap(), PageAt(page)));
+    PmapSystem::Mapping mapping;
+    bool wired = pmap_.PeekNext(space->pmap(), PageAt(page), &mapping) &&
+                 mapping.va == PageAt(page) && mapping.wired == Wired::kYes;
+    picture += wired && letter >= 'a' ? static_cast<char>(letter - 'a' + 'A') : letter;
+  }
+  return picture;
+}
+
+std::string World::WiresOf(const Space& space) const {
+  std::string picture;
+  for (uint64_t page = 0; page < space.pages(); ++page) {
+    const MapEntry* entry = EntryAt(space, page);
+    picture += entry == nullptr ? '.' : static_cast<char>('0' + entry->wired_count);
   }
   return picture;
 }

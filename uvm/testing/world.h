@@ -8,7 +8,8 @@
 //            Frames    equal letters: one physical page; . none resident
 //            Layout    one letter per map entry
 //            Prots     rights of the entry:  - none  r  w (rw)  x (rx)  a (rwx)  else octal
-//            Rights    rights of the translation, likewise
+//            Rights    rights of the translation, likewise; capital: a wired one (R W X A)
+//            Wires     how often the entry was wired; . nothing mapped
 //            Wirings   how often each page is wired
 //            Faults    the cases since it was last asked, in order: "2B 1A"; "error" for a fault
 //                      that failed
@@ -52,6 +53,17 @@ struct MapOptions {
   Sharing sharing = Sharing::kPrivate;
   Object* file = nullptr;  // of World::File; the mapping takes a reference of its own
   uint64_t file_page = 0;
+  uint64_t align = 0;  // pages
+  uint32_t flags = 0;  // MapFlags
+  Advice advice = Advice::kNormal;
+};
+
+struct FindOptions {
+  uint64_t hint = 0;  // pages, all of them
+  uint64_t pages = 1;
+  uint64_t align = 0;
+  uint32_t flags = 0;  // kEnterColorMatch: `align` is a colour
+  bool fixed = false;
 };
 
 struct RemapOptions {
@@ -60,6 +72,8 @@ struct RemapOptions {
   uint64_t new_pages = 1;
   uint64_t to = 0;
   Map::RemapOptions::Where where = Map::RemapOptions::Where::kMayMove;
+  bool duplicate = false;
+  uint64_t align = 0;
 };
 
 class World;
@@ -91,6 +105,17 @@ class Space {
   std::string TryDiscard(uint64_t first, uint64_t count) const;
   uint64_t Remap(const RemapOptions& options) const;
   std::string TryRemap(const RemapOptions& options) const;
+  // The page found, or "none".
+  std::string Find(const FindOptions& options) const;
+  // mlockall and munlockall; `limit` in pages.
+  std::string TryWireAll(uint32_t flags, uint64_t limit = 0) const;
+  std::string TryClean(uint64_t first, uint64_t count, uint32_t pgo_flags) const;
+  // To the nearest fit from page `to` of `target`, or there with kExtractReserved.
+  std::string TryExtract(uint64_t first, uint64_t count, const Space& target, uint64_t to,
+                         uint32_t flags = 0) const;
+  uint64_t Extract(uint64_t first, uint64_t count, const Space& target, uint64_t to,
+                   uint32_t flags = 0) const;
+  std::string TryReserve(uint64_t at, uint64_t pages, Map::Where where = Map::Where::kFixed) const;
   Space Fork() const;
   void Exit() const;  // the handle is dead afterwards
 
@@ -136,7 +161,7 @@ class World {
 
   // A space as wide as `picture`: each run of characters other than '.' becomes one private
   // anonymous rw mapping, each letter is written to its page; '0' is mapped and not touched.
-  Space NewSpace(const std::string& picture);
+  Space NewSpace(const std::string& picture, Direction direction = Direction::kBottomUp);
   // A file whose page n reads as digit n+1. The world holds a reference until CloseFile or the end.
   Object* File(uint64_t key);
   void CloseFile(Object* file);
@@ -161,6 +186,10 @@ class World {
   template <typename... S>
   std::string Rights(const S&... spaces) {
     return Join({RightsOf(spaces)...});
+  }
+  template <typename... S>
+  std::string Wires(const S&... spaces) {
+    return Join({WiresOf(spaces)...});
   }
   // How often each page is wired: a digit, '.' where nothing is resident.
   template <typename... S>
@@ -195,6 +224,8 @@ class World {
   // takes, as a processor would; a write fills the page with `letter`. Returns "ok" or the error's
   // name.
   std::string AccessPage(const Space& space, uint64_t page, base::Access access, char letter);
+  // A page's bytes as one letter of Contents.
+  char LetterOf(const unsigned char* bytes) const;
   // As Contents, for one page.
   char PageLetter(const Space& space, uint64_t page);
   // Translations are forgotten at random from now on (NaivePmap), which a fault's caller must
@@ -202,6 +233,14 @@ class World {
   void ForgetAtRandom(uint64_t seed) {
     forgetful_ = true;
     pmap_.ForgetAtRandom(seed);
+  }
+
+  // Every freedom of the pmap's contract is used from now on (NaivePmap::BeAdverse). What fails for
+  // want of translations is tried again by AccessPage, as the program that faults would be.
+  void BeAdverse(uint64_t seed) {
+    forgetful_ = true;
+    refusing_ = true;
+    pmap_.BeAdverse(seed);
   }
 
   // The pieces, for tests that turn their switches.
@@ -212,13 +251,13 @@ class World {
 
  private:
   void NoteFault(const Counters& before);
-  char LetterOf(const unsigned char* bytes) const;
   static std::string Join(const std::vector<std::string>& parts);
   std::string ContentsOf(const Space& space);
   std::string FramesOf(const Space& space);
   std::string LayoutOf(const Space& space) const;
   std::string ProtsOf(const Space& space) const;
   std::string RightsOf(const Space& space) const;
+  std::string WiresOf(const Space& space) const;
   std::string WiringsOf(const Space& space) const;
 
   NaivePmap pmap_;
@@ -232,6 +271,7 @@ class World {
   std::string faults_;
   bool checking_ = true;
   bool forgetful_ = false;
+  bool refusing_ = false;  // the pmap: enters fail
 };
 
 // The fixture of most uvm tests: a world whose vocabulary is at hand, checked for leaks at the end.
