@@ -42,11 +42,15 @@ BatonThreads* litmus_threads = nullptr;
 
 // A triggers copies of a page in one space, B counts in it in a sharer, C reads twice in either:
 // what C reads never falls behind what B had written before C began.
+// A triggers copies of a page in one space, B counts in it in a second that shares it, C reads it
+// in a third: what C reads never falls behind what B had written before C began.
 class PromotionLitmus {
  public:
   PromotionLitmus(World* world, BatonThreads* threads) : world_(world), threads_(threads) {}
 
   void Run(const Space& a, const Space& b, std::function<void()> share_again) {
+  void Run(const Space& a, const Space& b, const Space& c,
+           const std::function<void()>& share_again) {
     litmus_threads = threads_;
     threads_->at_lock = [] { litmus_threads->Yield(); };
     threads_->Add([&] {
@@ -67,6 +71,9 @@ class PromotionLitmus {
       for (uint64_t i = 0; !done_; ++i) {
         uint32_t floor = written_, seen = 0;
         Access(i % 2 == 0 ? a : b, base::Access::kRead,
+      while (!done_) {
+        uint32_t floor = written_, seen = 0;
+        Access(c, base::Access::kRead,
                [&](unsigned char* page) { std::memcpy(&seen, page, sizeof seen); });
         if (seen < floor) ++stale_;
       }
@@ -97,6 +104,7 @@ class PromotionLitmus {
 };
 
 TEST(KnownBugsFaultThreadsTest, A6NoSharerReadsTheOldPageAfterAWriteToTheCopyOfAnAnon) {
+TEST(KnownBugsFaultThreadsTest, A6NoSharerReadsTheOldPageAfterAWriteToTheCopy) {
   BatonThreads threads;
   World world(256, &threads);
   world.StopChecking();
@@ -107,6 +115,11 @@ TEST(KnownBugsFaultThreadsTest, A6NoSharerReadsTheOldPageAfterAWriteToTheCopyOfA
   std::vector<Space> children;
   // A copy-on-write child gives the shared anon a second owner.
   litmus.Run(one, two, [&] {
+  Space three = two.Fork();
+  PromotionLitmus litmus(&world, &threads);
+  std::vector<Space> children;
+  // A copy-on-write child gives the shared anon a second owner.
+  litmus.Run(one, two, three, [&] {
     one.SetInherit(0, 1, base::Inherit::kCopy);
     children.push_back(one.Fork());
     one.SetInherit(0, 1, base::Inherit::kShare);

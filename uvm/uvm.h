@@ -68,6 +68,10 @@ class Uvm {
   Result<void, FaultError> Fault(Space* space, Vaddr va, Access access) {
     return faults_.Fault(&space->map(), va, access);
   }
+  // The same by the maximum protection, for debuggers.
+  Result<void, FaultError> FaultMaxProt(Space* space, Vaddr va, Access access) {
+    return faults_.FaultMaxProt(&space->map(), va, access);
+  }
 
   // Map's CopyIn and Overwrite (map.h), with the pages of objects that they need brought in. More
   // errors: kIo, kProtection (a page in an object that may not be read, or written, by an access).
