@@ -4,13 +4,6 @@
 #include "uvm/fault.h"
 
 namespace uvm {
-namespace {
-
-// How long a fault waits whose pager said "ask again later" (facts/uvm.md 2.8 D).
-constexpr uint64_t kAgainUs = 500'000;
-
-}  // namespace
-
 // NetBSD: uvm_fault_lower(). LOCKS: map read, amap if there is one.
 Result<FaultHandler::Step, FaultError> FaultHandler::Lower(Attempt* a) {
   FaultInfo& info = a->info;
@@ -60,44 +53,14 @@ Result<FaultHandler::Step, FaultError> FaultHandler::LowerSpecial(Attempt* a) {
   return info.restart ? Step::kAgain : Step::kDone;
 }
 
-// Asks the pager for the faulting page, with nothing locked. Null: start over. Else the page, busy,
-// with map, amap and object locked as before.
-Result<Page*, FaultError> FaultHandler::Fetch(Attempt* a) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  FaultInfo& info = a->info;
-  Object* object = info.object;
-  object->AddReference();  // keeps it alive while nothing is locked
-  Page* page = nullptr;
-  GetRequest request;
-  request.first = info.IndexOf(info.centre);
-  request.pages = &page;
-  const bool promote = a->copy_now && info.entry->copy_on_write;
-  request.access = promote ? Access::kRead : a->copy_now ? Access::kWrite : info.access;
-  request.advice = info.entry->advice;
-  request.flags = kPgoSyncIo;
-  if (a->moved) core_->pmap->Update(info.pmap());
+// Null: start over. Else the page, busy, with map, amap and object locked as before.
+Result<Page*, FaultError> FaultHandler::Fetch(Attempt* a) {
+  const bool promote = a->copy_now && a->info.entry->copy_on_write;
+  if (a->moved) core_->pmap->Update(a->info.pmap());
   a->moved = false;
-  info.UnlockAmap();
-  info.UnlockMap();
-  info.object_locked = false;
-  Result<void, PagerError> got = object->pager()->Get(object, &request);
-  if (!got.ok()) {
-    objects_->Release(object);
-    if (got.error() != PagerError::kAgain) return FaultErrorOf(got.error());
-    core_->threads->ParkUntil(core_->threads->Now() + kAgainUs);
-    return static_cast<Page*>(nullptr);
-  }
-  bool same = info.Relock();
-  if (same) info.LockAmap();
-  info.LockObject();
-  if (same && !page->released &&
-      (info.amap == nullptr || amaps_->Lookup(info.amap, info.entry->SlotOf(info.va)) == nullptr)) {
-    if (object->refs != Object::kKernelRefs) --object->refs;  // not the last: the entry has one
-    return page;
-  }
-  object->Unbusy(pages_, page);
-  info.UnlockAll();
-  objects_->Release(object);
-  return static_cast<Page*>(nullptr);
+  return fetcher_.Fetch(&a->info, promote       ? Access::kRead
+                                  : a->copy_now ? Access::kWrite
+                                                : a->info.access);
 }
 
 // The object's page is here: not busy, or busy by Fetch. LOCKS: map read, amap, object.

@@ -350,6 +350,14 @@ Result<void, PagerError> StoredPager::CutTail(Object* object,
   object->mu.Lock();
   TRY(Get(object, &request));
   MutexLock lock(&object->mu);
+  if (page->loan_count != 0) {
+    Page* fresh = loans_.BreakObjectPage(page);
+    if (fresh == nullptr) {
+      object->Unbusy(pages_, page);
+      return PagerError::kNoMemory;
+    }
+    page = fresh;
+  }
   if (!page->read_only) {
     const uint64_t offset = bytes & base::kPageMask;
     std::memset(pages_->Contents(page) + offset, 0, base::kPageSize - offset);

@@ -122,6 +122,54 @@ std::string Space::TryRemap(const RemapOptions& options) const {
   return PageOutcome(result);
 }
 
+void Space::Wire(uint64_t first, uint64_t count) const { EXPECT_EQ(TryWire(first, count), "ok"); }
+
+std::string Space::TryWire(uint64_t first, uint64_t count) const {
+  std::string outcome = Outcome(space_->map().Pageable(Pages(first, count), Wiring::kWire));
+  world_->CheckInvariants();
+  return outcome;
+}
+
+void Space::Unwire(uint64_t first, uint64_t count) const {
+  EXPECT_EQ(TryUnwire(first, count), "ok");
+}
+
+std::string Space::TryUnwire(uint64_t first, uint64_t count) const {
+  std::string outcome = Outcome(space_->map().Pageable(Pages(first, count), Wiring::kUnwire));
+  world_->CheckInvariants();
+  return outcome;
+}
+
+Loan Space::Lend(uint64_t first, uint64_t count) const {
+  Loan loan;
+  EXPECT_EQ(TryLend(first, count, &loan), "ok");
+  return loan;
+}
+
+std::string Space::TryLend(uint64_t first, uint64_t count, Loan* loan) const {
+  std::vector<Page*> pages(count);
+  Result<void, MapError> lent =
+      world_->uvm().loans().LendPages(&space_->map(), Pages(first, count), pages.data());
+  if (lent.ok()) loan->pages = pages;
+  world_->CheckInvariants();
+  return Outcome(lent);
+}
+
+Loan Space::LendAnons(uint64_t first, uint64_t count) const {
+  Loan loan;
+  EXPECT_EQ(TryLendAnons(first, count, &loan), "ok");
+  return loan;
+}
+
+std::string Space::TryLendAnons(uint64_t first, uint64_t count, Loan* loan) const {
+  std::vector<Anon*> anons(count);
+  Result<void, MapError> lent =
+      world_->uvm().loans().LendAnons(&space_->map(), Pages(first, count), anons.data());
+  if (lent.ok()) loan->anons = anons;
+  world_->CheckInvariants();
+  return Outcome(lent);
+}
+
 Space Space::Fork() const {
   Result<uvm::Space*, MapError> child = world_->uvm().ForkSpace(space_);
   world_->CheckInvariants();
@@ -361,6 +409,30 @@ std::string World::ProtsOf(const Space& space) const {
   return picture;
 }
 
+std::string World::WiringsOf(const Space& space) const {
+  std::string picture;
+  for (uint64_t page = 0; page < space.pages(); ++page) {
+    const Page* resident = ResidentAt(space, page);
+    picture += resident == nullptr ? '.' : static_cast<char>('0' + resident->wire_count);
+  }
+  return picture;
+}
+
+std::string World::Contents(const Loan& loan) const {
+  std::string picture;
+  NaivePmap& pmap = const_cast<NaivePmap&>(pmap_);
+  for (const Page* page : loan.pages) picture += LetterOf(pmap.HomePointer(page->pa));
+  for (const Anon* anon : loan.anons) picture += LetterOf(pmap.HomePointer(anon->page->pa));
+  return picture;
+}
+
+void World::Return(Loan* loan) {
+  uvm_.loans().ReturnPages(loan->pages.data(), loan->pages.size());
+  uvm_.loans().ReturnAnons(loan->anons.data(), loan->anons.size());
+  *loan = Loan();
+  CheckInvariants();
+}
+
 std::string World::RightsOf(const Space& space) const {
   std::string picture;
   for (uint64_t page = 0; page < space.pages(); ++page) {
@@ -393,7 +465,12 @@ std::string World::TearDownAndFindLeaks() {
   };
   note(uvm_.DebugAnons().live(), "anons");
   note(uvm_.DebugAmaps().live(), "amaps");
-  note(uvm_.DebugObjects().DebugAll().size(), "objects");
+  uint64_t objects = 0;
+  const ObjectStore::List& all = uvm_.DebugObjects().DebugAll();
+  for (Object* object = all.front(); object != nullptr; object = all.Next(object)) {
+    objects += object->DebugRefs() == Object::kKernelRefs ? 0 : 1;
+  }
+  note(objects, "objects");
   note(uvm_.DebugPages().total().value() - uvm_.DebugPages().free_count().value(), "pages");
   note(uvm_.counters().frames_in_use, "frames counted");
   return leaks;

@@ -9,6 +9,7 @@
 //            Layout    one letter per map entry
 //            Prots     rights of the entry:  - none  r  w (rw)  x (rx)  a (rwx)  else octal
 //            Rights    rights of the translation, likewise
+//            Wirings   how often each page is wired
 //            Faults    the cases since it was last asked, in order: "2B 1A"; "error" for a fault
 //                      that failed
 //          Several spaces are joined by '|'. Observers look through the layers and change nothing.
@@ -63,6 +64,12 @@ struct RemapOptions {
 
 class World;
 
+// What a borrower holds: pages, or anons.
+struct Loan {
+  std::vector<Page*> pages;
+  std::vector<Anon*> anons;
+};
+
 // A handle; copies mean the same space. Operations expect success; the Try forms tell what
 // happened: "ok", a page number, or the error's name.
 class Space {
@@ -86,6 +93,17 @@ class Space {
   std::string TryRemap(const RemapOptions& options) const;
   Space Fork() const;
   void Exit() const;  // the handle is dead afterwards
+
+  void Wire(uint64_t first, uint64_t count) const;
+  std::string TryWire(uint64_t first, uint64_t count) const;
+  void Unwire(uint64_t first, uint64_t count) const;
+  std::string TryUnwire(uint64_t first, uint64_t count) const;
+  // Lends pages to the kernel; World::Return takes them back.
+  Loan Lend(uint64_t first, uint64_t count) const;
+  std::string TryLend(uint64_t first, uint64_t count, Loan* loan) const;
+  // The same to anons.
+  Loan LendAnons(uint64_t first, uint64_t count) const;
+  std::string TryLendAnons(uint64_t first, uint64_t count, Loan* loan) const;
 
   // Fills each page that has a letter in `picture` with it.
   void Write(const std::string& picture) const;
@@ -144,6 +162,14 @@ class World {
   std::string Rights(const S&... spaces) {
     return Join({RightsOf(spaces)...});
   }
+  // How often each page is wired: a digit, '.' where nothing is resident.
+  template <typename... S>
+  std::string Wirings(const S&... spaces) {
+    return Join({WiringsOf(spaces)...});
+  }
+  // What a borrower sees, a character a page as in Contents; and giving it back.
+  std::string Contents(const Loan& loan) const;
+  void Return(Loan* loan);
   std::string Faults();
 
   // Takes `slots` map entries, amaps, amap arrays and anons (and so frames) from their pools, in a
@@ -193,6 +219,7 @@ class World {
   std::string LayoutOf(const Space& space) const;
   std::string ProtsOf(const Space& space) const;
   std::string RightsOf(const Space& space) const;
+  std::string WiringsOf(const Space& space) const;
 
   NaivePmap pmap_;
   FakeThreads threads_;
