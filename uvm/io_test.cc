@@ -61,7 +61,7 @@ TEST_F(SpaceIoTest, CopyOnWriteHoldsForDebuggersToo) {
   Space child = space.Fork();
   EXPECT_EQ(Write(child, PageAt(1), std::string(2 * kPage, 'x')), "ok");
   EXPECT_EQ(Contents(space, child), "aa12|axx2");
-  EXPECT_EQ(file->DebugPageCount(), 2u);
+  EXPECT_EQ(file->DebugPageCount(), 1u);
 }
 
 TEST_F(SpaceIoTest, MaximumRightsCount) {
@@ -118,7 +118,10 @@ TEST_F(SpaceIoTest, AShortageOfKernelAddressesMakesChunksSmaller) {
   Space space = NewSpace(std::string(16, 'a'));
   Map* map = uvm().Kernel()->map();
   const uint64_t all = map->max() - map->min();
-  Map::EnterOptions most{.at = map->min(), .size = all - 2 * kPage, .where = Map::Where::kFixed};
+  Map::EnterOptions most;
+  most.at = map->min();
+  most.size = all - 2 * kPage;
+  most.where = Map::Where::kFixed;
   most.flags = kEnterBare | kEnterNoMerge;
   ASSERT_TRUE(map->Enter(most).ok());
   EXPECT_EQ(Read(space, PageAt(0), 16 * kPage), std::string(16 * kPage, 'a'));

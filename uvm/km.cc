@@ -202,7 +202,7 @@ const MapEntry* KernelMemory::DebugEntryAt(Vaddr at) {
 bool KernelMemory::MappedFor(Vaddr at, Access access, Paddr* pa) {
   PmapSystem::Mapping mapping;
   if (!core_->pmap->PeekNext(core_->pmap->Kernel(), at.Trunc(), &mapping)) return false;
-  *pa = mapping.pa + at.Offset();
+  *pa = mapping.pa;
   return mapping.va == at.Trunc() && base::ProtFor(access).IsSubsetOf(mapping.prot);
 }
 
@@ -221,12 +221,12 @@ bool KernelMemory::CopyWithin(Vaddr at, unsigned char* buffer, uint64_t bytes,
   Paddr pa;
   const bool mapped = MappedFor(at, access, &pa);
   if (mapped && access == Access::kWrite) {
-    std::memcpy(core_->pmap->HomePointer(pa), buffer, bytes);
-    Page* page = pages_->FromPaddr(pa.Trunc());
+    std::memcpy(core_->pmap->HomePointer(pa) + at.Offset(), buffer, bytes);
+    Page* page = pages_->FromPaddr(pa);
     if (page != nullptr && page->object != nullptr) page->object->SetDirty(page, Dirty::kDirty);
     if (page != nullptr && page->object == nullptr) page->dirty = Dirty::kDirty;
   } else if (mapped) {
-    std::memcpy(buffer, core_->pmap->HomePointer(pa), bytes);
+    std::memcpy(buffer, core_->pmap->HomePointer(pa) + at.Offset(), bytes);
   }
   if (object != nullptr) object->Unlock();
   if (amap != nullptr) amap->Unlock();
@@ -248,7 +248,8 @@ Result<void, FaultError> KernelMemory::Copy(Vaddr at, unsigned char* buffer, uin
 
 bool KernelMemory::Accessible(Vaddr at, uint64_t bytes, Access access) {
   Range range;
-  if (!Range::FromSize(at.Trunc(), base::RoundPage(at.Offset() + bytes), &range)) return false;
+  const uint64_t rounded = base::RoundPage(at.Offset() + bytes);
+  if (rounded < bytes || !Range::FromSize(at.Trunc(), rounded, &range)) return false;
   if (!Range{map_.min(), map_.max()}.Contains(range)) return false;
   return MapOf(at)->CheckProt(range, base::ProtFor(access));
 }

@@ -63,7 +63,7 @@ class KernelMemory {
   void Free(Map* map, Vaddr at, uint64_t bytes, uint32_t type);
   // NetBSD: uvm_km_kmem_alloc(), uvm_km_kmem_free(): wired memory for the kernel's allocators.
   Result<Vaddr, MapError> KmemAlloc(uint64_t bytes, bool nosleep) {
-    return Allocate(&map_, bytes, 0, kKmWired | (nosleep ? kKmNoWait : 0));
+    return Allocate(&map_, bytes, 0, nosleep ? kKmWired | kKmNoWait : uint32_t{kKmWired});
   }
   void KmemFree(Vaddr at, uint64_t bytes) { Free(&map_, at, bytes, kKmWired); }
   // NetBSD: uvm_km_protect().

@@ -178,10 +178,10 @@ TEST_F(KernelMemoryTest, AddressesAreStarvedWhenATenthIsLeft) {
   EXPECT_FALSE(km().VaStarved());
   const uint64_t total = km().map()->max() - km().map()->min();
   Result<Vaddr, MapError> at =
-      km().Allocate(km().map(), total / 10 * 9 + kPage, 0, kKmVaOnly | kKmCanFail);
+      km().Allocate(km().map(), total / 10 * 9 - 2 * kPage, 0, kKmVaOnly | kKmCanFail);
   ASSERT_TRUE(at.ok());
   EXPECT_FALSE(km().VaStarved());
-  Allocate(1, kKmVaOnly);
+  Allocate(4, kKmVaOnly);
   EXPECT_TRUE(km().VaStarved());
 }
 

@@ -31,7 +31,7 @@ Vaddr PagerMap::MapIn(Page* const* pages, uint32_t count, uint32_t flags) {
   CHECK(count > 0 && count <= kMaxPages);
   const bool daemon = (flags & kMapInDaemon) != 0;
   const bool wait = (flags & kMapInWaitOk) != 0 && !daemon;
-  const uint32_t km = kKmVaOnly | kKmCanFail | (wait ? kKmWaitVa : kKmNoWait);
+  const uint32_t km = uint32_t{kKmVaOnly} | kKmCanFail | (wait ? kKmWaitVa : kKmNoWait);
   Result<Vaddr, MapError> found = kernel_->Allocate(map_, count * base::kPageSize, 0, km);
   Vaddr at(0);
   if (found.ok()) {

@@ -133,7 +133,8 @@ bool BufferCache::GetBusy(Part* part, uint32_t first, uint32_t count,
   request.pages = part->pages + first;
   request.access = Access::kWrite;
   request.advice = part->advice;
-  request.flags = kPgoSyncIo | kPgoAllPages | (overwrite ? kPgoOverwrite : 0);
+  request.flags = kPgoSyncIo | kPgoAllPages;
+  if (overwrite) request.flags |= kPgoOverwrite;
   object->mu.Lock();
   if (!object->pager()->Get(object, &request).ok()) {
     for (uint32_t i = 0; i < count; ++i) request.pages[i] = nullptr;
