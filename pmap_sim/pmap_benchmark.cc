@@ -59,12 +59,12 @@ class Bench {
     });
     pager_ = world_.Spawn([this] { PagerMain(); });
     thread_ = world_.SpawnInNewSpace([] { L4_Receive(L4_anylocalthread); }, pager_);
-    CHECK(world_.Run());
+    world_.kernel().RunUntilIdle();
   }
 
   void Server(std::function<void()> body) {
     world_.Spawn(std::move(body));
-    CHECK(world_.Run());
+    world_.kernel().RunUntilIdle();
   }
   // Pages [0, pages) of frames in ascending order, or as far apart as there are frames.
   enum class Frames : uint8_t { kAscending, kScattered };
@@ -86,7 +86,7 @@ class Bench {
           }
         },
         pager_);
-    CHECK(world_.Run());
+    world_.kernel().RunUntilIdle();
   }
   void RemoveAll() {
     Server([this] {
