@@ -245,7 +245,8 @@ std::string World::AccessPage(const Space& space, uint64_t page, base::Access ac
     Result<void, FaultError> result = uvm_.Fault(space.get(), PageAt(page) + 5, access);
     NoteFault(before);
     CheckInvariants();
-    if (!result.ok()) return base::FaultErrorName(result.error());
+    bool refused = refusing_ && !result.ok() && result.error() == FaultError::kNoMemory;
+    if (!result.ok() && !refused) return base::FaultErrorName(result.error());
   }
   return "endless";
 }
