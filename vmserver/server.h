@@ -159,6 +159,8 @@ class Server {
   };
 
   // server.cc
+  // A fault of a server thread: false when nothing can be done about it.
+  bool AnswerServerFault(L4_MsgTag_t tag, L4_ThreadId_t from);
   [[noreturn]] void PagerLoop(ServerThread* self);
   [[noreturn]] void WorkerLoop(ServerThread* self);
   // Decides about one message. kWake: *worker is to be woken. kAnswer: the message registers hold
