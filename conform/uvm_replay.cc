@@ -19,6 +19,9 @@ using base::Range;
 using base::Vaddr;
 using uvm::Map;
 
+// Where a page's second byte of interest lies.
+constexpr uint64_t kMiddle = 0x800;
+
 Prot ProtOf(uint64_t bits) { return Prot(static_cast<uint8_t>(bits)); }
 
 Range RangeOf(const UvmOp& op) { return {Vaddr(op.start), Vaddr(op.end)}; }
@@ -182,9 +185,6 @@ bool UvmReplay::CanReplay(const UvmOp& op) {
     case UvmCall::kIoErrWrite:
     case UvmCall::kFileErr:
     case UvmCall::kFileCreate:
-    case UvmCall::kLoan:
-    case UvmCall::kLoanRead:
-    case UvmCall::kUnloan:
     case UvmCall::kVoaddr:
       return false;
     default:
@@ -222,6 +222,11 @@ UvmResult UvmReplay::Apply(const UvmOp& op) {
       case UvmCall::kObjDetach:
       case UvmCall::kObjPut:
         result = Objects(op);
+        break;
+      case UvmCall::kLoan:
+      case UvmCall::kLoanRead:
+      case UvmCall::kUnloan:
+        result = Loans(op);
         break;
       default:
         result = op.call >= UvmCall::kSysMmap ? System(op) : Ranged(op);
@@ -457,7 +462,6 @@ UvmResult UvmReplay::System(const UvmOp& op) {
 }
 
 UvmPageBytes UvmReplay::BytesAt(uvm::Space* space, uint64_t va) {
-  constexpr uint64_t kMiddle = 0x800;
   UvmPageBytes bytes;
   UvmAccess access = bench_->Load(space, Vaddr(va), &bytes.first);
   if (access.ok) access = bench_->Load(space, Vaddr(va + kMiddle), &bytes.middle);
@@ -473,7 +477,39 @@ std::vector<UvmPageBytes> UvmReplay::Contents(uint64_t number, uint64_t start, s
   return contents;
 }
 
-std::vector<UvmPageBytes> UvmReplay::LoanContents(uint64_t) { return {}; }
+UvmResult UvmReplay::Loans(const UvmOp& op) {
+  uvm::LoanStore& store = uvm().loans();
+  if (op.call == UvmCall::kLoanRead) return {};  // LoanContents() does it
+  if (op.call == UvmCall::kUnloan) {
+    const Loan& loan = loans_[op.object];
+    store.ReturnPages(loan.pages.data(), loan.pages.size());
+    store.ReturnAnons(loan.anons.data(), loan.anons.size());
+    loans_.erase(op.object);
+    return {};
+  }
+  Loan loan;
+  uvm::Map& map = SpaceFor(op.space)->map();
+  const Range range = {Vaddr(op.start), Vaddr(op.start + op.pages * kUvmPageBytes)};
+  const bool to_anons = op.flags != 0;
+  to_anons ? loan.anons.resize(op.pages) : loan.pages.resize(op.pages);
+  const auto lent = to_anons ? store.LendAnons(&map, range, loan.anons.data())
+                             : store.LendPages(&map, range, loan.pages.data());
+  if (lent.ok()) loans_[op.object] = std::move(loan);
+  return StatusOf(lent);
+}
+
+std::vector<UvmPageBytes> UvmReplay::LoanContents(uint64_t id) {
+  std::vector<UvmPageBytes> contents;
+  const Loan& loan = loans_[id];
+  const auto add = [&](const uvm::Page* page) {
+    const unsigned char* bytes = uvm().DebugPages().Contents(page);
+    contents.push_back({.error = 0, .first = bytes[0], .middle = bytes[kMiddle]});
+  };
+  for (const uvm::Page* page : loan.pages) add(page);
+  for (const uvm::Anon* anon : loan.anons) add(anon->page);
+  return contents;
+}
+
 std::vector<UvmPageBytes> UvmReplay::StoreContents(uint64_t) { return {}; }
 
 }  // namespace conform

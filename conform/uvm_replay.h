@@ -48,6 +48,12 @@ class UvmReplay {
   uvm::Space* SpaceFor(uint64_t number);
 
  private:
+  // Pages lent, to the kernel or to anons.
+  struct Loan {
+    std::vector<uvm::Page*> pages;
+    std::vector<uvm::Anon*> anons;
+  };
+
   UvmResult Map(const UvmOp& op);
   UvmResult Ranged(const UvmOp& op);
   UvmResult Mremap(const UvmOp& op);
@@ -56,6 +62,7 @@ class UvmReplay {
   UvmResult Objects(const UvmOp& op);
   UvmResult FindSpace(const UvmOp& op);
   UvmResult Lifecycle(const UvmOp& op);
+  UvmResult Loans(const UvmOp& op);
   UvmResult System(const UvmOp& op);
   UvmResult SysMmap(const UvmOp& op);
   uvm::Process* ProcessFor(uint64_t space);
@@ -66,6 +73,7 @@ class UvmReplay {
   std::map<uint64_t, uvm::Space*> spaces_;
   std::map<uint64_t, uvm::Object*> objects_;
   std::map<uint64_t, std::unique_ptr<uvm::Process>> processes_;
+  std::map<uint64_t, Loan> loans_;
   uvm::MmapCalls calls_;
 };
 

@@ -137,7 +137,8 @@ AddressResult MmapCalls::Mmap(Process* process, const MmapArguments& a) {
     uvm_->ReferenceObject(options.object);
   }
   Result<Vaddr, MapError> entered = map.Enter(options);
-  const bool hinted = !fixed && a.address != 0;
+  // A genuine hint is given up before the call is; an address that was insisted on is not.
+  const bool hinted = (a.flags & (kMapFixed | kMapTryFixed)) == 0 && a.address != 0;
   if (!entered.ok() && hinted) {
     options.at = process->default_address;
     entered = map.Enter(options);
@@ -194,8 +195,9 @@ AddressResult MmapCalls::Mremap(Process* process, uint64_t old_address, uint64_t
     return {Errno::kEinval};
   }
   if (options.from.start < map.min() || options.from.end > map.max()) return {Errno::kEinval};
-  if (fixed && (to.start < map.min() || to.end > map.max())) return {Errno::kEinval};
-  options.to = to.start;
+  if (fixed && (to.start < map.min() || to.end > map.max())) return {Errno::kEnomem};
+  // Without an address the search starts where the map's direction says.
+  options.to = new_address != 0 || map.direction() == Direction::kBottomUp ? to.start : map.max();
   options.new_size = new_size;
   options.where = fixed ? Map::RemapOptions::Where::kFixed : Map::RemapOptions::Where::kMayMove;
   options.duplicate = (flags & kMapRemapDup) != 0;
@@ -260,7 +262,7 @@ Errno MmapCalls::Msync(Process* process, uint64_t address, uint64_t length, uint
   if ((flags & kBoth) == 0) flags |= kMsSync;
   Range range;
   if (!Rounded(address, length).In(map, &range)) return Errno::kEnomem;
-  if (range.empty()) {
+  if (length == 0) {
     // The historical meaning of no length: everything that is mapped together with the address.
     Map::Region region;
     if (!map.FindRegion(range.start, &region) || range.start < region.range.start) {
