@@ -9,7 +9,7 @@
 //          reached by Copy, which does what a processor would, or by the frame's home pointer.
 // STATES   of a range: free -> allocated (one of the three) -> free, by Free with the same flags.
 // LOCKS    Everything is called with nothing held; the maps have their own locks.
-// INVARIANTS  I17 KernelMappings: each mapping of the kernel's pmap lies in an entry of a kernel
+// INVARIANTS  I18 KernelMappings: each mapping of the kernel's pmap lies in an entry of a kernel
 //          map. Wired frames are nobody's (no object, no anon) and wired once. A page of the kernel
 //          object lies in a pageable range.
 // SEE      NetBSD sys/uvm/uvm_km.c, uvm_km(9); facts/uvm.md 1.14, 2.16.
