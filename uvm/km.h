@@ -42,6 +42,8 @@ enum KmFlags : uint32_t {
   kKmColorMatch = 0x4000000  // `align` is a cache colour
 };
 
+enum class MaySleep : uint8_t { kNo, kYes };
+
 class KernelMemory {
  public:
   KernelMemory(Core* core, PageStore* pages, AnonymousPager* anonymous, FaultHandler* faults,
@@ -62,8 +64,9 @@ class KernelMemory {
   // NetBSD: uvm_km_free(). The whole of what Allocate gave, with the type it was given.
   void Free(Map* map, Vaddr at, uint64_t bytes, uint32_t type);
   // NetBSD: uvm_km_kmem_alloc(), uvm_km_kmem_free(): wired memory for the kernel's allocators.
-  Result<Vaddr, MapError> KmemAlloc(uint64_t bytes, bool nosleep) {
-    return Allocate(&map_, bytes, 0, nosleep ? kKmWired | kKmNoWait : uint32_t{kKmWired});
+  Result<Vaddr, MapError> KmemAlloc(uint64_t bytes, MaySleep sleep) {
+    const uint32_t wired = kKmWired;
+    return Allocate(&map_, bytes, 0, sleep == MaySleep::kYes ? wired : wired | kKmNoWait);
   }
   void KmemFree(Vaddr at, uint64_t bytes) { Free(&map_, at, bytes, kKmWired); }
   // NetBSD: uvm_km_protect().
