@@ -113,8 +113,7 @@ TEST_F(KnownBugsMapTest, ExtendingPastTheArraysMakesNewOnes) {
 
 // Item 20 (CVE-2016-6239, 6240): sizes are checked before an amap is made.
 TEST_F(KnownBugsMapTest, AHugeRegionGetsNoAmapAndNoOverflow) {
-  Result<uvm::Space*, MapError> huge =
-      uvm().CreateSpace(kPageZero, Vaddr(uint64_t{1} << 63));
+  Result<uvm::Space*, MapError> huge = uvm().CreateSpace(kPageZero, Vaddr(uint64_t{1} << 63));
   ASSERT_TRUE(huge.ok());
   Map::EnterOptions options;
   options.at = Vaddr(uint64_t{1} << 32);
@@ -353,7 +352,11 @@ TEST_F(KnownBugsMapTest, WiredPagesAnywhereInTheRangeAreBusy) {
 TEST_F(KnownBugsMapTest, WillNeedFetchesThePagesThatWereNamed) {
   Object* file = File(7);
   Space space = NewSpace("......");
-  space.Map({.at = 1, .pages = 5, .prot = kProtRead, .sharing = Sharing::kShared, .file = file,
+  space.Map({.at = 1,
+             .pages = 5,
+             .prot = kProtRead,
+             .sharing = Sharing::kShared,
+             .file = file,
              .file_page = 2});
   space->map().WillNeed(Pages(3, 2));
   CheckInvariants();
@@ -415,8 +418,9 @@ TEST_F(KnownBugsMapTest, NothingIsDoneToNothing) {
   EXPECT_EQ(space.TryClean(1, 0, kPgoFree), "ok");
   EXPECT_EQ(space.TryRemap({.from = 5, .pages = 2, .new_pages = 2}), "5");
   EXPECT_EQ(space.TryRemap({.from = 5, .pages = 2, .new_pages = 1}), "5");
-  EXPECT_EQ(space.TryRemap({.from = 0, .pages = 3, .new_pages = 3, .to = 4, .where = Remap::kFixed}),
-            "4");
+  EXPECT_EQ(
+      space.TryRemap({.from = 0, .pages = 3, .new_pages = 3, .to = 4, .where = Remap::kFixed}),
+      "4");
   EXPECT_EQ(space.ReadAll(), "????A?B?");
 }
 
@@ -453,12 +457,14 @@ TEST_F(KnownBugsMapTest, AfterACopyOfASharedRegionOneCanForkAgain) {
 // N5: moved into a hole of the old range; the last unmapping took the new mapping as well.
 TEST_F(KnownBugsMapTest, AMappingMovedIntoAHoleOfTheOldRangeSurvives) {
   Space space = NewSpace("AB....");
-  EXPECT_EQ(space.TryRemap({.from = 0, .pages = 5, .new_pages = 2, .to = 3, .where = Remap::kFixed}),
-            "3");
+  EXPECT_EQ(
+      space.TryRemap({.from = 0, .pages = 5, .new_pages = 2, .to = 3, .where = Remap::kFixed}),
+      "3");
   EXPECT_EQ(space.ReadAll(), "???AB?");
   Space whole = NewSpace("A...B.");
-  EXPECT_EQ(whole.TryRemap({.from = 0, .pages = 5, .new_pages = 3, .to = 1, .where = Remap::kFixed}),
-            "1");
+  EXPECT_EQ(
+      whole.TryRemap({.from = 0, .pages = 5, .new_pages = 3, .to = 1, .where = Remap::kFixed}),
+      "1");
   EXPECT_EQ(whole.ReadAll(), "?A????");
 }
 

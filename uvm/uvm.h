@@ -24,6 +24,7 @@
 #include "uvm/page.h"
 #include "uvm/space.h"
 #include "uvm/stored.h"
+#include "uvm/voaddr.h"
 
 namespace uvm {
 
@@ -67,6 +68,12 @@ class Uvm {
     return faults_.Fault(&space->map(), va, access);
   }
 
+  // NetBSD: uvm_voaddr_acquire(), uvm_voaddr_release(). What stands behind `va`, with copy-on-write
+  // resolved (a page that may be written becomes the caller's own). False: not mapped, no rights, a
+  // submap, or the page cannot be had. Every acquired address is released once; several may be.
+  bool AcquireAddress(Space* space, Vaddr va, VoAddr* out);
+  void ReleaseAddress(VoAddr* address);
+
   // Map's CopyIn and Overwrite (map.h), with the pages of objects that they need brought in. More
   // errors: kIo, kProtection (a page in an object that may not be read, or written, by an access).
   Result<void, MapError> CopyIn(Space* space, Range range, Snapshot* out);
@@ -105,6 +112,8 @@ class Uvm {
 
  private:
   Result<void, MapError> BringIn(Space* space, Range range, Access access);
+  enum class Identity : uint8_t { kNone, kFound, kNeedsRead, kNeedsWrite };
+  Identity TryAcquireAddress(Map* map, Vaddr va, VoAddr* out);
 
   Core core_;
   PageStore pages_;
