@@ -33,7 +33,10 @@ Outcome Faulted(uint64_t va) {
 // What no map of any task contains is unmapped by definition, and no server hears of it: the KIP
 // and the UTCB, where a load works, lie below and above; beyond them the processor raises an
 // exception.
-bool IsMappable(uint64_t va) { return va >= traces::kMapMin && va < traces::kDefaultMapMax; }
+bool IsMappable(uint64_t va, bool narrow) {
+  if (narrow) return va < uint64_t{1} << 32;
+  return va >= traces::kMapMin && va < traces::kDefaultMapMax;
+}
 Outcome NotMappable(uint64_t va, vmserver::Personality personality) {
   return FaultOutcome(personality == vmserver::Personality::kBsd
                           ? base::FaultCode::kSegvMapErr
@@ -44,12 +47,13 @@ Outcome NotMappable(uint64_t va, vmserver::Personality personality) {
 // Calls touch(va, done, count) page by page: `count` bytes at `va`, after `done` earlier ones. A
 // range that wraps ends with the last address, beyond which nothing can be mapped.
 template <typename Touch>
-Outcome Access(const ResolvedOp& op, vmserver::Personality personality, Touch touch) {
+Outcome Access(const Command& command, vmserver::Personality personality, Touch touch) {
+  const ResolvedOp& op = command.op;
   for (uint64_t done = 0; done < op.size;) {
     uint64_t va = op.at + done;
     uint64_t count = base::kPageSize - (va & base::kPageMask);
     if (count > op.size - done) count = op.size - done;
-    if (va < op.at || !IsMappable(va)) return NotMappable(va, personality);
+    if (va < op.at || !IsMappable(va, command.narrow)) return NotMappable(va, personality);
     fake_l4::AccessStatus status = touch(base::Vaddr(va), done, count);
     if (status != fake_l4::AccessStatus::kOk) return Faulted(va);
     done += count;
@@ -59,32 +63,35 @@ Outcome Access(const ResolvedOp& op, vmserver::Personality personality, Touch to
   return outcome;
 }
 
-Outcome Read(const ResolvedOp& op, vmserver::Personality personality,
+Outcome Read(const Command& command, vmserver::Personality personality,
              std::vector<unsigned char>* read) {
   fake_l4::Cpu cpu = fake_l4::Kernel::Current()->cpu();
-  Outcome outcome = Access(op, personality, [&](base::Vaddr va, uint64_t done, uint64_t count) {
-    unsigned char page[base::kPageSize];
-    fake_l4::AccessStatus status = cpu.Load(va, page, count);
-    if (status != fake_l4::AccessStatus::kOk) return status;
-    read->resize(done);
-    read->insert(read->end(), page, page + count);
-    return status;
-  });
+  Outcome outcome =
+      Access(command, personality, [&](base::Vaddr va, uint64_t done, uint64_t count) {
+        unsigned char page[base::kPageSize];
+        fake_l4::AccessStatus status = cpu.Load(va, page, count);
+        if (status != fake_l4::AccessStatus::kOk) return status;
+        read->resize(done);
+        read->insert(read->end(), page, page + count);
+        return status;
+      });
   if (outcome.ok()) outcome.value = traces::ReadValue(read->data(), read->size());
   return outcome;
 }
 
-Outcome Write(const ResolvedOp& op, vmserver::Personality personality) {
+Outcome Write(const Command& command, vmserver::Personality personality) {
+  const ResolvedOp& op = command.op;
   fake_l4::Cpu cpu = fake_l4::Kernel::Current()->cpu();
-  return Access(op, personality, [&](base::Vaddr va, uint64_t, uint64_t count) {
+  return Access(command, personality, [&](base::Vaddr va, uint64_t, uint64_t count) {
     unsigned char page[base::kPageSize];
     base::FillStored(op.value, va.value(), page, count);
     return cpu.Store(va, page, count);
   });
 }
 
-Outcome Fetch(const ResolvedOp& op, vmserver::Personality personality) {
-  if (!IsMappable(op.at)) return NotMappable(op.at, personality);
+Outcome Fetch(const Command& command, vmserver::Personality personality) {
+  const ResolvedOp& op = command.op;
+  if (!IsMappable(op.at, command.narrow)) return NotMappable(op.at, personality);
   fake_l4::AccessStatus status = fake_l4::Kernel::Current()->cpu().Fetch(base::Vaddr(op.at));
   if (status != fake_l4::AccessStatus::kOk) return Faulted(op.at);
   Outcome outcome;
@@ -93,6 +100,7 @@ Outcome Fetch(const ResolvedOp& op, vmserver::Personality personality) {
 }
 
 client::Reply Mmap(const ResolvedOp& op, uint32_t flags) {
+  if (op.file_key == 0) flags |= vmserver::kMmapAnonymous;
   return client::Mmap({.at = op.at,
                        .size = op.size,
                        .prot = op.prot.bits(),
@@ -110,23 +118,94 @@ client::Reply MmapWithFlags(const ResolvedOp& op) {
   return Mmap(op, flags);
 }
 
-client::Reply Call(const ResolvedOp& op) {
+uint32_t MremapFlags(const ResolvedOp& op) {
+  uint32_t flags = 0;
+  if ((op.flags & traces::kFlagFixed) != 0) flags |= vmserver::kMmapFixed;
+  if ((op.flags & traces::kFlagDuplicate) != 0) flags |= vmserver::kMmapDuplicate;
+  return flags;
+}
+
+uint32_t MlockallFlags(const ResolvedOp& op) {
+  uint32_t flags = 0;
+  if ((op.flags & traces::kFlagCurrent) != 0) flags |= vmserver::kMlockallCurrent;
+  if ((op.flags & traces::kFlagFuture) != 0) flags |= vmserver::kMlockallFuture;
+  return flags;
+}
+
+uint32_t MsyncFlags(const ResolvedOp& op) {
+  uint32_t flags = 0;
+  if ((op.flags & traces::kFlagAsync) != 0) flags |= vmserver::kMsyncAsync;
+  if ((op.flags & traces::kFlagSync) != 0) flags |= vmserver::kMsyncSync;
+  if ((op.flags & traces::kFlagInvalidate) != 0) flags |= vmserver::kMsyncInvalidate;
+  return flags;
+}
+
+client::Placement PlacementOf(const ResolvedOp& op) {
+  return (op.flags & traces::kFlagAnywhere) != 0 ? client::Placement::kAnywhere
+                                                 : client::Placement::kFixed;
+}
+
+// Calls on the task that the server calls `target`.
+client::Reply MachCall(const ResolvedOp& op, uint32_t target) {
+  switch (op.kind) {
+    case OpKind::kTaskCreate:
+      return client::TaskCreate(target, (op.flags & traces::kFlagInherit) != 0
+                                            ? client::Memory::kInherited
+                                            : client::Memory::kEmpty);
+    case OpKind::kTaskTerminate:
+      return client::TaskTerminate(target);
+    case OpKind::kVmAllocate:
+      return client::VmAllocate(target, op.at, op.size, PlacementOf(op));
+    case OpKind::kVmDeallocate:
+      return client::VmDeallocate(target, op.at, op.size);
+    case OpKind::kVmProtect:
+      return client::VmProtect(
+          target, op.at, op.size,
+          (op.flags & traces::kFlagSetMax) != 0 ? client::Which::kMaximum : client::Which::kCurrent,
+          op.prot.bits());
+    case OpKind::kVmInherit:
+      return client::VmInherit(target, op.at, op.size, static_cast<L4_Word_t>(op.inherit));
+    case OpKind::kVmRegion:
+      return client::VmRegion(target, op.at);
+    case OpKind::kVmMap:
+      return client::VmMap(target, {.at = op.at,
+                                    .size = op.size,
+                                    .mask = op.mask,
+                                    .placement = PlacementOf(op),
+                                    .prot = op.prot.bits(),
+                                    .max_prot = op.max_prot.bits(),
+                                    .inherit = static_cast<L4_Word_t>(op.inherit)});
+    case OpKind::kVmCopy:
+      return client::VmCopy(target, op.at, op.size, op.to);
+    case OpKind::kVmRead:
+      return client::VmRead(target, op.at, op.size);
+    case OpKind::kVmWrite:
+      return client::VmWrite(target, op.at, op.to, op.size);
+    case OpKind::kVmWire:
+      return client::VmWire(
+          target,
+          (op.flags & traces::kFlagPrivileged) != 0 ? vmserver::kHostPrivName : vmserver::kHostName,
+          op.at, op.size, op.prot.bits());
+    default:
+      return {};  // no Mach call
+  }
+}
+
+client::Reply Call(const ResolvedOp& op, uint32_t target) {
   switch (op.kind) {
     case OpKind::kSpace:
       return client::SpaceCreate(vmserver::Personality::kBsd, op.size);
     case OpKind::kTask:
       return client::SpaceCreate(vmserver::Personality::kMach, op.size);
+    case OpKind::kTask32:
+      return client::SpaceCreate(vmserver::Personality::kMach, op.size,
+                                 vmserver::AddressWidth::k32);
     case OpKind::kFork:
       return client::Fork();
-    case OpKind::kTaskCreate:
-      return client::TaskCreate((op.flags & traces::kFlagInherit) != 0 ? client::Memory::kInherited
-                                                                       : client::Memory::kEmpty);
     case OpKind::kExec:
       return client::Exec();
     case OpKind::kExit:
       return client::Exit();
-    case OpKind::kTaskTerminate:
-      return client::TaskTerminate();
     case OpKind::kExecMap:
       return Mmap(op, vmserver::kMmapPrivate | vmserver::kMmapFixed);
     case OpKind::kExecBrk:
@@ -146,27 +225,36 @@ client::Reply Call(const ResolvedOp& op) {
                              .size = op.size,
                              .to = op.to,
                              .new_size = op.new_size,
-                             .fixed = (op.flags & traces::kFlagFixed) != 0});
+                             .flags = MremapFlags(op)});
     case OpKind::kBrk:
       return client::Brk(op.at);
     case OpKind::kLinuxDontneed:
       return client::LinuxDontneed(op.at, op.size);
+    case OpKind::kMlock:
+      return client::Mlock(op.at, op.size);
+    case OpKind::kMunlock:
+      return client::Munlock(op.at, op.size);
+    case OpKind::kMlockall:
+      return client::Mlockall(MlockallFlags(op));
+    case OpKind::kMunlockall:
+      return client::Munlockall();
+    case OpKind::kMincore:
+      return client::Mincore(op.at, op.size);
+    case OpKind::kMsync:
+      return client::Msync(op.at, op.size, MsyncFlags(op));
+    case OpKind::kTaskCreate:
+    case OpKind::kTaskTerminate:
     case OpKind::kVmAllocate:
-      return client::VmAllocate(op.at, op.size,
-                                (op.flags & traces::kFlagAnywhere) != 0
-                                    ? client::Placement::kAnywhere
-                                    : client::Placement::kFixed);
     case OpKind::kVmDeallocate:
-      return client::VmDeallocate(op.at, op.size);
     case OpKind::kVmProtect:
-      return client::VmProtect(
-          op.at, op.size,
-          (op.flags & traces::kFlagSetMax) != 0 ? client::Which::kMaximum : client::Which::kCurrent,
-          op.prot.bits());
     case OpKind::kVmInherit:
-      return client::VmInherit(op.at, op.size, static_cast<uint8_t>(op.inherit));
     case OpKind::kVmRegion:
-      return client::VmRegion(op.at);
+    case OpKind::kVmMap:
+    case OpKind::kVmCopy:
+    case OpKind::kVmRead:
+    case OpKind::kVmWrite:
+    case OpKind::kVmWire:
+      return MachCall(op, target);
     case OpKind::kRead:
     case OpKind::kWrite:
     case OpKind::kFetch:
@@ -186,7 +274,10 @@ Outcome OutcomeOf(const ResolvedOp& op, const client::Reply& reply) {
     case OpKind::kMmap:
     case OpKind::kExecMap:
     case OpKind::kMremap:
+    case OpKind::kMincore:
     case OpKind::kVmAllocate:
+    case OpKind::kVmMap:
+    case OpKind::kVmRead:
       outcome.value = reply.words[0];
       break;
     case OpKind::kVmRegion:
@@ -214,16 +305,16 @@ void Execute(Command* command, vmserver::Personality personality,
   }
   switch (op.kind) {
     case OpKind::kRead:
-      command->outcome = Read(op, personality, read);
+      command->outcome = Read(*command, personality, read);
       break;
     case OpKind::kWrite:
-      command->outcome = Write(op, personality);
+      command->outcome = Write(*command, personality);
       break;
     case OpKind::kFetch:
-      command->outcome = Fetch(op, personality);
+      command->outcome = Fetch(*command, personality);
       break;
     default: {
-      client::Reply reply = Call(op);
+      client::Reply reply = Call(op, command->target_task);
       command->outcome = OutcomeOf(op, reply);
       command->child_task = static_cast<uint32_t>(reply.words[0]);
       command->child_thread = L4_ThreadIdOfRaw(reply.words[1]);

@@ -28,6 +28,10 @@ struct Command {
   void* argument = nullptr;
   traces::Outcome outcome;
   bool done = false;
+  // The server's name of op.target; 0: the task itself.
+  uint32_t target_task = 0;
+  // The task's words have 32 bits, and its map begins at 0.
+  bool narrow = false;
   // A birth that succeeded: the server's names of the child.
   uint32_t child_task = 0;
   L4_ThreadId_t child_thread = {0};

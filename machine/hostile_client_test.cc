@@ -158,7 +158,7 @@ TEST_F(HostileClientTest, RefusalsSpeakTheCallersLanguage) {
 }
 
 TEST_F(HostileClientTest, OnlyInitMakesTasks) {
-  Probe probe{.label = vmserver::kSpaceCreate, .words = 2};
+  Probe probe{.label = vmserver::kSpaceCreate, .words = 3};
   AsTask1(CallRaw, &probe);
   EXPECT_EQ(probe.code, static_cast<int32_t>(base::Errno::kEperm));
 }
@@ -174,8 +174,8 @@ TEST_F(HostileClientTest, ForeignTasksCannotBeNamed) {
         f->allocate = vmserver::client::Call(vmserver::kMachVmAllocate, 0x12345, 0, 4096, 1).code;
       },
       &seen);
-  EXPECT_EQ(seen.terminate, static_cast<int32_t>(base::KernReturn::kInvalidArgument));
-  EXPECT_EQ(seen.allocate, static_cast<int32_t>(base::KernReturn::kInvalidArgument));
+  EXPECT_EQ(seen.terminate, static_cast<int32_t>(base::KernReturn::kSendInvalidDest));
+  EXPECT_EQ(seen.allocate, static_cast<int32_t>(base::KernReturn::kSendInvalidDest));
 }
 
 TEST_F(HostileClientTest, AnothersPagerServesNoStranger) {
@@ -218,11 +218,11 @@ TEST_F(HostileClientTest, OddProtectionsAndWrappedRangesChangeNothing) {
   ASSERT_TRUE(AsTask1<Codes>(
       [](Codes* c) {
         namespace client = vmserver::client;
-        c->odd = client::VmProtect(kPage, 0x1000, client::Which::kCurrent, 0x8).code;
-        client::VmAllocate(0x40000, 0x4000, client::Placement::kFixed);
-        client::VmProtect(0x40000, 0x4000, client::Which::kMaximum, base::kProtRead.bits());
+        c->odd = client::VmProtect(0, kPage, 0x1000, client::Which::kCurrent, 0x8).code;
+        client::VmAllocate(0, 0x40000, 0x4000, client::Placement::kFixed);
+        client::VmProtect(0, 0x40000, 0x4000, client::Which::kMaximum, base::kProtRead.bits());
         // Ends two pages before it starts: an empty range, so the maximum forbids nothing.
-        c->wrapped = client::VmProtect(0x43000, ~L4_Word_t{0} - 0x1fff, client::Which::kCurrent,
+        c->wrapped = client::VmProtect(0, 0x43000, ~L4_Word_t{0} - 0x1fff, client::Which::kCurrent,
                                        base::kProtReadWrite.bits())
                          .code;
       },
@@ -434,7 +434,7 @@ TEST_F(HostileClientTest, InitCannotLeave) {
       [](void* codes) {
         auto* c = static_cast<Codes*>(codes);
         c->exit = vmserver::client::Exit().code;
-        c->terminate = vmserver::client::TaskTerminate().code;
+        c->terminate = vmserver::client::TaskTerminate(0).code;
       },
       &seen));
   EXPECT_EQ(seen.exit, static_cast<int32_t>(base::Errno::kEperm));

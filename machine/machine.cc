@@ -28,13 +28,19 @@ constexpr uint64_t kKernelBytes = uint64_t{1} << 36;
 // The two pages of user space that no map contains.
 constexpr uint64_t kClientKip = 0;
 constexpr uint64_t kClientUtcb = traces::kDefaultMapMax;
+// Of tasks whose map begins at 0 and ends below.
+constexpr uint64_t kClient32Kip = traces::kDefaultMapMax - base::kPageSize;
+static_assert(vmserver::kMapMax32 == traces::kMapMax32);
 static_assert(vmserver::kDefaultMapMax == traces::kDefaultMapMax);
 static_assert(vmserver::kMapMin == traces::kMapMin);
 static_assert(kClientKip + base::kPageSize <= traces::kMapMin);
 
+bool IsOrphan(OpKind kind) {
+  return kind == OpKind::kSpace || kind == OpKind::kTask || kind == OpKind::kTask32;
+}
+
 bool IsBirth(OpKind kind) {
-  return kind == OpKind::kSpace || kind == OpKind::kTask || kind == OpKind::kFork ||
-         kind == OpKind::kTaskCreate;
+  return IsOrphan(kind) || kind == OpKind::kFork || kind == OpKind::kTaskCreate;
 }
 
 bool IsDeath(OpKind kind) { return kind == OpKind::kExit || kind == OpKind::kTaskTerminate; }
@@ -59,6 +65,14 @@ std::vector<std::string> ProfileNames() {
   return names;
 }
 
+const fake_l4::Quirks* FindQuirks(std::string_view name) { return fake_l4::FindQuirks(name); }
+
+std::vector<std::string> QuirkNames() {
+  std::vector<std::string> names;
+  for (const fake_l4::Quirks* q : fake_l4::kQuirkProfiles) names.emplace_back(q->name);
+  return names;
+}
+
 vmserver::Server::Config Machine::ServerConfig(const Options& options, Arena* arena,
                                                const base::CanarySwitch* canary,
                                                const fake_l4::Kernel& kernel) {
@@ -80,6 +94,7 @@ vmserver::Server::Config Machine::ServerConfig(const Options& options, Arena* ar
   config.exception_ip = kExceptionIp;
   config.client_kip_area = L4_FpageLog2(kClientKip, base::kPageShift);
   config.client_utcb_area = L4_FpageLog2(kClientUtcb, base::kPageShift);
+  config.client32_kip_area = L4_FpageLog2(kClient32Kip, base::kPageShift);
   config.max_tasks = options.max_tasks;
   return config;
 }
@@ -89,6 +104,7 @@ Machine::Machine(const Options& options)
       arena_(options.arena_bytes),
       kernel_(fake_l4::BootOptions{.ram_bytes = options.ram_bytes,
                                    .profile = options.profile,
+                                   .quirks = options.quirks,
                                    .processors = options.processors}),
       server_(ServerConfig(options, &arena_, &canary_, kernel_)) {
   CHECK(HasRoom(options.profile));
@@ -147,19 +163,32 @@ void Machine::ClientMain() {
 
 Machine::Client* Machine::ActorFor(const traces::ResolvedOp& op) {
   if (IsBirth(op.kind) && (op.child == 0 || clients_.count(op.child) != 0)) return nullptr;
-  if (op.kind == OpKind::kSpace || op.kind == OpKind::kTask) return clients_[0].get();
+  if (IsOrphan(op.kind)) return clients_[0].get();
   if (op.task == 0 || !IsLive(op.task)) return nullptr;
   return clients_[op.task].get();
 }
 
-void Machine::AddClient(const traces::ResolvedOp& op, const Client& parent) {
+Machine::Client* Machine::TargetOf(const traces::ResolvedOp& op, Client* actor) {
+  if (op.target == 0) return actor;
+  auto it = clients_.find(op.target);
+  return it == clients_.end() ? nullptr : it->second.get();
+}
+
+void Machine::Bury(Client* client) {
+  by_thread_.erase(client->thread.raw);
+  client->thread = L4_nilthread;
+}
+
+void Machine::AddClient(const traces::ResolvedOp& op, const Client& actor) {
   auto child = std::make_unique<Client>();
   child->label = op.child;
-  child->task = parent.command.child_task;
-  child->thread = parent.command.child_thread;
-  child->personality = op.kind == OpKind::kTask || op.kind == OpKind::kTaskCreate
-                           ? vmserver::Personality::kMach
-                           : vmserver::Personality::kBsd;
+  child->task = actor.command.child_task;
+  child->thread = actor.command.child_thread;
+  child->personality = op.kind == OpKind::kSpace || op.kind == OpKind::kFork
+                           ? vmserver::Personality::kBsd
+                           : vmserver::Personality::kMach;
+  const Client& parent = op.target == 0 ? actor : *clients_.at(op.target);
+  child->narrow = op.kind == OpKind::kTask32 || (!IsOrphan(op.kind) && parent.narrow);
   by_thread_[child->thread.raw] = child.get();
   kernel_.Migrate(child->thread, op.child % options_.processors);
   clients_[op.child] = std::move(child);
@@ -189,16 +218,19 @@ traces::Outcome Machine::Inject(const traces::ResolvedOp& op) {
 }
 
 traces::Outcome Machine::Perform(const traces::ResolvedOp& op, Client* actor) {
+  Client* target = TargetOf(op, actor);
+  if (target == nullptr) return {};
   actor->command = {};
   actor->command.op = op;
+  actor->command.target_task = target == actor ? 0 : target->task;
+  actor->command.narrow = actor->narrow;
   if (op.kind == OpKind::kRead) last_read_.clear();
   CHECK(kernel_.HostWake(actor->thread));
   const fake_l4::StopReason reason = RunKernel();
   if (reason == fake_l4::StopReason::kCrashed) return {};
   fake_l4::ThreadInfo info;
   if (IsDeath(op.kind) && !kernel_.Inspect(actor->thread, &info)) {
-    by_thread_.erase(actor->thread.raw);
-    actor->thread = L4_nilthread;
+    Bury(actor);
     traces::Outcome outcome;
     outcome.family = traces::FamilyOf(op.kind);
     return outcome;
@@ -209,6 +241,7 @@ traces::Outcome Machine::Perform(const traces::ResolvedOp& op, Client* actor) {
     return {};
   }
   if (IsBirth(op.kind) && actor->command.outcome.ok()) AddClient(op, *actor);
+  if (IsDeath(op.kind) && actor->command.outcome.ok()) Bury(target);
   return actor->command.outcome;
 }
 
@@ -260,6 +293,7 @@ Ledger Machine::ledger() const {
   ledger.ipc -= boot_.ipc;
   ledger.map -= boot_.map;
   ledger.unmap -= boot_.unmap;
+  ledger.page_faults -= boot_.page_faults;
   ledger.pages_mapped -= boot_.pages_mapped;
   ledger.pages_unmapped -= boot_.pages_unmapped;
   ledger.fiber_switches -= boot_.fiber_switches;
@@ -269,7 +303,7 @@ Ledger Machine::ledger() const {
 
 Ledger Machine::ReadLedger() const {
   const fake_l4::Ledger& kernel = kernel_.ledger();
-  const pmap_sim::PmapCounters& pmap = server_.pmap().counters();
+  const pmap_sim::PmapCounters pmap = server_.pmap().counters();
   const uvm::Counters& uvm = server_.uvm().counters();
   Ledger ledger;
   ledger.ipc = kernel.ipc_sends;
@@ -279,7 +313,11 @@ Ledger Machine::ReadLedger() const {
   ledger.pages_unmapped = kernel.pages_unmapped;
   ledger.page_faults = kernel.page_faults;
   ledger.refill = server_.counters().refills;
+  ledger.resend = pmap.resends;
   ledger.aliases = pmap.aliases_made;
+  ledger.direct = pmap.direct_sends;
+  ledger.recall = pmap.recalls;
+  ledger.dropped = pmap.dropped;
   ledger.fault_1a = uvm.fault_1a;
   ledger.fault_1b = uvm.fault_1b;
   ledger.fault_2a = uvm.fault_2a;

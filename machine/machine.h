@@ -29,6 +29,7 @@
 #include "fake_l4/exploration.h"
 #include "fake_l4/kernel.h"
 #include "fake_l4/profile.h"
+#include "fake_l4/quirks.h"
 #include "machine/arena.h"
 #include "machine/client_program.h"
 #include "traces/op.h"
@@ -48,7 +49,11 @@ struct Ledger {
   uint64_t pages_unmapped = 0;
   uint64_t page_faults = 0;  // messages from the kernel to pagers
   uint64_t refill = 0;       // faults answered from the pmap's table
+  uint64_t resend = 0;       // ... for pages that the client had been sent before
   uint64_t aliases = 0;      // pages the server mapped to itself
+  uint64_t direct = 0;       // pages sent straight from home
+  uint64_t recall = 0;       // ... taken back because their frame got another mapping
+  uint64_t dropped = 0;      // mappings taken back for want of the kernel's memory
   uint64_t fault_1a = 0;
   uint64_t fault_1b = 0;
   uint64_t fault_2a = 0;
@@ -79,6 +84,9 @@ enum class Schedule : uint8_t { kRoundRobin, kRandom, kPct };
 // is none: ia32 is none, because clients may map 47 bits of addresses. And the names there are.
 const fake_l4::Profile* FindProfile(std::string_view name);
 std::vector<std::string> ProfileNames();
+// The same of kernels: "manual", "pistachio-new-mdb" ...
+const fake_l4::Quirks* FindQuirks(std::string_view name);
+std::vector<std::string> QuirkNames();
 
 class Machine {
  public:
@@ -86,6 +94,8 @@ class Machine {
     uint64_t ram_bytes = uint64_t{64} << 20;
     // REQUIRES: user addresses reach beyond the pages that clients may map.
     fake_l4::Profile profile = fake_l4::kAmd64Nx;
+    // Which kernel it is: the manual's, or a particular one.
+    fake_l4::Quirks quirks = fake_l4::kManualRules;
     base::Canary canary = base::Canary::kNone;
     // Of the machine's random streams; the default schedule draws from none.
     uint64_t seed = 0;
@@ -140,6 +150,8 @@ class Machine {
   uvm::Space* space_of(uint32_t label) const;  // null when not alive
   fake_l4::SpaceId l4_space_of(uint32_t label) const;
   L4_ThreadId_t thread_of(uint32_t label) const;
+  // The server's name of a task, alive or dead. REQUIRES: the label was used.
+  uint32_t task_of(uint32_t label) const { return clients_.at(label)->task; }
 
  private:
   struct Client {
@@ -147,6 +159,7 @@ class Machine {
     uint32_t task = 0;   // the server's name of it
     L4_ThreadId_t thread = {0};
     vmserver::Personality personality = vmserver::Personality::kBsd;
+    bool narrow = false;
     Command command;
   };
 
@@ -160,7 +173,11 @@ class Machine {
   traces::Outcome Perform(const traces::ResolvedOp& op, Client* actor);
   // The client that performs `op`; null when nobody can.
   Client* ActorFor(const traces::ResolvedOp& op);
-  void AddClient(const traces::ResolvedOp& op, const Client& parent);
+  void AddClient(const traces::ResolvedOp& op, const Client& actor);
+  // What a death that succeeded leaves.
+  void Bury(Client* client);
+  // The client on whom `op`, which `actor` performs, acts; null when there never was one.
+  Client* TargetOf(const traces::ResolvedOp& op, Client* actor);
 
   // The counters as they stand, boot included.
   Ledger ReadLedger() const;
@@ -188,7 +205,11 @@ void Ledger::ForEach(Visitor visit) const {
   visit("pages_unmapped", pages_unmapped);
   visit("page_faults", page_faults);
   visit("refill", refill);
+  visit("resend", resend);
   visit("aliases", aliases);
+  visit("direct", direct);
+  visit("recall", recall);
+  visit("dropped", dropped);
   visit("fault_1a", fault_1a);
   visit("fault_1b", fault_1b);
   visit("fault_2a", fault_2a);

@@ -520,7 +520,7 @@ TEST(MachineTest, AnInjectionThatDoesNotHappenIsForgotten) {
   w.MapAnon(1, 0x10000, 4);
   EXPECT_EQ(w.Write(1, 0x10000, 'a', 1), OkAccess());
   EXPECT_EQ(w.machine().ledger().faults_injected, 0u);
-  Inject(&w, base::FaultSite::kMappingNode, 1);
+  Inject(&w, base::FaultSite::kMappingNode);
   EXPECT_EQ(w.Write(1, 0x11000, 'a', 1), OkAccess());
   EXPECT_EQ(w.machine().ledger().faults_injected, 1u);
 }
@@ -528,12 +528,18 @@ TEST(MachineTest, AnInjectionThatDoesNotHappenIsForgotten) {
 TEST(MachineTest, AMappingThatWasRefusedIsMadeAtTheNextFault) {
   World w;
   w.Space(1);
-  w.MapAnon(1, 0x10000, 16);
+  for (uint64_t i = 0; i < 2; ++i) w.MapAnon(1, 0x10000 + (i << 20), 1);
+  Inject(&w, base::FaultSite::kMappingNode);  // the page, straight from home
+  EXPECT_EQ(w.Write(1, 0x10000, 'a', 4096), OkAccess());
+  EXPECT_EQ(w.machine().ledger().faults_injected, 1u);
+  EXPECT_EQ(w.machine().pmap().counters().resends, 1u);
+  EXPECT_EQ(w.Write(1, 0x110000, 'b', 4096), OkAccess());
+  w.Fork(1, 2);
   for (uint64_t skip = 0; skip < 2; ++skip) {  // the server's alias, the client's page
     Inject(&w, base::FaultSite::kMappingNode, skip);
-    EXPECT_EQ(w.Write(1, 0x10000 + (skip << 12), 'a', 4096), OkAccess());
-    EXPECT_EQ(w.machine().ledger().faults_injected, skip + 1);
-    EXPECT_EQ(w.machine().pmap().counters().resends, skip + 1);
+    EXPECT_TRUE(w.Read(2, 0x10000 + (skip << 20)).ok());
+    EXPECT_EQ(w.machine().ledger().faults_injected, skip + 2);
+    EXPECT_EQ(w.machine().pmap().counters().resends, skip + 2);
   }
 }
 

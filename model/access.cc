@@ -43,7 +43,9 @@ Step DecodeAccess(const Task& task, const traces::ResolvedOp& op, ExecuteRight e
   Step step;
   step.outcome.family = traces::Outcome::Family::kFault;
   step.start = step.end = op.at;
-  if (op.kind == OpKind::kRead) step.action = Step::Action::kRead;
+  // A fetch is a read whose value nobody sees.
+  if (op.kind != OpKind::kWrite) step.action = Step::Action::kRead;
+  step.blind = op.kind == OpKind::kFetch;
   if (op.kind == OpKind::kWrite) step.action = Step::Action::kWrite;
   bool bsd = task.personality == Personality::kBsd;
   step.shortage_code = static_cast<int32_t>(bsd ? FaultCode::kKill : FaultCode::kMachShortage);
@@ -79,10 +81,10 @@ ReadSet::ReadSet(const Space& space, uint64_t start, uint64_t end, const FileTab
     PageSource source = Space::Look(*region, va, files);
     const PageValue* value = source.slot == nullptr ? nullptr : source.slot->Canonical();
     source.Load(value, va & base::kPageMask, size, out + (va - start));
+    if (source.Unknown()) checkable_ = false;
     if (source.slot != nullptr && source.slot->IsOpen()) {
       pieces_.push_back({source, va & base::kPageMask, size, va - start});
       source.slot->CollectOpen(&choices_);
-      if (source.slot->unknown()) checkable_ = false;
     }
     va += size;
   }

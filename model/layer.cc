@@ -65,6 +65,15 @@ bool Slot::NeedsBase() const {
                                [](const GivenUp& alternative) { return !alternative.value; });
 }
 
+Slot Slot::WithBase(const PageValue& base) const {
+  Slot copy = *this;
+  for (GivenUp& alternative : copy.given_up_) {
+    if (!alternative.value) alternative.value = base;
+  }
+  if (!copy.last_) copy.last_ = base;
+  return copy;
+}
+
 void Slot::Store(const PageValue& base, uint64_t start, uint64_t size, uint64_t value,
                  uint64_t page) {
   if (size == base::kPageSize) {
@@ -78,6 +87,14 @@ void Slot::Store(const PageValue& base, uint64_t start, uint64_t size, uint64_t 
   }
   if (!last_) last_ = base;
   last_->Store(start, size, value, page);
+}
+
+void Slot::Bind(const PageValue& base) {
+  if (!given_up_.empty()) Settle();
+  for (GivenUp& alternative : given_up_) {
+    if (!alternative.value) alternative.value = base;
+  }
+  if (!last_) last_ = base;
 }
 
 void Slot::GiveUp() {

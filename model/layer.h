@@ -68,12 +68,23 @@ class Slot {
   // The distinct choices of this slot that are open, appended to *out unless there.
   void CollectOpen(std::vector<Choice*>* out) const;
 
+  // A page whose contents nobody knows.
+  static Slot Unknown() {
+    Slot slot{PageValue()};
+    slot.unknown_ = true;
+    return slot;
+  }
+  // The same contents with every alternative owning them.
+  Slot WithBase(const PageValue& base) const;
+
   // True when an alternative does not own the page, so that a store to part of it needs to know the
   // base.
   bool NeedsBase() const;
   // A store as PageValue::Store; `base` gives the contents of alternatives that do not own the
   // page.
   void Store(const PageValue& base, uint64_t start, uint64_t size, uint64_t value, uint64_t page);
+  // The page is owned from here on, with the contents it has: `base` where it owned nothing.
+  void Bind(const PageValue& base);
   // MADV_FREE: the page may or may not be owned from here on.
   void GiveUp();
   // Forgets every alternative that is not `possible`. REQUIRES: possible.size() == alternatives(),
@@ -98,13 +109,23 @@ class Slot {
 
 using PageMap = std::map<uint64_t, Slot>;
 
+// What copies of pages hold, one a page; none: zeros.
+using PageCopies = std::vector<std::optional<Slot>>;
+
 struct Layer {
   PageMap owned;
 };
 
+// A page of a file that was stored to. Unknown: it got a copy of a page that MADV_FREE had left
+// open, and files do not keep possibilities apart.
+struct FilePage {
+  PageValue value;
+  bool unknown = false;
+};
+
 // The pages of files that were stored to through shared mappings, by file key and page number in
 // the file. They outlive every mapping.
-using FileTable = std::map<uint64_t, std::map<uint64_t, PageValue>>;
+using FileTable = std::map<uint64_t, std::map<uint64_t, FilePage>>;
 
 }  // namespace model
 

@@ -15,7 +15,7 @@ namespace {
 uint64_t HashOf(const Attributes& a) {
   return uint64_t{a.prot.bits()} | uint64_t{a.max_prot.bits()} << 8 |
          static_cast<uint64_t>(a.inherit) << 16 | static_cast<uint64_t>(a.advice) << 24 |
-         uint64_t{a.shared} << 32;
+         uint64_t{a.shared} << 32 | uint64_t{a.wired} << 33;
 }
 
 PageKind KindOf(const PageSource& source) {
@@ -23,6 +23,7 @@ PageKind KindOf(const PageSource& source) {
     if (source.slot->IsOpen()) return PageKind::kEither;
     if (source.slot->Canonical() != nullptr) return PageKind::kOwned;
   }
+  if (source.BaseUnknown()) return PageKind::kEither;
   if (source.file_page != nullptr) return PageKind::kOwned;
   return source.file_key == 0 ? PageKind::kUntouchedZero : PageKind::kUntouchedFile;
 }
@@ -105,13 +106,13 @@ bool World::MayHold(uint32_t task, uint64_t va, const PageBytes& bytes) const {
   const Region* region = FindTask(task)->space.Find(va);
   if (region == nullptr) return false;
   PageSource source = Space::Look(*region, va, files_);
+  if (source.Unknown()) return true;
   PageBytes expected;
   if (source.slot == nullptr || !source.slot->IsOpen()) {
     source.Load(source.slot == nullptr ? nullptr : source.slot->Canonical(), 0, base::kPageSize,
                 expected.data());
     return expected == bytes;
   }
-  if (source.slot->unknown()) return true;
   std::vector<Choice*> choices;
   source.slot->CollectOpen(&choices);
   // Alternatives are tried newest first, so one page has at most one more contents than choices:
@@ -134,6 +135,7 @@ uint64_t World::StateHash() const {
     hash = base::Chain(hash, label);
     hash = base::Chain(hash, static_cast<uint64_t>(task.personality));
     hash = base::Chain(hash, task.space.max());
+    hash = base::Chain(hash, uint64_t{task.owner} << 1 | (task.narrow ? 1 : 0));
     hash = base::Chain(hash, task.has_heap ? task.heap_base + 1 : 0);
     hash = base::Chain(hash, task.heap_current);
     ForEachRange(label, [&](base::Range range, const Attributes& attributes) {
@@ -151,7 +153,7 @@ uint64_t World::StateHash() const {
   for (const auto& [key, pages] : files_) {
     for (const auto& [page, value] : pages) {
       hash = base::Chain(base::Chain(hash, key), page);
-      hash = base::Chain(hash, value.ContentHash());
+      hash = base::Chain(hash, value.value.ContentHash());
     }
   }
   return hash;

@@ -31,6 +31,20 @@ bool World::ResolveTask(const traces::TaskRef& ref, uint32_t* label) const {
   return tasks_.count(*label) != 0;
 }
 
+bool World::ResolveTarget(const Op& op, ResolvedOp* out) const {
+  if (!traces::HasTarget(op.kind) || op.target == traces::TaskRef()) return true;
+  if (!op.target.relative) {
+    out->target = op.target.number;
+    return used_labels_.count(op.target.number) != 0;
+  }
+  std::vector<uint32_t> nameable{out->task};
+  for (uint32_t label : births_) {
+    if (FindTask(label)->owner == out->task) nameable.push_back(label);
+  }
+  out->target = nameable[op.target.number % nameable.size()];
+  return true;
+}
+
 bool World::ResolvePlace(const Space& space, const Place& place, uint64_t* address) {
   switch (place.kind) {
     case Place::Kind::kAbsolute:
@@ -68,10 +82,14 @@ bool World::ResolveWithoutTask(const Op& op, ResolvedOp* out) const {
 bool World::Resolve(const Op& op, const std::vector<std::string>& files, ResolvedOp* out) const {
   *out = ResolvedOp();
   out->kind = op.kind;
-  const bool is_first = op.kind == OpKind::kSpace || op.kind == OpKind::kTask;
+  const bool is_first =
+      op.kind == OpKind::kSpace || op.kind == OpKind::kTask || op.kind == OpKind::kTask32;
   if (is_first || op.kind == OpKind::kInject) return ResolveWithoutTask(op, out);
   if (!ResolveTask(op.task, &out->task)) return false;
-  const Space& space = FindTask(out->task)->space;
+  if (!ResolveTarget(op, out)) return false;
+  const Task* acted_on = FindTask(traces::ActsOn(*out));
+  // A call on a task that is gone is refused, whatever its operands.
+  const Space& space = (acted_on != nullptr ? acted_on : FindTask(out->task))->space;
   auto place_at = [&] { return ResolvePlace(space, op.at, &out->at); };
   auto place_range = [&] {
     out->size = op.size;
@@ -80,6 +98,7 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
   switch (op.kind) {
     case OpKind::kSpace:
     case OpKind::kTask:
+    case OpKind::kTask32:
     case OpKind::kInject:
       return false;  // above
     case OpKind::kTaskCreate:
@@ -98,6 +117,7 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
       out->flags = op.flags;
       return ResolveFile(op, files, out) && place_range();
     case OpKind::kVmProtect:
+    case OpKind::kVmWire:
       out->flags = op.flags;
       [[fallthrough]];
     case OpKind::kMprotect:
@@ -114,15 +134,37 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
       out->new_size = op.new_size;
       out->flags = op.flags;
       return place_range() && ResolvePlace(space, op.to, &out->to);
+    case OpKind::kVmMap:
+      out->mask = op.mask;
+      out->prot = op.prot;
+      out->max_prot = op.max_prot;
+      out->inherit = op.inherit;
+      [[fallthrough]];
     case OpKind::kVmAllocate:
       out->flags = op.flags;
       return place_range();
+    case OpKind::kVmCopy:
+      return place_range() && ResolvePlace(space, op.to, &out->to);
+    case OpKind::kVmWrite:
+      return place_range() && ResolvePlace(FindTask(out->task)->space, op.to, &out->to);
     case OpKind::kWrite:
       out->value = op.value;
       return place_range();
+    case OpKind::kMsync:
+      out->flags = op.flags;
+      return place_range();
+    case OpKind::kMlockall:
+      out->flags = op.flags;
+      return true;
+    case OpKind::kMunlockall:
+      return true;
     case OpKind::kMunmap:
     case OpKind::kLinuxDontneed:
+    case OpKind::kMlock:
+    case OpKind::kMunlock:
+    case OpKind::kMincore:
     case OpKind::kVmDeallocate:
+    case OpKind::kVmRead:
     case OpKind::kRead:
       return place_range();
     case OpKind::kExecBrk:

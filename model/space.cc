@@ -36,13 +36,13 @@ void Forget(const Region& region) {
 }  // namespace
 
 PageValue PageSource::Base() const {
-  if (file_page != nullptr) return *file_page;
+  if (file_page != nullptr) return file_page->value;
   return file_key == 0 ? PageValue() : PageValue::OfFile(file_key, file_offset);
 }
 
 void PageSource::Load(const PageValue* value, uint64_t start, uint64_t size,
                       unsigned char* out) const {
-  if (value == nullptr) value = file_page;
+  if (value == nullptr && file_page != nullptr) value = &file_page->value;
   if (value != nullptr) {
     value->Load(start, size, out);
   } else if (file_key != 0) {
@@ -90,15 +90,32 @@ bool Space::MaxAllows(uint64_t start, uint64_t end, base::Prot prot) const {
   return true;
 }
 
-bool Space::LowestHole(uint64_t size, uint64_t* start) const {
-  uint64_t free = min_;
-  for (const Region& region : regions_) {
-    if (region.start - free >= size) break;
-    free = region.end;
+namespace {
+
+// The lowest address from `at` on without any bit of `mask`: the lowest bit that is in the way is
+// added, which carries it away, until none is left. 0 when the end of the number space came first.
+uint64_t LowestWithout(uint64_t mask, uint64_t at) {
+  while ((at & mask) != 0) {
+    const uint64_t bit = at & mask & (~(at & mask) + 1);
+    at = (at + bit) & ~(bit - 1);
   }
-  if (max_ - free < size) return false;
-  *start = free;
-  return true;
+  return at;
+}
+
+}  // namespace
+
+bool Space::LowestHole(uint64_t size, uint64_t mask, uint64_t* start) const {
+  uint64_t free = min_;
+  for (size_t i = 0; i <= regions_.size(); ++i) {
+    const uint64_t end = i < regions_.size() ? regions_[i].start : max_;
+    const uint64_t at = LowestWithout(mask, free);
+    if (at >= free && at <= end && end - at >= size) {
+      *start = at;
+      return true;
+    }
+    if (i < regions_.size()) free = regions_[i].end;
+  }
+  return false;
 }
 
 bool Space::NthHole(uint64_t index, base::Range* out) const {
@@ -185,6 +202,38 @@ void Space::SetAdvice(uint64_t start, uint64_t end, base::Advice advice) {
   Apply(start, end, [advice](Region& region) { region.attributes.advice = advice; });
 }
 
+void Space::BindPages(const Region& region, const FileTable& files) {
+  bool binds =
+      region.layer != nullptr && region.file_key != 0 && region.attributes.max_prot.CanWrite();
+  for (uint64_t va = region.start; binds && va < region.end; va += base::kPageSize) {
+    Slot& slot = region.layer->owned[region.LayerPage(va)];
+    if (slot.NeedsBase()) slot.Bind(Look(region, va, files).Base());
+  }
+}
+
+void Space::MayBind(const Region& region, uint64_t va, const FileTable& files) {
+  if (!region.attributes.wired || region.layer == nullptr || region.file_key == 0) return;
+  if (!region.attributes.max_prot.CanWrite()) return;
+  Slot& slot = region.layer->owned[region.LayerPage(va)];
+  if (!slot.NeedsBase()) return;
+  slot.Bind(Look(region, va, files).Base());
+  slot.GiveUp();
+}
+
+void Space::SetWired(uint64_t start, uint64_t end, bool wired, const FileTable& files) {
+  Apply(start, end, [wired](Region& region) { region.attributes.wired = wired; });
+  if (!wired) return;
+  for (const Region& region : Slice(start, end)) BindPages(region, files);
+}
+
+uint64_t Space::WiredPages() const {
+  uint64_t pages = 0;
+  for (const Region& region : regions_) {
+    if (region.attributes.wired) pages += (region.end - region.start) >> base::kPageShift;
+  }
+  return pages;
+}
+
 void Space::GiveUp(uint64_t start, uint64_t end) {
   for (const Region& region : Slice(start, end)) {
     if (region.layer == nullptr) continue;
@@ -213,6 +262,7 @@ Region Space::Continuation(const Region& last, uint64_t end, uint64_t size) {
   more.start = end;
   more.end = end + size;
   more.layer_page = 0;
+  more.attributes.wired = false;
   more.layer = last.layer == nullptr ? nullptr : std::make_shared<Layer>();
   more.file_page = last.FilePage(last.end);
   return more;
@@ -234,9 +284,16 @@ void Space::Move(uint64_t start, uint64_t size, uint64_t to, uint64_t new_size) 
   regions_.erase(regions_.begin() + static_cast<ptrdiff_t>(first),
                  regions_.begin() + static_cast<ptrdiff_t>(last));
   Unmap(start, start + size);
+  Place(std::move(pieces), start, size, to, new_size);
+}
+
+// Maps `pieces` of [start, start + size) at the same place relative to `to`, and what follows them.
+void Space::Place(std::vector<Region> pieces, uint64_t start, uint64_t size, uint64_t to,
+                  uint64_t new_size) {
   for (Region& piece : pieces) {
     piece.start = piece.start - start + to;
     piece.end = piece.end - start + to;
+    piece.attributes.wired = false;
   }
   if (new_size > size) {
     CHECK(!pieces.empty());
@@ -244,6 +301,13 @@ void Space::Move(uint64_t start, uint64_t size, uint64_t to, uint64_t new_size) 
     pieces.push_back(Continuation(pieces.back(), to + size, new_size - size));
   }
   for (Region& piece : pieces) Map(std::move(piece));
+}
+
+void Space::Duplicate(uint64_t start, uint64_t size, uint64_t to, uint64_t new_size) {
+  CHECK(NoneMapped(to, to + new_size));
+  uint64_t end = start + std::min(size, new_size);
+  Apply(start, end, [](Region& region) { region.attributes.shared = true; });
+  Place(Slice(start, end), start, size, to, new_size);
 }
 
 // Copies the pages of `region` into a layer that counts pages alike; a new one unless `into` is
@@ -262,31 +326,85 @@ std::shared_ptr<Layer> Space::CopyPages(const Region& region, std::shared_ptr<La
 Space Space::Fork() {
   Space child(min_, max_);
   child.regions_.reserve(regions_.size());
-  const Layer* copied_from = nullptr;  // neighbours of one layer keep one layer in the child
+  // Neighbours of one layer keep one layer in the child; two mappings of the same pages do not.
+  const Layer* copied_from = nullptr;
+  uint64_t copied_upto = 0;
   std::shared_ptr<Layer> copied_to;
   for (Region& region : regions_) {
     if (region.attributes.inherit == base::Inherit::kNone) continue;
     if (region.attributes.inherit == base::Inherit::kShare) {
       region.attributes.shared = true;
       child.regions_.push_back(region);
+      child.regions_.back().attributes.wired = false;
       continue;
     }
     Region copy = region;
     copy.attributes.shared = false;
+    copy.attributes.wired = false;
     if (region.attributes.inherit == base::Inherit::kZero) {
       copy.layer = std::make_shared<Layer>();
       copy.file_key = 0;
       copy.file_page = 0;
     } else {
-      bool same = region.layer != nullptr && region.layer.get() == copied_from;
+      bool same = region.layer != nullptr && region.layer.get() == copied_from &&
+                  region.layer_page >= copied_upto;
       copied_to = copy.layer = CopyPages(region, same ? copied_to : nullptr);
       copied_from = region.layer.get();
+      copied_upto = region.LayerPage(region.end);
     }
     child.regions_.push_back(std::move(copy));
   }
   for (size_t i = regions_.size(); i-- > 0;) Join(i);
   for (size_t i = child.regions_.size(); i-- > 0;) child.Join(i);
   return child;
+}
+
+PageCopies Space::Copy(uint64_t start, uint64_t end, const FileTable& files) const {
+  PageCopies copies((end - start) >> base::kPageShift);
+  for (const Region& piece : Slice(start, end)) {
+    // Untouched zeros need no look at each page.
+    if (piece.file_key == 0 && piece.layer != nullptr) {
+      const PageMap& owned = piece.layer->owned;
+      for (auto it = owned.lower_bound(piece.layer_page);
+           it != owned.end() && it->first < piece.LayerPage(piece.end); ++it) {
+        const uint64_t page = ((piece.start - start) >> base::kPageShift) + it->first;
+        copies[page - piece.layer_page] =
+            it->second.NeedsBase() ? it->second.WithBase(PageValue()) : it->second;
+      }
+      continue;
+    }
+    for (uint64_t va = piece.start; va < piece.end; va += base::kPageSize) {
+      const PageSource source = Look(piece, va, files);
+      std::optional<Slot>& copy = copies[(va - start) >> base::kPageShift];
+      if (source.Unknown()) {
+        copy = Slot::Unknown();
+      } else {
+        copy = source.slot == nullptr ? Slot(source.Base()) : source.slot->WithBase(source.Base());
+      }
+    }
+  }
+  return copies;
+}
+
+void Space::Overwrite(uint64_t start, PageCopies copies, FileTable* files) {
+  const uint64_t end = start + (copies.size() << base::kPageShift);
+  for (const Region& piece : Slice(start, end)) {
+    for (uint64_t va = piece.start; va < piece.end; va += base::kPageSize) {
+      std::optional<Slot>& copy = copies[(va - start) >> base::kPageShift];
+      if (piece.layer == nullptr) {
+        FilePage& page = (*files)[piece.file_key][piece.FilePage(va)];
+        const PageValue* value = copy ? copy->Canonical() : nullptr;
+        page.unknown = copy && copy->IsOpen();
+        page.value = value == nullptr ? PageValue() : *value;
+      } else if (copy) {
+        piece.layer->owned[piece.LayerPage(va)] = std::move(*copy);
+      } else if (piece.file_key == 0) {
+        piece.layer->owned.erase(piece.LayerPage(va));
+      } else {
+        piece.layer->owned[piece.LayerPage(va)] = Slot(PageValue());
+      }
+    }
+  }
 }
 
 PageSource Space::Look(const Region& region, uint64_t va, const FileTable& files) {
@@ -315,8 +433,9 @@ void Space::Store(const Region& region, uint64_t va, uint64_t size, uint64_t val
   if (region.layer == nullptr) {
     PageSource source = Look(region, va, *files);
     auto [stored, fresh] = (*files)[region.file_key].try_emplace(region.FilePage(va));
-    if (fresh) stored->second = source.Base();
-    stored->second.Store(start, size, value, page);
+    if (fresh) stored->second.value = source.Base();
+    stored->second.value.Store(start, size, value, page);
+    if (size == base::kPageSize) stored->second.unknown = false;
     return;
   }
   Slot& slot = region.layer->owned[region.LayerPage(va)];

@@ -26,7 +26,8 @@ bool World::CanBeBorn(uint32_t label) const { return label != 0 && used_labels_.
 
 bool World::MemoryMayRunOut(const ResolvedOp& op) const {
   const bool is_birth = op.kind == OpKind::kSpace || op.kind == OpKind::kTask ||
-                        op.kind == OpKind::kFork || op.kind == OpKind::kTaskCreate;
+                        op.kind == OpKind::kTask32 || op.kind == OpKind::kFork ||
+                        op.kind == OpKind::kTaskCreate;
   return options_.memory_may_run_out || (threads_may_run_out_ && is_birth);
 }
 
@@ -36,14 +37,18 @@ Step World::Decode(const ResolvedOp& op) const {
     done.outcome.family = Outcome::Family::kErrno;
     return done;
   }
-  const Task* task = FindTask(op.task);
-  bool is_birth = op.kind == OpKind::kSpace || op.kind == OpKind::kTask;
-  if (!is_birth && task == nullptr) return Step();
+  const Task* caller = FindTask(op.task);
+  const Task* task = FindTask(traces::ActsOn(op));
+  bool is_birth =
+      op.kind == OpKind::kSpace || op.kind == OpKind::kTask || op.kind == OpKind::kTask32;
+  if (!is_birth && caller == nullptr) return Step();
   if ((is_birth || op.kind == OpKind::kFork || op.kind == OpKind::kTaskCreate) &&
       !CanBeBorn(op.child)) {
     return Step();
   }
-  Query query{op, task, tasks_.size() >= options_.max_tasks};
+  const bool may_name = task == caller || (task != nullptr && task->owner == op.task);
+  Query query{op, task, tasks_.size() >= options_.max_tasks, caller, may_name, options_.wired_max};
+  for (const auto& [label, other] : tasks_) query.wired_at_most += other.space.WiredPages();
   switch (traces::FamilyOf(op.kind)) {
     case Outcome::Family::kErrno:
       return DecodeBsd(query);
@@ -64,10 +69,11 @@ Expectation World::Expect(const ResolvedOp& op) const {
   parts.kind = op.kind;
   parts.step = Decode(op);
   parts.memory_may_run_out = MemoryMayRunOut(op);
-  const Task* task = FindTask(op.task);
+  const bool for_caller = parts.step.action == Step::Action::kCopyOut;
+  const Task* task = FindTask(for_caller ? op.task : traces::ActsOn(op));
   if (task == nullptr) return Expectation(std::move(parts));
   parts.space = &task->space;
-  if (parts.step.action == Step::Action::kRead && parts.step.ok()) {
+  if (parts.step.action == Step::Action::kRead && parts.step.ok() && !parts.step.blind) {
     ReadSet set(task->space, parts.step.start, parts.step.end, files_);
     parts.step.outcome.value = set.canonical();
     parts.any_read_value = !set.checkable();
@@ -88,6 +94,8 @@ void World::Adopt(const ResolvedOp& op, const Outcome& observed) {
   threads_may_run_out_ = false;
   if (observed.code == step.outcome.code) {
     Commit(step, op, observed);
+  } else if (step.refusal_code != 0 && step.refusal_code == observed.code) {
+    return;
   } else {
     CHECK(may_run_out && step.shortage_code == observed.code);
     if (step.action != Step::Action::kWrite) return;
@@ -99,11 +107,17 @@ void World::Adopt(const ResolvedOp& op, const Outcome& observed) {
 // --- Changes ---
 
 void World::CommitBirth(const Step& step, const ResolvedOp& op) {
-  bool mach = op.kind == OpKind::kTask || op.kind == OpKind::kTaskCreate;
-  Task child{Space(traces::kMapMin, traces::kMapMin), mach ? Personality::kMach : Personality::kBsd,
-             false, 0, 0};
+  const bool mach = op.kind != OpKind::kSpace && op.kind != OpKind::kFork;
+  const Task* like = FindTask(traces::ActsOn(op));  // none for a first task
+  Task child{Space(traces::kMapMin, traces::kMapMin),
+             mach ? Personality::kMach : Personality::kBsd,
+             like == nullptr ? op.kind == OpKind::kTask32 : like->narrow,
+             op.task,
+             false,
+             0,
+             0};
   if (step.action == Step::Action::kFork) {
-    Task& parent = tasks_.find(op.task)->second;
+    Task& parent = tasks_.find(traces::ActsOn(op))->second;
     child.space = parent.space.Fork();
     child.has_heap = parent.has_heap;
     child.heap_base = parent.heap_base;
@@ -125,14 +139,68 @@ void World::CommitMap(const Step& step, uint64_t start, Task* task) {
   region.file_page = step.file_page;
   bool is_file_itself = step.file_key != 0 && step.attributes.shared;
   if (!is_file_itself) region.layer = std::make_shared<Layer>();
+  uint64_t end = region.end;
+  const bool wires = region.attributes.wired;
+  region.attributes.wired = false;
   task->space.Map(std::move(region));
+  if (wires) task->space.SetWired(start, end, true, files_);
+}
+
+// After mlockall(MCL_FUTURE) memory that gets its first rights is wired by that.
+void World::SetProt(const Step& step, Space* space) {
+  std::vector<base::Range> fresh;
+  if (space->wires_future() && !step.attributes.prot.IsNone()) {
+    for (const Region& region : space->regions()) {
+      if (!region.attributes.prot.IsNone() || region.end <= step.start || region.start >= step.end)
+        continue;
+      fresh.push_back({base::Vaddr(std::max(region.start, step.start)),
+                       base::Vaddr(std::min(region.end, step.end))});
+    }
+  }
+  space->SetProt(step.start, step.end, step.attributes.prot);
+  for (const base::Range& range : fresh)
+    space->SetWired(range.start.value(), range.end.value(), true, files_);
+}
+
+void World::WireAll(const Step& step, Task* task) {
+  Space& space = task->space;
+  if (step.action == Step::Action::kUnwireAll) {
+    space.SetWired(space.min(), space.max(), false, files_);
+    space.SetWiresFuture(false);
+    return;
+  }
+  space.SetWiresFuture(step.wires_future);
+  if (!step.attributes.wired) return;
+  const std::vector<Region> before = space.regions();
+  for (const Region& region : before) {
+    if (!region.attributes.prot.IsNone()) space.SetWired(region.start, region.end, true, files_);
+  }
+}
+
+void World::CommitCopyOut(const Step& step, uint64_t start, const Task& task, Task* caller) {
+  Region region;
+  region.start = start;
+  region.end = start + (step.end - step.start);
+  region.layer = std::make_shared<Layer>();
+  PageCopies copies = task.space.Copy(step.start, step.end, files_);
+  for (size_t page = 0; page < copies.size(); ++page) {
+    if (copies[page]) region.layer->owned.emplace(page, std::move(*copies[page]));
+  }
+  caller->space.Map(std::move(region));
+}
+
+// What is replaced is wired no more.
+void World::Overwrite(const Step& step, PageCopies copies, Space* space) {
+  space->SetWired(step.to, step.to + (step.end - step.start), false, files_);
+  space->Overwrite(step.to, std::move(copies), &files_);
 }
 
 void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observed) {
   if (step.action == Step::Action::kBeBorn || step.action == Step::Action::kFork) {
     return CommitBirth(step, op);
   }
-  Task& task = tasks_.find(op.task)->second;
+  const uint32_t label = traces::ActsOn(op);
+  Task& task = tasks_.find(label)->second;
   bool chosen = step.freedom == Step::Freedom::kAddress;
   switch (step.action) {
     case Step::Action::kNothing:
@@ -140,8 +208,8 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
     case Step::Action::kFork:
       break;
     case Step::Action::kDie:
-      births_.erase(std::find(births_.begin(), births_.end(), op.task));
-      tasks_.erase(op.task);
+      births_.erase(std::find(births_.begin(), births_.end(), label));
+      tasks_.erase(label);
       return;
     case Step::Action::kClear:
       task.space.Clear();
@@ -155,7 +223,7 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
       task.space.Unmap(step.start, step.end);
       break;
     case Step::Action::kSetProt:
-      task.space.SetProt(step.start, step.end, step.attributes.prot);
+      SetProt(step, &task.space);
       break;
     case Step::Action::kSetMaxProt:
       task.space.SetMaxProt(step.start, step.end, step.attributes.max_prot);
@@ -178,6 +246,27 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
     case Step::Action::kMove:
       task.space.Move(step.start, step.size, chosen ? observed.value : step.to, step.new_size);
       break;
+    case Step::Action::kDuplicate:
+      task.space.Duplicate(step.start, step.size, chosen ? observed.value : step.to, step.new_size);
+      break;
+    case Step::Action::kSetWired:
+      task.space.SetWired(step.start, step.end, step.attributes.wired, files_);
+      break;
+    case Step::Action::kWireAll:
+    case Step::Action::kUnwireAll:
+      WireAll(step, &task);
+      break;
+    case Step::Action::kCopyOut:
+      CommitCopyOut(step, observed.value - step.page_offset, task, &tasks_.find(op.task)->second);
+      break;
+    case Step::Action::kOverwrite:
+      Overwrite(step, task.space.Copy(step.start, step.end, files_), &task.space);
+      break;
+    case Step::Action::kStoreFrom: {
+      const Space& source = tasks_.find(op.task)->second.space;
+      Overwrite(step, source.Copy(step.start, step.end, files_), &task.space);
+      break;
+    }
     case Step::Action::kRead:
       CommitRead(step, observed, task);
       break;
@@ -194,7 +283,11 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
 
 // A failed read tells nothing of what it read before.
 void World::CommitRead(const Step& step, const Outcome& observed, const Task& task) {
-  if (observed.code != 0) return;
+  if (step.start == step.end) return;  // not even the first byte was there
+  for (uint64_t va = base::TruncPage(step.start); va < step.end; va += base::kPageSize) {
+    Space::MayBind(*task.space.Find(va), va, files_);
+  }
+  if (observed.code != 0 || step.blind) return;
   ReadSet set(task.space, step.start, step.end, files_);
   if (!set.checkable()) {
     ++unchecked_reads_;

@@ -63,12 +63,29 @@ bool L4Pmap::OrderPage(Vaddr from, Vaddr to, L4_Word_t rights) {
   return L4_IpcSucceeded(L4_Send(mirror_));
 }
 
+// Rule (d). An item that finds no mapping memory may leave what was there before, so an alias that
+// shows another frame goes first.
+void L4Pmap::FlushOldAliases(Leaf* leaf, uint32_t first, uint32_t count) {
+  L4_Fpage_t fpages[kLeafPages];
+  uint32_t old = 0;
+  for (uint32_t slot = first; slot < first + count; ++slot) {
+    Translation& page = leaf->pages[slot];
+    if (page.alias_frame == 0 || page.alias_frame == page.frame) continue;
+    const auto alias = static_cast<L4_Word_t>(AliasAddress(leaf, slot).value());
+    fpages[old++] = L4_FpageAddRights(L4_FpageLog2(alias, base::kPageShift), L4_FullyAccessible);
+    page.alias_frame = 0;
+    --leaf->aliases;
+  }
+  if (old != 0) L4_FlushFpages(old, fpages);
+}
+
 // Makes the aliases of pages [first, first + count), a power of two and aligned, show their frames,
 // by one order to the mirror and one message of map items. REQUIRES: no page of the run has an
 // alias in use, unless it is to get more rights; nothing waits to be unmapped.
 bool L4Pmap::OrderAliases(Leaf* leaf, uint32_t first, uint32_t count) {
   CHECK(batch_.empty());
   const bool own = leaf->window->pmap->is_kernel;
+  FlushOldAliases(leaf, first, count);
   auto window = static_cast<L4_Word_t>(AliasAddress(leaf, first).value());
   L4_LoadMR(
       1, L4_FpageLog2(window, base::kPageShift + static_cast<unsigned>(__builtin_ctz(count))).raw);
@@ -104,8 +121,7 @@ void L4Pmap::Recall(const Translation& page) {
   batch_.Flush();
 }
 
-// Aliases for a run of RunLength. A page that shows another frame is overmapped; rule (a) holds
-// because nothing derived from it is left. Where some pages already have their alias, the others
+// Aliases for a run of RunLength. Where some pages already have their alias, the others
 // are made one by one: an order's window must not contain a page in use (see MirrorLoop).
 bool L4Pmap::MakeAliases(Leaf* leaf, uint32_t first, uint32_t count) {
   uint32_t missing = 0;

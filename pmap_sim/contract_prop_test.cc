@@ -40,6 +40,8 @@ MachineMaker Maker(const PmapWorldOptions& options) {
 ContractLimits LimitsFor(const PmapWorldOptions& options) {
   ContractLimits limits;
   limits.usable = options.profile.ExecuteImpliedByRead() ? WithReadAndExecute : WithRead;
+  limits.wired_writable_reads_modified = !options.quirks.manual();
+  limits.write_faults_modify = !options.quirks.manual();
   return limits;
 }
 
@@ -100,9 +102,46 @@ TEST(ContractShortageTest, FewMappingsInTheKernel) {
   }
 }
 
+// Rule 10 where a mapping is there already: the new page is memory whose place is taken.
+TEST(ContractShortageTest, AFailedEnterLeavesNoOtherPage) {
+  PmapWorldOptions options;
+  PmapWorld world(options);
+  uvm::Pmap* pmap = world.NewClient(0);
+  constexpr base::Vaddr kVa{0x400000};
+  const base::Paddr frame = world.pmap().segment(0).start;
+  const base::Paddr nowhere(world.pmap().VirtualSpace().start.value());
+  PmapWorld::Touch store{.va = kVa, .access = base::Access::kWrite, .word = 7};
+  bool failed = false;
+  bool there = true;
+  world.Call([&] {
+    ASSERT_TRUE(world.pmap()
+                    .Enter(pmap, kVa, frame, base::kProtReadWrite, {.access = base::kProtNone})
+                    .ok());
+  });
+  world.Access(&store);
+  EXPECT_TRUE(store.done);
+  world.Call([&] {
+    failed =
+        !world.pmap().Enter(pmap, kVa, nowhere, base::kProtRead, {.access = base::kProtNone}).ok();
+    there = world.pmap().Extract(pmap, kVa, nullptr);
+  });
+  EXPECT_TRUE(failed);
+  EXPECT_FALSE(there);
+  EXPECT_EQ(world.RightsAt(0, kVa), base::kProtNone);
+  world.Call([&] { EXPECT_TRUE(world.pmap().IsModified(frame)); });
+  EXPECT_EQ(world.Problem(), "");
+}
+
 INSTANTIATE_TEST_SUITE_P(Kernels, ContractPropTest,
                          testing::Values(Row{&fake_l4::kAmd64Nx, &fake_l4::kManualRules},
-                                         Row{&fake_l4::kIa32, &fake_l4::kManualRules}));
+                                         Row{&fake_l4::kIa32, &fake_l4::kManualRules},
+                                         Row{&fake_l4::kAmd64NoReference, &fake_l4::kManualRules},
+                                         Row{&fake_l4::kAmd64Nx, &fake_l4::kPistachioNewMdb},
+                                         Row{&fake_l4::kAmd64Nx, &fake_l4::kPistachioOldMdb},
+                                         Row{&fake_l4::kAmd64Nx, &fake_l4::kManualRightsNewMdb},
+                                         Row{&fake_l4::kAmd64Nx, &fake_l4::kManualRightsOldMdb},
+                                         Row{&fake_l4::kIa32, &fake_l4::kPistachioNewMdb},
+                                         Row{&fake_l4::kIa32, &fake_l4::kPistachioOldMdb}));
 
 }  // namespace
 }  // namespace pmap_sim

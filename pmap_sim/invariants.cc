@@ -134,8 +134,9 @@ bool L4Pmap::CheckInvariants(base::TextSink& out) const {
   uint64_t managed = 0;
   uint64_t own = 0;
   for (uint32_t i = 0, frames = frame_count(); i < frames; ++i) {
-    if (!CheckFrame(i, &mappings, out)) return false;
     own += frames_[i].own;
+    const bool unused = frames_[i].first == nullptr && !frames_[i].direct;
+    if (!unused && !CheckFrame(i, &mappings, out)) return false;
   }
   for (const uvm::Pmap* pmap = pmaps_.front(); pmap != nullptr; pmap = pmaps_.Next(pmap)) {
     if (!CheckPmap(pmap, &managed, out)) return false;

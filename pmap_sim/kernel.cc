@@ -43,11 +43,8 @@ bool L4Pmap::MapOwn(Translation* page) {
   Recall(*page);
   if (!OrderAliases(Leaf::Of(page), page->slot, 1)) return false;
   page->sent = page->prot;
-  // No fault will ever tell.
-  if (page->managed && NeedsFaultsForReferenced()) FrameOf(*page).referenced = true;
-  if (page->managed && NeedsFaultsForModified() && page->prot.CanWrite()) {
-    FrameOf(*page).modified = true;
-  }
+  // Loads leave no trace and nothing faults, so that it may always have been referenced.
+  if (page->managed && !traits_.reference_bits) FrameOf(*page).referenced = true;
   return true;
 }
 

@@ -16,13 +16,14 @@ using base::Vaddr;
 }  // namespace
 
 L4Pmap::Guard::Guard(L4Pmap* pmap) : pmap_(pmap) {
-  while (__atomic_exchange_n(&pmap_->lock_, 1u, __ATOMIC_ACQUIRE) != 0) L4_Yield();
+  // The server's threads run on one processor.
+  while (!pmap_->lock_.TryTake(base::Processors::kOne)) L4_Yield();
   VERIFY(*pmap_, "pmap lock taken");
 }
 
 L4Pmap::Guard::~Guard() {
   VERIFY(*pmap_, "pmap lock released");
-  __atomic_store_n(&pmap_->lock_, 0u, __ATOMIC_RELEASE);
+  pmap_->lock_.Release();
 }
 
 L4Pmap::L4Pmap(const Config& config)
@@ -135,8 +136,8 @@ void L4Pmap::SetWired(uvm::Pmap* pmap, Translation* mapping, bool wired) {
   pmap->wired += wired ? 1u : ~0u;
 }
 
-// Rule (c): at home, where all spaces and the server itself would mix, only a page that was mapped
-// from there, and then it is the only one.
+// Rule (c): status is read at home, where all spaces would mix, only of a page that was mapped from
+// there, and then it is the only one.
 void L4Pmap::Take(Translation* page, Prot rights) {
   Leaf* leaf = Leaf::Of(page);
   if (NeedsFaultsForModified()) rights = page->sent;
@@ -152,7 +153,11 @@ void L4Pmap::Take(Translation* page, Prot rights) {
   page->sent = page->sent - rights;
   // A removal names all rights whatever was sent, so that runs of unequal rights merge.
   entry.take = page->sent.IsNone() ? L4_FullyAccessible : ToL4Rights(rights);
-  if (page->direct && !rights.IsNone()) ++frame->age;
+  if (page->direct) {
+    if (!rights.IsNone()) ++frame->age;
+  } else if ((page->frame & kDeviceBit) == 0) {
+    FrameOf(*page).home_owed = true;
+  }
   if (page->sent.IsNone()) {
     if (page->direct) page->direct = frame->direct = false;
     if (own && page->alias_frame != 0) {
@@ -225,6 +230,12 @@ void L4Pmap::Seed(const Translation& mapping, Prot access) {
   if (access.CanWrite()) frame.modified = true;
 }
 
+// A bug on purpose: the client keeps what it was sent, and nobody knows.
+void L4Pmap::Abandon(Translation* page) {
+  if (page->direct) page->direct = FrameOf(*page).direct = false;
+  page->sent = base::kProtNone;
+}
+
 base::Result<void, uvm::PmapError> L4Pmap::Enter(uvm::Pmap* pmap, Vaddr va, Paddr pa, Prot prot,
                                                  const uvm::EnterFlags& flags) {
   CHECK(va.IsAligned());
@@ -242,7 +253,7 @@ base::Result<void, uvm::PmapError> L4Pmap::Enter(uvm::Pmap* pmap, Vaddr va, Padd
   // and so are the old frame's bits.
   const Prot excess = same ? mapping->sent - prot : mapping->sent;
   const bool stale = config_.canary->Armed(base::Canary::kReenterKeepsOldFrame) && !same;
-  if (stale) mapping->sent = base::kProtNone;
+  if (stale) Abandon(mapping);
   if (!excess.IsNone() && !stale) Take(mapping, excess);
   if (!same) {
     if (mapping->present()) Unlink(pmap, mapping);
@@ -291,7 +302,7 @@ Paddr L4Pmap::PhysAddress(uint64_t cookie) { return Paddr(cookie).Trunc(); }
 uvm::CacheMode L4Pmap::MmapFlags(uint64_t) { return uvm::CacheMode::kDefault; }
 
 // No profile has caches with colours.
-Vaddr L4Pmap::Prefer(uint64_t, Vaddr hint, uint64_t, bool) { return hint; }
+Vaddr L4Pmap::Prefer(uint64_t, Vaddr hint, uint64_t, uvm::PreferSide) { return hint; }
 
 void L4Pmap::Protect(uvm::Pmap* pmap, Range range, Prot prot) {
   Guard guard(this);

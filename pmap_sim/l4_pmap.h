@@ -35,6 +35,7 @@
 #include "base/pool.h"
 #include "base/prot.h"
 #include "base/result.h"
+#include "base/spin_word.h"
 #include "base/text_sink.h"
 #include "pmap_sim/table.h"
 #include "pmap_sim/unmap_batch.h"
@@ -65,6 +66,7 @@ struct PmapCounters {
   uint64_t sends_failed = 0;   // ... whose client was gone or no longer waiting
   uint64_t pages_sent = 0;
   uint64_t direct_sends = 0;  // ... straight from home
+  uint64_t home_settled = 0;  // status read at home before, to be rid of it
   uint64_t recalls = 0;       // direct mappings taken back because the frame got another mapping
   uint64_t aliases_made = 0;
   uint64_t mirror_sends = 0;
@@ -150,7 +152,7 @@ class L4Pmap final : public uvm::PmapSystem {
   void ProcWrite(uvm::Pmap* pmap, base::Vaddr va, uint64_t bytes) override;
   base::Paddr PhysAddress(uint64_t cookie) override;
   uvm::CacheMode MmapFlags(uint64_t cookie) override;
-  base::Vaddr Prefer(uint64_t offset, base::Vaddr hint, uint64_t bytes, bool topdown) override;
+  base::Vaddr Prefer(uint64_t offset, base::Vaddr hint, uint64_t bytes, uvm::PreferSide side) override;
   base::PageCount ResidentCount(const uvm::Pmap* pmap) const override;
   base::PageCount WiredCount(const uvm::Pmap* pmap) const override;
   bool PeekNext(const uvm::Pmap* pmap, base::Vaddr from, Mapping* out) const override;
@@ -240,6 +242,7 @@ class L4Pmap final : public uvm::PmapSystem {
                                             const uvm::EnterFlags& flags);
   static void SetWired(uvm::Pmap* pmap, Translation* mapping, bool wired);
   void RemoveRange(uvm::Pmap* pmap, base::Range range);
+  void Abandon(Translation* page);
   void Seed(const Translation& mapping, base::Prot access);
   // Takes at least these rights from whom the page was sent to, as soon as the batch goes; none of
   // them: asks for its status only.
@@ -262,6 +265,7 @@ class L4Pmap final : public uvm::PmapSystem {
   RefillResult AnswerOwn(Translation* page, const ReplyTarget& to);
   base::Prot RightsToSend(const Translation& page, base::Access access);
   bool MayGoDirect(const Translation& page) const;
+  void GoDirect(Translation* page);
   uint32_t RunLength(const Leaf* leaf, uint32_t slot, uint32_t* first) const;
   void SendItem(Leaf* leaf, uint32_t first, uint32_t count, base::Prot rights,
                 const ReplyTarget& to);
@@ -277,6 +281,7 @@ class L4Pmap final : public uvm::PmapSystem {
   }
   void Recall(const Translation& page);
   bool MakeAliases(Leaf* leaf, uint32_t first, uint32_t count);
+  void FlushOldAliases(Leaf* leaf, uint32_t first, uint32_t count);
   bool OrderAliases(Leaf* leaf, uint32_t first, uint32_t count);
   bool OrderPage(base::Vaddr from, base::Vaddr to, L4_Word_t rights);
 
@@ -301,7 +306,7 @@ class L4Pmap final : public uvm::PmapSystem {
   Frame* frames_ = nullptr;
 
   // Guarded by lock_.
-  uint32_t lock_ = 0;
+  base::SpinWord lock_;
   base::Pool<uvm::Pmap> pmap_pool_;
   base::Pool<Window> window_pool_;
   base::Pool<Leaf> leaf_pool_;

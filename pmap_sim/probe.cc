@@ -77,14 +77,17 @@ bool L4Pmap::Probe(base::Paddr page) {
   const bool writes = CopyBytes(home, inner + kScratch);
   const bool told = (StatusBelow(outer) & L4_Writable) != 0;
   const bool told_again = (StatusBelow(home) & L4_Writable) != 0;
-  // What the source may not do, nobody below may.
+  // An item without rights maps nothing; what the source may not do, nobody below may.
   L4_FlushFpage(L4_FpageAddRights(PageAt(outer), L4_FullyAccessible));
   OrderPage(home, outer, L4_Readable);
+  OrderPage(outer, inner, 0);
+  const bool appears = Shows(inner, page);
   OrderPage(outer, inner, L4_Readable | L4_Writable);
   const bool amplifies = CopyBytes(home, inner + kScratch);
   L4_FlushFpage(L4_FpageAddRights(PageAt(inner), L4_FullyAccessible));
   L4_FlushFpage(L4_FpageAddRights(PageAt(outer), L4_FullyAccessible));
-  traits_.by_the_manual = reads && writes && told && told_again && !grows && !amplifies;
+  StatusBelow(home);
+  traits_.by_the_manual = reads && writes && told && told_again && !grows && !appears && !amplifies;
   return true;
 }
 

@@ -93,6 +93,17 @@ Prot L4Pmap::RightsToSend(const Translation& page, base::Access access) {
   return frame.modified ? page.prot : page.prot - base::kProtWrite;
 }
 
+// From now on status is read at home. What home was told already comes first; nobody has the frame.
+void L4Pmap::GoDirect(Translation* page) {
+  Frame& frame = FrameOf(*page);
+  page->direct = frame.direct = true;
+  if (!frame.home_owed) return;
+  frame.home_owed = false;
+  ++counters_.home_settled;
+  L4_GetStatus(
+      L4_FpageLog2(static_cast<L4_Word_t>(AddressOf(page->frame).value()), base::kPageShift));
+}
+
 RefillResult L4Pmap::Answer(Translation* page, base::Access access, const ReplyTarget& to) {
   Leaf* leaf = Leaf::Of(page);
   uint32_t first = page->slot;
@@ -104,7 +115,7 @@ RefillResult L4Pmap::Answer(Translation* page, base::Access access, const ReplyT
     const bool direct =
         count == 1 && page->sent.IsNone() && MayGoDirect(*page) && !AliasShows(*page);
     if (direct) {
-      page->direct = FrameOf(*page).direct = true;
+      GoDirect(page);
     } else if (!MakeAliases(leaf, first, count)) {
       return RefillResult::kNoMemory;
     }

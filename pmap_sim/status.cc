@@ -38,16 +38,19 @@ void L4Pmap::PageProtect(Paddr pa, Prot prot) {
   }
 }
 
-// Where only faults tell, they already have.
+// Where only faults tell, they already have; but kernel mappings do not fault, so they are removed
+// and made again.
 void L4Pmap::CollectStatus(Frame* frame) {
   if (frame->pending) batch_.Flush();
-  if (!traits_.by_the_manual) return;
+  if (!traits_.by_the_manual && frame->own == 0) return;
   for (Translation* at = frame->first; at != nullptr; at = at->next) {
     if (at->sent.IsNone()) continue;
+    if (!traits_.by_the_manual && !Leaf::Of(at)->window->pmap->is_kernel) continue;
     ++counters_.status_queries;
     Take(at, base::kProtNone);
   }
   batch_.Flush();
+  if (!traits_.by_the_manual) RemakeOwn(frame);
 }
 
 bool L4Pmap::IsModified(Paddr pa) {
@@ -61,35 +64,29 @@ bool L4Pmap::IsReferenced(Paddr pa) {
   Guard guard(this);
   Frame* frame = FrameAt(pa);
   if (frame->pending) batch_.Flush();
-  if (!frame->referenced && !NeedsFaultsForReferenced()) CollectStatus(frame);
+  if (!frame->referenced) CollectStatus(frame);
   return frame->referenced;
 }
 
 // Reading status resets it in the kernel, so the next access sets it afresh: detection needs no
-// further arming. Where faults tell, the pages that may be written are taken back, to fault again;
-// kernel mappings cannot fault and read as modified for as long as they permit it.
+// further arming. Where faults tell, the pages that may be written are taken back, to fault again.
 bool L4Pmap::ClearModify(Paddr pa) {
   Guard guard(this);
   Frame* frame = FrameAt(pa);
-  bool kept = false;
   if (NeedsFaultsForModified()) {
     for (Translation* at = frame->first; at != nullptr; at = at->next) {
-      if (!at->sent.CanWrite()) continue;
-      if (Leaf::Of(at)->window->pmap->is_kernel) {
-        kept = true;
-      } else {
-        Take(at, at->sent);
-      }
+      const bool own = Leaf::Of(at)->window->pmap->is_kernel;
+      if (at->sent.CanWrite() && !own) Take(at, at->sent);
     }
   }
   CollectStatus(frame);
   const bool was = frame->modified;
-  frame->modified = kept;
+  frame->modified = false;
   return was;
 }
 
-// The same; a wired page stays where it is, too, and then reads as referenced, which it may: nobody
-// replaces it.
+// The same; a wired page stays where it is and then reads as referenced, which it may: nobody
+// replaces it. So does one with a kernel mapping that leaves no trace.
 bool L4Pmap::ClearReference(Paddr pa) {
   Guard guard(this);
   Frame* frame = FrameAt(pa);
@@ -97,11 +94,9 @@ bool L4Pmap::ClearReference(Paddr pa) {
   if (NeedsFaultsForReferenced()) {
     for (Translation* at = frame->first; at != nullptr; at = at->next) {
       if (at->sent.IsNone()) continue;
-      if (at->wired || Leaf::Of(at)->window->pmap->is_kernel) {
-        kept = true;
-      } else {
-        Take(at, at->sent);
-      }
+      const bool own = Leaf::Of(at)->window->pmap->is_kernel;
+      kept |= own ? !traits_.reference_bits : at->wired;
+      if (!own && !at->wired) Take(at, at->sent);
     }
   }
   CollectStatus(frame);

@@ -110,6 +110,9 @@ struct Frame {
   bool referenced : 1 = false;
   bool direct : 1 = false;   // one of its mappings was sent from home
   bool pending : 1 = false;  // an unmap of one of its mappings waits in the batch
+  // Status was read at an alias, or is about to be: home's owner has yet to be told of the same
+  // accesses, and must not take them for new ones.
+  bool home_owed : 1 = false;
 };
 
 // The two orders of rights: base R=1 W=2 X=4, X.2 r=4 w=2 x=1.

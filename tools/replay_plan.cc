@@ -27,8 +27,8 @@ bool IsAccess(OpKind kind) {
 }
 
 bool IsBirth(OpKind kind) {
-  return kind == OpKind::kSpace || kind == OpKind::kTask || kind == OpKind::kFork ||
-         kind == OpKind::kTaskCreate;
+  return kind == OpKind::kSpace || kind == OpKind::kTask || kind == OpKind::kTask32 ||
+         kind == OpKind::kFork || kind == OpKind::kTaskCreate;
 }
 
 // The pages that come into being: the distinct pages that each task touches, counted anew where an

@@ -103,6 +103,8 @@ void MachineFlags::Declare(Options* options) {
   options->Text(
       "profile", &profile, "NAME",
       absl::StrCat("the simulated hardware: ", absl::StrJoin(machine::ProfileNames(), ", ")));
+  options->Text("quirks", &quirks, "NAME",
+                absl::StrCat("whose kernel: ", absl::StrJoin(machine::QuirkNames(), ", ")));
 }
 
 absl::Status MachineFlags::Apply(uint64_t default_frames, uint64_t default_check_every,
@@ -135,7 +137,14 @@ absl::Status MachineFlags::Apply(uint64_t default_frames, uint64_t default_check
                                                    "\" for a machine; there are ",
                                                    absl::StrJoin(machine::ProfileNames(), ", ")));
   }
+  const fake_l4::Quirks* kernel = machine::FindQuirks(quirks);
+  if (kernel == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat("there is no kernel \"", quirks,
+                                                   "\"; there are ",
+                                                   absl::StrJoin(machine::QuirkNames(), ", ")));
+  }
   run->machine.profile = *hardware;
+  run->machine.quirks = *kernel;
   run->machine.seed = schedule_seed;
   run->machine.processors = static_cast<uint32_t>(processors);
   run->machine.canary = row->canary;
@@ -154,6 +163,7 @@ std::string MachineFlags::Repeat() const {
   if (schedule_seed != 0) absl::StrAppend(&text, " --schedule-seed ", schedule_seed);
   if (processors != 1) absl::StrAppend(&text, " --processors ", processors);
   if (profile != "amd64-nx") absl::StrAppend(&text, " --profile ", profile);
+  if (quirks != "manual") absl::StrAppend(&text, " --quirks ", quirks);
   return text;
 }
 
@@ -175,7 +185,8 @@ std::string LedgerText(const proptests::LedgerRows& ledger) {
     absl::string_view name = row.name;
     if (absl::StartsWith(name, "fault_") && name != "fault_errors") {
       faults.Add(absl::AsciiStrToUpper(name.substr(6)), row.value);
-    } else if (name == "refill" || name == "fault_errors" || name == "page_faults") {
+    } else if (name == "refill" || name == "resend" || name == "fault_errors" ||
+               name == "page_faults") {
       faults.Add(name == "fault_errors" ? "errors" : name, row.value);
     } else {
       cost.Add(name, row.value);

@@ -31,6 +31,7 @@ struct MachineFlags {
   uint64_t schedule_seed = 0;  // of one machine; a campaign gives each case its own
   uint64_t processors = 1;
   std::string profile = "amd64-nx";
+  std::string quirks = "manual";
   void Declare(Options* options);
   // `run` gets lanes, machine and frequency of checks. Errors: unknown lane, canary, schedule or
   // profile.

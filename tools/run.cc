@@ -95,6 +95,7 @@ std::string Head(const RunFlags& flags, const CampaignOptions& options) {
                                               : absl::StrCat(", schedule ", flags.machine.schedule),
       flags.machine.processors == 1 ? "" : absl::StrCat(", processors ", flags.machine.processors),
       flags.machine.profile == "amd64-nx" ? "" : absl::StrCat(", profile ", flags.machine.profile),
+      flags.machine.quirks == "manual" ? "" : absl::StrCat(", quirks ", flags.machine.quirks),
       "\n");
 }
 

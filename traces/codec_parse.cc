@@ -19,7 +19,7 @@ namespace {
 
 constexpr bool IsBlank(char c) { return c == ' ' || c == '\t'; }
 constexpr bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-constexpr bool IsWordChar(char c) { return (c >= 'a' && c <= 'z') || c == '_'; }
+constexpr bool IsWordChar(char c) { return (c >= 'a' && c <= 'z') || c == '_' || IsDigit(c); }
 
 constexpr std::array<int8_t, 256> MakeHexTable() {
   std::array<int8_t, 256> table{};
@@ -97,6 +97,7 @@ class Scanner {
   bool Flags(const KindRow& row, uint32_t* flags);
   bool ProtOperand(base::Prot* prot);
   bool FileOperand(Trace* trace, Op* op);
+  bool TargetOperand(TaskRef* target);
   bool ValueOperand(absl::string_view what, uint64_t* value);
 
   bool OutcomeText(const KindRow& row, Outcome* outcome);
@@ -365,8 +366,8 @@ bool Scanner::Operands(const KindRow& row, Trace* trace, Op* op) {
   for (Operand operand : row.operands) {
     if (operand == Operand::kEnd) break;
     SkipBlanks();
-    bool optional =
-        operand == Operand::kMax || operand == Operand::kFile || operand == Operand::kSkip;
+    bool optional = operand == Operand::kMax || operand == Operand::kFile ||
+                    operand == Operand::kSkip || operand == Operand::kTarget;
     if (optional && AtOperandsEnd()) break;
     if (!OperandValue(row, operand, trace, op)) return false;
   }
@@ -389,6 +390,8 @@ bool Scanner::OperandValue(const KindRow& row, Operand operand, Trace* trace, Op
       return Number("a size (a number below 2^64)", kNoLimit, &op->size);
     case Operand::kNewSize:
       return Number("a new size (a number below 2^64)", kNoLimit, &op->new_size);
+    case Operand::kMask:
+      return Number("a mask (a number below 2^64)", kNoLimit, &op->mask);
     case Operand::kAccessSize: {
       const char* begin = p_;
       if (!Number("an access size from 1 to 1048576", kMaxAccessBytes, &op->size)) return false;
@@ -398,6 +401,8 @@ bool Scanner::OperandValue(const KindRow& row, Operand operand, Trace* trace, Op
     }
     case Operand::kProt:
       return ProtOperand(&op->prot);
+    case Operand::kMaxProt:
+      return ProtOperand(&op->max_prot);
     case Operand::kFlags:
       return Flags(row, &op->flags);
     case Operand::kInherit: {
@@ -425,6 +430,8 @@ bool Scanner::OperandValue(const KindRow& row, Operand operand, Trace* trace, Op
     case Operand::kSkip:
       if (!Literal("skip=")) return Fail("'skip=K', '->', a comment or the end of the line");
       return Number("a number of visits below 2^64", ~uint64_t{0}, &op->skip);
+    case Operand::kTarget:
+      return TargetOperand(&op->target);
   }
   return false;
 }
@@ -555,6 +562,14 @@ bool Scanner::FileOperand(Trace* trace, Op* op) {
   return Number("an offset in the file (a number below 2^64)", ~uint64_t{0}, &op->offset);
 }
 
+bool Scanner::TargetOperand(TaskRef* target) {
+  if (Token() != "of") return Fail("'of TASK', '->', a comment or the end of the line");
+  p_ += 2;
+  SkipBlanks();
+  if (!Task(target)) return false;
+  return AtTokenEnd() || Fail("a blank after the task");
+}
+
 bool Scanner::ValueOperand(absl::string_view what, uint64_t* value) {
   if (line_end_ - p_ >= 3 && *p_ == '\'' && p_[2] == '\'') {
     const char* begin = p_;
@@ -591,6 +606,8 @@ bool Scanner::SuccessNumbers(const KindRow& row, Outcome* outcome) {
   switch (row.success) {
     case Success::kOk:
       return Fail("'ok' or the name of an error");
+    case Success::kCount:
+      return Number("a number or the name of an error", kNoLimit, &outcome->value);
     case Success::kAddress:
       return Number("an address or the name of an error", kNoLimit, &outcome->value);
     case Success::kReadValue: {

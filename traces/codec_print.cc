@@ -86,6 +86,7 @@ void OperandText(const KindRow& row, Operand operand, const Op& op,
   if (operand == Operand::kMax && op.size == 0) return;
   if (operand == Operand::kFile && op.file == 0) return;
   if (operand == Operand::kSkip && op.skip == 0) return;
+  if (operand == Operand::kTarget && op.target == TaskRef()) return;
   out->push_back(' ');
   switch (operand) {
     case Operand::kEnd:
@@ -96,6 +97,9 @@ void OperandText(const KindRow& row, Operand operand, const Op& op,
       break;
     case Operand::kNewSize:
       Hex(op.new_size, out);
+      break;
+    case Operand::kMask:
+      Hex(op.mask, out);
       break;
     case Operand::kAccessSize:
       Decimal(op.size, out);
@@ -108,6 +112,9 @@ void OperandText(const KindRow& row, Operand operand, const Op& op,
       break;
     case Operand::kProt:
       out->append(base::ProtName(op.prot));
+      break;
+    case Operand::kMaxProt:
+      out->append(base::ProtName(op.max_prot));
       break;
     case Operand::kFlags:
       Flags(row, op.flags, out);
@@ -131,6 +138,10 @@ void OperandText(const KindRow& row, Operand operand, const Op& op,
     case Operand::kSkip:
       out->append("skip=");
       Decimal(op.skip, out);
+      break;
+    case Operand::kTarget:
+      out->append("of ");
+      Task(op.target, out);
       break;
   }
 }
@@ -174,6 +185,7 @@ void AppendOutcome(OpKind kind, const Outcome& outcome, std::string* out) {
     case Success::kOk:
       out->append("ok");
       break;
+    case Success::kCount:
     case Success::kAddress:
       Hex(outcome.value, out);
       break;
@@ -225,6 +237,15 @@ void AppendOperandName(const KindRow& row, Operand operand, std::string* out) {
     case Operand::kNewSize:
       absl::StrAppend(out, " NEW_SIZE");
       return;
+    case Operand::kMask:
+      absl::StrAppend(out, " MASK");
+      return;
+    case Operand::kMaxProt:
+      absl::StrAppend(out, " MAX_PROT");
+      return;
+    case Operand::kTarget:
+      absl::StrAppend(out, " [of TASK]");
+      return;
     case Operand::kAccessSize:
       absl::StrAppend(out, " BYTES");
       return;
@@ -266,6 +287,8 @@ absl::string_view SuccessText(Success success) {
       return "`ok`";
     case Success::kAddress:
       return "the address";
+    case Success::kCount:
+      return "the number";
     case Success::kReadValue:
       return "the byte, or `#` and a digest";
     case Success::kRegion:
@@ -292,12 +315,15 @@ std::string FormatResolvedOp(const ResolvedOp& op) {
   Op plain;
   plain.kind = op.kind;
   plain.task = {op.task, false};
+  plain.target = {op.target, false};
   plain.child = op.child;
   plain.at = At(op.at);
   plain.to = At(op.to);
   plain.size = op.size;
   plain.new_size = op.new_size;
+  plain.mask = op.mask;
   plain.prot = op.prot;
+  plain.max_prot = op.max_prot;
   plain.inherit = op.inherit;
   plain.advice = op.advice;
   plain.flags = op.flags;

@@ -54,6 +54,15 @@ void FillOperand(const KindRow& row, Operand operand, Trace* trace, Op* op) {
     case Operand::kNewSize:
       op->new_size = *AnyNumber();
       break;
+    case Operand::kMask:
+      op->mask = *AnyNumber();
+      break;
+    case Operand::kMaxProt:
+      op->max_prot = AnyProt();
+      break;
+    case Operand::kTarget:
+      if (*rc::gen::arbitrary<bool>()) op->target = AnyTask();
+      break;
     case Operand::kAccessSize:
       op->size = *rc::gen::inRange<uint64_t>(1, kMaxAccessBytes + 1);
       break;
@@ -122,6 +131,7 @@ Outcome AnyOutcome(OpKind kind) {
     case Success::kOk:
       break;
     case Success::kAddress:
+    case Success::kCount:
     case Success::kReadValue:
       outcome.value = *AnyNumber();
       break;

@@ -25,8 +25,10 @@ enum class Operand : uint8_t {
   kTo,          // Place: Op::to
   kSize,        // number: Op::size
   kNewSize,     // number: Op::new_size
+  kMask,        // number: Op::mask
   kAccessSize,  // 1..kMaxAccessBytes: Op::size
   kProt,        // Op::prot
+  kMaxProt,     // Op::max_prot
   kFlags,       // words of the row: Op::flags
   kInherit,     // Op::inherit
   kAdvice,      // Op::advice
@@ -34,10 +36,11 @@ enum class Operand : uint8_t {
   kFile,        // optional `file NAME OFFSET`: Op::file, Op::offset
   kSite,        // Op::site
   kSkip,        // optional `skip=K`: Op::skip
+  kTarget,      // optional `of TASK`: Op::target
 };
 
 // What an outcome of success looks like.
-enum class Success : uint8_t { kOk, kAddress, kReadValue, kRegion };
+enum class Success : uint8_t { kOk, kAddress, kCount, kReadValue, kRegion };
 
 // Who is named left of the word.
 enum class Subject : uint8_t {
@@ -56,7 +59,7 @@ struct KindRow {
   OpKind kind;
   absl::string_view word;
   Subject subject;
-  std::array<Operand, 6> operands;  // kEnd after the last
+  std::array<Operand, 9> operands;  // kEnd after the last
   Success success;
   // kFlags: one word each of every group that is not optional, joined by commas.
   absl::Span<const Word> flags;  // first group: exactly one

@@ -12,9 +12,15 @@ uint64_t ReadValue(const unsigned char* bytes, uint64_t size) {
   return base::HashBytes(bytes, size) | uint64_t{1} << 63;
 }
 
+bool HasTarget(OpKind kind) {
+  const bool birth = kind == OpKind::kTask || kind == OpKind::kTask32;
+  return !birth && FamilyOf(kind) == Outcome::Family::kKern;
+}
+
 Outcome::Family FamilyOf(OpKind kind) {
   switch (kind) {
     case OpKind::kTask:
+    case OpKind::kTask32:
     case OpKind::kTaskCreate:
     case OpKind::kTaskTerminate:
     case OpKind::kVmAllocate:
@@ -22,6 +28,11 @@ Outcome::Family FamilyOf(OpKind kind) {
     case OpKind::kVmProtect:
     case OpKind::kVmInherit:
     case OpKind::kVmRegion:
+    case OpKind::kVmMap:
+    case OpKind::kVmCopy:
+    case OpKind::kVmRead:
+    case OpKind::kVmWrite:
+    case OpKind::kVmWire:
       return Outcome::Family::kKern;
     case OpKind::kRead:
     case OpKind::kWrite:
@@ -41,6 +52,12 @@ Outcome::Family FamilyOf(OpKind kind) {
     case OpKind::kMremap:
     case OpKind::kBrk:
     case OpKind::kLinuxDontneed:
+    case OpKind::kMlock:
+    case OpKind::kMunlock:
+    case OpKind::kMlockall:
+    case OpKind::kMunlockall:
+    case OpKind::kMincore:
+    case OpKind::kMsync:
     case OpKind::kInject:
       return Outcome::Family::kErrno;
   }

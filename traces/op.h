@@ -24,9 +24,10 @@ namespace traces {
 // One enumerator a line kind. The text name and the operands of each stand in codec.cc's table.
 enum class OpKind : uint8_t {
   // Tasks. `child` is the label of the task that comes into being.
-  kSpace,  // sN = space [MAX]          a BSD task with an empty map; MAX = first address beyond it
-  kTask,   // sN = task [MAX]           the same for a Mach task
-  kFork,   // sN = sM.fork              BSD fork by inheritance
+  kSpace,   // sN = space [MAX]          a BSD task with an empty map; MAX = first address beyond it
+  kTask,    // sN = task [MAX]           the same for a Mach task
+  kTask32,  // sN = task32 [MAX]        a Mach task of 32-bit addresses, with a map from 0
+  kFork,    // sN = sM.fork              BSD fork by inheritance
   kTaskCreate,     // sN = sM.task_create INHERIT(0|1)   Mach
   kExec,           // s.exec                    the map is emptied, the task stays
   kExit,           // s.exit                    BSD
@@ -44,12 +45,24 @@ enum class OpKind : uint8_t {
   kBrk,       // s.brk ADDR                the heap shall end at ADDR
   // Semantics that only Linux has; docs/LINUX.md has the table.
   kLinuxDontneed,  // s.linux_dontneed ADDR SIZE    private pages are discarded
+  // More BSD calls.
+  kMlock,       // s.mlock ADDR SIZE
+  kMunlock,     // s.munlock ADDR SIZE
+  kMlockall,    // s.mlockall current|future|both|none
+  kMunlockall,  // s.munlockall
+  kMincore,     // s.mincore ADDR SIZE      outcome: how many pages are resident
+  kMsync,       // s.msync ADDR SIZE async|sync|none[,invalidate]
   // Mach calls.
   kVmAllocate,    // s.vm_allocate ADDR SIZE anywhere|fixed
   kVmDeallocate,  // s.vm_deallocate ADDR SIZE
   kVmProtect,     // s.vm_protect ADDR SIZE current|maximum PROT
   kVmInherit,     // s.vm_inherit ADDR SIZE INHERIT
   kVmRegion,      // s.vm_region ADDR
+  kVmMap,         // s.vm_map ADDR SIZE MASK anywhere|fixed PROT MAX_PROT INHERIT    zeros
+  kVmCopy,        // s.vm_copy ADDR SIZE TO
+  kVmRead,        // s.vm_read ADDR SIZE           a copy appears in the caller's space
+  kVmWrite,       // s.vm_write ADDR SIZE TO       TO: where the data is in the caller's space
+  kVmWire,        // s.vm_wire ADDR SIZE PROT priv|plain     PROT none unwires
   // Memory accesses by the task's own thread.
   kRead,   // s.read ADDR SIZE
   kWrite,  // s.write ADDR SIZE VALUE     VALUE: base/pattern.h
@@ -65,13 +78,20 @@ inline constexpr int kProgramKindCount = static_cast<int>(OpKind::kFetch) + 1;
 enum OpFlags : uint32_t {
   kFlagPrivate = 1u << 0,
   kFlagShared = 1u << 1,
-  kFlagFixed = 1u << 2,     // mmap, mremap: this address, replacing (mmap) what is there
-  kFlagTryFixed = 1u << 3,  // mmap: this address if free, else anywhere
-  kFlagAnywhere = 1u << 4,  // vm_allocate
-  kFlagSetMax = 1u << 5,    // vm_protect: lower the maximum protection
-  kFlagInherit = 1u << 6,   // task_create: the child inherits memory
-  kFlagObserved = 1u << 7,  // exec_map: seen in the process's own map
-  kFlagInferred = 1u << 8,  // exec_map: derived from program headers or first touches
+  kFlagFixed = 1u << 2,        // mmap, mremap: this address, replacing (mmap) what is there
+  kFlagTryFixed = 1u << 3,     // mmap: this address if free, else anywhere
+  kFlagAnywhere = 1u << 4,     // vm_allocate, vm_map
+  kFlagSetMax = 1u << 5,       // vm_protect: lower the maximum protection
+  kFlagInherit = 1u << 6,      // task_create: the child inherits memory
+  kFlagObserved = 1u << 7,     // exec_map: seen in the process's own map
+  kFlagInferred = 1u << 8,     // exec_map: derived from program headers or first touches
+  kFlagDuplicate = 1u << 9,    // mremap: the old mapping stays (MAP_REMAPDUP)
+  kFlagCurrent = 1u << 10,     // mlockall
+  kFlagFuture = 1u << 11,      // mlockall
+  kFlagAsync = 1u << 12,       // msync
+  kFlagSync = 1u << 13,        // msync
+  kFlagInvalidate = 1u << 14,  // msync
+  kFlagPrivileged = 1u << 15,  // vm_wire: by the privileged name of the host
 };
 
 // A task operand: a label (`s3`), or the n-th live task modulo their number (`~3`).
@@ -98,13 +118,18 @@ constexpr Place At(uint64_t address) { return {Place::Kind::kAbsolute, 0, addres
 
 struct Op {
   OpKind kind = OpKind::kSpace;
-  TaskRef task;           // who acts; unused by kSpace, kTask, kInject
-  uint32_t child = 0;     // label (>= 1) of the task being born
-  Place at;               // the primary address
-  Place to;               // mremap: the destination
-  uint64_t size = 0;      // bytes; kSpace/kTask: map maximum, 0 = the default
+  TaskRef task;  // who acts; unused by kSpace, kTask, kTask32, kInject
+  // Mach calls: on whom (`of s2`). Relative: the n-th of the actor and the tasks it brought into
+  // being; number 0, not relative: the actor.
+  TaskRef target;
+  uint32_t child = 0;  // label (>= 1) of the task being born
+  Place at;            // the primary address
+  Place to;            // mremap, vm_copy: the destination; vm_write: the data, in the actor's space
+  uint64_t size = 0;   // bytes; kSpace/kTask: map maximum, 0 = the default
   uint64_t new_size = 0;  // mremap
+  uint64_t mask = 0;      // vm_map: bits that the address shall not have
   base::Prot prot;
+  base::Prot max_prot;  // vm_map
   base::Inherit inherit = base::Inherit::kCopy;
   base::Advice advice = base::Advice::kNormal;
   uint32_t flags = 0;   // OpFlags
@@ -121,13 +146,16 @@ struct Op {
 // equal.
 struct ResolvedOp {
   OpKind kind = OpKind::kSpace;
-  uint32_t task = 0;   // label
-  uint32_t child = 0;  // label
+  uint32_t task = 0;    // label
+  uint32_t target = 0;  // label; 0: `task`
+  uint32_t child = 0;   // label
   uint64_t at = 0;
   uint64_t to = 0;
   uint64_t size = 0;
   uint64_t new_size = 0;
+  uint64_t mask = 0;
   base::Prot prot = base::kProtNone;
+  base::Prot max_prot = base::kProtNone;
   base::Inherit inherit = base::Inherit::kCopy;
   base::Advice advice = base::Advice::kNormal;
   uint32_t flags = 0;
@@ -158,8 +186,9 @@ struct Outcome {
   };
   Family family = Family::kNone;
   int32_t code = 0;  // 0 = success in every family
-  // mmap, mremap, vm_allocate: the address. vm_region: the start. read: what was read (ReadValue
-  // below).
+  // mmap, mremap, vm_allocate: the address. mincore: pages resident. vm_region: the start. read:
+  // what was read (ReadValue below). mmap, mremap, vm_allocate, vm_map: the address. vm_read: of
+  // the copy. vm_region: the start. read: what was read (ReadValue below).
   uint64_t value = 0;
   uint64_t size = 0;  // vm_region
   RegionInfo region;  // vm_region
@@ -171,11 +200,16 @@ struct Outcome {
 // bit set.
 uint64_t ReadValue(const unsigned char* bytes, uint64_t size);
 
+// Whether a Mach call may name another task (Op::target).
+bool HasTarget(OpKind kind);
+// On whom an operation acts: its target, or who does it.
+inline uint32_t ActsOn(const ResolvedOp& op) { return op.target != 0 ? op.target : op.task; }
+
 // Which family an op's outcome has: calls carry their personality in their name.
 Outcome::Family FamilyOf(OpKind kind);
 
 // Whose codes a task's failed accesses speak: signals, or exceptions with a kern_return_t. Fixed at
-// birth (kSpace and kFork make BSD tasks, kTask and kTaskCreate Mach ones).
+// birth (kSpace and kFork make BSD tasks, kTask, kTask32 and kTaskCreate Mach ones).
 enum class Personality : uint8_t { kBsd, kMach };
 
 // Default first address beyond a task's map: 47-bit user space less one guard page, as amd64
@@ -183,6 +217,9 @@ enum class Personality : uint8_t { kBsd, kMach };
 inline constexpr uint64_t kDefaultMapMax = 0x7ffffffff000;
 // Lowest mappable address of every task; page 0 stays unmapped (NetBSD's user_va0_disable).
 inline constexpr uint64_t kMapMin = 0x1000;
+// Of a 32-bit task: the map is [0, at most this), and operands of its Mach calls are cut to 32
+// bits.
+inline constexpr uint64_t kMapMax32 = 0xc0000000;
 
 }  // namespace traces
 

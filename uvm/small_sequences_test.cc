@@ -239,9 +239,25 @@ void RunSequence(World* world, const std::vector<Operation>& operations,
   family.Check();
 }
 
-TEST(SmallSequencesTest, AllTriplesOnOneSpaceAndItsForks) {
-  World world(/*frames=*/32);
-  world.StopChecking();
+// On the pmap that does as it should, and on one that uses every freedom it has.
+enum class PmapKind : uint8_t { kFaithful, kAdverse };
+
+class SmallSequencesTest : public ::testing::TestWithParam<PmapKind> {
+ protected:
+  SmallSequencesTest() : world(/*frames=*/32) {
+    world.StopChecking();
+    if (GetParam() == PmapKind::kAdverse) world.BeAdverse(/*seed=*/1);
+  }
+  World world;
+};
+
+INSTANTIATE_TEST_SUITE_P(Pmaps, SmallSequencesTest,
+                         ::testing::Values(PmapKind::kFaithful, PmapKind::kAdverse),
+                         [](const ::testing::TestParamInfo<PmapKind>& info) {
+                           return info.param == PmapKind::kAdverse ? "Adverse" : "Faithful";
+                         });
+
+TEST_P(SmallSequencesTest, AllTriplesOnOneSpaceAndItsForks) {
   const std::vector<Operation> operations = AllOperations();
   const size_t choices = operations.size() + 1;
   uint64_t sequences = 0;
@@ -266,9 +282,7 @@ TEST(SmallSequencesTest, AllTriplesOnOneSpaceAndItsForks) {
 
 // Deeper where it matters: between copy-on-write relatives and sharers. A third space is forked
 // after the second step.
-TEST(SmallSequencesTest, AllPairsAroundTwoForksAfterEachFirstStep) {
-  World world(/*frames=*/32);
-  world.StopChecking();
+TEST_P(SmallSequencesTest, AllPairsAroundTwoForksAfterEachFirstStep) {
   const std::vector<Operation> operations = AllOperations();
   const size_t fork = operations.size();
   for (size_t first = 0; first < operations.size(); ++first) {

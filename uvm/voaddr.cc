@@ -27,6 +27,7 @@ Uvm::Identity Uvm::TryAcquireAddress(Map* map, Vaddr va, VoAddr* out) {
   }
   if (entry->object == nullptr) return Identity::kNeedsRead;
   objects_.Reference(entry->object);
+  ++held_objects_;
   *out = {entry->object, nullptr, nullptr, entry->offset + (va - entry->start)};
   return Identity::kFound;
 }
@@ -45,6 +46,7 @@ void Uvm::ReleaseAddress(VoAddr* address) {
   CHECK(!address->empty());
   if (address->object != nullptr) {
     objects_.Release(address->object);
+    --held_objects_;
   } else {
     {
       MutexLock lock(&address->lock->mutex);

@@ -97,6 +97,23 @@ bool ClientsTest::Touch(Client* client, Access access, uint64_t va, char* byte) 
   return done;
 }
 
+void ClientsTest::WriteAll(Client* client, uint64_t va, uint32_t pages) {
+  uint32_t done = 0;
+  world_.SpawnWith(
+      client->thread,
+      [&done, va, pages] {
+        fake_l4::Cpu cpu = fake_l4::Kernel::Current()->cpu();
+        for (uint32_t i = 0; i < pages; ++i) {
+          const char c = 'x';
+          const Vaddr at(va + i * base::kPageSize);
+          done += cpu.Store(at, &c, 1) == fake_l4::AccessStatus::kOk ? 1 : 0;
+        }
+      },
+      client->pager);
+  EXPECT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(done, pages);
+}
+
 void ClientsTest::OwnTouch(Access access, Vaddr va) {
   bool done = false;
   Server([&] {

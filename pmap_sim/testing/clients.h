@@ -69,6 +69,8 @@ class ClientsTest : public ::testing::Test {
   bool Touch(Client* client, base::Access access, uint64_t va, char* byte = nullptr);
   bool Read(Client* client, uint64_t va) { return Touch(client, base::Access::kRead, va); }
   bool Write(Client* client, uint64_t va) { return Touch(client, base::Access::kWrite, va); }
+  // Writes to each of `pages` pages, by one thread.
+  void WriteAll(Client* client, uint64_t va, uint32_t pages);
 
   base::Paddr NewFrame();
   void Enter(Client* client, uint64_t va, base::Paddr pa, base::Prot prot,

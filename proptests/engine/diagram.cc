@@ -33,6 +33,7 @@ Extent ExtentOf(const traces::ResolvedOp& op, const traces::Outcome& seen) {
   switch (op.kind) {
     case OpKind::kSpace:
     case OpKind::kTask:
+    case OpKind::kTask32:
     case OpKind::kFork:
     case OpKind::kTaskCreate:
     case OpKind::kExec:
@@ -42,7 +43,12 @@ Extent ExtentOf(const traces::ResolvedOp& op, const traces::Outcome& seen) {
       return {};
     case OpKind::kMmap:
     case OpKind::kVmAllocate:
+    case OpKind::kVmMap:
+    case OpKind::kVmRead:
       if (seen.ok()) at = seen.value;
+      break;
+    case OpKind::kVmCopy:
+      at = op.to;
       break;
     case OpKind::kMremap:
       if (seen.ok()) at = seen.value, size = op.new_size;

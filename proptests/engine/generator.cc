@@ -30,10 +30,14 @@ constexpr KindWeight kStandard[] = {
     {OpKind::kTaskTerminate, 3}, {OpKind::kExecMap, 1},       {OpKind::kExecBrk, 1},
     {OpKind::kMmap, 16},         {OpKind::kMunmap, 8},        {OpKind::kMprotect, 8},
     {OpKind::kMinherit, 4},      {OpKind::kMadvise, 6},       {OpKind::kMremap, 7},
-    {OpKind::kBrk, 3},           {OpKind::kLinuxDontneed, 2}, {OpKind::kVmAllocate, 9},
+    {OpKind::kBrk, 3},           {OpKind::kLinuxDontneed, 2}, {OpKind::kMlock, 4},
+    {OpKind::kMunlock, 3},       {OpKind::kMlockall, 1},      {OpKind::kMunlockall, 1},
+    {OpKind::kMincore, 3},       {OpKind::kMsync, 3},         {OpKind::kVmAllocate, 9},
     {OpKind::kVmDeallocate, 5},  {OpKind::kVmProtect, 6},     {OpKind::kVmInherit, 4},
     {OpKind::kVmRegion, 4},      {OpKind::kRead, 42},         {OpKind::kWrite, 50},
-    {OpKind::kFetch, 4},
+    {OpKind::kFetch, 4},         {OpKind::kTask32, 1},        {OpKind::kVmMap, 6},
+    {OpKind::kVmCopy, 6},        {OpKind::kVmRead, 4},        {OpKind::kVmWrite, 6},
+    {OpKind::kVmWire, 4},
 };
 
 constexpr base::Prot kProts[] = {
@@ -42,12 +46,23 @@ constexpr base::Prot kProts[] = {
     base::kProtWrite,     base::kProtExecute,   base::Prot(uint8_t{5}), base::Prot(uint8_t{6}),
 };
 
+constexpr uint32_t kMlockallFlags[] = {0, traces::kFlagCurrent, traces::kFlagFuture,
+                                       traces::kFlagCurrent | traces::kFlagFuture};
+// The last is refused.
+constexpr uint32_t kMsyncFlags[] = {traces::kFlagAsync, traces::kFlagSync, traces::kFlagInvalidate,
+                                    traces::kFlagSync | traces::kFlagInvalidate, 0};
+constexpr base::Inherit kInherits[] = {base::Inherit::kShare, base::Inherit::kShare,
+                                       base::Inherit::kCopy,  base::Inherit::kCopy,
+                                       base::Inherit::kNone,  base::Inherit::kZero};
+
 template <typename T, size_t kSize>
 T Pick(Prng* prng, const T (&choices)[kSize]) {
   return choices[prng->Below(kSize)];
 }
 
-bool IsMapper(OpKind kind) { return kind == OpKind::kMmap || kind == OpKind::kVmAllocate; }
+bool IsMapper(OpKind kind) {
+  return kind == OpKind::kMmap || kind == OpKind::kVmAllocate || kind == OpKind::kVmMap;
+}
 
 // A byte count's deviation from a page boundary.
 uint64_t DrawOddBytes(Prng* prng) {
@@ -121,33 +136,49 @@ Op Generator::Draw(uint64_t index) const {
   Op op;
   op.kind = DrawKind(&prng);
   if (index == 0) op.kind = prng.Chance(1, 2) ? OpKind::kSpace : OpKind::kTask;
-  bool orphan = op.kind == OpKind::kSpace || op.kind == OpKind::kTask;
+  bool orphan = op.kind == OpKind::kSpace || op.kind == OpKind::kTask || op.kind == OpKind::kTask32;
   if (!orphan) op.task = {static_cast<uint32_t>(prng.Below(options_.tasks)), true};
   switch (op.kind) {
     case OpKind::kSpace:
     case OpKind::kTask:
+    case OpKind::kTask32:
     case OpKind::kFork:
     case OpKind::kTaskCreate:
       op.child = static_cast<uint32_t>(index + 1);
       DrawBirth(&prng, &op);
       break;
+    case OpKind::kMlockall:
+      op.flags = Pick(&prng, kMlockallFlags);
+      break;
     case OpKind::kExec:
     case OpKind::kExit:
     case OpKind::kTaskTerminate:
+    case OpKind::kMunlockall:
     case OpKind::kInject:  // DrawFaults
       break;
     case OpKind::kExecMap:
     case OpKind::kMmap:
     case OpKind::kVmAllocate:
+    case OpKind::kVmMap:
       DrawMapping(&prng, &op);
+      break;
+    case OpKind::kVmCopy:
+    case OpKind::kVmRead:
+    case OpKind::kVmWrite:
+      DrawCopy(&prng, &op);
       break;
     case OpKind::kMunmap:
     case OpKind::kMprotect:
     case OpKind::kMinherit:
     case OpKind::kMadvise:
     case OpKind::kLinuxDontneed:
+    case OpKind::kMlock:
+    case OpKind::kMunlock:
+    case OpKind::kMincore:
+    case OpKind::kMsync:
     case OpKind::kVmDeallocate:
     case OpKind::kVmProtect:
+    case OpKind::kVmWire:
     case OpKind::kVmInherit:
     case OpKind::kVmRegion:
       DrawRange(&prng, &op);
@@ -165,6 +196,7 @@ Op Generator::Draw(uint64_t index) const {
       DrawAccess(&prng, &op);
       break;
   }
+  if (traces::HasTarget(op.kind)) DrawTarget(&prng, &op);
   return op;
 }
 
@@ -280,9 +312,49 @@ uint64_t Generator::DrawSize(Prng* prng) const {
   return size;
 }
 
+// Between places that are mapped, mostly page by page.
+void Generator::DrawCopy(Prng* prng, Op* op) const {
+  op->at = DrawPlace(prng);
+  op->size = DrawSize(prng);
+  if (op->kind == OpKind::kVmRead) return;
+  op->to = DrawPlace(prng);
+  if (prng->Chance(7, 8)) {
+    op->at.offset = base::TruncPage(op->at.offset);
+    op->to.offset = base::TruncPage(op->to.offset);
+    op->size = base::RoundPage(op->size);
+  }
+}
+
+// Mostly the caller itself, else a task it made, or any that there may have been.
+void Generator::DrawTarget(Prng* prng, Op* op) const {
+  const uint64_t draw = prng->Below(64);
+  if (draw < 40) return;
+  if (draw < 62) {
+    op->target = {static_cast<uint32_t>(1 + prng->Below(4)), true};
+  } else {
+    op->target = {static_cast<uint32_t>(1 + prng->Below(32)), false};
+  }
+}
+
+// Alignments, the two halves of a small map, and bits with gaps.
+uint64_t Generator::DrawMask(Prng* prng) const {
+  constexpr uint64_t kMasks[] = {0,      0,          0xfff,    0x1fff,     0x3fff,
+                                 0x7fff, 0xfffffff0, 0x105000, 0x80000000, ~uint64_t{0xffff}};
+  if (prng->Chance(1, 16)) return prng->Next();
+  return Pick(prng, kMasks);
+}
+
 void Generator::DrawMapping(Prng* prng, Op* op) const {
   op->at = DrawFreePlace(prng);
   op->size = DrawSize(prng);
+  if (op->kind == OpKind::kVmMap) {
+    op->flags = prng->Chance(1, 2) ? traces::kFlagAnywhere : traces::kFlagFixed;
+    op->mask = DrawMask(prng);
+    op->prot = Pick(prng, kProts);
+    op->max_prot = prng->Chance(3, 4) ? base::kProtAll : Pick(prng, kProts);
+    op->inherit = prng->Chance(1, 32) ? base::Inherit::kZero : Pick(prng, kInherits);
+    return;
+  }
   if (op->kind == OpKind::kVmAllocate) {
     op->flags = prng->Chance(1, 2) ? traces::kFlagAnywhere : traces::kFlagFixed;
     return;
@@ -306,14 +378,15 @@ void Generator::DrawMapping(Prng* prng, Op* op) const {
 }
 
 void Generator::DrawRange(Prng* prng, Op* op) const {
-  constexpr base::Inherit kInherits[] = {base::Inherit::kShare, base::Inherit::kShare,
-                                         base::Inherit::kCopy,  base::Inherit::kCopy,
-                                         base::Inherit::kNone,  base::Inherit::kZero};
   op->at = DrawPlace(prng);
   if (op->kind != OpKind::kVmRegion) op->size = DrawSize(prng);
   switch (op->kind) {
     case OpKind::kMprotect:
       op->prot = Pick(prng, kProts);
+      break;
+    case OpKind::kVmWire:
+      op->prot = prng->Chance(1, 2) ? base::kProtRead : Pick(prng, kProts);
+      if (prng->Chance(1, 2)) op->flags = traces::kFlagPrivileged;
       break;
     case OpKind::kVmProtect:
       op->prot = Pick(prng, kProts);
@@ -328,6 +401,10 @@ void Generator::DrawRange(Prng* prng, Op* op) const {
       op->advice = static_cast<base::Advice>(prng->Below(7));
       if (prng->Chance(1, 3)) op->advice = base::Advice::kFree;
       break;
+    case OpKind::kMsync:
+      op->flags = Pick(prng, kMsyncFlags);
+      break;
+    case OpKind::kMincore:
     case OpKind::kLinuxDontneed:
       if (prng->Chance(7, 8)) op->at.offset = base::TruncPage(op->at.offset);
       break;
@@ -345,6 +422,7 @@ void Generator::DrawRemap(Prng* prng, Op* op) const {
     op->flags = traces::kFlagFixed;
     op->to = prng->Chance(1, 8) ? op->at : DrawFreePlace(prng);
   }
+  if (prng->Chance(1, 6)) op->flags |= traces::kFlagDuplicate;
 }
 
 // The heap has a place of its own, the middle of a small map, so that several brks meet one base.

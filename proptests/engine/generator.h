@@ -67,9 +67,12 @@ class Generator {
   void DrawRemap(base::Prng* prng, traces::Op* op) const;
   void DrawAccess(base::Prng* prng, traces::Op* op) const;
   void DrawHeap(base::Prng* prng, traces::Op* op) const;
+  void DrawCopy(base::Prng* prng, traces::Op* op) const;
+  void DrawTarget(base::Prng* prng, traces::Op* op) const;
   traces::Place DrawPlace(base::Prng* prng) const;
   traces::Place DrawFreePlace(base::Prng* prng) const;
   uint64_t DrawEdge(base::Prng* prng) const;
+  uint64_t DrawMask(base::Prng* prng) const;
   uint64_t DrawSize(base::Prng* prng) const;
   uint64_t DrawPages(base::Prng* prng) const;
 

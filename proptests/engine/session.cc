@@ -15,8 +15,8 @@ using traces::OpKind;
 using traces::Outcome;
 
 bool IsBirth(OpKind kind) {
-  return kind == OpKind::kSpace || kind == OpKind::kTask || kind == OpKind::kFork ||
-         kind == OpKind::kTaskCreate;
+  return kind == OpKind::kSpace || kind == OpKind::kTask || kind == OpKind::kTask32 ||
+         kind == OpKind::kFork || kind == OpKind::kTaskCreate;
 }
 
 bool IsDeath(OpKind kind) { return kind == OpKind::kExit || kind == OpKind::kTaskTerminate; }
@@ -27,10 +27,10 @@ bool IsAccess(OpKind kind) {
 
 // The pages that an operation may have changed, cut to the bounds of user space.
 base::Range TouchedRange(const traces::ResolvedOp& op, const Outcome& seen) {
-  uint64_t at =
-      op.kind == OpKind::kMmap || op.kind == OpKind::kVmAllocate || op.kind == OpKind::kMremap
-          ? seen.value
-          : op.at;
+  const bool placed = op.kind == OpKind::kMmap || op.kind == OpKind::kVmAllocate ||
+                      op.kind == OpKind::kVmMap || op.kind == OpKind::kMremap ||
+                      op.kind == OpKind::kVmRead;
+  uint64_t at = placed ? seen.value : op.kind == OpKind::kVmCopy ? op.to : op.at;
   uint64_t size = op.kind == OpKind::kMremap ? op.new_size : op.size;
   if (op.kind == OpKind::kFetch) size = 1;
   if (at > traces::kDefaultMapMax) at = traces::kDefaultMapMax;
@@ -83,9 +83,12 @@ Session::Session(const RunOptions& options, const std::vector<std::string>* file
   world.max_tasks = options.machine.max_tasks;
   // Where the hardware cannot refuse a fetch from a readable page, it succeeds.
   world.execute_implied_by_read = options.machine.profile.ExecuteImpliedByRead();
+  if (options.lanes.Has(Lane::kUvm)) {
+    machine_ = std::make_unique<machine::Machine>(options.machine);
+    world.wired_max = machine_->uvm().DebugPages().wired_max().value();
+  }
   world_ = std::make_unique<model::World>(world);
   if (!options.lanes.Has(Lane::kUvm)) return;
-  machine_ = std::make_unique<machine::Machine>(options.machine);
   relation_.emplace(world_.get(), machine_.get());
 }
 
@@ -169,6 +172,7 @@ bool Session::ApplyToSystem(const model::Expectation& right) {
 void Session::ExtendHash() {
   hash_ = base::Chain(hash_, static_cast<uint64_t>(resolved_.kind) << 32 | resolved_.task);
   hash_ = base::Chain(hash_, resolved_.at);
+  if (resolved_.target != 0) hash_ = base::Chain(hash_, resolved_.target);
   if (resolved_.kind == OpKind::kInject) {
     hash_ = base::Chain(hash_, static_cast<uint64_t>(resolved_.site));
     hash_ = base::Chain(hash_, resolved_.skip);
@@ -185,8 +189,10 @@ bool Session::CheckTouched() {
     Bytes bytes = resolved_.kind == OpKind::kWrite ? Bytes::kCompare : Bytes::kSkip;
     finding = relation_->CheckAccess(resolved_.task, range, bytes);
   } else {
-    uint32_t task = resolved_.task;
+    uint32_t task = traces::ActsOn(resolved_);
     if (IsBirth(resolved_.kind)) task = resolved_.child;
+    // The caller's space is where the copy is.
+    if (resolved_.kind == OpKind::kVmRead) task = resolved_.task;
     finding = relation_->CheckCall(task, range);
   }
   return FailWith(finding);

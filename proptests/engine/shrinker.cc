@@ -19,6 +19,7 @@ bool TakesPlace(OpKind kind) {
   switch (kind) {
     case OpKind::kSpace:
     case OpKind::kTask:
+    case OpKind::kTask32:
     case OpKind::kFork:
     case OpKind::kTaskCreate:
     case OpKind::kExec:
@@ -33,10 +34,18 @@ bool TakesPlace(OpKind kind) {
 
 bool TakesProt(OpKind kind) {
   return kind == OpKind::kMmap || kind == OpKind::kExecMap || kind == OpKind::kMprotect ||
-         kind == OpKind::kVmProtect;
+         kind == OpKind::kVmProtect || kind == OpKind::kVmMap;
 }
 
-bool IsBirthOfEmpty(OpKind kind) { return kind == OpKind::kSpace || kind == OpKind::kTask; }
+// Whether the operation has a second place.
+bool TakesTo(OpKind kind) {
+  return kind == OpKind::kMremap || kind == OpKind::kVmCopy || kind == OpKind::kVmWrite;
+}
+uint64_t SizeAtTo(const Op& op) { return op.kind == OpKind::kMremap ? op.new_size : op.size; }
+
+bool IsBirthOfEmpty(OpKind kind) {
+  return kind == OpKind::kSpace || kind == OpKind::kTask || kind == OpKind::kTask32;
+}
 
 // Plain addresses: inside any map, so that moving them together keeps the story.
 bool IsMovable(const Place& place) {
@@ -138,6 +147,7 @@ class Shrinking {
       Candidate candidate = Without(i, i + 1);
       for (auto& [op, expected] : candidate.ops) {
         if (!op.task.relative && op.task.number == birth.child) op.task.number = birth.task.number;
+        if (!op.target.relative && op.target.number == birth.child) op.target = {};
       }
       changed = Try(std::move(candidate)) || changed;
     }
@@ -234,7 +244,7 @@ class Shrinking {
     for (const auto& [op, expected] : best_.ops) {
       if (!TakesPlace(op.kind)) continue;
       NotePages(op.at, op.size, &pages);
-      if (op.kind == OpKind::kMremap) NotePages(op.to, op.new_size, &pages);
+      if (TakesTo(op.kind)) NotePages(op.to, SizeAtTo(op), &pages);
     }
     if (pages.empty()) return false;
     uint64_t first = pages.begin()->first;
@@ -274,7 +284,7 @@ class Shrinking {
     for (auto& [op, expected] : candidate.ops) {
       if (!TakesPlace(op.kind)) continue;
       apply(&op.at);
-      if (op.kind == OpKind::kMremap) apply(&op.to);
+      if (TakesTo(op.kind)) apply(&op.to);
     }
     return changed && Try(std::move(candidate));
   }
@@ -308,6 +318,8 @@ class Shrinking {
       if (!(other == op)) list.push_back(other);
     };
     AddSizes(op, add);
+    add([](Op* o) { o->target = {}; });
+    add([](Op* o) { o->mask = 0; });
     if (op.skip != 0) {
       add([](Op* o) { o->skip = 0; });
       add([](Op* o) { o->skip /= 2; });
@@ -378,6 +390,7 @@ class Shrinking {
       changed = true;
     };
     for (auto& [op, expected] : candidate.ops) {
+      if (!op.target.relative && op.target.number != 0) rename(&op.target.number);
       if (op.child != 0) rename(&op.child);
       if (!op.task.relative && !IsBirthOfEmpty(op.kind)) rename(&op.task.number);
     }

@@ -95,7 +95,7 @@ Prot NaivePmap::RightsAt(const Pmap* pmap, Vaddr va) const {
 }
 
 void NaivePmap::MaybeForget() {
-  if (!forget_ || !forget_->Chance(1, 4)) return;
+  if (!forget_ || !forget_->Chance(1, forget_one_in_)) return;
   std::vector<std::pair<Pmap*, uint64_t>> candidates;
   for (const std::unique_ptr<Pmap>& pmap : pmaps_) {
     for (const auto& [va, mapping] : pmap->table) {
@@ -133,6 +133,16 @@ void NaivePmap::Destroy(Pmap* pmap) {
   pmaps_.erase(at);
 }
 
+// With delayed invalidations some processor has just looked at whatever is being taken, and
+// remembers it.
+void NaivePmap::Remember(Pmap* pmap, Range range) {
+  if (!delayed_) return;
+  auto last = pmap->table.lower_bound(range.end.value());
+  for (auto at = pmap->table.lower_bound(range.start.value()); at != last; ++at) {
+    pmap->buffer.insert(*at);
+  }
+}
+
 bool NaivePmap::EnterFails(const EnterFlags& flags) {
   if (flags.can_fail == CanFail::kNo) return false;
   if (enter_fails_in_ > 0 && --enter_fails_in_ == 0) return true;
@@ -155,6 +165,7 @@ base::Result<void, PmapError> NaivePmap::Enter(Pmap* pmap, Vaddr va, Paddr pa, P
   }
   auto old = pmap->table.find(va.value());
   bool replaces = old != pmap->table.end() && old->second.pa != pa;
+  if (replaces) Remember(pmap, {va, va + base::kPageSize});
   if (lie_ == PmapLie::kEnterAddsWrite) prot = prot | base::kProtWrite;
   if (lie_ == PmapLie::kReplacementCountsTwice && replaces) ++miscounted_;
   pmap->table[va.value()] = {va, pa, prot, flags.wired};
@@ -166,6 +177,7 @@ base::Result<void, PmapError> NaivePmap::Enter(Pmap* pmap, Vaddr va, Paddr pa, P
 
 void NaivePmap::Remove(Pmap* pmap, Range range) {
   MaybeForget();
+  Remember(pmap, range);
   auto first = pmap->table.lower_bound(range.start.value());
   auto last = pmap->table.lower_bound(range.end.value());
   for (auto at = first; at != last && lie_ == PmapLie::kRemoveClearsModified; ++at) {
@@ -199,6 +211,7 @@ void NaivePmap::Kremove(Range range) {
 void NaivePmap::Protect(Pmap* pmap, Range range, Prot prot) {
   MaybeForget();
   if (!prot.CanRead()) return Remove(pmap, range);
+  Remember(pmap, range);
   auto last = pmap->table.lower_bound(range.end.value());
   for (auto at = pmap->table.lower_bound(range.start.value()); at != last; ++at) {
     at->second.prot = at->second.prot & prot;

@@ -66,9 +66,13 @@ class NaivePmap final : public PmapSystem {
   // The rights of the translation at `va` as the table has them; none when it is absent.
   base::Prot RightsAt(const Pmap* pmap, base::Vaddr va) const;
 
-  // Rule 1: from now on each call may drop one unwired mapping.
-  void ForgetAtRandom(uint64_t seed) { forget_.emplace(seed, "naive_pmap.forget"); }
-  // Rule 3: the translation buffer notices Remove and Protect only at Update.
+  // Rule 1: from now on each call and access drops one unwired mapping, once in `one_in`.
+  void ForgetAtRandom(uint64_t seed, uint64_t one_in = 4) {
+    forget_.emplace(seed, "naive_pmap.forget");
+    forget_one_in_ = one_in;
+  }
+  // Rule 3: the translation buffer notices Remove and Protect only at Update, and remembers all
+  // that they take.
   void DelayInvalidations() { delayed_ = true; }
   // Rule 10: each Enter that can fail does, once in `one_in`, from now on.
   void FailEntersAtRandom(uint64_t seed, uint64_t one_in) {
@@ -79,7 +83,7 @@ class NaivePmap final : public PmapSystem {
   void HideReferences() { references_hidden_ = true; }
   // All of the above.
   void BeAdverse(uint64_t seed) {
-    ForgetAtRandom(seed);
+    ForgetAtRandom(seed, 32);  // rarely enough for something to become stale
     DelayInvalidations();
     FailEntersAtRandom(seed, 8);
     HideReferences();
@@ -125,7 +129,7 @@ class NaivePmap final : public PmapSystem {
   void ProcWrite(Pmap*, base::Vaddr, uint64_t) override {}
   base::Paddr PhysAddress(uint64_t cookie) override { return base::Paddr(cookie).Trunc(); }
   CacheMode MmapFlags(uint64_t) override { return CacheMode::kDefault; }
-  base::Vaddr Prefer(uint64_t, base::Vaddr hint, uint64_t, bool) override { return hint; }
+  base::Vaddr Prefer(uint64_t, base::Vaddr hint, uint64_t, PreferSide) override { return hint; }
   base::PageCount ResidentCount(const Pmap* pmap) const override;
   base::PageCount WiredCount(const Pmap* pmap) const override;
   bool PeekNext(const Pmap* pmap, base::Vaddr from, Mapping* out) const override;
@@ -140,6 +144,7 @@ class NaivePmap final : public PmapSystem {
   Frame& FrameAt(base::Paddr pa) { return frames_[IndexOf(pa)]; }
   bool IsManaged(base::Paddr pa) const;
   void MaybeForget();
+  void Remember(Pmap* pmap, base::Range range);
   bool EnterFails(const EnterFlags& flags);
 
   PhysicalSegment segments_[2];
@@ -149,6 +154,7 @@ class NaivePmap final : public PmapSystem {
   Pmap* kernel_ = nullptr;
   base::Vaddr grown_ = kKernelSpace.start;
   std::optional<base::Prng> forget_;
+  uint64_t forget_one_in_ = 4;
   bool delayed_ = false;
   uint64_t enter_fails_in_ = 0;
   std::optional<base::Prng> enter_fails_;

@@ -42,8 +42,9 @@ PmapCall DrawCall(base::Prng* prng, uint32_t left_out) {
 }
 
 Prot DrawProt(base::Prng* prng) {
-  constexpr uint8_t kProts[] = {0, 1, 1, 3, 3, 3, 5, 7};
-  return Prot(kProts[prng->Below(8)]);
+  // Enter adds read; to lower to rights without it means to remove.
+  constexpr uint8_t kProts[] = {0, 1, 1, 1, 1, 1, 3, 3, 3, 3, 3, 5, 5, 7, 2, 4};
+  return Prot(kProts[prng->Below(16)]);
 }
 
 Access DrawAccess(base::Prng* prng) {

@@ -352,7 +352,8 @@ std::string World::AccessPage(const Space& space, uint64_t page, base::Access ac
     Result<void, FaultError> result = uvm_.Fault(space.get(), PageAt(page) + 5, access);
     NoteFault(before);
     CheckInvariants();
-    if (!result.ok()) return base::FaultErrorName(result.error());
+    bool refused = refusing_ && !result.ok() && result.error() == FaultError::kNoMemory;
+    if (!result.ok() && !refused) return base::FaultErrorName(result.error());
   }
   return "endless";
 }
@@ -532,7 +533,12 @@ std::string World::TearDownAndFindLeaks() {
   };
   note(uvm_.DebugAnons().live(), "anons");
   note(uvm_.DebugAmaps().live(), "amaps");
-  note(uvm_.DebugObjects().DebugAll().size(), "objects");
+  uint64_t objects = 0;
+  const ObjectStore::List& all = uvm_.DebugObjects().DebugAll();
+  for (Object* object = all.front(); object != nullptr; object = all.Next(object)) {
+    objects += object->DebugRefs() == Object::kKernelRefs ? 0 : 1;
+  }
+  note(objects, "objects");
   note(uvm_.DebugPages().total().value() - uvm_.DebugPages().free_count().value(), "pages");
   note(uvm_.counters().frames_in_use, "frames counted");
   return leaks;

@@ -224,6 +224,8 @@ class World {
   // takes, as a processor would; a write fills the page with `letter`. Returns "ok" or the error's
   // name.
   std::string AccessPage(const Space& space, uint64_t page, base::Access access, char letter);
+  // A page's bytes as one letter of Contents.
+  char LetterOf(const unsigned char* bytes) const;
   // As Contents, for one page.
   char PageLetter(const Space& space, uint64_t page);
   // Translations are forgotten at random from now on (NaivePmap), which a fault's caller must
@@ -231,6 +233,14 @@ class World {
   void ForgetAtRandom(uint64_t seed) {
     forgetful_ = true;
     pmap_.ForgetAtRandom(seed);
+  }
+
+  // Every freedom of the pmap's contract is used from now on (NaivePmap::BeAdverse). What fails for
+  // want of translations is tried again by AccessPage, as the program that faults would be.
+  void BeAdverse(uint64_t seed) {
+    forgetful_ = true;
+    refusing_ = true;
+    pmap_.BeAdverse(seed);
   }
 
   // The pieces, for tests that turn their switches.
@@ -241,7 +251,6 @@ class World {
 
  private:
   void NoteFault(const Counters& before);
-  char LetterOf(const unsigned char* bytes) const;
   static std::string Join(const std::vector<std::string>& parts);
   std::string ContentsOf(const Space& space);
   std::string FramesOf(const Space& space);
@@ -262,6 +271,7 @@ class World {
   std::string faults_;
   bool checking_ = true;
   bool forgetful_ = false;
+  bool refusing_ = false;  // the pmap: enters fail
 };
 
 // The fixture of most uvm tests: a world whose vocabulary is at hand, checked for leaks at the end.

@@ -1,0 +1,123 @@
+// A kernel without memory for mappings: what gives way, and what never does.
+
+#include <gtest/gtest.h>
+
+#include "base/addr.h"
+#include "base/canary.h"
+#include "base/prot.h"
+#include "pmap_sim/l4_pmap.h"
+#include "pmap_sim/testing/clients.h"
+#include "uvm/pmap.h"
+
+namespace pmap_sim {
+namespace {
+
+using base::Paddr;
+using base::Vaddr;
+using testing::Client;
+using testing::kVa;
+using uvm::Wired;
+
+constexpr fake_l4::BootOptions kSmall = {.ram_bytes = uint64_t{4} << 20};
+
+// How many mappings there are once the pmap is up.
+class Counting : public testing::ClientsTest {
+ public:
+  Counting() : ClientsTest(kSmall) {}
+  void TestBody() override {}
+  uint32_t mappings() { return world_.kernel().mapping_count(); }
+};
+
+fake_l4::BootOptions WithRoomFor(uint32_t mappings) {
+  fake_l4::BootOptions options = kSmall;
+  options.max_mappings = Counting().mappings() + mappings;
+  return options;
+}
+
+class ShortageTest : public testing::ClientsTest {
+ protected:
+  ShortageTest() : ClientsTest(WithRoomFor(8)) {}
+};
+
+TEST_F(ShortageTest, UnwiredMappingsGiveWay) {
+  Client* a = NewClient();
+  for (uint64_t i = 0; i < 32; ++i) Enter(a, kVa + i * 0x20000, NewFrame(), base::kProtReadWrite);
+  for (int round = 0; round < 3; ++round) {
+    for (uint64_t i = 0; i < 32; ++i) EXPECT_TRUE(Write(a, kVa + i * 0x20000)) << i;
+  }
+  EXPECT_GT(pmap_.counters().shortages, 0u);
+  EXPECT_GT(pmap_.counters().dropped, 0u);
+  EXPECT_EQ(pmap_.ResidentCount(a->pmap), base::PageCount(32));
+}
+
+TEST_F(ShortageTest, AWiredPageFindsRoom) {
+  Client* a = NewClient();
+  Client* b = NewClient();
+  Paddr wired = NewFrame();
+  for (uint64_t i = 0; i < 32; ++i) Enter(b, kVa + i * 0x20000, NewFrame(), base::kProtRead);
+  for (uint64_t i = 0; i < 8; ++i) EXPECT_TRUE(Read(b, kVa + i * 0x20000));
+  Enter(a, kVa, wired, base::kProtReadWrite, Wired::kYes);
+  EXPECT_TRUE(Write(a, kVa));
+  EXPECT_EQ(Layout(a, kVa, 1), "w");
+  EXPECT_EQ(pmap_.WiredCount(a->pmap), base::PageCount(1));
+}
+
+TEST_F(ShortageTest, AWiredPageIsNotDroppedForOthers) {
+  Client* a = NewClient();
+  Paddr wired = NewFrame();
+  Enter(a, kVa, wired, base::kProtReadWrite, Wired::kYes);
+  EXPECT_TRUE(Write(a, kVa));
+  for (uint64_t i = 1; i < 32; ++i) {
+    Enter(a, kVa + i * 0x20000, NewFrame(), base::kProtRead);
+    EXPECT_TRUE(Read(a, kVa + i * 0x20000)) << i;
+  }
+  EXPECT_GT(pmap_.counters().dropped, 0u);
+  EXPECT_EQ(Layout(a, kVa, 1), "w");
+  const uint64_t faults = a->faults;
+  EXPECT_TRUE(Write(a, kVa));
+  EXPECT_EQ(a->faults, faults);
+}
+
+TEST_F(ShortageTest, StatusOfWhatIsDroppedIsKept) {
+  Client* a = NewClient();
+  Paddr written = NewFrame();
+  Enter(a, kVa, written, base::kProtReadWrite);
+  EXPECT_TRUE(Write(a, kVa));
+  for (uint64_t i = 1; i < 32; ++i) {
+    Enter(a, kVa + i * 0x20000, NewFrame(), base::kProtRead);
+    EXPECT_TRUE(Read(a, kVa + i * 0x20000));
+  }
+  EXPECT_EQ(Layout(a, kVa, 1), ".");
+  EXPECT_TRUE(Modified(written));
+}
+
+TEST_F(ShortageTest, WhenOnlyWiredPagesAreLeftTheFaultFails) {
+  Client* a = NewClient();
+  uint64_t served = 0;
+  for (uint64_t i = 0; i < 16; ++i) {
+    Enter(a, kVa + i * 0x20000, NewFrame(), base::kProtRead, Wired::kYes);
+    if (Read(a, kVa + i * 0x20000)) ++served;
+  }
+  EXPECT_GT(served, 2u);
+  EXPECT_LT(served, 16u);
+  EXPECT_EQ(a->last, RefillResult::kNoMemory);
+  EXPECT_EQ(pmap_.WiredCount(a->pmap), base::PageCount(16));
+  Server([&] { pmap_.Remove(a->pmap, Pages(kVa, 1024)); });
+  Enter(a, kVa, NewFrame(), base::kProtRead);
+  EXPECT_TRUE(Read(a, kVa));
+}
+
+TEST_F(ShortageTest, CanaryDropsWiredPages) {
+  Client* a = NewClient();
+  Enter(a, kVa, NewFrame(), base::kProtReadWrite, Wired::kYes);
+  EXPECT_TRUE(Write(a, kVa));
+  canary_.Arm(base::Canary::kShortageDropsWired);
+  for (uint64_t i = 1; i < 32; ++i) {
+    Enter(a, kVa + i * 0x20000, NewFrame(), base::kProtRead);
+    Read(a, kVa + i * 0x20000);
+  }
+  EXPECT_EQ(pmap_.WiredCount(a->pmap), base::PageCount(0));
+}
+
+}  // namespace
+}  // namespace pmap_sim

@@ -1,0 +1,169 @@
+// Unmaps that wait: until when, and how many go in one call.
+
+#include "pmap_sim/unmap_batch.h"
+
+#include <gtest/gtest.h>
+
+#include "base/addr.h"
+#include "base/canary.h"
+#include "base/prot.h"
+#include "pmap_sim/l4_pmap.h"
+#include "pmap_sim/table.h"
+#include "pmap_sim/testing/clients.h"
+#include "uvm/pmap.h"
+
+namespace pmap_sim {
+namespace {
+
+using base::Paddr;
+using base::Vaddr;
+using testing::Client;
+using testing::kVa;
+
+class UnmapBatchTest : public testing::ClientsTest {
+ protected:
+  UnmapBatchTest() : ClientsTest({.ram_bytes = uint64_t{64} << 20}) {}
+
+  // A page of its own, with the client, that is not known to be modified.
+  Paddr GivePage(Client* client, uint64_t va, base::Prot prot) {
+    Paddr pa = NewFrame();
+    Enter(client, va, pa, prot);
+    EXPECT_TRUE(Read(client, va));
+    return pa;
+  }
+  // `pages` pages that were written, in one job.
+  void GiveWrittenPages(Client* client, uint64_t va, uint32_t pages) {
+    Server([=, this] {
+      for (uint32_t i = 0; i < pages; ++i) {
+        EXPECT_TRUE(pmap_
+                        .Enter(client->pmap, Vaddr(va + i * base::kPageSize), NewFrame(),
+                               base::kProtReadWrite, {.access = base::kProtWrite})
+                        .ok());
+      }
+    });
+    WriteAll(client, va, pages);
+  }
+  struct Cost {
+    uint64_t calls, fpages;
+  };
+  Cost CostOf(std::function<void()> body) {
+    const PmapCounters before = pmap_.counters();
+    Server(std::move(body));
+    const PmapCounters after = pmap_.counters();
+    return {after.unmap_calls - before.unmap_calls, after.fpages_unmapped - before.fpages_unmapped};
+  }
+};
+
+TEST_F(UnmapBatchTest, RemovalWaitsForUpdate) {
+  Client* a = NewClient();
+  GivePage(a, kVa, base::kProtReadWrite);
+  ServerWithoutUpdate([&] {
+    pmap_.Remove(a->pmap, Pages(kVa, 1));
+    EXPECT_FALSE(pmap_.Extract(a->pmap, Vaddr(kVa), nullptr));
+  });
+  EXPECT_EQ(Layout(a, kVa, 1), "w");
+  Server([&] { pmap_.Update(a->pmap); });
+  EXPECT_EQ(Layout(a, kVa, 1), ".");
+}
+
+TEST_F(UnmapBatchTest, ManyRemovalsGoInOneCall) {
+  Client* a = NewClient();
+  for (uint64_t i = 0; i < 64; ++i) GivePage(a, kVa + i * 0x2000, base::kProtReadWrite);
+  Cost cost = CostOf([&] {
+    for (uint64_t i = 0; i < 64; ++i) pmap_.Remove(a->pmap, Pages(kVa + i * 0x2000, 1));
+  });
+  EXPECT_EQ(cost.calls, 1u);
+  EXPECT_EQ(cost.fpages, 64u);
+}
+
+TEST_F(UnmapBatchTest, PageProtectDoesNotWaitWhateverIsBeforeIt) {
+  Client* a = NewClient();
+  Client* b = NewClient();
+  Paddr pa = GivePage(a, kVa, base::kProtReadWrite);
+  Paddr other = GivePage(b, kVa, base::kProtReadWrite);
+  ServerWithoutUpdate([&] {
+    pmap_.Remove(a->pmap, Pages(kVa, 1));
+    pmap_.PageProtect(pa, base::kProtNone);
+  });
+  EXPECT_EQ(Layout(a, kVa, 1), ".");
+  ServerWithoutUpdate([&] { pmap_.PageProtect(other, base::kProtRead); });
+  EXPECT_EQ(Layout(b, kVa, 1), "r");
+}
+
+TEST_F(UnmapBatchTest, StatusOfARemovedPageIsThereBeforeUpdate) {
+  Client* a = NewClient();
+  Paddr pa = GivePage(a, kVa, base::kProtReadWrite);
+  EXPECT_TRUE(Write(a, kVa));
+  ServerWithoutUpdate([&] {
+    pmap_.Remove(a->pmap, Pages(kVa, 1));
+    EXPECT_TRUE(pmap_.IsModified(pa));
+    EXPECT_TRUE(pmap_.ClearReference(pa));
+    EXPECT_FALSE(pmap_.IsReferenced(pa));
+  });
+}
+
+TEST_F(UnmapBatchTest, WhatIsEnteredAfterARemovalIsSentAfterIt) {
+  Client* a = NewClient();
+  Paddr first = GivePage(a, kVa, base::kProtReadWrite);
+  Paddr second = NewFrame();
+  ServerWithoutUpdate([&] {
+    EXPECT_TRUE(pmap_.Enter(a->pmap, Vaddr(kVa), second, base::kProtRead, {}).ok());
+    EXPECT_TRUE(pmap_.Enter(a->pmap, Vaddr(kVa + 0x10000), first, base::kProtRead, {}).ok());
+  });
+  // The client's old page is still there; any refill takes it first.
+  EXPECT_EQ(Layout(a, kVa, 1), "w");
+  EXPECT_TRUE(Read(a, kVa + 0x10000));
+  EXPECT_EQ(Layout(a, kVa, 1), ".");
+  EXPECT_TRUE(Read(a, kVa));
+  EXPECT_EQ(world_.Rights(a->thread, kVa), "r--");
+}
+
+TEST_F(UnmapBatchTest, PagesWrittenForSureGoAsLargeFpages) {
+  Client* a = NewClient();
+  constexpr uint32_t kPages = 4096;
+  GiveWrittenPages(a, kVa, kPages);
+  Cost cost = CostOf([&] { pmap_.Protect(a->pmap, Pages(kVa, kPages), base::kProtRead); });
+  EXPECT_EQ(Layout(a, kVa, 3), "rrr");
+  EXPECT_LE(cost.calls, 2u);
+  EXPECT_LE(cost.fpages, 64u);
+}
+
+TEST_F(UnmapBatchTest, PagesThatMayBeCleanGoOneByOneSixtyFourACall) {
+  Client* a = NewClient();
+  constexpr uint32_t kPages = 256;
+  GiveWrittenPages(a, kVa, kPages);
+  Server([&] {
+    uvm::PmapSystem::Mapping at;
+    for (Vaddr from(0); pmap_.PeekNext(a->pmap, from, &at); from = at.va + base::kPageSize) {
+      pmap_.ClearModify(at.pa);
+    }
+  });
+  Cost cost = CostOf([&] { pmap_.Protect(a->pmap, Pages(kVa, kPages), base::kProtRead); });
+  EXPECT_EQ(cost.fpages, kPages);
+  EXPECT_EQ(cost.calls, kPages / 64);
+}
+
+TEST_F(UnmapBatchTest, UpdateWithNothingToDoMakesNoCall) {
+  Client* a = NewClient();
+  EXPECT_EQ(CostOf([&] { pmap_.Update(a->pmap); }).calls, 0u);
+}
+
+TEST_F(UnmapBatchTest, CanaryForgetsWhatWaits) {
+  Client* a = NewClient();
+  GivePage(a, kVa, base::kProtReadWrite);
+  canary_.Arm(base::Canary::kUpdateForgets);
+  Server([&] { pmap_.Remove(a->pmap, Pages(kVa, 1)); });
+  EXPECT_EQ(Layout(a, kVa, 1), "w");
+}
+
+TEST_F(UnmapBatchTest, CanaryLeavesTheOldFrameBehind) {
+  Client* a = NewClient();
+  Paddr old = GivePage(a, kVa, base::kProtRead);
+  canary_.Arm(base::Canary::kReenterKeepsOldFrame);
+  Enter(a, kVa, NewFrame(), base::kProtRead);
+  EXPECT_EQ(Layout(a, kVa, 1), "r");
+  EXPECT_TRUE(world_.SameFrame(a->thread, kVa, mirror_, old.value()));
+}
+
+}  // namespace
+}  // namespace pmap_sim

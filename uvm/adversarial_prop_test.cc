@@ -1,0 +1,571 @@
+// Random operations of the core on a pmap that uses every freedom of its contract: unwired
+// mappings vanish, stale translations live until Update, enters fail, nothing is ever referenced.
+// What each page must hold comes from an eager copy of everything at fork; all invariants hold
+// after each operation and nothing leaks. The same operations run on the faithful pmap too.
+
+#include <gtest/gtest-spi.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/prng.h"
+#include "base/prot.h"
+#include "uvm/map.h"
+#include "uvm/testing/world.h"
+
+namespace uvm::testing {
+namespace {
+
+constexpr uint64_t kPages = 7;
+constexpr size_t kMostMembers = 4;
+constexpr uint64_t kFilePages = 9;
+constexpr int kFiles = 2;
+
+// ---- What must be ----
+
+// What one page of memory holds. Those that share it on purpose share the cell.
+struct Cell {
+  char letter = '0';
+  // Of a file: until it is written privately (`own`) the file's page shows through, and a shared
+  // mapping (`direct`) writes to the file's page.
+  std::shared_ptr<char> file;
+  bool own = false;
+  bool direct = false;
+  bool may_be_lost = false;  // given back: reads as before or as if never written
+
+  char Read() const { return file != nullptr && !own ? *file : letter; }
+  void Write(char value) {
+    may_be_lost = false;
+    if (direct) {
+      *file = value;
+    } else {
+      letter = value;
+      own = true;
+    }
+  }
+  char Untouched() const { return file != nullptr ? *file : '0'; }
+};
+
+struct ExpectedPage {
+  std::shared_ptr<Cell> cell;  // null: unmapped
+  Prot prot = base::kProtReadWrite;
+  Inherit inherit = Inherit::kCopy;
+  int file = -1;
+  uint64_t file_page = 0;
+  bool shared = false;  // a shared mapping
+
+  bool Readable() const { return cell != nullptr && prot.CanRead(); }
+  bool Writable() const { return Readable() && prot.CanWrite(); }
+};
+using ExpectedSpace = std::vector<ExpectedPage>;
+
+ExpectedSpace ExpectedFork(const ExpectedSpace& parent) {
+  ExpectedSpace child = parent;
+  for (ExpectedPage& page : child) {
+    if (page.cell == nullptr) continue;
+    switch (page.inherit) {
+      case Inherit::kShare:
+        break;
+      case Inherit::kCopy:
+        page.cell = std::make_shared<Cell>(*page.cell);
+        page.cell->direct = page.shared = false;
+        break;
+      case Inherit::kZero:
+        page.cell = std::make_shared<Cell>();
+        page.file = -1;
+        page.shared = false;
+        break;
+      default:
+        page = {};
+        break;
+    }
+  }
+  return child;
+}
+
+// ---- Operations as values ----
+
+enum class Kind : uint8_t {
+  kMap,
+  kMapShared,
+  kMapFile,
+  kMapFileShared,
+  kUnmap,
+  kProtect,
+  kInherit,
+  kWrite,
+  kPoke,
+  kRead,
+  kFree,
+  kDiscard,
+  kMove,
+  kResize,
+  kFork,
+  kExit,
+};
+struct KindRow {
+  const char* name;
+  uint32_t weight;
+};
+constexpr KindRow kKinds[] = {
+    {"map", 6},   {"map_shared", 4}, {"map_file", 6}, {"map_file_shared", 3},
+    {"unmap", 5}, {"protect", 6},    {"inherit", 8},  {"write", 18},
+    {"poke", 6},  {"read", 10},      {"free", 2},     {"discard", 3},
+    {"move", 3},  {"resize", 3},     {"fork", 7},     {"exit", 3},
+};
+
+struct Operation {
+  Kind kind = Kind::kRead;
+  uint8_t member = 0;
+  uint8_t first = 0;
+  uint8_t count = 1;
+  uint8_t to = 0;     // page, file page
+  uint8_t other = 0;  // rights, inheritance, file
+  char letter = 'a';
+  std::string Text() const {
+    return std::to_string(member) + ":" + kKinds[static_cast<size_t>(kind)].name + "[" +
+           std::to_string(first) + "+" + std::to_string(count) + "] " + std::to_string(to) + "," +
+           std::to_string(other) + "," + letter;
+  }
+};
+
+std::vector<Operation> Draw(uint64_t seed, size_t count) {
+  uint32_t total = 0;
+  for (const KindRow& row : kKinds) total += row.weight;
+  std::vector<Operation> operations(count);
+  for (size_t i = 0; i < count; ++i) {
+    base::Prng prng(seed, "adversarial", i);
+    Operation& op = operations[i];
+    uint64_t at = prng.Below(total);
+    size_t kind = 0;
+    while (at >= kKinds[kind].weight) at -= kKinds[kind++].weight;
+    op.kind = static_cast<Kind>(kind);
+    op.member = static_cast<uint8_t>(prng.Below(kMostMembers));
+    op.first = static_cast<uint8_t>(prng.Below(kPages));
+    op.count = static_cast<uint8_t>(1 + prng.Below(kPages - op.first));
+    if (prng.Chance(1, 2)) op.count = 1;
+    op.to = static_cast<uint8_t>(prng.Below(kPages));
+    op.other = static_cast<uint8_t>(prng.Below(8));
+    op.letter = static_cast<char>('a' + prng.Below(26));
+  }
+  return operations;
+}
+
+// ---- A run ----
+
+class Run {
+ public:
+  Run(World* world) : world_(world) {
+    for (int i = 0; i < kFiles; ++i) {
+      files_.push_back(world->File(static_cast<uint64_t>(i) + 1));
+      std::vector<std::shared_ptr<char>> pages;
+      for (uint64_t page = 0; page < kFilePages; ++page) {
+        pages.push_back(std::make_shared<char>(static_cast<char>('1' + page)));
+      }
+      file_pages_.push_back(std::move(pages));
+    }
+    members_.push_back(world->NewSpace("AB0...."));
+    expected_.emplace_back(kPages);
+    for (uint64_t page = 0; page < 3; ++page) {
+      expected_[0][page].cell = std::make_shared<Cell>();
+      if (page < 2) expected_[0][page].cell->Write("AB"[page]);
+    }
+  }
+
+  void Apply(const Operation& op) {
+    size_t member = op.member % members_.size();
+    space_ = &members_[member];
+    pages_ = &expected_[member];
+    switch (op.kind) {
+      case Kind::kMap:
+        return Map(op, -1, /*shared=*/0);
+      case Kind::kMapShared:
+        return Map(op, -1, 1);
+      case Kind::kMapFile:
+        return Map(op, op.other % kFiles, 0);
+      case Kind::kMapFileShared:
+        return Map(op, op.other % kFiles, 1);
+      case Kind::kUnmap:
+        return Unmap(op);
+      case Kind::kProtect:
+        return Protect(op);
+      case Kind::kInherit:
+        return SetInherit(op);
+      case Kind::kWrite:
+        return Write(op);
+      case Kind::kPoke:
+        return Poke(op);
+      case Kind::kRead:
+        return Read(op);
+      case Kind::kFree:
+      case Kind::kDiscard:
+        return GiveBack(op);
+      case Kind::kMove:
+        return Move(op);
+      case Kind::kResize:
+        return Resize(op);
+      case Kind::kFork:
+        return Fork();
+      case Kind::kExit:
+        return Exit(member);
+    }
+  }
+
+  // Looks through the layers, changing nothing.
+  void CheckContents() {
+    for (size_t i = 0; i < members_.size(); ++i) {
+      std::string seen = world_->Contents(members_[i]);
+      std::string want;
+      for (uint64_t page = 0; page < kPages; ++page) {
+        ExpectedPage& must = expected_[i][page];
+        if (must.cell != nullptr && must.cell->may_be_lost &&
+            seen[page] == must.cell->Untouched()) {
+          must.cell->own = false;
+          must.cell->letter = '0';
+          must.cell->may_be_lost = false;
+        }
+        want += must.cell == nullptr ? '.' : must.cell->Read();
+      }
+      EXPECT_EQ(seen, want) << "space " << i;
+    }
+  }
+
+  // What a processor reaches without a fault, stale translations included, is what must be there.
+  void CheckReach() {
+    for (size_t i = 0; i < members_.size(); ++i) {
+      for (uint64_t page = 0; page < kPages; ++page) {
+        const unsigned char* at =
+            world_->pmap().Translate(members_[i]->pmap(), PageAt(page), Access::kRead);
+        if (at == nullptr) continue;
+        const ExpectedPage& must = expected_[i][page];
+        EXPECT_TRUE(must.Readable()) << "space " << i << " page " << page << " can be read";
+        if (!must.Readable()) continue;
+        EXPECT_EQ(world_->LetterOf(at), must.cell->Read())
+            << "space " << i << " page " << page << " is reached as it should not be";
+      }
+    }
+  }
+
+  void CheckReads() {
+    for (size_t i = 0; i < members_.size(); ++i) {
+      std::string want;
+      for (const ExpectedPage& page : expected_[i]) {
+        want += page.cell == nullptr ? '?' : page.Readable() ? page.cell->Read() : '!';
+      }
+      EXPECT_EQ(members_[i].ReadAll(), want) << "space " << i;
+    }
+  }
+
+ private:
+  template <typename Change>
+  void ForPages(const Operation& op, Change change) {
+    for (uint64_t page = op.first; page < uint64_t{op.first} + op.count; ++page) {
+      change(&(*pages_)[page], page);
+    }
+  }
+  bool All(const Operation& op, bool (*holds)(const ExpectedPage&)) const {
+    for (uint64_t page = op.first; page < uint64_t{op.first} + op.count; ++page) {
+      if (!holds((*pages_)[page])) return false;
+    }
+    return true;
+  }
+  bool IsFree(uint64_t first, uint64_t count) const {
+    for (uint64_t page = first; page < first + count; ++page) {
+      if ((*pages_)[page].cell != nullptr) return false;
+    }
+    return true;
+  }
+
+  std::shared_ptr<Cell> NewCell(int file, uint64_t file_page, bool direct) {
+    auto cell = std::make_shared<Cell>();
+    if (file < 0) return cell;
+    cell->file = file_pages_[static_cast<size_t>(file)][file_page];
+    cell->direct = direct;
+    return cell;
+  }
+
+  // `shared` is 0 or 1.
+  void Map(const Operation& op, int file, int shared) {
+    uint64_t file_page = op.to;
+    if (file >= 0 && file_page + op.count > kFilePages) return;
+    Inherit inherit = shared != 0 ? Inherit::kShare : Inherit::kCopy;
+    space_->Map({.at = op.first,
+                 .pages = op.count,
+                 .where = uvm::Map::Where::kFixedReplace,
+                 .inherit = inherit,
+                 .sharing = shared != 0 ? Sharing::kShared : Sharing::kPrivate,
+                 .file = file < 0 ? nullptr : files_[static_cast<size_t>(file)],
+                 .file_page = file < 0 ? 0 : file_page});
+    ForPages(op, [&](ExpectedPage* page, uint64_t number) {
+      *page = {.cell = NewCell(file, file_page + number - op.first, shared != 0),
+               .inherit = inherit,
+               .file = file,
+               .file_page = file_page + number - op.first,
+               .shared = shared != 0};
+    });
+  }
+
+  void Unmap(const Operation& op) {
+    space_->Unmap(op.first, op.count);
+    ForPages(op, [](ExpectedPage* page, uint64_t) { *page = {}; });
+  }
+
+  void Protect(const Operation& op) {
+    constexpr Prot kProts[] = {base::kProtNone, base::kProtRead, base::kProtRead,
+                               base::kProtReadWrite};
+    Prot prot = kProts[op.other % 4];
+    space_->Protect(op.first, op.count, prot);
+    ForPages(op, [prot](ExpectedPage* page, uint64_t) {
+      if (page->cell != nullptr) page->prot = prot;
+    });
+  }
+
+  void SetInherit(const Operation& op) {
+    constexpr Inherit kInherits[] = {Inherit::kShare, Inherit::kCopy, Inherit::kNone,
+                                     Inherit::kZero};
+    Inherit inherit = kInherits[op.other % 4];
+    space_->SetInherit(op.first, op.count, inherit);
+    ForPages(op, [inherit](ExpectedPage* page, uint64_t) {
+      if (page->cell != nullptr) page->inherit = inherit;
+    });
+  }
+
+  void Write(const Operation& op) {
+    std::string picture(kPages, '.');
+    std::string want(kPages, '.');
+    ForPages(op, [&](ExpectedPage* page, uint64_t number) {
+      picture[number] = op.letter;
+      want[number] = page->cell == nullptr ? '?' : page->Writable() ? op.letter : '!';
+      if (page->Writable()) page->cell->Write(op.letter);
+    });
+    EXPECT_EQ(space_->TryWrite(picture), want);
+  }
+
+  // A processor writes where it can without a fault.
+  void Poke(const Operation& op) {
+    ForPages(op, [&](ExpectedPage* page, uint64_t number) {
+      unsigned char* at =
+          world_->pmap().Translate((*space_)->pmap(), PageAt(number), Access::kWrite);
+      if (at == nullptr) return;
+      EXPECT_TRUE(page->Writable()) << "page " << number << " can be written";
+      std::memset(at, op.letter, base::kPageSize);
+      if (page->Writable()) page->cell->Write(op.letter);
+    });
+  }
+
+  void Read(const Operation& op) {
+    CheckContents();  // settles what was given back
+    std::string picture(kPages, '.');
+    std::string want(kPages, '.');
+    ForPages(op, [&](ExpectedPage* page, uint64_t number) {
+      picture[number] = 'x';
+      want[number] = page->cell == nullptr ? '?' : page->Readable() ? page->cell->Read() : '!';
+    });
+    EXPECT_EQ(space_->Read(picture), want);
+  }
+
+  // Private pages that nobody shares; what happens to others is another matter.
+  void GiveBack(const Operation& op) {
+    if (!All(op, [](const ExpectedPage& page) {
+          return page.cell != nullptr && !page.shared && page.inherit != Inherit::kShare &&
+                 page.cell.use_count() == 1;
+        })) {
+      return;
+    }
+    for (MapEntry* entry = space_->get()->map().DebugFirst(); entry != nullptr;
+         entry = uvm::Map::DebugNext(entry)) {
+      if (entry->shared && entry->range().Overlaps(Pages(op.first, op.count))) return;
+      const Amap* amap = entry->aref.amap;
+      if (amap != nullptr && amap->shared && entry->range().Overlaps(Pages(op.first, op.count))) {
+        return;
+      }
+    }
+    bool discard = op.kind == Kind::kDiscard;
+    if (discard) {
+      EXPECT_EQ(space_->TryDiscard(op.first, op.count), "ok");
+    } else {
+      EXPECT_EQ(space_->TryAdvise(op.first, op.count, Advice::kFree), "ok");
+    }
+    ForPages(op, [discard](ExpectedPage* page, uint64_t) {
+      page->cell->may_be_lost = !discard;
+      if (discard) page->cell->letter = '0';
+      if (discard) page->cell->own = false;
+    });
+    CheckContents();
+  }
+
+  static bool IsMapped(const ExpectedPage& page) { return page.cell != nullptr; }
+
+  // To a place of the caller's choice, in the same size.
+  void Move(const Operation& op) {
+    if (!All(op, IsMapped) || op.to + op.count > static_cast<int>(kPages)) return;
+    std::string outcome = space_->TryRemap({.from = op.first,
+                                            .pages = op.count,
+                                            .new_pages = op.count,
+                                            .to = op.to,
+                                            .where = uvm::Map::RemapOptions::Where::kFixed});
+    if (op.to != op.first && !IsFree(op.to, op.count)) {
+      EXPECT_EQ(outcome, "no_space");
+      return;
+    }
+    EXPECT_EQ(outcome, std::to_string(op.to));
+    MoveExpected(op.first, op.count, op.to);
+  }
+
+  void MoveExpected(uint64_t from, uint64_t count, uint64_t to) {
+    if (from == to) return;
+    ExpectedSpace moved(pages_->begin() + static_cast<ptrdiff_t>(from),
+                        pages_->begin() + static_cast<ptrdiff_t>(from + count));
+    for (uint64_t i = 0; i < count; ++i) (*pages_)[from + i] = {};
+    for (uint64_t i = 0; i < count; ++i) (*pages_)[to + i] = moved[i];
+  }
+
+  // Shrinks or grows, wherever there is room.
+  void Resize(const Operation& op) {
+    uint64_t size = 1 + op.to % (kPages - 1);
+    if (!All(op, IsMapped)) return;
+    const ExpectedPage last = (*pages_)[op.first + op.count - 1u];
+    uint64_t more = size > op.count ? size - op.count : 0;
+    if (last.file >= 0 && last.file_page + more >= kFilePages) return;
+    std::string outcome =
+        space_->TryRemap({.from = op.first, .pages = op.count, .new_pages = size});
+    if (outcome == "no_space") {
+      uint64_t hole = 0;
+      for (uint64_t page = 0, run = 0; page < kPages; ++page) {
+        run = (*pages_)[page].cell == nullptr ? run + 1 : 0;
+        hole = std::max(hole, run);
+      }
+      bool in_place = op.first + size <= kPages && IsFree(op.first + op.count, more);
+      EXPECT_TRUE(more > 0 && hole < size && !in_place) << "there was room";
+      return;
+    }
+    ASSERT_TRUE(!outcome.empty() && outcome[0] >= '0' && outcome[0] <= '9') << outcome;
+    uint64_t to = std::stoull(outcome);
+    uint64_t kept = std::min<uint64_t>(size, op.count);
+    for (uint64_t page = op.first + kept; page < uint64_t{op.first} + op.count; ++page) {
+      (*pages_)[page] = {};
+    }
+    MoveExpected(op.first, kept, to);
+    for (uint64_t i = 0; i < more; ++i) {
+      EXPECT_EQ((*pages_)[to + kept + i].cell, nullptr) << "grown over page " << to + kept + i;
+      ExpectedPage grown = last;
+      grown.file_page = last.file_page + 1 + i;
+      grown.cell = NewCell(grown.file, grown.file_page, grown.shared);
+      (*pages_)[to + kept + i] = grown;
+    }
+  }
+
+  void Fork() {
+    if (members_.size() == kMostMembers) return;
+    CheckContents();
+    ExpectedSpace child = ExpectedFork(*pages_);
+    members_.push_back(space_->Fork());
+    expected_.push_back(std::move(child));
+  }
+
+  void Exit(size_t member) {
+    if (members_.size() == 1) return;
+    space_->Exit();
+    members_.erase(members_.begin() + static_cast<ptrdiff_t>(member));
+    expected_.erase(expected_.begin() + static_cast<ptrdiff_t>(member));
+  }
+
+  World* const world_;
+  std::vector<Object*> files_;
+  std::vector<std::vector<std::shared_ptr<char>>> file_pages_;
+  std::vector<Space> members_;
+  std::vector<ExpectedSpace> expected_;
+  // Of the operation that is being applied.
+  const Space* space_ = nullptr;
+  ExpectedSpace* pages_ = nullptr;
+};
+
+enum class PmapKind : uint8_t { kFaithful, kAdverse };
+
+// The first failure of the run as text, or "".
+std::string Failure(const std::vector<Operation>& operations, PmapKind pmap, uint64_t seed) {
+  ::testing::TestPartResultArray results;
+  {
+    ::testing::ScopedFakeTestPartResultReporter intercept(
+        ::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &results);
+    World world(/*frames=*/160);
+    if (pmap == PmapKind::kAdverse) world.BeAdverse(seed);
+    Run run(&world);
+    for (const Operation& op : operations) {
+      run.Apply(op);
+      run.CheckContents();
+      // On the faithful pmap, too: what is left from before is used, then.
+      if (op.letter < 'n') run.CheckReach();
+      if (results.size() > 0) break;
+    }
+    if (results.size() == 0) run.CheckReads();
+    if (results.size() == 0) {
+      EXPECT_EQ(world.TearDownAndFindLeaks(), "");
+    }
+  }
+  return results.size() == 0 ? "" : results.GetTestPartResult(0).message();
+}
+
+// Leaves out operations, in chunks down to single ones, while it fails in any way.
+std::vector<Operation> Shrink(std::vector<Operation> operations, PmapKind pmap, uint64_t seed) {
+  for (size_t chunk = operations.size() / 2 + 1;;) {
+    bool shrunk = false;
+    for (size_t at = 0; at < operations.size();) {
+      std::vector<Operation> candidate = operations;
+      auto from = candidate.begin() + static_cast<ptrdiff_t>(at);
+      candidate.erase(from, candidate.begin() +
+                                static_cast<ptrdiff_t>(std::min(at + chunk, operations.size())));
+      if (Failure(candidate, pmap, seed).empty()) {
+        at += chunk;
+      } else {
+        operations = std::move(candidate);
+        shrunk = true;
+      }
+    }
+    if (chunk == 1 && !shrunk) return operations;
+    chunk = std::max<size_t>(chunk / 2, 1);
+  }
+}
+
+struct Batch {
+  PmapKind pmap;
+  uint64_t first_seed;
+};
+void PrintTo(const Batch& batch, std::ostream* out) {
+  *out << (batch.pmap == PmapKind::kAdverse ? "adverse" : "faithful") << " from seed "
+       << batch.first_seed;
+}
+
+constexpr uint64_t kSeedsPerBatch = 200;
+constexpr size_t kOperations = 150;
+
+class AdversarialPropTest : public ::testing::TestWithParam<Batch> {};
+
+TEST_P(AdversarialPropTest, EveryPageHoldsWhatAnEagerCopyWouldHold) {
+  PmapKind pmap = GetParam().pmap;
+  for (uint64_t seed = GetParam().first_seed; seed < GetParam().first_seed + kSeedsPerBatch;
+       ++seed) {
+    std::vector<Operation> operations = Draw(seed, kOperations);
+    if (Failure(operations, pmap, seed).empty()) continue;
+    operations = Shrink(std::move(operations), pmap, seed);
+    std::string text = Failure(operations, pmap, seed);
+    for (const Operation& op : operations) text += "\n  " + op.Text();
+    FAIL() << "seed " << seed << ": " << text;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, AdversarialPropTest,
+                         ::testing::Values(Batch{PmapKind::kFaithful, 1},
+                                           Batch{PmapKind::kAdverse, 1},
+                                           Batch{PmapKind::kAdverse, 1001},
+                                           Batch{PmapKind::kAdverse, 2001},
+                                           Batch{PmapKind::kAdverse, 3001}));
+
+}  // namespace
+}  // namespace uvm::testing
