@@ -204,7 +204,7 @@ void Space::SetAdvice(uint64_t start, uint64_t end, base::Advice advice) {
 
 void Space::GiveUp(uint64_t start, uint64_t end) {
   for (const Region& region : Slice(start, end)) {
-    if (region.layer == nullptr || region.attributes.shared) continue;
+    if (region.layer == nullptr) continue;
     PageMap& owned = region.layer->owned;
     auto stop = owned.lower_bound(region.LayerPage(region.end));
     for (auto it = owned.lower_bound(region.layer_page); it != stop; ++it) it->second.GiveUp();

@@ -197,6 +197,7 @@ bool AmapStore::CopyNow(const AmapRef& ref, PageCount pages) {
     }
     pages_->Copy(old->page, fresh->page);
     fresh->page->busy = BusyReason::kNotBusy;
+    pages_->EnsureQueued(fresh->page);
     fresh->lock = amap->lock;
     amap->anons[slot] = fresh;
     anons_->Release(old);

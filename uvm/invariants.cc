@@ -101,7 +101,7 @@ bool ValidMapEntries(Uvm* uvm, TextSink* text) {
 
 bool LayeredEntries(Uvm* uvm, TextSink* text) {
   return ForEachEntry(uvm, [&](Space* space, MapEntry* entry) {
-    bool layered = entry->needs_copy || entry->aref.amap != nullptr || entry->object != nullptr;
+    bool layered = entry->bare || entry->needs_copy || entry->aref.amap != nullptr || entry->object != nullptr;
     const Amap* amap = entry->aref.amap;
     bool covered = amap == nullptr || entry->aref.slot + entry->pages().value() <= amap->slot_count;
     if (layered && covered) return true;
@@ -176,7 +176,13 @@ bool ValidAnonRefs(Uvm* uvm, TextSink* text) {
     if (anon->debug_seen++ == 0) ++distinct;
     return true;
   });
+  const uint64_t loans = uvm->loans().DebugAnonLoans();
+  uint64_t lent = 0;  // references that no slot has
   bool valid = each_anon([&](Amap* amap, uint32_t slot, Anon* anon) {
+    if (anon->refs > anon->debug_seen && anon->refs - anon->debug_seen <= loans - lent) {
+      lent += anon->refs - anon->debug_seen;
+      anon->debug_seen = anon->refs;  // once for all its slots
+    }
     if (anon->refs == anon->debug_seen && anon->page != nullptr && anon->page->anon == anon)
       return true;
     *text << "amap#" << amap->id << "[" << slot << "] anon refs=" << anon->refs
@@ -184,8 +190,11 @@ bool ValidAnonRefs(Uvm* uvm, TextSink* text) {
     return false;
   });
   if (!valid) return false;
-  if (distinct == uvm->DebugAnons().live()) return true;
+  const uint64_t unreachable =
+      uvm->DebugAnons().live() - uvm->DebugAnons().held_only() - distinct;
+  if (unreachable + lent <= loans) return true;
   *text << uvm->DebugAnons().live() << " anons live, " << distinct << " reachable";
+  if (loans > 0) *text << ", " << loans << " lent";
   return false;
 }
 
@@ -261,6 +270,71 @@ bool FreeAccounting(Uvm* uvm, TextSink* text) {
   return false;
 }
 
+bool ValidPageStates(Uvm* uvm, TextSink* text) {
+  uint64_t wired = 0, active = 0, inactive = 0;
+  const Page* bad = nullptr;
+  const char* wrong = nullptr;
+  uvm->DebugPages().DebugForEach([&](const Page& page) {
+    wired += page.wire_count > 0 ? 1 : 0;
+    active += page.queue == PageQueue::kActive ? 1 : 0;
+    inactive += page.queue == PageQueue::kInactive ? 1 : 0;
+    const bool owned = page.object != nullptr || page.anon != nullptr;
+    const bool queued = page.queue != PageQueue::kNone;
+    const char* found = nullptr;
+    if (page.free && (queued || page.wire_count > 0 || page.loan_count > 0))
+      found = "is free, but queued, wired or lent";
+    if (page.wire_count > 0 && page.loan_count > 0) found = "is wired and lent";
+    if (owned && queued == (page.wire_count > 0))
+      found = queued ? "is wired and on a queue" : "is on no queue and not wired";
+    if (!owned && queued) found = "is on a queue and nobody's";
+    if (owned && page.fake) found = "was never filled";
+    if (page.released) found = "was released and is still there";
+    if (found == nullptr || wrong != nullptr) return;
+    wrong = found;
+    bad = &page;
+  });
+  const PageStore& pages = uvm->DebugPages();
+  if (wrong != nullptr) {
+    *text << "frame " << bad->pa << " " << wrong;
+    return false;
+  }
+  if (wired == pages.wired_count().value() && active == pages.active_count().value() &&
+      inactive == pages.inactive_count().value())
+    return true;
+  *text << "wired " << wired << " of " << pages.wired_count().value() << " counted, active "
+        << active << " of " << pages.active_count().value() << ", inactive " << inactive << " of "
+        << pages.inactive_count().value();
+  return false;
+}
+
+bool WiringsAreCounted(Uvm* uvm, TextSink* text) {
+  uvm->DebugPages().DebugForEach([](Page& page) { page.debug_wired = 0; });
+  ForEachEntry(uvm, [](Space*, MapEntry* entry) {
+    if (entry->wired_count == 0 || entry->submap != nullptr) return true;
+    for (Vaddr va = entry->start; va < entry->end; va = va + base::kPageSize) {
+      const Amap* amap = entry->aref.amap;
+      Anon* anon = amap != nullptr ? amap->anons[entry->SlotOf(va)] : nullptr;
+      Page* page = anon != nullptr ? anon->page : nullptr;
+      if (anon == nullptr && entry->object != nullptr)
+        page = const_cast<Page*>(entry->object->DebugLookup(entry->ObjectIndexOf(va)));
+      if (page != nullptr) ++page->debug_wired;
+    }
+    return true;
+  });
+  const bool kernel = uvm->counters().kernel_wirings > 0;
+  const Page* bad = nullptr;
+  uvm->DebugPages().DebugForEach([&](const Page& page) {
+    const bool may_be_more = kernel && page.object != nullptr;
+    const bool fits =
+        may_be_more ? page.wire_count >= page.debug_wired : page.wire_count == page.debug_wired;
+    if (!fits && bad == nullptr) bad = &page;
+  });
+  if (bad == nullptr) return true;
+  *text << "frame " << bad->pa << " wire_count=" << bad->wire_count
+        << ", wired entries found=" << bad->debug_wired;
+  return false;
+}
+
 bool NoLockHeld(Uvm* uvm, TextSink* text) {
   for (Space* space = uvm->DebugSpaces().front(); space != nullptr;
        space = uvm->DebugSpaces().Next(space)) {
@@ -321,6 +395,15 @@ bool CopyOnWriteIsReadOnly(Uvm* uvm, TextSink* text) {
   });
 }
 
+bool LentPagesAreReadOnly(Uvm* uvm, TextSink* text) {
+  return ForEachTranslation(uvm, [&](const Backed& backed) {
+    if (backed.page == nullptr || backed.page->loan_count == 0 || !backed.mapping.prot.CanWrite())
+      return true;
+    Name(*text, backed) << " is writable though its page is lent";
+    return false;
+  });
+}
+
 const char* FirstViolation(Uvm* uvm, TextSink* text) {
   struct Rule {
     const char* name;
@@ -338,10 +421,13 @@ const char* FirstViolation(Uvm* uvm, TextSink* text) {
       {"ValidObjectPages", ValidObjectPages},
       {"ValidPageOwners", ValidPageOwners},
       {"FreeAccounting", FreeAccounting},
+      {"ValidPageStates", ValidPageStates},
+      {"WiringsAreCounted", WiringsAreCounted},
       {"TranslationInsideEntry", TranslationInsideEntry},
       {"TranslationMapsItsPage", TranslationMapsItsPage},
       {"RightsWithinProtection", RightsWithinProtection},
       {"CopyOnWriteIsReadOnly", CopyOnWriteIsReadOnly},
+      {"LentPagesAreReadOnly", LentPagesAreReadOnly},
   };
   for (const Rule& rule : kRules) {
     if (!rule.holds(uvm, text)) return rule.name;

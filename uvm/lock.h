@@ -81,6 +81,8 @@ class ABSL_LOCKABLE RwLock {
   RwLock& operator=(const RwLock&) = delete;
 
   void WriteLock() ABSL_EXCLUSIVE_LOCK_FUNCTION();
+  // False, at once, when anybody holds the lock or waits for it.
+  bool TryWriteLock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true);
   void WriteUnlock() ABSL_UNLOCK_FUNCTION();
   void ReadLock() ABSL_SHARED_LOCK_FUNCTION();
   void ReadUnlock() ABSL_UNLOCK_FUNCTION();

@@ -74,7 +74,7 @@ Result<void, MapError> Map::CopyIn(Range range, Snapshot* out, Vaddr* missing) {
     if (!IsMappedLocked(range)) return MapError::kHole;
     if (!FillSparesLocked()) return MapError::kNoMemory;
     for (MapEntry* entry = ClipRangeLocked(range);
-         result.ok() && entry != nullptr && entry->start < range.end; entry = Tree::Next(entry)) {
+         result.ok() && !AtEnd(entry) && entry->start < range.end; entry = entry->next) {
       MapEntry* twin = context_->entries->New();
       if (twin == nullptr) {
         result = MapError::kNoMemory;
@@ -98,8 +98,11 @@ Result<void, MapError> Map::CopyIn(Range range, Snapshot* out, Vaddr* missing) {
 
 Result<Vaddr, MapError> Map::CopyOut(Snapshot* copy, Prot prot) {
   Change change(this, "Map::CopyOut");
+  FindOptions find;
+  find.size = copy->size;
   Vaddr at;
-  if (!FindSpaceLocked(copy->size, &at)) return MapError::kNoSpace;
+  MapEntry* prev;
+  if (!FindSpaceLocked(find, &at, &prev)) return MapError::kNoSpace;
   while (MapEntry* piece = copy->pieces.PopFront()) {
     piece->start = at + piece->start.value();
     piece->end = at + piece->end.value();
@@ -168,7 +171,7 @@ bool Map::OwnPages(MapEntry* piece, bool zeros) {
 Result<void, MapError> Map::PrepareOverwriteLocked(MapEntry* entry, MapEntry* piece,
                                                    Vaddr* missing) {
   if (!HasSharers(entry)) return {};
-  if (entry->needs_copy && !CopyAmapLocked(entry, entry->start, Chunk::kNo)) {
+  if (entry->needs_copy && !CopyAmapLocked(entry, entry->range(), Chunk::kNo, Merge::kNo)) {
     return MapError::kNoMemory;
   }
   if (!OwnPages(piece, entry->object != nullptr)) return MapError::kNoMemory;

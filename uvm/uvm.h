@@ -18,11 +18,13 @@
 #include "uvm/aobj.h"
 #include "uvm/core.h"
 #include "uvm/fault.h"
+#include "uvm/loan.h"
 #include "uvm/map.h"
 #include "uvm/object.h"
 #include "uvm/page.h"
 #include "uvm/space.h"
 #include "uvm/stored.h"
+#include "uvm/voaddr.h"
 
 namespace uvm {
 
@@ -39,20 +41,38 @@ class Uvm {
   Uvm(const Uvm&) = delete;
   Uvm& operator=(const Uvm&) = delete;
 
-  // NetBSD: uvmspace_alloc(). An empty space of [min, max). Errors: kNoMemory.
-  Result<Space*, MapError> CreateSpace(Vaddr min, Vaddr max);
-  // NetBSD: uvmspace_fork(). A child by inheritance. kNoMemory: no child, the parent is unharmed.
+  // NetBSD: uvmspace_alloc(), and uvmspace_spawn() for a task that starts from nothing. An empty
+  // space of [min, max) with one reference. Errors: kNoMemory.
+  Result<Space*, MapError> CreateSpace(Vaddr min, Vaddr max,
+                                       Direction direction = Direction::kBottomUp);
+  // NetBSD: uvmspace_fork(). A child by inheritance, with one reference. kNoMemory: no child, the
+  // parent is unharmed.
   Result<Space*, MapError> ForkSpace(Space* parent);
-  // NetBSD: uvmspace_exec() for a space that nobody shares: everything is unmapped. Errors:
+  // NetBSD: uvmspace_addref(), uvmspace_share(): one more task runs in the space.
+  void ReferenceSpace(Space* space) { ++space->refs; }
+  // NetBSD: uvmspace_unshare(). A space that is the caller's alone, with the same contents: `space`
+  // itself if nobody shares it, else a fork that takes the place of the caller's reference. Errors:
   // kNoMemory, nothing changed.
+  Result<Space*, MapError> UnshareSpace(Space* space);
+  // NetBSD: uvmspace_exec(). An empty space of [min, max) in place of the caller's reference to
+  // `space`: the same one, emptied, if nobody shares it and it grows in the same direction, else a
+  // new one. Wiring of what comes is off. Errors: kNoMemory, nothing changed.
+  Result<Space*, MapError> ExecSpace(Space* space, Vaddr min, Vaddr max, Direction direction);
+  // The same where bounds and direction stay and nobody shares the space; cannot fail.
   Result<void, MapError> ExecSpace(Space* space);
-  // NetBSD: uvmspace_free(), last reference.
+  // NetBSD: uvmspace_free(). The last reference unmaps everything and frees the pmap.
   void FreeSpace(Space* space);
 
   // NetBSD: uvm_fault(); see fault.h.
   Result<void, FaultError> Fault(Space* space, Vaddr va, Access access) {
     return faults_.Fault(&space->map(), va, access);
   }
+
+  // NetBSD: uvm_voaddr_acquire(), uvm_voaddr_release(). What stands behind `va`, with copy-on-write
+  // resolved (a page that may be written becomes the caller's own). False: not mapped, no rights, a
+  // submap, or the page cannot be had. Every acquired address is released once; several may be.
+  bool AcquireAddress(Space* space, Vaddr va, VoAddr* out);
+  void ReleaseAddress(VoAddr* address);
 
   // Map's CopyIn and Overwrite (map.h), with the pages of objects that they need brought in. More
   // errors: kIo, kProtection (a page in an object that may not be read, or written, by an access).
@@ -75,6 +95,9 @@ class Uvm {
   void ReferenceObject(Object* object) { objects_.Reference(object); }
   void ReleaseObject(Object* object) { objects_.Release(object); }
 
+  // Lending pages to the kernel and to anons.
+  LoanStore& loans() { return loans_; }
+
   base::CanarySwitch& canary() { return core_.canary; }
   const Counters& counters() const { return core_.counters; }
 
@@ -89,6 +112,8 @@ class Uvm {
 
  private:
   Result<void, MapError> BringIn(Space* space, Range range, Access access);
+  enum class Identity : uint8_t { kNone, kFound, kNeedsRead, kNeedsWrite };
+  Identity TryAcquireAddress(Map* map, Vaddr va, VoAddr* out);
 
   Core core_;
   PageStore pages_;
@@ -99,8 +124,9 @@ class Uvm {
   AnonymousPager anonymous_;
   base::Pool<MapEntry> entries_;
   base::Pool<Space> space_pool_;
-  MapContext context_;
   FaultHandler faults_;
+  LoanStore loans_;
+  MapContext context_;
   SpaceList spaces_;
   uint32_t next_space_id_ = 1;
 };

@@ -1,19 +1,46 @@
 #include "vmserver/files.h"
 
-#include "base/check.h"
 #include "base/pattern.h"
 
 namespace vmserver {
 
+FileStore::Written* FileStore::Find(uint64_t key, base::PageIndex index) const {
+  Written* at = written_.root();
+  while (at != nullptr && (at->key != key || at->index != index)) {
+    bool right = at->key != key ? at->key < key : at->index < index;
+    at = at->rb_child[right ? 1 : 0];
+  }
+  return at;
+}
+
 base::Result<void, uvm::PagerError> FileStore::ReadPage(uvm::Object* object, base::PageIndex index,
                                                         unsigned char* contents) {
+  if (const Written* written = Find(object->key(), index)) {
+    __builtin_memcpy(contents, written->bytes, base::kPageSize);
+    return {};
+  }
   base::FillFile(object->key(), base::ToBytes(index), contents, base::kPageSize);
   return {};
 }
 
-base::Result<void, uvm::PagerError> FileStore::WritePage(uvm::Object*, base::PageIndex,
-                                                         const unsigned char*) {
-  UNREACHABLE("files live as long as the server");
+base::Result<void, uvm::PagerError> FileStore::WritePage(uvm::Object* object, base::PageIndex index,
+                                                         const unsigned char* contents) {
+  Written* written = Find(object->key(), index);
+  if (written == nullptr) {
+    auto* bytes = static_cast<unsigned char*>(contents_.Allocate(base::kPageSize));
+    if (bytes == nullptr) return uvm::PagerError::kNoMemory;
+    written = pool_.New();
+    if (written == nullptr) {
+      contents_.Free(bytes, base::kPageSize);
+      return uvm::PagerError::kNoMemory;
+    }
+    written->bytes = bytes;
+    written->key = object->key();
+    written->index = index;
+    written_.Insert(written);
+  }
+  __builtin_memcpy(written->bytes, contents, base::kPageSize);
+  return {};
 }
 
 uint64_t FileStore::SizeInBytes(const uvm::Object*) const { return uvm::Pager::kUnbounded; }

@@ -3,7 +3,8 @@
 // WHAT     A file is named by a 64-bit key. Its object's pages come from base::FillFile(key,
 //          offset), so that model and system agree on every byte without storing any. The table
 //          keeps one reference to each object until the end: what was written through a shared
-//          mapping stays for everyone who maps the file later.
+//          mapping stays for everyone who maps the file later. Pages that UVM writes back (msync,
+//          madvise) are kept whole, by key and page.
 // INVARIANTS  One object a key.
 // SEE      base/pattern.h; design.md D7 (the external file pager that takes this place later).
 
@@ -12,6 +13,7 @@
 
 #include <cstdint>
 
+#include "base/addr.h"
 #include "base/pool.h"
 #include "base/rb_tree.h"
 #include "uvm/object.h"
@@ -21,14 +23,34 @@ namespace vmserver {
 
 class FileStore final : public uvm::Store {
  public:
+  explicit FileStore(base::PageSource* memory) : pool_(memory), contents_(memory) {}
+
   base::Result<void, uvm::PagerError> ReadPage(uvm::Object* object, base::PageIndex index,
                                                unsigned char* contents) override;
-  // Nobody asks for a file to be cleaned: its object lives as long as the server.
+  // kNoMemory: there is no room to keep the page.
   base::Result<void, uvm::PagerError> WritePage(uvm::Object* object, base::PageIndex index,
                                                 const unsigned char* contents) override;
   uint64_t SizeInBytes(const uvm::Object* object) const override;
   // Nothing to forget: all a page needs is its object's key.
   void Detach(uvm::Object* object) override;
+
+ private:
+  struct Written : base::RbNode<Written> {
+    uint64_t key = 0;
+    base::PageIndex index;
+    unsigned char* bytes = nullptr;  // kPageSize of them
+  };
+  struct ByPlace {
+    static bool Less(const Written& a, const Written& b) {
+      return a.key != b.key ? a.key < b.key : a.index < b.index;
+    }
+    static void Update(Written*) {}
+  };
+  Written* Find(uint64_t key, base::PageIndex index) const;
+
+  base::Pool<Written> pool_;
+  base::ArrayPool contents_;
+  base::RbTree<Written, ByPlace> written_;
 };
 
 struct File : base::RbNode<File> {

@@ -96,6 +96,7 @@ Server::Server(const Config& config)
              .alias_area = config.alias_area,
              .alias_windows = config.alias_windows,
              .kernel_area = config.kernel_area}),
+      file_store_(config.memory),
       mu_(&threads_, base::LockRank::kServer),
       task_pool_(config.memory),
       files_(config.memory) {}
