@@ -16,13 +16,14 @@ using base::Vaddr;
 }  // namespace
 
 L4Pmap::Guard::Guard(L4Pmap* pmap) : pmap_(pmap) {
-  while (__atomic_exchange_n(&pmap_->lock_, 1u, __ATOMIC_ACQUIRE) != 0) L4_Yield();
+  // The server's threads run on one processor.
+  while (!pmap_->lock_.TryTake(base::Processors::kOne)) L4_Yield();
   VERIFY(*pmap_, "pmap lock taken");
 }
 
 L4Pmap::Guard::~Guard() {
   VERIFY(*pmap_, "pmap lock released");
-  __atomic_store_n(&pmap_->lock_, 0u, __ATOMIC_RELEASE);
+  pmap_->lock_.Release();
 }
 
 L4Pmap::L4Pmap(const Config& config)
@@ -301,7 +302,7 @@ Paddr L4Pmap::PhysAddress(uint64_t cookie) { return Paddr(cookie).Trunc(); }
 uvm::CacheMode L4Pmap::MmapFlags(uint64_t) { return uvm::CacheMode::kDefault; }
 
 // No profile has caches with colours.
-Vaddr L4Pmap::Prefer(uint64_t, Vaddr hint, uint64_t, bool) { return hint; }
+Vaddr L4Pmap::Prefer(uint64_t, Vaddr hint, uint64_t, uvm::PreferSide) { return hint; }
 
 void L4Pmap::Protect(uvm::Pmap* pmap, Range range, Prot prot) {
   Guard guard(this);

@@ -102,8 +102,8 @@ Result<LoanStore::Step, MapError> LoanStore::Try(FaultInfo* info, Target* target
       info->amap == nullptr ? nullptr : amaps_->Lookup(info->amap, info->entry->SlotOf(info->va));
   if (anon != nullptr) return LendAnon(info, anon, target);
   if (info->object != nullptr) return LendLower(info, target);
-  // Nothing is there and nothing is owed: the entry only keeps addresses.
-  if (info->amap == nullptr && !info->entry->needs_copy) return MapError::kInvalidArgument;
+  // Zeroes are lent of private memory only; an entry that only keeps addresses has none.
+  if (!info->entry->copy_on_write) return MapError::kInvalidArgument;
   info->UnlockAmap();
   info->UnlockMap();  // nobody can make these zeroes anything else afterwards
   return LendZero(target);

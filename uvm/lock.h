@@ -18,6 +18,7 @@
 #include "absl/base/thread_annotations.h"
 #include "base/list.h"
 #include "base/lock_rank.h"
+#include "base/spin_word.h"
 #include "uvm/thread.h"
 
 namespace uvm {
@@ -28,12 +29,12 @@ using WaitQueue = base::List<Thread, &Thread::wait_link>;
 class QueueGuard {
  public:
   void Acquire(ThreadSystem* threads) {
-    while (__atomic_exchange_n(&word_, uint8_t{1}, __ATOMIC_ACQUIRE) != 0) threads->Yield();
+    while (!word_.TryTake(threads->processors)) threads->Yield();
   }
-  void Release() { __atomic_store_n(&word_, uint8_t{0}, __ATOMIC_RELEASE); }
+  void Release() { word_.Release(); }
 
  private:
-  uint8_t word_ = 0;
+  base::SpinWord word_;
 };
 
 class ABSL_LOCKABLE Mutex {

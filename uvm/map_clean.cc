@@ -58,14 +58,14 @@ void Map::CleanAmap(MapEntry* entry, Range part, uint32_t pgo_flags) {
   amaps->ForEachAnon(
       {amap, entry->SlotOf(part.start)}, part.pages(), [&](uint32_t slot, Anon* anon) {
         Page* page = anon->page;
-        if (page == nullptr || page->IsBusy() || page->wire_count != 0 || page->loan_count != 0)
-          return;
+        if (page == nullptr || page->IsBusy() || page->wire_count != 0) return;
         if (!forget) {
-          context_->pages->Deactivate(page);
+          if (page->loan_count == 0) context_->pages->Deactivate(page);
           return;
         }
-        if (anon->refs >
-            1) {  // the page lives on; freeing it takes its translations away otherwise
+        // Where the page lives on, with others or a borrower; freeing it takes its translations
+        // away otherwise.
+        if (anon->refs > 1 || page->loan_count != 0) {
           Vaddr va = entry->start + (uint64_t{slot - entry->aref.slot} << base::kPageShift);
           pmap->Remove(pmap_, {va, va + base::kPageSize});
           removed = true;

@@ -34,7 +34,8 @@ bool Map::AdjustLocked(const FindOptions& options, Vaddr* at) const {
   const bool down = direction_ == Direction::kTopDown;
   const Vaddr asked = *at;
   if (options.object != nullptr) {
-    *at = context_->core->pmap->Prefer(options.offset, *at, options.size, down);
+    *at = context_->core->pmap->Prefer(options.offset, *at, options.size,
+                                       down ? PreferSide::kBelow : PreferSide::kAbove);
   }
   if ((options.flags & kEnterColorMatch) != 0) {
     uint64_t colors = context_->colors;

@@ -17,13 +17,17 @@
 #include "uvm/anon.h"
 #include "uvm/aobj.h"
 #include "uvm/core.h"
+#include "uvm/device.h"
 #include "uvm/fault.h"
+#include "uvm/km.h"
 #include "uvm/loan.h"
 #include "uvm/map.h"
 #include "uvm/object.h"
+#include "uvm/object_wire.h"
 #include "uvm/page.h"
 #include "uvm/space.h"
 #include "uvm/stored.h"
+#include "uvm/ubc.h"
 #include "uvm/voaddr.h"
 
 namespace uvm {
@@ -67,6 +71,10 @@ class Uvm {
   Result<void, FaultError> Fault(Space* space, Vaddr va, Access access) {
     return faults_.Fault(&space->map(), va, access);
   }
+  // The same by the maximum protection, for debuggers.
+  Result<void, FaultError> FaultMaxProt(Space* space, Vaddr va, Access access) {
+    return faults_.FaultMaxProt(&space->map(), va, access);
+  }
 
   // NetBSD: uvm_voaddr_acquire(), uvm_voaddr_release(). What stands behind `va`, with copy-on-write
   // resolved (a page that may be written becomes the caller's own). False: not mapped, no rights, a
@@ -87,11 +95,33 @@ class Uvm {
   Result<void, PagerError> SetStoredSize(Object* object, uint64_t bytes) {
     return stored_.SetSize(object, bytes);
   }
+  void SetStoredWriteSize(Object* object, uint64_t bytes) { stored_.SetWriteSize(object, bytes); }
   // NetBSD: uao_create(). Anonymous memory that may be shared (aobj.h; AobjFlags), one reference.
   // Errors: kNoMemory.
   Result<Object*, MapError> CreateAobj(uint64_t bytes, uint32_t flags);
-  // Changes its size: what is cut off is forgotten, what is added reads as zeroes.
-  void TruncateAobj(Object* object, uint64_t bytes) { anonymous_.SetSize(object, bytes); }
+  // Changes its size: what is cut off is forgotten, what is added reads as zeroes. False: no memory
+  // for a copy of a last page that is lent; nothing changed.
+  bool TruncateAobj(Object* object, uint64_t bytes) { return anonymous_.SetSize(object, bytes); }
+  // NetBSD: udv_attach() (device.h). The object of a device, one more reference; null when the
+  // driver refuses the range or memory ran out.
+  Object* AttachDevice(DeviceDriver* driver, uint64_t device, Prot prot, uint64_t offset,
+                       uint64_t bytes) {
+    return devices_.Attach(driver, device, prot, offset, bytes);
+  }
+  // NetBSD: uvm_obj_wirepages(), uvm_obj_unwirepages() (object_wire.h).
+  Result<void, PagerError> WireObject(Object* object, PageIndex first, PageIndex end, Page** list) {
+    return wiring_.Wire(object, first, end, list);
+  }
+  void UnwireObject(Object* object, PageIndex first, PageIndex end) {
+    wiring_.Unwire(object, first, end);
+  }
+
+  // The server's own addresses (km.h), made when they are first asked for. Null: the pmap has none,
+  // or memory ran out.
+  KernelMemory* Kernel();
+  // The buffer cache (ubc.h), made likewise.
+  BufferCache* Cache();
+
   void ReferenceObject(Object* object) { objects_.Reference(object); }
   void ReleaseObject(Object* object) { objects_.Release(object); }
 
@@ -109,6 +139,8 @@ class Uvm {
   const AnonStore& DebugAnons() const { return anons_; }
   const ObjectStore& DebugObjects() const { return objects_; }
   PmapSystem* DebugPmap() const { return core_.pmap; }
+  KernelMemory* DebugKernel() const { return kernel_; }
+  const BufferCache* DebugBufferCache() const { return cache_; }
 
  private:
   Result<void, MapError> BringIn(Space* space, Range range, Access access);
@@ -122,11 +154,15 @@ class Uvm {
   ObjectStore objects_;
   StoredPager stored_;
   AnonymousPager anonymous_;
+  DevicePager devices_;
+  ObjectWiring wiring_;
   base::Pool<MapEntry> entries_;
   base::Pool<Space> space_pool_;
   FaultHandler faults_;
   LoanStore loans_;
   MapContext context_;
+  KernelMemory* kernel_ = nullptr;
+  BufferCache* cache_ = nullptr;
   SpaceList spaces_;
   uint32_t next_space_id_ = 1;
 };

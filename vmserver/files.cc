@@ -1,5 +1,7 @@
 #include "vmserver/files.h"
 
+#include <cstring>
+
 #include "base/pattern.h"
 
 namespace vmserver {
@@ -7,17 +9,20 @@ namespace vmserver {
 FileStore::Written* FileStore::Find(uint64_t key, base::PageIndex index) const {
   Written* at = written_.root();
   while (at != nullptr && (at->key != key || at->index != index)) {
-    bool right = at->key != key ? at->key < key : at->index < index;
-    at = at->rb_child[right ? 1 : 0];
+    const bool higher = at->key != key ? at->key < key : at->index < index;
+    at = at->rb_child[higher ? 1 : 0];
   }
   return at;
 }
 
 base::Result<void, uvm::PagerError> FileStore::ReadPage(uvm::Object* object, base::PageIndex index,
                                                         unsigned char* contents) {
-  if (const Written* written = Find(object->key(), index)) {
-    __builtin_memcpy(contents, written->bytes, base::kPageSize);
-    return {};
+  {
+    uvm::MutexLock lock(&mu_);
+    if (const Written* written = Find(object->key(), index)) {
+      std::memcpy(contents, written->contents, base::kPageSize);
+      return {};
+    }
   }
   base::FillFile(object->key(), base::ToBytes(index), contents, base::kPageSize);
   return {};
@@ -25,21 +30,19 @@ base::Result<void, uvm::PagerError> FileStore::ReadPage(uvm::Object* object, bas
 
 base::Result<void, uvm::PagerError> FileStore::WritePage(uvm::Object* object, base::PageIndex index,
                                                          const unsigned char* contents) {
+  uvm::MutexLock lock(&mu_);
   Written* written = Find(object->key(), index);
   if (written == nullptr) {
-    auto* bytes = static_cast<unsigned char*>(contents_.Allocate(base::kPageSize));
-    if (bytes == nullptr) return uvm::PagerError::kNoMemory;
+    auto* page = static_cast<unsigned char*>(memory_->AllocateChunk(base::kPageSize));
+    if (page == nullptr) return uvm::PagerError::kNoMemory;
     written = pool_.New();
-    if (written == nullptr) {
-      contents_.Free(bytes, base::kPageSize);
-      return uvm::PagerError::kNoMemory;
-    }
-    written->bytes = bytes;
+    if (written == nullptr) return uvm::PagerError::kNoMemory;
     written->key = object->key();
     written->index = index;
+    written->contents = page;
     written_.Insert(written);
   }
-  __builtin_memcpy(written->bytes, contents, base::kPageSize);
+  std::memcpy(written->contents, contents, base::kPageSize);
   return {};
 }
 

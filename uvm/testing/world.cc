@@ -535,7 +535,12 @@ std::string World::TearDownAndFindLeaks() {
   };
   note(uvm_.DebugAnons().live(), "anons");
   note(uvm_.DebugAmaps().live(), "amaps");
-  note(uvm_.DebugObjects().DebugAll().size(), "objects");
+  uint64_t objects = 0;
+  const ObjectStore::List& all = uvm_.DebugObjects().DebugAll();
+  for (Object* object = all.front(); object != nullptr; object = all.Next(object)) {
+    objects += object->DebugRefs() == Object::kKernelRefs ? 0 : 1;
+  }
+  note(objects, "objects");
   note(uvm_.DebugPages().total().value() - uvm_.DebugPages().free_count().value(), "pages");
   note(uvm_.counters().frames_in_use, "frames counted");
   return leaks;
