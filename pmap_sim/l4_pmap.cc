@@ -5,6 +5,12 @@
 
 #include "base/check.h"
 
+#if defined(__has_feature)
+#define UVM_HAS_THREAD_SANITIZER __has_feature(thread_sanitizer)
+#else
+#define UVM_HAS_THREAD_SANITIZER 0
+#endif
+
 namespace pmap_sim {
 namespace {
 
@@ -15,8 +21,22 @@ using base::Vaddr;
 
 }  // namespace
 
+// On one processor an instruction is atomic by itself. The bus-locked exchange would wait until all
+// earlier stores are out, which after the zeroing of a page takes longer than the rest of a fault.
+bool L4Pmap::TryLock() {
+#if (defined(__x86_64__) || defined(__i386__)) && !defined(__SANITIZE_THREAD__) && \
+    !UVM_HAS_THREAD_SANITIZER
+  if (!traits_.several_processors) {
+    uint32_t found = 0;
+    asm volatile("cmpxchgl %2, %0" : "+m"(lock_), "+a"(found) : "r"(1u) : "memory", "cc");
+    return found == 0;
+  }
+#endif
+  return __atomic_exchange_n(&lock_, 1u, __ATOMIC_ACQUIRE) == 0;
+}
+
 L4Pmap::Guard::Guard(L4Pmap* pmap) : pmap_(pmap) {
-  while (__atomic_exchange_n(&pmap_->lock_, 1u, __ATOMIC_ACQUIRE) != 0) L4_Yield();
+  while (!pmap_->TryLock()) L4_Yield();
   VERIFY(*pmap_, "pmap lock taken");
 }
 
@@ -140,29 +160,33 @@ void L4Pmap::SetWired(uvm::Pmap* pmap, Translation* mapping, bool wired) {
 void L4Pmap::Take(Translation* page, Prot rights) {
   Leaf* leaf = Leaf::Of(page);
   if (NeedsFaultsForModified()) rights = page->sent;
+  const bool ask = rights.IsNone();
+  const bool writable = page->sent.CanWrite();
   const bool own = leaf->window->pmap->is_kernel;
-  Frame* frame = page->managed ? &FrameOf(*page) : nullptr;
+  Frame* frame = (page->frame & kDeviceBit) == 0 ? &FrameOf(*page) : nullptr;
   UnmapBatch::Page entry;
   entry.address =
       page->direct ? Vaddr(AddressOf(page->frame).value()) : AliasAddress(leaf, page->slot);
-  const bool known = frame == nullptr || frame->modified || !page->sent.CanWrite();
-  if (known && !rights.IsNone()) entry.written = UnmapBatch::Written::kKnown;
-  if (page->managed) entry.frame = page->frame;
   if (own) entry.call = UnmapBatch::Call::kFlush;
+  if (page->managed) entry.frame = page->frame;
+  if (!page->managed || (!ask && frame->referenced && (frame->modified || !writable))) {
+    entry.news = UnmapBatch::News::kNone;
+  } else if (!ask && (frame->modified || !writable)) {
+    entry.news = UnmapBatch::News::kReferenced;
+  }
   page->sent = page->sent - rights;
   // A removal names all rights whatever was sent, so that runs of unequal rights merge.
-  entry.take = page->sent.IsNone() ? L4_FullyAccessible : ToL4Rights(rights);
+  const bool all = page->sent.IsNone();
+  entry.take = all ? L4_FullyAccessible : ToL4Rights(rights);
   if (page->direct) {
-    if (!rights.IsNone()) ++frame->age;
-  } else if ((page->frame & kDeviceBit) == 0) {
-    FrameOf(*page).home_owed = true;
+    if (!ask) ++frame->age;
+    if (all) page->direct = frame->direct = false;
+  } else if (frame != nullptr) {
+    frame->home_owed = true;
   }
-  if (page->sent.IsNone()) {
-    if (page->direct) page->direct = frame->direct = false;
-    if (own && page->alias_frame != 0) {
-      page->alias_frame = 0;
-      --leaf->aliases;
-    }
+  if (own && all && page->alias_frame != 0) {
+    page->alias_frame = 0;
+    --leaf->aliases;
   }
   batch_.Add(entry);
 }
