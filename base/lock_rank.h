@@ -15,10 +15,11 @@ namespace base {
 enum class LockRank : uint8_t {
   kServer = 1,      // task table: a call finds its task before it may lock that task's map
   kMap = 2,         // a fault looks an address up before it knows which amap or object is behind it
-  kAmap = 3,        // the upper layer is searched before the lower one
-  kObject = 4,      // ... and promotion copies from an object page while the amap is locked
-  kPageQueues = 5,  // a page is allocated or freed with its owner locked
-  kPmap = 6,        // translations change only under the lock of what they translate to
+  kMapWait = 3,     // who finds a map busy queues up before letting go of the map's lock
+  kAmap = 4,        // the upper layer is searched before the lower one
+  kObject = 5,      // ... and promotion copies from an object page while the amap is locked
+  kPageQueues = 6,  // a page is allocated or freed with its owner locked
+  kPmap = 7,        // translations change only under the lock of what they translate to
 };
 
 }  // namespace base

@@ -4,7 +4,9 @@
 //          order and the augmentation:
 //            static bool Less(const T& a, const T& b);
 //            static void Update(T* node);   recompute node's summary from itself and its children
-//          Update runs bottom-up along every path whose subtree changed.
+//          Update runs bottom-up along every path whose subtree changed. It may return bool
+//          instead, true when the summary is another than before; then the walk up ends where
+//          nothing changes any more.
 // INVARIANTS  No red node has a red child; every path from a node to a leaf has as many black nodes
 //          (checked by Check()). Less is a strict order without ties among elements.
 // SEE      Cormen et al., Introduction to Algorithms, chapter 13; facts/uvm.md 2.1 (gap and
@@ -15,6 +17,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "base/check.h"
 
@@ -41,6 +44,9 @@ class RbTree {
   static T* Next(T* node) { return Step(node, 1); }
   static T* Prev(T* node) { return Step(node, 0); }
 
+  // Forgets all elements at once; their links are stale.
+  void Clear() { root_ = nullptr; }
+
   void Insert(T* node) {
     T* parent = nullptr;
     int side = 0;
@@ -48,30 +54,50 @@ class RbTree {
       parent = at;
       side = Traits::Less(*at, *node) ? 1 : 0;
     }
-    node->rb_parent = parent;
-    node->rb_child[0] = node->rb_child[1] = nullptr;
-    node->rb_red = true;
-    (parent == nullptr ? root_ : parent->rb_child[side]) = node;
-    Propagate(node);
-    FixInsert(node);
+    Attach(node, parent, side);
+  }
+
+  // The same for a caller who knows the neighbours: `node` comes right after `prev`, or first when
+  // `prev` is null.
+  void InsertAfter(T* prev, T* node) {
+    T* next = prev == nullptr ? root_ : prev->rb_child[1];
+    if (next == nullptr) {
+      Attach(node, prev, 1);
+    } else {
+      Attach(node, Extreme(next, 0), 0);
+    }
   }
 
   void Erase(T* node) {
+    T* in_place = nullptr;  // stands where `node` stood; its summary is of its former place
     if (node->rb_child[0] != nullptr && node->rb_child[1] != nullptr) {
-      SwapWithSuccessor(node, Extreme(node->rb_child[1], 0));
+      in_place = Extreme(node->rb_child[1], 0);
+      SwapWithSuccessor(node, in_place);
     }
     T* child = node->rb_child[0] != nullptr ? node->rb_child[0] : node->rb_child[1];
     T* parent = node->rb_parent;
     Replace(node, child);
     if (child != nullptr) child->rb_parent = parent;
-    Propagate(parent);
+    if (in_place != nullptr) {
+      for (T* at = parent; at != in_place; at = at->rb_parent) Traits::Update(at);
+      Traits::Update(in_place);
+      Propagate(in_place->rb_parent);
+    } else {
+      Propagate(parent);
+    }
     if (!node->rb_red) FixErase(child, parent);
     node->rb_parent = node->rb_child[0] = node->rb_child[1] = nullptr;
   }
 
   // To be called after a change of `node` that its summary depends on.
   static void Propagate(T* node) {
-    for (; node != nullptr; node = node->rb_parent) Traits::Update(node);
+    for (; node != nullptr; node = node->rb_parent) {
+      if constexpr (std::is_same_v<decltype(Traits::Update(node)), bool>) {
+        if (!Traits::Update(node)) return;
+      } else {
+        Traits::Update(node);
+      }
+    }
   }
 
   // True when the colour rules and parent links hold; O(n), for invariants.
@@ -93,6 +119,16 @@ class RbTree {
       parent = node->rb_parent;
     }
     return parent;
+  }
+
+  void Attach(T* node, T* parent, int side) {
+    node->rb_parent = parent;
+    node->rb_child[0] = node->rb_child[1] = nullptr;
+    node->rb_red = true;
+    (parent == nullptr ? root_ : parent->rb_child[side]) = node;
+    Traits::Update(node);  // whatever its summary said before, it was of another place
+    Propagate(parent);
+    FixInsert(node);
   }
 
   // Puts `with` (may be null) where `node` hangs; the caller sets with's parent.

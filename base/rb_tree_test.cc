@@ -126,6 +126,58 @@ TEST(RbTreeTest, PropagateCarriesAChangeToTheRoot) {
   EXPECT_TRUE(SummariesHold(tree.root()));
 }
 
+// The same order with the largest value of the subtree as summary; says whether it changed.
+struct ByKeyMax {
+  static bool Less(const Node& a, const Node& b) { return a.key < b.key; }
+  static bool Update(Node* node) {
+    uint64_t max = node->value;
+    for (const Node* child : node->rb_child) {
+      if (child != nullptr) max = std::max(max, child->sum);
+    }
+    bool changed = max != node->sum;
+    node->sum = max;
+    return changed;
+  }
+};
+
+bool MaximaHold(const Node* node) {
+  if (node == nullptr) return true;
+  Node again = *node;
+  return !ByKeyMax::Update(&again) && MaximaHold(node->rb_child[0]) &&
+         MaximaHold(node->rb_child[1]);
+}
+
+TEST(RbTreeTest, SummariesThatStopEarlyAreExact) {
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    Prng prng(seed, "rb_tree.max");
+    std::vector<Node> nodes(60);
+    std::vector<char> inside(nodes.size(), 0);
+    RbTree<Node, ByKeyMax> tree;
+    for (int step = 0; step < 1000; ++step) {
+      uint64_t i = prng.Below(nodes.size());
+      Node* node = &nodes[i];
+      if (inside[i] == 0) {
+        node->key = i;
+        node->value = prng.Below(8);
+        Node* prev = nullptr;
+        for (Node* at = tree.First(); at != nullptr && at->key < i; at = tree.Next(at)) prev = at;
+        tree.InsertAfter(prev, node);
+      } else if (prng.Below(2) == 0) {
+        node->value = prng.Below(8);
+        tree.Propagate(node);
+        inside[i] ^= 1;
+      } else {
+        tree.Erase(node);
+      }
+      inside[i] ^= 1;
+      ASSERT_TRUE(tree.Check());
+      ASSERT_TRUE(MaximaHold(tree.root())) << "seed " << seed << " step " << step;
+      for (Node* at = tree.First(); at != nullptr && tree.Next(at) != nullptr; at = tree.Next(at))
+        ASSERT_LT(at->key, tree.Next(at)->key);
+    }
+  }
+}
+
 TEST(RbTreeTest, CheckSeesBrokenColoursAndLinks) {
   std::vector<Node> nodes(7);
   Tree tree;

@@ -1,7 +1,7 @@
 // conform/outcome.h: what came of comparing one file, whatever kind of recording it is.
 //
-// INVARIANTS  agree + disagreements + after_difference = steps, which is the parser's count; every
-//          step that a named difference explains is in agree, too.
+// INVARIANTS  agree + disagreements + after_difference + not_replayed = steps, which is the
+//          parser's count; every step that a named difference explains is in agree, too.
 // SEE      design.md section 5, "Conformance counts".
 #ifndef CONFORM_OUTCOME_H_
 #define CONFORM_OUTCOME_H_
@@ -33,6 +33,7 @@ struct Outcome {
   uint64_t agree = 0;
   uint64_t disagreements = 0;
   uint64_t after_difference = 0;                    // not compared
+  uint64_t not_replayed = 0;                        // of sequences with operations nobody offers yet
   absl::btree_map<std::string, uint64_t> named;     // steps by the named difference they show
   absl::btree_map<std::string, uint64_t> by_field;  // disagreements
   std::optional<Difference> first;                  // disagreement

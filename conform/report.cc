@@ -33,6 +33,10 @@ std::string Lines(const std::string& file, const Outcome& r, const std::string& 
     absl::StrAppend(&text, "  not compared: ", r.after_difference,
                     " after a difference in their sequence\n");
   }
+  if (r.not_replayed != 0) {
+    absl::StrAppend(&text, "  not replayed: ", r.not_replayed,
+                    " of sequences with operations that are not offered yet\n");
+  }
   return text;
 }
 
@@ -58,7 +62,7 @@ Json FileJson(const std::string& file, const Outcome& r, const std::string& info
           {"informative", !informative.empty()},
           {"disagree", r.disagreements},
           {"disagree_by_field", CountsJson(r.by_field)},
-          {"not_compared", {{"after_difference", r.after_difference}}},
+          {"not_compared", {{"after_difference", r.after_difference}, {"not_replayed", r.not_replayed}}},
           {"first_disagreement", r.first.has_value() ? DifferenceJson(*r.first) : Json(nullptr)},
           {"disagreements", listed}};
 }

@@ -6,6 +6,8 @@
 #include "absl/status/statusor.h"
 #include "conform/recording.h"
 #include "conform/report.h"
+#include "conform/uvm.h"
+#include "conform/uvm_l4_bench.h"
 #include "conform/uvm_recording.h"
 
 namespace conform {
@@ -38,13 +40,18 @@ int ConformUvm(const std::vector<std::string>& files, const UvmConformOptions& o
     }
   }
   if (!readable) return kExitUsage;
-  if (!options.count_only) {
-    err << "conform uvm: expected --count\n";
-    return kExitUsage;
+  if (options.count_only) {
+    std::vector<FileCount> counts;
+    for (const UvmRecording& r : recordings) counts.push_back({r.file, r.Count()});
+    return PrintCounts(counts, options.format(), out);
   }
-  std::vector<FileCount> counts;
-  for (const UvmRecording& r : recordings) counts.push_back({r.file, r.Count()});
-  return PrintCounts(counts, options.format(), out);
+  Report report(options.format(), out);
+  const UvmScope scope = options.structure ? UvmScope::kStructure : UvmScope::kMeaning;
+  for (const UvmRecording& r : recordings) {
+    report.Add(r.file, RunUvmRecording(r, UvmL4Bench::Make, scope));
+  }
+  return report.Finish("pmap/l4 on fake_l4", "compared",
+                       options.structure ? "meaning and structure" : "meaning", options.seconds);
 }
 
 }  // namespace conform

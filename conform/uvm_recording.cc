@@ -274,10 +274,9 @@ class Parser {
   // # boot pages=4096 free=4096 freemin=32 freetarg=42 reserve_kernel=5 wiredmax=1365
   void ParseBoot(Cursor& c) {
     TakeNumber(c, "# boot pages=");
-    for (const char* key :
-         {" free=", " freemin=", " freetarg=", " reserve_kernel=", " wiredmax="}) {
-      TakeNumber(c, key);
-    }
+    for (const char* key : {" free=", " freemin=", " freetarg="}) TakeNumber(c, key);
+    reserve_ = TakeNumber(c, " reserve_kernel=");
+    TakeNumber(c, " wiredmax=");
     turn_ = Turn::kBetween;
   }
 
@@ -285,6 +284,7 @@ class Parser {
   void ParseSequence(Cursor& c) {
     UvmSequence s;
     s.line = line_;
+    s.reserve = reserve_;
     s.name = c.Word("a name", " ");
     s.pages = TakeNumber(c, " pages=");
     c.Expect(" va=");
@@ -429,6 +429,7 @@ class Parser {
   UvmRecording recording_;
   Turn turn_ = Turn::kBoot;
   int line_ = 0;
+  uint64_t reserve_ = 0;
   uint32_t operations_ = 0;  // of the sequence so far
   bool stop_is_due_ = false;
 };

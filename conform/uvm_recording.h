@@ -156,6 +156,7 @@ struct UvmSequence {
   std::string name;
   int line = 0;
   uint64_t pages = 0;           // physical
+  uint64_t reserve = 0;         // of them, which the recorded kernel gives to no client
   uint64_t start = 0, end = 0;  // of every space
   bool topdown = false;         // default direction of searches
   std::vector<UvmLine> lines;   // without `seq`, ABNORMAL and `end`

@@ -28,7 +28,9 @@ L4_ThreadId_t Core::WaitsFor(const Thread& t) const {
 
 // Why nothing will come from `t`, whatever happens; null when something may.
 const char* Core::DeadEnd(const Thread& t) const {
-  if (t.halted) return "is halted";
+  if (t.halted) {
+    return t.halted_by_exception ? "has an exception that nobody handled" : "is halted";
+  }
   switch (t.state) {
     case ThreadState::kReturned:
       return "has returned";
@@ -83,7 +85,8 @@ std::string Core::ChainText(const Thread& t) const {
 }
 
 bool Core::IsStuck(const Thread& t) const {
-  if (t.halted || t.is_interrupt) return false;
+  if (t.halted) return t.halted_by_exception;
+  if (t.is_interrupt) return false;
   if (t.state == ThreadState::kNoPager) return true;
   return !L4_IsNilThread(WaitsFor(t)) && !ChainText(t).empty();
 }

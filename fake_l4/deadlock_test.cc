@@ -88,6 +88,14 @@ TEST_F(DeadlockTest, AHaltedPartner) {
   EXPECT_NE(kernel_.DescribeDeadlock().find("is halted"), std::string::npos);
 }
 
+TEST_F(DeadlockTest, AnExceptionThatNobodyHandled) {
+  Start(0, [this] { (void)kernel_.cpu().RaiseException(kExceptionInvalidOpcode); });
+  Start(1, [] { L4_Call(Nth(0)); });
+  ExpectDeadlock(
+      "thread 100.1 has an exception that nobody handled\n"
+      "thread 101.1 sends to 100.1; thread 100.1 has an exception that nobody handled\n");
+}
+
 TEST_F(DeadlockTest, AnIdleServerIsNone) {
   Start(0, [] {
     L4_ThreadId_t from;

@@ -203,7 +203,8 @@ StopReason Core::Run(const RunOptions& options) {
       return options.detect_deadlock && AnyStuck() ? StopReason::kDeadlock : StopReason::kIdle;
     }
     if (!options.advance_idle_time) return StopReason::kTimers;
-    now_ns_ = std::max(now_ns_, next_deadline_);
+    if (!interrupt_sources_.empty()) SkipLostTicks();
+    if (!timers_.empty()) now_ns_ = std::max(now_ns_, next_deadline_);
   }
 }
 

@@ -9,6 +9,7 @@
 //   kReceiving, serving       masked until the handler answers
 #include <l4/thread.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "base/check.h"
@@ -144,6 +145,37 @@ void Core::InterruptTick(InterruptSource& source) {
     return StopInterruptSource(source.number);
   }
   ArmTimerAt(source.clock, due + source.period_ns);
+}
+
+// A tick of an interrupt that is masked, with another one remembered, changes nothing.
+bool Core::LosesTicks(const InterruptSource& source) const {
+  const Thread& t = *by_number_[source.number];
+  return t.interrupt_serving && t.interrupt_pending &&
+         Find(L4_ThreadIdOfRaw(t.utcb.pager)) != nullptr;
+}
+
+void Core::SkipLostTicks() {
+  uint64_t until = UINT64_MAX;
+  for (const auto& [when, clock] : timers_) {
+    if (clock->interrupt_source != nullptr && LosesTicks(*clock->interrupt_source)) continue;
+    until = when.first;
+    break;
+  }
+  for (size_t i = interrupt_sources_.size(); i-- > 0;) {
+    InterruptSource& source = *interrupt_sources_[i];
+    const uint64_t due = source.clock.timer_deadline;
+    if (due >= until || !LosesTicks(source)) continue;
+    const uint64_t ticks = std::min(source.ticks_left, (until - 1 - due) / source.period_ns + 1);
+    const uint64_t last = due + (ticks - 1) * source.period_ns;
+    now_ns_ = std::max(now_ns_, last);
+    source.ticks_left -= ticks;
+    if (source.ticks_left == 0 || BeyondTheClock(last, source.period_ns)) {
+      StopInterruptSource(source.number);
+      continue;
+    }
+    DisarmTimer(source.clock);
+    ArmTimerAt(source.clock, last + source.period_ns);
+  }
 }
 
 }  // namespace fake_l4

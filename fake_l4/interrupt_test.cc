@@ -317,6 +317,55 @@ TEST_F(InterruptTest, ATickBeyondTheEndOfTheClockNeverComes) {
   EXPECT_EQ(taken_, 1);
 }
 
+TEST_F(InterruptTest, TicksThatChangeNothingCostNothing) {
+  uint64_t woke = 0;
+  world_.Spawn([&] {
+    EXPECT_EQ(L4_AssociateInterrupt(kIrq, L4_Myself()), 1u);
+    L4_Receive(kIrq);
+    taken_++;
+    // Never answers.
+    L4_Receive_Timeout(L4_Myself(), L4_TimePeriod(625 << 13));
+    woke = kernel().now_ns();
+    L4_Receive(L4_anythread);
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  const uint64_t start = kernel().now_ns();
+  ASSERT_TRUE(kernel().StartInterruptSource(3, 1, UINT64_MAX));
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(taken_, 1);
+  EXPECT_GE(woke, start + 5120000000);
+  EXPECT_LT(woke, start + 5121000000);
+  // The source has run to the end of the clock.
+  EXPECT_EQ(kernel().now_ns(), UINT64_MAX - 1);
+}
+
+TEST_F(InterruptTest, TicksThatChangeNothingAreCountedAllTheSame) {
+  bool answer = false;
+  const L4_ThreadId_t handler = world_.Spawn([&] {
+    EXPECT_EQ(L4_AssociateInterrupt(kIrq, L4_Myself()), 1u);
+    L4_Receive(kIrq);
+    taken_++;
+    kernel().WaitForHost();
+    for (answer = true;; taken_++) {
+      L4_Set_MsgTag(L4_Niltag);
+      L4_Call(kIrq);
+    }
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  // Four million ticks are lost while the handler does something else; then it takes the one that
+  // is remembered, and about a thousand that are left.
+  ASSERT_TRUE(kernel().StartInterruptSource(3, 1000, 4097000));
+  world_.Spawn([&] {
+    L4_Receive_Timeout(L4_Myself(), L4_TimePeriod(1000 << 12));
+    kernel().HostWake(handler);
+    L4_Receive(L4_anythread);
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_TRUE(answer);
+  EXPECT_GT(taken_, 900);
+  EXPECT_LE(taken_, 1002);
+}
+
 TEST_F(InterruptTest, ASourceEndsWithItsHandlerOrWhenStopped) {
   const L4_ThreadId_t handler = SpawnHandler();
   ASSERT_TRUE(world_.Run()) << world_.problem();

@@ -274,7 +274,8 @@ class Kernel {
   void RegisterEntry(uint64_t ip, void (*entry)(void*), void* arg);
   L4_ThreadId_t sigma0() const;
   L4_ThreadId_t root() const;
-  // REQUIRES: called from the host, or from a simulated thread.
+  // REQUIRES: the root server's thread and its space exist (nobody has deleted them); called from
+  // the host, or from a simulated thread.
   L4_ThreadId_t Boot(const BootThread& thread);
   // As its scheduler could by Schedule. REQUIRES: called from the host; both exist.
   void Migrate(L4_ThreadId_t thread, uint32_t processor);

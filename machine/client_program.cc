@@ -100,6 +100,7 @@ Outcome Fetch(const Command& command, vmserver::Personality personality) {
 }
 
 client::Reply Mmap(const ResolvedOp& op, uint32_t flags) {
+  if (op.file_key == 0) flags |= vmserver::kMmapAnonymous;
   return client::Mmap({.at = op.at,
                        .size = op.size,
                        .prot = op.prot.bits(),
@@ -115,6 +116,28 @@ client::Reply MmapWithFlags(const ResolvedOp& op) {
   if ((op.flags & traces::kFlagFixed) != 0) flags |= vmserver::kMmapFixed;
   if ((op.flags & traces::kFlagTryFixed) != 0) flags |= vmserver::kMmapTryFixed;
   return Mmap(op, flags);
+}
+
+uint32_t MremapFlags(const ResolvedOp& op) {
+  uint32_t flags = 0;
+  if ((op.flags & traces::kFlagFixed) != 0) flags |= vmserver::kMmapFixed;
+  if ((op.flags & traces::kFlagDuplicate) != 0) flags |= vmserver::kMmapDuplicate;
+  return flags;
+}
+
+uint32_t MlockallFlags(const ResolvedOp& op) {
+  uint32_t flags = 0;
+  if ((op.flags & traces::kFlagCurrent) != 0) flags |= vmserver::kMlockallCurrent;
+  if ((op.flags & traces::kFlagFuture) != 0) flags |= vmserver::kMlockallFuture;
+  return flags;
+}
+
+uint32_t MsyncFlags(const ResolvedOp& op) {
+  uint32_t flags = 0;
+  if ((op.flags & traces::kFlagAsync) != 0) flags |= vmserver::kMsyncAsync;
+  if ((op.flags & traces::kFlagSync) != 0) flags |= vmserver::kMsyncSync;
+  if ((op.flags & traces::kFlagInvalidate) != 0) flags |= vmserver::kMsyncInvalidate;
+  return flags;
 }
 
 client::Placement PlacementOf(const ResolvedOp& op) {
@@ -158,6 +181,11 @@ client::Reply MachCall(const ResolvedOp& op, uint32_t target) {
       return client::VmRead(target, op.at, op.size);
     case OpKind::kVmWrite:
       return client::VmWrite(target, op.at, op.to, op.size);
+    case OpKind::kVmWire:
+      return client::VmWire(
+          target,
+          (op.flags & traces::kFlagPrivileged) != 0 ? vmserver::kHostPrivName : vmserver::kHostName,
+          op.at, op.size, op.prot.bits());
     default:
       return {};  // no Mach call
   }
@@ -197,11 +225,23 @@ client::Reply Call(const ResolvedOp& op, uint32_t target) {
                              .size = op.size,
                              .to = op.to,
                              .new_size = op.new_size,
-                             .fixed = (op.flags & traces::kFlagFixed) != 0});
+                             .flags = MremapFlags(op)});
     case OpKind::kBrk:
       return client::Brk(op.at);
     case OpKind::kLinuxDontneed:
       return client::LinuxDontneed(op.at, op.size);
+    case OpKind::kMlock:
+      return client::Mlock(op.at, op.size);
+    case OpKind::kMunlock:
+      return client::Munlock(op.at, op.size);
+    case OpKind::kMlockall:
+      return client::Mlockall(MlockallFlags(op));
+    case OpKind::kMunlockall:
+      return client::Munlockall();
+    case OpKind::kMincore:
+      return client::Mincore(op.at, op.size);
+    case OpKind::kMsync:
+      return client::Msync(op.at, op.size, MsyncFlags(op));
     case OpKind::kTaskCreate:
     case OpKind::kTaskTerminate:
     case OpKind::kVmAllocate:
@@ -213,6 +253,7 @@ client::Reply Call(const ResolvedOp& op, uint32_t target) {
     case OpKind::kVmCopy:
     case OpKind::kVmRead:
     case OpKind::kVmWrite:
+    case OpKind::kVmWire:
       return MachCall(op, target);
     case OpKind::kRead:
     case OpKind::kWrite:
@@ -233,6 +274,7 @@ Outcome OutcomeOf(const ResolvedOp& op, const client::Reply& reply) {
     case OpKind::kMmap:
     case OpKind::kExecMap:
     case OpKind::kMremap:
+    case OpKind::kMincore:
     case OpKind::kVmAllocate:
     case OpKind::kVmMap:
     case OpKind::kVmRead:

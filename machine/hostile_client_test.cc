@@ -174,8 +174,8 @@ TEST_F(HostileClientTest, ForeignTasksCannotBeNamed) {
         f->allocate = vmserver::client::Call(vmserver::kMachVmAllocate, 0x12345, 0, 4096, 1).code;
       },
       &seen);
-  EXPECT_EQ(seen.terminate, static_cast<int32_t>(base::KernReturn::kInvalidArgument));
-  EXPECT_EQ(seen.allocate, static_cast<int32_t>(base::KernReturn::kInvalidArgument));
+  EXPECT_EQ(seen.terminate, static_cast<int32_t>(base::KernReturn::kSendInvalidDest));
+  EXPECT_EQ(seen.allocate, static_cast<int32_t>(base::KernReturn::kSendInvalidDest));
 }
 
 TEST_F(HostileClientTest, AnothersPagerServesNoStranger) {

@@ -150,6 +150,8 @@ class Machine {
   uvm::Space* space_of(uint32_t label) const;  // null when not alive
   fake_l4::SpaceId l4_space_of(uint32_t label) const;
   L4_ThreadId_t thread_of(uint32_t label) const;
+  // The server's name of a task, alive or dead. REQUIRES: the label was used.
+  uint32_t task_of(uint32_t label) const { return clients_.at(label)->task; }
 
  private:
   struct Client {

@@ -43,7 +43,9 @@ Step DecodeAccess(const Task& task, const traces::ResolvedOp& op, ExecuteRight e
   Step step;
   step.outcome.family = traces::Outcome::Family::kFault;
   step.start = step.end = op.at;
-  if (op.kind == OpKind::kRead) step.action = Step::Action::kRead;
+  // A fetch is a read whose value nobody sees.
+  if (op.kind != OpKind::kWrite) step.action = Step::Action::kRead;
+  step.blind = op.kind == OpKind::kFetch;
   if (op.kind == OpKind::kWrite) step.action = Step::Action::kWrite;
   bool bsd = task.personality == Personality::kBsd;
   step.shortage_code = static_cast<int32_t>(bsd ? FaultCode::kKill : FaultCode::kMachShortage);

@@ -101,15 +101,38 @@ Step Anywhere(const Space& space, Step step, uint64_t size) {
   return step;
 }
 
+// Whether `bytes` more may be wired: kYes, kNo, or more than can be told without knowing which
+// frames are wired twice.
+enum class Room : uint8_t { kYes, kNo, kMaybe };
+Room RoomToWire(const Query& q, uint64_t bytes) {
+  uint64_t pages = bytes >> base::kPageShift;
+  if (pages > q.wired_max) return Room::kNo;
+  return q.wired_at_most <= q.wired_max - pages ? Room::kYes : Room::kMaybe;
+}
+
+// A new mapping after mlockall(MCL_FUTURE): wired, or gone again.
+Step MayWire(const Query& q, Step step) {
+  if (!q.task->space.wires_future() || step.attributes.prot.IsNone()) return step;
+  Room room = RoomToWire(q, step.end - step.start);
+  step.attributes.wired = true;
+  if (room == Room::kYes) return step;
+  Step failed = Fail(Errno::kEnomem);
+  if (step.freedom == Step::Freedom::kNone) {
+    failed.action = Step::Action::kUnmap;
+    failed.start = step.start;
+    failed.end = step.end;
+  }
+  if (room == Room::kNo) return failed;
+  step.refusal_code = static_cast<int32_t>(Errno::kEnomem);
+  return step;
+}
+
 Step Mmap(const Query& q, uint32_t flags) {
   const ResolvedOp& op = q.op;
   const Space& space = q.task->space;
   bool fixed = (flags & traces::kFlagFixed) != 0;
   bool try_fixed = (flags & traces::kFlagTryFixed) != 0;
-  if (op.size == 0) {
-    if (op.file_key != 0) return Fail(Errno::kEinval);
-    return Succeed(fixed || try_fixed ? op.at : 0);
-  }
+  if (op.size == 0 && op.file_key != 0) return Fail(Errno::kEinval);
   uint64_t page_offset = op.file_key == 0 ? 0 : op.offset & base::kPageMask;
   uint64_t size = RoundPage(op.size + page_offset);
   if (size < op.size) return Fail(Errno::kEnomem);
@@ -117,20 +140,25 @@ Step Mmap(const Query& q, uint32_t flags) {
   if (fixed) {
     uint64_t start = op.at - page_offset;
     if (!IsPageAligned(start)) return Fail(Errno::kEinval);
-    if (start + size < start) return Fail(Errno::kEoverflow);
     if (start + size > space.max()) return Fail(Errno::kEfbig);
     if (start < space.min()) return Fail(Errno::kEinval);
-    return At(step, start, size);
+    if (start + size < start) return Fail(Errno::kEoverflow);
+    if (size == 0) return Succeed(start);
+    return MayWire(q, At(step, start, size));
   }
+  // Nothing is mapped; the address is where a search would begin.
+  if (size == 0) return Succeed(try_fixed && op.at != 0 ? op.at : std::max(op.at, space.min()));
   if (try_fixed && IsPageAligned(op.at) && space.Contains(op.at, size) &&
       space.NoneMapped(op.at, op.at + size)) {
-    return At(step, op.at, size);
+    return MayWire(q, At(step, op.at, size));
   }
-  return Anywhere(space, step, size);
+  step = Anywhere(space, step, size);
+  return step.ok() ? MayWire(q, step) : step;
 }
 
 Step Munmap(const Query& q) {
   Rounded range(q.op);
+  if (range.size == 0) return Succeed();
   if (!range.InBounds(q.task->space)) return Fail(Errno::kEinval);
   return Succeed(Step::Action::kUnmap, range.start, range.end());
 }
@@ -154,6 +182,17 @@ Step Minherit(const Query& q) {
   return step;
 }
 
+// What forgetting pages meets first on its way up: a hole, or wired memory.
+Errno FirstObstacle(const Space& space, uint64_t start, uint64_t end) {
+  while (start < end) {
+    const Region* region = space.Find(start);
+    if (region == nullptr) return Errno::kEfault;
+    if (region->attributes.wired) return Errno::kEbusy;
+    start = region->end;
+  }
+  return Errno::kOk;
+}
+
 Step Madvise(const Query& q) {
   if (q.op.advice == base::Advice::kSpaceAvail) return Fail(Errno::kEinval);
   Rounded range(q.op);
@@ -169,9 +208,11 @@ Step Madvise(const Query& q) {
     }
     case base::Advice::kDontNeed:
       return whole ? Succeed(Step::Action::kNothing, 0, 0) : Fail(Errno::kEfault);
-    case base::Advice::kFree:
-      return whole ? Succeed(Step::Action::kGiveUp, range.start, range.end())
-                   : Fail(Errno::kEfault);
+    case base::Advice::kFree: {
+      Errno refused = FirstObstacle(q.task->space, range.start, range.end());
+      if (refused != Errno::kOk) return Fail(refused);
+      return Succeed(Step::Action::kGiveUp, range.start, range.end());
+    }
     case base::Advice::kWillNeed:
     case base::Advice::kSpaceAvail:
       break;
@@ -180,7 +221,7 @@ Step Madvise(const Query& q) {
 }
 
 // mremap to a larger size: what stands before the old end is continued.
-Step GrowMapping(const Query& q, uint64_t size, uint64_t new_size, bool move_only) {
+Step GrowMapping(const Query& q, uint64_t size, uint64_t new_size, bool move_only, bool duplicate) {
   const ResolvedOp& op = q.op;
   const Space& space = q.task->space;
   bool fixed = (op.flags & traces::kFlagFixed) != 0;
@@ -193,20 +234,32 @@ Step GrowMapping(const Query& q, uint64_t size, uint64_t new_size, bool move_onl
     if (file_end > kFileOffsetLimit || more > kFileOffsetLimit - file_end)
       return Fail(Errno::kEinval);
   }
-  if (!move_only && space.Contains(end, more) && space.NoneMapped(end, end + more)) {
+  if (!move_only && !duplicate && space.Contains(end, more) && space.NoneMapped(end, end + more)) {
     Step step = Succeed(Step::Action::kGrow, end, end + more);
     step.outcome.value = op.at;
     return step;
   }
   if (fixed && (!move_only || !space.NoneMapped(op.to, op.to + new_size)))
     return Fail(Errno::kEnomem);
-  Step step = Succeed(Step::Action::kMove, op.at, end);
+  Step step = Succeed(duplicate ? Step::Action::kDuplicate : Step::Action::kMove, op.at, end);
   step.size = size;
   step.new_size = new_size;
   step.to = op.to;
   step.outcome.value = op.to;
   if (fixed) return step;
   if (!space.LowestHole(new_size, &step.to)) return Fail(Errno::kEnomem);
+  step.outcome.value = step.to;
+  step.freedom = Step::Freedom::kAddress;
+  step.free_size = new_size;
+  return step;
+}
+
+// mremap with MAP_REMAPDUP that does not say where to.
+Step Duplicate(const Query& q, uint64_t size, uint64_t new_size) {
+  Step step = Succeed(Step::Action::kDuplicate, q.op.at, q.op.at + size);
+  step.size = size;
+  step.new_size = new_size;
+  if (!q.task->space.LowestHole(new_size, &step.to)) return Fail(Errno::kEnomem);
   step.outcome.value = step.to;
   step.freedom = Step::Freedom::kAddress;
   step.free_size = new_size;
@@ -221,21 +274,138 @@ Step Mremap(const Query& q) {
   uint64_t size = RoundPage(op.size);
   uint64_t new_size = RoundPage(op.new_size);
   if (size == 0 || new_size == 0 || !space.Contains(op.at, size)) return Fail(Errno::kEinval);
-  bool moves = fixed && op.to != op.at;
+  bool duplicate = (op.flags & traces::kFlagDuplicate) != 0;
+  bool moves = fixed && (op.to != op.at || duplicate);
   if (moves && !space.Contains(op.to, new_size)) return Fail(Errno::kEinval);
-  if (new_size > size) return GrowMapping(q, size, new_size, moves);
+  if (new_size > size) return GrowMapping(q, size, new_size, moves, duplicate);
+  if (!moves && duplicate) return Duplicate(q, size, new_size);
   if (!moves) {
     Step step = Succeed(Step::Action::kUnmap, op.at + new_size, op.at + size);
     step.outcome.value = op.at;
     return step;
   }
   if (!space.NoneMapped(op.to, op.to + new_size)) return Fail(Errno::kEnomem);
-  Step step = Succeed(Step::Action::kMove, op.at, op.at + size);
+  Step step =
+      Succeed(duplicate ? Step::Action::kDuplicate : Step::Action::kMove, op.at, op.at + size);
   step.size = size;
   step.new_size = new_size;
   step.to = op.to;
   step.outcome.value = op.to;
   return step;
+}
+
+Step SetWired(Step step, bool wired) {
+  step.attributes.wired = wired;
+  return step;
+}
+
+Step Mlock(const Query& q) {
+  const Space& space = q.task->space;
+  Rounded range(q.op);
+  if (!range.InBounds(space)) return Fail(Errno::kEnomem);
+  Room room = RoomToWire(q, range.size);
+  if (room == Room::kNo) return Fail(Errno::kEagain);
+  Step step = SetWired(Succeed(Step::Action::kSetWired, range.start, range.end()), true);
+  if (space.Find(range.start) == nullptr) step = Fail(Errno::kEnomem);
+  if (step.ok() && !space.AllMapped(range.start, range.end())) step = Fail(Errno::kEinval);
+  for (uint64_t at = range.start; step.ok() && at < range.end();) {
+    const Region* region = space.Find(at);
+    if (region->attributes.prot.IsNone()) step = Fail(Errno::kEinval);
+    at = region->end;
+  }
+  if (room == Room::kMaybe) step.refusal_code = static_cast<int32_t>(Errno::kEagain);
+  return step;
+}
+
+Step Munlock(const Query& q) {
+  const Space& space = q.task->space;
+  Rounded range(q.op);
+  if (!range.InBounds(space) || space.Find(range.start) == nullptr ||
+      !space.AllMapped(range.start, range.end())) {
+    return Fail(Errno::kEnomem);
+  }
+  for (uint64_t at = range.start; at < range.end();) {
+    const Region* region = space.Find(at);
+    if (!region->attributes.wired) return Fail(Errno::kEnomem);
+    at = region->end;
+  }
+  return SetWired(Succeed(Step::Action::kSetWired, range.start, range.end()), false);
+}
+
+Step Mlockall(const Query& q) {
+  const Space& space = q.task->space;
+  bool current = (q.op.flags & traces::kFlagCurrent) != 0;
+  bool future = (q.op.flags & traces::kFlagFuture) != 0;
+  if (!current && !future) return Fail(Errno::kEinval);
+  Step step = SetWired(Succeed(Step::Action::kWireAll, space.min(), space.max()), current);
+  step.wires_future = future || space.wires_future();
+  if (!current) return step;
+  uint64_t bytes = 0;
+  for (const Region& region : space.regions()) {
+    bool wires = !region.attributes.prot.IsNone() && !region.attributes.wired;
+    if (wires) bytes += region.end - region.start;
+  }
+  Room room = RoomToWire(q, bytes);
+  // MCL_FUTURE holds even when the present cannot be wired.
+  if (room == Room::kNo) {
+    step.outcome.code = static_cast<int32_t>(Errno::kEnomem);
+    step.attributes.wired = false;
+  }
+  return step;
+}
+
+// Pages of [start, end) of `region` that were written and are in memory whatever happens.
+uint64_t OwnedPages(const Region& region, uint64_t start, uint64_t end) {
+  if (region.layer == nullptr) return 0;
+  uint64_t pages = 0;
+  const PageMap& owned = region.layer->owned;
+  auto stop = owned.lower_bound(region.LayerPage(end));
+  for (auto it = owned.lower_bound(region.LayerPage(start)); it != stop; ++it) {
+    if (!it->second.IsOpen() && it->second.Canonical() != nullptr) ++pages;
+  }
+  return pages;
+}
+
+Step Mincore(const Query& q) {
+  const Space& space = q.task->space;
+  uint64_t size = RoundPage(q.op.size);
+  if (!IsPageAligned(q.op.at) || size == 0 || q.op.at + size <= q.op.at) {
+    return Fail(Errno::kEinval);
+  }
+  if (!space.Contains(q.op.at, size)) return Fail(Errno::kEinval);
+  uint64_t end = q.op.at + size;
+  if (!space.AllMapped(q.op.at, end)) return Fail(Errno::kEnomem);
+  Step step = Succeed();
+  step.freedom = Step::Freedom::kCount;
+  step.new_size = size >> base::kPageShift;
+  for (uint64_t at = q.op.at; at < end;) {
+    const Region* region = space.Find(at);
+    step.size += OwnedPages(*region, at, std::min(end, region->end));
+    at = region->end;
+  }
+  step.outcome.value = step.size;
+  return step;
+}
+
+Step Msync(const Query& q) {
+  const Space& space = q.task->space;
+  bool async = (q.op.flags & traces::kFlagAsync) != 0;
+  bool sync = (q.op.flags & traces::kFlagSync) != 0;
+  bool invalidate = (q.op.flags & traces::kFlagInvalidate) != 0;
+  if ((!async && !sync && !invalidate) || (async && sync)) return Fail(Errno::kEinval);
+  Rounded range(q.op);
+  if (!range.InBounds(space)) return Fail(Errno::kEnomem);
+  uint64_t end = range.end();
+  if (range.size == 0) {
+    // All that is mapped as one with the address. Its pages are alike in all that matters here.
+    if (space.Find(range.start) == nullptr) return Fail(Errno::kEinval);
+    end = range.start + base::kPageSize;
+  }
+  if (invalidate) {
+    Errno refused = FirstObstacle(space, range.start, end);
+    return refused == Errno::kOk ? Succeed() : Fail(refused);
+  }
+  return space.AllMapped(range.start, end) ? Succeed() : Fail(Errno::kEfault);
 }
 
 Step ExecBrk(const Query& q) {
@@ -259,7 +429,8 @@ Step Brk(const Query& q) {
   if (now < was) step = Succeed(Step::Action::kUnmap, now, was);
   if (now > was) {
     if (!task.space.NoneMapped(was, now)) return Fail(Errno::kEnomem);
-    step = Succeed(Step::Action::kMap, was, now);
+    step = MayWire(q, Succeed(Step::Action::kMap, was, now));
+    if (!step.ok()) return step;
   }
   step.sets_heap = true;
   step.heap = q.op.at;
@@ -271,6 +442,13 @@ Step LinuxDontneed(const Query& q) {
   Rounded range(q.op);
   if (!range.InBounds(q.task->space)) return Fail(Errno::kEnomem);
   bool whole = q.task->space.AllMapped(range.start, range.end());
+  // Linux, too, keeps what is locked.
+  for (uint64_t at = range.start; at < range.end();) {
+    const Region* region = q.task->space.FindFrom(at);
+    if (region == nullptr || region->start >= range.end()) break;
+    if (region->attributes.wired) return Fail(Errno::kEinval);
+    at = region->end;
+  }
   Step step = Succeed(Step::Action::kDiscard, range.start, range.end());
   step.outcome.code = static_cast<int32_t>(whole ? Errno::kOk : Errno::kEnomem);
   return step;
@@ -314,6 +492,18 @@ Step DecodeBsd(const Query& q) {
       return Brk(q);
     case OpKind::kLinuxDontneed:
       return LinuxDontneed(q);
+    case OpKind::kMlock:
+      return Mlock(q);
+    case OpKind::kMunlock:
+      return Munlock(q);
+    case OpKind::kMlockall:
+      return Mlockall(q);
+    case OpKind::kMunlockall:
+      return Succeed(Step::Action::kUnwireAll, q.task->space.min(), q.task->space.max());
+    case OpKind::kMincore:
+      return Mincore(q);
+    case OpKind::kMsync:
+      return Msync(q);
     default:
       return Fail(Errno::kEinval);  // not a BSD call
   }

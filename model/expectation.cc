@@ -27,6 +27,14 @@ bool Expectation::IsShortage(const Outcome& seen) const {
          (seen.value == parts_.step.start || base::IsPageAligned(seen.value));
 }
 
+bool Expectation::IsRefusal(const Outcome& seen) const {
+  if (parts_.step.refusal_code == 0 || seen.code != parts_.step.refusal_code) return false;
+  Outcome refused;
+  refused.family = seen.family;
+  refused.code = seen.code;
+  return seen == refused;
+}
+
 bool Expectation::AcceptsChoice(const Outcome& seen) const {
   Outcome canonical = parts_.step.outcome;
   switch (parts_.step.freedom) {
@@ -45,6 +53,10 @@ bool Expectation::AcceptsChoice(const Outcome& seen) const {
              parts_.space->Contains(start, parts_.step.free_size) &&
              parts_.space->NoneMapped(start, start + parts_.step.free_size);
     }
+    case Step::Freedom::kCount:
+      canonical.value = seen.value;
+      return seen == canonical && parts_.step.size <= seen.value &&
+             seen.value <= parts_.step.new_size;
     case Step::Freedom::kRegion: {
       uint64_t end = seen.value + seen.size;
       canonical.value = seen.value;
@@ -59,7 +71,8 @@ bool Expectation::AcceptsChoice(const Outcome& seen) const {
 }
 
 bool Expectation::Accepts(const Outcome& seen, std::string* why) const {
-  if (seen.family == parts_.step.outcome.family && (AcceptsChoice(seen) || IsShortage(seen)))
+  if (seen.family == parts_.step.outcome.family &&
+      (AcceptsChoice(seen) || IsShortage(seen) || IsRefusal(seen)))
     return true;
   if (why != nullptr) {
     *why =
@@ -75,6 +88,9 @@ std::string Expectation::Describe() const {
                         HexText(parts_.space->min()), ",", HexText(parts_.space->max()), ")");
     if (parts_.step.page_offset != 0)
       absl::StrAppend(&text, " plus ", HexText(parts_.step.page_offset));
+  }
+  if (parts_.step.freedom == Step::Freedom::kCount) {
+    text = absl::StrCat(parts_.step.size, " to ", parts_.step.new_size, " pages");
   }
   if (parts_.step.freedom == Step::Freedom::kRegion) {
     absl::StrAppend(&text, parts_.step.to == parts_.step.start

@@ -89,6 +89,14 @@ void Slot::Store(const PageValue& base, uint64_t start, uint64_t size, uint64_t 
   last_->Store(start, size, value, page);
 }
 
+void Slot::Bind(const PageValue& base) {
+  if (!given_up_.empty()) Settle();
+  for (GivenUp& alternative : given_up_) {
+    if (!alternative.value) alternative.value = base;
+  }
+  if (!last_) last_ = base;
+}
+
 void Slot::GiveUp() {
   Settle();
   if (given_up_.empty() && !last_) return;  // owns nothing

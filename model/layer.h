@@ -83,6 +83,8 @@ class Slot {
   // A store as PageValue::Store; `base` gives the contents of alternatives that do not own the
   // page.
   void Store(const PageValue& base, uint64_t start, uint64_t size, uint64_t value, uint64_t page);
+  // The page is owned from here on, with the contents it has: `base` where it owned nothing.
+  void Bind(const PageValue& base);
   // MADV_FREE: the page may or may not be owned from here on.
   void GiveUp();
   // Forgets every alternative that is not `possible`. REQUIRES: possible.size() == alternatives(),

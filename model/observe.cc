@@ -15,7 +15,7 @@ namespace {
 uint64_t HashOf(const Attributes& a) {
   return uint64_t{a.prot.bits()} | uint64_t{a.max_prot.bits()} << 8 |
          static_cast<uint64_t>(a.inherit) << 16 | static_cast<uint64_t>(a.advice) << 24 |
-         uint64_t{a.shared} << 32;
+         uint64_t{a.shared} << 32 | uint64_t{a.wired} << 33;
 }
 
 PageKind KindOf(const PageSource& source) {

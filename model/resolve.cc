@@ -117,6 +117,7 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
       out->flags = op.flags;
       return ResolveFile(op, files, out) && place_range();
     case OpKind::kVmProtect:
+    case OpKind::kVmWire:
       out->flags = op.flags;
       [[fallthrough]];
     case OpKind::kMprotect:
@@ -149,8 +150,19 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
     case OpKind::kWrite:
       out->value = op.value;
       return place_range();
+    case OpKind::kMsync:
+      out->flags = op.flags;
+      return place_range();
+    case OpKind::kMlockall:
+      out->flags = op.flags;
+      return true;
+    case OpKind::kMunlockall:
+      return true;
     case OpKind::kMunmap:
     case OpKind::kLinuxDontneed:
+    case OpKind::kMlock:
+    case OpKind::kMunlock:
+    case OpKind::kMincore:
     case OpKind::kVmDeallocate:
     case OpKind::kVmRead:
     case OpKind::kRead:

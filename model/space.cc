@@ -202,9 +202,41 @@ void Space::SetAdvice(uint64_t start, uint64_t end, base::Advice advice) {
   Apply(start, end, [advice](Region& region) { region.attributes.advice = advice; });
 }
 
+void Space::BindPages(const Region& region, const FileTable& files) {
+  bool binds =
+      region.layer != nullptr && region.file_key != 0 && region.attributes.max_prot.CanWrite();
+  for (uint64_t va = region.start; binds && va < region.end; va += base::kPageSize) {
+    Slot& slot = region.layer->owned[region.LayerPage(va)];
+    if (slot.NeedsBase()) slot.Bind(Look(region, va, files).Base());
+  }
+}
+
+void Space::MayBind(const Region& region, uint64_t va, const FileTable& files) {
+  if (!region.attributes.wired || region.layer == nullptr || region.file_key == 0) return;
+  if (!region.attributes.max_prot.CanWrite()) return;
+  Slot& slot = region.layer->owned[region.LayerPage(va)];
+  if (!slot.NeedsBase()) return;
+  slot.Bind(Look(region, va, files).Base());
+  slot.GiveUp();
+}
+
+void Space::SetWired(uint64_t start, uint64_t end, bool wired, const FileTable& files) {
+  Apply(start, end, [wired](Region& region) { region.attributes.wired = wired; });
+  if (!wired) return;
+  for (const Region& region : Slice(start, end)) BindPages(region, files);
+}
+
+uint64_t Space::WiredPages() const {
+  uint64_t pages = 0;
+  for (const Region& region : regions_) {
+    if (region.attributes.wired) pages += (region.end - region.start) >> base::kPageShift;
+  }
+  return pages;
+}
+
 void Space::GiveUp(uint64_t start, uint64_t end) {
   for (const Region& region : Slice(start, end)) {
-    if (region.layer == nullptr || region.attributes.shared) continue;
+    if (region.layer == nullptr) continue;
     PageMap& owned = region.layer->owned;
     auto stop = owned.lower_bound(region.LayerPage(region.end));
     for (auto it = owned.lower_bound(region.layer_page); it != stop; ++it) it->second.GiveUp();
@@ -230,6 +262,7 @@ Region Space::Continuation(const Region& last, uint64_t end, uint64_t size) {
   more.start = end;
   more.end = end + size;
   more.layer_page = 0;
+  more.attributes.wired = false;
   more.layer = last.layer == nullptr ? nullptr : std::make_shared<Layer>();
   more.file_page = last.FilePage(last.end);
   return more;
@@ -251,9 +284,16 @@ void Space::Move(uint64_t start, uint64_t size, uint64_t to, uint64_t new_size) 
   regions_.erase(regions_.begin() + static_cast<ptrdiff_t>(first),
                  regions_.begin() + static_cast<ptrdiff_t>(last));
   Unmap(start, start + size);
+  Place(std::move(pieces), start, size, to, new_size);
+}
+
+// Maps `pieces` of [start, start + size) at the same place relative to `to`, and what follows them.
+void Space::Place(std::vector<Region> pieces, uint64_t start, uint64_t size, uint64_t to,
+                  uint64_t new_size) {
   for (Region& piece : pieces) {
     piece.start = piece.start - start + to;
     piece.end = piece.end - start + to;
+    piece.attributes.wired = false;
   }
   if (new_size > size) {
     CHECK(!pieces.empty());
@@ -261,6 +301,13 @@ void Space::Move(uint64_t start, uint64_t size, uint64_t to, uint64_t new_size) 
     pieces.push_back(Continuation(pieces.back(), to + size, new_size - size));
   }
   for (Region& piece : pieces) Map(std::move(piece));
+}
+
+void Space::Duplicate(uint64_t start, uint64_t size, uint64_t to, uint64_t new_size) {
+  CHECK(NoneMapped(to, to + new_size));
+  uint64_t end = start + std::min(size, new_size);
+  Apply(start, end, [](Region& region) { region.attributes.shared = true; });
+  Place(Slice(start, end), start, size, to, new_size);
 }
 
 // Copies the pages of `region` into a layer that counts pages alike; a new one unless `into` is
@@ -279,25 +326,31 @@ std::shared_ptr<Layer> Space::CopyPages(const Region& region, std::shared_ptr<La
 Space Space::Fork() {
   Space child(min_, max_);
   child.regions_.reserve(regions_.size());
-  const Layer* copied_from = nullptr;  // neighbours of one layer keep one layer in the child
+  // Neighbours of one layer keep one layer in the child; two mappings of the same pages do not.
+  const Layer* copied_from = nullptr;
+  uint64_t copied_upto = 0;
   std::shared_ptr<Layer> copied_to;
   for (Region& region : regions_) {
     if (region.attributes.inherit == base::Inherit::kNone) continue;
     if (region.attributes.inherit == base::Inherit::kShare) {
       region.attributes.shared = true;
       child.regions_.push_back(region);
+      child.regions_.back().attributes.wired = false;
       continue;
     }
     Region copy = region;
     copy.attributes.shared = false;
+    copy.attributes.wired = false;
     if (region.attributes.inherit == base::Inherit::kZero) {
       copy.layer = std::make_shared<Layer>();
       copy.file_key = 0;
       copy.file_page = 0;
     } else {
-      bool same = region.layer != nullptr && region.layer.get() == copied_from;
+      bool same = region.layer != nullptr && region.layer.get() == copied_from &&
+                  region.layer_page >= copied_upto;
       copied_to = copy.layer = CopyPages(region, same ? copied_to : nullptr);
       copied_from = region.layer.get();
+      copied_upto = region.LayerPage(region.end);
     }
     child.regions_.push_back(std::move(copy));
   }

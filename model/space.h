@@ -33,6 +33,7 @@ struct Attributes {
   base::Inherit inherit = base::Inherit::kCopy;
   base::Advice advice = base::Advice::kNormal;
   bool shared = false;
+  bool wired = false;
   friend bool operator==(const Attributes&, const Attributes&) = default;
 };
 
@@ -109,7 +110,10 @@ class Space {
   void SetMaxProt(uint64_t start, uint64_t end, base::Prot max_prot);
   void SetInherit(uint64_t start, uint64_t end, base::Inherit inherit);
   void SetAdvice(uint64_t start, uint64_t end, base::Advice advice);
-  // MADV_FREE: owned pages of private regions may be owned no more.
+  // mlock, munlock. Pages of a file's private region that could ever be written are owned from then
+  // on: wiring fetches them for every access that their maximum protection permits.
+  void SetWired(uint64_t start, uint64_t end, bool wired, const FileTable& files);
+  // MADV_FREE: owned pages may be owned no more.
   void GiveUp(uint64_t start, uint64_t end);
   // Owned pages of private regions are owned no more.
   void Discard(uint64_t start, uint64_t end);
@@ -118,9 +122,18 @@ class Space {
   void Grow(uint64_t end, uint64_t size);
   // mremap: pages of [start, start + min(size, new_size)) with all they are move to `to`, the old
   // range is unmapped; when new_size is larger, the rest is as Grow makes it. REQUIRES: [to, to +
-  // new_size) is free.
+  // new_size) is free. What moved is not wired.
   void Move(uint64_t start, uint64_t size, uint64_t to, uint64_t new_size);
-  void Clear() { regions_.clear(); }
+  // mremap with MAP_REMAPDUP: [to, to + new_size) shows the same pages, the old range stays.
+  void Duplicate(uint64_t start, uint64_t size, uint64_t to, uint64_t new_size);
+  void Clear() {
+    regions_.clear();
+    wires_future_ = false;
+  }
+  // mlockall(MCL_FUTURE): what is mapped from now on is wired.
+  bool wires_future() const { return wires_future_; }
+  void SetWiresFuture(bool wires_future) { wires_future_ = wires_future; }
+  uint64_t WiredPages() const;
   // The pages of [start, end), all mapped, as they are now; and what was copied in place of the
   // pages from `start` on, all mapped, attributes kept. Sharers see it.
   PageCopies Copy(uint64_t start, uint64_t end, const FileTable& files) const;
@@ -135,6 +148,8 @@ class Space {
   // Stores to bytes of one page. REQUIRES: [va, va + size) lies in one page.
   static void Store(const Region& region, uint64_t va, uint64_t size, uint64_t value,
                     FileTable* files);
+  // A read of a wired page may have to fetch it again, as wiring does (see SetWired), or may not.
+  static void MayBind(const Region& region, uint64_t va, const FileTable& files);
 
  private:
   size_t IndexFrom(uint64_t va) const;  // of the first region that ends above va
@@ -144,12 +159,16 @@ class Space {
   void Apply(uint64_t start, uint64_t end, const Change& change);
   // The pieces of regions inside [start, end).
   std::vector<Region> Slice(uint64_t start, uint64_t end) const;
+  static void BindPages(const Region& region, const FileTable& files);
+  void Place(std::vector<Region> pieces, uint64_t start, uint64_t size, uint64_t to,
+             uint64_t new_size);
   static Region Continuation(const Region& last, uint64_t end, uint64_t size);
   static std::shared_ptr<Layer> CopyPages(const Region& region, std::shared_ptr<Layer> into);
 
   uint64_t min_;
   uint64_t max_;
   std::vector<Region> regions_;
+  bool wires_future_ = false;
 };
 
 }  // namespace model

@@ -4,8 +4,9 @@
 //          freedom the implementation has about it, and the one change to the space that a success
 //          makes. Decoding may fail and is pure; carrying the change out may not fail and is the
 //          value core's (world.cc). So a failed operation cannot have changed anything.
-// INVARIANTS  With an error as outcome, action is kNothing (kDiscard excepted: linux_dontneed over
-//          a hole). start, end, to are page aligned and inside the bounds.
+// INVARIANTS  With an error as outcome, action is kNothing (excepted: kDiscard of linux_dontneed
+//          over a hole, kUnmap of a fixed mapping that could not be wired). start, end, to are page
+//          aligned and inside the bounds.
 // SEE      house.md 4.6 "Check then act"; bsd.cc, mach.cc.
 
 #ifndef MODEL_STEP_H_
@@ -24,7 +25,7 @@ struct Task {
   Space space;
   traces::Personality personality = traces::Personality::kBsd;
   bool narrow = false;  // words of its Mach calls have 32 bits
-  uint32_t owner = 0;   // label of the task that may name it; 0: none
+  uint32_t owner = 0;   // label of the task that may name it; 0: none, init made it
   bool has_heap = false;
   uint64_t heap_base = 0;
   uint64_t heap_current = 0;  // any byte address; the heap's pages end at its page, rounded up
@@ -45,6 +46,10 @@ struct Step {
     kSetAdvice,   // attributes.advice
     kGiveUp,
     kDiscard,
+    kDuplicate,  // the same, and the old range stays
+    kSetWired,   // attributes.wired
+    kWireAll,    // attributes.wired of everything with rights; wires_future
+    kUnwireAll,
     kGrow,       // [start, end) continues the page before start
     kMove,       // [start, start + size) to [to, to + new_size)
     kCopyOut,    // a snapshot of [start, end) is mapped in the caller's space
@@ -58,6 +63,8 @@ struct Step {
     // Any free range of free_size bytes at an address without bits of `mask`; its address plus
     // page_offset is the outcome's value. Of kCopyOut it is free in the caller's space.
     kAddress,
+    // A number of at least `size` and at most `new_size`.
+    kCount,
     // vm_region: any part of [start, end) that contains `to`, or starts there when `to` is start.
     kRegion,
   };
@@ -68,6 +75,9 @@ struct Step {
   // The code that says that memory ran out, where that is a right outcome of this operation too; 0
   // where it is not.
   int32_t shortage_code = 0;
+  // Another code that is right and changes nothing: whether limits of the whole machine are met
+  // depends on more than the model counts; 0 for none.
+  int32_t refusal_code = 0;
 
   uint64_t start = 0;
   uint64_t end = 0;
@@ -84,6 +94,8 @@ struct Step {
   bool sets_heap_base = false;  // kExecBrk: base = current = heap
   bool sets_heap = false;       // current = heap
   uint64_t heap = 0;
+  bool wires_future = false;  // kWireAll
+  bool blind = false;         // kRead: its value is not seen
 
   bool ok() const { return outcome.code == 0; }
 };
@@ -95,6 +107,9 @@ struct Query {
   bool task_limit_reached;  // no further task may be born
   const Task* caller;       // who calls; the same as `task` unless a Mach call names another
   bool may_name;            // the caller may name `task`, and it is alive
+  // Frames that all tasks together may wire, and an upper bound of those that are.
+  uint64_t wired_max = ~uint64_t{0};
+  uint64_t wired_at_most = 0;
 };
 
 // Calls whose outcome is an errno. REQUIRES: traces::FamilyOf(op.kind) == kErrno.

@@ -47,7 +47,8 @@ Step World::Decode(const ResolvedOp& op) const {
     return Step();
   }
   const bool may_name = task == caller || (task != nullptr && task->owner == op.task);
-  Query query{op, task, tasks_.size() >= options_.max_tasks, caller, may_name};
+  Query query{op, task, tasks_.size() >= options_.max_tasks, caller, may_name, options_.wired_max};
+  for (const auto& [label, other] : tasks_) query.wired_at_most += other.space.WiredPages();
   switch (traces::FamilyOf(op.kind)) {
     case Outcome::Family::kErrno:
       return DecodeBsd(query);
@@ -72,7 +73,7 @@ Expectation World::Expect(const ResolvedOp& op) const {
   const Task* task = FindTask(for_caller ? op.task : traces::ActsOn(op));
   if (task == nullptr) return Expectation(std::move(parts));
   parts.space = &task->space;
-  if (parts.step.action == Step::Action::kRead && parts.step.ok()) {
+  if (parts.step.action == Step::Action::kRead && parts.step.ok() && !parts.step.blind) {
     ReadSet set(task->space, parts.step.start, parts.step.end, files_);
     parts.step.outcome.value = set.canonical();
     parts.any_read_value = !set.checkable();
@@ -93,6 +94,8 @@ void World::Adopt(const ResolvedOp& op, const Outcome& observed) {
   threads_may_run_out_ = false;
   if (observed.code == step.outcome.code) {
     Commit(step, op, observed);
+  } else if (step.refusal_code != 0 && step.refusal_code == observed.code) {
+    return;
   } else {
     CHECK(may_run_out && step.shortage_code == observed.code);
     if (step.action != Step::Action::kWrite) return;
@@ -136,7 +139,42 @@ void World::CommitMap(const Step& step, uint64_t start, Task* task) {
   region.file_page = step.file_page;
   bool is_file_itself = step.file_key != 0 && step.attributes.shared;
   if (!is_file_itself) region.layer = std::make_shared<Layer>();
+  uint64_t end = region.end;
+  const bool wires = region.attributes.wired;
+  region.attributes.wired = false;
   task->space.Map(std::move(region));
+  if (wires) task->space.SetWired(start, end, true, files_);
+}
+
+// After mlockall(MCL_FUTURE) memory that gets its first rights is wired by that.
+void World::SetProt(const Step& step, Space* space) {
+  std::vector<base::Range> fresh;
+  if (space->wires_future() && !step.attributes.prot.IsNone()) {
+    for (const Region& region : space->regions()) {
+      if (!region.attributes.prot.IsNone() || region.end <= step.start || region.start >= step.end)
+        continue;
+      fresh.push_back({base::Vaddr(std::max(region.start, step.start)),
+                       base::Vaddr(std::min(region.end, step.end))});
+    }
+  }
+  space->SetProt(step.start, step.end, step.attributes.prot);
+  for (const base::Range& range : fresh)
+    space->SetWired(range.start.value(), range.end.value(), true, files_);
+}
+
+void World::WireAll(const Step& step, Task* task) {
+  Space& space = task->space;
+  if (step.action == Step::Action::kUnwireAll) {
+    space.SetWired(space.min(), space.max(), false, files_);
+    space.SetWiresFuture(false);
+    return;
+  }
+  space.SetWiresFuture(step.wires_future);
+  if (!step.attributes.wired) return;
+  const std::vector<Region> before = space.regions();
+  for (const Region& region : before) {
+    if (!region.attributes.prot.IsNone()) space.SetWired(region.start, region.end, true, files_);
+  }
 }
 
 void World::CommitCopyOut(const Step& step, uint64_t start, const Task& task, Task* caller) {
@@ -149,6 +187,12 @@ void World::CommitCopyOut(const Step& step, uint64_t start, const Task& task, Ta
     if (copies[page]) region.layer->owned.emplace(page, std::move(*copies[page]));
   }
   caller->space.Map(std::move(region));
+}
+
+// What is replaced is wired no more.
+void World::Overwrite(const Step& step, PageCopies copies, Space* space) {
+  space->SetWired(step.to, step.to + (step.end - step.start), false, files_);
+  space->Overwrite(step.to, std::move(copies), &files_);
 }
 
 void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observed) {
@@ -179,7 +223,7 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
       task.space.Unmap(step.start, step.end);
       break;
     case Step::Action::kSetProt:
-      task.space.SetProt(step.start, step.end, step.attributes.prot);
+      SetProt(step, &task.space);
       break;
     case Step::Action::kSetMaxProt:
       task.space.SetMaxProt(step.start, step.end, step.attributes.max_prot);
@@ -202,15 +246,25 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
     case Step::Action::kMove:
       task.space.Move(step.start, step.size, chosen ? observed.value : step.to, step.new_size);
       break;
+    case Step::Action::kDuplicate:
+      task.space.Duplicate(step.start, step.size, chosen ? observed.value : step.to, step.new_size);
+      break;
+    case Step::Action::kSetWired:
+      task.space.SetWired(step.start, step.end, step.attributes.wired, files_);
+      break;
+    case Step::Action::kWireAll:
+    case Step::Action::kUnwireAll:
+      WireAll(step, &task);
+      break;
     case Step::Action::kCopyOut:
       CommitCopyOut(step, observed.value - step.page_offset, task, &tasks_.find(op.task)->second);
       break;
     case Step::Action::kOverwrite:
-      task.space.Overwrite(step.to, task.space.Copy(step.start, step.end, files_), &files_);
+      Overwrite(step, task.space.Copy(step.start, step.end, files_), &task.space);
       break;
     case Step::Action::kStoreFrom: {
       const Space& source = tasks_.find(op.task)->second.space;
-      task.space.Overwrite(step.to, source.Copy(step.start, step.end, files_), &files_);
+      Overwrite(step, source.Copy(step.start, step.end, files_), &task.space);
       break;
     }
     case Step::Action::kRead:
@@ -229,7 +283,11 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
 
 // A failed read tells nothing of what it read before.
 void World::CommitRead(const Step& step, const Outcome& observed, const Task& task) {
-  if (observed.code != 0) return;
+  if (step.start == step.end) return;  // not even the first byte was there
+  for (uint64_t va = base::TruncPage(step.start); va < step.end; va += base::kPageSize) {
+    Space::MayBind(*task.space.Find(va), va, files_);
+  }
+  if (observed.code != 0 || step.blind) return;
   ReadSet set(task.space, step.start, step.end, files_);
   if (!set.checkable()) {
     ++unchecked_reads_;

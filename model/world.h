@@ -67,6 +67,7 @@ class Expectation {
  private:
   bool AcceptsChoice(const traces::Outcome& seen) const;
   bool IsShortage(const traces::Outcome& seen) const;
+  bool IsRefusal(const traces::Outcome& seen) const;
 
   Parts parts_;
 };
@@ -88,6 +89,8 @@ class World {
     bool memory_may_run_out = false;
     // Tasks alive at once; one more birth fails with EAGAIN or KERN_RESOURCE_SHORTAGE.
     uint32_t max_tasks = 64;
+    // Frames that may be wired at once, all tasks together.
+    uint64_t wired_max = ~uint64_t{0};
     // Hardware that cannot tell execution from reading: executable iff readable.
     bool execute_implied_by_read = false;
   };
@@ -157,7 +160,10 @@ class World {
   bool MemoryMayRunOut(const traces::ResolvedOp& op) const;
   void Commit(const Step& step, const traces::ResolvedOp& op, const traces::Outcome& observed);
   void CommitBirth(const Step& step, const traces::ResolvedOp& op);
+  void SetProt(const Step& step, Space* space);
   void CommitMap(const Step& step, uint64_t start, Task* task);
+  void WireAll(const Step& step, Task* task);
+  void Overwrite(const Step& step, PageCopies copies, Space* space);
   void CommitCopyOut(const Step& step, uint64_t start, const Task& task, Task* caller);
   void CommitRead(const Step& step, const traces::Outcome& observed, const Task& task);
   void CommitWrite(const Step& step, uint64_t value, const Task& task);

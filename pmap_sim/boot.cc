@@ -1,6 +1,5 @@
 // How the pmap comes by its memory and its tables.
 
-#include <l4/kip.h>
 #include <l4/sigma0.h>
 
 #include <new>
@@ -82,7 +81,6 @@ bool L4Pmap::MakeFrames() {
 bool L4Pmap::Boot(L4_ThreadId_t mirror) {
   CHECK(segment_count_ == 0);
   mirror_ = mirror;
-  traits_.several_processors = L4_NumProcessors(L4_GetKernelInterface()) > 1;
   // The first page is for trying the kernel out, before it is known what else to ask for.
   L4_Fpage_t first = L4_Sigma0_GetAny(L4_nilthread, base::kPageShift, L4_CompleteAddressSpace);
   if (L4_IsNilFpage(first)) {

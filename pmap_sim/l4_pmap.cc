@@ -5,12 +5,6 @@
 
 #include "base/check.h"
 
-#if defined(__has_feature)
-#define UVM_HAS_THREAD_SANITIZER __has_feature(thread_sanitizer)
-#else
-#define UVM_HAS_THREAD_SANITIZER 0
-#endif
-
 namespace pmap_sim {
 namespace {
 
@@ -21,28 +15,15 @@ using base::Vaddr;
 
 }  // namespace
 
-// On one processor an instruction is atomic by itself. The bus-locked exchange would wait until all
-// earlier stores are out, which after the zeroing of a page takes longer than the rest of a fault.
-bool L4Pmap::TryLock() {
-#if (defined(__x86_64__) || defined(__i386__)) && !defined(__SANITIZE_THREAD__) && \
-    !UVM_HAS_THREAD_SANITIZER
-  if (!traits_.several_processors) {
-    uint32_t found = 0;
-    asm volatile("cmpxchgl %2, %0" : "+m"(lock_), "+a"(found) : "r"(1u) : "memory", "cc");
-    return found == 0;
-  }
-#endif
-  return __atomic_exchange_n(&lock_, 1u, __ATOMIC_ACQUIRE) == 0;
-}
-
 L4Pmap::Guard::Guard(L4Pmap* pmap) : pmap_(pmap) {
-  while (!pmap_->TryLock()) L4_Yield();
+  // The server's threads run on one processor.
+  while (!pmap_->lock_.TryTake(base::Processors::kOne)) L4_Yield();
   VERIFY(*pmap_, "pmap lock taken");
 }
 
 L4Pmap::Guard::~Guard() {
   VERIFY(*pmap_, "pmap lock released");
-  __atomic_store_n(&pmap_->lock_, 0u, __ATOMIC_RELEASE);
+  pmap_->lock_.Release();
 }
 
 L4Pmap::L4Pmap(const Config& config)
@@ -325,7 +306,7 @@ Paddr L4Pmap::PhysAddress(uint64_t cookie) { return Paddr(cookie).Trunc(); }
 uvm::CacheMode L4Pmap::MmapFlags(uint64_t) { return uvm::CacheMode::kDefault; }
 
 // No profile has caches with colours.
-Vaddr L4Pmap::Prefer(uint64_t, Vaddr hint, uint64_t, bool) { return hint; }
+Vaddr L4Pmap::Prefer(uint64_t, Vaddr hint, uint64_t, uvm::PreferSide) { return hint; }
 
 void L4Pmap::Protect(uvm::Pmap* pmap, Range range, Prot prot) {
   Guard guard(this);

@@ -35,6 +35,7 @@
 #include "base/pool.h"
 #include "base/prot.h"
 #include "base/result.h"
+#include "base/spin_word.h"
 #include "base/text_sink.h"
 #include "pmap_sim/table.h"
 #include "pmap_sim/unmap_batch.h"
@@ -153,7 +154,7 @@ class L4Pmap final : public uvm::PmapSystem {
   void ProcWrite(uvm::Pmap* pmap, base::Vaddr va, uint64_t bytes) override;
   base::Paddr PhysAddress(uint64_t cookie) override;
   uvm::CacheMode MmapFlags(uint64_t cookie) override;
-  base::Vaddr Prefer(uint64_t offset, base::Vaddr hint, uint64_t bytes, bool topdown) override;
+  base::Vaddr Prefer(uint64_t offset, base::Vaddr hint, uint64_t bytes, uvm::PreferSide side) override;
   base::PageCount ResidentCount(const uvm::Pmap* pmap) const override;
   base::PageCount WiredCount(const uvm::Pmap* pmap) const override;
   bool PeekNext(const uvm::Pmap* pmap, base::Vaddr from, Mapping* out) const override;
@@ -183,7 +184,6 @@ class L4Pmap final : public uvm::PmapSystem {
    private:
     L4Pmap* const pmap_;
   };
-  bool TryLock();
   static constexpr uint32_t kMaxSegments = 64;
   static constexpr uint32_t kNoFrame = ~uint32_t{0};
 
@@ -308,7 +308,7 @@ class L4Pmap final : public uvm::PmapSystem {
   Frame* frames_ = nullptr;
 
   // Guarded by lock_.
-  uint32_t lock_ = 0;
+  base::SpinWord lock_;
   base::Pool<uvm::Pmap> pmap_pool_;
   base::Pool<Window> window_pool_;
   base::Pool<Leaf> leaf_pool_;

@@ -148,30 +148,68 @@ class Scene {
 
 constexpr uint32_t kMostPreemptions = 2;
 
-// Plays `scene` under every schedule. It returns what happened, as a word; each of `outcomes`, and
+// Plays scenes and counts what happened. A scene returns that as a word; each of `outcomes`, and
 // nothing else, must occur.
-void Explore(const PmapWorldOptions& options, const std::vector<std::string>& outcomes,
-             const std::function<std::string(Scene&)>& scene,
-             uint32_t preemptions = kMostPreemptions) {
-  std::vector<uint64_t> seen(outcomes.size());
-  uint64_t schedules = fake_l4::ForEverySchedule(
-      preemptions, [&](std::unique_ptr<fake_l4::ScheduleStrategy> schedule) {
-        Scene played(options, std::move(schedule));
-        std::string outcome = scene(played);
-        EXPECT_EQ(played.Failure(), "");
-        size_t i = 0;
-        while (i < outcomes.size() && outcomes[i] != outcome) ++i;
-        if (i == outcomes.size()) {
-          ADD_FAILURE() << "this must not happen: " << outcome;
-        } else {
-          ++seen[i];
-        }
-        return !testing::Test::HasFailure();
-      });
-  for (size_t i = 0; i < outcomes.size() && !testing::Test::HasFailure(); ++i) {
-    EXPECT_GT(seen[i], 0u) << "in none of " << schedules << " schedules: " << outcomes[i];
+class Tally {
+ public:
+  using Play = std::function<std::string(Scene&)>;
+  Tally(const PmapWorldOptions& options, std::vector<std::string> outcomes, Play play)
+      : options_(options),
+        outcomes_(std::move(outcomes)),
+        play_(std::move(play)),
+        seen_(outcomes_.size()) {}
+
+  // False when something went wrong.
+  bool PlayOnce(std::unique_ptr<fake_l4::ScheduleStrategy> schedule) {
+    ++schedules_;
+    Scene scene(options_, std::move(schedule));
+    std::string outcome = play_(scene);
+    EXPECT_EQ(scene.Failure(), "");
+    size_t i = 0;
+    while (i < outcomes_.size() && outcomes_[i] != outcome) ++i;
+    if (i == outcomes_.size()) {
+      ADD_FAILURE() << "this must not happen: " << outcome;
+    } else {
+      ++seen_[i];
+    }
+    return !testing::Test::HasFailure();
   }
-  testing::Test::RecordProperty("schedules", std::to_string(schedules));
+  ~Tally() {
+    for (size_t i = 0; i < outcomes_.size() && !testing::Test::HasFailure(); ++i) {
+      EXPECT_GT(seen_[i], 0u) << "in none of " << schedules_ << " schedules: " << outcomes_[i];
+    }
+  }
+  Tally(const Tally&) = delete;
+  Tally& operator=(const Tally&) = delete;
+
+ private:
+  const PmapWorldOptions options_;
+  const std::vector<std::string> outcomes_;
+  const Play play_;
+  std::vector<uint64_t> seen_;
+  uint64_t schedules_ = 0;
+};
+
+// Under every schedule with at most so many preemptions.
+void Explore(const PmapWorldOptions& options, const std::vector<std::string>& outcomes,
+             const Tally::Play& play, uint32_t preemptions = kMostPreemptions) {
+  Tally tally(options, outcomes, play);
+  fake_l4::ForEverySchedule(preemptions, [&](std::unique_ptr<fake_l4::ScheduleStrategy> schedule) {
+    return tally.PlayOnce(std::move(schedule));
+  });
+}
+
+// Under random schedules: scenes that are too long for all of them.
+void ExploreAtRandom(const PmapWorldOptions& options, const std::vector<std::string>& outcomes,
+                     const Tally::Play& play, uint64_t seeds) {
+  Tally tally(options, outcomes, play);
+  constexpr uint64_t kSteps = 200;
+  for (uint64_t seed = 1; seed <= seeds; ++seed) {
+    if (!tally.PlayOnce(seed % 2 == 0 ? fake_l4::RandomSchedule(seed)
+                                      : fake_l4::PctSchedule(seed, /*depth=*/3, kSteps))) {
+      return;
+    }
+  }
 }
 
 // Rights can be taken for good only where the kernel lets a page have no more than its source.
@@ -514,6 +552,41 @@ TEST_P(ScheduleTest, AWiredPageIsNeverAMiss) {
   EXPECT_EQ(s.pmap().counters().refill_misses, misses);
   EXPECT_GE(s.pmap().counters().refills, refills + 20);
   EXPECT_EQ(s.Failure(), "");
+}
+
+// The kernel's memory for mappings is full of other spaces' pages when a wired page is asked for
+// again, and others ask at the same time.
+TEST_P(ScheduleTest, MappingMemoryThatRunsOutCostsOthersTheirPages) {
+  PmapWorldOptions options = Options();
+  options.spare_mappings = 6;
+  ExploreAtRandom(
+      options, {"wired page served"},
+      [](Scene& s) {
+        s.AddClients(2);
+        s.Enter(0, kVa, s.frame(0), kProtReadWrite, Wired::kYes);
+        for (uint64_t page = 0; page < 6; ++page) {
+          // Apart, so that each costs a mapping of its own.
+          s.Enter(1, PageAt(32 * page), s.frame(1 + page), kProtReadWrite);
+          EXPECT_TRUE(s.Do(1, PageAt(32 * page), Access::kWrite, kOldWord + page)) << page;
+        }
+        uint64_t misses = s.pmap().counters().refill_misses;
+        s.Begin();
+        Touch wired{.client = 0, .va = kVa, .access = Access::kWrite, .word = kNewWord};
+        Touch other{.client = 1, .va = PageAt(0), .access = Access::kRead};
+        s.world().StartAccess(&wired);
+        s.world().StartAccess(&other);
+        s.world().Finish();
+        EXPECT_EQ(s.WordOf(s.frame(0)), kNewWord);
+        EXPECT_TRUE(s.Modified(s.frame(0)));
+        // What was dropped had been written, and still reads so.
+        for (uint64_t page = 0; page < 6; ++page) EXPECT_TRUE(s.Modified(s.frame(1 + page)));
+        bool there = false;
+        s.world().Call([&] { there = s.pmap().Extract(s.client(0), kVa, nullptr); });
+        EXPECT_TRUE(there);
+        EXPECT_LE(s.pmap().counters().refill_misses - misses, 1u) << "the wired page was a miss";
+        return wired.done ? "wired page served" : "wired page refused";
+      },
+      /*seeds=*/100);
 }
 
 }  // namespace

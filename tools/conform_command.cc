@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "conform/conform.h"
+#include "conform/mach.h"
 #include "conform/uvm_conform.h"
 #include "tools/commands.h"
 #include "tools/console.h"
@@ -24,11 +25,14 @@ constexpr const char* kEpilogue =
     "prefixes (manual_prefix, which has profiles of its own and needs its recordings beside it).\n"
     "Recordings of a kernel that no profile imitates (mung) are informative and never give 17.\n"
     "uvm: files are sequences recorded from the real NetBSD UVM.\n"
+    "mach: files are sequences of vm_*() calls, or single odd calls, recorded from a real GNU "
+    "Mach.\n"
     "Examples:\n"
     "  ./vmsim conform l4 --quirks pistachio-new-mdb conform/testdata/newmdb_4k.txt.gz\n"
     "  ./vmsim conform l4 conform/testdata/manual_prefix.txt.gz\n"
     "  ./vmsim conform --count l4 newmdb_4k.txt oldmdb_4k.txt\n"
-    "  ./vmsim conform uvm conform/testdata/netbsd_uvm/f_findspace_00.txt.gz\n";
+    "  ./vmsim conform uvm conform/testdata/netbsd_uvm/f_findspace_00.txt.gz\n"
+    "  ./vmsim conform mach conform/testdata/gnumach_fork_1.txt.gz\n";
 
 // What the options of all kinds of recordings say.
 struct Wanted {
@@ -50,6 +54,10 @@ int Run(const std::string& kind, const std::vector<std::string>& files, const Wa
                                     .quirks = wanted.quirks,
                                     .seconds = seconds},
                                    out, problems);
+  } else if (kind == "mach") {
+    exit_code = conform::ConformMach(
+        files, {.count_only = wanted.count_only, .json = wanted.json, .seconds = seconds}, out,
+        problems);
   } else {
     exit_code = conform::ConformUvm(files,
                                     {.count_only = wanted.count_only,
@@ -69,7 +77,7 @@ int Run(const std::string& kind, const std::vector<std::string>& files, const Wa
 
 int ConformCommand(const Arguments& arguments) {
   Wanted wanted;
-  Options options("conform", "l4|uvm FILE...",
+  Options options("conform", "l4|uvm|mach FILE...",
                   "runs recordings of a real kernel, plain or .gz, on the simulated one");
   options.Text("quirks", &wanted.quirks, "PROFILE",
                absl::StrCat("l4: whose rules the kernel follows: ", conform::ProfileNames()));
@@ -84,9 +92,11 @@ int ConformCommand(const Arguments& arguments) {
     Print(options.HelpText());
     return kExitPass;
   }
-  if (files->empty() || (files->front() != "l4" && files->front() != "uvm")) {
+  const bool known = !files->empty() && (files->front() == "l4" || files->front() == "uvm" ||
+                                         files->front() == "mach");
+  if (!known) {
     return PrintError(absl::InvalidArgumentError(
-        absl::StrCat("expected the kind of recording, l4 or uvm, then files, found ",
+        absl::StrCat("expected the kind of recording, l4, uvm or mach, then files, found ",
                      files->empty() ? "nothing" : absl::StrCat("\"", files->front(), "\""),
                      "; see vmsim conform --help")));
   }

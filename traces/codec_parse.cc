@@ -606,6 +606,8 @@ bool Scanner::SuccessNumbers(const KindRow& row, Outcome* outcome) {
   switch (row.success) {
     case Success::kOk:
       return Fail("'ok' or the name of an error");
+    case Success::kCount:
+      return Number("a number or the name of an error", kNoLimit, &outcome->value);
     case Success::kAddress:
       return Number("an address or the name of an error", kNoLimit, &outcome->value);
     case Success::kReadValue: {

@@ -185,6 +185,7 @@ void AppendOutcome(OpKind kind, const Outcome& outcome, std::string* out) {
     case Success::kOk:
       out->append("ok");
       break;
+    case Success::kCount:
     case Success::kAddress:
       Hex(outcome.value, out);
       break;
@@ -286,6 +287,8 @@ absl::string_view SuccessText(Success success) {
       return "`ok`";
     case Success::kAddress:
       return "the address";
+    case Success::kCount:
+      return "the number";
     case Success::kReadValue:
       return "the byte, or `#` and a digest";
     case Success::kRegion:

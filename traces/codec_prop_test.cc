@@ -131,6 +131,7 @@ Outcome AnyOutcome(OpKind kind) {
     case Success::kOk:
       break;
     case Success::kAddress:
+    case Success::kCount:
     case Success::kReadValue:
       outcome.value = *AnyNumber();
       break;

@@ -13,9 +13,17 @@ using enum Operand;
 constexpr Word kSharingWords[] = {{"private", kFlagPrivate}, {"shared", kFlagShared}};
 constexpr Word kPlacingWords[] = {{"fixed", kFlagFixed}, {"tryfixed", kFlagTryFixed}};
 constexpr Word kMremapWords[] = {{"none", 0}, {"fixed", kFlagFixed}};
+constexpr Word kDuplicateWords[] = {{"dup", kFlagDuplicate}};
+constexpr Word kMlockallWords[] = {{"none", 0},
+                                   {"current", kFlagCurrent},
+                                   {"future", kFlagFuture},
+                                   {"both", kFlagCurrent | kFlagFuture}};
+constexpr Word kMsyncWords[] = {{"none", 0}, {"async", kFlagAsync}, {"sync", kFlagSync}};
+constexpr Word kInvalidateWords[] = {{"invalidate", kFlagInvalidate}};
 constexpr Word kAllocateWords[] = {{"anywhere", kFlagAnywhere}, {"fixed", kFlagFixed}};
 constexpr Word kProtectWords[] = {{"current", 0}, {"maximum", kFlagSetMax}};
 constexpr Word kCreateWords[] = {{"0", 0}, {"1", kFlagInherit}};
+constexpr Word kHostWords[] = {{"plain", 0}, {"priv", kFlagPrivileged}};
 constexpr Word kSourceWords[] = {{"observed", kFlagObserved}, {"inferred", kFlagInferred}};
 
 // clang-format off: a table.
@@ -125,7 +133,7 @@ constexpr std::array<KindRow, kOpKindCount> kRows = {{
      {kAt, kSize, kTo, kNewSize, kFlags},
      Success::kAddress,
      kMremapWords,
-     {},
+     kDuplicateWords,
      "BSD: ADDR SIZE becomes NEW_SIZE bytes, at TO if fixed"},
     {OpKind::kBrk,
      "brk",
@@ -143,6 +151,47 @@ constexpr std::array<KindRow, kOpKindCount> kRows = {{
      {},
      {},
      "Linux: the contents of private pages are discarded"},
+    {OpKind::kMlock,
+     "mlock",
+     Subject::kTask,
+     {kAt, kSize},
+     Success::kOk,
+     {},
+     {},
+     "BSD: pages stay in memory"},
+    {OpKind::kMunlock,
+     "munlock",
+     Subject::kTask,
+     {kAt, kSize},
+     Success::kOk,
+     {},
+     {},
+     "BSD: they need not"},
+    {OpKind::kMlockall,
+     "mlockall",
+     Subject::kTask,
+     {kFlags},
+     Success::kOk,
+     kMlockallWords,
+     {},
+     "BSD: everything mapped now, in future, or both"},
+    {OpKind::kMunlockall, "munlockall", Subject::kTask, {}, Success::kOk, {}, {}, "BSD"},
+    {OpKind::kMincore,
+     "mincore",
+     Subject::kTask,
+     {kAt, kSize},
+     Success::kCount,
+     {},
+     {},
+     "BSD: how many pages are in memory"},
+    {OpKind::kMsync,
+     "msync",
+     Subject::kTask,
+     {kAt, kSize, kFlags},
+     Success::kOk,
+     kMsyncWords,
+     kInvalidateWords,
+     "BSD: writes back what was stored to files"},
     {OpKind::kVmAllocate,
      "vm_allocate",
      Subject::kTask,
@@ -215,6 +264,14 @@ constexpr std::array<KindRow, kOpKindCount> kRows = {{
      {},
      {},
      "Mach: ADDR gets a snapshot of what is at TO in the caller's space"},
+    {OpKind::kVmWire,
+     "vm_wire",
+     Subject::kTask,
+     {kAt, kSize, kProt, kFlags, kTarget},
+     Success::kOk,
+     kHostWords,
+     {},
+     "Mach: wires pages that have the rights PROT, or unwires (none)"},
     {OpKind::kRead,
      "read",
      Subject::kTask,

@@ -40,7 +40,7 @@ enum class Operand : uint8_t {
 };
 
 // What an outcome of success looks like.
-enum class Success : uint8_t { kOk, kAddress, kReadValue, kRegion };
+enum class Success : uint8_t { kOk, kAddress, kCount, kReadValue, kRegion };
 
 // Who is named left of the word.
 enum class Subject : uint8_t {

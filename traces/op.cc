@@ -32,6 +32,7 @@ Outcome::Family FamilyOf(OpKind kind) {
     case OpKind::kVmCopy:
     case OpKind::kVmRead:
     case OpKind::kVmWrite:
+    case OpKind::kVmWire:
       return Outcome::Family::kKern;
     case OpKind::kRead:
     case OpKind::kWrite:
@@ -51,6 +52,12 @@ Outcome::Family FamilyOf(OpKind kind) {
     case OpKind::kMremap:
     case OpKind::kBrk:
     case OpKind::kLinuxDontneed:
+    case OpKind::kMlock:
+    case OpKind::kMunlock:
+    case OpKind::kMlockall:
+    case OpKind::kMunlockall:
+    case OpKind::kMincore:
+    case OpKind::kMsync:
     case OpKind::kInject:
       return Outcome::Family::kErrno;
   }

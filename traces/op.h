@@ -45,6 +45,13 @@ enum class OpKind : uint8_t {
   kBrk,       // s.brk ADDR                the heap shall end at ADDR
   // Semantics that only Linux has; docs/LINUX.md has the table.
   kLinuxDontneed,  // s.linux_dontneed ADDR SIZE    private pages are discarded
+  // More BSD calls.
+  kMlock,       // s.mlock ADDR SIZE
+  kMunlock,     // s.munlock ADDR SIZE
+  kMlockall,    // s.mlockall current|future|both|none
+  kMunlockall,  // s.munlockall
+  kMincore,     // s.mincore ADDR SIZE      outcome: how many pages are resident
+  kMsync,       // s.msync ADDR SIZE async|sync|none[,invalidate]
   // Mach calls.
   kVmAllocate,    // s.vm_allocate ADDR SIZE anywhere|fixed
   kVmDeallocate,  // s.vm_deallocate ADDR SIZE
@@ -55,6 +62,7 @@ enum class OpKind : uint8_t {
   kVmCopy,        // s.vm_copy ADDR SIZE TO
   kVmRead,        // s.vm_read ADDR SIZE           a copy appears in the caller's space
   kVmWrite,       // s.vm_write ADDR SIZE TO       TO: where the data is in the caller's space
+  kVmWire,        // s.vm_wire ADDR SIZE PROT priv|plain     PROT none unwires
   // Memory accesses by the task's own thread.
   kRead,   // s.read ADDR SIZE
   kWrite,  // s.write ADDR SIZE VALUE     VALUE: base/pattern.h
@@ -70,13 +78,20 @@ inline constexpr int kProgramKindCount = static_cast<int>(OpKind::kFetch) + 1;
 enum OpFlags : uint32_t {
   kFlagPrivate = 1u << 0,
   kFlagShared = 1u << 1,
-  kFlagFixed = 1u << 2,     // mmap, mremap: this address, replacing (mmap) what is there
-  kFlagTryFixed = 1u << 3,  // mmap: this address if free, else anywhere
-  kFlagAnywhere = 1u << 4,  // vm_allocate, vm_map
-  kFlagSetMax = 1u << 5,    // vm_protect: lower the maximum protection
-  kFlagInherit = 1u << 6,   // task_create: the child inherits memory
-  kFlagObserved = 1u << 7,  // exec_map: seen in the process's own map
-  kFlagInferred = 1u << 8,  // exec_map: derived from program headers or first touches
+  kFlagFixed = 1u << 2,        // mmap, mremap: this address, replacing (mmap) what is there
+  kFlagTryFixed = 1u << 3,     // mmap: this address if free, else anywhere
+  kFlagAnywhere = 1u << 4,     // vm_allocate, vm_map
+  kFlagSetMax = 1u << 5,       // vm_protect: lower the maximum protection
+  kFlagInherit = 1u << 6,      // task_create: the child inherits memory
+  kFlagObserved = 1u << 7,     // exec_map: seen in the process's own map
+  kFlagInferred = 1u << 8,     // exec_map: derived from program headers or first touches
+  kFlagDuplicate = 1u << 9,    // mremap: the old mapping stays (MAP_REMAPDUP)
+  kFlagCurrent = 1u << 10,     // mlockall
+  kFlagFuture = 1u << 11,      // mlockall
+  kFlagAsync = 1u << 12,       // msync
+  kFlagSync = 1u << 13,        // msync
+  kFlagInvalidate = 1u << 14,  // msync
+  kFlagPrivileged = 1u << 15,  // vm_wire: by the privileged name of the host
 };
 
 // A task operand: a label (`s3`), or the n-th live task modulo their number (`~3`).
@@ -171,8 +186,9 @@ struct Outcome {
   };
   Family family = Family::kNone;
   int32_t code = 0;  // 0 = success in every family
-  // mmap, mremap, vm_allocate, vm_map: the address. vm_read: of the copy. vm_region: the start.
-  // read: what was read (ReadValue below).
+  // mmap, mremap, vm_allocate: the address. mincore: pages resident. vm_region: the start. read:
+  // what was read (ReadValue below). mmap, mremap, vm_allocate, vm_map: the address. vm_read: of
+  // the copy. vm_region: the start. read: what was read (ReadValue below).
   uint64_t value = 0;
   uint64_t size = 0;  // vm_region
   RegionInfo region;  // vm_region

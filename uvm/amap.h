@@ -180,7 +180,7 @@ class AmapStore {
   // Calls visit(slot) for each used slot in [first, last). visit may empty the slot it is given.
   // Costs the smaller of the range and the number of used slots.
   template <typename F>
-  static void ForEachUsed(Amap* amap, uint64_t first, uint64_t last, F&& visit) {
+  void ForEachUsed(Amap* amap, uint64_t first, uint64_t last, F&& visit) {
     if (last > amap->slot_count) last = amap->slot_count;
     if (first < last && amap->used_count < last - first) {
       // Backwards, because Remove() moves the last used slot, already visited, into the place it

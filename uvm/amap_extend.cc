@@ -21,8 +21,12 @@ void AmapStore::KeepOnly(const AmapRef& ref, PageCount pages) {
 // arrays of `to`, which may be the same.
 void AmapStore::MoveSlots(const Amap& from, uint32_t first, uint32_t count, Amap* to,
                           uint32_t target) {
-  __builtin_memmove(to->anons + target, from.anons + first, count * sizeof(Anon*));
-  __builtin_memmove(to->back + target, from.back + first, count * sizeof(uint32_t));
+  // Upward moves begin at the top, so that ranges which overlap survive.
+  for (uint32_t i = 0; i < count; ++i) {
+    uint32_t at = target > first ? count - 1 - i : i;
+    to->anons[target + at] = from.anons[first + at];
+    to->back[target + at] = from.back[first + at];
+  }
   for (uint32_t i = 0; i < from.used_count; ++i) to->used[i] = from.used[i] - first + target;
   if (to->anons != from.anons) return;
   uint32_t vacated = first < target ? first : target + count > first ? target + count : first;

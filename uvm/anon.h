@@ -35,6 +35,8 @@ class AnonStore {
   // NetBSD: uvm_analloc() with a page. One reference, page busy, contents undefined; null when
   // anons or frames ran out.
   Anon* Allocate();
+  // NetBSD: uvm_analloc(). One reference and no page; null when anons ran out.
+  Anon* AllocateEmpty() { return pool_.New(); }
   // Drops one reference; the last one frees page and anon. NetBSD: uvm_anfree() at zero.
   void Release(Anon* anon);
   uint64_t live() const { return pool_.live(); }

@@ -12,21 +12,6 @@ bool Permits(Prot prot, Access access) {
 
 }  // namespace
 
-FaultError FaultErrorOf(PagerError error) {
-  switch (error) {
-    case PagerError::kPastEnd:
-      return FaultError::kPastEnd;
-    case PagerError::kNoMemory:
-      return FaultError::kNoMemory;
-    case PagerError::kBusy:
-    case PagerError::kIo:
-    case PagerError::kAgain:
-    case PagerError::kRestart:
-      return FaultError::kIo;
-  }
-  UNREACHABLE("no such pager error");
-}
-
 Result<void, FaultError> FaultHandler::Fault(Map* map, Vaddr va, Access access) {
   Attempt attempt;
   attempt.info.origin = map;
@@ -75,26 +60,10 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Try(Attempt* a) {
 
 // ---- Looking up ----
 
-// Follows submaps. True with the map that has the entry locked for reading.
-bool FaultHandler::LookUp(FaultInfo* info) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  info->map = info->origin;
-  for (;;) {
-    info->map->lock().ReadLock();
-    info->map_locked = true;
-    info->entry = info->map->LookupLocked(info->va);
-    if (info->entry == nullptr) return false;
-    info->timestamp = info->map->timestamp();
-    Map* submap = info->entry->submap;
-    if (submap == nullptr) return true;
-    info->UnlockMap();
-    info->map = submap;
-  }
-}
-
 // Rights and debts. kDone: the entry, its layers and what may be entered stand in a->info.
 Result<FaultHandler::Step, FaultError> FaultHandler::Check(Attempt* a) {
   FaultInfo& info = a->info;
-  if (!LookUp(&info)) return FaultError::kNoEntry;
+  if (!info.LookUp()) return FaultError::kNoEntry;
   MapEntry* entry = info.entry;
   Prot prot = a->kind == Kind::kMaxProt ? entry->max_prot : entry->prot;
   // Wiring is not an access: what has any right at all can be wired.
@@ -107,17 +76,18 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Check(Attempt* a) {
     a->narrow = true;
     // Nothing may fault later, so everything is done now.
     info.access_prot = info.enter_prot;
-    a->copy_now = info.enter_prot.CanWrite();
+    a->write = info.enter_prot.CanWrite();
+    // A wired page stays where it is, so one that could ever be written is the entry's own from the
+    // start.
+    a->copy_now = a->wiring() ? entry->max_prot.CanWrite() : a->write;
   } else {
     info.access_prot = base::ProtFor(info.access);
-    a->copy_now = info.access == Access::kWrite;
+    a->copy_now = a->write = info.access == Access::kWrite;
   }
   if (entry->needs_copy) {
     if (a->copy_now || entry->object == nullptr) return CopyOwed(a);
     info.enter_prot = info.enter_prot - base::kProtWrite;
   }
-  info.amap = entry->aref.amap;
-  info.object = entry->object;
   if (info.amap == nullptr && info.object == nullptr) return FaultError::kLayerless;
   // Who writes to a page of a private mapping has most likely read its neighbours.
   if (info.amap != nullptr && info.object != nullptr && info.access == Access::kWrite)
@@ -130,7 +100,7 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Check(Attempt* a) {
 Result<FaultHandler::Step, FaultError> FaultHandler::CopyOwed(Attempt* a) {
   Map* map = a->info.map;
   a->info.UnlockMap();
-  WriterLock lock(&map->lock());
+  Map::Change change(map, "FaultHandler");
   MapEntry* entry = map->LookupLocked(a->info.va);
   if (entry != nullptr && entry->needs_copy &&
       !map->CopyAmapLocked(entry, a->info.va, Map::Chunk::kYes)) {

@@ -25,6 +25,7 @@
 #define UVM_FAULT_H_
 
 #include "uvm/core.h"
+#include "uvm/fault_fetch.h"
 #include "uvm/fault_info.h"
 #include "uvm/loan_break.h"
 #include "uvm/map.h"
@@ -32,9 +33,6 @@
 #include "uvm/space.h"
 
 namespace uvm {
-
-// What a pager's error is to the access that met it.
-FaultError FaultErrorOf(PagerError error);
 
 // Pages mapped round the one that faults, by advice (facts/uvm.md section 0).
 struct FaultWindow {
@@ -66,7 +64,8 @@ class FaultHandler final : public WiringDoor {
         objects_(objects),
         spaces_(spaces),
         page_objects_(core, pages),
-        loans_(core, pages) {}
+        loans_(core, pages),
+        fetcher_(core, pages, amaps, objects) {}
 
   // NetBSD: uvm_fault(). On success the map's pmap permits `access` at `va`. `va` need not be
   // aligned.
@@ -86,7 +85,8 @@ class FaultHandler final : public WiringDoor {
     FaultInfo info;
     Kind kind = Kind::kAccess;
     bool narrow = false;        // no window (any more): neighbours are mapped once a fault
-    bool copy_now = false;      // a page that the entry may not write in place is copied
+    bool write = false;         // a write is about to follow, or may without a fault
+    bool copy_now = false;      // what can only be written as a copy is copied
     bool moved = false;         // translations changed, so that Update is due
     Page* pages[kMaxGetPages];  // DontCare() where the upper layer has a page
     bool wiring() const { return kind == Kind::kWire; }
@@ -105,7 +105,6 @@ class FaultHandler final : public WiringDoor {
   Result<Step, FaultError> Try(Attempt* a);
   Result<Step, FaultError> Check(Attempt* a);
   Result<Step, FaultError> CopyOwed(Attempt* a);
-  bool LookUp(FaultInfo* info);
   void ChooseWindow(Attempt* a);
   void DeactivateBehind(Attempt* a);
   void MapNeighbour(Attempt* a, uint32_t i, Page* page, Prot prot);
@@ -129,8 +128,7 @@ class FaultHandler final : public WiringDoor {
   void MoveSharer(const Sharer& sharer, Page* old, Page* fresh);
   bool MappedWired(Pmap* pmap, Vaddr va);
   // fault_wire.cc
-  void UnwireRange(Map* map, Range range);
-  void UnwireEntry(Pmap* pmap, MapEntry* entry, Range part);
+  void UnwirePart(Pmap* pmap, MapEntry* entry, Range part, bool whole);
 
   Core* const core_;
   PageStore* const pages_;
@@ -140,6 +138,7 @@ class FaultHandler final : public WiringDoor {
   const SpaceList* const spaces_;
   PageObjects page_objects_;
   LoanBreaker loans_;
+  PageFetcher fetcher_;
 };
 
 }  // namespace uvm

@@ -54,6 +54,28 @@ struct FaultInfo {
   Pmap* pmap() const { return origin->pmap(); }
   PageIndex IndexOf(uint32_t i) const { return entry->ObjectIndexOf(first + i * base::kPageSize); }
 
+  // NetBSD: uvmfault_lookup(). Sets map, entry and timestamp from origin and va, following submaps.
+  // True with the map locked for reading when there is an entry; false with nothing locked.
+  bool LookUp() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    map = origin;
+    for (;;) {
+      map->lock().ReadLock();
+      map_locked = true;
+      entry = map->LookupLocked(va);
+      if (entry == nullptr || entry->submap == nullptr) break;
+      Map* submap = entry->submap;
+      UnlockMap();
+      map = submap;
+    }
+    if (entry == nullptr) {
+      UnlockMap();
+      return false;
+    }
+    timestamp = map->timestamp();
+    amap = entry->aref.amap;
+    object = entry->object;
+    return true;
+  }
   // NetBSD: uvmfault_unlockall(), uvmfault_unlockmaps(). Release what is held, innermost first.
   void UnlockObject() ABSL_NO_THREAD_SAFETY_ANALYSIS {
     if (object_locked) object->mu.Unlock();

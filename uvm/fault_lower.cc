@@ -4,13 +4,6 @@
 #include "uvm/fault.h"
 
 namespace uvm {
-namespace {
-
-// How long a fault waits whose pager said "ask again later" (facts/uvm.md 2.8 D).
-constexpr uint64_t kAgainUs = 500'000;
-
-}  // namespace
-
 // NetBSD: uvm_fault_lower(). LOCKS: map read, amap if there is one.
 Result<FaultHandler::Step, FaultError> FaultHandler::Lower(Attempt* a) {
   FaultInfo& info = a->info;
@@ -25,7 +18,7 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Lower(Attempt* a) {
   request.pages = a->pages;
   const bool promote = a->copy_now && info.entry->copy_on_write;
   // Who copies the page only reads it.
-  request.access = promote ? Access::kRead : a->copy_now ? Access::kWrite : info.access;
+  request.access = promote ? Access::kRead : a->write ? Access::kWrite : info.access;
   request.advice = info.entry->advice;
   request.flags = kPgoLocked;
   Result<void, PagerError> got = object->pager()->Get(object, &request);
@@ -44,7 +37,7 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Lower(Attempt* a) {
     MapNeighbour(a, i, page, prot);
   }
   // The first write to a hole of a file has to reach the pager.
-  if (centre != nullptr && centre->read_only && a->copy_now && !promote) centre = nullptr;
+  if (centre != nullptr && centre->read_only && a->write && !promote) centre = nullptr;
   if (centre != nullptr) return LowerResident(a, centre);
   Page* fetched = TRY(Fetch(a));
   if (fetched == nullptr) return Step::kAgain;
@@ -60,44 +53,14 @@ Result<FaultHandler::Step, FaultError> FaultHandler::LowerSpecial(Attempt* a) {
   return info.restart ? Step::kAgain : Step::kDone;
 }
 
-// Asks the pager for the faulting page, with nothing locked. Null: start over. Else the page, busy,
-// with map, amap and object locked as before.
-Result<Page*, FaultError> FaultHandler::Fetch(Attempt* a) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  FaultInfo& info = a->info;
-  Object* object = info.object;
-  object->AddReference();  // keeps it alive while nothing is locked
-  Page* page = nullptr;
-  GetRequest request;
-  request.first = info.IndexOf(info.centre);
-  request.pages = &page;
-  const bool promote = a->copy_now && info.entry->copy_on_write;
-  request.access = promote ? Access::kRead : a->copy_now ? Access::kWrite : info.access;
-  request.advice = info.entry->advice;
-  request.flags = kPgoSyncIo;
-  if (a->moved) core_->pmap->Update(info.pmap());
+// Null: start over. Else the page, busy, with map, amap and object locked as before.
+Result<Page*, FaultError> FaultHandler::Fetch(Attempt* a) {
+  const bool promote = a->copy_now && a->info.entry->copy_on_write;
+  if (a->moved) core_->pmap->Update(a->info.pmap());
   a->moved = false;
-  info.UnlockAmap();
-  info.UnlockMap();
-  info.object_locked = false;
-  Result<void, PagerError> got = object->pager()->Get(object, &request);
-  if (!got.ok()) {
-    objects_->Release(object);
-    if (got.error() != PagerError::kAgain) return FaultErrorOf(got.error());
-    core_->threads->ParkUntil(core_->threads->Now() + kAgainUs);
-    return static_cast<Page*>(nullptr);
-  }
-  bool same = info.Relock();
-  if (same) info.LockAmap();
-  info.LockObject();
-  if (same && !page->released &&
-      (info.amap == nullptr || amaps_->Lookup(info.amap, info.entry->SlotOf(info.va)) == nullptr)) {
-    if (object->refs != Object::kKernelRefs) --object->refs;  // not the last: the entry has one
-    return page;
-  }
-  object->Unbusy(pages_, page);
-  info.UnlockAll();
-  objects_->Release(object);
-  return static_cast<Page*>(nullptr);
+  return fetcher_.Fetch(&a->info, promote    ? Access::kRead
+                                  : a->write ? Access::kWrite
+                                             : a->info.access);
 }
 
 // The object's page is here: not busy, or busy by Fetch. LOCKS: map read, amap, object.
@@ -130,11 +93,11 @@ Result<FaultHandler::Step, FaultError> FaultHandler::LowerDirect(Attempt* a, Pag
   bool may_write = info.enter_prot.CanWrite();
   // Whoever may write without a fault makes the page's status the pmap's business. A pager that
   // wants to know of the first write to a clean page learns of it here.
-  if (may_write && page->dirty == Dirty::kClean && (a->copy_now || !page_objects_.IsReadOnly(page)))
+  if (may_write && page->dirty == Dirty::kClean && (a->write || !page_objects_.IsReadOnly(page)))
     page_objects_.MarkDirty(page, Dirty::kUnknown);
   if (page_objects_.IsReadOnly(page)) {
     // Still a hole after the pager was asked to fill it.
-    if (a->copy_now && may_write && !a->wiring()) return FaultError::kIo;
+    if (a->write && may_write && !a->wiring()) return FaultError::kIo;
     info.enter_prot = info.enter_prot - base::kProtWrite;
   }
   return EnterAndFinish(a, page);

@@ -5,8 +5,9 @@
 
 namespace uvm {
 
-// LOCKS: none; the map is busy by the caller.
-Result<void, FaultError> FaultHandler::FaultWire(Map* map, Range range) {
+// LOCKS: none; the map is busy by the caller, so that its entries stay what they are.
+Result<void, FaultError> FaultHandler::FaultWire(Map* map,
+                                                 Range range) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   for (Vaddr va = range.start; va < range.end; va = va + base::kPageSize) {
     Attempt attempt;
     attempt.info.origin = map;
@@ -15,34 +16,35 @@ Result<void, FaultError> FaultHandler::FaultWire(Map* map, Range range) {
     Result<void, FaultError> wired = Run(&attempt);
     if (wired.ok()) continue;
     ReaderLock lock(&map->lock());
-    UnwireRange(map, {range.start, va});
+    for (Vaddr at = range.start; at < va;) {
+      MapEntry* entry = map->LookupLocked(at);
+      const Vaddr end = entry->end < va ? entry->end : va;
+      UnwirePart(map->pmap(), entry, {at, end}, /*whole=*/false);
+      at = end;
+    }
     return wired.error();
   }
   return {};
 }
 
-// LOCKS: the map's.
-void FaultHandler::FaultUnwireLocked(Map* map, Range range) { UnwireRange(map, range); }
-
-void FaultHandler::UnwireRange(Map* map, Range range) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+void FaultHandler::FaultUnwireLocked(Map* map, Range range) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   if (range.empty()) return;
-  MapEntry* entry = map->LookupLocked(range.start);
-  while (entry != nullptr && entry->start < range.end) {
-    UnwireEntry(map->pmap(), entry,
-                {entry->start > range.start ? entry->start : range.start,
-                 entry->end < range.end ? entry->end : range.end});
-    entry = Map::DebugNext(entry);
+  for (MapEntry* entry = map->LookupLocked(range.start);
+       entry != nullptr && entry->start < range.end; entry = Map::DebugNext(entry)) {
+    UnwirePart(map->pmap(), entry, entry->range(), /*whole=*/true);
   }
 }
 
-// Finds the pages through the layers: the translation of a wired page may be gone, and its count
-// must go all the same (facts/uvm.md 5.B item 15).
-void FaultHandler::UnwireEntry(Pmap* pmap, MapEntry* entry,
-                               Range part) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+// Finds the pages through the layers, not the translations: those of a wired page may be gone, and
+// its count must go all the same (facts/uvm.md 5.B item 15). `whole`: the entry is not wired any
+// more; who moves wirings to another page under the amap's lock sees that together with the counts.
+void FaultHandler::UnwirePart(Pmap* pmap, MapEntry* entry, Range part,
+                              bool whole) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   Amap* amap = entry->aref.amap;
   Object* object = entry->object;
   if (amap != nullptr) amap->lock->mutex.Lock();
   if (object != nullptr) object->mu.Lock();
+  if (whole) entry->wired_count = 0;
   for (Vaddr va = part.start; va < part.end; va = va + base::kPageSize) {
     Anon* anon = amap != nullptr ? amaps_->Lookup(amap, entry->SlotOf(va)) : nullptr;
     Page* page = anon != nullptr     ? anon->page

@@ -8,11 +8,12 @@ namespace {
 using base::TextSink;
 
 TextSink& Name(TextSink& text, const Space* space, const MapEntry* entry) {
+  if (space == nullptr) return text << "kernel entry " << entry->range();
   return text << "space#" << space->id << " entry " << entry->range();
 }
 
 // Calls visit(space, entry) for every entry until it returns false; returns whether all calls
-// returned true.
+// returned true. The space of the kernel's entries is null.
 template <typename F>
 bool ForEachEntry(Uvm* uvm, F&& visit) {
   for (Space* space = uvm->DebugSpaces().front(); space != nullptr;
@@ -22,7 +23,15 @@ bool ForEachEntry(Uvm* uvm, F&& visit) {
       if (!visit(space, entry)) return false;
     }
   }
-  return true;
+  bool all = true;
+  if (uvm->DebugKernel() == nullptr) return true;
+  uvm->DebugKernel()->DebugForEachMap([&](Map* map) {
+    for (MapEntry* entry = map->DebugFirst(); all && entry != nullptr;
+         entry = Map::DebugNext(entry)) {
+      all = visit(static_cast<Space*>(nullptr), entry);
+    }
+  });
+  return all;
 }
 
 template <typename F>
@@ -96,12 +105,22 @@ bool ValidMapEntries(Uvm* uvm, TextSink* text) {
     *text << "space#" << space->id << " " << buffer;
     return false;
   }
-  return true;
+  bool all = true;
+  if (uvm->DebugKernel() == nullptr) return true;
+  uvm->DebugKernel()->DebugForEachMap([&](Map* map) {
+    char buffer[256];
+    TextSink found(buffer, sizeof buffer);
+    if (!all || map->ValidEntries(&found)) return;
+    all = false;
+    *text << "kernel map " << map->min() << " " << buffer;
+  });
+  return all;
 }
 
 bool LayeredEntries(Uvm* uvm, TextSink* text) {
   return ForEachEntry(uvm, [&](Space* space, MapEntry* entry) {
-    bool layered = entry->needs_copy || entry->aref.amap != nullptr || entry->object != nullptr;
+    bool layered = entry->bare || entry->submap != nullptr || entry->needs_copy ||
+                   entry->aref.amap != nullptr || entry->object != nullptr;
     const Amap* amap = entry->aref.amap;
     bool covered = amap == nullptr || entry->aref.slot + entry->pages().value() <= amap->slot_count;
     if (layered && covered) return true;
@@ -176,7 +195,13 @@ bool ValidAnonRefs(Uvm* uvm, TextSink* text) {
     if (anon->debug_seen++ == 0) ++distinct;
     return true;
   });
+  const uint64_t loans = uvm->loans().DebugAnonLoans();
+  uint64_t lent = 0;  // references that no slot has
   bool valid = each_anon([&](Amap* amap, uint32_t slot, Anon* anon) {
+    if (anon->refs > anon->debug_seen && anon->refs - anon->debug_seen <= loans - lent) {
+      lent += anon->refs - anon->debug_seen;
+      anon->debug_seen = anon->refs;  // once for all its slots
+    }
     if (anon->refs == anon->debug_seen && anon->page != nullptr && anon->page->anon == anon)
       return true;
     *text << "amap#" << amap->id << "[" << slot << "] anon refs=" << anon->refs
@@ -184,8 +209,10 @@ bool ValidAnonRefs(Uvm* uvm, TextSink* text) {
     return false;
   });
   if (!valid) return false;
-  if (distinct == uvm->DebugAnons().live()) return true;
+  const uint64_t unreachable = uvm->DebugAnons().live() - distinct;
+  if (unreachable + lent <= loans) return true;
   *text << uvm->DebugAnons().live() << " anons live, " << distinct << " reachable";
+  if (loans > 0) *text << ", " << loans << " lent";
   return false;
 }
 
@@ -199,6 +226,7 @@ bool ValidObjectRefs(Uvm* uvm, TextSink* text) {
     return true;
   });
   return ForEachObject(uvm, [&](Object* object) {
+    if (object->DebugRefs() == Object::kKernelRefs) return true;
     if (object->DebugRefs() >= object->debug_refs && object->DebugRefs() <= object->debug_refs + 1)
       return true;
     *text << "object#" << object->id << " refs=" << object->DebugRefs()
@@ -214,6 +242,13 @@ bool ValidObjectPages(Uvm* uvm, TextSink* text) {
     for (Page* page = object->DebugFirstPage(); page != nullptr;
          page = Object::DebugNextPage(page)) {
       ++count;
+      uint8_t tags = Object::TagsOf(*page);
+      for (const Page* child : page->rb_child) tags |= child == nullptr ? 0 : child->subtree_tags;
+      if (page->subtree_tags != tags) {
+        *text << "object#" << object->id << " page " << page->index
+              << ": the tree's summary of tags is wrong";
+        return false;
+      }
       if (page->object == object && !page->IsBusy() && object->DebugLookup(page->index) == page)
         continue;
       *text << "object#" << object->id << " page " << page->index << " frame " << page->pa
@@ -236,8 +271,8 @@ bool ValidPageOwners(Uvm* uvm, TextSink* text) {
     bool nobodys = !page.free && page.object == nullptr && page.anon == nullptr;
     int owners =
         (page.free ? 1 : 0) + (page.object != nullptr ? 1 : 0) + (page.anon != nullptr ? 1 : 0);
-    if (owners != 1 && !lent_to_anon && !(nobodys && page.loan_count > 0))
-      wrong = "is not exactly one of free, object's, anon's, nobody's but lent";
+    if (owners != 1 && !lent_to_anon && !(nobodys && (page.loan_count > 0 || page.wire_count == 1)))
+      wrong = "is not exactly one of free, object's, anon's, nobody's but lent or the kernel's";
     if (page.anon != nullptr && page.anon->page != &page)
       wrong = "names an anon that has another page";
     if (page.object != nullptr && page.object->DebugLookup(page.index) != &page)
@@ -259,6 +294,113 @@ bool FreeAccounting(Uvm* uvm, TextSink* text) {
   *text << total << " frames, " << free << " on the free list, " << used << " owned, "
         << uvm->counters().frames_in_use << " counted in use";
   return false;
+}
+
+bool ValidPageStates(Uvm* uvm, TextSink* text) {
+  uint64_t wired = 0, active = 0, inactive = 0;
+  const Page* bad = nullptr;
+  const char* wrong = nullptr;
+  uvm->DebugPages().DebugForEach([&](const Page& page) {
+    wired += page.wire_count > 0 ? 1 : 0;
+    active += page.queue == PageQueue::kActive ? 1 : 0;
+    inactive += page.queue == PageQueue::kInactive ? 1 : 0;
+    const bool owned = page.object != nullptr || page.anon != nullptr;
+    const bool queued = page.queue != PageQueue::kNone;
+    const char* found = nullptr;
+    if (page.free && (queued || page.wire_count > 0 || page.loan_count > 0))
+      found = "is free, but queued, wired or lent";
+    if (page.wire_count > 0 && page.loan_count > 0) found = "is wired and lent";
+    if (owned && queued == (page.wire_count > 0))
+      found = queued ? "is wired and on a queue" : "is on no queue and not wired";
+    if (!owned && queued) found = "is on a queue and nobody's";
+    if (owned && page.fake) found = "was never filled";
+    if (page.released) found = "was released and is still there";
+    if (found == nullptr || wrong != nullptr) return;
+    wrong = found;
+    bad = &page;
+  });
+  const PageStore& pages = uvm->DebugPages();
+  if (wrong != nullptr) {
+    *text << "frame " << bad->pa << " " << wrong;
+    return false;
+  }
+  if (wired == pages.wired_count().value() && active == pages.active_count().value() &&
+      inactive == pages.inactive_count().value())
+    return true;
+  *text << "wired " << wired << " of " << pages.wired_count().value() << " counted, active "
+        << active << " of " << pages.active_count().value() << ", inactive " << inactive << " of "
+        << pages.inactive_count().value();
+  return false;
+}
+
+bool WiringsAreCounted(Uvm* uvm, TextSink* text) {
+  uvm->DebugPages().DebugForEach([](Page& page) { page.debug_wired = 0; });
+  ForEachEntry(uvm, [](Space*, MapEntry* entry) {
+    if (entry->wired_count == 0 || entry->submap != nullptr) return true;
+    for (Vaddr va = entry->start; va < entry->end; va = va + base::kPageSize) {
+      const Amap* amap = entry->aref.amap;
+      Anon* anon = amap != nullptr ? amap->anons[entry->SlotOf(va)] : nullptr;
+      Page* page = anon != nullptr ? anon->page : nullptr;
+      if (anon == nullptr && entry->object != nullptr)
+        page = const_cast<Page*>(entry->object->DebugLookup(entry->ObjectIndexOf(va)));
+      if (page != nullptr) ++page->debug_wired;
+    }
+    return true;
+  });
+  const bool kernel = uvm->counters().kernel_wirings > 0;
+  const Page* bad = nullptr;
+  uvm->DebugPages().DebugForEach([&](const Page& page) {
+    const bool may_be_more = kernel && page.anon == nullptr;
+    const bool fits =
+        may_be_more ? page.wire_count >= page.debug_wired : page.wire_count == page.debug_wired;
+    if (!fits && bad == nullptr) bad = &page;
+  });
+  if (bad == nullptr) return true;
+  *text << "frame " << bad->pa << " wire_count=" << bad->wire_count
+        << ", wired entries found=" << bad->debug_wired;
+  return false;
+}
+
+bool CleanPagesAreReadOnly(Uvm* uvm, TextSink* text) {
+  return ForEachTranslation(uvm, [&](const Backed& backed) {
+    if (!backed.mapping.prot.CanWrite() || backed.anon != nullptr) return true;
+    if (backed.page == nullptr || backed.page->object == nullptr) return true;
+    const bool hole = backed.page->read_only;
+    if (!hole && backed.page->dirty != Dirty::kClean) return true;
+    Name(*text, backed) << " is writable though its page is " << (hole ? "a hole" : "clean");
+    return false;
+  });
+}
+
+bool KernelMappings(Uvm* uvm, TextSink* text) {
+  KernelMemory* kernel = uvm->DebugKernel();
+  if (kernel == nullptr) return true;
+  PmapSystem* pmap = uvm->DebugPmap();
+  PmapSystem::Mapping mapping;
+  const Range range{kernel->map()->min(), kernel->map()->max()};
+  for (Vaddr from = range.start; pmap->PeekNext(pmap->Kernel(), from, &mapping);
+       from = mapping.va + base::kPageSize) {
+    if (mapping.va >= range.end) break;
+    const MapEntry* entry = kernel->DebugEntryAt(mapping.va);
+    const Page* page = uvm->DebugPages().FromPaddr(mapping.pa);
+    const char* wrong = nullptr;
+    if (entry == nullptr) {
+      wrong = " lies in no entry of a kernel map";
+    } else if (entry->bare && page != nullptr && page->wire_count == 0 && !page->IsBusy()) {
+      wrong = " shows a frame that may go away";
+    } else if (entry->object == kernel->object() &&
+               kernel->object()->DebugLookup(entry->ObjectIndexOf(mapping.va)) != page) {
+      wrong = " does not show the kernel object's page";
+    }
+    if (wrong == nullptr) continue;
+    *text << "kernel va " << mapping.va << " frame " << mapping.pa << wrong;
+    return false;
+  }
+  return true;
+}
+
+bool ValidWindows(Uvm* uvm, TextSink* text) {
+  return uvm->DebugBufferCache() == nullptr || uvm->DebugBufferCache()->ValidWindows(text);
 }
 
 bool NoLockHeld(Uvm* uvm, TextSink* text) {
@@ -291,6 +433,11 @@ bool TranslationInsideEntry(Uvm* uvm, TextSink* text) {
 bool TranslationMapsItsPage(Uvm* uvm, TextSink* text) {
   return ForEachTranslation(uvm, [&](const Backed& backed) {
     if (backed.page != nullptr && backed.page->pa == backed.mapping.pa) return true;
+    // A device's frames are nobody's, and its driver alone knows which they are.
+    const Object* object = backed.entry == nullptr ? nullptr : backed.entry->object;
+    if (backed.anon == nullptr && object != nullptr && object->pager()->HandlesFaults() &&
+        uvm->DebugPages().FromPaddr(backed.mapping.pa) == nullptr)
+      return true;
     Name(*text, backed) << ", but the layers hold " << (backed.anon != nullptr ? "anon" : "object")
                         << " frame " << (backed.page == nullptr ? Paddr(0) : backed.page->pa);
     return false;
@@ -321,6 +468,15 @@ bool CopyOnWriteIsReadOnly(Uvm* uvm, TextSink* text) {
   });
 }
 
+bool LentPagesAreReadOnly(Uvm* uvm, TextSink* text) {
+  return ForEachTranslation(uvm, [&](const Backed& backed) {
+    if (backed.page == nullptr || backed.page->loan_count == 0 || !backed.mapping.prot.CanWrite())
+      return true;
+    Name(*text, backed) << " is writable though its page is lent";
+    return false;
+  });
+}
+
 const char* FirstViolation(Uvm* uvm, TextSink* text) {
   struct Rule {
     const char* name;
@@ -338,10 +494,16 @@ const char* FirstViolation(Uvm* uvm, TextSink* text) {
       {"ValidObjectPages", ValidObjectPages},
       {"ValidPageOwners", ValidPageOwners},
       {"FreeAccounting", FreeAccounting},
+      {"ValidPageStates", ValidPageStates},
+      {"WiringsAreCounted", WiringsAreCounted},
       {"TranslationInsideEntry", TranslationInsideEntry},
       {"TranslationMapsItsPage", TranslationMapsItsPage},
       {"RightsWithinProtection", RightsWithinProtection},
       {"CopyOnWriteIsReadOnly", CopyOnWriteIsReadOnly},
+      {"CleanPagesAreReadOnly", CleanPagesAreReadOnly},
+      {"KernelMappings", KernelMappings},
+      {"ValidWindows", ValidWindows},
+      {"LentPagesAreReadOnly", LentPagesAreReadOnly},
   };
   for (const Rule& rule : kRules) {
     if (!rule.holds(uvm, text)) return rule.name;

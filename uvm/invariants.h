@@ -28,12 +28,19 @@ bool ValidObjectRefs(Uvm* uvm, base::TextSink* text);
 bool ValidObjectPages(Uvm* uvm, base::TextSink* text);
 bool ValidPageOwners(Uvm* uvm, base::TextSink* text);
 bool FreeAccounting(Uvm* uvm, base::TextSink* text);
+bool ValidPageStates(Uvm* uvm, base::TextSink* text);
+bool WiringsAreCounted(Uvm* uvm, base::TextSink* text);
 bool NoLockHeld(Uvm* uvm, base::TextSink* text);
-// These four walk the pmap's table against the layers.
+// These five walk the pmap's table against the layers.
 bool TranslationInsideEntry(Uvm* uvm, base::TextSink* text);
 bool TranslationMapsItsPage(Uvm* uvm, base::TextSink* text);
 bool RightsWithinProtection(Uvm* uvm, base::TextSink* text);
 bool CopyOnWriteIsReadOnly(Uvm* uvm, base::TextSink* text);
+bool CleanPagesAreReadOnly(Uvm* uvm, base::TextSink* text);
+// The server's own addresses: the kernel maps, and the buffer cache's windows.
+bool KernelMappings(Uvm* uvm, base::TextSink* text);
+bool ValidWindows(Uvm* uvm, base::TextSink* text);
+bool LentPagesAreReadOnly(Uvm* uvm, base::TextSink* text);
 
 }  // namespace uvm
 

@@ -118,6 +118,17 @@ void RwLock::WriteLock() {
   Acquire(self, /*write=*/true);
 }
 
+bool RwLock::TryWriteLock() {
+  Thread* self = threads_->Self();
+  threads_->LockPoint();
+  guard_.Acquire(threads_);
+  bool free = writer_ == nullptr && readers_ == 0 && waiters_.empty();
+  if (free) writer_ = self;
+  guard_.Release();
+  if (free) self->held_ranks |= RankBit(rank_);
+  return free;
+}
+
 void RwLock::WriteUnlock() {
   Thread* self = threads_->Self();
   CHECK(writer_ == self);

@@ -18,6 +18,7 @@
 #include "absl/base/thread_annotations.h"
 #include "base/list.h"
 #include "base/lock_rank.h"
+#include "base/spin_word.h"
 #include "uvm/thread.h"
 
 namespace uvm {
@@ -28,12 +29,12 @@ using WaitQueue = base::List<Thread, &Thread::wait_link>;
 class QueueGuard {
  public:
   void Acquire(ThreadSystem* threads) {
-    while (__atomic_exchange_n(&word_, uint8_t{1}, __ATOMIC_ACQUIRE) != 0) threads->Yield();
+    while (!word_.TryTake(threads->processors)) threads->Yield();
   }
-  void Release() { __atomic_store_n(&word_, uint8_t{0}, __ATOMIC_RELEASE); }
+  void Release() { word_.Release(); }
 
  private:
-  uint8_t word_ = 0;
+  base::SpinWord word_;
 };
 
 class ABSL_LOCKABLE Mutex {
@@ -81,6 +82,8 @@ class ABSL_LOCKABLE RwLock {
   RwLock& operator=(const RwLock&) = delete;
 
   void WriteLock() ABSL_EXCLUSIVE_LOCK_FUNCTION();
+  // False, at once, when anybody holds the lock or waits for it.
+  bool TryWriteLock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true);
   void WriteUnlock() ABSL_UNLOCK_FUNCTION();
   void ReadLock() ABSL_SHARED_LOCK_FUNCTION();
   void ReadUnlock() ABSL_UNLOCK_FUNCTION();

@@ -1,36 +1,12 @@
+// Address maps: locks, structure, checks.
+
 #include "uvm/map.h"
 
 #include "base/check.h"
+#include "uvm/map_entry.h"
 
 namespace uvm {
 namespace {
-
-// Everything an entry says about its pages, without its place in the map and without taking
-// references.
-void CopyFields(const MapEntry& from, MapEntry* to) {
-  to->start = from.start;
-  to->end = from.end;
-  to->object = from.object;
-  to->offset = from.offset;
-  to->aref = from.aref;
-  to->copy_on_write = from.copy_on_write;
-  to->needs_copy = from.needs_copy;
-  to->shared = from.shared;
-  to->prot = from.prot;
-  to->max_prot = from.max_prot;
-  to->inherit = from.inherit;
-  to->advice = from.advice;
-  to->wired_count = from.wired_count;
-}
-
-// True when `b` could be the continuation of `a` as far as attributes go (facts/uvm.md 2.3).
-bool Compatible(const MapEntry& a, const MapEntry& b) {
-  return a.end == b.start && a.object == b.object &&
-         (a.object == nullptr || a.offset + (a.end - a.start) == b.offset) &&
-         a.copy_on_write == b.copy_on_write && a.needs_copy == b.needs_copy &&
-         a.shared == b.shared && a.prot == b.prot && a.max_prot == b.max_prot &&
-         a.inherit == b.inherit && a.advice == b.advice && a.wired_count == 0 && b.wired_count == 0;
-}
 
 uint64_t MaxGapBelow(const MapEntry* entry) {
   uint64_t max_gap = entry->gap;
@@ -44,12 +20,17 @@ uint64_t MaxGapBelow(const MapEntry* entry) {
 
 Map::Map(const MapContext* context, Vaddr min, Vaddr max, Pmap* pmap, Direction direction)
     : context_(context),
-      min_(min),
-      max_(max),
       pmap_(pmap),
       direction_(direction),
-      lock_(context->core->threads, base::LockRank::kMap) {
+      lock_(context->core->threads, base::LockRank::kMap),
+      wait_mutex_(context->core->threads, base::LockRank::kMapWait),
+      changed_(context->core->threads),
+      hint_(&header_),
+      first_free_(&header_) {
   CHECK(min.IsAligned() && max.IsAligned() && min < max);
+  header_.start = max;
+  header_.end = min;
+  header_.prev = header_.next = &header_;
 }
 
 Map::~Map() {
@@ -58,11 +39,36 @@ Map::~Map() {
   while (spare_count_ > 0) context_->entries->Delete(spares_[--spare_count_]);
 }
 
-// ---- Changes and their checks ----
+// ---- Locks ----
+
+void Map::LockForChange() {
+  for (;;) {
+    lock_.WriteLock();
+    if (__builtin_expect(busy_ == nullptr || busy_ == context_->core->threads->Self(), 1)) break;
+    wait_mutex_.Lock();
+    lock_.WriteUnlock();
+    while (busy_ != nullptr) changed_.Wait(&wait_mutex_);
+    wait_mutex_.Unlock();
+  }
+  ++timestamp_;
+}
+
+bool Map::TryLockForChange() {
+  if (!lock_.TryWriteLock()) return false;
+  if (busy_ != nullptr && busy_ != context_->core->threads->Self()) {
+    lock_.WriteUnlock();
+    return false;
+  }
+  ++timestamp_;
+  return true;
+}
 
 Map::Change::Change(Map* map, const char* label) : map_(map), label_(label) {
-  map_->lock_.WriteLock();
-  ++map_->timestamp_;
+  map_->LockForChange();
+  VERIFY(*map_, label_);
+}
+
+Map::Change::Change(Map* map, const char* label, AlreadyLocked) : map_(map), label_(label) {
   VERIFY(*map_, label_);
 }
 
@@ -71,27 +77,93 @@ Map::Change::~Change() {
   map_->lock_.WriteUnlock();
 }
 
+void Map::SetBusyLocked() {
+  CHECK(busy_ == nullptr);
+  busy_ = context_->core->threads->Self();
+}
+
+void Map::Busy() {
+  Change change(this, "Map::Busy");
+  SetBusyLocked();
+}
+
+void Map::Unbusy() {
+  {
+    MutexLock lock(&wait_mutex_);
+    CHECK(busy_ == context_->core->threads->Self());
+    busy_ = nullptr;
+  }
+  changed_.WakeAll();
+}
+
+void Map::WaitForSpaceLocked() {
+  wait_mutex_.Lock();
+  wants_space_ = true;
+  lock_.WriteUnlock();
+  while (wants_space_) changed_.Wait(&wait_mutex_);
+  wait_mutex_.Unlock();
+  LockForChange();
+}
+
+void Map::WakeSpaceWaitersLocked() {
+  if (__builtin_expect(!wants_space_, 1)) return;
+  {
+    MutexLock lock(&wait_mutex_);
+    wants_space_ = false;
+  }
+  changed_.WakeAll();
+}
+
+// ---- Checks ----
+
+const char* Map::WrongWith(const MapEntry& entry) const {
+  if (!entry.start.IsAligned() || !entry.end.IsAligned()) return "is not page aligned";
+  if (entry.start >= entry.end) return "is empty";
+  if (entry.end > max()) return "ends beyond the map";
+  uint64_t gap = entry.next->start - entry.end;
+  if (entry.gap != gap) return "has a wrong gap";
+  if (entry.max_gap != MaxGapBelow(&entry)) return "has a wrong max_gap";
+  if (entry.submap != nullptr && (entry.object != nullptr || entry.aref.amap != nullptr))
+    return "is a submap and has layers";
+  if (entry.wired_count != 0 && entry.needs_copy &&
+      (entry.object == nullptr || entry.max_prot.CanWrite()))
+    return "is wired and owes a copy that its wiring should have made";
+  return nullptr;
+}
+
 bool Map::ValidEntries(base::TextSink* text) const {
   uint64_t count = 0;
   uint64_t size = 0;
-  Vaddr previous_end = min_;
+  const MapEntry* previous = &header_;
+  bool hint_found = hint_ == &header_;
+  bool first_free_found = first_free_ == &header_;
+  bool hole_seen = false;
   for (MapEntry* entry = tree_.First(); entry != nullptr; entry = Tree::Next(entry)) {
-    MapEntry* next = Tree::Next(entry);
-    uint64_t gap = (next == nullptr ? max_ : next->start) - entry->end;
-    const char* wrong = nullptr;
-    if (!entry->start.IsAligned() || !entry->end.IsAligned()) wrong = "is not page aligned";
-    if (entry->start >= entry->end) wrong = "is empty";
-    if (entry->start < previous_end) wrong = "overlaps its predecessor or the map's start";
-    if (entry->end > max_) wrong = "ends beyond the map";
-    if (entry->gap != gap) wrong = "has a wrong gap";
-    if (entry->max_gap != MaxGapBelow(entry)) wrong = "has a wrong max_gap";
+    const char* wrong = WrongWith(*entry);
+    if (entry->start < previous->end) wrong = "overlaps its predecessor or the map's start";
+    if (entry->prev != previous || previous->next != entry)
+      wrong = "stands elsewhere in the ring than in the tree";
+    hole_seen = hole_seen || entry->start != previous->end;
+    if (entry == hint_) hint_found = true;
+    if (entry == first_free_) {
+      first_free_found = true;
+      if (hole_seen && wrong == nullptr) wrong = "is first_free, and there is a hole below it";
+    }
     if (wrong != nullptr) {
       *text << "entry " << entry->range() << " " << wrong;
       return false;
     }
-    previous_end = entry->end;
+    previous = entry;
     size += entry->end - entry->start;
     ++count;
+  }
+  if (header_.prev != previous || previous->next != &header_) {
+    *text << "the ring goes on after the last entry";
+    return false;
+  }
+  if (!hint_found || !first_free_found) {
+    *text << (hint_found ? "first_free" : "the hint") << " is no entry of the map";
+    return false;
   }
   if (count != count_ || size != size_ || !tree_.Check()) {
     *text << "counts " << count_ << " entries of " << size_ << " bytes, found " << count << " of "
@@ -110,6 +182,13 @@ void Map::Verify(const char* label) const {
 
 // ---- Structure ----
 
+Range Map::Clamp(Range range) const {
+  Range clamped = {range.start < min() ? min() : range.start,
+                   range.end > max() ? max() : range.end};
+  if (clamped.start > clamped.end) clamped.start = clamped.end;
+  return clamped;
+}
+
 bool Map::FillSparesLocked() {
   while (spare_count_ < kSpares) {
     MapEntry* entry = context_->entries->New();
@@ -124,92 +203,133 @@ MapEntry* Map::TakeSpareLocked() {
   return spares_[--spare_count_];
 }
 
-MapEntry* Map::FirstAboveLocked(Vaddr va) const {
-  MapEntry* best = nullptr;
-  for (MapEntry* at = tree_.root(); at != nullptr;) {
-    if (at->end > va) {
-      best = at;
-      at = at->rb_child[0];
-    } else {
-      at = at->rb_child[1];
+void Map::ReturnSpareLocked(MapEntry* entry) {
+  context_->entries->Delete(entry);  // and not back to spares_, where entries are as new
+}
+
+bool Map::FindEntryLocked(Vaddr va, MapEntry** out) const {
+  MapEntry* hint = __atomic_load_n(&hint_, __ATOMIC_RELAXED);
+  // The header's bounds are the wrong way round, so that it contains nothing.
+  if (va >= hint->start) {
+    if (va < hint->end) {
+      *out = hint;
+      return true;
+    }
+    MapEntry* next = hint->next;
+    if (va >= next->start && va < next->end) {
+      __atomic_store_n(&hint_, next, __ATOMIC_RELAXED);
+      *out = next;
+      return true;
     }
   }
-  return best;
+  MapEntry* best = const_cast<MapEntry*>(&header_);
+  for (MapEntry* at = tree_.root(); at != nullptr;) {
+    if (va < at->start) {
+      at = at->rb_child[0];
+      continue;
+    }
+    best = at;
+    if (va < at->end) break;
+    at = at->rb_child[1];
+  }
+  __atomic_store_n(&hint_, best, __ATOMIC_RELAXED);
+  *out = best;
+  return !AtEnd(best) && va < best->end;
 }
 
 MapEntry* Map::LookupLocked(Vaddr va) {
-  MapEntry* entry = FirstAboveLocked(va);
-  return entry != nullptr && entry->start <= va ? entry : nullptr;
+  MapEntry* entry;
+  return FindEntryLocked(va, &entry) ? entry : nullptr;
+}
+
+MapEntry* Map::FirstAboveLocked(Vaddr va) const {
+  MapEntry* entry;
+  return FindEntryLocked(va, &entry) ? entry : entry->next;
 }
 
 bool Map::IsFreeLocked(Range range) const {
-  MapEntry* entry = FirstAboveLocked(range.start);
-  return entry == nullptr || entry->start >= range.end;
+  if (range.empty()) return true;
+  MapEntry* entry;
+  return !FindEntryLocked(range.start, &entry) && entry->next->start >= range.end;
 }
 
 bool Map::IsMappedLocked(Range range) const {
-  Vaddr at = range.start;
-  for (MapEntry* entry = FirstAboveLocked(at); at < range.end; entry = Tree::Next(entry)) {
-    if (entry == nullptr || entry->start > at) return false;
-    at = entry->end;
-    if (at >= range.end) return true;
+  if (range.empty()) return true;
+  MapEntry* entry;
+  if (!FindEntryLocked(range.start, &entry)) return false;
+  while (entry->end < range.end) {
+    if (entry->gap != 0 || AtEnd(entry->next)) return false;
+    entry = entry->next;
   }
   return true;
 }
 
-bool Map::FindSpaceLocked(uint64_t size, Vaddr* out) const {
-  // The hole below the first entry belongs to no entry and so is not in the tree's summaries.
-  MapEntry* first = tree_.First();
-  if (size <= (first == nullptr ? max_ : first->start) - min_) {
-    *out = min_;
-    return true;
-  }
-  MapEntry* at = tree_.root();
-  if (at == nullptr || at->max_gap < size) return false;
-  for (;;) {
-    MapEntry* left = at->rb_child[0];
-    if (left != nullptr && left->max_gap >= size) {
-      at = left;
-    } else if (at->gap >= size) {
-      *out = at->end;
-      return true;
-    } else {
-      at = at->rb_child[1];
-    }
-  }
-}
-
 void Map::RefreshGapLocked(MapEntry* entry) {
-  MapEntry* next = Tree::Next(entry);
-  entry->gap = (next == nullptr ? max_ : next->start) - entry->end;
+  if (AtEnd(entry)) return;
+  entry->gap = entry->next->start - entry->end;
   Tree::Propagate(entry);
 }
 
-void Map::LinkLocked(MapEntry* entry) {
-  tree_.Insert(entry);
-  RefreshGapLocked(entry);
-  if (MapEntry* prev = Tree::Prev(entry)) RefreshGapLocked(prev);
+void Map::LinkAfterLocked(MapEntry* prev, MapEntry* entry) {
+  MapEntry* next = prev->next;
+  entry->prev = prev;
+  entry->next = next;
+  prev->next = entry;
+  next->prev = entry;
+  entry->gap = next->start - entry->end;
+  tree_.InsertAfter(AtEnd(prev) ? nullptr : prev, entry);
+  RefreshGapLocked(prev);
+  if (first_free_ == prev && prev->end == entry->start) first_free_ = entry;
   ++count_;
   size_ += entry->end - entry->start;
 }
 
+void Map::LinkLocked(MapEntry* entry) {
+  MapEntry* prev;
+  bool taken = FindEntryLocked(entry->start, &prev);
+  CHECK(!taken && prev->next->start >= entry->end);
+  LinkAfterLocked(prev, entry);
+}
+
 void Map::UnlinkLocked(MapEntry* entry) {
-  MapEntry* prev = Tree::Prev(entry);
+  MapEntry* prev = entry->prev;
+  if (hint_ == entry) hint_ = prev;
+  if (!AtEnd(first_free_) && first_free_->start >= entry->start) first_free_ = prev;
+  prev->next = entry->next;
+  entry->next->prev = prev;
   tree_.Erase(entry);
-  if (prev != nullptr) RefreshGapLocked(prev);
+  RefreshGapLocked(prev);
+  entry->prev = entry->next = nullptr;
   --count_;
   size_ -= entry->end - entry->start;
 }
 
-void Map::CopyLayersFrom(const MapEntry& from, MapEntry* to, Shared shared) {
-  to->object = from.object;
-  to->offset = from.offset;
-  to->aref = from.aref;
-  if (from.object != nullptr) context_->objects->Reference(from.object);
-  if (from.aref.amap != nullptr) context_->amaps->Reference(from.aref, from.pages(), shared);
+void Map::ClipStartLocked(MapEntry* entry, Vaddr at) {
+  if (at <= entry->start || at >= entry->end) return;
+  CHECK(entry->submap == nullptr);
+  ++context_->core->counters.clip;
+  MapEntry* left = TakeSpareLocked();
+  CopyFields(*entry, left);
+  SplitLayers(left, entry, at);
+  size_ -= at - left->start;
+  left->end = at;
+  LinkAfterLocked(entry->prev, left);
 }
 
-// Makes `right` the part of `left` from `at` on; `left` keeps the rest. Neither is relinked.
+void Map::ClipEndLocked(MapEntry* entry, Vaddr at) {
+  if (at <= entry->start || at >= entry->end) return;
+  CHECK(entry->submap == nullptr);
+  ++context_->core->counters.clip;
+  MapEntry* right = TakeSpareLocked();
+  CopyFields(*entry, right);
+  SplitLayers(entry, right, at);
+  size_ -= entry->end - at;
+  entry->end = at;
+  LinkAfterLocked(entry, right);
+}
+
+// Makes `right`, which is a copy of `left` or the other way round, the part from `at` on, with
+// references of its own. `left` keeps its bounds; neither is relinked.
 void Map::SplitLayers(MapEntry* left, MapEntry* right, Vaddr at) {
   uint64_t kept = at - left->start;
   right->start = at;
@@ -222,147 +342,13 @@ void Map::SplitLayers(MapEntry* left, MapEntry* right, Vaddr at) {
   if (context_->core->canary.Armed(base::Canary::kSplitLosesAmapReference)) --left->aref.amap->refs;
 }
 
-void Map::ClipStartLocked(MapEntry* entry, Vaddr at) {
-  if (at <= entry->start || at >= entry->end) return;
-  ++context_->core->counters.clip;
-  MapEntry* left = TakeSpareLocked();
-  CopyFields(*entry, left);
-  SplitLayers(left, entry, at);
-  size_ -= at - left->start;
-  left->end = at;
-  LinkLocked(left);
-}
-
-void Map::ClipEndLocked(MapEntry* entry, Vaddr at) {
-  if (at <= entry->start || at >= entry->end) return;
-  ++context_->core->counters.clip;
-  MapEntry* right = TakeSpareLocked();
-  CopyFields(*entry, right);
-  SplitLayers(entry, right, at);
-  size_ -= entry->end - at;
-  entry->end = at;
-  LinkLocked(right);
-  RefreshGapLocked(entry);
-}
-
 MapEntry* Map::ClipRangeLocked(Range range) {
-  if (range.empty()) return nullptr;
+  if (range.empty()) return &header_;
   MapEntry* entry = FirstAboveLocked(range.start);
-  if (entry == nullptr || entry->start >= range.end) return nullptr;
+  if (AtEnd(entry) || entry->start >= range.end) return &header_;
   ClipStartLocked(entry, range.start);
   if (MapEntry* last = LookupLocked(range.end - 1)) ClipEndLocked(last, range.end);
   return entry;
-}
-
-void Map::ReleaseEntry(MapEntry* entry) {
-  if (entry->aref.amap != nullptr) {
-    context_->amaps->Release(entry->aref, entry->pages());
-  }
-  if (entry->object != nullptr) context_->objects->Release(entry->object);
-  context_->entries->Delete(entry);
-}
-
-void Map::Detach(DeadList* dead) {
-  while (MapEntry* entry = dead->PopFront()) ReleaseEntry(entry);
-}
-
-// ---- Making and removing mappings ----
-
-bool Map::TryMergeLocked(const MapEntry& fresh) {
-  if (fresh.aref.amap != nullptr) return false;  // amaps are never joined
-  MapEntry* next = FirstAboveLocked(fresh.start);
-  MapEntry* prev = next != nullptr ? Tree::Prev(next) : tree_.Last();
-  AmapStore* amaps = context_->amaps;
-  uint64_t bytes = fresh.end - fresh.start;
-  if (prev != nullptr && Compatible(*prev, fresh) &&
-      (prev->aref.amap == nullptr ||
-       amaps->Extend(&prev->aref, prev->pages(), fresh.pages(), ExtendTo::kForward).ok())) {
-    prev->end = fresh.end;
-    size_ += bytes;
-    // The hole may have been the only thing between two halves of one region.
-    if (next != nullptr && next->aref.amap == nullptr && Compatible(*prev, *next) &&
-        (prev->aref.amap == nullptr ||
-         amaps->Extend(&prev->aref, prev->pages(), next->pages(), ExtendTo::kForward).ok())) {
-      uint64_t tail = next->end - next->start;
-      UnlinkLocked(next);
-      prev->end = prev->end + tail;
-      size_ += tail;
-      ReleaseEntry(next);
-      ++context_->core->counters.merge;
-    }
-    RefreshGapLocked(prev);
-  } else if (next != nullptr && next->aref.amap == nullptr && Compatible(fresh, *next)) {
-    next->start = fresh.start;
-    next->offset = fresh.offset;
-    size_ += bytes;
-    if (prev != nullptr) RefreshGapLocked(prev);
-  } else {
-    return false;
-  }
-  if (fresh.object != nullptr) context_->objects->Release(fresh.object);
-  ++context_->core->counters.merge;
-  return true;
-}
-
-Result<Vaddr, MapError> Map::Enter(const EnterOptions& options) {
-  if (options.size == 0 || !base::IsPageAligned(options.size) ||
-      !base::IsPageAligned(options.offset)) {
-    return MapError::kInvalidArgument;
-  }
-  if ((options.flags & kEnterBeyondMax) == 0 && !options.prot.IsSubsetOf(options.max_prot)) {
-    return MapError::kProtection;
-  }
-  Range fixed = {};
-  if (options.where != Where::kAnywhere) {
-    if (!options.at.IsAligned()) return MapError::kInvalidArgument;
-    bool inside = Range::FromSize(options.at, options.size, &fixed) && min_ <= fixed.start &&
-                  fixed.end <= max_;
-    if (!inside && options.where != Where::kHint) return MapError::kOutOfRange;
-    if (!inside) fixed = {};
-  }
-  Amap* amap = nullptr;
-  bool overlay = options.sharing == Sharing::kShared && options.object == nullptr;
-  if (overlay) {
-    amap = context_->amaps->Allocate(base::ToPages(options.size));
-    if (amap == nullptr) return MapError::kNoMemory;
-  }
-  DeadList dead;
-  Vaddr at = fixed.start;
-  MapError error = MapError::kNoMemory;
-  bool done = false;
-  {
-    Change change(this, "Map::Enter");
-    bool placed = options.where == Where::kFixedReplace || (!fixed.empty() && IsFreeLocked(fixed));
-    if (!placed && options.where != Where::kFixed) placed = FindSpaceLocked(options.size, &at);
-    if (!placed) {
-      error = MapError::kNoSpace;
-    } else if (options.object != nullptr && options.offset + options.size < options.offset) {
-      error = MapError::kTooBig;
-    } else if (FillSparesLocked()) {
-      if (options.where == Where::kFixedReplace) RemoveLocked(fixed, &dead);
-      MapEntry fresh;
-      fresh.start = at;
-      fresh.end = at + options.size;
-      fresh.object = options.object;
-      fresh.offset = options.object != nullptr ? options.offset : 0;
-      fresh.aref.amap = amap;
-      fresh.copy_on_write = fresh.needs_copy = options.sharing == Sharing::kPrivate;
-      fresh.shared = options.sharing == Sharing::kShared;
-      fresh.prot = options.prot;
-      fresh.max_prot = options.max_prot;
-      fresh.inherit = options.inherit;
-      if (!TryMergeLocked(fresh)) {
-        MapEntry* entry = TakeSpareLocked();
-        CopyFields(fresh, entry);
-        LinkLocked(entry);
-      }
-      done = true;
-    }
-  }
-  Detach(&dead);
-  if (!done && amap != nullptr) context_->amaps->Release({amap, 0}, base::ToPages(options.size));
-  if (!done) return error;
-  return at;
 }
 
 bool Map::SplitsLocked(Range range) {
@@ -373,80 +359,6 @@ bool Map::SplitsLocked(Range range) {
          (last != nullptr && last->end > range.end);
 }
 
-void Map::RemoveLocked(Range range, DeadList* dead) {
-  PmapSystem* pmap = context_->core->pmap;
-  MapEntry* entry = ClipRangeLocked(range);
-  while (entry != nullptr && entry->start < range.end) {
-    CHECK(entry->wired_count == 0);
-    MapEntry* next = Tree::Next(entry);
-    pmap->Remove(pmap_, entry->range());
-    UnlinkLocked(entry);
-    dead->PushBack(entry);
-    entry = next;
-  }
-  // No page may be reused before every translation to it is gone, so this comes before Detach().
-  pmap->Update(pmap_);
-}
-
-Result<void, MapError> Map::Unmap(Range range) {
-  DeadList dead;
-  {
-    Change change(this, "Map::Unmap");
-    if (SplitsLocked(range) && !FillSparesLocked()) return MapError::kNoMemory;
-    RemoveLocked(range, &dead);
-  }
-  Detach(&dead);
-  return {};
-}
-
-// ---- Attributes ----
-
-Result<void, MapError> Map::Protect(Range range, Prot prot, SetMax set_max) {
-  Change change(this, "Map::Protect");
-  for (MapEntry* entry = FirstAboveLocked(range.start);
-       entry != nullptr && entry->start < range.end; entry = Tree::Next(entry)) {
-    if (!range.empty() && !prot.IsSubsetOf(entry->max_prot)) return MapError::kProtection;
-  }
-  if (!FillSparesLocked()) return MapError::kNoMemory;
-  PmapSystem* pmap = context_->core->pmap;
-  for (MapEntry* entry = ClipRangeLocked(range); entry != nullptr && entry->start < range.end;
-       entry = Tree::Next(entry)) {
-    Prot old = entry->prot;
-    if (set_max == SetMax::kYes) {
-      entry->max_prot = prot;
-      entry->prot = entry->prot & prot;
-    } else {
-      entry->prot = prot;
-    }
-    bool lowered = !EffectiveProt(old).IsSubsetOf(EffectiveProt(entry->prot));
-    if (!lowered || context_->core->canary.Armed(base::Canary::kStaleAfterProtect)) continue;
-    // Raising rights is left to faults: only they know about copy-on-write.
-    pmap->Protect(pmap_, entry->range(), EffectiveProt(entry->prot));
-  }
-  pmap->Update(pmap_);
-  return {};
-}
-
-Result<void, MapError> Map::SetInherit(Range range, Inherit inherit) {
-  Change change(this, "Map::SetInherit");
-  if (!FillSparesLocked()) return MapError::kNoMemory;
-  for (MapEntry* entry = ClipRangeLocked(range); entry != nullptr && entry->start < range.end;
-       entry = Tree::Next(entry)) {
-    entry->inherit = inherit;
-  }
-  return {};
-}
-
-Result<void, MapError> Map::SetAdvice(Range range, Advice advice) {
-  Change change(this, "Map::SetAdvice");
-  if (!FillSparesLocked()) return MapError::kNoMemory;
-  for (MapEntry* entry = ClipRangeLocked(range); entry != nullptr && entry->start < range.end;
-       entry = Tree::Next(entry)) {
-    entry->advice = advice;
-  }
-  return {};
-}
-
 bool Map::IsMapped(Range range) {
   ReaderLock lock(&lock_);
   return IsMappedLocked(range);
@@ -454,15 +366,17 @@ bool Map::IsMapped(Range range) {
 
 bool Map::IsFree(Range range) {
   ReaderLock lock(&lock_);
-  return range.empty() || IsFreeLocked(range);
+  return IsFreeLocked(range);
 }
 
-bool Map::FindRegion(Vaddr at, Region* out) {
-  ReaderLock lock(&lock_);
-  MapEntry* entry = FirstAboveLocked(at);
-  if (entry == nullptr) return false;
-  *out = {entry->range(), entry->prot, entry->max_prot, entry->inherit, entry->shared};
-  return true;
+void Map::SetBounds(Vaddr min, Vaddr max) {
+  Change change(this, "Map::SetBounds");
+  CHECK(min.IsAligned() && max.IsAligned() && min < max);
+  CHECK(AtEnd(header_.next) || (min <= header_.next->start && header_.prev->end <= max));
+  header_.end = min;
+  header_.start = max;
+  RefreshGapLocked(header_.prev);
+  if (!AtEnd(header_.next) && header_.next->start != min) first_free_ = &header_;
 }
 
 }  // namespace uvm

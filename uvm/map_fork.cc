@@ -2,10 +2,11 @@
 
 #include "base/check.h"
 #include "uvm/map.h"
+#include "uvm/map_entry.h"
 
 namespace uvm {
 
-bool Map::CopyAmapLocked(MapEntry* entry, Vaddr va, Chunk chunk) {
+bool Map::CopyAmapLocked(MapEntry* entry, Range window, Chunk chunk, Merge merge) {
   AmapStore* amaps = context_->amaps;
   CHECK(entry->needs_copy);
   ++timestamp_;
@@ -14,11 +15,11 @@ bool Map::CopyAmapLocked(MapEntry* entry, Vaddr va, Chunk chunk) {
     if (chunk == Chunk::kYes && entry->pages().value() >= kLargeAmapSlots) {
       // A sparse region gets amaps only round what is touched.
       if (!FillSparesLocked()) return false;
-      constexpr uint64_t kChunkBytes = uint64_t{kAmapChunkSlots} << base::kPageShift;
-      Vaddr chunk_start(va.value() & ~(kChunkBytes - 1));
-      ClipStartLocked(entry, chunk_start);
-      ClipEndLocked(entry, chunk_start + kChunkBytes);
+      constexpr uint64_t kChunkMask = (uint64_t{kAmapChunkSlots} << base::kPageShift) - 1;
+      ClipStartLocked(entry, Vaddr(window.start.value() & ~kChunkMask));
+      ClipEndLocked(entry, Vaddr((window.end.value() + kChunkMask) & ~kChunkMask));
     }
+    if (merge == Merge::kYes && TryMergeCopyingLocked(entry)) return true;
     Amap* amap = amaps->Allocate(entry->pages());
     if (amap == nullptr) return false;
     entry->aref = {amap, 0};
@@ -35,48 +36,62 @@ bool Map::CopyAmapLocked(MapEntry* entry, Vaddr va, Chunk chunk) {
   return true;
 }
 
+// The parent's layer cannot become copy-on-write: others share it on purpose, or its pages are
+// wired where they are. The child gets a layer of its own, now (facts/uvm.md 5.B items 1 and 2,
+// intended behaviour). False: memory ran out.
+bool Map::ForkEagerlyLocked(MapEntry* entry, MapEntry* twin) {
+  AmapStore* amaps = context_->amaps;
+  Amap* amap = entry->aref.amap;
+  bool wired = entry->wired_count != 0;
+  {
+    MutexLock lock(&amap->lock->mutex);
+    Amap* copy = amaps->CopyRange(twin->aref, twin->pages());
+    if (copy == nullptr) return false;
+    twin->aref = {copy, 0};
+    twin->needs_copy = false;
+    // Another sharer may have wired what this map has not.
+    amaps->ForEachAnon(entry->aref, entry->pages(), [&wired](uint32_t, Anon* anon) {
+      wired = wired || (anon->page != nullptr && anon->page->wire_count != 0);
+    });
+  }
+  // A wired page stays where it is and is never faulted on: the copying is done at once.
+  if (wired) return amaps->CopyNow(twin->aref, twin->pages());
+  // Every sharer may hold writable translations to anons that now have two owners.
+  if (!context_->core->canary.Armed(base::Canary::kForkSkipsWriteProtect))
+    amaps->WriteProtect(entry->aref, entry->pages());
+  return true;
+}
+
 // Makes `twin`, a clone of `entry` without references yet, the child's copy-on-write copy. False:
 // memory ran out.
 bool Map::ForkCopyLocked(MapEntry* entry, MapEntry* twin) {
-  PmapSystem* pmap = context_->core->pmap;
   twin->copy_on_write = twin->needs_copy = true;
-  twin->shared = false;
-  Amap* amap = entry->aref.amap;
+  twin->shared = twin->bare = false;
   CopyLayersFrom(*entry, twin, Shared::kNo);
-  // nothing is in the upper layer, so nothing has to be protected
+  Amap* amap = entry->aref.amap;
+  // Nothing is in the upper layer, so nothing has to be protected.
   if (amap == nullptr) return true;
   bool shared;
   {
     MutexLock lock(&amap->lock->mutex);
     shared = amap->shared;
-    if (shared) {
-      // The sharers, this parent among them, go on sharing: only the child gets a layer of its own,
-      // now (facts/uvm.md 5.B items 1 and 2, intended behaviour).
-      Amap* copy = context_->amaps->CopyRange(twin->aref, twin->pages());
-      if (copy == nullptr) return false;
-      twin->aref = {copy, 0};
-      twin->needs_copy = false;
-    }
   }
-  if (shared) {
-    // Every sharer may hold writable translations to anons that now have two owners.
-    if (!context_->core->canary.Armed(base::Canary::kForkSkipsWriteProtect)) {
-      context_->amaps->WriteProtect(entry->aref, entry->pages());
-    }
-    return true;
-  }
-  if (!entry->needs_copy) {
-    entry->needs_copy = true;
-    if (!context_->core->canary.Armed(base::Canary::kForkSkipsWriteProtect)) {
-      pmap->Protect(pmap_, entry->range(), base::kProtRead | base::kProtExecute);
-    }
+  if (shared || entry->wired_count != 0) return ForkEagerlyLocked(entry, twin);
+  if (entry->needs_copy) return true;
+  entry->needs_copy = true;
+  // Where nothing may ever be written there is nothing to protect.
+  if ((entry->max_prot | entry->prot).CanWrite() &&
+      !context_->core->canary.Armed(base::Canary::kForkSkipsWriteProtect)) {
+    context_->core->pmap->Protect(pmap_, entry->range(), base::kProtRead | base::kProtExecute);
   }
   return true;
 }
 
 // Nobody else can reach a map that is being forked into, so there is no lock to take (and never two
 // map locks at once).
-void Map::LinkUnpublished(MapEntry* entry) ABSL_NO_THREAD_SAFETY_ANALYSIS { LinkLocked(entry); }
+void Map::LinkUnpublished(MapEntry* entry) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  LinkAfterLocked(header_.prev, entry);
+}
 
 Result<void, MapError> Map::ForkEntryLocked(MapEntry* entry, Map* child) {
   Inherit inherit = entry->inherit;
@@ -87,23 +102,20 @@ Result<void, MapError> Map::ForkEntryLocked(MapEntry* entry, Map* child) {
       inherit = Inherit::kShare;
     }
   }
-  if (inherit == Inherit::kNone) return {};
+  if (inherit == Inherit::kNone || entry->submap != nullptr) return {};
   MapEntry* twin = context_->entries->New();
   if (twin == nullptr) return MapError::kNoMemory;
+  CopyAttributes(*entry, twin);
   twin->start = entry->start;
   twin->end = entry->end;
-  twin->prot = entry->prot;
-  twin->max_prot = entry->max_prot;
-  twin->inherit = entry->inherit;
-  twin->advice = entry->advice;
   bool ok = true;
   switch (inherit) {
     case Inherit::kShare:
       // There must be an amap to share before it can be shared.
-      ok = !entry->needs_copy || CopyAmapLocked(entry, entry->start, Chunk::kNo);
+      ok = !entry->needs_copy || CopyAmapLocked(entry, entry->range(), Chunk::kNo);
       if (!ok) break;
+      twin->needs_copy = false;
       CopyLayersFrom(*entry, twin, Shared::kYes);
-      twin->copy_on_write = entry->copy_on_write;
       entry->shared = twin->shared = true;
       break;
     case Inherit::kCopy:
@@ -111,6 +123,7 @@ Result<void, MapError> Map::ForkEntryLocked(MapEntry* entry, Map* child) {
       break;
     case Inherit::kZero:
       twin->copy_on_write = twin->needs_copy = true;
+      twin->shared = twin->bare = false;
       break;
     case Inherit::kNone:
     case Inherit::kDonateCopy:
@@ -127,8 +140,7 @@ Result<void, MapError> Map::ForkEntryLocked(MapEntry* entry, Map* child) {
 Result<void, MapError> Map::ForkInto(Map* child) {
   Change change(this, "Map::ForkInto");
   Result<void, MapError> result;
-  for (MapEntry* entry = tree_.First(); entry != nullptr && result.ok();
-       entry = Tree::Next(entry)) {
+  for (MapEntry* entry = header_.next; !AtEnd(entry) && result.ok(); entry = entry->next) {
     result = ForkEntryLocked(entry, child);
   }
   context_->core->pmap->Update(pmap_);

@@ -150,13 +150,17 @@ TEST_F(MapTest, WhatWasSharedByForkDoesNotMergeWithWhatWasNot) {
   EXPECT_FALSE(EntryAt(space, 1)->shared);
 }
 
-TEST_F(MapTest, SharedAnonymousRegionsAreNeverJoined) {
-  Space space = NewSpace("...");
-  space.Map({.at = 0, .sharing = Sharing::kShared});
-  space.Map({.at = 1, .sharing = Sharing::kShared});
-  space.Map({.at = 2});
-  EXPECT_EQ(Layout(space), "ABC");
-  EXPECT_EQ(space.TryWrite("xyz"), "xyz");
+TEST_F(MapTest, SharedAnonymousRegionsAreJoinedUntilSomebodyElseHasOne) {
+  Space space = NewSpace("....");
+  space.Map({.at = 0, .inherit = Inherit::kShare, .sharing = Sharing::kShared});
+  space.Map({.at = 1, .inherit = Inherit::kShare, .sharing = Sharing::kShared});
+  EXPECT_EQ(Layout(space), "AA..");
+  Space child = space.Fork();
+  space.Map({.at = 2, .inherit = Inherit::kShare, .sharing = Sharing::kShared});
+  space.Map({.at = 3});
+  EXPECT_EQ(Layout(space), "AABC");
+  EXPECT_EQ(space.TryWrite("wxyz"), "wxyz");
+  EXPECT_EQ(Contents(child), "wx..");
 }
 
 TEST_F(MapTest, FileMappingsMergeOnlyWhereTheFileGoesOn) {

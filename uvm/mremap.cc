@@ -1,7 +1,8 @@
-// mremap(2): moving, shrinking and growing what is mapped.
+// mremap(2): moving, shrinking, growing and duplicating what is mapped (facts/uvm.md 2.14).
 
 #include "base/check.h"
 #include "uvm/map.h"
+#include "uvm/map_entry.h"
 
 namespace uvm {
 namespace {
@@ -11,63 +12,80 @@ constexpr uint64_t kMaxOffset = uint64_t{1} << 63;
 
 }  // namespace
 
+// Where the range goes; from.start when it stays. kNoSpace, or kIo: the space found lies across an
+// edge of what moves.
+Result<Vaddr, MapError> Map::PlaceForRemapLocked(const RemapOptions& options) {
+  const Range from = options.from;
+  const bool fixed = options.where == RemapOptions::Where::kFixed;
+  const bool stays = !options.duplicate && (!fixed || options.to == from.start) &&
+                     (options.align == 0 || (from.start.value() & (options.align - 1)) == 0);
+  if (stays) {
+    if (options.new_size <= from.size()) return from.start;
+    Range tail;
+    if (Range::FromSize(from.end, options.new_size - from.size(), &tail) && tail.end <= max() &&
+        IsFreeLocked(tail)) {
+      return from.start;
+    }
+  }
+  FindOptions find;
+  find.hint = options.to;
+  find.size = options.new_size;
+  find.align = fixed ? 0 : options.align;
+  find.fixed = fixed;
+  Vaddr to;
+  MapEntry* prev;
+  if (!FindSpaceLocked(find, &to, &prev)) return MapError::kNoSpace;
+  const uint64_t kept = from.size() < options.new_size ? from.size() : options.new_size;
+  auto inside = [&](Vaddr edge) { return to < edge && edge < to + kept; };
+  if (!fixed && (inside(from.start) || inside(from.start + kept))) return MapError::kIo;
+  return to;
+}
+
+// Growing continues the last page of `from`.
+Result<void, MapError> Map::CheckGrowthLocked(const RemapOptions& options) {
+  const Range from = options.from;
+  if (options.new_size <= from.size()) return {};
+  const MapEntry* last = LookupLocked(from.end - 1);
+  if (last == nullptr || last->submap != nullptr) return MapError::kInvalidArgument;
+  if (last->object == nullptr) return {};
+  const uint64_t more = options.new_size - from.size();
+  const uint64_t next = last->offset + (from.end - last->start);
+  if (next > kMaxOffset || more > kMaxOffset - next) return MapError::kTooBig;
+  // N2: beyond its end an object has nothing that could be mapped.
+  const uint64_t end = last->object->pager()->SizeInBytes(last->object);
+  if (end != Pager::kUnbounded && next + more > base::RoundPage(end))
+    return MapError::kInvalidArgument;
+  return {};
+}
+
 // Fills `grown` as the continuation of the page that ends at `end`, which is mapped. False: memory
 // ran out.
 bool Map::PrepareGrowthLocked(Vaddr end, MapEntry* grown, uint64_t bytes) {
   const MapEntry& last = *LookupLocked(end - 1);
-  grown->copy_on_write = grown->needs_copy = last.copy_on_write;
-  grown->shared = last.shared;
-  grown->prot = last.prot;
-  grown->max_prot = last.max_prot;
-  grown->inherit = last.inherit;
-  grown->advice = last.advice;
-  grown->object = last.object;
-  grown->offset = last.object != nullptr ? last.offset + (end - last.start) : 0;
-  if (!last.copy_on_write && last.object == nullptr) {
+  CopyAttributes(last, grown);
+  grown->needs_copy = last.copy_on_write;
+  if (last.object == nullptr && !last.copy_on_write && !last.bare) {
     // Shared anonymous memory has its amap from the start (facts/uvm.md 5.B item 3, intended
     // behaviour).
     grown->aref.amap = context_->amaps->Allocate(base::ToPages(bytes));
     if (grown->aref.amap == nullptr) return false;
   }
-  if (grown->object != nullptr) context_->objects->Reference(grown->object);
+  if (last.object != nullptr) {
+    grown->object = last.object;
+    grown->offset = last.offset + (end - last.start);
+    context_->objects->Reference(last.object);
+  }
   return true;
 }
 
-// Where the range goes. All that can fail fails here, before anything changes.
-Result<Vaddr, MapError> Map::PlaceForRemapLocked(const RemapOptions& options) {
-  Range from = options.from;
-  bool fixed_elsewhere = options.where == RemapOptions::Where::kFixed && options.to != from.start;
-  bool grows = options.new_size > from.size();
-  if (grows) {
-    MapEntry* last = LookupLocked(from.end - 1);
-    if (last == nullptr) return MapError::kInvalidArgument;
-    uint64_t more = options.new_size - from.size();
-    uint64_t next_offset = base::ToBytes(last->ObjectIndexOf(from.end - 1)) + base::kPageSize;
-    if (last->object != nullptr && (next_offset > kMaxOffset || more > kMaxOffset - next_offset)) {
-      return MapError::kTooBig;
-    }
-  }
-  if (fixed_elsewhere) {
-    if (!IsFreeLocked({options.to, options.to + options.new_size})) return MapError::kNoSpace;
-    return options.to;
-  }
-  if (!grows) return from.start;
-  Range tail;
-  bool fits = Range::FromSize(from.end, options.new_size - from.size(), &tail) && tail.end <= max_;
-  if (fits && IsFreeLocked(tail)) return from.start;
-  if (options.where == RemapOptions::Where::kFixed) return MapError::kNoSpace;
-  Vaddr at;
-  if (!FindSpaceLocked(options.new_size, &at)) return MapError::kNoSpace;
-  return at;
-}
-
-// Moves every entry of `from`, already clipped, to the same place relative to `to`, which is free.
+// Moves every entry of `from`, already clipped, to the same place relative to `to`, which is free
+// but for what moves away.
 void Map::MoveLocked(Range from, Vaddr to) {
   PmapSystem* pmap = context_->core->pmap;
   DeadList moving;
-  for (MapEntry* entry = FirstAboveLocked(from.start);
-       entry != nullptr && entry->start < from.end;) {
-    MapEntry* next = Tree::Next(entry);
+  for (MapEntry* entry = FirstAboveLocked(from.start); entry->start < from.end && !AtEnd(entry);) {
+    MapEntry* next = entry->next;
+    if (entry->wired_count != 0) UnwireEntryLocked(entry);
     pmap->Remove(pmap_, entry->range());
     UnlinkLocked(entry);
     moving.PushBack(entry);
@@ -81,39 +99,76 @@ void Map::MoveLocked(Range from, Vaddr to) {
     entry->end = to + (distance + size);
     LinkLocked(entry);
   }
+  WakeSpaceWaitersLocked();
+}
+
+// Everything has been checked but memory; running out of it changes nothing.
+Result<void, MapError> Map::RemapLocked(const RemapOptions& options, Vaddr to, DeadList* dead) {
+  const Range from = options.from;
+  const uint64_t kept = from.size() < options.new_size ? from.size() : options.new_size;
+  const Range moving = {from.start, from.start + kept};
+  if (!FillSparesLocked()) return MapError::kNoMemory;
+  MapEntry* grown = nullptr;
+  if (options.new_size > kept) {
+    grown = TakeSpareLocked();
+    if (!PrepareGrowthLocked(from.end, grown, options.new_size - kept)) {
+      ReturnSpareLocked(grown);
+      return MapError::kNoMemory;
+    }
+    grown->start = to + kept;
+    grown->end = to + options.new_size;
+  }
+  if (options.duplicate) {
+    DeadList chain;
+    Result<void, MapError> cloned = CloneRangeLocked(moving, to, 0, &chain);
+    if (!cloned.ok()) {
+      if (grown != nullptr) dead->PushBack(grown);
+      while (MapEntry* entry = chain.PopFront()) dead->PushBack(entry);
+      return cloned;
+    }
+    while (MapEntry* entry = chain.PopFront()) LinkLocked(entry);
+  } else {
+    // The rest of the old range goes first: the destination may lie in a hole of it, and must
+    // survive (N5).
+    RemoveLocked({moving.end, from.end}, dead);
+    if (to != from.start) {
+      ClipRangeLocked(moving);
+      MoveLocked(moving, to);
+    }
+  }
+  if (grown == nullptr) return {};
+  LinkLocked(grown);
+  if (grown->aref.amap != nullptr && grown->prev->aref.amap != nullptr &&
+      Mergeable(*grown->prev, *grown, false) &&
+      context_->amaps
+          ->Extend(&grown->prev->aref, grown->prev->pages(), grown->pages(), ExtendTo::kForward)
+          .ok()) {
+    // The neighbour's amap has grown instead; the new one is empty.
+    context_->amaps->Release(grown->aref, grown->pages());
+    grown->aref = {};
+    SwallowLocked(grown->prev, grown);
+    return {};
+  }
+  TryMergeLocked(grown);
+  return {};
 }
 
 Result<Vaddr, MapError> Map::Remap(const RemapOptions& options) {
+  const bool fixed = options.where == RemapOptions::Where::kFixed;
+  if (options.from.empty() || options.new_size == 0) return MapError::kInvalidArgument;
+  if (fixed && options.align != 0 && (options.to.value() & (options.align - 1)) != 0)
+    return MapError::kInvalidArgument;
   DeadList dead;
   Vaddr to;
+  Result<void, MapError> remapped;
   {
     Change change(this, "Map::Remap");
-    Range from = options.from;
     to = TRY(PlaceForRemapLocked(options));
-    if (!FillSparesLocked()) return MapError::kNoMemory;
-    uint64_t kept = from.size() < options.new_size ? from.size() : options.new_size;
-    MapEntry* grown = nullptr;
-    if (options.new_size > from.size()) {
-      grown = TakeSpareLocked();
-      if (!PrepareGrowthLocked(from.end, grown, options.new_size - kept)) {
-        spares_[spare_count_++] = grown;
-        return MapError::kNoMemory;
-      }
-    }
-    // The rest of the old range goes first: the destination may lie in a hole of it, and must
-    // survive.
-    RemoveLocked({from.start + kept, from.end}, &dead);
-    if (to != from.start) {
-      ClipRangeLocked({from.start, from.start + kept});
-      MoveLocked({from.start, from.start + kept}, to);
-    }
-    if (grown != nullptr) {
-      grown->start = to + kept;
-      grown->end = to + options.new_size;
-      LinkLocked(grown);
-    }
+    TRY(CheckGrowthLocked(options));
+    remapped = RemapLocked(options, to, &dead);
   }
   Detach(&dead);
+  if (!remapped.ok()) return remapped.error();
   return to;
 }
 

@@ -119,7 +119,7 @@ TEST_F(MremapTest, GrowingWhatDoesNotEndInAMappedPageIsInvalid) {
   Space space = NewSpace("A...");
   EXPECT_EQ(space.TryRemap({.from = 0, .pages = 2, .new_pages = 3}), "invalid_argument");
   EXPECT_EQ(
-      space.TryRemap({.from = 1, .pages = 1, .new_pages = 2, .to = 3, .where = Where::kFixed}),
+      space.TryRemap({.from = 1, .pages = 1, .new_pages = 2, .to = 2, .where = Where::kFixed}),
       "invalid_argument");
   EXPECT_EQ(Contents(space), "A...");
 }

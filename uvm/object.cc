@@ -90,6 +90,8 @@ void Object::Unbusy(PageStore* store, Page** pages, uint32_t count) {
       Remove(page);
       store->Free(page);
     } else {
+      page->fake = false;  // whoever made it busy filled it
+      store->EnsureQueued(page);
       store->Wakeup(page);
     }
   }

@@ -112,6 +112,7 @@ class Object {
   uint64_t refs ABSL_GUARDED_BY(mu) = 1;
   base::ListLink store_link;   // ObjectStore's list
   uint32_t id = 0;             // for dumps
+  bool no_exec = false;        // what it holds may not be executed (a mount without execution)
   void* pager_data = nullptr;  // the pager's own
   uint32_t windows = 0;        // buffer cache windows that show it (ubc.h)
   uint32_t debug_refs = 0;     // for checkers only: entries counted by the walk under way

@@ -61,9 +61,10 @@ struct Page : base::RbNode<Page> {         // the tree node of its object's page
   bool read_only = false;                  // (O) a hole of its file: the first write must reach the
                                            // pager (PG_RDONLY)
   bool read_ahead = false;                 // (O) came before anybody asked for it (PG_READAHEAD)
-  bool released = false;  // (O) its owner let go while it was busy: whoever made it
-                          // busy frees it
-  bool wanted = false;    // (O) somebody waits for `busy` to end
+  bool released = false;     // (O) its owner let go while it was busy: whoever made it
+                             // busy frees it
+  bool wanted = false;       // (O) somebody waits for `busy` to end
+  uint32_t debug_wired = 0;  // for checkers only: wired entries counted by the walk under way
   bool IsBusy() const { return busy != BusyReason::kNotBusy; }
 };
 

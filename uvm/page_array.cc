@@ -3,6 +3,7 @@
 namespace uvm {
 
 bool PageArray::Fill(PageIndex from, uint32_t wanted) {
+  object_->mu.AssertHeld();
   Clear();
   if (wanted == 0 || wanted > kBatch) wanted = kBatch;
   const bool down = (flags_ & kBackward) != 0;

@@ -33,7 +33,7 @@ class PageArray {
   }
 
   // The page that is next, or null when the batch is used up.
-  Page* Peek() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(object_->mu) {
+  Page* Peek() const {
     if (next_ == count_) return nullptr;
     DCHECK(batch_[next_]->object == object_);
     return batch_[next_];
@@ -45,9 +45,9 @@ class PageArray {
   void Clear() { next_ = count_ = 0; }
   // A batch of at most `wanted` pages (0: as many as fit) from `from` on, in the array's direction.
   // False when there is none.
-  bool Fill(PageIndex from, uint32_t wanted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(object_->mu);
+  bool Fill(PageIndex from, uint32_t wanted);
   // What Peek gives, after a Fill if the batch is used up.
-  Page* FillAndPeek(PageIndex from, uint32_t wanted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(object_->mu) {
+  Page* FillAndPeek(PageIndex from, uint32_t wanted) {
     if (next_ == count_ && !Fill(from, wanted)) return nullptr;
     return Peek();
   }

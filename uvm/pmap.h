@@ -43,6 +43,7 @@ struct PhysicalSegment {
 // How a managed mapping is to be cached; what a module cannot do it treats as kDefault.
 enum class CacheMode : uint8_t { kDefault, kNoCache, kWriteCombine, kWriteBack, kNoCacheOverride };
 enum class CanFail : uint8_t { kNo, kYes };
+enum class PreferSide : uint8_t { kAbove, kBelow };
 
 // PMAP_WIRED, PMAP_CANFAIL and the rest of pmap_enter(9)'s flags.
 struct EnterFlags {
@@ -126,9 +127,9 @@ class PmapSystem {
   // pmap_phys_address(9), pmap_mmap_flags(9): what a device driver's mmap cookie says.
   virtual base::Paddr PhysAddress(uint64_t cookie) = 0;
   virtual CacheMode MmapFlags(uint64_t cookie) = 0;
-  // PMAP_PREFER(9): the next address at or above `hint` (below it when `topdown`) at which object
+  // PMAP_PREFER(9): the next address at or above `hint` (below it with kBelow) at which object
   // offset `offset` has its cache colour. Modules without cache colours return `hint`.
-  virtual base::Vaddr Prefer(uint64_t offset, base::Vaddr hint, uint64_t bytes, bool topdown) = 0;
+  virtual base::Vaddr Prefer(uint64_t offset, base::Vaddr hint, uint64_t bytes, PreferSide side) = 0;
 
   // pmap_resident_count(9), pmap_wired_count(9).
   virtual base::PageCount ResidentCount(const Pmap* pmap) const = 0;

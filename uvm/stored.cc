@@ -71,10 +71,10 @@ bool StoredPager::GatherWindow(Object* object, Window* window) {
   const GetRequest& request = *window->request;
   const State* state = StateOf(object);
   const uint64_t limit = LimitFor(*state, request);
-  const uint64_t block =
+  const uint32_t block =
       (request.flags & kPgoOverwrite) != 0 ? 1 : state->store->BlockPages(object);
-  const uint64_t begin = request.first.value() & ~(block - 1);
-  const uint64_t end = (request.first.value() + request.count + block - 1) & ~(block - 1);
+  const uint64_t begin = request.first.value() & ~uint64_t{block - 1};
+  const uint64_t end = (request.first.value() + request.count + block - 1) & ~uint64_t{block - 1};
   window->first = PageIndex(begin);
   window->first_wanted = static_cast<uint32_t>(request.first.value() - begin);
   window->count = static_cast<uint32_t>(end - begin);
@@ -159,7 +159,10 @@ void StoredPager::Finish(Object* object, Window* window, bool failed) {
       window->pages[i] = nullptr;
       continue;
     }
-    if (window->fresh[i]) ClearPastEnd(object, page);
+    if (window->fresh[i] && (request.flags & kPgoOverwrite) == 0) {
+      page->fake = false;
+      ClearPastEnd(object, page);
+    }
     if (!keeps || !window->Wants(i)) continue;
     if ((request.flags & kPgoOverwrite) != 0) {
       object->SetDirty(page, Dirty::kDirty);
@@ -180,9 +183,18 @@ Result<void, PagerError> StoredPager::Get(Object* object,
   for (uint32_t i = 0; i < request->count; ++i) {
     if (request->pages[i] != DontCare()) request->pages[i] = nullptr;
   }
+  State* state = StateOf(object);
+  const bool reads = request->access != Access::kWrite && (request->flags & kPgoSyncIo) != 0 &&
+                     (request->flags & kPgoGlockHeld) == 0;
+  if (reads && state->store->ReadsAhead(object)) {
+    object->mu.Unlock();
+    state->read_ahead.Request(object, request->advice, base::ToBytes(request->first),
+                              base::ToBytes(PageCount(request->count)));
+    object->mu.Lock();
+  }
   for (;;) {
     WaitForBusyWanted(object, request);
-    if (base::ToBytes(centre) >= LimitFor(*StateOf(object), *request)) {
+    if (base::ToBytes(centre) >= LimitFor(*state, *request)) {
       object->mu.Unlock();
       return PagerError::kPastEnd;
     }
@@ -199,7 +211,7 @@ Result<void, PagerError> StoredPager::Get(Object* object,
     if (filled.ok()) filled = MakeWritable(object, &window);
     object->mu.Lock();
     // The end may have moved below the page while nothing was locked.
-    const bool cut = base::ToBytes(centre) >= LimitFor(*StateOf(object), *request);
+    const bool cut = base::ToBytes(centre) >= LimitFor(*state, *request);
     Finish(object, &window, !filled.ok() || cut);
     if (cut && filled.ok()) continue;
     object->mu.Unlock();
@@ -298,7 +310,7 @@ Result<void, PagerError> StoredPager::Put(Object* object, PageIndex first, PageI
   // Nobody but cleaning cares only for dirty pages; what is being written is waited for below.
   const bool only_dirty = (flags & (kPgoFree | kPgoDeactivate)) == 0;
   if (!only_dirty || object->Has(kTagDirty)) {
-    PageArray array(object, only_dirty ? PageArray::kDirty : 0);
+    PageArray array(object, only_dirty ? uint32_t{PageArray::kDirty} : 0);
     while (!flush.failed || (flags & kPgoBusyFail) == 0) {
       Page* page = array.FillAndPeek(flush.at, 0);
       if (page == nullptr || page->index >= flush.end) break;
@@ -338,6 +350,14 @@ Result<void, PagerError> StoredPager::CutTail(Object* object,
   object->mu.Lock();
   TRY(Get(object, &request));
   MutexLock lock(&object->mu);
+  if (page->loan_count != 0) {
+    Page* fresh = loans_.BreakObjectPage(page);
+    if (fresh == nullptr) {
+      object->Unbusy(pages_, page);
+      return PagerError::kNoMemory;
+    }
+    page = fresh;
+  }
   if (!page->read_only) {
     const uint64_t offset = bytes & base::kPageMask;
     std::memset(pages_->Contents(page) + offset, 0, base::kPageSize - offset);

@@ -20,10 +20,12 @@
 #include <cstdint>
 
 #include "uvm/core.h"
+#include "uvm/loan_break.h"
 #include "uvm/object.h"
 #include "uvm/page.h"
 #include "uvm/page_array.h"
 #include "uvm/pager.h"
+#include "uvm/readahead.h"
 
 namespace uvm {
 
@@ -63,6 +65,8 @@ class Store {
   // True when the first write to an object that has no dirty page must come to notice (file times):
   // nothing is mapped writable until then.
   virtual bool WantsFirstWrite(const Object*) const { return false; }
+  // True when it pays to read pages before anybody asks for them (readahead.h).
+  virtual bool ReadsAhead(const Object*) const { return false; }
   // The object got its first page that may be dirty. Called with the object's lock.
   virtual void MarkDirty(Object*) {}
 
@@ -72,7 +76,8 @@ class Store {
 
 class StoredPager final : public Pager {
  public:
-  StoredPager(Core* core, PageStore* pages) : pages_(pages), core_(core), states_(core->memory) {}
+  StoredPager(Core* core, PageStore* pages)
+      : pages_(pages), core_(core), loans_(core, pages), states_(core->memory) {}
 
   // Puts `store` behind a fresh object of this pager. False when memory ran out.
   bool Attach(Object* object, Store* store);
@@ -87,7 +92,7 @@ class StoredPager final : public Pager {
 
   // NetBSD: uvm_vnp_setsize(). Pages wholly beyond the new end go away, wired ones too, and the
   // rest of the last page becomes zero. Waits for busy pages. Errors (the last page could not be
-  // read): nothing changed. LOCKS: none.
+  // read, or is lent and there is no frame for a copy): nothing changed. LOCKS: none.
   base::Result<void, PagerError> SetSize(Object* object, uint64_t bytes);
   // NetBSD: uvm_vnp_setwritesize(): a write that will extend the object to `bytes` may ask for
   // pages (kPgoOverwrite) up to there; SetSize follows it. LOCKS: none. Never lowers.
@@ -103,6 +108,8 @@ class StoredPager final : public Pager {
     uint64_t write_size;  // >= size
     bool resizing = false;
     CondVar resized;  // resizing became false
+    // A hint, which requests that run into each other may garble.
+    ReadAhead read_ahead;
   };
   // The pages of one Get: the request's window, widened to the store's blocks.
   static constexpr uint32_t kMaxWindow = 3 * kMaxGetPages;
@@ -152,6 +159,7 @@ class StoredPager final : public Pager {
 
   PageStore* const pages_;
   Core* const core_;
+  LoanBreaker loans_;
   base::Pool<State> states_;
 };
 

@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include "base/list.h"
+#include "base/spin_word.h"
 
 namespace uvm {
 
@@ -37,6 +38,9 @@ class ThreadSystem {
   virtual void Yield() = 0;
   // Virtual microseconds since boot.
   virtual uint64_t Now() = 0;
+
+  // Where the threads run. Set before the first lock is taken.
+  base::Processors processors = base::Processors::kOne;
 
   // Called before a lock is taken and after one was released, with no queue guard held. Only runs
   // that explore schedules set it: another thread may go first here.

@@ -1,5 +1,7 @@
 #include "uvm/uvm.h"
 
+#include <new>
+
 #include "base/check.h"
 
 namespace uvm {
@@ -12,15 +14,20 @@ Uvm::Uvm(const Config& config)
       objects_(&core_, &pages_),
       stored_(&core_, &pages_),
       anonymous_(&core_, &pages_, &objects_),
+      devices_(&core_, &pages_, &objects_),
+      wiring_(&core_, &pages_),
       entries_(config.memory),
       space_pool_(config.memory),
-      context_{&core_, &amaps_, &anons_, &objects_, &entries_},
-      faults_(&core_, &pages_, &anons_, &amaps_, &objects_, &spaces_) {}
+      faults_(&core_, &pages_, &anons_, &amaps_, &objects_, &spaces_),
+      loans_(&core_, &pages_, &anons_, &amaps_, &objects_),
+      context_{&core_, &pages_, &amaps_, &anons_, &objects_, &entries_, &faults_} {}
 
-Result<Space*, MapError> Uvm::CreateSpace(Vaddr min, Vaddr max) {
+// ---- Spaces ----
+
+Result<Space*, MapError> Uvm::CreateSpace(Vaddr min, Vaddr max, Direction direction) {
   Result<Pmap*, PmapError> pmap = core_.pmap->Create();
   if (!pmap.ok()) return MapError::kNoMemory;
-  Space* space = space_pool_.New(&context_, min, max, pmap.value(), next_space_id_);
+  Space* space = space_pool_.New(&context_, min, max, pmap.value(), direction, next_space_id_);
   if (space == nullptr) {
     core_.pmap->Destroy(pmap.value());
     return MapError::kNoMemory;
@@ -31,7 +38,8 @@ Result<Space*, MapError> Uvm::CreateSpace(Vaddr min, Vaddr max) {
 }
 
 Result<Space*, MapError> Uvm::ForkSpace(Space* parent) {
-  Space* child = TRY(CreateSpace(parent->map().min(), parent->map().max()));
+  const Map& map = parent->map();
+  Space* child = TRY(CreateSpace(map.min(), map.max(), map.direction()));
   Result<void, MapError> forked = parent->map().ForkInto(&child->map());
   if (!forked.ok()) {
     FreeSpace(child);
@@ -41,22 +49,42 @@ Result<Space*, MapError> Uvm::ForkSpace(Space* parent) {
   return child;
 }
 
+Result<Space*, MapError> Uvm::UnshareSpace(Space* space) {
+  if (space->refs == 1) return space;
+  Space* own = TRY(ForkSpace(space));
+  FreeSpace(space);
+  return own;
+}
+
 Result<void, MapError> Uvm::ExecSpace(Space* space) {
-  Map& map = space->map();
-  return map.Unmap({map.min(), map.max()});
+  CHECK(space->refs == 1);
+  space->map().ClearWiresFuture();
+  space->map().UnmapAll();
+  return {};
+}
+
+Result<Space*, MapError> Uvm::ExecSpace(Space* space, Vaddr min, Vaddr max, Direction direction) {
+  if (space->refs == 1 && space->map().direction() == direction) {
+    TRY(ExecSpace(space));
+    space->map().SetBounds(min, max);
+    return space;
+  }
+  Space* fresh = TRY(CreateSpace(min, max, direction));
+  FreeSpace(space);
+  return fresh;
 }
 
 void Uvm::FreeSpace(Space* space) {
-  Map& map = space->map();
-  // Faster than range by range, and nothing can fault on the space any more.
-  core_.pmap->RemoveAll(map.pmap());
-  Result<void, MapError> emptied = map.Unmap({map.min(), map.max()});
-  CHECK(emptied.ok());  // unmapping whole entries splits none, so it needs no memory
-  Pmap* pmap = map.pmap();
+  CHECK(space->refs > 0);
+  if (--space->refs > 0) return;
+  space->map().UnmapAll();
+  Pmap* pmap = space->map().pmap();
   spaces_.Remove(space);
   space_pool_.Delete(space);
   core_.pmap->Destroy(pmap);
 }
+
+// ---- Copies ----
 
 // Faults in what the region of `range` shows from its start on.
 Result<void, MapError> Uvm::BringIn(Space* space, Range range, Access access) {
@@ -65,6 +93,9 @@ Result<void, MapError> Uvm::BringIn(Space* space, Range range, Access access) {
   if (range.end > region.range.end) range.end = region.range.end;
   for (Vaddr va = range.start; va < range.end; va = va + base::kPageSize) {
     Result<void, FaultError> fault = Fault(space, va, access);
+    if (!fault.ok() && fault.error() == FaultError::kProtection) {
+      fault = faults_.FaultMaxProt(&space->map(), va, access);
+    }
     if (fault.ok()) continue;
     switch (fault.error()) {
       case FaultError::kNoEntry:
@@ -101,6 +132,8 @@ Result<void, MapError> Uvm::Overwrite(Space* space, Vaddr at, Snapshot* copy) {
   }
 }
 
+// ---- Objects ----
+
 Result<Object*, MapError> Uvm::CreateObject(Pager* pager, uint64_t key) {
   Object* object = objects_.Create(pager, key);
   if (object == nullptr) return MapError::kNoMemory;
@@ -118,6 +151,31 @@ Result<Object*, MapError> Uvm::CreateAobj(uint64_t bytes, uint32_t flags) {
   Object* object = anonymous_.Create(bytes, flags);
   if (object == nullptr) return MapError::kNoMemory;
   return object;
+}
+
+// ---- The server's own addresses ----
+
+KernelMemory* Uvm::Kernel() {
+  if (kernel_ != nullptr) return kernel_;
+  if (core_.pmap->VirtualSpace().empty()) return nullptr;
+  void* memory = core_.memory->AllocateChunk(sizeof(KernelMemory));
+  if (memory == nullptr) return nullptr;
+  auto* kernel = new (memory) KernelMemory(&core_, &pages_, &anonymous_, &faults_, &context_);
+  if (kernel->ok()) kernel_ = kernel;
+  return kernel_;
+}
+
+BufferCache* Uvm::Cache() {
+  constexpr uint64_t kMaxWindows = 256;
+  if (cache_ != nullptr || Kernel() == nullptr) return cache_;
+  void* memory = core_.memory->AllocateChunk(sizeof(BufferCache));
+  if (memory == nullptr) return nullptr;
+  auto* cache = new (memory) BufferCache(kernel_, &objects_);
+  // An eighth of the addresses, as long as that is no waste.
+  const uint64_t eighth = core_.pmap->VirtualSpace().size() / 8 / BufferCache::kWindowBytes;
+  const uint64_t windows = eighth < kMaxWindows ? eighth : kMaxWindows;
+  if (windows > 0 && cache->Init(static_cast<uint32_t>(windows))) cache_ = cache;
+  return cache_;
 }
 
 }  // namespace uvm

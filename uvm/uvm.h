@@ -17,12 +17,17 @@
 #include "uvm/anon.h"
 #include "uvm/aobj.h"
 #include "uvm/core.h"
+#include "uvm/device.h"
 #include "uvm/fault.h"
+#include "uvm/km.h"
+#include "uvm/loan.h"
 #include "uvm/map.h"
 #include "uvm/object.h"
+#include "uvm/object_wire.h"
 #include "uvm/page.h"
 #include "uvm/space.h"
 #include "uvm/stored.h"
+#include "uvm/ubc.h"
 
 namespace uvm {
 
@@ -39,19 +44,35 @@ class Uvm {
   Uvm(const Uvm&) = delete;
   Uvm& operator=(const Uvm&) = delete;
 
-  // NetBSD: uvmspace_alloc(). An empty space of [min, max). Errors: kNoMemory.
-  Result<Space*, MapError> CreateSpace(Vaddr min, Vaddr max);
-  // NetBSD: uvmspace_fork(). A child by inheritance. kNoMemory: no child, the parent is unharmed.
+  // NetBSD: uvmspace_alloc(), and uvmspace_spawn() for a task that starts from nothing. An empty
+  // space of [min, max) with one reference. Errors: kNoMemory.
+  Result<Space*, MapError> CreateSpace(Vaddr min, Vaddr max,
+                                       Direction direction = Direction::kBottomUp);
+  // NetBSD: uvmspace_fork(). A child by inheritance, with one reference. kNoMemory: no child, the
+  // parent is unharmed.
   Result<Space*, MapError> ForkSpace(Space* parent);
-  // NetBSD: uvmspace_exec() for a space that nobody shares: everything is unmapped. Errors:
+  // NetBSD: uvmspace_addref(), uvmspace_share(): one more task runs in the space.
+  void ReferenceSpace(Space* space) { ++space->refs; }
+  // NetBSD: uvmspace_unshare(). A space that is the caller's alone, with the same contents: `space`
+  // itself if nobody shares it, else a fork that takes the place of the caller's reference. Errors:
   // kNoMemory, nothing changed.
+  Result<Space*, MapError> UnshareSpace(Space* space);
+  // NetBSD: uvmspace_exec(). An empty space of [min, max) in place of the caller's reference to
+  // `space`: the same one, emptied, if nobody shares it and it grows in the same direction, else a
+  // new one. Wiring of what comes is off. Errors: kNoMemory, nothing changed.
+  Result<Space*, MapError> ExecSpace(Space* space, Vaddr min, Vaddr max, Direction direction);
+  // The same where bounds and direction stay and nobody shares the space; cannot fail.
   Result<void, MapError> ExecSpace(Space* space);
-  // NetBSD: uvmspace_free(), last reference.
+  // NetBSD: uvmspace_free(). The last reference unmaps everything and frees the pmap.
   void FreeSpace(Space* space);
 
   // NetBSD: uvm_fault(); see fault.h.
   Result<void, FaultError> Fault(Space* space, Vaddr va, Access access) {
     return faults_.Fault(&space->map(), va, access);
+  }
+  // The same by the maximum protection, for debuggers.
+  Result<void, FaultError> FaultMaxProt(Space* space, Vaddr va, Access access) {
+    return faults_.FaultMaxProt(&space->map(), va, access);
   }
 
   // Map's CopyIn and Overwrite (map.h), with the pages of objects that they need brought in. More
@@ -67,13 +88,38 @@ class Uvm {
   Result<void, PagerError> SetStoredSize(Object* object, uint64_t bytes) {
     return stored_.SetSize(object, bytes);
   }
+  void SetStoredWriteSize(Object* object, uint64_t bytes) { stored_.SetWriteSize(object, bytes); }
   // NetBSD: uao_create(). Anonymous memory that may be shared (aobj.h; AobjFlags), one reference.
   // Errors: kNoMemory.
   Result<Object*, MapError> CreateAobj(uint64_t bytes, uint32_t flags);
-  // Changes its size: what is cut off is forgotten, what is added reads as zeroes.
-  void TruncateAobj(Object* object, uint64_t bytes) { anonymous_.SetSize(object, bytes); }
+  // Changes its size: what is cut off is forgotten, what is added reads as zeroes. False: no memory
+  // for a copy of a last page that is lent; nothing changed.
+  bool TruncateAobj(Object* object, uint64_t bytes) { return anonymous_.SetSize(object, bytes); }
+  // NetBSD: udv_attach() (device.h). The object of a device, one more reference; null when the
+  // driver refuses the range or memory ran out.
+  Object* AttachDevice(DeviceDriver* driver, uint64_t device, Prot prot, uint64_t offset,
+                       uint64_t bytes) {
+    return devices_.Attach(driver, device, prot, offset, bytes);
+  }
+  // NetBSD: uvm_obj_wirepages(), uvm_obj_unwirepages() (object_wire.h).
+  Result<void, PagerError> WireObject(Object* object, PageIndex first, PageIndex end, Page** list) {
+    return wiring_.Wire(object, first, end, list);
+  }
+  void UnwireObject(Object* object, PageIndex first, PageIndex end) {
+    wiring_.Unwire(object, first, end);
+  }
+
+  // The server's own addresses (km.h), made when they are first asked for. Null: the pmap has none,
+  // or memory ran out.
+  KernelMemory* Kernel();
+  // The buffer cache (ubc.h), made likewise.
+  BufferCache* Cache();
+
   void ReferenceObject(Object* object) { objects_.Reference(object); }
   void ReleaseObject(Object* object) { objects_.Release(object); }
+
+  // Lending pages to the kernel and to anons.
+  LoanStore& loans() { return loans_; }
 
   base::CanarySwitch& canary() { return core_.canary; }
   const Counters& counters() const { return core_.counters; }
@@ -86,6 +132,8 @@ class Uvm {
   const AnonStore& DebugAnons() const { return anons_; }
   const ObjectStore& DebugObjects() const { return objects_; }
   PmapSystem* DebugPmap() const { return core_.pmap; }
+  KernelMemory* DebugKernel() const { return kernel_; }
+  const BufferCache* DebugBufferCache() const { return cache_; }
 
  private:
   Result<void, MapError> BringIn(Space* space, Range range, Access access);
@@ -97,10 +145,15 @@ class Uvm {
   ObjectStore objects_;
   StoredPager stored_;
   AnonymousPager anonymous_;
+  DevicePager devices_;
+  ObjectWiring wiring_;
   base::Pool<MapEntry> entries_;
   base::Pool<Space> space_pool_;
-  MapContext context_;
   FaultHandler faults_;
+  LoanStore loans_;
+  MapContext context_;
+  KernelMemory* kernel_ = nullptr;
+  BufferCache* cache_ = nullptr;
   SpaceList spaces_;
   uint32_t next_space_id_ = 1;
 };

@@ -11,42 +11,9 @@ namespace vmserver {
 namespace {
 
 using base::Errno;
-using base::MapError;
 using base::Prot;
 using base::Range;
 using base::Vaddr;
-
-Errno ErrnoOf(MapError error) {
-  switch (error) {
-    case MapError::kInvalidArgument:
-      return Errno::kEinval;
-    case MapError::kOutOfRange:
-      return Errno::kEinval;
-    case MapError::kNoSpace:
-      return Errno::kEnomem;
-    case MapError::kNoMemory:
-      return Errno::kEnomem;
-    case MapError::kProtection:
-      return Errno::kEacces;
-    case MapError::kHole:
-      return Errno::kEfault;
-    case MapError::kBusy:
-      return Errno::kEbusy;
-    case MapError::kTryAgain:
-      return Errno::kEagain;
-    case MapError::kNotFound:
-      return Errno::kEnoent;
-    case MapError::kIo:
-      return Errno::kEio;
-    case MapError::kTooBig:
-      return Errno::kEinval;
-  }
-  UNREACHABLE("no such map error");
-}
-
-Errno ErrnoOf(base::Result<void, MapError> result) {
-  return result.ok() ? Errno::kOk : ErrnoOf(result.error());
-}
 
 // This edge's rule: writing or executing implies reading.
 Prot BsdProt(L4_Word_t bits) {
@@ -54,16 +21,9 @@ Prot BsdProt(L4_Word_t bits) {
   return prot.IsNone() ? prot : prot | base::kProtRead;
 }
 
-// [at, at + size) widened to pages. False: it leaves the map's bounds or wraps.
-bool PageRange(const uvm::Map& map, uint64_t at, uint64_t size, Range* out) {
-  uint64_t in_page = at & base::kPageMask;
-  uint64_t start = at - in_page;
-  uint64_t bytes = base::RoundPage(size + in_page);
-  if (start + bytes < start || start < map.min().value() || start + bytes > map.max().value()) {
-    return false;
-  }
-  *out = {Vaddr(start), Vaddr(start + bytes)};
-  return true;
+Answer AnswerOf(const uvm::AddressResult& result) {
+  if (result.error != Errno::kOk) return result.error;
+  return Answer(Errno::kOk).With(result.address);
 }
 
 uint64_t Wide(L4_Word_t low, L4_Word_t high) {
@@ -73,59 +33,23 @@ uint64_t Wide(L4_Word_t low, L4_Word_t high) {
 }  // namespace
 
 Answer Server::Mmap(Task* task, const Message& m) {
-  uvm::Map& map = task->space->map();
-  uint64_t at = m.words[0];
-  const uint64_t size = m.words[1];
-  const Prot prot = BsdProt(m.words[2]);
-  const L4_Word_t flags = m.words[3];
+  uvm::MmapArguments arguments;
+  arguments.address = m.words[0];
+  arguments.length = m.words[1];
+  arguments.prot = BsdProt(m.words[2]);
+  arguments.flags = static_cast<uint32_t>(m.words[3]);
   const uint64_t key = Wide(m.words[4], m.words[5]);
-  const uint64_t offset = Wide(m.words[6], m.words[7]);
-  const bool fixed = (flags & kMmapFixed) != 0;
-  const bool try_fixed = (flags & kMmapTryFixed) != 0;
-  const bool shared = (flags & kMmapShared) != 0;
-  if (shared == ((flags & kMmapPrivate) != 0)) return Errno::kEinval;
-  if (size == 0) {
-    if (key != 0) return Errno::kEinval;
-    return Answer(Errno::kOk).With(fixed || try_fixed ? at : 0);
-  }
-  const uint64_t in_page = key != 0 ? offset & base::kPageMask : 0;
-  const uint64_t bytes = base::RoundPage(size + in_page);
-  if (bytes < size) return Errno::kEnomem;
-  if (fixed) {
-    at -= in_page;
-    if (!base::IsPageAligned(at)) return Errno::kEinval;
-    if (at + bytes < at) return Errno::kEoverflow;
-    if (at + bytes > map.max().value()) return Errno::kEfbig;
-    if (at < map.min().value()) return Errno::kEinval;
-  }
-  // A hint that is not aligned, or not inside the map, is as good as none.
-  const bool hint = !fixed && try_fixed && base::IsPageAligned(at) && at >= map.min().value() &&
-                    at + bytes >= at && at + bytes <= map.max().value();
-  uvm::Map::EnterOptions options;
-  options.at = Vaddr(fixed || hint ? at : map.min().value());
-  options.size = bytes;
-  options.where = fixed  ? uvm::Map::Where::kFixedReplace
-                  : hint ? uvm::Map::Where::kHint
-                         : uvm::Map::Where::kAnywhere;
-  options.prot = prot;
-  options.inherit = shared ? base::Inherit::kShare : base::Inherit::kCopy;
-  options.sharing = shared ? uvm::Sharing::kShared : uvm::Sharing::kPrivate;
-  options.offset = offset - in_page;
+  arguments.position = Wide(m.words[6], m.words[7]);
+  arguments.file.given = key != 0;
   if (key != 0) {
-    options.object = FileObject(key);
-    if (options.object == nullptr) return Errno::kEnomem;
-  } else {
-    options.offset = 0;
+    arguments.file.object = FileObject(key);
+    if (arguments.file.object == nullptr) return Errno::kEnomem;
   }
-  auto entered = map.Enter(options);
-  if (!entered.ok()) {
-    if (options.object != nullptr) uvm_->ReleaseObject(options.object);
-    return ErrnoOf(entered.error());
-  }
-  return Answer(Errno::kOk).With(entered.value().value() + in_page);
+  uvm::AddressResult mapped = Calls().Mmap(&task->process, arguments);
+  if (key != 0) uvm_->ReleaseObject(arguments.file.object);
+  return AnswerOf(mapped);
 }
 
-// The file's object with a reference for the caller; null when memory ran out.
 uvm::Object* Server::FileObject(uint64_t key) {
   uvm::MutexLock lock(&mu_);
   File* file = files_.Find(key);
@@ -144,106 +68,66 @@ uvm::Object* Server::FileObject(uint64_t key) {
 }
 
 Answer Server::Munmap(Task* task, const Message& m) {
-  uvm::Map& map = task->space->map();
-  Range range;
-  if (!PageRange(map, m.words[0], m.words[1], &range)) return Errno::kEinval;
-  return ErrnoOf(map.Unmap(range));
+  return Calls().Munmap(&task->process, m.words[0], m.words[1]);
 }
 
 Answer Server::Mprotect(Task* task, const Message& m) {
-  uvm::Map& map = task->space->map();
-  Range range;
-  if (!PageRange(map, m.words[0], m.words[1], &range)) return Errno::kEinval;
-  return ErrnoOf(map.Protect(range, BsdProt(m.words[2]), uvm::SetMax::kNo));
+  return Calls().Mprotect(&task->process, m.words[0], m.words[1], BsdProt(m.words[2]));
 }
 
 Answer Server::Minherit(Task* task, const Message& m) {
-  uvm::Map& map = task->space->map();
-  Range range;
-  if (!PageRange(map, m.words[0], m.words[1], &range)) return Errno::kEinval;
-  switch (m.words[2]) {
-    case static_cast<L4_Word_t>(base::Inherit::kShare):
-    case static_cast<L4_Word_t>(base::Inherit::kCopy):
-    case static_cast<L4_Word_t>(base::Inherit::kNone):
-    case static_cast<L4_Word_t>(base::Inherit::kZero):
-      return ErrnoOf(map.SetInherit(range, static_cast<base::Inherit>(m.words[2])));
-    default:
-      return Errno::kEinval;  // donating a copy was never implemented anywhere
-  }
+  return Calls().Minherit(&task->process, m.words[0], m.words[1], m.words[2]);
 }
 
 Answer Server::Madvise(Task* task, const Message& m) {
-  uvm::Map& map = task->space->map();
-  if (m.words[2] > static_cast<L4_Word_t>(base::Advice::kFree)) return Errno::kEinval;
-  const auto advice = static_cast<base::Advice>(m.words[2]);
-  if (advice == base::Advice::kSpaceAvail) return Errno::kEinval;
-  Range range;
-  if (!PageRange(map, m.words[0], m.words[1], &range)) return Errno::kEinval;
-  switch (advice) {
-    case base::Advice::kNormal:
-    case base::Advice::kRandom:
-    case base::Advice::kSequential:
-      return ErrnoOf(map.SetAdvice(range, advice));
-    case base::Advice::kWillNeed:
-      return Errno::kOk;
-    case base::Advice::kDontNeed:
-      // Contents are kept (unlike on Linux): the pages are merely no longer worth memory.
-      return map.IsMapped(range) ? Errno::kOk : Errno::kEfault;
-    case base::Advice::kFree:
-      return ErrnoOf(map.FreePages(range));
-    case base::Advice::kSpaceAvail:
-      break;
-  }
-  UNREACHABLE("advice was checked above");
+  return Calls().Madvise(&task->process, m.words[0], m.words[1], m.words[2]);
 }
 
 Answer Server::Mremap(Task* task, const Message& m) {
-  uvm::Map& map = task->space->map();
-  const uint64_t at = m.words[0];
-  const uint64_t size = base::RoundPage(m.words[1]);
-  const uint64_t to = m.words[2];
-  const uint64_t new_size = base::RoundPage(m.words[3]);
-  const bool fixed = m.words[4] != 0;
-  if (!base::IsPageAligned(at) || (fixed && !base::IsPageAligned(to))) return Errno::kEinval;
-  if (size == 0 || new_size == 0) return Errno::kEinval;
-  Range from;
-  if (!PageRange(map, at, size, &from)) return Errno::kEinval;
-  Range destination;
-  const bool elsewhere = fixed && to != at;
-  if (elsewhere && !PageRange(map, to, new_size, &destination)) return Errno::kEinval;
-  if (!elsewhere && new_size == size) return Answer(Errno::kOk).With(at);
-  uvm::Map::RemapOptions options;
-  options.from = from;
-  options.to = Vaddr(fixed ? to : at);
-  options.new_size = new_size;
-  options.where =
-      fixed ? uvm::Map::RemapOptions::Where::kFixed : uvm::Map::RemapOptions::Where::kMayMove;
-  auto moved = map.Remap(options);
-  if (!moved.ok()) return ErrnoOf(moved.error());
-  return Answer(Errno::kOk).With(moved.value().value());
+  return AnswerOf(Calls().Mremap(&task->process, m.words[0], m.words[1], m.words[2], m.words[3],
+                                 static_cast<uint32_t>(m.words[4])));
+}
+
+Answer Server::Mlock(Task* task, const Message& m) {
+  return Calls().Mlock(&task->process, m.words[0], m.words[1]);
+}
+
+Answer Server::Munlock(Task* task, const Message& m) {
+  return Calls().Munlock(&task->process, m.words[0], m.words[1]);
+}
+
+Answer Server::Mlockall(Task* task, const Message& m) {
+  return Calls().Mlockall(&task->process, static_cast<uint32_t>(m.words[0]));
+}
+
+Answer Server::Munlockall(Task* task) { return Calls().Munlockall(&task->process); }
+
+Answer Server::Mincore(Task* task, const Message& m) {
+  constexpr uint64_t kBitsPerWord = 32;
+  uint64_t page = 0;
+  uint64_t resident_pages = 0;
+  L4_Word_t bits[4] = {};
+  Errno error = Calls().Mincore(&task->process, m.words[0], m.words[1], [&](bool resident) {
+    resident_pages += resident ? 1 : 0;
+    if (page < 4 * kBitsPerWord) {
+      bits[page / kBitsPerWord] |= L4_Word_t{resident} << (page % kBitsPerWord);
+    }
+    ++page;
+    return true;
+  });
+  if (error != Errno::kOk) return error;
+  Answer answer = Answer(Errno::kOk).With(resident_pages);
+  for (L4_Word_t word : bits) answer.With(word);
+  return answer;
+}
+
+Answer Server::Msync(Task* task, const Message& m) {
+  return Calls().Msync(&task->process, m.words[0], m.words[1], static_cast<uint32_t>(m.words[2]));
 }
 
 Answer Server::Brk(Task* task, const Message& m) {
-  uvm::Map& map = task->space->map();
-  const Vaddr at(m.words[0]);
-  if (!task->has_heap || at < task->heap_base) return Errno::kEinval;
-  if (at > map.max()) return Errno::kEnomem;
-  const Vaddr end(base::RoundPage(at.value()));
-  const Vaddr old_end(base::RoundPage(task->heap_current.value()));
-  if (end > old_end) {
-    uvm::Map::EnterOptions options;
-    options.at = old_end;
-    options.size = end - old_end;
-    options.where = uvm::Map::Where::kFixed;
-    options.prot = base::kProtReadWrite;
-    auto entered = map.Enter(options);
-    if (!entered.ok()) return Errno::kEnomem;
-  } else if (end < old_end) {
-    auto unmapped = map.Unmap({end, old_end});
-    if (!unmapped.ok()) return Errno::kEnomem;
-  }
-  task->heap_current = at;
-  return Errno::kOk;
+  if (!task->has_heap) return Errno::kEinval;
+  return Calls().Brk(&task->process, m.words[0]);
 }
 
 Answer Server::Fork(Task* task) {
@@ -260,7 +144,7 @@ Answer Server::Fork(Task* task) {
 
 Answer Server::Exec(Task* task) {
   auto emptied = uvm_->ExecSpace(task->space);
-  if (!emptied.ok()) return ErrnoOf(emptied.error());
+  if (!emptied.ok()) return uvm::ErrnoOf(emptied.error());
   task->has_heap = false;
   return Errno::kOk;
 }
@@ -278,7 +162,7 @@ Answer Server::ExecBrk(Task* task, const Message& m) {
   const Vaddr at(m.words[0]);
   if (!at.IsAligned() || at < map.min() || at >= map.max()) return Errno::kEinval;
   task->has_heap = true;
-  task->heap_base = task->heap_current = at;
+  task->process.heap_start = task->process.heap_end = at;
   return Errno::kOk;
 }
 
@@ -287,9 +171,14 @@ Answer Server::LinuxDontneed(Task* task, const Message& m) {
   uvm::Map& map = task->space->map();
   if (!base::IsPageAligned(m.words[0])) return Errno::kEinval;
   Range range;
-  if (!PageRange(map, m.words[0], m.words[1], &range)) return Errno::kEnomem;
+  const uint64_t bytes = base::RoundPage(m.words[1]);
+  if (bytes < m.words[1] || !Range::FromSize(Vaddr(m.words[0]), bytes, &range) ||
+      range.start < map.min() || range.end > map.max()) {
+    return Errno::kEnomem;
+  }
   auto done = map.Discard(range);
-  return done.ok() ? Errno::kOk : Errno::kEnomem;
+  if (done.ok()) return Errno::kOk;
+  return done.error() == base::MapError::kBusy ? Errno::kEinval : Errno::kEnomem;
 }
 
 }  // namespace vmserver

@@ -78,10 +78,10 @@ struct MremapArguments {
   L4_Word_t size = 0;
   L4_Word_t to = 0;
   L4_Word_t new_size = 0;
-  bool fixed = false;
+  uint32_t flags = 0;
 };
 inline Reply Mremap(const MremapArguments& a) {
-  return Call(kBsdMremap, a.at, a.size, a.to, a.new_size, a.fixed ? 1 : 0);
+  return Call(kBsdMremap, a.at, a.size, a.to, a.new_size, a.flags);
 }
 inline Reply Brk(L4_Word_t at) { return Call(kBsdBrk, at); }
 inline Reply Fork() { return Call(kBsdFork); }
@@ -90,6 +90,14 @@ inline Reply ExecBrk(L4_Word_t at) { return Call(kBsdExecBrk, at); }
 inline Reply Exit() { return Call(kBsdExit); }
 inline Reply LinuxDontneed(L4_Word_t at, L4_Word_t size) {
   return Call(kBsdLinuxDontneed, at, size);
+}
+inline Reply Mlock(L4_Word_t at, L4_Word_t size) { return Call(kBsdMlock, at, size); }
+inline Reply Munlock(L4_Word_t at, L4_Word_t size) { return Call(kBsdMunlock, at, size); }
+inline Reply Mlockall(uint32_t flags) { return Call(kBsdMlockall, flags); }
+inline Reply Munlockall() { return Call(kBsdMunlockall); }
+inline Reply Mincore(L4_Word_t at, L4_Word_t size) { return Call(kBsdMincore, at, size); }
+inline Reply Msync(L4_Word_t at, L4_Word_t size, uint32_t flags) {
+  return Call(kBsdMsync, at, size, flags);
 }
 
 // Mach. `task` is the target: 0, or a task that this one brought into being.
@@ -140,6 +148,14 @@ inline Reply VmCopy(L4_Word_t task, L4_Word_t from, L4_Word_t size, L4_Word_t to
   return Call(kMachVmCopy, task, from, size, to);
 }
 inline Reply VmRegion(L4_Word_t task, L4_Word_t at) { return Call(kMachVmRegion, task, at); }
+// `host`: kHostName or kHostPrivName; `access` 0 unwires.
+inline Reply VmWire(L4_Word_t task, L4_Word_t host, L4_Word_t at, L4_Word_t size,
+                    L4_Word_t access) {
+  return Call(kMachVmWire, task, host, at, size, access);
+}
+inline Reply VmWireAll(L4_Word_t task, L4_Word_t host, L4_Word_t flags) {
+  return Call(kMachVmWireAll, task, host, flags);
+}
 inline Reply VmMsync(L4_Word_t task, L4_Word_t at, L4_Word_t size, L4_Word_t flags) {
   return Call(kMachVmMsync, task, at, size, flags);
 }

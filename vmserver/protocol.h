@@ -29,19 +29,27 @@ enum Request : uint32_t {
   kSpaceCreate = 900,
 
   // ---- BSD: numbers of our own ----
-  kBsdMmap = 1000,  // at, size, prot, flags (MmapFlags), file key 64, offset 64  ->  code, address
+  // Flags of the first and the sixth are NetBSD's MAP_*.
+  kBsdMmap = 1000,           // at, size, prot, flags, file key 64, offset 64  ->  code, address
   kBsdMunmap = 1001,         // at, size                     ->  code
   kBsdMprotect = 1002,       // at, size, prot               ->  code
   kBsdMinherit = 1003,       // at, size, inherit            ->  code
   kBsdMadvise = 1004,        // at, size, advice             ->  code
-  kBsdMremap = 1005,         // at, size, to, new size, fixed (0, 1)  ->  code, address
+  kBsdMremap = 1005,         // at, size, to, new size, flags  ->  code, address
   kBsdBrk = 1006,            // at                           ->  code
   kBsdFork = 1007,           //                              ->  code, task, thread
   kBsdExec = 1008,           //                              ->  code
   kBsdExit = 1009,           //                              no answer on success
   kBsdExecBrk = 1010,        // at                           ->  code
   kBsdLinuxDontneed = 1011,  // at, size                     ->  code
-  kBsdEnd = 1012,
+  kBsdMlock = 1012,          // at, size                     ->  code
+  kBsdMunlock = 1013,        // at, size                     ->  code
+  kBsdMlockall = 1014,       // flags (mlockall(2)'s)        ->  code
+  kBsdMunlockall = 1015,     //                              ->  code
+  // Resident pages of the range, and one bit a page of its first 128, 32 a word, lowest first.
+  kBsdMincore = 1016,  // at, size                     ->  code, pages, bits, bits, bits, bits
+  kBsdMsync = 1017,    // at, size, flags (msync(2)'s)  ->  code
+  kBsdEnd = 1018,
 
   // ---- Mach: MIG's numbers; the first operand is the target task ----
   kMachTaskCreate = 2007,     // task, inherit memory (0, 1)  ->  code, task, thread
@@ -71,11 +79,20 @@ inline constexpr uint32_t kMaxReplyWords = 7;
 // A fault label the pager understands stands in <l4/ipc.h>. A wake-up between server threads has
 // label 0, no words.
 
-enum MmapFlags : uint32_t {
-  kMmapPrivate = 1u << 0,  // exactly one of the first two
-  kMmapShared = 1u << 1,
-  kMmapFixed = 1u << 2,     // replaces what is there
-  kMmapTryFixed = 1u << 3,  // here if free, else anywhere
+// What the client side needs of NetBSD's numbers.
+enum BsdFlags : uint32_t {
+  kMmapShared = 0x1,
+  kMmapPrivate = 0x2,
+  kMmapDuplicate = 0x4,   // mremap
+  kMmapFixed = 0x10,      // replaces what is there
+  kMmapTryFixed = 0x400,  // here if free, else anywhere
+  kMmapWired = 0x800,
+  kMmapAnonymous = 0x1000,
+  kMsyncAsync = 1,
+  kMsyncInvalidate = 2,
+  kMsyncSync = 4,
+  kMlockallCurrent = 1,
+  kMlockallFuture = 2,
 };
 
 // Whose codes a task's failed accesses speak. Fixed at birth.

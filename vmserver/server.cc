@@ -40,7 +40,16 @@ constexpr int RequestWords(uint32_t request) {
     case kBsdExecBrk:
       return 1;
     case kBsdLinuxDontneed:
+    case kBsdMlock:
+    case kBsdMunlock:
+    case kBsdMincore:
       return 2;
+    case kBsdMlockall:
+      return 1;
+    case kBsdMunlockall:
+      return 0;
+    case kBsdMsync:
+      return 3;
     case kMachTaskCreate:
       return 2;
     case kMachTaskTerminate:
@@ -65,6 +74,10 @@ constexpr int RequestWords(uint32_t request) {
       return 12;
     case kMachVmMsync:
       return 4;
+    case kMachVmWire:
+      return 5;
+    case kMachVmWireAll:
+      return 3;
     default:
       return -1;
   }
@@ -96,6 +109,7 @@ Server::Server(const Config& config)
              .alias_area = config.alias_area,
              .alias_windows = config.alias_windows,
              .kernel_area = config.kernel_area}),
+      file_store_(config.memory, &threads_),
       mu_(&threads_, base::LockRank::kServer),
       task_pool_(config.memory),
       files_(config.memory) {}
@@ -261,6 +275,18 @@ Answer Server::DispatchBsd(Task* task, const Message& message) {
       return ExecBrk(task, message);
     case kBsdLinuxDontneed:
       return LinuxDontneed(task, message);
+    case kBsdMlock:
+      return Mlock(task, message);
+    case kBsdMunlock:
+      return Munlock(task, message);
+    case kBsdMlockall:
+      return Mlockall(task, message);
+    case kBsdMunlockall:
+      return Munlockall(task);
+    case kBsdMincore:
+      return Mincore(task, message);
+    case kBsdMsync:
+      return Msync(task, message);
     default:
       UNREACHABLE("the pager passed an unknown BSD call");
   }
@@ -292,6 +318,10 @@ Answer Server::DispatchMach(Task* caller, Task* task, const Message& message) {
       return VmMap(task, message);
     case kMachVmMsync:
       return VmMsync(task, message);
+    case kMachVmWire:
+      return VmWire(caller, task, message);
+    case kMachVmWireAll:
+      return VmWireAll(caller, task, message);
     default:
       UNREACHABLE("the pager passed an unknown Mach call");
   }

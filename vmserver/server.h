@@ -40,6 +40,7 @@
 #include "pmap_sim/l4_pmap.h"
 #include "uvm/lock.h"
 #include "uvm/map.h"
+#include "uvm/mmap.h"
 #include "uvm/space.h"
 #include "uvm/uvm.h"
 #include "vmserver/files.h"
@@ -61,10 +62,9 @@ struct Task {
   ServerThread* pager = nullptr;
   ServerThread* worker = nullptr;
   L4_Word_t entry = 0;  // where its thread started; inherited by its children
-  // The BSD heap: [heap_base, heap_current), byte addresses.
+  // What the BSD calls need of the space, and the heap, if it has one.
+  uvm::Process process;
   bool has_heap = false;
-  base::Vaddr heap_base;
-  base::Vaddr heap_current;
   base::ListLink link;
 
   // Belong to the record, not to the task that uses it now.
@@ -194,7 +194,7 @@ class Server {
     uint32_t owner = 0;      // who is going to be answered the child's id
     Task* parent = nullptr;  // whose entry point it inherits; null: init's
     bool inherit = false;    // ... and whose memory
-    base::Vaddr max;         // of an empty map
+    base::Vaddr max{0};      // of an empty map
   };
   base::Result<Task*, BirthError> NewTask(const BirthOptions& options) ABSL_LOCKS_EXCLUDED(mu_);
   bool GiveThreads(Task* task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -225,6 +225,13 @@ class Server {
   Answer Exit(Task* task);
   Answer ExecBrk(Task* task, const Message& m);
   Answer LinuxDontneed(Task* task, const Message& m);
+  uvm::MmapCalls Calls() { return uvm::MmapCalls(&*uvm_); }
+  Answer Mlock(Task* task, const Message& m);
+  Answer Munlock(Task* task, const Message& m);
+  Answer Mlockall(Task* task, const Message& m);
+  Answer Munlockall(Task* task);
+  Answer Mincore(Task* task, const Message& m);
+  Answer Msync(Task* task, const Message& m);
 
   // mach.cc
   Answer TaskCreate(Task* caller, Task* target, const Message& m);
@@ -236,6 +243,14 @@ class Server {
   Answer VmRegion(Task* task, const Message& m);
   Answer VmMap(Task* task, const Message& m);
   Answer VmMsync(Task* task, const Message& m);
+  Answer VmWire(Task* caller, Task* target, const Message& m);
+  Answer VmWireAll(Task* caller, Task* target, const Message& m);
+  // mach_wire.cc
+  base::Result<void, base::MapError> Wire(Task* task, base::Range range);
+  base::Result<void, base::MapError> Unwire(Task* task, base::Range range);
+  // The answer of a call that maps memory: what came of entering `options`, or, for a task that
+  // wires all that comes, of wiring it.
+  Answer Enter(Task* task, const uvm::Map::EnterOptions& options);
 
   // mach_copy.cc
   Answer VmRead(Task* caller, Task* target, const Message& m);

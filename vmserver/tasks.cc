@@ -149,10 +149,13 @@ base::Result<Task*, Server::BirthError> Server::Birth(const BirthOptions& option
     return BirthError::kNoMemory;
   }
   task->space = space.value();
+  task->process = {};
+  task->process.map = &task->space->map();
+  task->process.default_address = task->space->map().min();
   if (options.inherit) {
     task->has_heap = parent->has_heap;
-    task->heap_base = parent->heap_base;
-    task->heap_current = parent->heap_current;
+    task->process.heap_start = parent->process.heap_start;
+    task->process.heap_end = parent->process.heap_end;
   }
   StartTask(task, options.owner);
   return task;

@@ -30,11 +30,14 @@ constexpr KindWeight kStandard[] = {
     {OpKind::kTaskTerminate, 3}, {OpKind::kExecMap, 1},       {OpKind::kExecBrk, 1},
     {OpKind::kMmap, 16},         {OpKind::kMunmap, 8},        {OpKind::kMprotect, 8},
     {OpKind::kMinherit, 4},      {OpKind::kMadvise, 6},       {OpKind::kMremap, 7},
-    {OpKind::kBrk, 3},           {OpKind::kLinuxDontneed, 2}, {OpKind::kVmAllocate, 9},
+    {OpKind::kBrk, 3},           {OpKind::kLinuxDontneed, 2}, {OpKind::kMlock, 4},
+    {OpKind::kMunlock, 3},       {OpKind::kMlockall, 1},      {OpKind::kMunlockall, 1},
+    {OpKind::kMincore, 3},       {OpKind::kMsync, 3},         {OpKind::kVmAllocate, 9},
     {OpKind::kVmDeallocate, 5},  {OpKind::kVmProtect, 6},     {OpKind::kVmInherit, 4},
     {OpKind::kVmRegion, 4},      {OpKind::kRead, 42},         {OpKind::kWrite, 50},
     {OpKind::kFetch, 4},         {OpKind::kTask32, 1},        {OpKind::kVmMap, 6},
     {OpKind::kVmCopy, 6},        {OpKind::kVmRead, 4},        {OpKind::kVmWrite, 6},
+    {OpKind::kVmWire, 4},
 };
 
 constexpr base::Prot kProts[] = {
@@ -43,6 +46,11 @@ constexpr base::Prot kProts[] = {
     base::kProtWrite,     base::kProtExecute,   base::Prot(uint8_t{5}), base::Prot(uint8_t{6}),
 };
 
+constexpr uint32_t kMlockallFlags[] = {0, traces::kFlagCurrent, traces::kFlagFuture,
+                                       traces::kFlagCurrent | traces::kFlagFuture};
+// The last is refused.
+constexpr uint32_t kMsyncFlags[] = {traces::kFlagAsync, traces::kFlagSync, traces::kFlagInvalidate,
+                                    traces::kFlagSync | traces::kFlagInvalidate, 0};
 constexpr base::Inherit kInherits[] = {base::Inherit::kShare, base::Inherit::kShare,
                                        base::Inherit::kCopy,  base::Inherit::kCopy,
                                        base::Inherit::kNone,  base::Inherit::kZero};
@@ -139,9 +147,13 @@ Op Generator::Draw(uint64_t index) const {
       op.child = static_cast<uint32_t>(index + 1);
       DrawBirth(&prng, &op);
       break;
+    case OpKind::kMlockall:
+      op.flags = Pick(&prng, kMlockallFlags);
+      break;
     case OpKind::kExec:
     case OpKind::kExit:
     case OpKind::kTaskTerminate:
+    case OpKind::kMunlockall:
     case OpKind::kInject:  // DrawFaults
       break;
     case OpKind::kExecMap:
@@ -160,8 +172,13 @@ Op Generator::Draw(uint64_t index) const {
     case OpKind::kMinherit:
     case OpKind::kMadvise:
     case OpKind::kLinuxDontneed:
+    case OpKind::kMlock:
+    case OpKind::kMunlock:
+    case OpKind::kMincore:
+    case OpKind::kMsync:
     case OpKind::kVmDeallocate:
     case OpKind::kVmProtect:
+    case OpKind::kVmWire:
     case OpKind::kVmInherit:
     case OpKind::kVmRegion:
       DrawRange(&prng, &op);
@@ -367,6 +384,10 @@ void Generator::DrawRange(Prng* prng, Op* op) const {
     case OpKind::kMprotect:
       op->prot = Pick(prng, kProts);
       break;
+    case OpKind::kVmWire:
+      op->prot = prng->Chance(1, 2) ? base::kProtRead : Pick(prng, kProts);
+      if (prng->Chance(1, 2)) op->flags = traces::kFlagPrivileged;
+      break;
     case OpKind::kVmProtect:
       op->prot = Pick(prng, kProts);
       // Maximum rights never come back, so they are lowered seldom.
@@ -380,6 +401,10 @@ void Generator::DrawRange(Prng* prng, Op* op) const {
       op->advice = static_cast<base::Advice>(prng->Below(7));
       if (prng->Chance(1, 3)) op->advice = base::Advice::kFree;
       break;
+    case OpKind::kMsync:
+      op->flags = Pick(prng, kMsyncFlags);
+      break;
+    case OpKind::kMincore:
     case OpKind::kLinuxDontneed:
       if (prng->Chance(7, 8)) op->at.offset = base::TruncPage(op->at.offset);
       break;
@@ -397,6 +422,7 @@ void Generator::DrawRemap(Prng* prng, Op* op) const {
     op->flags = traces::kFlagFixed;
     op->to = prng->Chance(1, 8) ? op->at : DrawFreePlace(prng);
   }
+  if (prng->Chance(1, 6)) op->flags |= traces::kFlagDuplicate;
 }
 
 // The heap has a place of its own, the middle of a small map, so that several brks meet one base.

@@ -4,8 +4,10 @@
 #ifndef UVM_TESTING_PATTERN_PAGER_H_
 #define UVM_TESTING_PATTERN_PAGER_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -40,17 +42,24 @@ class PatternPager final : public Store {
       failing_ = false;
       return fail_error_;
     }
-    base::FillFile(object->key(), base::ToBytes(index), contents, base::kPageSize);
+    auto written = written_.find({object->key(), index.value()});
+    if (written == written_.end()) {
+      base::FillFile(object->key(), base::ToBytes(index), contents, base::kPageSize);
+    } else {
+      std::copy(written->second.begin(), written->second.end(), contents);
+    }
     return {};
   }
-  base::Result<void, PagerError> WritePage(Object*, base::PageIndex,
-                                           const unsigned char*) override {
+  base::Result<void, PagerError> WritePage(Object* object, base::PageIndex index,
+                                           const unsigned char* contents) override {
+    written_[{object->key(), index.value()}].assign(contents, contents + base::kPageSize);
     return {};
   }
   uint64_t SizeInBytes(const Object*) const override { return Pager::kUnbounded; }
   void Detach(Object* object) override { detached_.push_back(object->key()); }
 
  private:
+  std::map<std::pair<uint64_t, uint64_t>, std::vector<unsigned char>> written_;  // by key, page
   Hook hook_;
   bool failing_ = false;
   uint64_t fail_index_ = 0;

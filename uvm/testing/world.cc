@@ -54,6 +54,10 @@ std::string Space::TryMap(const MapOptions& options) const {
       .object = options.file,
       .offset = options.file_page * base::kPageSize,
       .sharing = options.sharing,
+      .advice = options.advice,
+      .align =
+          (options.flags & kEnterColorMatch) != 0 ? options.align : options.align * base::kPageSize,
+      .flags = options.flags,
   });
   if (!result.ok() && options.file != nullptr) world_->uvm().ReleaseObject(options.file);
   world_->CheckInvariants();
@@ -117,9 +121,111 @@ std::string Space::TryRemap(const RemapOptions& options) const {
       .to = PageAt(options.to),
       .new_size = options.new_pages * base::kPageSize,
       .where = options.where,
+      .duplicate = options.duplicate,
+      .align = options.align * base::kPageSize,
   });
   world_->CheckInvariants();
   return PageOutcome(result);
+}
+
+std::string Space::Find(const FindOptions& options) const {
+  Vaddr at;
+  bool found = space_->map().FindSpace(
+      {
+          .hint = PageAt(options.hint),
+          .size = options.pages * base::kPageSize,
+          .align = (options.flags & kEnterColorMatch) != 0 ? options.align
+                                                           : options.align * base::kPageSize,
+          .flags = options.flags,
+          .fixed = options.fixed,
+      },
+      &at);
+  return found ? PageOutcome(at) : "none";
+}
+
+void Space::Wire(uint64_t first, uint64_t count) const { EXPECT_EQ(TryWire(first, count), "ok"); }
+
+std::string Space::TryWire(uint64_t first, uint64_t count) const {
+  std::string outcome = Outcome(space_->map().Pageable(Pages(first, count), Wiring::kWire));
+  world_->CheckInvariants();
+  return outcome;
+}
+
+void Space::Unwire(uint64_t first, uint64_t count) const {
+  EXPECT_EQ(TryUnwire(first, count), "ok");
+}
+
+std::string Space::TryUnwire(uint64_t first, uint64_t count) const {
+  std::string outcome = Outcome(space_->map().Pageable(Pages(first, count), Wiring::kUnwire));
+  world_->CheckInvariants();
+  return outcome;
+}
+
+std::string Space::TryWireAll(uint32_t flags, uint64_t limit) const {
+  std::string outcome = Outcome(space_->map().PageableAll(flags, limit * base::kPageSize));
+  world_->CheckInvariants();
+  return outcome;
+}
+
+std::string Space::TryClean(uint64_t first, uint64_t count, uint32_t pgo_flags) const {
+  std::string outcome = Outcome(space_->map().Clean(Pages(first, count), pgo_flags));
+  world_->CheckInvariants();
+  return outcome;
+}
+
+std::string Space::TryExtract(uint64_t first, uint64_t count, const Space& target, uint64_t to,
+                              uint32_t flags) const {
+  std::string outcome =
+      PageOutcome(space_->map().Extract(Pages(first, count), &target->map(), PageAt(to), flags));
+  world_->CheckInvariants();
+  return outcome;
+}
+
+uint64_t Space::Extract(uint64_t first, uint64_t count, const Space& target, uint64_t to,
+                        uint32_t flags) const {
+  std::string outcome = TryExtract(first, count, target, to, flags);
+  if (outcome.empty() || outcome[0] < '0' || outcome[0] > '9') {
+    ADD_FAILURE() << "Extract: " << outcome;
+    return 0;
+  }
+  return std::stoull(outcome);
+}
+
+std::string Space::TryReserve(uint64_t at, uint64_t pages, Map::Where where) const {
+  std::string outcome = PageOutcome(
+      space_->map().Reserve({.at = PageAt(at), .size = pages * base::kPageSize, .where = where}));
+  world_->CheckInvariants();
+  return outcome;
+}
+
+Loan Space::Lend(uint64_t first, uint64_t count) const {
+  Loan loan;
+  EXPECT_EQ(TryLend(first, count, &loan), "ok");
+  return loan;
+}
+
+std::string Space::TryLend(uint64_t first, uint64_t count, Loan* loan) const {
+  std::vector<Page*> pages(count);
+  Result<void, MapError> lent =
+      world_->uvm().loans().LendPages(&space_->map(), Pages(first, count), pages.data());
+  if (lent.ok()) loan->pages = pages;
+  world_->CheckInvariants();
+  return Outcome(lent);
+}
+
+Loan Space::LendAnons(uint64_t first, uint64_t count) const {
+  Loan loan;
+  EXPECT_EQ(TryLendAnons(first, count, &loan), "ok");
+  return loan;
+}
+
+std::string Space::TryLendAnons(uint64_t first, uint64_t count, Loan* loan) const {
+  std::vector<Anon*> anons(count);
+  Result<void, MapError> lent =
+      world_->uvm().loans().LendAnons(&space_->map(), Pages(first, count), anons.data());
+  if (lent.ok()) loan->anons = anons;
+  world_->CheckInvariants();
+  return Outcome(lent);
 }
 
 Space Space::Fork() const {
@@ -178,8 +284,9 @@ World::World(uint64_t frames, ThreadSystem* threads)
 
 World::~World() = default;
 
-Space World::NewSpace(const std::string& picture) {
-  Result<uvm::Space*, MapError> made = uvm_.CreateSpace(kPageZero, PageAt(picture.size()));
+Space World::NewSpace(const std::string& picture, Direction direction) {
+  Result<uvm::Space*, MapError> made =
+      uvm_.CreateSpace(kPageZero, PageAt(picture.size()), direction);
   EXPECT_TRUE(made.ok());
   Space space(this, made.value(), picture.size());
   for (uint64_t page = 0; page < picture.size(); ++page) {
@@ -362,10 +469,42 @@ std::string World::ProtsOf(const Space& space) const {
   return picture;
 }
 
+std::string World::WiringsOf(const Space& space) const {
+  std::string picture;
+  for (uint64_t page = 0; page < space.pages(); ++page) {
+    const Page* resident = ResidentAt(space, page);
+    picture += resident == nullptr ? '.' : static_cast<char>('0' + resident->wire_count);
+  }
+  return picture;
+}
+
+std::string World::Contents(const Loan& loan) {
+  std::string picture;
+  for (const Page* page : loan.pages) picture += LetterOf(pmap_.HomePointer(page->pa));
+  for (const Anon* anon : loan.anons) picture += LetterOf(pmap_.HomePointer(anon->page->pa));
+  return picture;
+}
+
+void World::Return(Loan* loan) {
+  uvm_.loans().ReturnPages(loan->pages.data(), loan->pages.size());
+  uvm_.loans().ReturnAnons(loan->anons.data(), loan->anons.size());
+  *loan = Loan();
+  CheckInvariants();
+}
+
 std::string World::RightsOf(const Space& space) const {
   std::string picture;
   for (uint64_t page = 0; page < space.pages(); ++page) {
     picture += ProtLetter(pmap_.RightsAt(space->pmap(), PageAt(page)));
+  }
+  return picture;
+}
+
+std::string World::WiresOf(const Space& space) const {
+  std::string picture;
+  for (uint64_t page = 0; page < space.pages(); ++page) {
+    const MapEntry* entry = EntryAt(space, page);
+    picture += entry == nullptr ? '.' : static_cast<char>('0' + entry->wired_count);
   }
   return picture;
 }
@@ -394,7 +533,12 @@ std::string World::TearDownAndFindLeaks() {
   };
   note(uvm_.DebugAnons().live(), "anons");
   note(uvm_.DebugAmaps().live(), "amaps");
-  note(uvm_.DebugObjects().DebugAll().size(), "objects");
+  uint64_t objects = 0;
+  const ObjectStore::List& all = uvm_.DebugObjects().DebugAll();
+  for (Object* object = all.front(); object != nullptr; object = all.Next(object)) {
+    objects += object->DebugRefs() == Object::kKernelRefs ? 0 : 1;
+  }
+  note(objects, "objects");
   note(uvm_.DebugPages().total().value() - uvm_.DebugPages().free_count().value(), "pages");
   note(uvm_.counters().frames_in_use, "frames counted");
   return leaks;

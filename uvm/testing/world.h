@@ -9,6 +9,8 @@
 //            Layout    one letter per map entry
 //            Prots     rights of the entry:  - none  r  w (rw)  x (rx)  a (rwx)  else octal
 //            Rights    rights of the translation, likewise
+//            Wires     how often the entry was wired; . nothing mapped
+//            Wirings   how often each page is wired
 //            Faults    the cases since it was last asked, in order: "2B 1A"; "error" for a fault
 //                      that failed
 //          Several spaces are joined by '|'. Observers look through the layers and change nothing.
@@ -51,6 +53,17 @@ struct MapOptions {
   Sharing sharing = Sharing::kPrivate;
   Object* file = nullptr;  // of World::File; the mapping takes a reference of its own
   uint64_t file_page = 0;
+  uint64_t align = 0;  // pages
+  uint32_t flags = 0;  // MapFlags
+  Advice advice = Advice::kNormal;
+};
+
+struct FindOptions {
+  uint64_t hint = 0;  // pages, all of them
+  uint64_t pages = 1;
+  uint64_t align = 0;
+  uint32_t flags = 0;  // kEnterColorMatch: `align` is a colour
+  bool fixed = false;
 };
 
 struct RemapOptions {
@@ -59,9 +72,17 @@ struct RemapOptions {
   uint64_t new_pages = 1;
   uint64_t to = 0;
   Map::RemapOptions::Where where = Map::RemapOptions::Where::kMayMove;
+  bool duplicate = false;
+  uint64_t align = 0;
 };
 
 class World;
+
+// What a borrower holds: pages, or anons.
+struct Loan {
+  std::vector<Page*> pages;
+  std::vector<Anon*> anons;
+};
 
 // A handle; copies mean the same space. Operations expect success; the Try forms tell what
 // happened: "ok", a page number, or the error's name.
@@ -84,8 +105,30 @@ class Space {
   std::string TryDiscard(uint64_t first, uint64_t count) const;
   uint64_t Remap(const RemapOptions& options) const;
   std::string TryRemap(const RemapOptions& options) const;
+  // The page found, or "none".
+  std::string Find(const FindOptions& options) const;
+  // mlockall and munlockall; `limit` in pages.
+  std::string TryWireAll(uint32_t flags, uint64_t limit = 0) const;
+  std::string TryClean(uint64_t first, uint64_t count, uint32_t pgo_flags) const;
+  // To the nearest fit from page `to` of `target`, or there with kExtractReserved.
+  std::string TryExtract(uint64_t first, uint64_t count, const Space& target, uint64_t to,
+                         uint32_t flags = 0) const;
+  uint64_t Extract(uint64_t first, uint64_t count, const Space& target, uint64_t to,
+                   uint32_t flags = 0) const;
+  std::string TryReserve(uint64_t at, uint64_t pages, Map::Where where = Map::Where::kFixed) const;
   Space Fork() const;
   void Exit() const;  // the handle is dead afterwards
+
+  void Wire(uint64_t first, uint64_t count) const;
+  std::string TryWire(uint64_t first, uint64_t count) const;
+  void Unwire(uint64_t first, uint64_t count) const;
+  std::string TryUnwire(uint64_t first, uint64_t count) const;
+  // Lends pages to the kernel; World::Return takes them back.
+  Loan Lend(uint64_t first, uint64_t count) const;
+  std::string TryLend(uint64_t first, uint64_t count, Loan* loan) const;
+  // The same to anons.
+  Loan LendAnons(uint64_t first, uint64_t count) const;
+  std::string TryLendAnons(uint64_t first, uint64_t count, Loan* loan) const;
 
   // Fills each page that has a letter in `picture` with it.
   void Write(const std::string& picture) const;
@@ -118,7 +161,7 @@ class World {
 
   // A space as wide as `picture`: each run of characters other than '.' becomes one private
   // anonymous rw mapping, each letter is written to its page; '0' is mapped and not touched.
-  Space NewSpace(const std::string& picture);
+  Space NewSpace(const std::string& picture, Direction direction = Direction::kBottomUp);
   // A file whose page n reads as digit n+1. The world holds a reference until CloseFile or the end.
   Object* File(uint64_t key);
   void CloseFile(Object* file);
@@ -144,6 +187,18 @@ class World {
   std::string Rights(const S&... spaces) {
     return Join({RightsOf(spaces)...});
   }
+  template <typename... S>
+  std::string Wires(const S&... spaces) {
+    return Join({WiresOf(spaces)...});
+  }
+  // How often each page is wired: a digit, '.' where nothing is resident.
+  template <typename... S>
+  std::string Wirings(const S&... spaces) {
+    return Join({WiringsOf(spaces)...});
+  }
+  // What a borrower sees, a character a page as in Contents; and giving it back.
+  std::string Contents(const Loan& loan);
+  void Return(Loan* loan);
   std::string Faults();
 
   // Takes `slots` map entries, amaps, amap arrays and anons (and so frames) from their pools, in a
@@ -202,6 +257,8 @@ class World {
   std::string LayoutOf(const Space& space) const;
   std::string ProtsOf(const Space& space) const;
   std::string RightsOf(const Space& space) const;
+  std::string WiresOf(const Space& space) const;
+  std::string WiringsOf(const Space& space) const;
 
   NaivePmap pmap_;
   FakeThreads threads_;

@@ -1,0 +1,280 @@
+#include "conform/uvm.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "base/hash.h"
+#include "base/text_sink.h"
+#include "conform/uvm_differences.h"
+#include "conform/uvm_directed.h"
+#include "conform/uvm_picture.h"
+#include "conform/uvm_replay.h"
+#include "conform/uvm_search.h"
+#include "uvm/invariants.h"
+
+namespace conform {
+
+namespace {
+
+constexpr std::array kFieldTable = {
+    FieldRule{"seq", "name", Compared::kNo, "a name"},
+    FieldRule{"seq", "pages, va, dir", Compared::kNo, "input"},
+    FieldRule{"operation", "arguments", Compared::kNo, "input"},
+    FieldRule{"operation", "result", Compared::kYes,
+              "OK or the error, and what comes with it: address chosen, byte read, truth, vec"},
+};
+
+std::string Bytes(const std::vector<UvmPageBytes>& pages) {
+  std::string text;
+  for (const UvmPageBytes& p : pages) absl::StrAppend(&text, text.empty() ? "" : " ", ToString(p));
+  return text;
+}
+
+class Run {
+ public:
+  Run(const UvmSequence& sequence, UvmBench* bench, UvmScope scope, Outcome* totals)
+      : sequence_(sequence),
+        bench_(bench),
+        replay_(bench, sequence),
+        directed_(&replay_),
+        scope_(scope),
+        totals_(totals) {}
+
+  void Walk() {
+    for (size_t i = 0; i < sequence_.lines.size(); i++) {
+      const UvmLine* next = i + 1 < sequence_.lines.size() ? &sequence_.lines[i + 1] : nullptr;
+      quirk_ = next == nullptr ? nullptr : std::get_if<UvmQuirk>(&next->what);
+      line_ = sequence_.lines[i].line;
+      std::visit([this](const auto& what) { Visit(what); }, sequence_.lines[i].what);
+    }
+    Close();
+    if (!sequence_.abnormal) FinalState();
+  }
+
+ private:
+  // ---- Steps ----
+
+  // A step is open from its line on until the next step's.
+  void Open(const std::string& what) {
+    Close();
+    open_ = true;
+    step_line_ = line_;
+    what_ = absl::StrCat("sequence ", sequence_.name, " ", what);
+    name_ = trigger_;
+    difference_.reset();
+  }
+  void Close() {
+    if (!open_) return;
+    if (compares_ && !stopped_) CompareState();
+    open_ = false;
+    Count();
+  }
+  void Count() {
+    if (stopped_ && !counts_always_) {
+      totals_->after_difference++;
+      return;
+    }
+    totals_->hash = base::Chain(totals_->hash, difference_.has_value() ? 1 : 0);
+    totals_->Count(difference_, name_);
+    if (difference_.has_value() && !resumes_) stopped_ = true;
+    counts_always_ = false;
+    resumes_ = false;
+  }
+  void Differ(const std::string& field, const std::string& where, const std::string& recorded,
+              const std::string& ours) {
+    if (!open_ || difference_.has_value() || recorded == ours) return;
+    difference_ = Difference{.line = step_line_,
+                             .step = what_,
+                             .field = field,
+                             .where = where,
+                             .recorded = recorded,
+                             .ours = ours};
+  }
+  void Differ(const std::optional<UvmMismatch>& m) {
+    if (m.has_value()) Differ(m->field, m->where, m->recorded, m->ours);
+  }
+  void CompareState() {
+    if (!bench_->problem().empty()) return Differ("progress", "", "done", bench_->problem());
+    Differ(picture_.ComparePages(replay_));
+    if (scope_ == UvmScope::kStructure) Differ(picture_.CompareEntries(replay_));
+  }
+
+  // ---- Lines ----
+
+  void Visit(const UvmOpLine& l) {
+    Open(absl::StrCat("op ", l.number, " (", ToString(l.op), ")"));
+    compares_ = true;
+    if (stopped_ || !Astray(l)) {
+      ours_ = bench_->problem().empty() ? replay_.Apply(l.op) : UvmResult();
+      if (!l.result.missing) {
+        Differ("result", "", ToString(l.result, l.op.call), ToString(ours_, l.op.call));
+      }
+    }
+    directed_.Operation(l.op, ours_);
+    totals_->hash = base::Chain(totals_->hash, ours_.value);
+  }
+  // Where the recorded kernel's search went astray, ours is asked for the nearest range; then the
+  // operation is done where the recording has it, so that what follows can be compared.
+  bool Astray(const UvmOpLine& l) {
+    const UvmPicture::Entries& entries = picture_.EntriesOf(l.op.space);
+    const char* defect = quirk_ != nullptr ? quirk_->name.c_str()
+                                           : UvmSearchDefect(sequence_, entries, l.op, l.result);
+    if (defect == nullptr) return false;
+    if (quirk_ != nullptr) {
+      UvmOp search = l.op;
+      search.call = UvmCall::kFindSpace;
+      UvmResult nearest;
+      nearest.value = quirk_->nearest;
+      nearest.none = quirk_->nearest == 0;
+      Differ("result", "", ToString(nearest, search.call),
+             ToString(replay_.Apply(search), search.call));
+      // Ours is not the nearest, either: no name excuses that.
+      if (difference_.has_value()) return true;
+    }
+    ours_ = l.result;
+    if (l.result.error == 0 && l.op.call != UvmCall::kFindSpace) {
+      ours_ = replay_.Apply(UvmPlaced(l.op, l.result));
+      Differ("result", "", ToString(l.result, l.op.call), ToString(ours_, l.op.call));
+      if (difference_.has_value()) return true;
+    }
+    name_ = NamedUvmDefect(defect);
+    resumes_ = true;
+    Differ("result", "", ToString(l.result, l.op.call), "the nearest");
+    return true;
+  }
+
+  void Visit(const UvmEntry& e) { picture_.Apply(e); }
+  void Visit(const UvmEntryGone& e) { picture_.Apply(e); }
+  void Visit(const UvmMapCounters&) {}
+  void Visit(const UvmCounters& c) { last_counters_ = c; }
+  void Visit(const UvmView&) {}
+
+  void Visit(const UvmContents& x) {
+    Open(absl::StrCat("contents of space ", x.space, " at 0x", absl::Hex(x.start)));
+    compares_ = false;
+    if (stopped_) return;
+    const std::vector<UvmPageBytes> ours = replay_.Contents(x.space, x.start, x.pages.size());
+    for (size_t i = 0; i < x.pages.size(); i++) {
+      Differ("contents", absl::StrCat("0x", absl::Hex(x.start + i * kUvmPageBytes)),
+             ToString(x.pages[i]), ToString(ours[i]));
+    }
+  }
+  void Visit(const UvmLoaned& l) {
+    Open(absl::StrCat("contents of loan ", l.id));
+    compares_ = false;
+    if (stopped_) return;
+    Differ("contents", "", Bytes(l.pages), Bytes(replay_.LoanContents(l.id)));
+  }
+  void Visit(const UvmStore& s) {
+    Open(absl::StrCat("contents of the store of object ", s.object));
+    compares_ = false;
+    if (stopped_) return;
+    Differ("contents", "", Bytes(s.pages), Bytes(replay_.StoreContents(s.object)));
+  }
+  void Visit(const UvmCheck& c) {
+    Open(absl::StrCat("check ", c.what));
+    compares_ = false;
+    counts_always_ = true;
+    resumes_ = true;
+    const std::optional<int64_t> ours = directed_.Value(sequence_, c);
+    Differ("check", "", absl::StrCat(c.sane),
+           ours.has_value() ? absl::StrCat(*ours) : "nobody knows");
+  }
+  void Visit(const UvmNote& n) {
+    Close();
+    directed_.Note(sequence_, n.text);
+  }
+  void Visit(const UvmTrigger& t) {
+    Close();
+    trigger_ = NamedUvmDefect(t.name);
+  }
+  void Visit(const UvmQuirk&) {}
+  void Visit(const UvmGet&) {}
+  void Visit(const UvmPut&) {}
+  void Visit(const UvmStop&) {}
+  void Visit(UvmSection) { Close(); }
+
+  // ---- The end ----
+
+  void FinalState() {
+    Open("end");
+    compares_ = false;
+    if (stopped_) return Close();
+    uvm::Uvm& u = replay_.uvm();
+    const uint64_t total = u.DebugPages().total().value();
+    Differ("leaks", "", "0 pages, 0 anons, 0 amaps",
+           absl::StrCat(total - u.DebugPages().free_count().value(), " pages, ",
+                        u.DebugAnons().live(), " anons, ", u.DebugAmaps().live(), " amaps"));
+    char buffer[400];
+    base::TextSink sink(buffer, sizeof buffer);
+    const char* broken = nullptr;
+    bench_->Do([&] { broken = uvm::FirstViolation(&u, &sink); });
+    if (broken != nullptr) Differ("invariant", "", "holds", absl::StrCat(broken, ": ", buffer));
+    Differ("invariant", "", "", bench_->Violation());
+    Differ("progress", "", "", bench_->problem());
+    Close();
+  }
+
+  const UvmSequence& sequence_;
+  UvmBench* const bench_;
+  UvmReplay replay_;
+  UvmDirected directed_;
+  const UvmScope scope_;
+  Outcome* const totals_;
+  UvmPicture picture_;
+  UvmCounters last_counters_;
+  int line_ = 0;
+  // Of the step that is open.
+  bool open_ = false;
+  int step_line_ = 0;
+  std::string what_;
+  const char* name_ = nullptr;
+  std::optional<Difference> difference_;
+  const UvmQuirk* quirk_ = nullptr;  // of the operation
+  UvmResult ours_;
+  bool compares_ = false;       // address maps at its end
+  bool counts_always_ = false;  // also behind a difference
+  bool resumes_ = false;        // a difference does not end the sequence
+  // Of the sequence.
+  const char* trigger_ = nullptr;  // name of the difference that the last `trigger` line allows
+  bool stopped_ = false;           // behind a difference
+};
+
+bool CanReplay(const UvmSequence& sequence) {
+  return std::all_of(sequence.lines.begin(), sequence.lines.end(), [](const UvmLine& l) {
+    const auto* o = std::get_if<UvmOpLine>(&l.what);
+    return o == nullptr || UvmReplay::CanReplay(o->op);
+  });
+}
+
+}  // namespace
+
+absl::Span<const FieldRule> UvmFieldTable() { return kFieldTable; }
+
+void RunUvmSequence(const UvmRecording&, const UvmSequence& sequence,
+                    const UvmBenchMaker& make_bench, UvmScope scope, Outcome* totals) {
+  totals->steps += sequence.Count();
+  if (!CanReplay(sequence)) {
+    totals->not_replayed += sequence.Count();
+    return;
+  }
+  const std::unique_ptr<UvmBench> bench = make_bench(sequence);
+  Run(sequence, bench.get(), scope, totals).Walk();
+  AddLedger(bench->ledger(), &totals->ledger);
+}
+
+Outcome RunUvmRecording(const UvmRecording& recording, const UvmBenchMaker& make_bench,
+                        UvmScope scope) {
+  Outcome totals;
+  for (const UvmSequence& sequence : recording.sequences) {
+    RunUvmSequence(recording, sequence, make_bench, scope, &totals);
+  }
+  return totals;
+}
+
+}  // namespace conform

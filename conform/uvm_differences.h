@@ -1,0 +1,27 @@
+// conform/uvm_differences.h: the named differences from recordings of the real UVM.
+//
+// WHAT     A named difference excuses a step by what the recording says of it, never by what came
+//          out: by a `trigger` line before it in its sequence, by the `quirk` line of a search, or
+//          by its file, sequence and operation. Each name is a row of docs/DIFFERENCES.md.
+// SEE      design.md section 5, "Conformance counts"; differences.h for recordings of L4 kernels.
+#ifndef CONFORM_UVM_DIFFERENCES_H_
+#define CONFORM_UVM_DIFFERENCES_H_
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace conform {
+
+// A defect that the recordings name, and the row that says what is sane.
+struct UvmDefect {
+  const char* defect;  // as `trigger` and `quirk` lines write it
+  const char* name;
+};
+absl::Span<const UvmDefect> UvmDefects();
+
+// The name of the difference for a defect, or null.
+const char* NamedUvmDefect(absl::string_view defect);
+
+}  // namespace conform
+
+#endif  // CONFORM_UVM_DIFFERENCES_H_

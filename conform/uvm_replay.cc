@@ -1,0 +1,515 @@
+#include "conform/uvm_replay.h"
+
+#include <utility>
+
+#include "base/addr.h"
+#include "base/check.h"
+#include "base/prot.h"
+
+namespace conform {
+
+namespace {
+
+using base::Advice;
+using base::FaultError;
+using base::Inherit;
+using base::MapError;
+using base::Prot;
+using base::Range;
+using base::Vaddr;
+using uvm::Map;
+
+// Where a page's second byte of interest lies.
+constexpr uint64_t kMiddle = 0x800;
+
+Prot ProtOf(uint64_t bits) { return Prot(static_cast<uint8_t>(bits)); }
+
+Range RangeOf(const UvmOp& op) { return {Vaddr(op.start), Vaddr(op.end)}; }
+
+// Codes without a meaning are passed on as such.
+Inherit InheritOf(uint64_t letter) {
+  switch (letter) {
+    case 's':
+      return Inherit::kShare;
+    case 'c':
+      return Inherit::kCopy;
+    case 'n':
+      return Inherit::kNone;
+    case 'd':
+      return Inherit::kDonateCopy;
+    case 'z':
+      return Inherit::kZero;
+    default:
+      return static_cast<Inherit>(99);
+  }
+}
+
+Advice AdviceOf(uint64_t letter) {
+  return letter == 'r' ? Advice::kRandom : letter == 's' ? Advice::kSequential : Advice::kNormal;
+}
+
+UvmResult Errno(int error) {
+  UvmResult r;
+  r.error = error;
+  return r;
+}
+UvmResult ErrnoResult(base::Errno error) { return Errno(static_cast<int>(error)); }
+
+UvmResult StatusOf(const base::Result<void, MapError>& result) {
+  return Errno(result.ok() ? 0 : UvmErrnoOf(result.error()));
+}
+
+UvmResult AddressOf(const base::Result<Vaddr, MapError>& result) {
+  if (!result.ok()) return Errno(UvmErrnoOf(result.error()));
+  UvmResult r;
+  r.value = result.value().value();
+  return r;
+}
+
+UvmResult AddressOf(const uvm::AddressResult& result) {
+  UvmResult r = ErrnoResult(result.error);
+  if (r.error == 0) r.value = result.address;
+  return r;
+}
+
+uint32_t PgoFlagsOf(uint64_t letters) {
+  uint32_t flags = 0;
+  if ((letters & UvmFlag('C')) != 0) flags |= uvm::kPgoCleanIt | uvm::kPgoSyncIo;
+  if ((letters & UvmFlag('F')) != 0) flags |= uvm::kPgoFree;
+  if ((letters & UvmFlag('D')) != 0) flags |= uvm::kPgoDeactivate;
+  return flags;
+}
+
+}  // namespace
+
+int UvmErrnoOf(MapError error) {
+  switch (error) {
+    case MapError::kInvalidArgument:
+      return kEinval;
+    case MapError::kOutOfRange:
+    case MapError::kNoSpace:
+    case MapError::kNoMemory:
+      return kEnomem;
+    case MapError::kProtection:
+      return kEacces;
+    case MapError::kHole:
+      return kEfault;
+    case MapError::kBusy:
+      return kEbusy;
+    case MapError::kTooBig:
+      return kE2big;
+    case MapError::kTryAgain:
+      return kEagain;
+    case MapError::kNotFound:
+      return kEnoent;
+    case MapError::kIo:
+      return kEio;
+  }
+  return -1;
+}
+
+int UvmErrnoOf(FaultError error) {
+  switch (error) {
+    case FaultError::kNoEntry:
+    case FaultError::kProtection:
+    case FaultError::kLayerless:
+      return kEfault;
+    case FaultError::kNoMemory:
+      return kEnomem;
+    case FaultError::kIo:
+      return kEio;
+    case FaultError::kPastEnd:
+      return kEinval;
+  }
+  return -1;
+}
+
+UvmReplay::UvmReplay(UvmBench* bench, const UvmSequence& sequence)
+    : bench_(bench), sequence_(sequence), calls_(&bench->uvm()) {
+  (void)SpaceFor(0);
+}
+
+UvmReplay::~UvmReplay() = default;
+
+uvm::Space* UvmReplay::space(uint64_t number) const {
+  const auto it = spaces_.find(number);
+  return it == spaces_.end() ? nullptr : it->second;
+}
+
+uvm::Object* UvmReplay::object(uint64_t number) const {
+  const auto it = objects_.find(number);
+  return it == objects_.end() ? nullptr : it->second;
+}
+
+int64_t UvmReplay::NumberOf(const uvm::Object* object) const {
+  // The address of one that is gone may be in use again: the newest counts.
+  for (auto it = objects_.rbegin(); it != objects_.rend(); ++it) {
+    if (it->second == object) return static_cast<int64_t>(it->first);
+  }
+  return -2;
+}
+
+uvm::Space* UvmReplay::SpaceFor(uint64_t number) {
+  if (uvm::Space* known = space(number)) return known;
+  bench_->Do([&] {
+    auto made =
+        uvm().CreateSpace(Vaddr(sequence_.start), Vaddr(sequence_.end),
+                          sequence_.topdown ? uvm::Direction::kTopDown : uvm::Direction::kBottomUp);
+    if (made.ok()) spaces_[number] = made.value();
+  });
+  uvm::Space* made = space(number);
+  if (made != nullptr) bench_->Born(made);
+  return made;
+}
+
+uvm::Process* UvmReplay::ProcessFor(uint64_t number) {
+  std::unique_ptr<uvm::Process>& process = processes_[number];
+  if (process == nullptr) {
+    process = std::make_unique<uvm::Process>();
+    process->map = &SpaceFor(number)->map();
+    process->default_address = Vaddr(sequence_.topdown ? sequence_.end : sequence_.start);
+  }
+  return process.get();
+}
+
+bool UvmReplay::CanReplay(const UvmOp& op) {
+  switch (op.call) {
+    case UvmCall::kPressure:
+    case UvmCall::kInflight:
+    case UvmCall::kIoDone:
+    case UvmCall::kBallast:
+    case UvmCall::kSwapOn:
+    case UvmCall::kSwapOff:
+    case UvmCall::kSwapCtl:
+    case UvmCall::kIoErrRead:
+    case UvmCall::kIoErrWrite:
+    case UvmCall::kFileErr:
+    case UvmCall::kFileCreate:
+    case UvmCall::kVoaddr:
+      return false;
+    default:
+      return true;
+  }
+}
+
+UvmResult UvmReplay::Apply(const UvmOp& op) {
+  switch (op.call) {
+    case UvmCall::kWrite:
+    case UvmCall::kRead:
+      return Access(op);
+    case UvmCall::kFork:
+    case UvmCall::kExit:
+      return Lifecycle(op);
+    default:
+      break;
+  }
+  UvmResult result;
+  bench_->Do([&] {
+    switch (op.call) {
+      case UvmCall::kMap:
+        result = Map(op);
+        break;
+      case UvmCall::kExtract:
+        result = Extract(op);
+        break;
+      case UvmCall::kMremap:
+        result = Mremap(op);
+        break;
+      case UvmCall::kFindSpace:
+        result = FindSpace(op);
+        break;
+      case UvmCall::kObjCreate:
+      case UvmCall::kObjDetach:
+      case UvmCall::kObjPut:
+        result = Objects(op);
+        break;
+      case UvmCall::kLoan:
+      case UvmCall::kLoanRead:
+      case UvmCall::kUnloan:
+        result = Loans(op);
+        break;
+      default:
+        result = op.call >= UvmCall::kSysMmap ? System(op) : Ranged(op);
+        break;
+    }
+  });
+  return result;
+}
+
+UvmResult UvmReplay::Map(const UvmOp& op) {
+  const auto kind = static_cast<UvmKind>(op.kind);
+  const bool fixed = (op.flags & UvmFlag('F')) != 0;
+  const bool replace = (op.flags & UvmFlag('U')) != 0;
+  Map::EnterOptions options;
+  options.at = Vaddr(op.start);
+  options.size = op.pages * kUvmPageBytes;
+  options.where = !fixed    ? Map::Where::kNear
+                  : replace ? Map::Where::kFixedReplace
+                            : Map::Where::kFixed;
+  options.prot = ProtOf(op.prot);
+  options.max_prot = ProtOf(op.max);
+  options.inherit = InheritOf(op.inherit);
+  options.advice = AdviceOf(op.advice);
+  options.align = op.align;
+  options.offset = op.offset;
+  const bool shared = kind == UvmKind::kShared || kind == UvmKind::kObjsh;
+  options.sharing = shared ? uvm::Sharing::kShared : uvm::Sharing::kPrivate;
+  if (kind == UvmKind::kPrivov || kind == UvmKind::kShared) options.flags |= uvm::kEnterOverlay;
+  if (kind == UvmKind::kBare) options.flags |= uvm::kEnterBare;
+  if ((op.flags & UvmFlag('N')) != 0) options.flags |= uvm::kEnterNoMerge;
+  if ((op.flags & UvmFlag('P')) != 0) options.flags |= uvm::kEnterAmapPad;
+  if (op.has_object != 0) {
+    options.object = object(op.object);
+    CHECK(options.object != nullptr);
+    uvm().ReferenceObject(options.object);
+  }
+  const auto result = SpaceFor(op.space)->map().Enter(options);
+  if (!result.ok() && options.object != nullptr) uvm().ReleaseObject(options.object);
+  return AddressOf(result);
+}
+
+UvmResult UvmReplay::Ranged(const UvmOp& op) {
+  uvm::Map& map = SpaceFor(op.space)->map();
+  switch (op.call) {
+    case UvmCall::kUnmap:
+      return StatusOf(map.Unmap(RangeOf(op)));
+    case UvmCall::kProtect:
+      return StatusOf(map.Protect(RangeOf(op), ProtOf(op.prot),
+                                  op.flags != 0 ? uvm::SetMax::kYes : uvm::SetMax::kNo));
+    case UvmCall::kInherit:
+      return StatusOf(map.SetInherit(RangeOf(op), InheritOf(op.inherit)));
+    case UvmCall::kAdvice:
+      return StatusOf(map.SetAdvice(RangeOf(op), static_cast<Advice>(op.advice)));
+    case UvmCall::kClean:
+      return StatusOf(map.Clean(RangeOf(op), PgoFlagsOf(op.flags)));
+    case UvmCall::kWire:
+      return StatusOf(map.Pageable(RangeOf(op), uvm::Wiring::kWire));
+    case UvmCall::kUnwire:
+      return StatusOf(map.Pageable(RangeOf(op), uvm::Wiring::kUnwire));
+    case UvmCall::kWireAll:
+      return StatusOf(map.PageableAll(static_cast<uint32_t>(op.flags), op.bytes));
+    case UvmCall::kCheckProt: {
+      UvmResult r;
+      r.value = map.CheckProt(RangeOf(op), ProtOf(op.prot)) ? 1 : 0;
+      return r;
+    }
+    default:
+      break;
+  }
+  UNREACHABLE("an operation that cannot be replayed");
+}
+
+UvmResult UvmReplay::FindSpace(const UvmOp& op) {
+  UvmResult r;
+  Vaddr found;
+  const bool fixed = (op.flags & UvmFlag('F')) != 0;
+  if (SpaceFor(op.space)->map().FindSpace({.hint = Vaddr(op.start),
+                                           .size = op.pages * kUvmPageBytes,
+                                           .align = op.align,
+                                           .fixed = fixed},
+                                          &found)) {
+    r.value = found.value();
+  } else {
+    r.none = true;
+  }
+  return r;
+}
+
+// Flags of uvm_mremap() in the recording: MAP_FIXED, MAP_REMAPDUP, an alignment's exponent.
+UvmResult UvmReplay::Mremap(const UvmOp& op) {
+  Map::RemapOptions options;
+  options.from = {Vaddr(op.start), Vaddr(op.start + op.pages * kUvmPageBytes)};
+  // Without an address a search starts where the direction says.
+  options.to = Vaddr(op.target != 0 || !sequence_.topdown ? op.target : sequence_.end);
+  options.new_size = op.target_size * kUvmPageBytes;
+  options.where = (op.flags & uvm::kMapFixed) != 0 ? Map::RemapOptions::Where::kFixed
+                                                   : Map::RemapOptions::Where::kMayMove;
+  options.duplicate = (op.flags & uvm::kMapRemapDup) != 0;
+  const uint64_t exponent = op.flags >> uvm::kMapAlignShift;
+  if (exponent != 0) options.align = uint64_t{1} << exponent;
+  return AddressOf(SpaceFor(op.space)->map().Remap(options));
+}
+
+// The recorded code looks for space from the start of the target on, whatever its direction.
+UvmResult UvmReplay::Extract(const UvmOp& op) {
+  uint32_t flags = 0;
+  if ((op.flags & UvmFlag('C')) != 0) flags |= Map::kExtractContiguous;
+  if ((op.flags & UvmFlag('X')) != 0) flags |= Map::kExtractFixProt;
+  if ((op.flags & UvmFlag('R')) != 0) flags |= Map::kExtractRemove;
+  if ((op.flags & UvmFlag('Q')) != 0) flags |= Map::kExtractQuickRef;
+  const Range from = {Vaddr(op.start), Vaddr(op.start + op.pages * kUvmPageBytes)};
+  uvm::Space* target = SpaceFor(op.space2);
+  return AddressOf(
+      SpaceFor(op.space)->map().Extract(from, &target->map(), Vaddr(sequence_.start), flags));
+}
+
+UvmResult UvmReplay::Access(const UvmOp& op) {
+  UvmResult r;
+  auto byte = static_cast<uint8_t>(op.value);
+  uvm::Space* space = SpaceFor(op.space);
+  const UvmAccess access = op.call == UvmCall::kRead ? bench_->Load(space, Vaddr(op.start), &byte)
+                                                     : bench_->Store(space, Vaddr(op.start), byte);
+  if (!access.ok) return Errno(UvmErrnoOf(access.error));
+  if (op.call == UvmCall::kRead) r.value = byte;
+  return r;
+}
+
+UvmResult UvmReplay::Objects(const UvmOp& op) {
+  if (op.call == UvmCall::kObjCreate) {
+    const auto made = uvm().CreateAobj(op.pages * kUvmPageBytes, 0);
+    if (!made.ok()) return Errno(UvmErrnoOf(made.error()));
+    objects_[op.object] = made.value();
+    return {};
+  }
+  uvm::Object* known = object(op.object);
+  CHECK(known != nullptr);
+  if (op.call == UvmCall::kObjDetach) {
+    uvm().ReleaseObject(known);
+    return {};
+  }
+  known->mu.Lock();
+  const auto put = known->pager()->Put(known, base::PageIndex(op.offset),
+                                       base::PageIndex(op.offset + op.pages), PgoFlagsOf(op.flags));
+  return Errno(put.ok() ? 0 : kEio);
+}
+
+UvmResult UvmReplay::Lifecycle(const UvmOp& op) {
+  uvm::Space* space = SpaceFor(op.space);
+  UvmResult r;
+  if (op.call == UvmCall::kExit) {
+    bench_->Gone(space);
+    bench_->Do([&] { uvm().FreeSpace(space); });
+    spaces_.erase(op.space);
+    processes_.erase(op.space);
+    return r;
+  }
+  uvm::Space* child = nullptr;
+  bench_->Do([&] {
+    const auto made = uvm().ForkSpace(space);
+    if (made.ok()) {
+      child = made.value();
+    } else {
+      r.error = UvmErrnoOf(made.error());
+    }
+  });
+  if (child != nullptr) {
+    spaces_[op.space2] = child;
+    bench_->Born(child);
+  }
+  return r;
+}
+
+UvmResult UvmReplay::SysMmap(const UvmOp& op) {
+  uvm::MmapArguments a;
+  a.address = op.start;
+  a.length = op.bytes;
+  a.prot = ProtOf(op.prot);
+  a.flags = static_cast<uint32_t>(op.flags);
+  a.position = op.offset;
+  a.file.given = op.fd != -1;
+  uvm::Object* file = op.fd < 0 ? nullptr : object(static_cast<uint64_t>(op.fd));
+  a.file.known = file != nullptr;
+  // The recorder's files cannot be mapped past their end, and say EINVAL.
+  const bool past_end =
+      file != nullptr && base::RoundPage(op.bytes + op.offset % kUvmPageBytes) >
+                             file->pager()->SizeInBytes(file) - base::TruncPage(op.offset);
+  a.file.object = past_end ? nullptr : file;
+  UvmResult result = AddressOf(calls_.Mmap(ProcessFor(op.space), a));
+  if (past_end && result.error == static_cast<int>(base::Errno::kEnodev)) result.error = kEinval;
+  return result;
+}
+
+UvmResult UvmReplay::System(const UvmOp& op) {
+  uvm::Process* process = ProcessFor(op.space);
+  const auto flags = static_cast<uint32_t>(op.flags);
+  switch (op.call) {
+    case UvmCall::kSysMmap:
+      return SysMmap(op);
+    case UvmCall::kSysMunmap:
+      return ErrnoResult(calls_.Munmap(process, op.start, op.bytes));
+    case UvmCall::kSysMprotect:
+      return ErrnoResult(calls_.Mprotect(process, op.start, op.bytes, ProtOf(op.prot)));
+    case UvmCall::kSysMinherit:
+      return ErrnoResult(calls_.Minherit(process, op.start, op.bytes, op.inherit));
+    case UvmCall::kSysMadvise:
+      return ErrnoResult(calls_.Madvise(process, op.start, op.bytes, op.advice));
+    case UvmCall::kSysMlock:
+      return ErrnoResult(calls_.Mlock(process, op.start, op.bytes));
+    case UvmCall::kSysMunlock:
+      return ErrnoResult(calls_.Munlock(process, op.start, op.bytes));
+    case UvmCall::kSysMlockall:
+      return ErrnoResult(calls_.Mlockall(process, flags));
+    case UvmCall::kSysMunlockall:
+      return ErrnoResult(calls_.Munlockall(process));
+    case UvmCall::kSysMsync:
+      return ErrnoResult(calls_.Msync(process, op.start, op.bytes, flags));
+    case UvmCall::kSysMincore: {
+      std::string vec;
+      UvmResult r = ErrnoResult(calls_.Mincore(process, op.start, op.bytes, [&vec](bool resident) {
+        vec += resident ? '1' : '0';
+        return true;
+      }));
+      if (r.error == 0) r.vec = vec;
+      return r;
+    }
+    case UvmCall::kSysMremap:
+      return AddressOf(
+          calls_.Mremap(process, op.start, op.bytes, op.target, op.target_size, flags));
+    default:
+      break;
+  }
+  UNREACHABLE("an operation that cannot be replayed");
+}
+
+UvmPageBytes UvmReplay::BytesAt(uvm::Space* space, uint64_t va) {
+  UvmPageBytes bytes;
+  UvmAccess access = bench_->Load(space, Vaddr(va), &bytes.first);
+  if (access.ok) access = bench_->Load(space, Vaddr(va + kMiddle), &bytes.middle);
+  if (!access.ok) bytes = {.error = UvmErrnoOf(access.error)};
+  return bytes;
+}
+
+std::vector<UvmPageBytes> UvmReplay::Contents(uint64_t number, uint64_t start, size_t pages) {
+  std::vector<UvmPageBytes> contents;
+  for (size_t i = 0; i < pages; i++) {
+    contents.push_back(BytesAt(SpaceFor(number), start + i * kUvmPageBytes));
+  }
+  return contents;
+}
+
+UvmResult UvmReplay::Loans(const UvmOp& op) {
+  uvm::LoanStore& store = uvm().loans();
+  if (op.call == UvmCall::kLoanRead) return {};  // LoanContents() does it
+  if (op.call == UvmCall::kUnloan) {
+    const Loan& loan = loans_[op.object];
+    store.ReturnPages(loan.pages.data(), loan.pages.size());
+    store.ReturnAnons(loan.anons.data(), loan.anons.size());
+    loans_.erase(op.object);
+    return {};
+  }
+  Loan loan;
+  uvm::Map& map = SpaceFor(op.space)->map();
+  const Range range = {Vaddr(op.start), Vaddr(op.start + op.pages * kUvmPageBytes)};
+  const bool to_anons = op.flags != 0;
+  to_anons ? loan.anons.resize(op.pages) : loan.pages.resize(op.pages);
+  const auto lent = to_anons ? store.LendAnons(&map, range, loan.anons.data())
+                             : store.LendPages(&map, range, loan.pages.data());
+  if (lent.ok()) loans_[op.object] = std::move(loan);
+  return StatusOf(lent);
+}
+
+std::vector<UvmPageBytes> UvmReplay::LoanContents(uint64_t id) {
+  std::vector<UvmPageBytes> contents;
+  const Loan& loan = loans_[id];
+  const auto add = [&](const uvm::Page* page) {
+    const unsigned char* bytes = uvm().DebugPages().Contents(page);
+    contents.push_back({.error = 0, .first = bytes[0], .middle = bytes[kMiddle]});
+  };
+  for (const uvm::Page* page : loan.pages) add(page);
+  for (const uvm::Anon* anon : loan.anons) add(anon->page);
+  return contents;
+}
+
+std::vector<UvmPageBytes> UvmReplay::StoreContents(uint64_t) { return {}; }
+
+}  // namespace conform

@@ -1,0 +1,86 @@
+// conform/uvm_replay.h: carries out the operations of a UVM recording on our UVM.
+//
+// WHAT     Gives each recorded operation to the call of ours that it stands for, and says how it
+//          ended as the recording would. Spaces and objects are named by the recording's numbers.
+//          Nothing here looks at what was recorded.
+// SEE      uvm_bench.h for what is below; uvm.h for what is compared.
+#ifndef CONFORM_UVM_REPLAY_H_
+#define CONFORM_UVM_REPLAY_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "conform/uvm_bench.h"
+#include "conform/uvm_recording.h"
+#include "uvm/mmap.h"
+#include "uvm/uvm.h"
+
+namespace conform {
+
+class UvmReplay {
+ public:
+  // Both outlive the replay. Space 0 exists from the start.
+  UvmReplay(UvmBench* bench, const UvmSequence& sequence);
+  ~UvmReplay();
+
+  // False: there is no such call of ours (swap, pressure).
+  static bool CanReplay(const UvmOp& op);
+  // REQUIRES: CanReplay(op).
+  UvmResult Apply(const UvmOp& op);
+  // X: what is there, page by page.
+  std::vector<UvmPageBytes> Contents(uint64_t space, uint64_t start, size_t pages);
+
+  // L: the pages of a loan; STORE: what is behind a file-like object.
+  std::vector<UvmPageBytes> LoanContents(uint64_t id);
+  std::vector<UvmPageBytes> StoreContents(uint64_t object);
+
+  // Null: no such space.
+  uvm::Space* space(uint64_t number) const;
+  // The recording's number of an object; -2: none of them.
+  int64_t NumberOf(const uvm::Object* object) const;
+  uvm::Object* object(uint64_t number) const;
+  const std::map<uint64_t, uvm::Space*>& spaces() const { return spaces_; }
+  UvmBench& bench() { return *bench_; }
+  uvm::Uvm& uvm() { return bench_->uvm(); }
+  // Makes the space where the recording takes one for granted.
+  uvm::Space* SpaceFor(uint64_t number);
+
+ private:
+  // Pages lent, to the kernel or to anons.
+  struct Loan {
+    std::vector<uvm::Page*> pages;
+    std::vector<uvm::Anon*> anons;
+  };
+
+  UvmResult Map(const UvmOp& op);
+  UvmResult Ranged(const UvmOp& op);
+  UvmResult Mremap(const UvmOp& op);
+  UvmResult Extract(const UvmOp& op);
+  UvmResult Access(const UvmOp& op);
+  UvmResult Objects(const UvmOp& op);
+  UvmResult FindSpace(const UvmOp& op);
+  UvmResult Lifecycle(const UvmOp& op);
+  UvmResult Loans(const UvmOp& op);
+  UvmResult System(const UvmOp& op);
+  UvmResult SysMmap(const UvmOp& op);
+  uvm::Process* ProcessFor(uint64_t space);
+  UvmPageBytes BytesAt(uvm::Space* space, uint64_t va);
+
+  UvmBench* const bench_;
+  const UvmSequence& sequence_;
+  std::map<uint64_t, uvm::Space*> spaces_;
+  std::map<uint64_t, uvm::Object*> objects_;
+  std::map<uint64_t, std::unique_ptr<uvm::Process>> processes_;
+  std::map<uint64_t, Loan> loans_;
+  uvm::MmapCalls calls_;
+};
+
+// errno of an error of ours.
+int UvmErrnoOf(base::MapError error);
+int UvmErrnoOf(base::FaultError error);
+
+}  // namespace conform
+
+#endif  // CONFORM_UVM_REPLAY_H_

@@ -1,0 +1,129 @@
+// What entries say about their pages: rights, inheritance, advice; and asking about them.
+
+#include "base/check.h"
+#include "uvm/map.h"
+#include "uvm/map_entry.h"
+
+namespace uvm {
+
+Result<void, MapError> Map::CheckProtectLocked(Range range, Prot prot) {
+  for (MapEntry* entry = FirstAboveLocked(range.start); entry->start < range.end && !AtEnd(entry);
+       entry = entry->next) {
+    if (entry->submap != nullptr) return MapError::kInvalidArgument;
+    if (!prot.IsSubsetOf(entry->max_prot)) return MapError::kProtection;
+    if (prot.CanExecute() && entry->object != nullptr && entry->object->no_exec)
+      return MapError::kProtection;
+  }
+  return {};
+}
+
+Result<void, MapError> Map::Protect(Range range, Prot prot, SetMax set_max) {
+  Change change(this, "Map::Protect");
+  range = Clamp(range);
+  if (range.empty()) return {};
+  TRY(CheckProtectLocked(range, prot));
+  if (SplitsLocked(range) && !FillSparesLocked()) return MapError::kNoMemory;
+  PmapSystem* pmap = context_->core->pmap;
+  bool lowered = false;
+  bool wire = false;
+  bool short_of_memory = false;
+  for (MapEntry* entry = ClipRangeLocked(range); entry->start < range.end && !AtEnd(entry);
+       entry = entry->next) {
+    Prot old = entry->prot;
+    if (set_max == SetMax::kYes) {
+      entry->max_prot = prot;
+      entry->prot = entry->prot & prot;
+    } else {
+      entry->prot = prot;
+    }
+    if (wires_future_ && old.IsNone() && !entry->prot.IsNone() && entry->wired_count == 0) {
+      wire = true;
+      short_of_memory = !RaiseWiringLocked(entry, entry->range()) || short_of_memory;
+    }
+    // Raising rights is left to faults: only they know about copy-on-write.
+    if (EffectiveProt(old).IsSubsetOf(EffectiveProt(entry->prot)) ||
+        context_->core->canary.Armed(base::Canary::kStaleAfterProtect)) {
+      continue;
+    }
+    lowered = true;
+    pmap->Protect(pmap_, entry->range(), EffectiveProt(entry->prot));
+  }
+  if (lowered) pmap->Update(pmap_);
+  if (wire && !WireMarkedLocked(range).ok()) short_of_memory = true;
+  if (short_of_memory) return MapError::kNoMemory;
+  return {};
+}
+
+Result<void, MapError> Map::SetInherit(Range range, Inherit inherit) {
+  if (inherit != Inherit::kNone && inherit != Inherit::kCopy && inherit != Inherit::kShare &&
+      inherit != Inherit::kZero) {
+    return MapError::kInvalidArgument;
+  }
+  Change change(this, "Map::SetInherit");
+  range = Clamp(range);
+  if (SplitsLocked(range) && !FillSparesLocked()) return MapError::kNoMemory;
+  for (MapEntry* entry = ClipRangeLocked(range); entry->start < range.end && !AtEnd(entry);
+       entry = entry->next) {
+    entry->inherit = inherit;
+  }
+  return {};
+}
+
+Result<void, MapError> Map::SetAdvice(Range range, Advice advice) {
+  Change change(this, "Map::SetAdvice");
+  range = Clamp(range);
+  if (advice != Advice::kNormal && advice != Advice::kRandom && advice != Advice::kSequential &&
+      !IsFreeLocked(range)) {
+    return MapError::kInvalidArgument;
+  }
+  if (SplitsLocked(range) && !FillSparesLocked()) return MapError::kNoMemory;
+  for (MapEntry* entry = ClipRangeLocked(range); entry->start < range.end && !AtEnd(entry);
+       entry = entry->next) {
+    entry->advice = advice;
+  }
+  return {};
+}
+
+bool Map::CheckProt(Range range, Prot prot) {
+  ReaderLock lock(&lock_);
+  if (range.empty()) return true;
+  if (range.start < min() || range.end > max() || !IsMappedLocked(range)) return false;
+  for (MapEntry* entry = FirstAboveLocked(range.start); entry->start < range.end && !AtEnd(entry);
+       entry = entry->next) {
+    if (!prot.IsSubsetOf(entry->prot)) return false;
+  }
+  return true;
+}
+
+bool Map::FindRegion(Vaddr at, Region* out) {
+  ReaderLock lock(&lock_);
+  MapEntry* entry = FirstAboveLocked(at);
+  if (AtEnd(entry)) return false;
+  *out = {entry->range(), entry->prot,   entry->max_prot,
+          entry->inherit, entry->shared, entry->wired_count != 0};
+  return true;
+}
+
+bool Map::IsResident(Vaddr va, bool* resident) {
+  ReaderLock lock(&lock_);
+  MapEntry* entry = LookupLocked(va);
+  if (entry == nullptr) return false;
+  *resident = false;
+  if (Amap* amap = entry->aref.amap) {
+    MutexLock amap_lock(&amap->lock->mutex);
+    // A copy on disk does not count, nor does what the object has below it.
+    const Anon* anon = context_->amaps->Lookup(amap, entry->SlotOf(va));
+    if (anon != nullptr) {
+      *resident = anon->page != nullptr;
+      return true;
+    }
+  }
+  if (Object* object = entry->object) {
+    MutexLock object_lock(&object->mu);
+    *resident = object->pager()->kind() == Pager::Kind::kDevice ||
+                object->Lookup(entry->ObjectIndexOf(va)) != nullptr;
+  }
+  return true;
+}
+
+}  // namespace uvm

@@ -1,0 +1,88 @@
+// uvm/shm.h: System V shared memory: segments that processes attach to their maps.
+//
+// WHAT     A ShmSegment is an anonymous object with a size; an attachment is a shared mapping of
+// all
+//          of it in one process. Keys, permissions and ids are its user's business.
+// STATES   segment: present -> removed (shmctl(IPC_RMID); lives on while attached) -> gone with the
+//          last detachment.
+// LOCKS    None of its own: calls are made by one thread at a time, as the lists of a Uvm are
+//          changed. A fork's hook runs between the fork and the child's first call.
+// INVARIANTS  Each segment counts its attachments. An attachment outlives what was mapped over or
+//          unmapped by other calls: it is the process's until it detaches, execs or exits.
+// SEE      shmat(2), shmctl(2) of NetBSD; facts/uvm.md 1.16, 4.4 (shmat01-04).
+
+#ifndef UVM_SHM_H_
+#define UVM_SHM_H_
+
+#include <cstdint>
+
+#include "base/errors.h"
+#include "base/list.h"
+#include "base/pool.h"
+#include "uvm/mmap.h"
+#include "uvm/uvm.h"
+
+namespace uvm {
+
+enum ShmFlags : uint32_t {
+  kShmReadOnly = 010000,  // attach without the right to write
+  kShmRound = 020000,     // round the address down instead of refusing it
+};
+
+struct ShmAttachment {
+  Process* process = nullptr;
+  Range range;
+  base::ListLink link;
+};
+
+struct ShmSegment {
+  Object* object = nullptr;
+  uint64_t size = 0;  // bytes, as asked for
+  bool removed = false;
+  bool locked = false;
+  base::List<ShmAttachment, &ShmAttachment::link> attachments;
+  base::ListLink link;
+};
+
+class ShmStore {
+ public:
+  ShmStore(Uvm* uvm, base::PageSource* memory)
+      : uvm_(uvm), segments_pool_(memory), attachments_pool_(memory) {}
+  ShmStore(const ShmStore&) = delete;
+  ShmStore& operator=(const ShmStore&) = delete;
+
+  // shmget(2). EINVAL: size 0; ENOMEM. *out lives until Remove and its last detachment.
+  Errno Create(uint64_t bytes, ShmSegment** out);
+  // shmat(2). Address 0: anywhere. EINVAL: removed, or an address inside a page without kShmRound;
+  // ENOMEM: the place is taken, or there is no memory.
+  AddressResult Attach(Process* process, ShmSegment* segment, uint64_t address, uint32_t flags);
+  // shmdt(2). EINVAL: nothing was attached there.
+  Errno Detach(Process* process, uint64_t address);
+  // shmctl(IPC_RMID): the segment is gone as soon as nobody is attached. EINVAL: removed before.
+  Errno Remove(ShmSegment* segment);
+  // shmctl(SHM_LOCK), SHM_UNLOCK: its pages stay in memory. EINVAL: it is (not) locked; ENOMEM.
+  Errno Lock(ShmSegment* segment);
+  Errno Unlock(ShmSegment* segment);
+
+  // A fork has inherited the mappings: the child has the same attachments. False: ENOMEM, and the
+  // child has none.
+  bool Fork(const Process* parent, Process* child);
+  // The process's memory is going away (exec, exit): it is attached to nothing. Unmaps nothing.
+  void Forget(Process* process);
+
+  uint64_t live() const { return segments_pool_.live(); }
+  static uint64_t AttachmentsOf(const ShmSegment* segment) { return segment->attachments.size(); }
+
+ private:
+  void Release(ShmSegment* segment, ShmAttachment* attachment);
+  void DestroyIfUnused(ShmSegment* segment);
+
+  Uvm* const uvm_;
+  base::Pool<ShmSegment> segments_pool_;
+  base::Pool<ShmAttachment> attachments_pool_;
+  base::List<ShmSegment, &ShmSegment::link> segments_;
+};
+
+}  // namespace uvm
+
+#endif  // UVM_SHM_H_
