@@ -475,12 +475,20 @@ absl::StatusOr<MachRecording> Read(const std::string& file) {
   return ParseMachRecording(file, *text);
 }
 
+// A task of the recorded machine could not map more than its 512 MiB of RAM; above this address
+// there is room for more.
+bool IsBeyondTheRecordedRam(const MachOp& op) {
+  return op.addr == 0x1000c000 && op.size == 0x80000000 && op.mask == 0 && !op.anywhere;
+}
+
 constexpr MachDifference kDifferences[] = {
     {"mach-map-mask-first-fit", MachCall::kVmMap,
      [](const MachOp& op) {
-       return op.anywhere &&
-              (op.mask == 0x80000fff || op.mask == 0xf0000000 || op.mask == 0xf0000fff);
+       return op.anywhere && (op.mask == 0x80000fff || op.mask == 0xf0000000 ||
+                              op.mask == 0xf0000fff || op.mask == 0xffffffff);
      }},
+    {"mach-task-size-limit", MachCall::kVmAllocate, IsBeyondTheRecordedRam},
+    {"mach-task-size-limit", MachCall::kVmMap, IsBeyondTheRecordedRam},
 };
 
 }  // namespace

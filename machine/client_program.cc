@@ -181,6 +181,11 @@ client::Reply MachCall(const ResolvedOp& op, uint32_t target) {
       return client::VmRead(target, op.at, op.size);
     case OpKind::kVmWrite:
       return client::VmWrite(target, op.at, op.to, op.size);
+    case OpKind::kVmWire:
+      return client::VmWire(
+          target,
+          (op.flags & traces::kFlagPrivileged) != 0 ? vmserver::kHostPrivName : vmserver::kHostName,
+          op.at, op.size, op.prot.bits());
     default:
       return {};  // no Mach call
   }
@@ -248,6 +253,7 @@ client::Reply Call(const ResolvedOp& op, uint32_t target) {
     case OpKind::kVmCopy:
     case OpKind::kVmRead:
     case OpKind::kVmWrite:
+    case OpKind::kVmWire:
       return MachCall(op, target);
     case OpKind::kRead:
     case OpKind::kWrite:

@@ -303,7 +303,7 @@ Ledger Machine::ledger() const {
 
 Ledger Machine::ReadLedger() const {
   const fake_l4::Ledger& kernel = kernel_.ledger();
-  const pmap_sim::PmapCounters& pmap = server_.pmap().counters();
+  const pmap_sim::PmapCounters pmap = server_.pmap().counters();
   const uvm::Counters& uvm = server_.uvm().counters();
   Ledger ledger;
   ledger.ipc = kernel.ipc_sends;
@@ -313,7 +313,11 @@ Ledger Machine::ReadLedger() const {
   ledger.pages_unmapped = kernel.pages_unmapped;
   ledger.page_faults = kernel.page_faults;
   ledger.refill = server_.counters().refills;
+  ledger.resend = pmap.resends;
   ledger.aliases = pmap.aliases_made;
+  ledger.direct = pmap.direct_sends;
+  ledger.recall = pmap.recalls;
+  ledger.dropped = pmap.dropped;
   ledger.fault_1a = uvm.fault_1a;
   ledger.fault_1b = uvm.fault_1b;
   ledger.fault_2a = uvm.fault_2a;

@@ -49,7 +49,11 @@ struct Ledger {
   uint64_t pages_unmapped = 0;
   uint64_t page_faults = 0;  // messages from the kernel to pagers
   uint64_t refill = 0;       // faults answered from the pmap's table
+  uint64_t resend = 0;       // ... for pages that the client had been sent before
   uint64_t aliases = 0;      // pages the server mapped to itself
+  uint64_t direct = 0;       // pages sent straight from home
+  uint64_t recall = 0;       // ... taken back because their frame got another mapping
+  uint64_t dropped = 0;      // mappings taken back for want of the kernel's memory
   uint64_t fault_1a = 0;
   uint64_t fault_1b = 0;
   uint64_t fault_2a = 0;
@@ -201,7 +205,11 @@ void Ledger::ForEach(Visitor visit) const {
   visit("pages_unmapped", pages_unmapped);
   visit("page_faults", page_faults);
   visit("refill", refill);
+  visit("resend", resend);
   visit("aliases", aliases);
+  visit("direct", direct);
+  visit("recall", recall);
+  visit("dropped", dropped);
   visit("fault_1a", fault_1a);
   visit("fault_1b", fault_1b);
   visit("fault_2a", fault_2a);

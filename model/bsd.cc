@@ -114,6 +114,7 @@ Room RoomToWire(const Query& q, uint64_t bytes) {
 Step MayWire(const Query& q, Step step) {
   if (!q.task->space.wires_future() || step.attributes.prot.IsNone()) return step;
   Room room = RoomToWire(q, step.end - step.start);
+  step.attributes.wired = true;
   if (room == Room::kYes) return step;
   Step failed = Fail(Errno::kEnomem);
   if (step.freedom == Step::Freedom::kNone) {

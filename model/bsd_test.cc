@@ -36,9 +36,11 @@ TEST_F(BsdTest, SpacesHaveAlignedMaximaInsideTheLimits) {
 }
 
 TEST_F(BsdTest, MmapOfNothing) {
-  Run("s1.mmap 0x5123 0 rw private,fixed -> 0x5123\n"
+  Run("s1.mmap 0x5123 0 rw private,fixed -> EINVAL\n"
+      "s1.mmap 0x5000 0 rw private,fixed -> 0x5000\n"
       "s1.mmap 0x5123 0 rw private,tryfixed -> 0x5123\n"
-      "s1.mmap 0x5123 0 rw private -> 0x0\n"
+      "s1.mmap 0x5123 0 rw private -> 0x5123\n"
+      "s1.mmap 0 0 rw private -> 0x1000\n"
       "s1.mmap 0x5000 0 rw private,fixed file a 0 -> EINVAL\n");
   EXPECT_EQ(script_.Contents(), "........");
 }
@@ -124,7 +126,7 @@ TEST_F(BsdTest, MunmapRoundsOutwardsAndIgnoresHoles) {
       "s1.munmap 0x7000 0 -> ok\n"
       "s1.munmap 0x7001 0xffffffffffffffff -> ok\n"  // wraps to nothing
       "s1.munmap 0x0 0x1000 -> EINVAL\n"
-      "s1.munmap 0x0 0 -> EINVAL\n"
+      "s1.munmap 0x0 0 -> ok\n"
       "s1.munmap 0x9000 0 -> ok\n"
       "s1.munmap 0x8000 0x1001 -> EINVAL\n"
       "s1.munmap 0x8000 0xfffffffffffff000 -> EINVAL\n");

@@ -89,11 +89,40 @@ Step Place(const Query& q, uint64_t size, uint64_t mask) {
   return step;
 }
 
+// Whether `bytes` more may be wired: yes, no, or more than can be told without knowing which frames
+// are wired twice.
+enum class Room : uint8_t { kYes, kNo, kMaybe };
+Room RoomToWire(const Query& q, uint64_t bytes) {
+  const uint64_t pages = bytes >> base::kPageShift;
+  if (pages > q.wired_max) return Room::kNo;
+  return pages + q.wired_at_most <= q.wired_max ? Room::kYes : Room::kMaybe;
+}
+
+// `step`, if its [start, end) may be wired.
+Step IfRoom(const Query& q, Step step) {
+  switch (RoomToWire(q, step.end - step.start)) {
+    case Room::kYes:
+      return step;
+    case Room::kNo:
+      return Return(KernReturn::kResourceShortage);
+    case Room::kMaybe:
+      break;
+  }
+  step.refusal_code = static_cast<int32_t>(KernReturn::kResourceShortage);
+  return step;
+}
+
+// New memory of a task that wires all that comes.
+Step MayWire(const Query& q, Step step) {
+  const bool wires = step.ok() && q.task->space.wires_future() && !step.attributes.prot.IsNone();
+  return wires ? IfRoom(q, step) : step;
+}
+
 Step VmAllocate(const Query& q) {
   if (Word(*q.task, q.op.size) == 0) return Return(KernReturn::kSuccess);
   uint64_t size = Word(*q.task, base::RoundPage(Word(*q.task, q.op.size)));
   if (size == 0) return Return(KernReturn::kInvalidArgument);
-  return Place(q, size, 0);
+  return MayWire(q, Place(q, size, 0));
 }
 
 // Any pair of protections will do, even more rights than may be had.
@@ -105,7 +134,7 @@ Step VmMap(const Query& q) {
   step.attributes.prot = q.op.prot;
   step.attributes.max_prot = q.op.max_prot;
   step.attributes.inherit = q.op.inherit;
-  return step;
+  return MayWire(q, step);
 }
 
 Step VmDeallocate(const Query& q) {
@@ -233,10 +262,40 @@ Step VmWrite(const Query& q) {
   return Overwrite(q, Step::Action::kStoreFrom, from, size, Word(*q.task, q.op.at));
 }
 
+// By the plain name of the host no task may have more than this wired.
+constexpr uint64_t kMostUnprivilegedBytes = uint64_t{8} << 20;
+
+Step VmWire(const Query& q) {
+  const bool privileged = (q.op.flags & traces::kFlagPrivileged) != 0;
+  if (privileged && q.caller->owner != 0) return Return(KernReturn::kInvalidHost);
+  const Space& space = q.task->space;
+  const uint64_t size = Word(*q.task, q.op.size);
+  const uint64_t wired = space.WiredPages() << base::kPageShift;
+  if (!privileged && (size > kMostUnprivilegedBytes || wired > kMostUnprivilegedBytes - size)) {
+    return Return(KernReturn::kNoAccess);
+  }
+  Clamped range(q);
+  if (space.Find(range.start) == nullptr) return Return(KernReturn::kNoSpace);
+  for (uint64_t va = range.start; va < range.end;) {
+    const Region* region = space.Find(va);
+    if (region == nullptr || !q.op.prot.IsSubsetOf(region->attributes.prot)) {
+      return Return(KernReturn::kNoSpace);
+    }
+    va = region->end;
+  }
+  Step step = Succeed(Step::Action::kSetWired, range.start, range.end);
+  step.attributes.wired = !q.op.prot.IsNone();
+  return step.attributes.wired ? IfRoom(q, step) : step;
+}
+
 }  // namespace
 
 Step DecodeMach(const Query& q) {
-  if (!q.may_name) return Return(KernReturn::kSendInvalidDest);
+  if (!q.may_name) {
+    // The host, not the task, is the destination of vm_wire.
+    const bool argument = q.op.kind == OpKind::kVmWire;
+    return Return(argument ? KernReturn::kInvalidTask : KernReturn::kSendInvalidDest);
+  }
   switch (q.op.kind) {
     case OpKind::kTask:
     case OpKind::kTask32:
@@ -266,6 +325,8 @@ Step DecodeMach(const Query& q) {
       return VmRead(q);
     case OpKind::kVmWrite:
       return VmWrite(q);
+    case OpKind::kVmWire:
+      return VmWire(q);
     default:
       return Return(KernReturn::kInvalidArgument);  // not a Mach call
   }

@@ -52,6 +52,7 @@ struct NaiveTask {
   bool mach = false;
   std::optional<uint64_t> heap_base;
   uint64_t heap_current = 0;
+  bool wires_future = false;
 };
 
 class NaiveWorld {
@@ -97,12 +98,17 @@ class NaiveWorld {
     return all;
   }
   Bytes BaseContents(const Page& page) const;
+  void Wire(Page& page);
   std::optional<uint64_t> AnyHole(NaiveTask& task, Wide size, uint64_t mask = 0);
   Page NewPage(base::Prot prot, bool shared, uint64_t file_key, uint64_t file_offset);
 
   Outcome Birth(const ResolvedOp& op);
   Outcome Mmap(const ResolvedOp& op, NaiveTask& task);
   Outcome Ranged(const ResolvedOp& op, NaiveTask& task);
+  Outcome Wiring(const ResolvedOp& op, NaiveTask& task, uint64_t start, uint64_t end);
+  Outcome Mincore(const ResolvedOp& op, NaiveTask& task);
+  Outcome All(const ResolvedOp& op, NaiveTask& task);
+  static uint64_t FirstWired(NaiveTask& task, uint64_t start, uint64_t end);
   Outcome Mremap(const ResolvedOp& op, NaiveTask& task);
   bool GrownPage(const Page& last, uint64_t more, Page* out);
   Outcome Heap(const ResolvedOp& op, NaiveTask& task);
@@ -126,6 +132,13 @@ Bytes NaiveWorld::BaseContents(const Page& page) const {
   for (uint64_t i = 0; i < 4096; ++i)
     bytes[i] = base::FileByte(page.file_key, page.file_offset + i);
   return bytes;
+}
+
+// What may ever be written to is fetched for that.
+void NaiveWorld::Wire(Page& page) {
+  page.attributes.wired = true;
+  if (page.file_key == 0 || page.own == nullptr || page.own->has_value()) return;
+  if (page.attributes.max_prot.CanWrite()) *page.own = BaseContents(page);
 }
 
 std::optional<uint64_t> NaiveWorld::AnyHole(NaiveTask& task, Wide size, uint64_t mask) {
@@ -162,6 +175,7 @@ Outcome NaiveWorld::Run(const ResolvedOp& op) {
     case OpKind::kExec:
       task.pages = {};
       task.heap_base.reset();
+      task.wires_future = false;
       task.heap_current = 0;
       return Bsd(Errno::kOk);
     case OpKind::kExit:
@@ -175,6 +189,11 @@ Outcome NaiveWorld::Run(const ResolvedOp& op) {
       return Mmap(op, task);
     case OpKind::kMremap:
       return Mremap(op, task);
+    case OpKind::kMincore:
+      return Mincore(op, task);
+    case OpKind::kMlockall:
+    case OpKind::kMunlockall:
+      return All(op, task);
     case OpKind::kExecBrk:
     case OpKind::kBrk:
       return Heap(op, task);
@@ -204,6 +223,7 @@ Outcome NaiveWorld::Birth(const ResolvedOp& op) {
       if (!from.mapped || from.attributes.inherit == Inherit::kNone) continue;
       if (from.attributes.inherit == Inherit::kShare) from.attributes.shared = true;
       to = from;
+      to.attributes.wired = false;
       if (from.attributes.inherit == Inherit::kShare) continue;
       to.attributes.shared = false;
       to.own = std::make_shared<std::optional<Bytes>>();
@@ -224,8 +244,7 @@ Outcome NaiveWorld::Mmap(const ResolvedOp& op, NaiveTask& task) {
   bool fixed = exec || (op.flags & traces::kFlagFixed) != 0;
   bool hint = !exec && (op.flags & traces::kFlagTryFixed) != 0;
   bool shared = !exec && (op.flags & traces::kFlagShared) != 0;
-  if (op.size == 0)
-    return op.file_key != 0 ? Bsd(Errno::kEinval) : Bsd(Errno::kOk, fixed || hint ? op.at : 0);
+  if (op.size == 0 && op.file_key != 0) return Bsd(Errno::kEinval);
   uint64_t rest = op.file_key == 0 ? 0 : op.offset % 4096;
   Wide size = (Wide{op.size} + rest + 4095) / 4096 * 4096;
   if (size > ~uint64_t{0}) return Bsd(Errno::kEnomem);
@@ -233,9 +252,12 @@ Outcome NaiveWorld::Mmap(const ResolvedOp& op, NaiveTask& task) {
   if (fixed) {
     start = op.at - rest;
     if (start % 4096 != 0) return Bsd(Errno::kEinval);
-    if (start + size > ~uint64_t{0}) return Bsd(Errno::kEoverflow);
-    if (start + size > kMax) return Bsd(Errno::kEfbig);
+    if (static_cast<uint64_t>(start + size) > kMax) return Bsd(Errno::kEfbig);
     if (start < kMin) return Bsd(Errno::kEinval);
+    if (start + size > ~uint64_t{0}) return Bsd(Errno::kEoverflow);
+    if (size == 0) return Bsd(Errno::kOk, start);
+  } else if (size == 0) {
+    return Bsd(Errno::kOk, hint && op.at != 0 ? op.at : std::max(op.at, kMin));
   } else if (hint && op.at % 4096 == 0 && op.at >= kMin && op.at + size <= kMax &&
              !AnyMapped(task, op.at, op.at + size)) {
     start = op.at;
@@ -246,14 +268,80 @@ Outcome NaiveWorld::Mmap(const ResolvedOp& op, NaiveTask& task) {
   }
   base::Prot prot = op.prot.IsNone() ? op.prot : op.prot | base::kProtRead;
   for (uint64_t at = 0; at < size; at += 4096) {
-    task.pages[PageOf(start + at)] =
-        NewPage(prot, shared, op.file_key, op.file_key == 0 ? 0 : op.offset - rest + at);
+    Page& page = task.pages[PageOf(start + at)];
+    page = NewPage(prot, shared, op.file_key, op.file_key == 0 ? 0 : op.offset - rest + at);
+    if (task.wires_future && !prot.IsNone()) Wire(page);
   }
   return Bsd(Errno::kOk, start + rest);
 }
 
+// mlock, munlock, msync of [start, end), which lies inside the map.
+Outcome NaiveWorld::Wiring(const ResolvedOp& op, NaiveTask& task, uint64_t start, uint64_t end) {
+  auto at = [&](uint64_t va) { return PageOf(va) < 0 ? nullptr : &task.pages[PageOf(va)]; };
+  bool begins = at(start) != nullptr && at(start)->mapped;
+  bool rights = true;
+  bool wired = true;
+  for (uint64_t va = start; va < end; va += 4096) {
+    rights &= at(va)->mapped && !at(va)->attributes.prot.IsNone();
+    wired &= at(va)->mapped && at(va)->attributes.wired;
+  }
+  if (op.kind == OpKind::kMlock) {
+    if (!begins) return Bsd(Errno::kEnomem);
+    if (!rights) return Bsd(Errno::kEinval);
+    ForMapped(task, start, end, [&](Page& page) { Wire(page); });
+  } else if (op.kind == OpKind::kMunlock) {
+    if (!begins || !wired) return Bsd(Errno::kEnomem);
+    ForMapped(task, start, end, [](Page& page) { page.attributes.wired = false; });
+  } else {
+    if (start == end && !begins) return Bsd(Errno::kEinval);
+    if (start == end) end = start + 4096;
+    for (uint64_t va = start; va < end; va += 4096) {
+      if (!at(va)->mapped) return Bsd(Errno::kEfault);
+      bool invalidate = (op.flags & traces::kFlagInvalidate) != 0;
+      if (invalidate && at(va)->attributes.wired) return Bsd(Errno::kEbusy);
+    }
+  }
+  return Bsd(Errno::kOk);
+}
+
+Outcome NaiveWorld::Mincore(const ResolvedOp& op, NaiveTask& task) {
+  Wide size = (Wide{op.size} + 4095) / 4096 * 4096;
+  if (op.at % 4096 != 0 || size == 0) return Bsd(Errno::kEinval);
+  if (op.at < kMin || op.at + size > kMax) return Bsd(Errno::kEinval);
+  uint64_t end = op.at + static_cast<uint64_t>(size);
+  if (!AllMapped(task, op.at, end)) return Bsd(Errno::kEnomem);
+  uint64_t resident = 0;
+  ForMapped(task, op.at, end, [&](Page& page) {
+    bool owned = page.own != nullptr && page.own->has_value();
+    resident += owned || coin_.Chance(1, 3) ? 1 : 0;
+  });
+  return Bsd(Errno::kOk, resident);
+}
+
+Outcome NaiveWorld::All(const ResolvedOp& op, NaiveTask& task) {
+  if (op.kind == OpKind::kMunlockall) {
+    task.wires_future = false;
+    ForMapped(task, kMin, kMax, [](Page& page) { page.attributes.wired = false; });
+    return Bsd(Errno::kOk);
+  }
+  if ((op.flags & (traces::kFlagCurrent | traces::kFlagFuture)) == 0) return Bsd(Errno::kEinval);
+  task.wires_future |= (op.flags & traces::kFlagFuture) != 0;
+  if ((op.flags & traces::kFlagCurrent) == 0) return Bsd(Errno::kOk);
+  ForMapped(task, kMin, kMax, [&](Page& page) {
+    if (!page.attributes.prot.IsNone()) Wire(page);
+  });
+  return Bsd(Errno::kOk);
+}
+
 // Calls over [at, at + size) widened to pages.
 Outcome NaiveWorld::Ranged(const ResolvedOp& op, NaiveTask& task) {
+  bool wires =
+      op.kind == OpKind::kMlock || op.kind == OpKind::kMunlock || op.kind == OpKind::kMsync;
+  if (op.kind == OpKind::kMsync) {
+    bool both = (op.flags & traces::kFlagAsync) != 0 && (op.flags & traces::kFlagSync) != 0;
+    bool how = (op.flags & (traces::kFlagAsync | traces::kFlagSync | traces::kFlagInvalidate)) != 0;
+    if (both || !how) return Bsd(Errno::kEinval);
+  }
   bool discard = op.kind == OpKind::kLinuxDontneed;
   if (discard && op.at % 4096 != 0) return Bsd(Errno::kEinval);
   if (op.kind == OpKind::kMinherit && op.inherit == Inherit::kDonateCopy)
@@ -263,9 +351,11 @@ Outcome NaiveWorld::Ranged(const ResolvedOp& op, NaiveTask& task) {
   uint64_t start = op.at / 4096 * 4096;
   uint64_t size = static_cast<uint64_t>(((Wide{op.size} + op.at % 4096) % (Wide{1} << 64) + 4095) /
                                         4096 * 4096);
+  if (op.kind == OpKind::kMunmap && size == 0) return Bsd(Errno::kOk);
   if (start < kMin || Wide{start} + size > kMax)
-    return Bsd(discard ? Errno::kEnomem : Errno::kEinval);
+    return Bsd(discard || wires ? Errno::kEnomem : Errno::kEinval);
   uint64_t end = start + size;
+  if (wires) return Wiring(op, task, start, end);
   switch (op.kind) {
     case OpKind::kMunmap:
       ForMapped(task, start, end, [](Page& page) { page = Page(); });
@@ -276,7 +366,11 @@ Outcome NaiveWorld::Ranged(const ResolvedOp& op, NaiveTask& task) {
       ForMapped(task, start, end,
                 [&](Page& p) { allowed &= (prot & p.attributes.max_prot) == prot; });
       if (!allowed) return Bsd(Errno::kEacces);
-      ForMapped(task, start, end, [&](Page& p) { p.attributes.prot = prot; });
+      ForMapped(task, start, end, [&](Page& p) {
+        bool first_rights = p.attributes.prot.IsNone() && !prot.IsNone();
+        p.attributes.prot = prot;
+        if (task.wires_future && first_rights) Wire(p);
+      });
       break;
     }
     case OpKind::kMinherit:
@@ -285,15 +379,19 @@ Outcome NaiveWorld::Ranged(const ResolvedOp& op, NaiveTask& task) {
     case OpKind::kMadvise:
       if (op.advice <= base::Advice::kSequential) {
         ForMapped(task, start, end, [&](Page& p) { p.attributes.advice = op.advice; });
+      } else if (op.advice == base::Advice::kFree && FirstWired(task, start, end) < end &&
+                 AllMapped(task, start, FirstWired(task, start, end))) {
+        return Bsd(Errno::kEbusy);
       } else if (op.advice != base::Advice::kWillNeed && !AllMapped(task, start, end)) {
         return Bsd(Errno::kEfault);
       } else if (op.advice == base::Advice::kFree) {
         ForMapped(task, start, end, [&](Page& p) {
-          if (p.own != nullptr && !p.attributes.shared && coin_.Chance(1, 2)) p.own->reset();
+          if (p.own != nullptr && coin_.Chance(1, 2)) p.own->reset();
         });
       }
       break;
     default:
+      if (FirstWired(task, start, end) < end) return Bsd(Errno::kEinval);
       ForMapped(task, start, end, [](Page& p) {
         if (p.own != nullptr && !p.attributes.shared) p.own->reset();
       });
@@ -302,8 +400,16 @@ Outcome NaiveWorld::Ranged(const ResolvedOp& op, NaiveTask& task) {
   return Bsd(Errno::kOk);
 }
 
+uint64_t NaiveWorld::FirstWired(NaiveTask& task, uint64_t start, uint64_t end) {
+  for (uint64_t va = start; va < end; va += 4096) {
+    if (task.pages[PageOf(va)].attributes.wired) return va;
+  }
+  return end;
+}
+
 bool NaiveWorld::GrownPage(const Page& last, uint64_t more, Page* out) {
   *out = last;
+  out->attributes.wired = false;
   if (last.own != nullptr) out->own = std::make_shared<std::optional<Bytes>>();
   if (last.file_key == 0) return true;
   out->file_offset = last.file_offset + 4096;
@@ -317,7 +423,8 @@ Outcome NaiveWorld::Mremap(const ResolvedOp& op, NaiveTask& task) {
   if (op.at % 4096 != 0 || (fixed && op.to % 4096 != 0)) return Bsd(Errno::kEinval);
   if (size == 0 || wanted == 0 || wanted > ~uint64_t{0}) return Bsd(Errno::kEinval);
   if (op.at < kMin || op.at + size > kMax) return Bsd(Errno::kEinval);
-  bool elsewhere = fixed && op.to != op.at;
+  bool duplicate = (op.flags & traces::kFlagDuplicate) != 0;
+  bool elsewhere = fixed && (op.to != op.at || duplicate);
   if (elsewhere && (op.to < kMin || op.to + wanted > kMax)) return Bsd(Errno::kEinval);
   std::vector<Page> moved;  // what the new range will hold
   for (Wide at = 0; at < std::min(size, wanted); at += 4096) {
@@ -338,6 +445,10 @@ Outcome NaiveWorld::Mremap(const ResolvedOp& op, NaiveTask& task) {
   if (elsewhere) {
     if (AnyMapped(task, op.to, op.to + wanted)) return Bsd(Errno::kEnomem);
     to = op.to;
+  } else if (duplicate) {
+    std::optional<uint64_t> hole = AnyHole(task, wanted);
+    if (!hole) return Bsd(Errno::kEnomem);
+    to = *hole;
   } else if (wanted > size && (op.at + wanted > kMax || AnyMapped(task, end, op.at + wanted))) {
     std::optional<uint64_t> hole = fixed ? std::nullopt : AnyHole(task, wanted);
     if (!hole) return Bsd(Errno::kEnomem);
@@ -346,10 +457,18 @@ Outcome NaiveWorld::Mremap(const ResolvedOp& op, NaiveTask& task) {
     ForMapped(task, op.at + static_cast<uint64_t>(wanted), end, [](Page& page) { page = Page(); });
     return Bsd(Errno::kOk, op.at);
   }
-  ForMapped(task, op.at, end, [](Page& page) { page = Page(); });
+  if (duplicate) {
+    uint64_t shown = op.at + static_cast<uint64_t>(std::min(size, wanted));
+    ForMapped(task, op.at, shown, [](Page& page) { page.attributes.shared = true; });
+  } else if (to != op.at) {
+    ForMapped(task, op.at, end, [](Page& page) { page = Page(); });
+  }
   for (size_t i = 0; i < moved.size(); ++i) {
     Page& page = task.pages[PageOf(to + i * 4096)];
-    if (moved[i].mapped) page = moved[i];
+    if (!moved[i].mapped || (to == op.at && i < size / 4096)) continue;
+    page = moved[i];
+    page.attributes.wired = false;
+    if (duplicate) page.attributes.shared = true;
   }
   return Bsd(Errno::kOk, to);
 }
@@ -367,6 +486,7 @@ Outcome NaiveWorld::Heap(const ResolvedOp& op, NaiveTask& task) {
   if (now > was && AnyMapped(task, was, now)) return Bsd(Errno::kEnomem);
   for (uint64_t at = was; at < now; at += 4096)
     task.pages[PageOf(at)] = NewPage(base::kProtReadWrite, false, 0, 0);
+  if (task.wires_future) ForMapped(task, was, now, [&](Page& page) { Wire(page); });
   ForMapped(task, now, was, [](Page& page) { page = Page(); });
   task.heap_current = op.at;
   return Bsd(Errno::kOk);
@@ -523,6 +643,11 @@ Outcome NaiveWorld::Access(const ResolvedOp& op, NaiveTask& task) {
       return outcome;
     }
     Page& page = task.pages[i];
+    // A wired page that has to be fetched again is fetched for every access.
+    if (op.kind != OpKind::kWrite && page.attributes.wired && va % 4096 == 0 &&
+        coin_.Chance(1, 2)) {
+      Wire(page);
+    }
     if (op.kind == OpKind::kRead) {
       uint64_t in_page = va % 4096;
       if (in_page == 0 || va == op.at) read.reserve(read.size() + 4096);
@@ -582,10 +707,10 @@ class Draws {
     constexpr OpKind kFavourites[] = {OpKind::kMmap,     OpKind::kFork,    OpKind::kTaskCreate,
                                       OpKind::kMinherit, OpKind::kMadvise, OpKind::kVmInherit,
                                       OpKind::kMremap,   OpKind::kExit,    OpKind::kVmCopy,
-                                      OpKind::kVmRead,   OpKind::kVmWrite};
+                                      OpKind::kVmRead,   OpKind::kVmWrite, OpKind::kMlock};
     uint64_t roll = prng_.Below(100);
     if (roll < 35) return kAccesses[prng_.Below(5)];
-    if (roll < 80) return kFavourites[prng_.Below(11)];
+    if (roll < 80) return kFavourites[prng_.Below(12)];
     auto kind = static_cast<OpKind>(prng_.Below(traces::kProgramKindCount));
     if (kind == OpKind::kTask32) return OpKind::kVmCopy;  // all tasks are as wide here
     return kind == OpKind::kExec && prng_.Chance(3, 4) ? OpKind::kMmap : kind;
@@ -633,7 +758,14 @@ class Draws {
                                          : prng_.Below(4) * 4096 + (prng_.Chance(1, 6) ? 1 : 0);
       }
     }
-    if (op->kind == OpKind::kMremap) op->flags = Maybe(1, 2, traces::kFlagFixed);
+    if (op->kind == OpKind::kMremap)
+      op->flags = Maybe(1, 2, traces::kFlagFixed) | Maybe(1, 4, traces::kFlagDuplicate);
+    if (op->kind == OpKind::kMlockall)
+      op->flags = Maybe(1, 2, traces::kFlagCurrent) | Maybe(1, 2, traces::kFlagFuture);
+    if (op->kind == OpKind::kMsync) {
+      op->flags = Maybe(1, 2, traces::kFlagAsync) | Maybe(1, 2, traces::kFlagInvalidate);
+      if (op->flags != traces::kFlagAsync) op->flags |= Maybe(1, 3, traces::kFlagSync);
+    }
     if (op->kind == OpKind::kVmMap) {
       op->mask = prng_.Chance(1, 2) ? 0 : prng_.Below(8) * 4096 + prng_.Below(2);
       op->max_prot = base::Prot(static_cast<uint8_t>(prng_.Chance(2, 3) ? 7 : prng_.Below(8)));

@@ -117,6 +117,7 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
       out->flags = op.flags;
       return ResolveFile(op, files, out) && place_range();
     case OpKind::kVmProtect:
+    case OpKind::kVmWire:
       out->flags = op.flags;
       [[fallthrough]];
     case OpKind::kMprotect:

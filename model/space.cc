@@ -203,8 +203,8 @@ void Space::SetAdvice(uint64_t start, uint64_t end, base::Advice advice) {
 }
 
 void Space::BindPages(const Region& region, const FileTable& files) {
-  bool binds = region.layer != nullptr && region.file_key != 0 &&
-               region.attributes.max_prot.CanWrite();
+  bool binds =
+      region.layer != nullptr && region.file_key != 0 && region.attributes.max_prot.CanWrite();
   for (uint64_t va = region.start; binds && va < region.end; va += base::kPageSize) {
     Slot& slot = region.layer->owned[region.LayerPage(va)];
     if (slot.NeedsBase()) slot.Bind(Look(region, va, files).Base());

@@ -5,7 +5,8 @@
 //          makes. Decoding may fail and is pure; carrying the change out may not fail and is the
 //          value core's (world.cc). So a failed operation cannot have changed anything.
 // INVARIANTS  With an error as outcome, action is kNothing (excepted: kDiscard of linux_dontneed
-//          over a hole, kUnmap of a fixed mapping that could not be wired). start, end, to are page aligned and inside the bounds.
+//          over a hole, kUnmap of a fixed mapping that could not be wired). start, end, to are page
+//          aligned and inside the bounds.
 // SEE      house.md 4.6 "Check then act"; bsd.cc, mach.cc.
 
 #ifndef MODEL_STEP_H_
@@ -24,7 +25,7 @@ struct Task {
   Space space;
   traces::Personality personality = traces::Personality::kBsd;
   bool narrow = false;  // words of its Mach calls have 32 bits
-  uint32_t owner = 0;   // label of the task that may name it; 0: none
+  uint32_t owner = 0;   // label of the task that may name it; 0: none, init made it
   bool has_heap = false;
   uint64_t heap_base = 0;
   uint64_t heap_current = 0;  // any byte address; the heap's pages end at its page, rounded up

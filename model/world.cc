@@ -140,7 +140,8 @@ void World::CommitMap(const Step& step, uint64_t start, Task* task) {
   bool is_file_itself = step.file_key != 0 && step.attributes.shared;
   if (!is_file_itself) region.layer = std::make_shared<Layer>();
   uint64_t end = region.end;
-  bool wires = task->space.wires_future() && !region.attributes.prot.IsNone();
+  const bool wires = region.attributes.wired;
+  region.attributes.wired = false;
   task->space.Map(std::move(region));
   if (wires) task->space.SetWired(start, end, true, files_);
 }
@@ -186,6 +187,12 @@ void World::CommitCopyOut(const Step& step, uint64_t start, const Task& task, Ta
     if (copies[page]) region.layer->owned.emplace(page, std::move(*copies[page]));
   }
   caller->space.Map(std::move(region));
+}
+
+// What is replaced is wired no more.
+void World::Overwrite(const Step& step, PageCopies copies, Space* space) {
+  space->SetWired(step.to, step.to + (step.end - step.start), false, files_);
+  space->Overwrite(step.to, std::move(copies), &files_);
 }
 
 void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observed) {
@@ -253,11 +260,11 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
       CommitCopyOut(step, observed.value - step.page_offset, task, &tasks_.find(op.task)->second);
       break;
     case Step::Action::kOverwrite:
-      task.space.Overwrite(step.to, task.space.Copy(step.start, step.end, files_), &files_);
+      Overwrite(step, task.space.Copy(step.start, step.end, files_), &task.space);
       break;
     case Step::Action::kStoreFrom: {
       const Space& source = tasks_.find(op.task)->second.space;
-      task.space.Overwrite(step.to, source.Copy(step.start, step.end, files_), &files_);
+      Overwrite(step, source.Copy(step.start, step.end, files_), &task.space);
       break;
     }
     case Step::Action::kRead:
@@ -276,9 +283,9 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
 
 // A failed read tells nothing of what it read before.
 void World::CommitRead(const Step& step, const Outcome& observed, const Task& task) {
+  if (step.start == step.end) return;  // not even the first byte was there
   for (uint64_t va = base::TruncPage(step.start); va < step.end; va += base::kPageSize) {
-    const Region* region = task.space.Find(va);
-    if (region != nullptr) Space::MayBind(*region, va, files_);
+    Space::MayBind(*task.space.Find(va), va, files_);
   }
   if (observed.code != 0 || step.blind) return;
   ReadSet set(task.space, step.start, step.end, files_);

@@ -163,6 +163,7 @@ class World {
   void SetProt(const Step& step, Space* space);
   void CommitMap(const Step& step, uint64_t start, Task* task);
   void WireAll(const Step& step, Task* task);
+  void Overwrite(const Step& step, PageCopies copies, Space* space);
   void CommitCopyOut(const Step& step, uint64_t start, const Task& task, Task* caller);
   void CommitRead(const Step& step, const traces::Outcome& observed, const Task& task);
   void CommitWrite(const Step& step, uint64_t value, const Task& task);

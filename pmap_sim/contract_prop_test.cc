@@ -41,6 +41,7 @@ ContractLimits LimitsFor(const PmapWorldOptions& options) {
   ContractLimits limits;
   limits.usable = options.profile.ExecuteImpliedByRead() ? WithReadAndExecute : WithRead;
   limits.wired_writable_reads_modified = !options.quirks.manual();
+  limits.write_faults_modify = !options.quirks.manual();
   return limits;
 }
 

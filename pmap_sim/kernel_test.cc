@@ -1,6 +1,9 @@
 // The kernel pmap and memory of no segment.
 
 #include <gtest/gtest.h>
+#include <l4/ipc.h>
+#include <l4/space.h>
+#include <l4/thread.h>
 
 #include "base/addr.h"
 #include "base/prot.h"
@@ -170,6 +173,37 @@ TEST_F(KernelPmapTest, MemoryThatNobodyGivesCannotBeEntered) {
   });
   EXPECT_EQ(Layout(a, kVa, 1), ".");
   EXPECT_EQ(pmap_.ResidentCount(a->pmap), base::PageCount(0));
+}
+
+TEST_F(KernelPmapTest, AServerThreadThatMissesAMappingGetsIt) {
+  Paddr pa = NewFrame();
+  Kenter(page_, pa, base::kProtReadWrite);
+  // As if the kernel had had no memory for it.
+  Server([&] {
+    const auto va = static_cast<L4_Word_t>(page_.value());
+    L4_FlushFpage(L4_FpageAddRights(L4_FpageLog2(va, base::kPageShift), L4_FullyAccessible));
+  });
+  EXPECT_EQ(OwnRights(page_), "---");
+  RefillResult result = RefillResult::kMiss;
+  L4_ThreadId_t pager = world_.Spawn([&] {
+    L4_ThreadId_t from;
+    L4_Wait(&from);
+    result = pmap_.Refill(pmap_.Kernel(), page_, Access::kWrite, {from, L4_Myself()});
+  });
+  bool done = false;
+  world_.SpawnWith(
+      mirror_,
+      [&] {
+        const char c = 'x';
+        fake_l4::Cpu cpu = fake_l4::Kernel::Current()->cpu();
+        done = cpu.Store(page_, &c, 1) == fake_l4::AccessStatus::kOk;
+      },
+      pager);
+  EXPECT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_EQ(result, RefillResult::kSent);
+  EXPECT_TRUE(done);
+  EXPECT_TRUE(OwnShows(page_, pa));
+  Server([&] { pmap_.Kremove(kKernelArea); });
 }
 
 TEST_F(KernelPmapTest, APmapLivesAsLongAsItsReferences) {

@@ -23,6 +23,7 @@ constexpr Word kInvalidateWords[] = {{"invalidate", kFlagInvalidate}};
 constexpr Word kAllocateWords[] = {{"anywhere", kFlagAnywhere}, {"fixed", kFlagFixed}};
 constexpr Word kProtectWords[] = {{"current", 0}, {"maximum", kFlagSetMax}};
 constexpr Word kCreateWords[] = {{"0", 0}, {"1", kFlagInherit}};
+constexpr Word kHostWords[] = {{"plain", 0}, {"priv", kFlagPrivileged}};
 constexpr Word kSourceWords[] = {{"observed", kFlagObserved}, {"inferred", kFlagInferred}};
 
 // clang-format off: a table.
@@ -174,14 +175,7 @@ constexpr std::array<KindRow, kOpKindCount> kRows = {{
      kMlockallWords,
      {},
      "BSD: everything mapped now, in future, or both"},
-    {OpKind::kMunlockall,
-     "munlockall",
-     Subject::kTask,
-     {},
-     Success::kOk,
-     {},
-     {},
-     "BSD"},
+    {OpKind::kMunlockall, "munlockall", Subject::kTask, {}, Success::kOk, {}, {}, "BSD"},
     {OpKind::kMincore,
      "mincore",
      Subject::kTask,
@@ -270,6 +264,14 @@ constexpr std::array<KindRow, kOpKindCount> kRows = {{
      {},
      {},
      "Mach: ADDR gets a snapshot of what is at TO in the caller's space"},
+    {OpKind::kVmWire,
+     "vm_wire",
+     Subject::kTask,
+     {kAt, kSize, kProt, kFlags, kTarget},
+     Success::kOk,
+     kHostWords,
+     {},
+     "Mach: wires pages that have the rights PROT, or unwires (none)"},
     {OpKind::kRead,
      "read",
      Subject::kTask,

@@ -75,6 +75,8 @@ TEST(CodecTest, EveryKindOfLineStandsAsWritten) {
       "s2.vm_region 0x0 of s3 -> 0x1000 0x4000 rw- rwx copy private",
       "s2.vm_map 0x1000 0x2000 0xfff anywhere rw- r-- share -> 0x5000",
       "s2.vm_map h0+0x0 0x2000 0x0 fixed rw- rwx none of ~1  # why",
+      "s2.vm_wire 0x1000 0x2000 rw- plain -> KERN_NO_ACCESS",
+      "s2.vm_wire r1+0x0 0x2000 --- priv of s3 -> ok",
       "s2.vm_copy 0x1000 0x2000 r1+0x1000 -> KERN_INVALID_ARGUMENT",
       "s2.vm_read 0x1000 0x2000 of s3 -> 0x7000",
       "~2.vm_write 0x1000 0x2000 0x8000 of ~3 -> MACH_SEND_INVALID_MEMORY",

@@ -32,6 +32,7 @@ Outcome::Family FamilyOf(OpKind kind) {
     case OpKind::kVmCopy:
     case OpKind::kVmRead:
     case OpKind::kVmWrite:
+    case OpKind::kVmWire:
       return Outcome::Family::kKern;
     case OpKind::kRead:
     case OpKind::kWrite:

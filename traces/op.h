@@ -62,6 +62,7 @@ enum class OpKind : uint8_t {
   kVmCopy,        // s.vm_copy ADDR SIZE TO
   kVmRead,        // s.vm_read ADDR SIZE           a copy appears in the caller's space
   kVmWrite,       // s.vm_write ADDR SIZE TO       TO: where the data is in the caller's space
+  kVmWire,        // s.vm_wire ADDR SIZE PROT priv|plain     PROT none unwires
   // Memory accesses by the task's own thread.
   kRead,   // s.read ADDR SIZE
   kWrite,  // s.write ADDR SIZE VALUE     VALUE: base/pattern.h
@@ -90,6 +91,7 @@ enum OpFlags : uint32_t {
   kFlagAsync = 1u << 12,       // msync
   kFlagSync = 1u << 13,        // msync
   kFlagInvalidate = 1u << 14,  // msync
+  kFlagPrivileged = 1u << 15,  // vm_wire: by the privileged name of the host
 };
 
 // A task operand: a label (`s3`), or the n-th live task modulo their number (`~3`).

@@ -173,11 +173,16 @@ Amap* AmapStore::CopyRange(const AmapRef& ref, PageCount pages) {
   copy->lock = source->lock;
   ++copy->lock->refs;
   all_.PushBack(copy);
+  // Add() in short: there may be many, and nothing is in their places.
+  uint32_t used = 0;
   ForEachUsed(source, ref.slot, uint64_t{ref.slot} + count, [&](uint32_t slot) {
     Anon* anon = source->anons[slot];
     ++anon->refs;
-    Add(copy, slot - ref.slot, anon);
+    copy->anons[slot - ref.slot] = anon;
+    copy->back[slot - ref.slot] = used;
+    copy->used[used++] = slot - ref.slot;
   });
+  copy->used_count = used;
   Uncover(source, ref.slot, pages);
   ++core_->counters.amap_copy;
   return copy;

@@ -108,24 +108,30 @@ Result<void, PagerError> AnonymousPager::Put(Object* object, PageIndex first, Pa
   return result;
 }
 
-void AnonymousPager::SetSize(Object* object, uint64_t bytes) {
-  MutexLock lock(&object->mu);
-  State* state = StateOf(object);
-  const uint64_t old_size = state->size;
-  state->size = bytes;
-  const uint64_t offset = bytes & base::kPageMask;
-  object->FreeFrom(pages_, base::ToPageIndex(bytes) + PageCount(offset == 0 ? 0 : 1));
-  // What was beyond the lower of both ends never was contents.
-  const uint64_t end = bytes < old_size ? bytes : old_size;
-  if (base::IsPageAligned(end)) return;
+// What lies beyond the lower of both ends in its page never was contents, or is not any more.
+bool AnonymousPager::CutTail(Object* object, uint64_t end) {
+  if (base::IsPageAligned(end)) return true;
   Page* last;
   while ((last = object->Lookup(base::ToPageIndex(end))) != nullptr && last->IsBusy()) {
     object->WaitFor(pages_, last);
   }
-  if (last == nullptr) return;
+  if (last == nullptr) return true;
+  if (last->loan_count != 0) last = loans_.BreakObjectPage(last);
+  if (last == nullptr) return false;
   const uint64_t kept = end & base::kPageMask;
   std::memset(pages_->Contents(last) + kept, 0, base::kPageSize - kept);
   object->SetDirty(last, Dirty::kDirty);
+  return true;
+}
+
+bool AnonymousPager::SetSize(Object* object, uint64_t bytes) {
+  MutexLock lock(&object->mu);
+  State* state = StateOf(object);
+  if (!CutTail(object, bytes < state->size ? bytes : state->size)) return false;
+  state->size = bytes;
+  const uint64_t partial = base::IsPageAligned(bytes) ? 0 : 1;
+  object->FreeFrom(pages_, base::ToPageIndex(bytes) + PageCount(partial));
+  return true;
 }
 
 }  // namespace uvm

@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "uvm/core.h"
+#include "uvm/loan_break.h"
 #include "uvm/object.h"
 #include "uvm/page.h"
 #include "uvm/pager.h"
@@ -30,15 +31,16 @@ enum AobjFlags : uint32_t {
 class AnonymousPager final : public Pager {
  public:
   AnonymousPager(Core* core, PageStore* pages, ObjectStore* objects)
-      : pages_(pages), objects_(objects), states_(core->memory) {}
+      : pages_(pages), objects_(objects), loans_(core, pages), states_(core->memory) {}
 
   // NetBSD: uao_create(). An object of `bytes` with one reference (kAobjKernObj: the kernel's), or
   // null when memory ran out. It ends at the next page boundary for faults, and at `bytes` for
   // SizeInBytes.
   Object* Create(uint64_t bytes, uint32_t flags);
   // Changes the size: pages wholly beyond the end go away, wired ones too, and the rest of the
-  // last page becomes zero. Waits for busy pages. LOCKS: none.
-  void SetSize(Object* object, uint64_t bytes);
+  // last page becomes zero. Waits for busy pages. False, nothing changed: the last page is lent and
+  // there is no frame for a copy. LOCKS: none.
+  bool SetSize(Object* object, uint64_t bytes);
 
   base::Result<void, PagerError> Get(Object* object, GetRequest* request) override;
   // Never cleans. kPgoFree alone frees the pages for good, unless somebody else has a reference;
@@ -63,6 +65,9 @@ class AnonymousPager final : public Pager {
 
   PageStore* const pages_;
   ObjectStore* const objects_;
+  bool CutTail(Object* object, uint64_t end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
+
+  LoanBreaker loans_;
   base::Pool<State> states_;
 };
 

@@ -207,6 +207,71 @@ TEST_F(FaultTest, AFailedPmapEnterIsNoMemoryAndHarmless) {
   }
 }
 
+TEST_F(FaultTest, APagerMayAskForPatience) {
+  Object* file = File(7);
+  Space space = NewSpace(".");
+  space.Map({.file = file});
+  pager().FailOnce(0, PagerError::kAgain);
+  EXPECT_EQ(space.ReadAll(), "1");
+  EXPECT_EQ(pager().gets(), 2u);
+  EXPECT_EQ(Faults(), "2A");
+  EXPECT_EQ(uvm().counters().fault_restarts, 1u);
+}
+
+TEST_F(FaultTest, DebuggersAreHeldToTheMaximumOnly) {
+  Space space = NewSpace("A");
+  space.Protect(0, 1, kProtNone);
+  EXPECT_EQ(space.Touch(0, Access::kRead), "protection");
+  EXPECT_TRUE(uvm().FaultMaxProt(space.get(), PageAt(0), Access::kWrite).ok());
+  pmap().RemoveAll(space->pmap());
+  EXPECT_EQ(space.TryProtect(0, 1, kProtNone, SetMax::kYes), "ok");
+  EXPECT_EQ(uvm().FaultMaxProt(space.get(), PageAt(0), Access::kRead), FaultError::kProtection);
+}
+
+// A map that an entry names answers for it; the translation goes to the pmap of the map that was
+// asked.
+TEST_F(FaultTest, SubmapsAreFollowed) {
+  StopChecking();
+  Space outer = NewSpace("...");
+  Space inner = NewSpace("ABC");
+  ASSERT_TRUE(outer->map().Reserve({.at = PageAt(0), .size = 3 * base::kPageSize}).ok());
+  ASSERT_TRUE(outer->map().Submap(Pages(0, 3), &inner->map()).ok());
+  EXPECT_TRUE(uvm().Fault(outer.get(), PageAt(1), Access::kWrite).ok());
+  unsigned char* byte = pmap().Translate(outer->pmap(), PageAt(1), Access::kWrite);
+  ASSERT_NE(byte, nullptr);
+  EXPECT_EQ(*byte, 'B');
+  *byte = 'x';
+  EXPECT_EQ(*pmap().Translate(inner->pmap(), PageAt(1), Access::kRead), 'x');
+  pmap().RemoveAll(outer->pmap());
+}
+
+// ---- Objects whose pages may not be written without asking.
+
+TEST_F(FaultTest, TheFirstWriteToAHoleReachesThePager) {
+  Object* file = File(7);
+  Space space = NewSpace("..");
+  space.Map({.pages = 2, .sharing = Sharing::kShared, .file = file});
+  EXPECT_EQ(space.ReadAll(), "12");
+  ResidentAt(space, 0)->read_only = true;  // as the pager marks what has no block
+  pmap().RemoveAll(space->pmap());
+  EXPECT_EQ(space.ReadAll(), "12");
+  EXPECT_EQ(Rights(space), "rw");
+  space.Write("x.");  // the pager is asked for a page to write
+  EXPECT_EQ(Rights(space), "ww");
+  EXPECT_FALSE(ResidentAt(space, 0)->read_only);
+}
+
+TEST_F(FaultTest, APrivateCopyOfAHoleAsksNobody) {
+  Object* file = File(7);
+  Space space = NewSpace(".");
+  space.Map({.file = file});
+  EXPECT_EQ(space.ReadAll(), "1");
+  ResidentAt(space, 0)->read_only = true;
+  space.Write("x");
+  EXPECT_EQ(pager().gets(), 1u);
+  EXPECT_EQ(Rights(space), "w");
+}
+
 // ---- Economy and order.
 
 TEST_F(FaultTest, ReadingABigSparseRegionPaysOnlyForWhatIsTouched) {

@@ -8,11 +8,12 @@ namespace {
 using base::TextSink;
 
 TextSink& Name(TextSink& text, const Space* space, const MapEntry* entry) {
+  if (space == nullptr) return text << "kernel entry " << entry->range();
   return text << "space#" << space->id << " entry " << entry->range();
 }
 
 // Calls visit(space, entry) for every entry until it returns false; returns whether all calls
-// returned true.
+// returned true. The space of the kernel's entries is null.
 template <typename F>
 bool ForEachEntry(Uvm* uvm, F&& visit) {
   for (Space* space = uvm->DebugSpaces().front(); space != nullptr;
@@ -22,7 +23,15 @@ bool ForEachEntry(Uvm* uvm, F&& visit) {
       if (!visit(space, entry)) return false;
     }
   }
-  return true;
+  bool all = true;
+  if (uvm->DebugKernel() == nullptr) return true;
+  uvm->DebugKernel()->DebugForEachMap([&](Map* map) {
+    for (MapEntry* entry = map->DebugFirst(); all && entry != nullptr;
+         entry = Map::DebugNext(entry)) {
+      all = visit(static_cast<Space*>(nullptr), entry);
+    }
+  });
+  return all;
 }
 
 template <typename F>
@@ -96,12 +105,22 @@ bool ValidMapEntries(Uvm* uvm, TextSink* text) {
     *text << "space#" << space->id << " " << buffer;
     return false;
   }
-  return true;
+  bool all = true;
+  if (uvm->DebugKernel() == nullptr) return true;
+  uvm->DebugKernel()->DebugForEachMap([&](Map* map) {
+    char buffer[256];
+    TextSink found(buffer, sizeof buffer);
+    if (!all || map->ValidEntries(&found)) return;
+    all = false;
+    *text << "kernel map " << map->min() << " " << buffer;
+  });
+  return all;
 }
 
 bool LayeredEntries(Uvm* uvm, TextSink* text) {
   return ForEachEntry(uvm, [&](Space* space, MapEntry* entry) {
-    bool layered = entry->bare || entry->needs_copy || entry->aref.amap != nullptr || entry->object != nullptr;
+    bool layered = entry->bare || entry->submap != nullptr || entry->needs_copy ||
+                   entry->aref.amap != nullptr || entry->object != nullptr;
     const Amap* amap = entry->aref.amap;
     bool covered = amap == nullptr || entry->aref.slot + entry->pages().value() <= amap->slot_count;
     if (layered && covered) return true;
@@ -190,7 +209,8 @@ bool ValidAnonRefs(Uvm* uvm, TextSink* text) {
     return false;
   });
   if (!valid) return false;
-  const uint64_t unreachable = uvm->DebugAnons().live() - distinct;
+  const uint64_t unreachable =
+      uvm->DebugAnons().live() - uvm->DebugAnons().held_only() - distinct;
   if (unreachable + lent <= loans) return true;
   *text << uvm->DebugAnons().live() << " anons live, " << distinct << " reachable";
   if (loans > 0) *text << ", " << loans << " lent";
@@ -206,9 +226,15 @@ bool ValidObjectRefs(Uvm* uvm, TextSink* text) {
     if (entry->object != nullptr) ++entry->object->debug_refs;
     return true;
   });
+  uint64_t held = uvm->DebugHeldObjects();
   return ForEachObject(uvm, [&](Object* object) {
-    if (object->DebugRefs() >= object->debug_refs && object->DebugRefs() <= object->debug_refs + 1)
+    if (object->DebugRefs() == Object::kKernelRefs) return true;
+    if (object->DebugRefs() >= object->debug_refs &&
+        object->DebugRefs() <= object->debug_refs + 1 + held) {
+      uint64_t beyond = object->DebugRefs() - object->debug_refs;
+      held -= beyond > 1 ? beyond - 1 : 0;
       return true;
+    }
     *text << "object#" << object->id << " refs=" << object->DebugRefs()
           << ", entries found=" << object->debug_refs
           << " (at most one more may be held by the server)";
@@ -222,6 +248,13 @@ bool ValidObjectPages(Uvm* uvm, TextSink* text) {
     for (Page* page = object->DebugFirstPage(); page != nullptr;
          page = Object::DebugNextPage(page)) {
       ++count;
+      uint8_t tags = Object::TagsOf(*page);
+      for (const Page* child : page->rb_child) tags |= child == nullptr ? 0 : child->subtree_tags;
+      if (page->subtree_tags != tags) {
+        *text << "object#" << object->id << " page " << page->index
+              << ": the tree's summary of tags is wrong";
+        return false;
+      }
       if (page->object == object && !page->IsBusy() && object->DebugLookup(page->index) == page)
         continue;
       *text << "object#" << object->id << " page " << page->index << " frame " << page->pa
@@ -244,8 +277,8 @@ bool ValidPageOwners(Uvm* uvm, TextSink* text) {
     bool nobodys = !page.free && page.object == nullptr && page.anon == nullptr;
     int owners =
         (page.free ? 1 : 0) + (page.object != nullptr ? 1 : 0) + (page.anon != nullptr ? 1 : 0);
-    if (owners != 1 && !lent_to_anon && !(nobodys && page.loan_count > 0))
-      wrong = "is not exactly one of free, object's, anon's, nobody's but lent";
+    if (owners != 1 && !lent_to_anon && !(nobodys && (page.loan_count > 0 || page.wire_count == 1)))
+      wrong = "is not exactly one of free, object's, anon's, nobody's but lent or the kernel's";
     if (page.anon != nullptr && page.anon->page != &page)
       wrong = "names an anon that has another page";
     if (page.object != nullptr && page.object->DebugLookup(page.index) != &page)
@@ -323,7 +356,7 @@ bool WiringsAreCounted(Uvm* uvm, TextSink* text) {
   const bool kernel = uvm->counters().kernel_wirings > 0;
   const Page* bad = nullptr;
   uvm->DebugPages().DebugForEach([&](const Page& page) {
-    const bool may_be_more = kernel && page.object != nullptr;
+    const bool may_be_more = kernel && page.anon == nullptr;
     const bool fits =
         may_be_more ? page.wire_count >= page.debug_wired : page.wire_count == page.debug_wired;
     if (!fits && bad == nullptr) bad = &page;
@@ -332,6 +365,48 @@ bool WiringsAreCounted(Uvm* uvm, TextSink* text) {
   *text << "frame " << bad->pa << " wire_count=" << bad->wire_count
         << ", wired entries found=" << bad->debug_wired;
   return false;
+}
+
+bool CleanPagesAreReadOnly(Uvm* uvm, TextSink* text) {
+  return ForEachTranslation(uvm, [&](const Backed& backed) {
+    if (!backed.mapping.prot.CanWrite() || backed.anon != nullptr) return true;
+    if (backed.page == nullptr || backed.page->object == nullptr) return true;
+    const bool hole = backed.page->read_only;
+    if (!hole && backed.page->dirty != Dirty::kClean) return true;
+    Name(*text, backed) << " is writable though its page is " << (hole ? "a hole" : "clean");
+    return false;
+  });
+}
+
+bool KernelMappings(Uvm* uvm, TextSink* text) {
+  KernelMemory* kernel = uvm->DebugKernel();
+  if (kernel == nullptr) return true;
+  PmapSystem* pmap = uvm->DebugPmap();
+  PmapSystem::Mapping mapping;
+  const Range range{kernel->map()->min(), kernel->map()->max()};
+  for (Vaddr from = range.start; pmap->PeekNext(pmap->Kernel(), from, &mapping);
+       from = mapping.va + base::kPageSize) {
+    if (mapping.va >= range.end) break;
+    const MapEntry* entry = kernel->DebugEntryAt(mapping.va);
+    const Page* page = uvm->DebugPages().FromPaddr(mapping.pa);
+    const char* wrong = nullptr;
+    if (entry == nullptr) {
+      wrong = " lies in no entry of a kernel map";
+    } else if (entry->bare && page != nullptr && page->wire_count == 0 && !page->IsBusy()) {
+      wrong = " shows a frame that may go away";
+    } else if (entry->object == kernel->object() &&
+               kernel->object()->DebugLookup(entry->ObjectIndexOf(mapping.va)) != page) {
+      wrong = " does not show the kernel object's page";
+    }
+    if (wrong == nullptr) continue;
+    *text << "kernel va " << mapping.va << " frame " << mapping.pa << wrong;
+    return false;
+  }
+  return true;
+}
+
+bool ValidWindows(Uvm* uvm, TextSink* text) {
+  return uvm->DebugBufferCache() == nullptr || uvm->DebugBufferCache()->ValidWindows(text);
 }
 
 bool NoLockHeld(Uvm* uvm, TextSink* text) {
@@ -431,6 +506,9 @@ const char* FirstViolation(Uvm* uvm, TextSink* text) {
       {"TranslationMapsItsPage", TranslationMapsItsPage},
       {"RightsWithinProtection", RightsWithinProtection},
       {"CopyOnWriteIsReadOnly", CopyOnWriteIsReadOnly},
+      {"CleanPagesAreReadOnly", CleanPagesAreReadOnly},
+      {"KernelMappings", KernelMappings},
+      {"ValidWindows", ValidWindows},
       {"LentPagesAreReadOnly", LentPagesAreReadOnly},
   };
   for (const Rule& rule : kRules) {

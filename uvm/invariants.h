@@ -36,6 +36,10 @@ bool TranslationInsideEntry(Uvm* uvm, base::TextSink* text);
 bool TranslationMapsItsPage(Uvm* uvm, base::TextSink* text);
 bool RightsWithinProtection(Uvm* uvm, base::TextSink* text);
 bool CopyOnWriteIsReadOnly(Uvm* uvm, base::TextSink* text);
+bool CleanPagesAreReadOnly(Uvm* uvm, base::TextSink* text);
+// The server's own addresses: the kernel maps, and the buffer cache's windows.
+bool KernelMappings(Uvm* uvm, base::TextSink* text);
+bool ValidWindows(Uvm* uvm, base::TextSink* text);
 bool LentPagesAreReadOnly(Uvm* uvm, base::TextSink* text);
 
 }  // namespace uvm

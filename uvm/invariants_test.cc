@@ -53,10 +53,11 @@ TEST_F(InvariantsTest, AHealthyMachineHasNoViolation) {
   EXPECT_EQ(Violation(), "");
   char buffer[100];
   base::TextSink text(buffer, sizeof buffer);
-  for (auto* holds : {ValidMapEntries, LayeredEntries, ValidAmapSlots, ValidAmapRefs, ValidAnonRefs,
-                      ValidObjectRefs, ValidObjectPages, ValidPageOwners, FreeAccounting,
-                      NoLockHeld, TranslationInsideEntry, TranslationMapsItsPage,
-                      RightsWithinProtection, CopyOnWriteIsReadOnly}) {
+  for (auto* holds :
+       {ValidMapEntries, LayeredEntries, ValidAmapSlots, ValidAmapRefs, ValidAnonRefs,
+        ValidObjectRefs, ValidObjectPages, ValidPageOwners, FreeAccounting, NoLockHeld,
+        TranslationInsideEntry, TranslationMapsItsPage, RightsWithinProtection,
+        CopyOnWriteIsReadOnly, ValidPageStates, WiringsAreCounted, LentPagesAreReadOnly}) {
     EXPECT_TRUE(holds(&uvm(), &text));
   }
   EXPECT_TRUE(text.empty());
@@ -92,6 +93,52 @@ TEST_F(InvariantsTest, ValidMapEntriesSeesWrongGaps) {
   EXPECT_EQ(Violation(), "ValidMapEntries: space#1 entry [0x10000,0x14000) has a wrong max_gap");
   entry->max_gap -= 1;
   EXPECT_EQ(Violation(), "");
+}
+
+TEST_F(InvariantsTest, ValidPageStatesSeesLostPages) {
+  Page* page = ResidentAt(space(), 1);
+  uvm().DebugPages().Dequeue(page);
+  EXPECT_EQ(Violation(), "ValidPageStates: frame " + FrameOf(1) + " is on no queue and not wired");
+  uvm().DebugPages().Activate(page);
+  page->fake = true;
+  EXPECT_EQ(Violation(), "ValidPageStates: frame " + FrameOf(1) + " was never filled");
+  page->fake = false;
+  page->released = true;
+  EXPECT_EQ(Violation(),
+            "ValidPageStates: frame " + FrameOf(1) + " was released and is still there");
+  page->released = false;
+  page->queue = PageQueue::kInactive;
+  EXPECT_EQ(Violation().substr(0, 35), "ValidPageStates: wired 0 of 0 count");
+  page->queue = PageQueue::kActive;
+  EXPECT_EQ(Violation(), "");
+}
+
+TEST_F(InvariantsTest, ValidPageStatesSeesWiredPagesThatAreLent) {
+  space().Wire(1, 1);
+  Page* page = ResidentAt(space(), 1);
+  ++page->loan_count;
+  EXPECT_EQ(Violation(), "ValidPageStates: frame " + FrameOf(1) + " is wired and lent");
+  --page->loan_count;
+  EXPECT_EQ(Violation(), "");
+}
+
+TEST_F(InvariantsTest, WiringsAreCountedSeesLeaks) {
+  space().Wire(1, 1);
+  Page* page = ResidentAt(space(), 1);
+  ++page->wire_count;
+  EXPECT_EQ(Violation(),
+            "WiringsAreCounted: frame " + FrameOf(1) + " wire_count=2, wired entries found=1");
+  --page->wire_count;
+  EXPECT_EQ(Violation(), "");
+}
+
+TEST_F(InvariantsTest, LentPagesAreReadOnlySeesAWriter) {
+  Loan loan = space().Lend(1, 1);
+  EnterRaw(space(), 1, loan.pages[0]->pa, kProtReadWrite);
+  EXPECT_EQ(Violation().substr(0, 21), "LentPagesAreReadOnly:");
+  EnterRaw(space(), 1, loan.pages[0]->pa, kProtRead);
+  EXPECT_EQ(Violation(), "");
+  Return(&loan);
 }
 
 // What checked builds do round every change of a map.

@@ -302,6 +302,7 @@ class Map {
     Prot max_prot;
     Inherit inherit = Inherit::kCopy;
     bool shared = false;
+    bool wired = false;
   };
   // The entry that contains `at`, or else the next higher one; false when there is none.
   bool FindRegion(Vaddr at, Region* out) ABSL_LOCKS_EXCLUDED(lock_);

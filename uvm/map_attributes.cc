@@ -99,7 +99,8 @@ bool Map::FindRegion(Vaddr at, Region* out) {
   ReaderLock lock(&lock_);
   MapEntry* entry = FirstAboveLocked(at);
   if (AtEnd(entry)) return false;
-  *out = {entry->range(), entry->prot, entry->max_prot, entry->inherit, entry->shared};
+  *out = {entry->range(), entry->prot,   entry->max_prot,
+          entry->inherit, entry->shared, entry->wired_count != 0};
   return true;
 }
 

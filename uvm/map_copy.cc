@@ -16,6 +16,12 @@ bool HasSharers(const MapEntry* entry) {
   return entry->shared || (entry->aref.amap != nullptr && entry->aref.amap->shared);
 }
 
+// A sharer has the page wired: it keeps its frame and gets other contents. Nobody else reads it.
+bool StaysInPlace(const Anon& anon) {
+  return anon.refs == 1 && anon.page != nullptr && anon.page->wire_count != 0 &&
+         anon.page->loan_count == 0;
+}
+
 }  // namespace
 
 void Map::DropSnapshot(Snapshot* copy) {
@@ -28,21 +34,15 @@ void Map::DropSnapshot(Snapshot* copy) {
 Result<void, MapError> Map::CopyObjectLocked(MapEntry* entry, MapEntry* twin, Vaddr* missing) {
   AmapStore* amaps = context_->amaps;
   twin->copy_on_write = true;
-  AmapRef above = entry->aref;
-  if (above.amap == nullptr) {
+  if (entry->aref.amap == nullptr) {
     Amap* fresh = amaps->Allocate(entry->pages());
     if (fresh == nullptr) return MapError::kNoMemory;
     twin->aref = {fresh, 0};
   } else {
-    amaps->Reference(above, entry->pages(), Shared::kNo);
-    twin->aref = above;
-    MutexLock lock(&above.amap->lock->mutex);
-    Amap* copy = amaps->CopyRange(above, entry->pages());
-    if (copy == nullptr) return MapError::kNoMemory;
-    twin->aref = {copy, 0};
+    amaps->Reference(entry->aref, entry->pages(), Shared::kNo);
+    twin->aref = entry->aref;
+    if (!ForkEagerlyLocked(entry, twin)) return MapError::kNoMemory;
   }
-  // Writers of the original must meet the new owners of its anons.
-  if (above.amap != nullptr) amaps->WriteProtect(above, entry->pages());
   Amap* amap = twin->aref.amap;
   for (Vaddr va = entry->start; va < entry->end; va = va + base::kPageSize) {
     const uint32_t slot =
@@ -57,10 +57,8 @@ Result<void, MapError> Map::CopyObjectLocked(MapEntry* entry, MapEntry* twin, Va
     }
     Anon* anon = context_->anons->Allocate();
     if (anon == nullptr) return MapError::kNoMemory;
-    context_->core->pmap->CopyPage(page->pa, anon->page->pa);
-    anon->page->dirty = Dirty::kDirty;
+    context_->pages->Copy(page, anon->page);
     anon->page->busy = BusyReason::kNotBusy;
-    ++context_->core->counters.page_copy;
     amaps->Add(amap, slot, anon);
   }
   return {};
@@ -157,10 +155,8 @@ bool Map::OwnPages(MapEntry* piece, bool zeros) {
     if (amaps->Lookup(piece->aref.amap, slot) != nullptr) continue;
     Anon* anon = context_->anons->Allocate();
     if (anon == nullptr) return false;
-    context_->core->pmap->ZeroPage(anon->page->pa);
-    anon->page->dirty = Dirty::kDirty;
+    context_->pages->Zero(anon->page);
     anon->page->busy = BusyReason::kNotBusy;
-    ++context_->core->counters.zero_fill;
     amaps->Add(piece->aref.amap, slot, anon);
   }
   return true;
@@ -176,10 +172,15 @@ Result<void, MapError> Map::PrepareOverwriteLocked(MapEntry* entry, MapEntry* pi
   }
   if (!OwnPages(piece, entry->object != nullptr)) return MapError::kNoMemory;
   if (entry->aref.amap != nullptr) return {};
+  // A fault must be able to make a page ready for writing.
+  if (!base::kProtReadWrite.IsSubsetOf(entry->prot) &&
+      !base::kProtReadWrite.IsSubsetOf(entry->max_prot)) {
+    return MapError::kProtection;
+  }
   MutexLock lock(&entry->object->mu);
   for (Vaddr va = entry->start; va < entry->end; va = va + base::kPageSize) {
     const Page* page = entry->object->Lookup(entry->ObjectIndexOf(va));
-    if (page != nullptr && !page->IsBusy()) continue;
+    if (page != nullptr && !page->IsBusy() && !page->read_only && page->loan_count == 0) continue;
     *missing = va;
     return MapError::kTryAgain;
   }
@@ -202,8 +203,17 @@ void Map::OverwriteAmapLocked(MapEntry* entry, MapEntry* piece) {
     const uint32_t slot = entry->SlotOf(va);
     MutexLock lock(&amap->lock->mutex);
     Anon* old = amaps->Lookup(amap, slot);
-    if (old != nullptr) {
-      context_->core->pmap->PageProtect(old->page->pa, base::kProtNone);
+    if (old != nullptr && StaysInPlace(*old)) {
+      if (fresh != nullptr) {
+        context_->pages->Copy(fresh->page, old->page);
+        context_->anons->Release(fresh);
+      } else {
+        context_->pages->Zero(old->page);
+      }
+    } else if (old != nullptr) {
+      if (old->page != nullptr) {
+        context_->core->pmap->PageProtect(old->page->pa, base::kProtNone);
+      }
       if (fresh != nullptr) {
         amaps->Replace(amap, slot, fresh);
       } else {
@@ -234,7 +244,7 @@ void Map::OverwriteObjectLocked(MapEntry* entry, MapEntry* piece) {
     Page* page = entry->object->Lookup(entry->ObjectIndexOf(va));
     CHECK(page != nullptr && anon != nullptr);
     context_->core->pmap->CopyPage(anon->page->pa, page->pa);
-    page->dirty = Dirty::kDirty;
+    entry->object->SetDirty(page, Dirty::kDirty);
   }
 }
 

@@ -154,7 +154,7 @@ TEST_F(MapExtractTest, RemovingTakesThePagesAway) {
 TEST_F(MapExtractTest, RunningOutOfMemoryLeavesBothMapsAsTheyWere) {
   bool refused = false;
   for (uint64_t slots = 0; slots < 70; ++slots) {
-    World world;
+    World world(/*frames=*/256);
     Space source = world.NewSpace("AB0C.D");
     Space target = world.NewSpace("........");
     world.FillPools(slots);

@@ -20,7 +20,7 @@ TEST_F(MapWireTest, WiringBringsPagesInAndKeepsThem) {
   space.Wire(0, 3);
   EXPECT_EQ(Wires(space), "1110");
   EXPECT_EQ(Wirings(space), "1110");
-  EXPECT_EQ(Rights(space), "WWWw");
+  EXPECT_EQ(Rights(space), "wwww");
   EXPECT_EQ(Contents(space), "A00B");
   EXPECT_EQ(space->map().WiredPages(), PageCount(3));
   space.Unwire(0, 3);
@@ -88,7 +88,7 @@ TEST_F(MapWireTest, WhatCanNeverBeWrittenStaysTheFiles) {
   space.Map({.pages = 2, .prot = kProtRead, .max_prot = kProtRead, .file = file});
   space.Wire(0, 2);
   EXPECT_TRUE(EntryAt(space, 0)->needs_copy);
-  EXPECT_EQ(Rights(space), "RR");
+  EXPECT_EQ(Rights(space), "rr");
   EXPECT_EQ(Wirings(space), "11");
   space.Unwire(0, 2);
 }
@@ -155,7 +155,7 @@ TEST_F(MapWireTest, AChildOfAWiredParentIsUnwiredAndHasItsOwnPages) {
   EXPECT_EQ(Wires(parent, child), "110|000");
   EXPECT_EQ(Wirings(parent, child), "110|000");
   EXPECT_EQ(Frames(parent, child), "abc|dec");
-  EXPECT_EQ(Rights(parent), "WWr");
+  EXPECT_EQ(Rights(parent), "wwr");
   Faults();
   parent.Write("xy.");
   EXPECT_EQ(Faults(), "");  // wired pages are never faulted on

@@ -1,7 +1,5 @@
 #include "uvm/object_wire.h"
 
-#include "base/check.h"
-
 namespace uvm {
 
 Result<void, PagerError> ObjectWiring::Wire(Object* object, PageIndex first, PageIndex end,
@@ -51,6 +49,7 @@ Result<void, PagerError> ObjectWiring::WireSome(Object* object, PageIndex first,
   for (uint32_t i = 0; i < count && result.ok(); ++i) {
     object->SetDirty(pages[i], Dirty::kDirty);
     pages_->Wire(pages[i]);
+    ++core_->counters.kernel_wirings;
   }
   object->Unbusy(pages_, pages, count);
   return result;
@@ -59,9 +58,9 @@ Result<void, PagerError> ObjectWiring::WireSome(Object* object, PageIndex first,
 void ObjectWiring::Unwire(Object* object, PageIndex first, PageIndex end) {
   MutexLock lock(&object->mu);
   for (PageIndex at = first; at < end; at = at + PageCount(1)) {
+    --core_->counters.kernel_wirings;
     Page* page = object->Lookup(at);
-    CHECK(page != nullptr && page->wire_count > 0);
-    pages_->Unwire(page);
+    if (page != nullptr && page->wire_count > 0) pages_->Unwire(page);
   }
 }
 

@@ -18,18 +18,19 @@ namespace uvm {
 
 class ObjectWiring {
  public:
-  ObjectWiring(Core* core, PageStore* pages) : pages_(pages), loans_(core, pages) {}
+  ObjectWiring(Core* core, PageStore* pages) : core_(core), pages_(pages), loans_(core, pages) {}
 
   // Makes the pages of [first, end) resident, their own and not lent, writable and wired once more.
   // `list`, if given, gets them. On error nothing is wired more than before. The caller holds a
   // reference. Errors: the pager's (kPastEnd, kIo, kNoMemory).
   Result<void, PagerError> Wire(Object* object, PageIndex first, PageIndex end, Page** list);
-  // Undoes one Wire of these pages.
+  // Undoes one Wire of these pages. Pages that were truncated away meanwhile are past caring.
   void Unwire(Object* object, PageIndex first, PageIndex end);
 
  private:
   Result<void, PagerError> WireSome(Object* object, PageIndex first, uint32_t count, Page** pages);
 
+  Core* const core_;
   PageStore* const pages_;
   LoanBreaker loans_;
 };

@@ -86,14 +86,14 @@ TEST_F(ShmTest, OnlyAnAttachmentsStartDetaches) {
 
 TEST_F(ShmTest, ContentsStayWithoutAttachmentsAndGoAfterRemoval) {
   EXPECT_EQ(Attach(0), "page 0");
-  space().Write("A.......");
+  space().Write("AB......");
   EXPECT_EQ(Detach(0), "ok");
   EXPECT_EQ(Attach(PageAt(2).value()), "page 2");
-  EXPECT_EQ(Contents(space()), "..A0....");
+  EXPECT_EQ(Contents(space()), "..AB....");
   EXPECT_EQ(store_.Remove(segment_), Errno::kOk);
   EXPECT_EQ(store_.Remove(segment_), Errno::kEinval);
   EXPECT_EQ(Attach(0), "EINVAL");
-  EXPECT_EQ(Contents(space()), "..A0....");  // until the last one leaves
+  EXPECT_EQ(Contents(space()), "..AB....");  // until the last one leaves
   EXPECT_EQ(Detach(2), "ok");
   segment_ = nullptr;
   EXPECT_EQ(store_.live(), 0u);
@@ -106,8 +106,8 @@ TEST_F(ShmTest, AForkedChildIsAttachedToo) {
   Bind(&child_process, child);
   ASSERT_TRUE(store_.Fork(&process_, &child_process));
   EXPECT_EQ(ShmStore::AttachmentsOf(segment_), 2u);
-  child.Write("A.......");
-  EXPECT_EQ(Contents(space()), "A0......");
+  child.Write("AB......");
+  EXPECT_EQ(Contents(space()), "AB......");
   store_.Forget(&child_process);
   child.Exit();
   EXPECT_EQ(ShmStore::AttachmentsOf(segment_), 1u);

@@ -71,10 +71,10 @@ bool StoredPager::GatherWindow(Object* object, Window* window) {
   const GetRequest& request = *window->request;
   const State* state = StateOf(object);
   const uint64_t limit = LimitFor(*state, request);
-  const uint64_t block =
+  const uint32_t block =
       (request.flags & kPgoOverwrite) != 0 ? 1 : state->store->BlockPages(object);
-  const uint64_t begin = request.first.value() & ~(block - 1);
-  const uint64_t end = (request.first.value() + request.count + block - 1) & ~(block - 1);
+  const uint64_t begin = request.first.value() & ~uint64_t{block - 1};
+  const uint64_t end = (request.first.value() + request.count + block - 1) & ~uint64_t{block - 1};
   window->first = PageIndex(begin);
   window->first_wanted = static_cast<uint32_t>(request.first.value() - begin);
   window->count = static_cast<uint32_t>(end - begin);
@@ -350,6 +350,14 @@ Result<void, PagerError> StoredPager::CutTail(Object* object,
   object->mu.Lock();
   TRY(Get(object, &request));
   MutexLock lock(&object->mu);
+  if (page->loan_count != 0) {
+    Page* fresh = loans_.BreakObjectPage(page);
+    if (fresh == nullptr) {
+      object->Unbusy(pages_, page);
+      return PagerError::kNoMemory;
+    }
+    page = fresh;
+  }
   if (!page->read_only) {
     const uint64_t offset = bytes & base::kPageMask;
     std::memset(pages_->Contents(page) + offset, 0, base::kPageSize - offset);

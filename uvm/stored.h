@@ -20,6 +20,7 @@
 #include <cstdint>
 
 #include "uvm/core.h"
+#include "uvm/loan_break.h"
 #include "uvm/object.h"
 #include "uvm/page.h"
 #include "uvm/page_array.h"
@@ -75,7 +76,8 @@ class Store {
 
 class StoredPager final : public Pager {
  public:
-  StoredPager(Core* core, PageStore* pages) : pages_(pages), core_(core), states_(core->memory) {}
+  StoredPager(Core* core, PageStore* pages)
+      : pages_(pages), core_(core), loans_(core, pages), states_(core->memory) {}
 
   // Puts `store` behind a fresh object of this pager. False when memory ran out.
   bool Attach(Object* object, Store* store);
@@ -90,7 +92,7 @@ class StoredPager final : public Pager {
 
   // NetBSD: uvm_vnp_setsize(). Pages wholly beyond the new end go away, wired ones too, and the
   // rest of the last page becomes zero. Waits for busy pages. Errors (the last page could not be
-  // read): nothing changed. LOCKS: none.
+  // read, or is lent and there is no frame for a copy): nothing changed. LOCKS: none.
   base::Result<void, PagerError> SetSize(Object* object, uint64_t bytes);
   // NetBSD: uvm_vnp_setwritesize(): a write that will extend the object to `bytes` may ask for
   // pages (kPgoOverwrite) up to there; SetSize follows it. LOCKS: none. Never lowers.
@@ -157,6 +159,7 @@ class StoredPager final : public Pager {
 
   PageStore* const pages_;
   Core* const core_;
+  LoanBreaker loans_;
   base::Pool<State> states_;
 };
 

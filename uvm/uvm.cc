@@ -1,5 +1,7 @@
 #include "uvm/uvm.h"
 
+#include <new>
+
 #include "base/check.h"
 
 namespace uvm {
@@ -91,6 +93,9 @@ Result<void, MapError> Uvm::BringIn(Space* space, Range range, Access access) {
   if (range.end > region.range.end) range.end = region.range.end;
   for (Vaddr va = range.start; va < range.end; va = va + base::kPageSize) {
     Result<void, FaultError> fault = Fault(space, va, access);
+    if (!fault.ok() && fault.error() == FaultError::kProtection) {
+      fault = faults_.FaultMaxProt(&space->map(), va, access);
+    }
     if (fault.ok()) continue;
     switch (fault.error()) {
       case FaultError::kNoEntry:
@@ -146,6 +151,31 @@ Result<Object*, MapError> Uvm::CreateAobj(uint64_t bytes, uint32_t flags) {
   Object* object = anonymous_.Create(bytes, flags);
   if (object == nullptr) return MapError::kNoMemory;
   return object;
+}
+
+// ---- The server's own addresses ----
+
+KernelMemory* Uvm::Kernel() {
+  if (kernel_ != nullptr) return kernel_;
+  if (core_.pmap->VirtualSpace().empty()) return nullptr;
+  void* memory = core_.memory->AllocateChunk(sizeof(KernelMemory));
+  if (memory == nullptr) return nullptr;
+  auto* kernel = new (memory) KernelMemory(&core_, &pages_, &anonymous_, &faults_, &context_);
+  if (kernel->ok()) kernel_ = kernel;
+  return kernel_;
+}
+
+BufferCache* Uvm::Cache() {
+  constexpr uint64_t kMaxWindows = 256;
+  if (cache_ != nullptr || Kernel() == nullptr) return cache_;
+  void* memory = core_.memory->AllocateChunk(sizeof(BufferCache));
+  if (memory == nullptr) return nullptr;
+  auto* cache = new (memory) BufferCache(kernel_, &objects_);
+  // An eighth of the addresses, as long as that is no waste.
+  const uint64_t eighth = core_.pmap->VirtualSpace().size() / 8 / BufferCache::kWindowBytes;
+  const uint64_t windows = eighth < kMaxWindows ? eighth : kMaxWindows;
+  if (windows > 0 && cache->Init(static_cast<uint32_t>(windows))) cache_ = cache;
+  return cache_;
 }
 
 }  // namespace uvm

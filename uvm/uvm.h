@@ -19,6 +19,7 @@
 #include "uvm/core.h"
 #include "uvm/device.h"
 #include "uvm/fault.h"
+#include "uvm/km.h"
 #include "uvm/loan.h"
 #include "uvm/map.h"
 #include "uvm/object.h"
@@ -26,6 +27,8 @@
 #include "uvm/page.h"
 #include "uvm/space.h"
 #include "uvm/stored.h"
+#include "uvm/ubc.h"
+#include "uvm/voaddr.h"
 
 namespace uvm {
 
@@ -68,6 +71,18 @@ class Uvm {
   Result<void, FaultError> Fault(Space* space, Vaddr va, Access access) {
     return faults_.Fault(&space->map(), va, access);
   }
+  // The same by the maximum protection, for debuggers.
+  Result<void, FaultError> FaultMaxProt(Space* space, Vaddr va, Access access) {
+    return faults_.FaultMaxProt(&space->map(), va, access);
+  }
+
+  // NetBSD: uvm_voaddr_acquire(), uvm_voaddr_release(). What stands behind `va`, with copy-on-write
+  // resolved (a page that may be written becomes the caller's own). False: not mapped, no rights, a
+  // submap, or the page cannot be had. Every acquired address is released once; several may be.
+  bool AcquireAddress(Space* space, Vaddr va, VoAddr* out);
+  void ReleaseAddress(VoAddr* address);
+  // For checkers: acquired addresses that lie in objects.
+  uint64_t DebugHeldObjects() const { return held_objects_; }
 
   // Map's CopyIn and Overwrite (map.h), with the pages of objects that they need brought in. More
   // errors: kIo, kProtection (a page in an object that may not be read, or written, by an access).
@@ -82,11 +97,13 @@ class Uvm {
   Result<void, PagerError> SetStoredSize(Object* object, uint64_t bytes) {
     return stored_.SetSize(object, bytes);
   }
+  void SetStoredWriteSize(Object* object, uint64_t bytes) { stored_.SetWriteSize(object, bytes); }
   // NetBSD: uao_create(). Anonymous memory that may be shared (aobj.h; AobjFlags), one reference.
   // Errors: kNoMemory.
   Result<Object*, MapError> CreateAobj(uint64_t bytes, uint32_t flags);
-  // Changes its size: what is cut off is forgotten, what is added reads as zeroes.
-  void TruncateAobj(Object* object, uint64_t bytes) { anonymous_.SetSize(object, bytes); }
+  // Changes its size: what is cut off is forgotten, what is added reads as zeroes. False: no memory
+  // for a copy of a last page that is lent; nothing changed.
+  bool TruncateAobj(Object* object, uint64_t bytes) { return anonymous_.SetSize(object, bytes); }
   // NetBSD: udv_attach() (device.h). The object of a device, one more reference; null when the
   // driver refuses the range or memory ran out.
   Object* AttachDevice(DeviceDriver* driver, uint64_t device, Prot prot, uint64_t offset,
@@ -100,6 +117,13 @@ class Uvm {
   void UnwireObject(Object* object, PageIndex first, PageIndex end) {
     wiring_.Unwire(object, first, end);
   }
+
+  // The server's own addresses (km.h), made when they are first asked for. Null: the pmap has none,
+  // or memory ran out.
+  KernelMemory* Kernel();
+  // The buffer cache (ubc.h), made likewise.
+  BufferCache* Cache();
+
   void ReferenceObject(Object* object) { objects_.Reference(object); }
   void ReleaseObject(Object* object) { objects_.Release(object); }
 
@@ -117,9 +141,13 @@ class Uvm {
   const AnonStore& DebugAnons() const { return anons_; }
   const ObjectStore& DebugObjects() const { return objects_; }
   PmapSystem* DebugPmap() const { return core_.pmap; }
+  KernelMemory* DebugKernel() const { return kernel_; }
+  const BufferCache* DebugBufferCache() const { return cache_; }
 
  private:
   Result<void, MapError> BringIn(Space* space, Range range, Access access);
+  enum class Identity : uint8_t { kNone, kFound, kNeedsRead, kNeedsWrite };
+  Identity TryAcquireAddress(Map* map, Vaddr va, VoAddr* out);
 
   Core core_;
   PageStore pages_;
@@ -135,8 +163,11 @@ class Uvm {
   FaultHandler faults_;
   LoanStore loans_;
   MapContext context_;
+  KernelMemory* kernel_ = nullptr;
+  BufferCache* cache_ = nullptr;
   SpaceList spaces_;
   uint32_t next_space_id_ = 1;
+  uint64_t held_objects_ = 0;
 };
 
 }  // namespace uvm

@@ -12,52 +12,9 @@ namespace vmserver {
 namespace {
 
 using base::KernReturn;
-using base::MapError;
 using base::Prot;
 using base::Range;
 using base::Vaddr;
-
-KernReturn KernOf(MapError error) {
-  switch (error) {
-    case MapError::kInvalidArgument:
-      return KernReturn::kInvalidArgument;
-    case MapError::kOutOfRange:
-      return KernReturn::kInvalidAddress;
-    case MapError::kNoSpace:
-      return KernReturn::kNoSpace;
-    case MapError::kNoMemory:
-      return KernReturn::kResourceShortage;
-    case MapError::kProtection:
-      return KernReturn::kProtectionFailure;
-    case MapError::kHole:
-      return KernReturn::kInvalidAddress;
-    case MapError::kBusy:
-      return KernReturn::kFailure;
-    case MapError::kIo:
-      return KernReturn::kMemoryError;
-    case MapError::kTryAgain:
-    case MapError::kNotFound:
-      return KernReturn::kFailure;
-    case MapError::kTooBig:
-      return KernReturn::kInvalidArgument;
-  }
-  UNREACHABLE("no such map error");
-}
-
-KernReturn KernOf(base::Result<void, MapError> result) {
-  return result.ok() ? KernReturn::kSuccess : KernOf(result.error());
-}
-
-Range ClampedRange(Task* task, uint64_t at, uint64_t size) {
-  const uvm::Map& map = task->space->map();
-  const uint64_t mask = MaskOf(task);
-  Vaddr start(base::TruncPage(at & mask));
-  Vaddr end(base::RoundPage((at + size) & mask) & mask);
-  if (start < map.min()) start = map.min();
-  if (end > map.max()) end = map.max();
-  if (start > end) start = end;
-  return {start, end};
-}
 
 // The lowest address at or above `at`, a page's, none of whose bits are in `mask`; false: there is
 // none.
@@ -135,9 +92,7 @@ Answer Server::VmAllocate(Task* task, const Message& m) {
   options.size = size;
   options.where = anywhere ? uvm::Map::Where::kAnywhere : uvm::Map::Where::kFixed;
   options.prot = base::kProtReadWrite;
-  auto entered = map.Enter(options);
-  if (!entered.ok()) return KernOf(entered.error());
-  return Answer(KernReturn::kSuccess).With(entered.value().value());
+  return Enter(task, options);
 }
 
 // Of a null object: zeros. Current and maximum protection are not compared, as in the original.
@@ -173,9 +128,7 @@ Answer Server::VmMap(Task* task, const Message& m) {
       return KernReturn::kInvalidAddress;
     }
   }
-  auto entered = map.Enter(options);
-  if (!entered.ok()) return KernOf(entered.error());
-  return Answer(KernReturn::kSuccess).With(entered.value().value());
+  return Enter(task, options);
 }
 
 Answer Server::VmDeallocate(Task* task, const Message& m) {

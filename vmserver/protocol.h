@@ -30,7 +30,7 @@ enum Request : uint32_t {
 
   // ---- BSD: numbers of our own ----
   // Flags of the first and the sixth are NetBSD's MAP_*.
-  kBsdMmap = 1000,  // at, size, prot, flags, file key 64, offset 64  ->  code, address
+  kBsdMmap = 1000,           // at, size, prot, flags, file key 64, offset 64  ->  code, address
   kBsdMunmap = 1001,         // at, size                     ->  code
   kBsdMprotect = 1002,       // at, size, prot               ->  code
   kBsdMinherit = 1003,       // at, size, inherit            ->  code
@@ -83,8 +83,8 @@ inline constexpr uint32_t kMaxReplyWords = 7;
 enum BsdFlags : uint32_t {
   kMmapShared = 0x1,
   kMmapPrivate = 0x2,
-  kMmapDuplicate = 0x4,  // mremap
-  kMmapFixed = 0x10,     // replaces what is there
+  kMmapDuplicate = 0x4,   // mremap
+  kMmapFixed = 0x10,      // replaces what is there
   kMmapTryFixed = 0x400,  // here if free, else anywhere
   kMmapWired = 0x800,
   kMmapAnonymous = 0x1000,

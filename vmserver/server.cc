@@ -74,6 +74,10 @@ constexpr int RequestWords(uint32_t request) {
       return 12;
     case kMachVmMsync:
       return 4;
+    case kMachVmWire:
+      return 5;
+    case kMachVmWireAll:
+      return 3;
     default:
       return -1;
   }
@@ -120,13 +124,26 @@ void Server::Main() {
   auto init = Birth({.privileged = true, .max = base::Vaddr(kDefaultMapMax)});
   init_ = MUST(init, "a fresh machine has room for its first task");
   // From here on this thread is the pager of the server's other threads, and none of them may fault
-  // (design D14).
+  // (design D14), but on a kernel mapping that the kernel had no memory for or that is being
+  // remade.
   for (;;) {
     L4_ThreadId_t from;
     L4_MsgTag_t tag =
         L4_Ipc(L4_nilthread, L4_anylocalthread, L4_Timeouts(L4_Never, L4_Never), &from);
-    if (L4_IpcSucceeded(tag) && !L4_IpcPropagated(tag)) UNREACHABLE("a server thread faulted");
+    if (L4_IpcFailed(tag) || L4_IpcPropagated(tag)) continue;
+    if (!AnswerServerFault(tag, from)) UNREACHABLE("a server thread faulted");
   }
+}
+
+bool Server::AnswerServerFault(L4_MsgTag_t tag, L4_ThreadId_t from) {
+  L4_Word_t address;
+  L4_StoreMR(1, &address);
+  const base::Vaddr va = base::Vaddr(address).Trunc();
+  const base::Range area = pmap_.VirtualSpace();
+  if (!L4_IsPageFault(tag) || va < area.start || va >= area.end) return false;
+  const bool writes = (L4_PageFaultAccess(tag) & L4_Writable) != 0;
+  return pmap_.Refill(pmap_.Kernel(), va, writes ? base::Access::kWrite : base::Access::kRead,
+                      {from, L4_Myself()}) == pmap_sim::RefillResult::kSent;
 }
 
 void Server::ThreadMain() {
@@ -301,6 +318,10 @@ Answer Server::DispatchMach(Task* caller, Task* task, const Message& message) {
       return VmMap(task, message);
     case kMachVmMsync:
       return VmMsync(task, message);
+    case kMachVmWire:
+      return VmWire(caller, task, message);
+    case kMachVmWireAll:
+      return VmWireAll(caller, task, message);
     default:
       UNREACHABLE("the pager passed an unknown Mach call");
   }

@@ -159,6 +159,8 @@ class Server {
   };
 
   // server.cc
+  // A fault of a server thread: false when nothing can be done about it.
+  bool AnswerServerFault(L4_MsgTag_t tag, L4_ThreadId_t from);
   [[noreturn]] void PagerLoop(ServerThread* self);
   [[noreturn]] void WorkerLoop(ServerThread* self);
   // Decides about one message. kWake: *worker is to be woken. kAnswer: the message registers hold
@@ -241,6 +243,14 @@ class Server {
   Answer VmRegion(Task* task, const Message& m);
   Answer VmMap(Task* task, const Message& m);
   Answer VmMsync(Task* task, const Message& m);
+  Answer VmWire(Task* caller, Task* target, const Message& m);
+  Answer VmWireAll(Task* caller, Task* target, const Message& m);
+  // mach_wire.cc
+  base::Result<void, base::MapError> Wire(Task* task, base::Range range);
+  base::Result<void, base::MapError> Unwire(Task* task, base::Range range);
+  // The answer of a call that maps memory: what came of entering `options`, or, for a task that
+  // wires all that comes, of wiring it.
+  Answer Enter(Task* task, const uvm::Map::EnterOptions& options);
 
   // mach_copy.cc
   Answer VmRead(Task* caller, Task* target, const Message& m);

@@ -4,7 +4,7 @@
 // which
 //          a running thread could be made to give way: the places that other threads can come in
 //          between. RandomSchedule is a random walk, PctSchedule a random one with few changes of
-//          priority; EverySchedule hands out all of them, one after the other.
+//          priority; ForEverySchedule runs a program under all of them.
 // SEE      exploration.h, depth_first.h.
 #ifndef FAKE_L4_TESTING_WATCHED_SCHEDULE_H_
 #define FAKE_L4_TESTING_WATCHED_SCHEDULE_H_
@@ -53,6 +53,25 @@ class WatchedSchedule final : public ScheduleStrategy {
 
 inline std::unique_ptr<ScheduleStrategy> RandomSchedule(uint64_t seed) {
   return std::make_unique<RandomWalk>(ExplorationOptions{.seed = seed});
+}
+
+// `depth` ordering constraints in about `steps` steps (exploration.h).
+inline std::unique_ptr<ScheduleStrategy> PctSchedule(uint64_t seed, uint32_t depth,
+                                                     uint64_t steps) {
+  return std::make_unique<Pct>(ExplorationOptions{.seed = seed}, depth, steps);
+}
+
+// Every schedule of what `run` does with the strategy it is given, with at most so many
+// preemptions. `run` starts from the same state each time and says whether to go on. Returns how
+// many schedules there were.
+template <typename Run>
+uint64_t ForEverySchedule(uint32_t most_preemptions, Run run) {
+  DepthFirstExplorer explorer(
+      {.exploration = {}, .max_preemptions = most_preemptions, .state_hash = {}});
+  while (std::unique_ptr<ScheduleStrategy> schedule = explorer.Next()) {
+    if (!run(std::move(schedule))) break;
+  }
+  return explorer.schedules();
 }
 
 }  // namespace fake_l4

@@ -18,6 +18,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/addr.h"
@@ -80,6 +81,9 @@ class PmapWorld final : public uvm::testing::PmapMachine {
   // Starts several jobs, then runs until all are done: what they do overlaps.
   void Start(const std::function<void()>& call);
   void StartAccess(Touch* touch);
+  void StartProgram(uint32_t client, std::function<void()> program) {
+    StartJob(client, std::move(program));
+  }
   void Finish();
   // The schedule from now on. REQUIRES: nothing runs.
   void UseSchedule(std::unique_ptr<fake_l4::ScheduleStrategy> schedule);

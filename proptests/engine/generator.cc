@@ -37,6 +37,7 @@ constexpr KindWeight kStandard[] = {
     {OpKind::kVmRegion, 4},      {OpKind::kRead, 42},         {OpKind::kWrite, 50},
     {OpKind::kFetch, 4},         {OpKind::kTask32, 1},        {OpKind::kVmMap, 6},
     {OpKind::kVmCopy, 6},        {OpKind::kVmRead, 4},        {OpKind::kVmWrite, 6},
+    {OpKind::kVmWire, 4},
 };
 
 constexpr base::Prot kProts[] = {
@@ -177,6 +178,7 @@ Op Generator::Draw(uint64_t index) const {
     case OpKind::kMsync:
     case OpKind::kVmDeallocate:
     case OpKind::kVmProtect:
+    case OpKind::kVmWire:
     case OpKind::kVmInherit:
     case OpKind::kVmRegion:
       DrawRange(&prng, &op);
@@ -381,6 +383,10 @@ void Generator::DrawRange(Prng* prng, Op* op) const {
   switch (op->kind) {
     case OpKind::kMprotect:
       op->prot = Pick(prng, kProts);
+      break;
+    case OpKind::kVmWire:
+      op->prot = prng->Chance(1, 2) ? base::kProtRead : Pick(prng, kProts);
+      if (prng->Chance(1, 2)) op->flags = traces::kFlagPrivileged;
       break;
     case OpKind::kVmProtect:
       op->prot = Pick(prng, kProts);

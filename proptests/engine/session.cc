@@ -83,9 +83,12 @@ Session::Session(const RunOptions& options, const std::vector<std::string>* file
   world.max_tasks = options.machine.max_tasks;
   // Where the hardware cannot refuse a fetch from a readable page, it succeeds.
   world.execute_implied_by_read = options.machine.profile.ExecuteImpliedByRead();
+  if (options.lanes.Has(Lane::kUvm)) {
+    machine_ = std::make_unique<machine::Machine>(options.machine);
+    world.wired_max = machine_->uvm().DebugPages().wired_max().value();
+  }
   world_ = std::make_unique<model::World>(world);
   if (!options.lanes.Has(Lane::kUvm)) return;
-  machine_ = std::make_unique<machine::Machine>(options.machine);
   relation_.emplace(world_.get(), machine_.get());
 }
 

@@ -31,11 +31,11 @@ std::string RangeText(const Range& range) {
 std::string AttributesText(const model::Attributes& a) {
   return absl::StrCat(base::ProtName(a.prot), " max ", base::ProtName(a.max_prot), " inherit ",
                       base::InheritName(a.inherit), " advice ", base::AdviceName(a.advice),
-                      a.shared ? " shared" : "");
+                      a.shared ? " shared" : "", a.wired ? " wired" : "");
 }
 
 model::Attributes AttributesOf(const uvm::MapEntry& s) {
-  return {s.prot, s.max_prot, s.inherit, s.advice, s.shared};
+  return {s.prot, s.max_prot, s.inherit, s.advice, s.shared, s.wired_count > 0};
 }
 
 // The X.2 order of rights, as the kernel counts them (r = 4, w = 2, x = 1).

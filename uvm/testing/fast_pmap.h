@@ -91,7 +91,7 @@ class FastPmap final : public PmapSystem {
   void ProcWrite(Pmap*, base::Vaddr, uint64_t) override {}
   base::Paddr PhysAddress(uint64_t cookie) override { return base::Paddr(cookie).Trunc(); }
   CacheMode MmapFlags(uint64_t) override { return CacheMode::kDefault; }
-  base::Vaddr Prefer(uint64_t, base::Vaddr hint, uint64_t, bool) override { return hint; }
+  base::Vaddr Prefer(uint64_t, base::Vaddr hint, uint64_t, PreferSide) override { return hint; }
   base::PageCount ResidentCount(const Pmap* pmap) const override;
   base::PageCount WiredCount(const Pmap* pmap) const override;
   bool PeekNext(const Pmap* pmap, base::Vaddr from, Mapping* out) const override;

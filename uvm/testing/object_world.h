@@ -158,7 +158,7 @@ class ObjectWorld {
     uint32_t centre = 0;
     Access access = Access::kRead;
     uint32_t flags = kPgoSyncIo;
-    std::string skip;  // 'x' where a page is not cared for
+    std::string skip = {};  // 'x' where a page is not cared for
   };
   // The outcome as a picture, or the error's name.
   std::string Get(Object* object, const GetOptions& options) ABSL_NO_THREAD_SAFETY_ANALYSIS {

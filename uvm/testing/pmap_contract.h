@@ -115,6 +115,9 @@ struct ContractLimits {
   base::Prot (*usable)(base::Prot) = [](base::Prot p) { return p; };
   // A frame with a wired writable mapping may read as modified (no way to watch it).
   bool wired_writable_reads_modified = false;
+  // M is set by the fault that gives the right to write, also when a call takes the right again
+  // before the store is made.
+  bool write_faults_modify = false;
   bool kernel_mappings = true;  // KenterPa and Kremove
 };
 

@@ -495,11 +495,7 @@ void World::Return(Loan* loan) {
 std::string World::RightsOf(const Space& space) const {
   std::string picture;
   for (uint64_t page = 0; page < space.pages(); ++page) {
-    char letter = ProtLetter(pmap_.RightsAt(space->pmap(), PageAt(page)));
-    PmapSystem::Mapping mapping;
-    bool wired = pmap_.PeekNext(space->pmap(), PageAt(page), &mapping) &&
-                 mapping.va == PageAt(page) && mapping.wired == Wired::kYes;
-    picture += wired && letter >= 'a' ? static_cast<char>(letter - 'a' + 'A') : letter;
+    picture += ProtLetter(pmap_.RightsAt(space->pmap(), PageAt(page)));
   }
   return picture;
 }
@@ -537,7 +533,12 @@ std::string World::TearDownAndFindLeaks() {
   };
   note(uvm_.DebugAnons().live(), "anons");
   note(uvm_.DebugAmaps().live(), "amaps");
-  note(uvm_.DebugObjects().DebugAll().size(), "objects");
+  uint64_t objects = 0;
+  const ObjectStore::List& all = uvm_.DebugObjects().DebugAll();
+  for (Object* object = all.front(); object != nullptr; object = all.Next(object)) {
+    objects += object->DebugRefs() == Object::kKernelRefs ? 0 : 1;
+  }
+  note(objects, "objects");
   note(uvm_.DebugPages().total().value() - uvm_.DebugPages().free_count().value(), "pages");
   note(uvm_.counters().frames_in_use, "frames counted");
   return leaks;

@@ -8,7 +8,7 @@
 //            Frames    equal letters: one physical page; . none resident
 //            Layout    one letter per map entry
 //            Prots     rights of the entry:  - none  r  w (rw)  x (rx)  a (rwx)  else octal
-//            Rights    rights of the translation, likewise; capital: a wired one (R W X A)
+//            Rights    rights of the translation, likewise
 //            Wires     how often the entry was wired; . nothing mapped
 //            Wirings   how often each page is wired
 //            Faults    the cases since it was last asked, in order: "2B 1A"; "error" for a fault

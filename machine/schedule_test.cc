@@ -1,0 +1,231 @@
+// Litmus tests of memory that several tasks share, whole stack, under random schedules: what one
+// task publishes, the others see in the order in which it was published, also while the page is
+// being replaced by a copy. An old page that stays mapped in one sharer after the copy was
+// published shows as a value that runs backwards (the effect of Go issue 34988).
+
+#include <gtest/gtest.h>
+#include <l4/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/addr.h"
+#include "base/hash.h"
+#include "base/prot.h"
+#include "base/text_sink.h"
+#include "fake_l4/exploration.h"
+#include "fake_l4/kernel.h"
+#include "fake_l4/schedule_strategy.h"
+#include "machine/machine.h"
+#include "traces/op.h"
+#include "uvm/invariants.h"
+#include "vmserver/client.h"
+
+namespace machine {
+namespace {
+
+using traces::OpKind;
+
+constexpr uint64_t kData = 0x10000;   // the page that gets replaced
+constexpr uint64_t kFlags = 0x11000;  // a page that does not
+constexpr uint64_t kCounter = kData + 0x100;
+constexpr uint64_t kPublished = kFlags + 0x100;
+constexpr uint32_t kSharers = 3;
+constexpr uint64_t kRounds = 4;
+
+// What the page is before somebody writes to it.
+enum class Page : uint8_t {
+  kCopyOnWrite,  // an anon of the shared amap that a fourth task owns too (1B)
+  kFile,         // a page of a file, privately mapped and shared by inheritance (2B)
+  kNothing,      // zeroes (2B)
+};
+
+// What a program saw; lives in the test.
+struct Log {
+  std::string trouble;  // "" when all was in order
+  uint64_t reads = 0;
+};
+
+uint64_t Load(uint64_t at) {
+  uint64_t value = 0;
+  fake_l4::AccessStatus status =
+      fake_l4::Kernel::Current()->cpu().Load(base::Vaddr(at), &value, sizeof value);
+  return status == fake_l4::AccessStatus::kOk ? value : ~uint64_t{0};
+}
+// What a file holds before anybody counts is larger, and means 0.
+uint64_t LoadCount(uint64_t at) {
+  uint64_t value = Load(at);
+  return value <= kRounds ? value : 0;
+}
+void Store(uint64_t at, uint64_t value) {
+  static_cast<void>(fake_l4::Kernel::Current()->cpu().Store(base::Vaddr(at), &value, sizeof value));
+}
+
+// Task 1: counts, and publishes how far it is. After each step but the last a child takes the page
+// as it is, so that the next store copies again.
+void Writer(void*) {
+  for (uint64_t i = 1; i <= kRounds; ++i) {
+    Store(kCounter, i);
+    Store(kPublished, i);
+    if (i < kRounds) vmserver::client::Fork();
+  }
+}
+
+// Task 2: never sees less than was published, nor anything twice in the wrong order.
+void Reader(void* argument) {
+  auto* log = static_cast<Log*>(argument);
+  fake_l4::Kernel::Current()->WaitForHost();
+  uint64_t last = 0;
+  for (int i = 0; i < 24; ++i) {
+    uint64_t published = Load(kPublished);
+    uint64_t first = LoadCount(kCounter);
+    uint64_t second = LoadCount(kCounter);
+    ++log->reads;
+    if (first < published || second < first || first < last) {
+      log->trouble = "published " + std::to_string(published) + ", read " + std::to_string(first) +
+                     " and " + std::to_string(second) + " after " + std::to_string(last);
+      return;
+    }
+    last = second;
+  }
+}
+
+// Task 3: has words of its own in the same page.
+void Neighbour(void* argument) {
+  auto* log = static_cast<Log*>(argument);
+  fake_l4::Kernel::Current()->WaitForHost();
+  for (uint64_t i = 1; i <= kRounds; ++i) {
+    Store(kData + 0x200, i);
+    if (Load(kData + 0x200) != i) log->trouble = "its own store " + std::to_string(i) + " is lost";
+    ++log->reads;
+  }
+}
+
+class Litmus {
+ public:
+  Litmus(Page page, Schedule schedule, uint64_t seed)
+      : machine_({.ram_bytes = uint64_t{4} << 20,
+                  .seed = seed,
+                  .schedule = schedule,
+                  .max_tasks = 12,
+                  .arena_bytes = uint64_t{64} << 20}) {
+    Do({.kind = OpKind::kSpace, .child = 1});
+    Map(kFlags, 0);
+    Map(kData, page == Page::kFile ? base::HashText("libc.so") | 1 : 0);
+    Do({.kind = OpKind::kMinherit,
+        .task = 1,
+        .at = kData,
+        .size = 0x2000,
+        .inherit = base::Inherit::kShare});
+    Write(kFlags);
+    if (page == Page::kCopyOnWrite) Write(kData);
+    for (uint32_t task = 2; task <= kSharers; ++task) {
+      Do({.kind = OpKind::kFork, .task = 1, .child = task});
+    }
+    // Of the page that gets replaced, later children have copies.
+    Do({.kind = OpKind::kMinherit,
+        .task = 1,
+        .at = kData,
+        .size = 0x1000,
+        .inherit = base::Inherit::kCopy});
+    if (page == Page::kCopyOnWrite) Do({.kind = OpKind::kFork, .task = 1, .child = 4});
+    for (uint32_t task = 1; task <= kSharers; ++task) {
+      if (page != Page::kNothing) Do({.kind = OpKind::kRead, .task = task, .at = kData, .size = 8});
+      Do({.kind = OpKind::kRead, .task = task, .at = kFlags, .size = 8});
+    }
+    // Accesses are points too, from now on: other tasks run at the same time.
+    machine_.kernel().SetStrategy(std::make_unique<fake_l4::RandomWalk>(
+        fake_l4::ExplorationOptions{.seed = seed * 3 + static_cast<uint64_t>(schedule)}));
+  }
+
+  // "" when everything was as it must be.
+  std::string Run() {
+    Log reader;
+    Log neighbour;
+    machine_.RunProgram(2, Reader, &reader);
+    machine_.RunProgram(3, Neighbour, &neighbour);
+    machine_.kernel().HostWake(machine_.thread_of(2));
+    machine_.kernel().HostWake(machine_.thread_of(3));
+    if (!machine_.RunProgram(1, Writer, nullptr)) return "the writer did not end";
+    if (machine_.crash()) return *machine_.crash();
+    if (reader.reads == 0 || neighbour.reads == 0) return "a program did not run";
+    if (!reader.trouble.empty()) return "reader: " + reader.trouble;
+    if (!neighbour.trouble.empty()) return "neighbour: " + neighbour.trouble;
+    return CheckEnd();
+  }
+
+  uint64_t copies() const { return machine_.ledger().copy + machine_.ledger().zero_fill; }
+
+ private:
+  // All sharers agree about the end.
+  std::string CheckEnd() {
+    for (uint32_t task = 1; task <= kSharers; ++task) {
+      struct Seen {
+        uint64_t counter, neighbour, published;
+      } seen{};
+      machine_.RunProgram(
+          task,
+          [](void* argument) {
+            *static_cast<Seen*>(argument) = {Load(kCounter), Load(kData + 0x200), Load(kPublished)};
+          },
+          &seen);
+      if (seen.counter != kRounds || seen.neighbour != kRounds || seen.published != kRounds) {
+        return "at the end task " + std::to_string(task) + " reads " +
+               std::to_string(seen.counter) + ", " + std::to_string(seen.neighbour) + ", " +
+               std::to_string(seen.published);
+      }
+    }
+    char text[512];
+    base::TextSink out(text, sizeof text);
+    if (!machine_.pmap().CheckInvariants(out)) return text;
+    if (uvm::FirstViolation(&machine_.uvm(), &out) != nullptr) return text;
+    return "";
+  }
+
+  void Do(const traces::ResolvedOp& op) {
+    EXPECT_TRUE(machine_.Apply(op).ok()) << static_cast<int>(op.kind);
+  }
+  void Map(uint64_t at, uint64_t file_key) {
+    Do({.kind = OpKind::kMmap,
+        .task = 1,
+        .at = at,
+        .size = 0x1000,
+        .prot = base::kProtReadWrite,
+        .flags = traces::kFlagPrivate | traces::kFlagFixed,
+        .file_key = file_key});
+  }
+  void Write(uint64_t at) {
+    Do({.kind = OpKind::kWrite, .task = 1, .at = at, .size = 1, .value = 0});
+  }
+
+  Machine machine_;
+};
+
+struct Row {
+  Page page;
+  Schedule schedule;
+};
+class PromotionLitmusTest : public testing::TestWithParam<Row> {};
+
+TEST_P(PromotionLitmusTest, NobodySeesTheOldPageAfterTheNewOne) {
+  constexpr uint64_t kSeeds = 300;
+  uint64_t copies = 0;
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    Litmus litmus(GetParam().page, GetParam().schedule, seed);
+    ASSERT_EQ(litmus.Run(), "") << "seed " << seed;
+    copies += litmus.copies();
+  }
+  EXPECT_GE(copies, kSeeds * kRounds);
+}
+
+INSTANTIATE_TEST_SUITE_P(Pages, PromotionLitmusTest,
+                         testing::Values(Row{Page::kCopyOnWrite, Schedule::kRandom},
+                                         Row{Page::kCopyOnWrite, Schedule::kPct},
+                                         Row{Page::kFile, Schedule::kRandom},
+                                         Row{Page::kFile, Schedule::kPct},
+                                         Row{Page::kNothing, Schedule::kRandom}));
+
+}  // namespace
+}  // namespace machine

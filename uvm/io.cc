@@ -1,0 +1,118 @@
+#include "uvm/io.h"
+
+#include "base/check.h"
+
+namespace uvm {
+namespace {
+
+MapError MapErrorOf(FaultError error) {
+  switch (error) {
+    case FaultError::kNoEntry:
+    case FaultError::kLayerless:
+      return MapError::kHole;
+    case FaultError::kProtection:
+      return MapError::kProtection;
+    case FaultError::kNoMemory:
+      return MapError::kNoMemory;
+    case FaultError::kIo:
+      return MapError::kIo;
+    case FaultError::kPastEnd:
+      return MapError::kTooBig;
+  }
+  UNREACHABLE("no such fault error");
+}
+
+// The pages that [at, at + bytes) touches. False: the range wraps.
+bool PagesOf(Vaddr at, uint64_t bytes, Range* out) {
+  if (at.value() + bytes < at.value()) return false;
+  const uint64_t rounded = base::RoundPage(at.Offset() + bytes);
+  return rounded >= bytes && Range::FromSize(at.Trunc(), rounded, out);
+}
+
+}  // namespace
+
+Result<void, MapError> SpaceIo::Io(Map* map, Uio* uio, Access access, uint32_t extract_flags) {
+  if (uio->resid == 0) return {};
+  const Vaddr start(uio->offset);
+  if (start.value() + uio->resid < start.value()) return MapError::kIo;
+  if (start >= map->max()) return {};
+  uint64_t left = map->max() - start;
+  if (left > uio->resid) left = uio->resid;
+  uint64_t chunk = kMaxChunk;
+  while (left > 0) {
+    // A chunk spans at most `chunk` bytes of whole pages.
+    uint64_t bytes = chunk - Vaddr(uio->offset).Offset();
+    if (bytes > left) bytes = left;
+    const uint64_t before = uio->offset;
+    Result<void, MapError> moved = MoveChunk(map, uio, bytes, access, extract_flags);
+    left -= uio->offset - before;
+    if (moved.ok()) continue;
+    const bool short_of_room =
+        moved.error() == MapError::kNoMemory || moved.error() == MapError::kNoSpace;
+    if (!short_of_room || chunk == base::kPageSize || uio->offset != before) return moved;
+    chunk /= 2;
+  }
+  return {};
+}
+
+Result<void, MapError> SpaceIo::MoveChunk(Map* map, Uio* uio, uint64_t bytes, Access access,
+                                          uint32_t extract_flags) {
+  Map* kernel_map = kernel_->map();
+  const Vaddr at(uio->offset);
+  Range from;
+  if (!PagesOf(at, bytes, &from)) return MapError::kIo;
+  const uint32_t flags = Map::kExtractContiguous | Map::kExtractFixProt | extract_flags;
+  const Vaddr window = TRY(map->Extract(from, kernel_map, kernel_map->min(), flags));
+  const Range alias{window, window + from.size()};
+  kernel_->GrowTo(alias.end);
+  Result<void, MapError> moved = CopyChunk(window + at.Offset(), uio, bytes, access);
+  MUST(kernel_map->Unmap(alias), "what was extracted is unmapped whole");
+  return moved;
+}
+
+Result<void, MapError> SpaceIo::CopyChunk(Vaddr at, Uio* uio, uint64_t bytes, Access access) {
+  void* memory = buffers_.Allocate(base::kPageSize);
+  if (memory == nullptr) return MapError::kNoMemory;
+  auto* buffer = static_cast<unsigned char*>(memory);
+  Result<void, FaultError> moved;
+  while (bytes > 0) {
+    const uint64_t left = base::kPageSize - at.Offset();
+    const uint64_t some = bytes < left ? bytes : left;
+    if (access == Access::kWrite) moved = uio->peer->Move(buffer, some);
+    if (moved.ok()) moved = kernel_->Copy(at, buffer, some, access);
+    if (moved.ok() && access != Access::kWrite) moved = uio->peer->Move(buffer, some);
+    if (!moved.ok()) break;
+    uio->offset += some;
+    uio->resid -= some;
+    at = at + some;
+    bytes -= some;
+  }
+  buffers_.Free(memory, base::kPageSize);
+  if (!moved.ok()) return MapErrorOf(moved.error());
+  return {};
+}
+
+Result<Vaddr, MapError> SpaceIo::MapLocked(Map* map, Vaddr at, uint64_t bytes, Access access) {
+  CHECK(bytes > 0);
+  Map* kernel_map = kernel_->map();
+  Range from;
+  if (!PagesOf(at, bytes, &from)) return MapError::kOutOfRange;
+  const Vaddr window =
+      TRY(map->Extract(from, kernel_map, kernel_map->min(), Map::kExtractContiguous));
+  const Range alias{window, window + from.size()};
+  kernel_->GrowTo(alias.end);
+  Result<void, MapError> wired = MapError::kProtection;
+  if (kernel_map->CheckProt(alias, base::ProtFor(access))) {
+    wired = kernel_map->Pageable(alias, Wiring::kWire);
+  }
+  if (wired.ok()) return window + at.Offset();
+  MUST(kernel_map->Unmap(alias), "what was extracted is unmapped whole");
+  return wired.error();
+}
+
+void SpaceIo::UnmapLocked(Vaddr at, uint64_t bytes) {
+  const Range alias{at.Trunc(), at.Trunc() + base::RoundPage(at.Offset() + bytes)};
+  MUST(kernel_->map()->Unmap(alias), "what was extracted is unmapped whole");
+}
+
+}  // namespace uvm
