@@ -112,7 +112,7 @@ Result<void, MapError> Map::ForkEntryLocked(MapEntry* entry, Map* child) {
   switch (inherit) {
     case Inherit::kShare:
       // There must be an amap to share before it can be shared.
-      ok = !entry->needs_copy || CopyAmapLocked(entry, entry->range(), Chunk::kNo);
+      ok = !entry->needs_copy || CopyAmapLocked(entry, entry->range(), Chunk::kNo, Merge::kNo);
       if (!ok) break;
       twin->needs_copy = false;
       CopyLayersFrom(*entry, twin, Shared::kYes);
