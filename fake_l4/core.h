@@ -75,6 +75,16 @@ struct Space {
   }
 };
 
+// MR 1 to MR `count` of a message, word by word: they were written so a moment ago, and a wider
+// load would wait until the processor has sent all its earlier stores to memory.
+inline void CopyUntypedWords(const L4_Word_t* from, L4_Word_t* to, unsigned count) {
+  for (unsigned i = 1; i <= count; i++) {
+    L4_Word_t word = from[i];
+    asm("" : "+r"(word));
+    to[i] = word;
+  }
+}
+
 // Of the interrupt threads alone; in no list of spaces.
 inline constexpr SpaceId kKernelSpace{UINT32_MAX};
 // The least UTCB area: 2^12 bytes.

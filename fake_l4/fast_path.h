@@ -50,7 +50,7 @@ namespace fake_l4 {
 [[gnu::always_inline]] inline void Core::HandMessage(Thread& s, Thread& r) {
   const L4_Word_t tag = s.mr[0];
   const unsigned u = L4_UntypedWords(L4_MsgTagOfRaw(tag));
-  for (unsigned i = 1; i <= u; i++) r.mr[i] = s.mr[i];
+  CopyUntypedWords(s.mr, r.mr, u);
   r.mr[0] = tag & ~L4_Word_t{0xf000};
   r.from = NameFor(s, r);
   r.last_partner = &s;

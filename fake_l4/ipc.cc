@@ -200,7 +200,7 @@ Core::TransferStep Core::TransferItems(Thread& s, Thread& r, unsigned first, uns
   const unsigned t = L4_TypedWords(L4_MsgTagOfRaw(tag));
   MessageErrors errors{};
   if (faults_.on() && AnswerIsLost(r)) return TransferStep::kDone;
-  for (unsigned i = 1; i <= u; i++) r.mr[i] = s.mr[i];
+  CopyUntypedWords(s.mr, r.mr, u);
   if (faults_.on() && MessageIsCut(s, r)) {
     errors = {L4_IPC_OVERFLOW, L4_IPC_OVERFLOW, 0};
   } else if (t != 0) {

@@ -16,13 +16,14 @@ using base::Vaddr;
 }  // namespace
 
 L4Pmap::Guard::Guard(L4Pmap* pmap) : pmap_(pmap) {
-  while (__atomic_exchange_n(&pmap_->lock_, 1u, __ATOMIC_ACQUIRE) != 0) L4_Yield();
+  // The server's threads run on one processor.
+  while (!pmap_->lock_.TryTake(base::Processors::kOne)) L4_Yield();
   VERIFY(*pmap_, "pmap lock taken");
 }
 
 L4Pmap::Guard::~Guard() {
   VERIFY(*pmap_, "pmap lock released");
-  __atomic_store_n(&pmap_->lock_, 0u, __ATOMIC_RELEASE);
+  pmap_->lock_.Release();
 }
 
 L4Pmap::L4Pmap(const Config& config)

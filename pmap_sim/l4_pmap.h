@@ -35,6 +35,7 @@
 #include "base/pool.h"
 #include "base/prot.h"
 #include "base/result.h"
+#include "base/spin_word.h"
 #include "base/text_sink.h"
 #include "pmap_sim/table.h"
 #include "pmap_sim/unmap_batch.h"
@@ -305,7 +306,7 @@ class L4Pmap final : public uvm::PmapSystem {
   Frame* frames_ = nullptr;
 
   // Guarded by lock_.
-  uint32_t lock_ = 0;
+  base::SpinWord lock_;
   base::Pool<uvm::Pmap> pmap_pool_;
   base::Pool<Window> window_pool_;
   base::Pool<Leaf> leaf_pool_;

@@ -66,18 +66,6 @@ TEST_F(AobjTest, NothingLiesBeyondTheEnd) {
   EXPECT_EQ(Get(object, {.first = 1, .count = 4, .flags = kPgoSyncIo | kPgoAllPages}), "00--");
 }
 
-// facts/uvm.md 5.B' N6: an error, not an endless wait.
-TEST_F(AobjTest, WithoutFramesAGetFailsAndLeavesNothingBusy) {
-  Object* object = Anonymous(32 * kPage);
-  std::string all(16, '0');
-  EXPECT_EQ(Get(object, {.count = 14, .flags = kPgoSyncIo | kPgoAllPages}), all.substr(0, 14));
-  EXPECT_EQ(Get(object, {.first = 14, .count = 4, .flags = kPgoSyncIo | kPgoAllPages}),
-            "no-memory");
-  EXPECT_EQ(States(object, 18), "dddddddddddddddd..");
-  EXPECT_EQ(Get(object, {.first = 20}), "no-memory");
-  EXPECT_EQ(Get(object, {.first = 15}), "0");
-}
-
 TEST_F(AobjTest, RunningOutOfDescriptorsIsANullPointer) {
   memory_.FailAfter(0);
   EXPECT_EQ(anonymous_.Create(kPage, 0), nullptr);

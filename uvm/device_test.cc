@@ -58,16 +58,6 @@ TEST_F(DeviceTest, ThereIsOneObjectADevice) {
   uvm().ReleaseObject(uvm().DebugObjects().DebugAll().front());
 }
 
-// facts/uvm.md 5.A item 4: a device that cannot be mapped is refused, not a panic.
-TEST_F(DeviceTest, WhatTheDriverRefusesIsNotAttached) {
-  EXPECT_EQ(uvm().AttachDevice(nullptr, 1, base::kProtRead, 0, kPage), nullptr);
-  EXPECT_EQ(uvm().AttachDevice(&driver_, 1, base::kProtRead, 7 * kPage, 2 * kPage), nullptr);
-  driver_.read_only_from = 2;
-  EXPECT_EQ(uvm().AttachDevice(&driver_, 1, base::kProtReadWrite, kPage, 2 * kPage), nullptr);
-  EXPECT_EQ(uvm().AttachDevice(&driver_, 1, base::kProtRead, ~uint64_t{0}, 2), nullptr);
-  EXPECT_TRUE(uvm().DebugObjects().DebugAll().empty());
-}
-
 TEST_F(DeviceTest, RunningOutOfMemoryIsANullPointer) {
   for (uint64_t chunks = 0; chunks < 2; ++chunks) {
     memory().FailAfter(chunks);
@@ -99,14 +89,6 @@ TEST_F(DeviceTest, PrivateMappingsCannotFault) {
   Space space = Mapped(0, 2, Sharing::kPrivate);
   EXPECT_EQ(space.Touch(0, Access::kRead), "io");
   EXPECT_EQ(Rights(space), "--");
-}
-
-// facts/uvm.md 5.B item 19: the original waits for ever.
-TEST_F(DeviceTest, AShortageOfTranslationsIsAnErrorWhenNothingCanBeReclaimed) {
-  Space space = Mapped(0, 1);
-  pmap().FailEnterAfter(0);
-  EXPECT_EQ(space.Touch(0, Access::kRead), "no_memory");
-  EXPECT_EQ(space.Touch(0, Access::kRead), "ok");
 }
 
 TEST_F(DeviceTest, AForkSharesTheFrames) {

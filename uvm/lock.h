@@ -18,6 +18,7 @@
 #include "absl/base/thread_annotations.h"
 #include "base/list.h"
 #include "base/lock_rank.h"
+#include "base/spin_word.h"
 #include "uvm/thread.h"
 
 namespace uvm {
@@ -28,27 +29,12 @@ using WaitQueue = base::List<Thread, &Thread::wait_link>;
 class QueueGuard {
  public:
   void Acquire(ThreadSystem* threads) {
-    while (!TryTake(threads->several_processors)) threads->Yield();
+    while (!word_.TryTake(threads->processors)) threads->Yield();
   }
-  void Release() { __atomic_store_n(&word_, uint8_t{0}, __ATOMIC_RELEASE); }
+  void Release() { word_.Release(); }
 
  private:
-  // On one processor an instruction is atomic by itself. The bus-locked exchange would wait until
-  // all earlier stores are out, which after the zeroing of a page takes longer than the rest of the
-  // fault.
-  bool TryTake(bool several_processors) {
-#if defined(__x86_64__) || defined(__i386__)
-    if (!several_processors) {
-      uint8_t found = 0;
-      asm volatile("cmpxchgb %2, %0" : "+m"(word_), "+a"(found) : "q"(uint8_t{1}) : "memory", "cc");
-      return found == 0;
-    }
-#endif
-    (void)several_processors;
-    return __atomic_exchange_n(&word_, uint8_t{1}, __ATOMIC_ACQUIRE) == 0;
-  }
-
-  uint8_t word_ = 0;
+  base::SpinWord word_;
 };
 
 class ABSL_LOCKABLE Mutex {

