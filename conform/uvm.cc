@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "base/text_sink.h"
+#include "conform/differences.h"
 #include "conform/uvm_differences.h"
 #include "conform/uvm_directed.h"
 #include "conform/uvm_picture.h"
@@ -37,8 +38,10 @@ std::string Bytes(const std::vector<UvmPageBytes>& pages) {
 
 class Run {
  public:
-  Run(const UvmSequence& sequence, UvmBench* bench, UvmScope scope, Outcome* totals)
-      : sequence_(sequence),
+  Run(const std::string& recording, const UvmSequence& sequence, UvmBench* bench, UvmScope scope,
+      Outcome* totals)
+      : recording_(recording),
+        sequence_(sequence),
         bench_(bench),
         replay_(bench, sequence),
         directed_(&replay_),
@@ -49,6 +52,9 @@ class Run {
     for (size_t i = 0; i < sequence_.lines.size(); i++) {
       const UvmLine* next = i + 1 < sequence_.lines.size() ? &sequence_.lines[i + 1] : nullptr;
       quirk_ = next == nullptr ? nullptr : std::get_if<UvmQuirk>(&next->what);
+      // Some scenarios make a read fail without saying so beforehand.
+      const auto* get = next == nullptr ? nullptr : std::get_if<UvmGet>(&next->what);
+      if (get != nullptr && get->error == kEio) replay_.FailNextRead();
       line_ = sequence_.lines[i].line;
       std::visit([this](const auto& what) { Visit(what); }, sequence_.lines[i].what);
     }
@@ -60,12 +66,14 @@ class Run {
   // ---- Steps ----
 
   // A step is open from its line on until the next step's.
-  void Open(const std::string& what) {
+  // `step`: what it is called; `details`: more about it.
+  void Open(const std::string& step, const std::string& details = "") {
     Close();
     open_ = true;
     step_line_ = line_;
-    what_ = absl::StrCat("sequence ", sequence_.name, " ", what);
-    name_ = trigger_;
+    what_ = absl::StrCat("sequence ", sequence_.name, " ", step, details);
+    name_ = NamedUvmStep(NameOf(recording_), sequence_.name, step);
+    if (name_ == nullptr) name_ = trigger_;
     difference_.reset();
   }
   void Close() {
@@ -107,7 +115,7 @@ class Run {
   // ---- Lines ----
 
   void Visit(const UvmOpLine& l) {
-    Open(absl::StrCat("op ", l.number, " (", ToString(l.op), ")"));
+    Open(absl::StrCat("op ", l.number), absl::StrCat(" (", ToString(l.op), ")"));
     compares_ = true;
     if (stopped_ || !Astray(l)) {
       ours_ = bench_->problem().empty() ? replay_.Apply(l.op) : UvmResult();
@@ -181,13 +189,13 @@ class Run {
     compares_ = false;
     counts_always_ = true;
     resumes_ = true;
-    const std::optional<int64_t> ours = directed_.Value(sequence_, c);
+    const std::optional<int64_t> ours = directed_.Value(c);
     Differ("check", "", absl::StrCat(c.sane),
            ours.has_value() ? absl::StrCat(*ours) : "nobody knows");
   }
   void Visit(const UvmNote& n) {
     Close();
-    directed_.Note(sequence_, n.text);
+    directed_.Note(n.text);
   }
   void Visit(const UvmTrigger& t) {
     Close();
@@ -220,6 +228,7 @@ class Run {
     Close();
   }
 
+  const std::string& recording_;
   const UvmSequence& sequence_;
   UvmBench* const bench_;
   UvmReplay replay_;
@@ -256,7 +265,7 @@ bool CanReplay(const UvmSequence& sequence) {
 
 absl::Span<const FieldRule> UvmFieldTable() { return kFieldTable; }
 
-void RunUvmSequence(const UvmRecording&, const UvmSequence& sequence,
+void RunUvmSequence(const UvmRecording& recording, const UvmSequence& sequence,
                     const UvmBenchMaker& make_bench, UvmScope scope, Outcome* totals) {
   totals->steps += sequence.Count();
   if (!CanReplay(sequence)) {
@@ -264,7 +273,7 @@ void RunUvmSequence(const UvmRecording&, const UvmSequence& sequence,
     return;
   }
   const std::unique_ptr<UvmBench> bench = make_bench(sequence);
-  Run(sequence, bench.get(), scope, totals).Walk();
+  Run(recording.file, sequence, bench.get(), scope, totals).Walk();
   AddLedger(bench->ledger(), &totals->ledger);
 }
 

@@ -12,6 +12,19 @@ constexpr UvmDefect kDefects[] = {
     {"N8", "topdown-search-lowest-hole"},
 };
 
+constexpr UvmStepDifference kSteps[] = {
+    {"free-forgets-at-once", "a_nopressure_clean_01", "npc-321", "contents of space 0 at 0x136000"},
+    {"protect-maximum-wires-nothing", "s_syscall_clean_00", "syc-103", "op 50"},
+    {"remap-into-own-hole", "s_syscall_wild_00", "sy-98", "op 66"},
+    {"remap-into-own-hole", "l_loan_clean_00", "lnc-15", "op 31"},
+    {"private-page-hides-the-object", "d_directed_00", "N1b-stale-loan-25", "op 16"},
+    {"private-page-hides-the-object", "d_directed_nodiag_00", "N1b-stale-loan-25", "op 16"},
+    {"extract-remove-unwires", "d_directed_nodiag_00", "B13-extract-remove-15",
+     "check wired(before 2)"},
+    {"no-growth-past-the-object", "d_directed_00", "N2-beyond-obj-26", "op 3"},
+    {"no-growth-past-the-object", "d_directed_nodiag_00", "N2-beyond-obj-26", "op 3"},
+};
+
 }  // namespace
 
 absl::Span<const UvmDefect> UvmDefects() { return kDefects; }
@@ -19,6 +32,16 @@ absl::Span<const UvmDefect> UvmDefects() { return kDefects; }
 const char* NamedUvmDefect(absl::string_view defect) {
   for (const UvmDefect& d : kDefects) {
     if (d.defect == defect) return d.name;
+  }
+  return nullptr;
+}
+
+absl::Span<const UvmStepDifference> UvmStepDifferences() { return kSteps; }
+
+const char* NamedUvmStep(absl::string_view recording, absl::string_view sequence,
+                         absl::string_view step) {
+  for (const UvmStepDifference& d : kSteps) {
+    if (d.recording == recording && d.sequence == sequence && d.step == step) return d.name;
   }
   return nullptr;
 }

@@ -25,11 +25,15 @@ class UvmDirected {
 
   // `ours`: how the operation ended here.
   void Operation(const UvmOp& op, const UvmResult& ours);
-  void Note(const UvmSequence& sequence, absl::string_view text);
+  void Note(absl::string_view text);
   // Absent: nobody knows what the recorder looked at.
-  std::optional<int64_t> Value(const UvmSequence& sequence, const UvmCheck& check);
+  std::optional<int64_t> Value(const UvmCheck& check) const;
 
  private:
+  void WireLentPages();
+  int64_t PagesMapped(uint64_t space) const;
+  std::optional<int64_t> Counter(absl::string_view what) const;
+
   UvmReplay* const replay_;
   UvmOp op_;
   UvmResult ours_;

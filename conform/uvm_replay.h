@@ -7,6 +7,7 @@
 #ifndef CONFORM_UVM_REPLAY_H_
 #define CONFORM_UVM_REPLAY_H_
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "conform/uvm_bench.h"
 #include "conform/uvm_recording.h"
 #include "uvm/mmap.h"
+#include "uvm/stored.h"
 #include "uvm/uvm.h"
 
 namespace conform {
@@ -36,6 +38,9 @@ class UvmReplay {
   std::vector<UvmPageBytes> LoanContents(uint64_t id);
   std::vector<UvmPageBytes> StoreContents(uint64_t object);
 
+  // The next read of a file fails.
+  void FailNextRead() { files_.failing_reads = 1; }
+
   // Null: no such space.
   uvm::Space* space(uint64_t number) const;
   // The recording's number of an object; -2: none of them.
@@ -48,6 +53,23 @@ class UvmReplay {
   uvm::Space* SpaceFor(uint64_t number);
 
  private:
+  // The recorder's file-like objects: a backing array, and reads that fail when told to.
+  class Files final : public uvm::Store {
+   public:
+    base::Result<void, uvm::PagerError> ReadPage(uvm::Object* object, base::PageIndex index,
+                                                 unsigned char* contents) override;
+    base::Result<void, uvm::PagerError> WritePage(uvm::Object* object, base::PageIndex index,
+                                                  const unsigned char* contents) override;
+    uint64_t SizeInBytes(const uvm::Object* object) const override;
+    void Detach(uvm::Object*) override {}
+    // Page k of a new file begins with 7k + 1 and has 11k + 2 in the middle.
+    void Create(uint64_t id, uint64_t pages);
+    std::vector<UvmPageBytes> Contents(uint64_t id) const;
+    uint64_t failing_reads = 0;  // the next ones
+
+   private:
+    std::map<uint64_t, std::vector<std::array<unsigned char, kUvmPageBytes>>> files_;  // by id
+  };
   // Pages lent, to the kernel or to anons.
   struct Loan {
     std::vector<uvm::Page*> pages;
@@ -65,6 +87,7 @@ class UvmReplay {
   UvmResult Loans(const UvmOp& op);
   UvmResult System(const UvmOp& op);
   UvmResult SysMmap(const UvmOp& op);
+  uvm::Direction DirectionOf(uint64_t space) const;
   uvm::Process* ProcessFor(uint64_t space);
   UvmPageBytes BytesAt(uvm::Space* space, uint64_t va);
 
@@ -74,6 +97,7 @@ class UvmReplay {
   std::map<uint64_t, uvm::Object*> objects_;
   std::map<uint64_t, std::unique_ptr<uvm::Process>> processes_;
   std::map<uint64_t, Loan> loans_;
+  Files files_;
   uvm::MmapCalls calls_;
 };
 

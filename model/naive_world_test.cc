@@ -434,12 +434,16 @@ Outcome NaiveWorld::Mremap(const ResolvedOp& op, NaiveTask& task) {
     moved.push_back(task.pages[PageOf(op.at + static_cast<uint64_t>(at))]);
   }
   uint64_t end = op.at + static_cast<uint64_t>(size);
+  Errno wrong = Errno::kOk;
   if (wanted > size) {
     const Page& last = task.pages[PageOf(end - 1)];
     Page grown;
-    if (!last.mapped || !GrownPage(last, static_cast<uint64_t>(wanted - size), &grown))
-      return Bsd(Errno::kEinval);
-    for (Wide at = size; at < wanted && moved.size() <= kPages; at += 4096) {
+    if (!last.mapped) {
+      wrong = Errno::kEinval;
+    } else if (!GrownPage(last, static_cast<uint64_t>(wanted - size), &grown)) {
+      wrong = Errno::kE2big;
+    }
+    for (Wide at = size; wrong == Errno::kOk && at < wanted && moved.size() <= kPages; at += 4096) {
       moved.push_back(grown);
       GrownPage(moved.back(), 0, &grown);
     }
@@ -460,6 +464,7 @@ Outcome NaiveWorld::Mremap(const ResolvedOp& op, NaiveTask& task) {
     ForMapped(task, op.at + static_cast<uint64_t>(wanted), end, [](Page& page) { page = Page(); });
     return Bsd(Errno::kOk, op.at);
   }
+  if (wrong != Errno::kOk) return Bsd(wrong);
   if (duplicate) {
     uint64_t shown = op.at + static_cast<uint64_t>(std::min(size, wanted));
     ForMapped(task, op.at, shown, [](Page& page) { page.attributes.shared = true; });

@@ -22,6 +22,18 @@ void AnonStore::Release(Anon* anon) {
     CHECK(!anon->page->IsBusy() || anon->page->object != nullptr);
     pages_->FreeFromAnon(anon->page);
   }
+  if (anon->holds == 0) {
+    pool_.Delete(anon);
+  } else {
+    anon->page = nullptr;
+    ++held_only_;
+  }
+}
+
+void AnonStore::ReleaseHold(Anon* anon) {
+  CHECK(anon->holds > 0);
+  if (--anon->holds > 0 || anon->refs > 0) return;
+  --held_only_;
   pool_.Delete(anon);
 }
 

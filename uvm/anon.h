@@ -2,7 +2,9 @@
 //
 // WHAT     An Anon holds one page's worth of data that belongs to no file. It is reached only
 //          through amap slots.
-// STATES   being filled (page busy) -> resident -> freed when the last slot lets go.
+// STATES   being filled (page busy) -> resident -> freed when the last slot lets go. While somebody
+//          holds its identity (voaddr.h) the record outlives its page, so that no other anon can
+//          be taken for it.
 // LOCKS    All fields are guarded by the lock of the amap the anon was reached through. Amaps that
 //          share anons share their lock object, so there is only one such lock.
 // INVARIANTS  I3 ValidAnonRefs: refs == number of amap slots, over all amaps, that point here.
@@ -24,6 +26,7 @@ struct Anon {
   uint32_t refs = 1;
   LayerLock* lock = nullptr;  // of the amaps it is in; set when it is first put into a slot
   Page* page = nullptr;
+  uint32_t holds = 0;  // identities that name it (voaddr.h); they keep nothing but the record
   // For checkers only: slots counted by the walk under way.
   uint32_t debug_seen = 0;
 };
@@ -39,12 +42,18 @@ class AnonStore {
   Anon* AllocateEmpty() { return pool_.New(); }
   // Drops one reference; the last one frees page and anon. NetBSD: uvm_anfree() at zero.
   void Release(Anon* anon);
+  // LOCKS: the anon's, for these two.
+  void Hold(Anon* anon) { ++anon->holds; }
+  void ReleaseHold(Anon* anon);
+  // Records that nothing but identities keep.
+  uint64_t held_only() const { return held_only_; }
   uint64_t live() const { return pool_.live(); }
   void set_limit(size_t limit) { pool_.set_limit(limit); }
 
  private:
   PageStore* const pages_;
   base::Pool<Anon> pool_;
+  uint64_t held_only_ = 0;
 };
 
 }  // namespace uvm

@@ -168,6 +168,18 @@ TEST_F(ForkTest, PrivateFileMappingsReadThroughUntilWritten) {
   EXPECT_EQ(child.ReadAll(), "Ab");
 }
 
+// ---- Entries that become one on the way.
+
+TEST_F(ForkTest, SharingAnEntryThatJoinsItsNeighbourSharesAllOfIt) {
+  Space parent = NewSpace("AB0....");
+  parent.Map({.at = 0, .pages = 1, .where = Map::Where::kFixedReplace});
+  parent.SetInherit(0, 3, Inherit::kShare);
+  Space child = parent.Fork();
+  EXPECT_EQ(Contents(parent, child), "0B0....|0B0....");
+  child.Write("xyz....");
+  EXPECT_EQ(Contents(parent, child), "xyz....|xyz....");
+}
+
 // ---- SHARE, NONE, ZERO.
 
 // Reading resolves no needs-copy here, since the file may be read through: both sides map the page

@@ -209,7 +209,8 @@ bool ValidAnonRefs(Uvm* uvm, TextSink* text) {
     return false;
   });
   if (!valid) return false;
-  const uint64_t unreachable = uvm->DebugAnons().live() - distinct;
+  const uint64_t unreachable =
+      uvm->DebugAnons().live() - uvm->DebugAnons().held_only() - distinct;
   if (unreachable + lent <= loans) return true;
   *text << uvm->DebugAnons().live() << " anons live, " << distinct << " reachable";
   if (loans > 0) *text << ", " << loans << " lent";
@@ -225,10 +226,15 @@ bool ValidObjectRefs(Uvm* uvm, TextSink* text) {
     if (entry->object != nullptr) ++entry->object->debug_refs;
     return true;
   });
+  uint64_t held = uvm->DebugHeldObjects();
   return ForEachObject(uvm, [&](Object* object) {
     if (object->DebugRefs() == Object::kKernelRefs) return true;
-    if (object->DebugRefs() >= object->debug_refs && object->DebugRefs() <= object->debug_refs + 1)
+    if (object->DebugRefs() >= object->debug_refs &&
+        object->DebugRefs() <= object->debug_refs + 1 + held) {
+      uint64_t beyond = object->DebugRefs() - object->debug_refs;
+      held -= beyond > 1 ? beyond - 1 : 0;
       return true;
+    }
     *text << "object#" << object->id << " refs=" << object->DebugRefs()
           << ", entries found=" << object->debug_refs
           << " (at most one more may be held by the server)";

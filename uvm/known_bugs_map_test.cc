@@ -39,18 +39,24 @@ TEST_F(KnownBugsMapTest, TheAmapOfThreeJoinedEntriesCoversAllThree) {
 }
 
 // Item 2 (PR 52239): another thread's mapping, or a hole, between the unmapping and the mapping.
+BatonThreads* switching = nullptr;  // gives way at each lock
+
 TEST(KnownBugsMapThreadsTest, ReplacingLeavesNoMomentInBetween) {
   BatonThreads threads;
   World world(64, &threads);
   Space space = world.NewSpace("ABC");
   world.StopChecking();
-  threads.at_lock = [] {};
   bool hole = false;
+  bool done = false;
   threads.Add([&] {
+    switching = &threads;
+    threads.at_lock = [] { switching->Yield(); };
     for (int i = 0; i < 3; ++i) space.Map({.at = 0, .pages = 3, .where = Where::kFixedReplace});
+    threads.at_lock = nullptr;
+    done = true;
   });
   threads.Add([&] {
-    for (int i = 0; i < 12; ++i) {
+    while (!done) {
       hole = hole || !space->map().IsMapped(Pages(0, 3));
       threads.Yield();
     }
@@ -76,6 +82,7 @@ TEST_F(KnownBugsMapTest, LockingPartsOfPagesClipsWhereThereIsSomethingToClip) {
 TEST_F(KnownBugsMapTest, SearchesGoInOneDirectionOnly) {
   Space down = NewSpace("....0....0....", Direction::kTopDown);
   EXPECT_EQ(down.Find({.hint = 7, .pages = 2}), "7");
+  EXPECT_EQ(down.Find({.hint = 5, .pages = 2}), "5");
   EXPECT_EQ(down.Find({.hint = 6, .pages = 4}), "5");
   EXPECT_EQ(down.Find({.hint = 6, .pages = 3, .align = 4}), "0");
   Space up = NewSpace("....0....0....");
@@ -113,8 +120,7 @@ TEST_F(KnownBugsMapTest, ExtendingPastTheArraysMakesNewOnes) {
 
 // Item 20 (CVE-2016-6239, 6240): sizes are checked before an amap is made.
 TEST_F(KnownBugsMapTest, AHugeRegionGetsNoAmapAndNoOverflow) {
-  Result<uvm::Space*, MapError> huge =
-      uvm().CreateSpace(kPageZero, Vaddr(uint64_t{1} << 63));
+  Result<uvm::Space*, MapError> huge = uvm().CreateSpace(kPageZero, Vaddr(uint64_t{1} << 63));
   ASSERT_TRUE(huge.ok());
   Map::EnterOptions options;
   options.at = Vaddr(uint64_t{1} << 32);
@@ -188,14 +194,15 @@ TEST_F(KnownBugsMapTest, TheHintSurvivesWhatItPointedAt) {
 
 // Item 27 (phoenix-rtos 1714): an amap that a child refers to was extended and its slots reused.
 TEST_F(KnownBugsMapTest, AnAmapWithTwoReferersIsNotExtended) {
-  Space parent = NewSpace("AB...");
+  Space parent = NewSpace("ABCD.");
   Space child = parent.Fork();
+  parent.Unmap(2, 2);
   parent.Map({.at = 2, .pages = 3});
+  EXPECT_EQ(parent.ReadAll(), "AB000");
   parent.Write("..xyz");
-  EXPECT_EQ(Contents(parent, child), "ABxyz|AB...");
+  EXPECT_EQ(Contents(parent, child), "ABxyz|ABCD.");
   parent.Unmap(0, 5);
-  child.Map({.at = 2, .pages = 3});
-  EXPECT_EQ(child.ReadAll(), "AB000");
+  EXPECT_EQ(child.ReadAll(), "ABCD?");
 }
 
 // Item 28 (CVE-2011-2496): growth whose object offset wraps.
@@ -234,11 +241,12 @@ TEST_F(KnownBugsMapTest, JoinedFileWindowsKeepTheirOffsets) {
 // Item 28 (LTP mmap19): a stale translation after unmapping and mapping anew.
 TEST_F(KnownBugsMapTest, NothingOldShowsThroughANewMapping) {
   pmap().DelayInvalidations();
-  Space space = NewSpace("AB");
-  space.ReadAll();
-  space.Unmap(0, 2);
-  space.Map({.pages = 2});
-  EXPECT_EQ(space.ReadAll(), "00");
+  Object* file = File(7);  // whose pages stay when they are unmapped
+  Space space = NewSpace("..");
+  space.Map({.pages = 2, .sharing = Sharing::kShared, .file = file});
+  EXPECT_EQ(space.ReadAll(), "12");
+  space.Unmap(0, 1);
+  EXPECT_EQ(space.ReadAll(), "?2");
   space.Map({.pages = 2, .where = Where::kFixedReplace});
   EXPECT_EQ(space.ReadAll(), "00");
 }
@@ -353,7 +361,11 @@ TEST_F(KnownBugsMapTest, WiredPagesAnywhereInTheRangeAreBusy) {
 TEST_F(KnownBugsMapTest, WillNeedFetchesThePagesThatWereNamed) {
   Object* file = File(7);
   Space space = NewSpace("......");
-  space.Map({.at = 1, .pages = 5, .prot = kProtRead, .sharing = Sharing::kShared, .file = file,
+  space.Map({.at = 1,
+             .pages = 5,
+             .prot = kProtRead,
+             .sharing = Sharing::kShared,
+             .file = file,
              .file_page = 2});
   space->map().WillNeed(Pages(3, 2));
   CheckInvariants();
@@ -415,8 +427,9 @@ TEST_F(KnownBugsMapTest, NothingIsDoneToNothing) {
   EXPECT_EQ(space.TryClean(1, 0, kPgoFree), "ok");
   EXPECT_EQ(space.TryRemap({.from = 5, .pages = 2, .new_pages = 2}), "5");
   EXPECT_EQ(space.TryRemap({.from = 5, .pages = 2, .new_pages = 1}), "5");
-  EXPECT_EQ(space.TryRemap({.from = 0, .pages = 3, .new_pages = 3, .to = 4, .where = Remap::kFixed}),
-            "4");
+  EXPECT_EQ(
+      space.TryRemap({.from = 0, .pages = 3, .new_pages = 3, .to = 4, .where = Remap::kFixed}),
+      "4");
   EXPECT_EQ(space.ReadAll(), "????A?B?");
 }
 
@@ -453,12 +466,14 @@ TEST_F(KnownBugsMapTest, AfterACopyOfASharedRegionOneCanForkAgain) {
 // N5: moved into a hole of the old range; the last unmapping took the new mapping as well.
 TEST_F(KnownBugsMapTest, AMappingMovedIntoAHoleOfTheOldRangeSurvives) {
   Space space = NewSpace("AB....");
-  EXPECT_EQ(space.TryRemap({.from = 0, .pages = 5, .new_pages = 2, .to = 3, .where = Remap::kFixed}),
-            "3");
+  EXPECT_EQ(
+      space.TryRemap({.from = 0, .pages = 5, .new_pages = 2, .to = 3, .where = Remap::kFixed}),
+      "3");
   EXPECT_EQ(space.ReadAll(), "???AB?");
   Space whole = NewSpace("A...B.");
-  EXPECT_EQ(whole.TryRemap({.from = 0, .pages = 5, .new_pages = 3, .to = 1, .where = Remap::kFixed}),
-            "1");
+  EXPECT_EQ(
+      whole.TryRemap({.from = 0, .pages = 5, .new_pages = 3, .to = 1, .where = Remap::kFixed}),
+      "1");
   EXPECT_EQ(whole.ReadAll(), "?A????");
 }
 

@@ -103,6 +103,12 @@ Result<void, MapError> Map::ForkEntryLocked(MapEntry* entry, Map* child) {
     }
   }
   if (inherit == Inherit::kNone || entry->submap != nullptr) return {};
+  // There must be an amap to share before it can be shared. This may join the entry with the next
+  // one, so it comes before anything is read of it.
+  if (inherit == Inherit::kShare && entry->needs_copy &&
+      !CopyAmapLocked(entry, entry->range(), Chunk::kNo)) {
+    return MapError::kNoMemory;
+  }
   MapEntry* twin = context_->entries->New();
   if (twin == nullptr) return MapError::kNoMemory;
   CopyAttributes(*entry, twin);
@@ -111,10 +117,6 @@ Result<void, MapError> Map::ForkEntryLocked(MapEntry* entry, Map* child) {
   bool ok = true;
   switch (inherit) {
     case Inherit::kShare:
-      // There must be an amap to share before it can be shared.
-      ok = !entry->needs_copy || CopyAmapLocked(entry, entry->range(), Chunk::kNo, Merge::kNo);
-      if (!ok) break;
-      twin->needs_copy = false;
       CopyLayersFrom(*entry, twin, Shared::kYes);
       entry->shared = twin->shared = true;
       break;

@@ -142,8 +142,7 @@ TEST_F(MapLockTest, WhoWaitsForSpaceGetsItWhenSomebodyUnmaps) {
   Space space = world_.NewSpace("ABCD");
   world_.StopChecking();
   threads_.Add([&] {
-    threads_.Log(
-        space.TryMap({.pages = 2, .where = Where::kAnywhere, .flags = kEnterWaitVa}));
+    threads_.Log(space.TryMap({.pages = 2, .where = Where::kAnywhere, .flags = kEnterWaitVa}));
   });
   threads_.Add([&] {
     threads_.Log("one");
@@ -177,8 +176,7 @@ TEST_F(MapLockTest, MovingAwayMakesSpaceToo) {
 TEST_F(MapLockTest, NobodyWaitsForSpaceThatCannotCome) {
   Space space = world_.NewSpace("A.");
   threads_.Add([&] {
-    threads_.Log(
-        space.TryMap({.pages = 3, .where = Where::kAnywhere, .flags = kEnterWaitVa}));
+    threads_.Log(space.TryMap({.pages = 3, .where = Where::kAnywhere, .flags = kEnterWaitVa}));
     threads_.Log(space.TryMap({.pages = 2, .where = Where::kAnywhere}));
   });
   RunAndCheck();

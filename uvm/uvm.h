@@ -28,6 +28,7 @@
 #include "uvm/space.h"
 #include "uvm/stored.h"
 #include "uvm/ubc.h"
+#include "uvm/voaddr.h"
 
 namespace uvm {
 
@@ -74,6 +75,14 @@ class Uvm {
   Result<void, FaultError> FaultMaxProt(Space* space, Vaddr va, Access access) {
     return faults_.FaultMaxProt(&space->map(), va, access);
   }
+
+  // NetBSD: uvm_voaddr_acquire(), uvm_voaddr_release(). What stands behind `va`, with copy-on-write
+  // resolved (a page that may be written becomes the caller's own). False: not mapped, no rights, a
+  // submap, or the page cannot be had. Every acquired address is released once; several may be.
+  bool AcquireAddress(Space* space, Vaddr va, VoAddr* out);
+  void ReleaseAddress(VoAddr* address);
+  // For checkers: acquired addresses that lie in objects.
+  uint64_t DebugHeldObjects() const { return held_objects_; }
 
   // Map's CopyIn and Overwrite (map.h), with the pages of objects that they need brought in. More
   // errors: kIo, kProtection (a page in an object that may not be read, or written, by an access).
@@ -137,6 +146,8 @@ class Uvm {
 
  private:
   Result<void, MapError> BringIn(Space* space, Range range, Access access);
+  enum class Identity : uint8_t { kNone, kFound, kNeedsRead, kNeedsWrite };
+  Identity TryAcquireAddress(Map* map, Vaddr va, VoAddr* out);
 
   Core core_;
   PageStore pages_;
@@ -156,6 +167,7 @@ class Uvm {
   BufferCache* cache_ = nullptr;
   SpaceList spaces_;
   uint32_t next_space_id_ = 1;
+  uint64_t held_objects_ = 0;
 };
 
 }  // namespace uvm

@@ -1,8 +1,8 @@
-// conform/testing/uvm_naive_bench.h: replays over the naive pmap: no kernel, no messages.
+// conform/uvm_naive_bench.h: replays over the naive pmap: no kernel, no messages.
 //
 // SEE      uvm/testing/naive_pmap.h; conform/uvm_bench.h.
-#ifndef CONFORM_TESTING_UVM_NAIVE_BENCH_H_
-#define CONFORM_TESTING_UVM_NAIVE_BENCH_H_
+#ifndef CONFORM_UVM_NAIVE_BENCH_H_
+#define CONFORM_UVM_NAIVE_BENCH_H_
 
 #include <cstdint>
 #include <memory>
@@ -67,4 +67,4 @@ class UvmNaiveBench final : public UvmBench {
 
 }  // namespace conform
 
-#endif  // CONFORM_TESTING_UVM_NAIVE_BENCH_H_
+#endif  // CONFORM_UVM_NAIVE_BENCH_H_
