@@ -154,7 +154,8 @@ class L4Pmap final : public uvm::PmapSystem {
   void ProcWrite(uvm::Pmap* pmap, base::Vaddr va, uint64_t bytes) override;
   base::Paddr PhysAddress(uint64_t cookie) override;
   uvm::CacheMode MmapFlags(uint64_t cookie) override;
-  base::Vaddr Prefer(uint64_t offset, base::Vaddr hint, uint64_t bytes, uvm::PreferSide side) override;
+  base::Vaddr Prefer(uint64_t offset, base::Vaddr hint, uint64_t bytes,
+                     uvm::PreferSide side) override;
   base::PageCount ResidentCount(const uvm::Pmap* pmap) const override;
   base::PageCount WiredCount(const uvm::Pmap* pmap) const override;
   bool PeekNext(const uvm::Pmap* pmap, base::Vaddr from, Mapping* out) const override;
