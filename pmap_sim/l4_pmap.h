@@ -210,7 +210,14 @@ class L4Pmap final : public uvm::PmapSystem {
   // Frame tables.
   uint32_t FindFrame(base::Paddr pa) const;  // an index; kNoFrame: memory of no segment
   Frame* FrameAt(base::Paddr pa);            // CHECKs that it is a frame
-  base::Paddr AddressOf(FrameNumber number) const;
+  base::Paddr AddressOf(FrameNumber number) const {
+    // Most machines have one segment.
+    if (number <= segments_[0].pages) {
+      return segments_[0].start + base::ToBytes(base::PageCount(number - 1));
+    }
+    return AddressOfOther(number);
+  }
+  base::Paddr AddressOfOther(FrameNumber number) const;
   // REQUIRES: memory of a segment.
   Frame& FrameOf(const Translation& mapping) const { return frames_[mapping.frame - 1]; }
   uint16_t AgeOf(FrameNumber number) const {
