@@ -51,6 +51,8 @@ constexpr const char* kCampaigns[] = {
     "--schedule random --processors 4",
     "--schedule pct --processors 2 --faults all",
     "--profile amd64-no-reference",
+    "--quirks pistachio-new-mdb --faults all",
+    "--quirks pistachio-old-mdb",
     "--pages 8 --tasks 24 --case-ops 2000",
     "--pages 512 --tasks 3",
 };
