@@ -127,8 +127,8 @@ TEST(UvmReplayTest, StructureIsComparedOnDemandOnly) {
                                       "0x100000-0x104000 rw-/rwx cn w0 cow obj=- am=1/2");
   EXPECT_EQ(First(Replay(changed)), "none");
   EXPECT_EQ(First(Replay(changed, UvmScope::kStructure)),
-            "entry of space 0 0x100000: recorded 0 0x100000-0x104000 rw-/rwx cn w0 cow obj=- "
-            "am=1/2, ours 0 0x100000-0x104000 rw-/rwx cn w0 cow obj=- am=1/1");
+            "amap slots of entry: recorded 0 0x100000-0x104000 rw-/rwx cn w0 cow obj=- am=1/2, "
+            "ours 0 0x100000-0x104000 rw-/rwx cn w0 cow obj=- am=1/1");
 }
 
 TEST(UvmReplayTest, ADifferenceEndsItsSequence) {
