@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
@@ -70,10 +71,15 @@ class Run {
   void Open(const std::string& step, const std::string& details = "") {
     Close();
     open_ = true;
+    changed_.clear();
+    map_counters_.clear();
+    views_.clear();
+    counters_.reset();
     step_line_ = line_;
     what_ = absl::StrCat("sequence ", sequence_.name, " ", step, details);
-    name_ = NamedUvmStep(NameOf(recording_), sequence_.name, step);
-    if (name_ == nullptr) name_ = trigger_;
+    const UvmStepDifference* named = NamedUvmStep(NameOf(recording_), sequence_.name, step);
+    name_ = named != nullptr ? named->name : trigger_;
+    resumes_ = named != nullptr && named->resumes;
     difference_.reset();
   }
   void Close() {
@@ -109,12 +115,64 @@ class Run {
   void CompareState() {
     if (!bench_->problem().empty()) return Differ("progress", "", "done", bench_->problem());
     Differ(picture_.ComparePages(replay_));
-    if (scope_ == UvmScope::kStructure) Differ(picture_.CompareEntries(replay_));
+    if (scope_ == UvmScope::kMeaning || difference_.has_value()) return;
+    // Another structure is no reason to stop: what it means is the same.
+    FollowSplits();
+    for (const UvmEntry& e : changed_) Differ(CompareEntry(replay_, e));
+    for (const UvmMapCounters& m : map_counters_) CompareCounters(m);
+    for (const UvmView& v : views_) CompareView(v);
+    if (counters_.has_value()) CompareCounters(*counters_);
+    resumes_ = resumes_ || difference_.has_value();
+  }
+  // An operation that failed has split entries in the recording and left no trace in ours. Ours are
+  // split after it, too, so that what follows can be compared.
+  void FollowSplits() {
+    if (op_ == nullptr || op_->result.error == 0) return;
+    bool split = false;
+    for (const UvmEntry& e : changed_) {
+      split = replay_.SplitAt(e.space, e.start) || split;
+      split = replay_.SplitAt(e.space, e.end) || split;
+    }
+    if (!split) return;
+    name_ = "failed-operations-leave-no-trace";
+    Differ("boundaries", "", "split", "as before");
+  }
+  void CompareCounters(const UvmMapCounters& m) {
+    uvm::Space* space = replay_.space(m.space);
+    if (space == nullptr) return;
+    const uvm::PmapSystem* pmap = replay_.uvm().DebugPmap();
+    const std::string where = absl::StrCat("space ", m.space);
+    const auto field = [&](const char* name, uint64_t recorded, uint64_t ours) {
+      Differ(name, where, absl::StrCat(recorded), absl::StrCat(ours));
+    };
+    field("M sz", m.size, space->map().size_bytes() / kUvmPageBytes);
+    field("M n", m.entries, space->map().DebugCount());
+    field("M res", m.resident, pmap->ResidentCount(space->pmap()).value());
+    field("M wir", m.wired, pmap->WiredCount(space->pmap()).value());
+  }
+  void CompareCounters(const UvmCounters& c) {
+    uvm::Uvm& u = replay_.uvm();
+    const auto field = [&](const char* name, uint64_t recorded, uint64_t ours) {
+      Differ(name, "machine", absl::StrCat(recorded), absl::StrCat(ours));
+    };
+    field("C anons", c.anons, u.DebugAnons().live());
+    field("C amaps", c.amaps, u.DebugAmaps().live());
+    field("C wired", c.wired, u.DebugPages().wired_count().value());
+    const uint64_t free = u.DebugPages().free_count().value();
+    field("C used", sequence_.pages - c.free, u.DebugPages().total().value() - free);
+  }
+  void CompareView(const UvmView& v) {
+    const UvmView ours = UvmViewOf(replay_, v.space, v.start, v.pages.size());
+    const std::string where = absl::StrCat("space ", v.space, " 0x", absl::Hex(v.start));
+    Differ("V pg", where, v.pages, ours.pages);
+    Differ("V pte", where, v.translations, ours.translations);
   }
 
   // ---- Lines ----
 
   void Visit(const UvmOpLine& l) {
+    Close();
+    op_ = &l;
     Open(absl::StrCat("op ", l.number), absl::StrCat(" (", ToString(l.op), ")"));
     compares_ = true;
     if (stopped_ || !Astray(l)) {
@@ -156,11 +214,16 @@ class Run {
     return true;
   }
 
-  void Visit(const UvmEntry& e) { picture_.Apply(e); }
+  void Visit(const UvmEntry& e) {
+    picture_.Apply(e);
+    changed_.push_back(e);
+  }
   void Visit(const UvmEntryGone& e) { picture_.Apply(e); }
-  void Visit(const UvmMapCounters&) {}
-  void Visit(const UvmCounters& c) { last_counters_ = c; }
-  void Visit(const UvmView&) {}
+  void Visit(const UvmMapCounters& m) { map_counters_.push_back(m); }
+  void Visit(const UvmCounters& c) {
+    if (open_ && compares_) counters_ = c;
+  }
+  void Visit(const UvmView& v) { views_.push_back(v); }
 
   void Visit(const UvmContents& x) {
     Open(absl::StrCat("contents of space ", x.space, " at 0x", absl::Hex(x.start)));
@@ -236,7 +299,6 @@ class Run {
   const UvmScope scope_;
   Outcome* const totals_;
   UvmPicture picture_;
-  UvmCounters last_counters_;
   int line_ = 0;
   // Of the step that is open.
   bool open_ = false;
@@ -244,6 +306,11 @@ class Run {
   std::string what_;
   const char* name_ = nullptr;
   std::optional<Difference> difference_;
+  std::vector<UvmEntry> changed_;
+  std::vector<UvmMapCounters> map_counters_;
+  std::vector<UvmView> views_;
+  std::optional<UvmCounters> counters_;
+  const UvmOpLine* op_ = nullptr;    // the last one
   const UvmQuirk* quirk_ = nullptr;  // of the operation
   UvmResult ours_;
   bool compares_ = false;       // address maps at its end

@@ -202,6 +202,7 @@ Result<void, MapError> Map::InsertLocked(const EnterOptions& options, MapEntry* 
   }
   MapEntry* entry = TakeSpareLocked();
   CopyFields(*fresh, entry);
+  entry->no_merge = fresh->no_merge;
   LinkAfterLocked(prev, entry);
   DCHECK(AtEnd(prev) || prev->aref.amap != nullptr || !Mergeable(*prev, *entry, false));
   DCHECK(AtEnd(entry->next) || entry->next->aref.amap != nullptr || entry->aref.amap != nullptr ||
@@ -243,6 +244,8 @@ Result<Vaddr, MapError> Map::EnterLocked(const EnterOptions& options, DeadList* 
       fresh.aref.amap = context_->amaps->Allocate(fresh.pages());
       if (fresh.aref.amap == nullptr) return MapError::kNoMemory;
     }
+    // What stays before the new mapping stays the same entry.
+    if (FindEntryLocked(at, &prev)) ClipEndLocked(prev, at);
     RemoveLocked(fresh.range(), dead, options.flags);
     bool taken = FindEntryLocked(at, &prev);
     CHECK(!taken);
