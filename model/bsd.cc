@@ -152,6 +152,12 @@ Step Mmap(const Query& q, uint32_t flags) {
       space.NoneMapped(op.at, op.at + size)) {
     return MayWire(q, At(step, op.at, size));
   }
+  // Tried at an address of the caller's choice, the search goes up from there and no further.
+  uint64_t above;
+  uint64_t from = RoundPage(op.at);
+  if (try_fixed && op.at != 0 && (from < op.at || !space.HoleFrom(from, size, &above))) {
+    return Fail(Errno::kEnomem);
+  }
   step = Anywhere(space, step, size);
   return step.ok() ? MayWire(q, step) : step;
 }
@@ -220,38 +226,55 @@ Step Madvise(const Query& q) {
   return Succeed(Step::Action::kNothing, 0, 0);
 }
 
+// What growing continues: the page before the end of the old range, and its file if it has one.
+Errno CheckGrowth(const Space& space, uint64_t end, uint64_t more) {
+  const Region* last = space.Find(end - 1);
+  if (last == nullptr) return Errno::kEinval;
+  if (last->file_key == 0) return Errno::kOk;
+  uint64_t file_end = (last->FilePage(end - 1) + 1) << base::kPageShift;
+  bool fits = file_end <= kFileOffsetLimit && more <= kFileOffsetLimit - file_end;
+  return fits ? Errno::kOk : Errno::kE2big;
+}
+
+// What is moved from a range with holes may be sent into one of them, where it does not fit.
+Step MayMeetItself(const Query& q, uint64_t size, Step step) {
+  if (step.ok() && !q.task->space.AllMapped(q.op.at, q.op.at + size)) {
+    step.refusal_code = static_cast<int32_t>(Errno::kEio);
+  }
+  return step;
+}
+
 // mremap to a larger size: what stands before the old end is continued.
 Step GrowMapping(const Query& q, uint64_t size, uint64_t new_size, bool move_only, bool duplicate) {
   const ResolvedOp& op = q.op;
   const Space& space = q.task->space;
   bool fixed = (op.flags & traces::kFlagFixed) != 0;
   uint64_t end = op.at + size;
-  const Region* last = space.Find(end - 1);
-  if (last == nullptr) return Fail(Errno::kEinval);
   uint64_t more = new_size - size;
-  if (last->file_key != 0) {
-    uint64_t file_end = (last->FilePage(end - 1) + 1) << base::kPageShift;
-    if (file_end > kFileOffsetLimit || more > kFileOffsetLimit - file_end)
-      return Fail(Errno::kEinval);
+  bool stays =
+      !move_only && !duplicate && space.Contains(end, more) && space.NoneMapped(end, end + more);
+  uint64_t to = op.to;
+  if (!stays) {
+    bool place = fixed ? move_only && space.NoneMapped(op.to, op.to + new_size)
+                       : space.LowestHole(new_size, &to);
+    if (!place) return Fail(Errno::kEnomem);
   }
-  if (!move_only && !duplicate && space.Contains(end, more) && space.NoneMapped(end, end + more)) {
+  Errno wrong = CheckGrowth(space, end, more);
+  if (wrong != Errno::kOk) return Fail(wrong);
+  if (stays) {
     Step step = Succeed(Step::Action::kGrow, end, end + more);
     step.outcome.value = op.at;
     return step;
   }
-  if (fixed && (!move_only || !space.NoneMapped(op.to, op.to + new_size)))
-    return Fail(Errno::kEnomem);
   Step step = Succeed(duplicate ? Step::Action::kDuplicate : Step::Action::kMove, op.at, end);
   step.size = size;
   step.new_size = new_size;
-  step.to = op.to;
-  step.outcome.value = op.to;
+  step.to = to;
+  step.outcome.value = to;
   if (fixed) return step;
-  if (!space.LowestHole(new_size, &step.to)) return Fail(Errno::kEnomem);
-  step.outcome.value = step.to;
   step.freedom = Step::Freedom::kAddress;
   step.free_size = new_size;
-  return step;
+  return MayMeetItself(q, size, step);
 }
 
 // mremap with MAP_REMAPDUP that does not say where to.
@@ -263,7 +286,7 @@ Step Duplicate(const Query& q, uint64_t size, uint64_t new_size) {
   step.outcome.value = step.to;
   step.freedom = Step::Freedom::kAddress;
   step.free_size = new_size;
-  return step;
+  return MayMeetItself(q, size, step);
 }
 
 Step Mremap(const Query& q) {

@@ -141,29 +141,33 @@ void L4Pmap::SetWired(uvm::Pmap* pmap, Translation* mapping, bool wired) {
 void L4Pmap::Take(Translation* page, Prot rights) {
   Leaf* leaf = Leaf::Of(page);
   if (NeedsFaultsForModified()) rights = page->sent;
+  const bool ask = rights.IsNone();
+  const bool writable = page->sent.CanWrite();
   const bool own = leaf->window->pmap->is_kernel;
-  Frame* frame = page->managed ? &FrameOf(*page) : nullptr;
+  Frame* frame = (page->frame & kDeviceBit) == 0 ? &FrameOf(*page) : nullptr;
   UnmapBatch::Page entry;
   entry.address =
       page->direct ? Vaddr(AddressOf(page->frame).value()) : AliasAddress(leaf, page->slot);
-  const bool known = frame == nullptr || frame->modified || !page->sent.CanWrite();
-  if (known && !rights.IsNone()) entry.written = UnmapBatch::Written::kKnown;
-  if (page->managed) entry.frame = page->frame;
   if (own) entry.call = UnmapBatch::Call::kFlush;
+  if (page->managed) entry.frame = page->frame;
+  if (!page->managed || (!ask && frame->referenced && (frame->modified || !writable))) {
+    entry.news = UnmapBatch::News::kNone;
+  } else if (!ask && (frame->modified || !writable)) {
+    entry.news = UnmapBatch::News::kReferenced;
+  }
   page->sent = page->sent - rights;
   // A removal names all rights whatever was sent, so that runs of unequal rights merge.
-  entry.take = page->sent.IsNone() ? L4_FullyAccessible : ToL4Rights(rights);
+  const bool all = page->sent.IsNone();
+  entry.take = all ? L4_FullyAccessible : ToL4Rights(rights);
   if (page->direct) {
-    if (!rights.IsNone()) ++frame->age;
-  } else if ((page->frame & kDeviceBit) == 0) {
-    FrameOf(*page).home_owed = true;
+    if (!ask) ++frame->age;
+    if (all) page->direct = frame->direct = false;
+  } else if (frame != nullptr) {
+    frame->home_owed = true;
   }
-  if (page->sent.IsNone()) {
-    if (page->direct) page->direct = frame->direct = false;
-    if (own && page->alias_frame != 0) {
-      page->alias_frame = 0;
-      --leaf->aliases;
-    }
+  if (own && all && page->alias_frame != 0) {
+    page->alias_frame = 0;
+    --leaf->aliases;
   }
   batch_.Add(entry);
 }

@@ -79,8 +79,10 @@ struct PmapCounters {
   uint64_t dropped = 0;    // unwired mappings dropped then; the table keeps them
 };
 
-// What Boot finds out about the kernel by mapping one page about in its own space.
+// What Boot finds out about the kernel, from its interface page and by mapping one page about in
+// its own space.
 struct KernelTraits {
+  bool several_processors = true;
   bool own_space_maps = false;  // a page can be mapped to another address of its own space
   // Rights are masked by the source's, an unmap takes the rights it names and nothing else, each
   // owner learns of each access. Where not, pages are 4 KiB, mapped from aliases and revoked as

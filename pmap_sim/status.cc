@@ -30,7 +30,7 @@ void L4Pmap::PageProtect(Paddr pa, Prot prot) {
     if (!excess.IsNone()) Take(at, excess);
   }
   // Effective on return, whatever put it into the batch.
-  if (frame->pending) batch_.Flush();
+  batch_.Flush();
   if (!remove) return RemakeOwn(frame);
   for (Translation *at = frame->first, *next; at != nullptr; at = next) {
     next = at->next;
@@ -41,7 +41,7 @@ void L4Pmap::PageProtect(Paddr pa, Prot prot) {
 // Where only faults tell, they already have; but kernel mappings do not fault, so they are removed
 // and made again.
 void L4Pmap::CollectStatus(Frame* frame) {
-  if (frame->pending) batch_.Flush();
+  batch_.Flush();
   if (!traits_.by_the_manual && frame->own == 0) return;
   for (Translation* at = frame->first; at != nullptr; at = at->next) {
     if (at->sent.IsNone()) continue;
@@ -63,7 +63,7 @@ bool L4Pmap::IsModified(Paddr pa) {
 bool L4Pmap::IsReferenced(Paddr pa) {
   Guard guard(this);
   Frame* frame = FrameAt(pa);
-  if (frame->pending) batch_.Flush();
+  batch_.Flush();
   if (!frame->referenced) CollectStatus(frame);
   return frame->referenced;
 }

@@ -108,8 +108,7 @@ struct Frame {
   // next fault will tell" where the kernel cannot.
   bool modified : 1 = false;
   bool referenced : 1 = false;
-  bool direct : 1 = false;   // one of its mappings was sent from home
-  bool pending : 1 = false;  // an unmap of one of its mappings waits in the batch
+  bool direct : 1 = false;  // one of its mappings was sent from home
   // Status was read at an alias, or is about to be: home's owner has yet to be told of the same
   // accesses, and must not take them for new ones.
   bool home_owed : 1 = false;

@@ -6,66 +6,99 @@
 
 namespace pmap_sim {
 
-void UnmapBatch::Add(const Page& page) {
-  if (count_ == kFpages || page_count_ == kPages || (count_ != 0 && call_ != page.call)) Flush();
-  call_ = page.call;
-  runs_[count_] = {page.address.value(), page_count_, 0, static_cast<uint8_t>(page.take),
-                   page.written};
-  pages_[page_count_++] = page.frame;
-  if (page.frame != 0) frames_[page.frame - 1].pending = true;
-  uint32_t count = count_ + 1;
-  while (count >= 2 && Merge(&runs_[count - 2], runs_[count - 1])) --count;
-  __atomic_store_n(&count_, count, __ATOMIC_RELAXED);
-}
-
-bool UnmapBatch::Merge(Run* left, const Run& right) {
-  const uint64_t bytes = base::kPageSize << left->log2;
-  if (left->log2 != right.log2 || left->take != right.take || left->written != Written::kKnown ||
-      right.written != Written::kKnown || left->address + bytes != right.address ||
-      (left->address & (2 * bytes - 1)) != 0) {
+// Whether the page goes on where the last run ends. A run that had no news so far gets room for
+// its pages' frames: 0, nobody's.
+bool UnmapBatch::Joins(const Page& page) {
+  if (count_ == 0 || page.news == News::kAll) return false;
+  Run& last = runs_[count_ - 1];
+  if (last.news == News::kAll || last.end() != page.address.value() || last.take != page.take) {
     return false;
   }
-  ++left->log2;
-  ++counters_.merged;
+  if (last.news == News::kReferenced) return true;
+  if (last.pages >= kPages - frame_count_) return false;
+  last.news = News::kReferenced;
+  last.first = frame_count_;
+  for (uint64_t i = 0; i < last.pages; ++i) frames_of_[frame_count_++] = 0;
   return true;
 }
 
-void UnmapBatch::Issue() {
-  L4_Fpage_t fpages[kFpages];
-  for (uint32_t i = 0; i < count_; ++i) {
-    fpages[i] = L4_FpageAddRights(
-        L4_FpageLog2(static_cast<L4_Word_t>(runs_[i].address), base::kPageShift + runs_[i].log2),
-        runs_[i].take);
+void UnmapBatch::AddSlowly(const Page& page) {
+  if (count_ != 0 && call_ != page.call) Flush();
+  if (frame_count_ == kPages) Flush();
+  call_ = page.call;
+  if (!Joins(page)) {
+    if (count_ == kRuns) Flush();
+    runs_[count_] = {page.address.value(), 0, frame_count_, static_cast<uint8_t>(page.take),
+                     page.news};
+    __atomic_store_n(&count_, count_ + 1, __ATOMIC_RELAXED);
   }
-  if (call_ == Call::kFlush) {
-    L4_FlushFpages(count_, fpages);
-  } else {
-    L4_UnmapFpages(count_, fpages);
+  Run& run = runs_[count_ - 1];
+  ++run.pages;
+  if (run.news != News::kNone) {
+    frames_of_[frame_count_++] = page.news == News::kNone ? 0 : page.frame;
   }
-  ++counters_.calls;
-  counters_.fpages += count_;
-  for (uint32_t i = 0; i < count_; ++i) Fold(runs_[i], L4_Rights(fpages[i]));
-  page_count_ = 0;
-  __atomic_store_n(&count_, 0u, __ATOMIC_RELAXED);
 }
 
-void UnmapBatch::Fold(const Run& run, L4_Word_t status) {
-  const bool referenced = status != 0;
-  const bool modified = run.written == Written::kAsked && (status & L4_Writable) != 0;
-  for (uint32_t i = 0; i < 1u << run.log2; ++i) {
-    const FrameNumber number = pages_[run.first + i];
+// The largest aligned pieces, in order.
+void UnmapBatch::Issue() {
+  Part parts[kFpages];
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < count_; ++i) {
+    const Run& run = runs_[i];
+    for (uint64_t done = 0; done < run.pages;) {
+      const uint64_t page = (run.address >> base::kPageShift) + done;
+      unsigned log2 = static_cast<unsigned>(63 - __builtin_clzll(run.pages - done));
+      if (page != 0 && static_cast<unsigned>(__builtin_ctzll(page)) < log2) {
+        log2 = static_cast<unsigned>(__builtin_ctzll(page));
+      }
+      parts[count++] = {&run, static_cast<uint32_t>(done), static_cast<uint8_t>(log2)};
+      counters_.merged += (uint64_t{1} << log2) - 1;
+      done += uint64_t{1} << log2;
+      if (count < kFpages) continue;
+      Call64(parts, count);
+      count = 0;
+    }
+  }
+  if (count != 0) Call64(parts, count);
+  Clear();
+}
+
+void UnmapBatch::Call64(const Part* parts, uint32_t count) {
+  L4_Fpage_t fpages[kFpages];
+  for (uint32_t i = 0; i < count; ++i) {
+    const Run& run = *parts[i].run;
+    const uint64_t address = run.address + (uint64_t{parts[i].offset} << base::kPageShift);
+    fpages[i] = L4_FpageAddRights(
+        L4_FpageLog2(static_cast<L4_Word_t>(address), base::kPageShift + parts[i].log2), run.take);
+  }
+  if (call_ == Call::kFlush) {
+    L4_FlushFpages(count, fpages);
+  } else {
+    L4_UnmapFpages(count, fpages);
+  }
+  ++counters_.calls;
+  counters_.fpages += count;
+  for (uint32_t i = 0; i < count; ++i) Fold(parts[i], L4_Rights(fpages[i]));
+}
+
+void UnmapBatch::Fold(const Part& part, L4_Word_t status) {
+  const Run& run = *part.run;
+  if (status == 0 || run.news == News::kNone) return;
+  const bool modified = run.news == News::kAll && (status & L4_Writable) != 0;
+  for (uint32_t i = 0; i < 1u << part.log2; ++i) {
+    const FrameNumber number = frames_of_[run.first + part.offset + i];
     if (number == 0) continue;
     Frame& frame = frames_[number - 1];
-    frame.pending = false;
-    frame.referenced |= referenced;
+    frame.referenced = true;
     frame.modified |= modified;
   }
 }
 
-void UnmapBatch::Lose() {
-  for (uint32_t i = 0; i < count_; ++i) Fold(runs_[i], 0);
-  page_count_ = 0;
+void UnmapBatch::Clear() {
+  frame_count_ = 0;
   __atomic_store_n(&count_, 0u, __ATOMIC_RELAXED);
 }
+
+void UnmapBatch::Lose() { Clear(); }
 
 }  // namespace pmap_sim

@@ -5,9 +5,9 @@
 //          neighbours go as one fpage when each of them is known to be modified or was mapped
 //          without write, because the OR-ed written bit then says nothing new. Of the referenced
 //          bit one fpage cannot tell which page it means: rather too many than too few.
+//          Pages that follow each other are kept as a run; Flush cuts runs into aligned fpages.
 // STATES   empty -> filling (Add) -> empty (Flush, or Add when it is full).
 // LOCKS    L4Pmap's lock.
-// INVARIANTS  A frame is `pending` exactly while a page of it is in the batch.
 
 #ifndef PMAP_SIM_UNMAP_BATCH_H_
 #define PMAP_SIM_UNMAP_BATCH_H_
@@ -27,15 +27,19 @@ class UnmapBatch {
     kUnmap,  // from whom the page was mapped to
     kFlush,  // from the server itself, too
   };
-  // Whether the status of this page is what is asked for: then it goes alone.
-  enum class Written : uint8_t { kAsked, kKnown };
+  // What the status that comes back may tell.
+  enum class News : uint8_t {
+    kAll,         // of this page alone: it goes as one fpage
+    kReferenced,  // whether it was referenced; neighbours may come along
+    kNone,        // nothing that is not known, or nobody's status
+  };
 
   struct Page {
     base::Vaddr address;    // in the server's space
     L4_Word_t take = 0;     // rights, in X.2's order
-    FrameNumber frame = 0;  // whose status it is; 0: nobody's
+    FrameNumber frame = 0;  // whose status it is, where there may be news
     Call call = Call::kUnmap;
-    Written written = Written::kAsked;
+    News news = News::kAll;
   };
 
   struct Counters {
@@ -48,7 +52,17 @@ class UnmapBatch {
   void Boot(Frame* frames) { frames_ = frames; }
   // May be asked without the lock by who added something.
   bool empty() const { return __atomic_load_n(&count_, __ATOMIC_RELAXED) == 0; }
-  void Add(const Page& page);
+  void Add(const Page& page) {
+    if (count_ != 0 && page.news == News::kNone) {
+      Run& last = runs_[count_ - 1];
+      if (last.news == News::kNone && last.end() == page.address.value() &&
+          last.take == page.take && call_ == page.call) {
+        ++last.pages;
+        return;
+      }
+    }
+    AddSlowly(page);
+  }
   void Flush() {
     if (!empty()) Issue();
   }
@@ -58,26 +72,37 @@ class UnmapBatch {
 
  private:
   static constexpr uint32_t kFpages = 64;  // message registers
-  static constexpr uint32_t kPages = 4096;
+  static constexpr uint32_t kRuns = 64;
+  static constexpr uint32_t kPages = 1024;
   struct Run {
     uint64_t address;
-    uint32_t first;  // index of its first page in pages_
-    uint8_t log2;    // pages
+    uint64_t pages;
+    uint32_t first;  // index of its first frame in frames_of_; with no news there are none
     uint8_t take;
-    Written written;
+    News news;
+    uint64_t end() const { return address + (pages << base::kPageShift); }
+  };
+  // A part of a run, on its way.
+  struct Part {
+    const Run* run;
+    uint32_t offset;  // pages from the run's start
+    uint8_t log2;     // pages
   };
 
-  bool Merge(Run* left, const Run& right);
+  bool Joins(const Page& page);
+  void AddSlowly(const Page& page);
   void Issue();
-  void Fold(const Run& run, L4_Word_t status);
+  void Call64(const Part* parts, uint32_t count);
+  void Fold(const Part& part, L4_Word_t status);
+  void Clear();
 
   Frame* frames_ = nullptr;
   uint32_t count_ = 0;
-  uint32_t page_count_ = 0;
+  uint32_t frame_count_ = 0;
   Call call_ = Call::kUnmap;
   Counters counters_;
-  Run runs_[kFpages];
-  FrameNumber pages_[kPages];
+  Run runs_[kRuns];
+  FrameNumber frames_of_[kPages];
 };
 
 }  // namespace pmap_sim

@@ -56,6 +56,7 @@ void DumpPage(const Page& page, TextSink* out) {
   }
   *out << " " << DirtyName(page.dirty) << BusyName(page.busy);
   if (page.wire_count != 0) *out << " wired=" << page.wire_count;
+  if (page.loan_count != 0) *out << " lent=" << page.loan_count;
 }
 
 void DumpEntry(const MapEntry& entry, uint32_t number, TextSink* out) {

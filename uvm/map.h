@@ -39,13 +39,14 @@
 
 namespace uvm {
 
-struct MapEntry : base::RbNode<MapEntry> {
+// Aligned so that what walks down the tree read, the fields up to max_gap, is one cache line.
+struct alignas(64) MapEntry : base::RbNode<MapEntry> {
   Vaddr start;
   Vaddr end;
+  uint64_t gap = 0;          // bytes from `end` to the next entry or the map's end
+  uint64_t max_gap = 0;      // largest gap in this entry's subtree
   MapEntry* prev = nullptr;  // a ring through the map's header
   MapEntry* next = nullptr;
-  uint64_t gap = 0;      // bytes from `end` to the next entry or the map's end
-  uint64_t max_gap = 0;  // largest gap in this entry's subtree
   Object* object = nullptr;
   uint64_t offset = 0;  // byte offset of `start` in `object`
   AmapRef aref;

@@ -13,7 +13,7 @@ constexpr uint64_t kMaxSize = ~uint64_t{0} >> 1;
 
 Result<Memfd, MapError> Memfd::Create(Uvm* uvm, Sealing sealing) {
   Object* object = TRY(uvm->CreateAobj(0, 0));
-  return Memfd(uvm, object, sealing == Sealing::kAllowed ? 0 : kSealSeal);
+  return Memfd(uvm, object, sealing == Sealing::kAllowed ? uint32_t{0} : uint32_t{kSealSeal});
 }
 
 Errno Memfd::Truncate(uint64_t bytes) {

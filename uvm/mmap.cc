@@ -203,7 +203,9 @@ AddressResult MmapCalls::Mremap(Process* process, uint64_t old_address, uint64_t
   options.duplicate = (flags & kMapRemapDup) != 0;
   options.align = align;
   Result<Vaddr, MapError> moved = map.Remap(options);
-  if (!moved.ok()) return {ErrnoOf(moved.error())};
+  if (!moved.ok()) {
+    return {moved.error() == MapError::kTooBig ? Errno::kE2big : ErrnoOf(moved.error())};
+  }
   return {Errno::kOk, moved.value().value()};
 }
 

@@ -10,12 +10,20 @@
 
 namespace uvm {
 
-// The table by virtual address, and the translation buffer, which holds copies of table entries.
+// The table by virtual address, and each processor's translation buffer, which holds copies of
+// table entries.
 class Pmap {
  public:
+  void Invalidate(uint64_t va) {
+    for (auto& buffer : buffers) buffer.erase(va);
+  }
+  void InvalidateAll() {
+    for (auto& buffer : buffers) buffer.clear();
+  }
+
   uint32_t refs = 1;
   std::map<uint64_t, PmapSystem::Mapping> table;
-  std::map<uint64_t, PmapSystem::Mapping> buffer;
+  std::map<uint64_t, PmapSystem::Mapping> buffers[testing::NaivePmap::kProcessors];
   std::set<uint64_t> unmanaged;  // what KenterPa made
 };
 
@@ -68,16 +76,17 @@ unsigned char* NaivePmap::HomePointer(Paddr pa) {
   return memory_.data() + IndexOf(pa) * base::kPageSize;
 }
 
-unsigned char* NaivePmap::Translate(Pmap* pmap, Vaddr va, Access access) {
+unsigned char* NaivePmap::Translate(Pmap* pmap, Vaddr va, Access access, uint32_t processor) {
   MaybeForget();
+  auto& buffer = pmap->buffers[processor];
   uint64_t page = va.Trunc().value();
   Prot wanted = base::ProtFor(access);
-  auto hit = pmap->buffer.find(page);
-  bool cached = hit != pmap->buffer.end();
-  if (hit == pmap->buffer.end() || !wanted.IsSubsetOf(hit->second.prot)) {
+  auto hit = buffer.find(page);
+  bool cached = hit != buffer.end();
+  if (!cached || !wanted.IsSubsetOf(hit->second.prot)) {
     auto entry = pmap->table.find(page);
     if (entry == pmap->table.end() || !wanted.IsSubsetOf(entry->second.prot)) return nullptr;
-    hit = pmap->buffer.insert_or_assign(page, entry->second).first;
+    hit = buffer.insert_or_assign(page, entry->second).first;
   }
   Frame& frame = FrameAt(hit->second.pa);
   // Mappings of the kernel that KenterPa made are outside R and M.
@@ -94,6 +103,13 @@ Prot NaivePmap::RightsAt(const Pmap* pmap, Vaddr va) const {
   return entry == pmap->table.end() ? base::kProtNone : entry->second.prot;
 }
 
+void NaivePmap::Step() {
+  if (!at_each_step_) return;
+  std::function<void()> hook = std::exchange(at_each_step_, nullptr);
+  hook();
+  at_each_step_ = std::move(hook);
+}
+
 void NaivePmap::MaybeForget() {
   if (!forget_ || !forget_->Chance(1, forget_one_in_)) return;
   std::vector<std::pair<Pmap*, uint64_t>> candidates;
@@ -107,7 +123,7 @@ void NaivePmap::MaybeForget() {
   auto [pmap, va] = candidates[forget_->Below(candidates.size())];
   if (lie_ == PmapLie::kForgettingLosesModified) FrameAt(pmap->table[va].pa).modified = false;
   pmap->table.erase(va);
-  pmap->buffer.erase(va);
+  pmap->Invalidate(va);
 }
 
 base::Result<Pmap*, PmapError> NaivePmap::Create() {
@@ -133,13 +149,13 @@ void NaivePmap::Destroy(Pmap* pmap) {
   pmaps_.erase(at);
 }
 
-// With delayed invalidations some processor has just looked at whatever is being taken, and
-// remembers it.
+// With delayed invalidations processor 0 has just looked at whatever is being taken, and remembers
+// it.
 void NaivePmap::Remember(Pmap* pmap, Range range) {
   if (!delayed_) return;
   auto last = pmap->table.lower_bound(range.end.value());
   for (auto at = pmap->table.lower_bound(range.start.value()); at != last; ++at) {
-    pmap->buffer.insert(*at);
+    pmap->buffers[0].insert(*at);
   }
 }
 
@@ -154,13 +170,14 @@ base::Result<void, PmapError> NaivePmap::Enter(Pmap* pmap, Vaddr va, Paddr pa, P
   CHECK(va.IsAligned() && pa.IsAligned());
   CHECK(flags.access.IsSubsetOf(prot));
   IndexOf(pa);
+  Step();
   MaybeForget();
   if (EnterFails(flags)) {
     if (lie_ == PmapLie::kFailureLeavesOld) return PmapError::kNoMemory;
     // Nothing wrong is left mapped: a translation to another frame goes away even though the new
     // one failed.
     pmap->table.erase(va.value());
-    pmap->buffer.erase(va.value());
+    pmap->Invalidate(va.value());
     return PmapError::kNoMemory;
   }
   auto old = pmap->table.find(va.value());
@@ -171,11 +188,12 @@ base::Result<void, PmapError> NaivePmap::Enter(Pmap* pmap, Vaddr va, Paddr pa, P
   pmap->table[va.value()] = {va, pa, prot, flags.wired};
   // A replacement may be deferred like a removal followed by an entry; a mere change of rights
   // takes effect at once.
-  if (!replaces || !delayed_) pmap->buffer.erase(va.value());
+  if (!replaces || !delayed_) pmap->Invalidate(va.value());
   return {};
 }
 
 void NaivePmap::Remove(Pmap* pmap, Range range) {
+  Step();
   MaybeForget();
   Remember(pmap, range);
   auto first = pmap->table.lower_bound(range.start.value());
@@ -189,7 +207,7 @@ void NaivePmap::Remove(Pmap* pmap, Range range) {
 
 bool NaivePmap::RemoveAll(Pmap* pmap) {
   pmap->table.clear();
-  pmap->buffer.clear();
+  pmap->InvalidateAll();
   return true;
 }
 
@@ -209,6 +227,7 @@ void NaivePmap::Kremove(Range range) {
 }
 
 void NaivePmap::Protect(Pmap* pmap, Range range, Prot prot) {
+  Step();
   MaybeForget();
   if (!prot.CanRead()) return Remove(pmap, range);
   Remember(pmap, range);
@@ -227,8 +246,8 @@ void NaivePmap::Unwire(Pmap* pmap, Vaddr va) {
 }
 
 bool NaivePmap::Extract(Pmap* pmap, Vaddr va, Paddr* pa) {
-  auto cached = pmap->buffer.find(va.Trunc().value());
-  if (lie_ == PmapLie::kExtractLags && cached != pmap->buffer.end()) {
+  auto cached = pmap->buffers[0].find(va.Trunc().value());
+  if (lie_ == PmapLie::kExtractLags && cached != pmap->buffers[0].end()) {
     if (pa != nullptr) *pa = cached->second.pa + va.Offset();
     return true;
   }
@@ -239,10 +258,12 @@ bool NaivePmap::Extract(Pmap* pmap, Vaddr va, Paddr* pa) {
 }
 
 void NaivePmap::Update(Pmap* pmap) {
-  if (lie_ != PmapLie::kUpdateKeepsStale) pmap->buffer.clear();
+  Step();
+  if (lie_ != PmapLie::kUpdateKeepsStale) pmap->InvalidateAll();
 }
 
 void NaivePmap::PageProtect(Paddr pa, Prot prot) {
+  Step();
   MaybeForget();
   CHECK(IsManaged(pa));
   bool drop_one = lie_ == PmapLie::kWriteProtectDropsOne;
@@ -259,7 +280,9 @@ void NaivePmap::PageProtect(Paddr pa, Prot prot) {
     }
     if (pmap.get() != kernel_ && std::exchange(miss_one, false))
       continue;  // and what it has cached stays
-    std::erase_if(pmap->buffer, [pa](const auto& cached) { return cached.second.pa == pa; });
+    for (auto& buffer : pmap->buffers) {
+      std::erase_if(buffer, [pa](const auto& cached) { return cached.second.pa == pa; });
+    }
   }
 }
 
@@ -273,6 +296,7 @@ void NaivePmap::ZeroPage(Paddr pa) { std::memset(HomePointer(pa), 0, base::kPage
 
 void NaivePmap::CopyPage(Paddr from, Paddr to) {
   if (before_copies_) before_copies_();
+  Step();
   std::memcpy(HomePointer(to), HomePointer(from), base::kPageSize);
 }
 

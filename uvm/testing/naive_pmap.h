@@ -61,8 +61,9 @@ class NaivePmap final : public PmapSystem {
   NaivePmap& operator=(const NaivePmap&) = delete;
 
   // What a processor does with an access: the host address of the byte, or null for a fault. Sets R
-  // and M.
-  unsigned char* Translate(Pmap* pmap, base::Vaddr va, base::Access access);
+  // and M. Each processor has a translation buffer of its own.
+  static constexpr uint32_t kProcessors = 2;
+  unsigned char* Translate(Pmap* pmap, base::Vaddr va, base::Access access, uint32_t processor = 0);
   // The rights of the translation at `va` as the table has them; none when it is absent.
   base::Prot RightsAt(const Pmap* pmap, base::Vaddr va) const;
 
@@ -92,6 +93,9 @@ class NaivePmap final : public PmapSystem {
   base::Paddr device_frame(uint64_t index) const;
   // Called at the beginning of each CopyPage: between two steps of whoever copies.
   void BeforeCopies(std::function<void()> hook) { before_copies_ = std::move(hook); }
+  // Called at the beginning of each call that copies or changes translations: what other processors
+  // do meanwhile. Calls that the hook makes call no hook.
+  void AtEachStep(std::function<void()> hook) { at_each_step_ = std::move(hook); }
   // Rule 10: of the coming Enters, the one after `successes` more fails.
   void FailEnterAfter(uint64_t successes) { enter_fails_in_ = successes + 1; }
 
@@ -143,6 +147,7 @@ class NaivePmap final : public PmapSystem {
   // The frame's R and M, an unmanaged one's included: it has them and nobody asks.
   Frame& FrameAt(base::Paddr pa) { return frames_[IndexOf(pa)]; }
   bool IsManaged(base::Paddr pa) const;
+  void Step();
   void MaybeForget();
   void Remember(Pmap* pmap, base::Range range);
   bool EnterFails(const EnterFlags& flags);
@@ -163,6 +168,7 @@ class NaivePmap final : public PmapSystem {
   PmapLie lie_ = PmapLie::kNone;
   uint64_t miscounted_ = 0;  // by a lie
   std::function<void()> before_copies_;
+  std::function<void()> at_each_step_;
 };
 
 }  // namespace uvm::testing

@@ -34,6 +34,12 @@ class PatternPager final : public Store {
   // Keys of the files that lost their last reference, in order.
   const std::vector<uint64_t>& detached() const { return detached_; }
 
+  // What was written to a page of a file, or null: it holds the pattern.
+  const unsigned char* Written(uint64_t key, uint64_t page) const {
+    auto written = written_.find({key, page});
+    return written == written_.end() ? nullptr : written->second.data();
+  }
+
   base::Result<void, PagerError> ReadPage(Object* object, base::PageIndex index,
                                           unsigned char* contents) override {
     ++gets_;

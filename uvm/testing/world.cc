@@ -417,6 +417,8 @@ char World::PageLetter(const Space& space, uint64_t page) {
   if (resident != nullptr) return LetterOf(uvm_.DebugPages().Contents(resident));
   if (entry->object == nullptr) return '0';
   uint64_t index = entry->ObjectIndexOf(PageAt(page)).value();
+  const unsigned char* written = pager_.Written(entry->object->key(), index);
+  if (written != nullptr) return LetterOf(written);
   return index < kFilePages ? static_cast<char>('1' + index) : '#';
 }
 
