@@ -1,6 +1,19 @@
 // pmap/l4 against the contract of pmap(9), op by op: random calls and accesses, with what is right
 // told by uvm/testing/pmap_contract.h. "A client's rights are within the table's" is looked at at
 // every step of the kernel, also while calls and accesses overlap.
+//
+// That each rule can fail here was tried by putting a bug into the module by hand. Blamed on
+//   ForgettingKeepsStatus, WritesAreSeen   a shortage that drops a page with its M; no collecting
+//   WiredStays                 protect unwires; a shortage drops wired pages
+//   UpdateEndsOldTranslations  unmaps lost or late; only a run's first page noted as sent
+//   RightsWithinLastEntered    a run of unequal rights; re-entry that keeps the excess
+//   StatusBelongsToTheFrame    a merged run's written bit kept; ClearReference that clears M
+//   WriteProtectKeepsMappings  page_protect(read) that removes the second mapping
+//   ReplacementMovesOne        resident_count not lowered by a replacement
+//   WiredCountIsExact          unwire that does not count
+//   FailureLeavesNothingWrong  no room, and the old page stays
+//   ExtractAgreesAtOnce        extract by the alias's frame; kenter that makes a managed mapping
+//   ModuleIsSound              a refill outside the lock; an alias that shows another frame
 
 #include <gtest/gtest.h>
 
