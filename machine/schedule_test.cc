@@ -111,8 +111,9 @@ void Neighbour(void* argument) {
 
 class Litmus {
  public:
-  Litmus(Page page, Schedule schedule, uint64_t seed)
+  Litmus(Page page, Schedule schedule, const fake_l4::Quirks& quirks, uint64_t seed)
       : machine_({.ram_bytes = uint64_t{4} << 20,
+                  .quirks = quirks,
                   .seed = seed,
                   .schedule = schedule,
                   .max_tasks = 12,
@@ -212,6 +213,7 @@ class Litmus {
 struct Row {
   Page page;
   Schedule schedule;
+  const fake_l4::Quirks* quirks = &fake_l4::kManualRules;
 };
 class PromotionLitmusTest : public testing::TestWithParam<Row> {};
 
@@ -219,19 +221,20 @@ TEST_P(PromotionLitmusTest, NobodySeesTheOldPageAfterTheNewOne) {
   constexpr uint64_t kSeeds = 300;
   uint64_t copies = 0;
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
-    Litmus litmus(GetParam().page, GetParam().schedule, seed);
+    Litmus litmus(GetParam().page, GetParam().schedule, *GetParam().quirks, seed);
     ASSERT_EQ(litmus.Run(), "") << "seed " << seed;
     copies += litmus.copies();
   }
   EXPECT_GE(copies, kSeeds * kRounds);
 }
 
-INSTANTIATE_TEST_SUITE_P(Pages, PromotionLitmusTest,
-                         testing::Values(Row{Page::kCopyOnWrite, Schedule::kRandom},
-                                         Row{Page::kCopyOnWrite, Schedule::kPct},
-                                         Row{Page::kFile, Schedule::kRandom},
-                                         Row{Page::kFile, Schedule::kPct},
-                                         Row{Page::kNothing, Schedule::kRandom}));
+INSTANTIATE_TEST_SUITE_P(
+    Pages, PromotionLitmusTest,
+    testing::Values(Row{Page::kCopyOnWrite, Schedule::kRandom},
+                    Row{Page::kCopyOnWrite, Schedule::kPct}, Row{Page::kFile, Schedule::kRandom},
+                    Row{Page::kFile, Schedule::kPct}, Row{Page::kNothing, Schedule::kRandom},
+                    Row{Page::kCopyOnWrite, Schedule::kRandom, &fake_l4::kPistachioNewMdb},
+                    Row{Page::kFile, Schedule::kRandom, &fake_l4::kPistachioOldMdb}));
 
 // ---- Wired memory ----
 

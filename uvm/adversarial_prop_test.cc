@@ -512,7 +512,9 @@ class Run {
 
   void Unwire(const Operation& op) {
     std::string outcome = space_->TryUnwire(op.first, op.count);
-    if (All(op, [](const ExpectedPage& page) { return page.wired; })) EXPECT_EQ(outcome, "ok");
+    if (All(op, [](const ExpectedPage& page) { return page.wired; })) {
+      EXPECT_EQ(outcome, "ok");
+    }
     if (outcome != "ok") return;
     ForPages(op, [](ExpectedPage* page, uint64_t) { page->wired = page->present = false; });
   }
