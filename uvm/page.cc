@@ -104,7 +104,7 @@ void PageStore::ForgetTranslations(Page* page) {
 void PageStore::FreeLocked(Page* page) {
   if (page->wire_count > 0) {
     --wired_;
-    ++core_->counters.wired_freed;
+    if (page->object != nullptr) ++core_->counters.wired_freed;
   }
   DequeueLocked(page);
   page->object = nullptr;
