@@ -246,7 +246,8 @@ void StoredPager::WriteCluster(Object* object, Page* head, Flush* flush, PageArr
   for (uint32_t i = 0; i < count; ++i) {
     const bool wired = run[i]->wire_count != 0;
     const bool goes = (flush->flags & kPgoFree) != 0;
-    if (!wired) core_->pmap->PageProtect(run[i]->pa, goes ? base::kProtNone : base::kProtRead);
+    const bool protects = !wired && !core_->canary.Armed(base::Canary::kCleanKeepsWritable);
+    if (protects) core_->pmap->PageProtect(run[i]->pa, goes ? base::kProtNone : base::kProtRead);
     ClearPastEnd(object, run[i]);
     core_->pmap->ClearModify(run[i]->pa);
     run[i]->busy = BusyReason::kClean;

@@ -10,7 +10,8 @@
 // STATES   of an object: steady <-> being resized (one at a time; who wants pages waits).
 // LOCKS    Store's calls are made with no UVM lock held and the page busy: they may block on
 //          whatever they like, but hold no busy page of another object meanwhile (design D14).
-// INVARIANTS  A clean page equals what the store has. Bytes beyond the end in the last page are
+// INVARIANTS  A clean page equals what the store has; so nobody may write to it unnoticed (I17
+//          CleanPagesAreReadOnly). Bytes beyond the end in the last page are
 //          zero whenever the end moves.
 // SEE      facts/uvm.md 1.6 (NetBSD's uvn and genfs, which do this for files).
 
