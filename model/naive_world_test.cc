@@ -266,7 +266,13 @@ Outcome NaiveWorld::Mmap(const ResolvedOp& op, NaiveTask& task) {
     start = op.at;
   } else {
     std::optional<uint64_t> hole = AnyHole(task, size);
-    if (!hole) return Bsd(Errno::kEnomem);
+    bool above = !hint || op.at == 0;
+    for (int i = 0; i < kPages; ++i) {
+      bool fits =
+          AddressOf(i) + size <= kMax && !AnyMapped(task, AddressOf(i), AddressOf(i) + size);
+      above |= fits && AddressOf(i) >= op.at;
+    }
+    if (!hole || !above) return Bsd(Errno::kEnomem);
     start = *hole;
   }
   base::Prot prot = op.prot.IsNone() ? op.prot : op.prot | base::kProtRead;
@@ -476,7 +482,7 @@ Outcome NaiveWorld::Mremap(const ResolvedOp& op, NaiveTask& task) {
     if (!moved[i].mapped || (to == op.at && i < size / 4096)) continue;
     page = moved[i];
     page.attributes.wired = false;
-    if (duplicate) page.attributes.shared = true;
+    if (duplicate && i < size / 4096) page.attributes.shared = true;
   }
   return Bsd(Errno::kOk, to);
 }

@@ -161,7 +161,7 @@ class Space {
   std::vector<Region> Slice(uint64_t start, uint64_t end) const;
   static void BindPages(const Region& region, const FileTable& files);
   void Place(std::vector<Region> pieces, uint64_t start, uint64_t size, uint64_t to,
-             uint64_t new_size);
+             uint64_t new_size, bool tail_shared);
   static Region Continuation(const Region& last, uint64_t end, uint64_t size);
   static std::shared_ptr<Layer> CopyPages(const Region& region, std::shared_ptr<Layer> into);
 
