@@ -187,7 +187,7 @@ std::string LedgerText(const proptests::LedgerRows& ledger) {
     if (absl::StartsWith(name, "fault_") && name != "fault_errors") {
       faults.Add(absl::AsciiStrToUpper(name.substr(6)), row.value);
     } else if (name == "refill" || name == "resend" || name == "fault_errors" ||
-               name == "page_faults") {
+               name == "page_faults" || name == "extra_faults") {
       faults.Add(name == "fault_errors" ? "errors" : name, row.value);
     } else {
       cost.Add(name, row.value);
