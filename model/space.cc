@@ -104,6 +104,20 @@ uint64_t LowestWithout(uint64_t mask, uint64_t at) {
 
 }  // namespace
 
+bool Space::LowestHole(uint64_t size, uint64_t mask, uint64_t* start) const {
+  uint64_t free = min_;
+  for (size_t i = 0; i <= regions_.size(); ++i) {
+    const uint64_t end = i < regions_.size() ? regions_[i].start : max_;
+    const uint64_t at = LowestWithout(mask, free);
+    if (at >= free && at <= end && end - at >= size) {
+      *start = at;
+      return true;
+    }
+    if (i < regions_.size()) free = regions_[i].end;
+  }
+  return false;
+}
+
 bool Space::HoleFrom(uint64_t from, uint64_t size, uint64_t* start) const {
   uint64_t free = std::max(from, min_);
   for (size_t i = IndexFrom(free); i < regions_.size(); ++i) {

@@ -198,6 +198,33 @@ TEST_F(InvariantsTest, ValidMapEntriesSeesTheCounts) {
   entry->gap = entry->max_gap = 0;
 }
 
+TEST_F(InvariantsTest, ValidMapEntriesSeesABrokenRing) {
+  Space two = NewSpace("A.B");
+  MapEntry* entry = EntryAt(two, 2);
+  MapEntry* prev = entry->prev;
+  entry->prev = entry;
+  EXPECT_EQ(Violation(),
+            "ValidMapEntries: space#2 entry [0x12000,0x13000) stands elsewhere in the ring than in "
+            "the tree");
+  entry->prev = prev;
+  MapEntry* next = entry->next;
+  entry->next = prev;
+  entry->gap = entry->max_gap = prev->start - entry->end;
+  EXPECT_NE(Violation(), "");
+  entry->next = next;
+  entry->gap = entry->max_gap = 0;
+  EXPECT_EQ(Violation(), "");
+}
+
+TEST_F(InvariantsTest, ValidMapEntriesSeesWiringThatOwesACopy) {
+  Space two = NewSpace("0");
+  EntryAt(two, 0)->wired_count = 1;
+  EXPECT_EQ(Violation(),
+            "ValidMapEntries: space#2 entry [0x10000,0x11000) is wired and owes a copy that its "
+            "wiring should have made");
+  EntryAt(two, 0)->wired_count = 0;
+}
+
 // ---- LayeredEntries.
 
 TEST_F(InvariantsTest, LayeredEntriesSeesMissingLayers) {

@@ -107,7 +107,7 @@ enum MapFlags : uint32_t {
   kEnterTryLock = 0x200000,      // kTryAgain instead of waiting for the map's lock
   kEnterNoWait = 0x400000,       // kNoMemory instead of waiting for memory
   kEnterWaitVa = 0x800000,       // wait until somebody unmaps when there is no space
-  kEnterVaOnly = 0x2000000,      // no pmap work on what kFixedReplace removes
+  kEnterVaOnly = 0x2000000,      // what kFixedReplace removes has no translations
   kEnterColorMatch = 0x4000000,  // `align` is a cache colour (page index modulo the colours)
   kEnterBeyondMax = 2,           // `prot` need not lie within `max_prot` (Mach)
   kEnterBare = 1,                // neither amap nor object nor the promise of one: reserves space
@@ -221,8 +221,9 @@ class Map {
   void WillNeed(Range range) ABSL_LOCKS_EXCLUDED(lock_);
   // NetBSD: uvm_map_clean() with PgoFlags (pager.h). Anonymous pages are never written back;
   // kPgoFree without kPgoCleanIt forgets those of amaps that only one entry has, so that the next
-  // access finds zeroes or what the object holds. kHole, kBusy (kPgoFree on a wired entry anywhere in the range,
-  // facts/uvm.md 5.B item 5), kInvalidArgument (submap): nothing changed. kIo from the pager.
+  // access finds zeroes or what the object holds. kHole, kBusy (kPgoFree on a wired entry anywhere
+  // in the range, facts/uvm.md 5.B item 5), kInvalidArgument (submap): nothing changed. kIo from
+  // the pager.
   Result<void, MapError> Clean(Range range, uint32_t pgo_flags) ABSL_LOCKS_EXCLUDED(lock_);
   // NetBSD: uvm_map_checkprot(). False on any hole or missing right.
   bool CheckProt(Range range, Prot prot) ABSL_LOCKS_EXCLUDED(lock_);
@@ -512,7 +513,9 @@ class Map {
   bool TryMergeCopyingLocked(MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // `entry` swallows its lower or upper neighbour, whose object reference goes.
   void SwallowLocked(MapEntry* entry, MapEntry* neighbour) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  void RemoveLocked(Range range, DeadList* dead) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // kEnterVaOnly in `flags`: there are no translations to remove.
+  void RemoveLocked(Range range, DeadList* dead, uint32_t flags = 0)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // NetBSD: uvm_unmap_detach(). Called unlocked: releasing a layer takes its lock and may reach a
   // pager.
   void Detach(DeadList* dead) ABSL_LOCKS_EXCLUDED(lock_);

@@ -243,7 +243,7 @@ Result<Vaddr, MapError> Map::EnterLocked(const EnterOptions& options, DeadList* 
       fresh.aref.amap = context_->amaps->Allocate(fresh.pages());
       if (fresh.aref.amap == nullptr) return MapError::kNoMemory;
     }
-    RemoveLocked(fresh.range(), dead);
+    RemoveLocked(fresh.range(), dead, options.flags);
     bool taken = FindEntryLocked(at, &prev);
     CHECK(!taken);
   }
@@ -324,20 +324,21 @@ void Map::Detach(DeadList* dead) {
   while (MapEntry* entry = dead->PopFront()) ReleaseEntry(entry);
 }
 
-void Map::RemoveLocked(Range range, DeadList* dead) {
+void Map::RemoveLocked(Range range, DeadList* dead, uint32_t flags) {
   PmapSystem* pmap = context_->core->pmap;
+  const bool mapped = (flags & kEnterVaOnly) == 0;
   MapEntry* entry = ClipRangeLocked(range);
   if (AtEnd(entry)) return;
   while (entry->start < range.end && !AtEnd(entry)) {
     MapEntry* next = entry->next;
     if (entry->wired_count != 0) UnwireEntryLocked(entry);
-    pmap->Remove(pmap_, entry->range());
+    if (mapped) pmap->Remove(pmap_, entry->range());
     UnlinkLocked(entry);
     dead->PushBack(entry);
     entry = next;
   }
   // No page may be reused before every translation to it is gone, so this comes before Detach().
-  pmap->Update(pmap_);
+  if (mapped) pmap->Update(pmap_);
   WakeSpaceWaitersLocked();
 }
 

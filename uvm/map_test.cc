@@ -486,6 +486,108 @@ TEST_F(MapTest, ExecUnmapsEverything) {
 
 // ---- Bad arguments.
 
+// ---- Reservations and submaps.
+
+TEST_F(MapTest, AReservationHoldsAddressesAndNothingElse) {
+  Space space = NewSpace("A....");
+  EXPECT_EQ(space.TryReserve(1, 2), "1");
+  EXPECT_EQ(space.TryReserve(3, 1), "3");
+  EXPECT_EQ(Layout(space), "ABBC.");  // they never merge
+  EXPECT_EQ(Prots(space), "waaa.");
+  EXPECT_EQ(space.TryMap({.at = 2}), "no_space");
+  EXPECT_EQ(space.TryWrite("xyz.."), "x**..");
+  Space child = space.Fork();
+  EXPECT_EQ(Layout(child), "A....");
+  EXPECT_EQ(space.Map({.at = 1, .pages = 3, .where = Where::kFixedReplace}), 1u);
+  EXPECT_EQ(space.ReadAll(), "x000?");
+}
+
+TEST_F(MapTest, BareMemoryMergesUnlessItIsReserved) {
+  Space space = NewSpace("....");
+  space.Map({.at = 0, .flags = kEnterBare});
+  space.Map({.at = 1, .flags = kEnterBare});
+  space.Map({.at = 2});
+  EXPECT_EQ(Layout(space), "AAB.");
+  EXPECT_EQ(space.Touch(1, base::Access::kRead), "layerless");
+}
+
+TEST_F(MapTest, ASubmapWantsABlankEntryThatItSpans) {
+  Space space = NewSpace("A.....");
+  Space sub = NewSpace("......");
+  EXPECT_FALSE(space->map().Submap(Pages(0, 1), &sub->map()).ok());
+  EXPECT_FALSE(space->map().Submap(Pages(1, 2), &sub->map()).ok());
+  EXPECT_EQ(space.TryReserve(1, 3), "1");
+  EXPECT_FALSE(space->map().Submap(Pages(1, 2), &sub->map()).ok());
+  EXPECT_TRUE(space->map().Submap(Pages(1, 3), &sub->map()).ok());
+  EXPECT_FALSE(space->map().Submap(Pages(1, 3), &sub->map()).ok());
+  EXPECT_EQ(space.TryProtect(0, 3, kProtRead), "invalid_argument");
+  EXPECT_EQ(Prots(space), "waaa..");
+  EXPECT_EQ(space.TryClean(0, 3, kPgoFree), "invalid_argument");
+  EXPECT_EQ(space.TryWire(0, 3), "invalid_argument");
+  EXPECT_EQ(space.TryExtract(0, 3, sub, 0), "invalid_argument");
+  EXPECT_EQ(Layout(space.Fork()), "A.....");
+  sub.Map({.at = 2});
+  EXPECT_TRUE(uvm().Fault(space.get(), PageAt(2), base::Access::kWrite).ok());
+  EXPECT_FALSE(uvm().Fault(space.get(), PageAt(3), base::Access::kWrite).ok());
+  EXPECT_EQ(Rights(space), "r-w---");  // in the pmap of the map that was asked
+}
+
+TEST_F(MapTest, OverlaysHaveTheirAmapAtOnceWithRoomToGrow) {
+  Space space = NewSpace("........");
+  space.Map({.at = 0, .pages = 2, .flags = kEnterOverlay | kEnterAmapPad});
+  const MapEntry& entry = *EntryAt(space, 0);
+  ASSERT_NE(entry.aref.amap, nullptr);
+  EXPECT_FALSE(entry.needs_copy);
+  EXPECT_GE(entry.aref.amap->capacity, 2 + kAmapChunkSlots);
+  EXPECT_EQ(space.TryWrite("xy......"), "xy......");
+  space.Map({.at = 2, .pages = 2, .flags = kEnterOverlay});
+  space.Map({.at = 6, .pages = 2, .flags = kEnterOverlay});
+  space.Map({.at = 5, .pages = 1, .flags = kEnterOverlay});  // extends the amap above it downwards
+  EXPECT_EQ(Layout(space), "AAAA.BBB");
+  space.Map({.at = 4, .pages = 1, .flags = kEnterOverlay});  // two amaps are never joined
+  EXPECT_EQ(Layout(space), "AAAAABBB");
+  EXPECT_EQ(space.TryWrite("..abcdef"), "..abcdef");
+  EXPECT_EQ(space.ReadAll(), "xyabcdef");
+}
+
+TEST_F(MapTest, NoMergeMeansNeverMerged) {
+  Space space = NewSpace("00...");
+  space.Map({.at = 2, .flags = kEnterNoMerge});
+  space.Map({.at = 3});
+  EXPECT_EQ(Layout(space), "AABC.");
+  space.Write("wxyz.");
+  EXPECT_EQ(Layout(space), "AABC.");
+}
+
+TEST_F(MapTest, CheckProtWantsEveryPageToHaveTheRights) {
+  Space space = NewSpace("AB.C");
+  space.Protect(1, 1, kProtRead);
+  EXPECT_TRUE(space->map().CheckProt(Pages(0, 2), kProtRead));
+  EXPECT_FALSE(space->map().CheckProt(Pages(0, 2), kProtReadWrite));
+  EXPECT_FALSE(space->map().CheckProt(Pages(0, 4), kProtRead));
+  EXPECT_FALSE(space->map().CheckProt(Pages(3, 2), kProtRead));
+  EXPECT_TRUE(space->map().CheckProt(Pages(2, 0), kProtRead));
+}
+
+TEST_F(MapTest, ObjectsMayForbidExecution) {
+  Object* file = File(7);
+  file->no_exec = true;
+  Space space = NewSpace("A..");
+  space.Map({.at = 1, .prot = kProtRead, .file = file});
+  EXPECT_EQ(space.TryProtect(0, 2, kProtAll), "protection");
+  EXPECT_EQ(Prots(space), "wr.");
+  EXPECT_EQ(space.TryProtect(0, 1, kProtAll), "ok");
+}
+
+TEST_F(MapTest, UnknownInheritanceAndAdviceAreInvalid) {
+  Space space = NewSpace("A.");
+  EXPECT_EQ(space->map().SetInherit(Pages(0, 1), Inherit::kDonateCopy).error(),
+            MapError::kInvalidArgument);
+  EXPECT_EQ(space->map().SetAdvice(Pages(0, 1), Advice::kWillNeed).error(),
+            MapError::kInvalidArgument);
+  EXPECT_TRUE(space->map().SetAdvice(Pages(1, 1), Advice::kWillNeed).ok());  // nothing is there
+}
+
 TEST_F(MapTest, EnterRefusesBadArguments) {
   Object* file = File(7);
   Space space = NewSpace("A...");
@@ -579,6 +681,18 @@ TEST_F(MapTest, OperationsThatRunOutOfMemoryLeaveNoTrace) {
       {"grow shared",
        [](const Space& s) { return s.TryRemap({.from = 4, .pages = 1, .new_pages = 2}); }},
       {"discard", [](const Space& s) { return s.TryDiscard(0, 1); }},
+      {"reserve", [](const Space& s) { return s.TryReserve(5, 1); }},
+      {"wire", [](const Space& s) { return s.TryWire(0, 3); }},
+      {"duplicate",
+       [](const Space& s) {
+         return s.TryRemap({.from = 0,
+                            .pages = 3,
+                            .new_pages = 3,
+                            .to = 5,
+                            .where = Map::RemapOptions::Where::kFixed,
+                            .duplicate = true});
+       }},
+      {"extract", [](const Space& s) { return s.TryExtract(0, 3, s, 5); }},
   };
   for (const Operation& operation : operations) {
     SCOPED_TRACE(operation.name);

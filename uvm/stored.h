@@ -149,13 +149,16 @@ class StoredPager final : public Pager {
   };
   bool NeedsWriting(Object* object, Page* page, uint32_t flags)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
+  Page* NextToWrite(Object* object, Page* page, const Flush& flush)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
   void WriteCluster(Object* object, Page* head, Flush* flush, PageArray* array)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
   void FlushPage(Object* object, Page* page, Flush* flush, PageArray* array)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
   void RetirePage(Object* object, Page* page, uint32_t flags)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
-  void ClearPastEnd(Object* object, Page* page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
+  bool ClearPastEnd(Object* object, Page** page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
+  bool ClearFrom(Page** page, uint64_t offset);
   base::Result<void, PagerError> CutTail(Object* object, uint64_t bytes);
 
   PageStore* const pages_;
