@@ -28,8 +28,9 @@ enum class Canary : uint8_t {
   kUpdateForgets,            // pmap_update drops the unmaps that waited for it
   kReenterKeepsOldFrame,     // entering another frame leaves the client with the old one
   kShortageDropsWired,       // short of mapping memory, the pmap forgets wired mappings, too
+  kCleanKeepsWritable,       // a page that was written back counts as clean and stays writable
 };
-inline constexpr int kCanaryCount = 14;
+inline constexpr int kCanaryCount = 15;
 
 class CanarySwitch {
  public:

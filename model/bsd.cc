@@ -152,6 +152,12 @@ Step Mmap(const Query& q, uint32_t flags) {
       space.NoneMapped(op.at, op.at + size)) {
     return MayWire(q, At(step, op.at, size));
   }
+  // Tried at an address of the caller's choice, the search goes up from there and no further.
+  uint64_t above;
+  uint64_t from = RoundPage(op.at);
+  if (try_fixed && op.at != 0 && (from < op.at || !space.HoleFrom(from, size, &above))) {
+    return Fail(Errno::kEnomem);
+  }
   step = Anywhere(space, step, size);
   return step.ok() ? MayWire(q, step) : step;
 }

@@ -115,7 +115,9 @@ Step IfRoom(const Query& q, Step step) {
 // New memory of a task that wires all that comes.
 Step MayWire(const Query& q, Step step) {
   const bool wires = step.ok() && q.task->space.wires_future() && !step.attributes.prot.IsNone();
-  return wires ? IfRoom(q, step) : step;
+  if (!wires) return step;
+  step.attributes.wired = true;
+  return IfRoom(q, step);
 }
 
 Step VmAllocate(const Query& q) {

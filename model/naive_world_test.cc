@@ -50,6 +50,7 @@ struct Page {
 struct NaiveTask {
   std::array<Page, kPages> pages;
   bool mach = false;
+  bool made_by_init = false;
   std::optional<uint64_t> heap_base;
   uint64_t heap_current = 0;
   bool wires_future = false;
@@ -115,6 +116,7 @@ class NaiveWorld {
   Outcome MachCall(const ResolvedOp& op, NaiveTask& task);
   Outcome VmMap(const ResolvedOp& op, NaiveTask& task);
   Outcome VmMove(const ResolvedOp& op, NaiveTask& task);
+  Outcome VmWire(const ResolvedOp& op, NaiveTask& task);
   Outcome Access(const ResolvedOp& op, NaiveTask& task);
 
   base::Prng coin_;
@@ -213,6 +215,7 @@ Outcome NaiveWorld::Birth(const ResolvedOp& op) {
     return mach ? Mach(KernReturn::kResourceShortage) : Bsd(Errno::kEagain);
   NaiveTask child;
   child.mach = mach;
+  child.made_by_init = op.kind == OpKind::kSpace || op.kind == OpKind::kTask;
   if (op.kind == OpKind::kFork || (op.flags & traces::kFlagInherit) != 0) {
     NaiveTask& parent = tasks_[op.task];
     child.heap_base = parent.heap_base;
@@ -263,7 +266,13 @@ Outcome NaiveWorld::Mmap(const ResolvedOp& op, NaiveTask& task) {
     start = op.at;
   } else {
     std::optional<uint64_t> hole = AnyHole(task, size);
-    if (!hole) return Bsd(Errno::kEnomem);
+    bool above = !hint || op.at == 0;
+    for (int i = 0; i < kPages; ++i) {
+      bool fits =
+          AddressOf(i) + size <= kMax && !AnyMapped(task, AddressOf(i), AddressOf(i) + size);
+      above |= fits && AddressOf(i) >= op.at;
+    }
+    if (!hole || !above) return Bsd(Errno::kEnomem);
     start = *hole;
   }
   base::Prot prot = op.prot.IsNone() ? op.prot : op.prot | base::kProtRead;
@@ -473,7 +482,7 @@ Outcome NaiveWorld::Mremap(const ResolvedOp& op, NaiveTask& task) {
     if (!moved[i].mapped || (to == op.at && i < size / 4096)) continue;
     page = moved[i];
     page.attributes.wired = false;
-    if (duplicate) page.attributes.shared = true;
+    if (duplicate && i < size / 4096) page.attributes.shared = true;
   }
   return Bsd(Errno::kOk, to);
 }
@@ -516,6 +525,7 @@ Outcome NaiveWorld::VmMap(const ResolvedOp& op, NaiveTask& task) {
     Page page = NewPage(op.prot, false, 0, 0);
     page.attributes.max_prot = op.max_prot;
     page.attributes.inherit = op.inherit;
+    if (task.wires_future && !op.prot.IsNone()) Wire(page);
     task.pages[PageOf(at)] = page;
   }
   return Mach(KernReturn::kSuccess, start);
@@ -556,6 +566,7 @@ Outcome NaiveWorld::VmMove(const ResolvedOp& op, NaiveTask& task) {
   if (wrong != KernReturn::kSuccess) return Mach(wrong);
   for (size_t i = 0; i < copies.size(); ++i) {
     Page& page = task.pages[PageOf(to + i * 4096)];
+    page.attributes.wired = false;
     if (page.own != nullptr) {
       *page.own = copies[i];
     } else {
@@ -566,8 +577,35 @@ Outcome NaiveWorld::VmMove(const ResolvedOp& op, NaiveTask& task) {
   return Mach(KernReturn::kSuccess);
 }
 
+Outcome NaiveWorld::VmWire(const ResolvedOp& op, NaiveTask& task) {
+  const bool privileged = (op.flags & traces::kFlagPrivileged) != 0;
+  if (privileged && !task.made_by_init) return Mach(KernReturn::kInvalidHost);
+  Wide bytes = op.size;
+  for (const Page& page : task.pages) bytes += page.attributes.wired ? 4096 : 0;
+  if (!privileged && bytes > (Wide{8} << 20)) return Mach(KernReturn::kNoAccess);
+  const uint64_t start = std::max(op.at / 4096 * 4096, kMin);
+  const uint64_t sum = op.at + op.size + 4095;  // wraps, as the call does
+  const uint64_t end = std::min(sum / 4096 * 4096, kMax);
+  const int first = PageOf(std::min(start, end));
+  if (first < 0 || !task.pages[first].mapped) return Mach(KernReturn::kNoSpace);
+  for (uint64_t va = start; va < end; va += 4096) {
+    const Page& page = task.pages[PageOf(va)];
+    if (!page.mapped || !op.prot.IsSubsetOf(page.attributes.prot))
+      return Mach(KernReturn::kNoSpace);
+  }
+  ForMapped(task, start, end, [&](Page& page) {
+    if (op.prot.IsNone()) {
+      page.attributes.wired = false;
+    } else {
+      Wire(page);
+    }
+  });
+  return Mach(KernReturn::kSuccess);
+}
+
 Outcome NaiveWorld::MachCall(const ResolvedOp& op, NaiveTask& task) {
   if (op.kind == OpKind::kVmMap) return VmMap(op, task);
+  if (op.kind == OpKind::kVmWire) return VmWire(op, task);
   if (op.kind == OpKind::kVmCopy || op.kind == OpKind::kVmRead || op.kind == OpKind::kVmWrite)
     return VmMove(op, task);
   uint64_t start = op.at / 4096 * 4096;
@@ -585,6 +623,7 @@ Outcome NaiveWorld::MachCall(const ResolvedOp& op, NaiveTask& task) {
     }
     for (uint64_t at = start; at < start + size; at += 4096) {
       task.pages[PageOf(at)] = NewPage(base::kProtReadWrite, false, 0, 0);
+      if (task.wires_future) Wire(task.pages[PageOf(at)]);
     }
     return Mach(KernReturn::kSuccess, start);
   }
@@ -777,6 +816,7 @@ class Draws {
     }
     if (op->kind == OpKind::kVmAllocate || op->kind == OpKind::kVmMap)
       op->flags = prng_.Chance(1, 2) ? traces::kFlagFixed : traces::kFlagAnywhere;
+    if (op->kind == OpKind::kVmWire) op->flags = Maybe(1, 2, traces::kFlagPrivileged);
     if (op->kind == OpKind::kVmProtect) op->flags = Maybe(1, 4, traces::kFlagSetMax);
     if (op->kind == OpKind::kTaskCreate) op->flags = Maybe(3, 4, traces::kFlagInherit);
   }

@@ -118,6 +118,17 @@ bool Space::LowestHole(uint64_t size, uint64_t mask, uint64_t* start) const {
   return false;
 }
 
+bool Space::HoleFrom(uint64_t from, uint64_t size, uint64_t* start) const {
+  uint64_t free = std::max(from, min_);
+  for (size_t i = IndexFrom(free); i < regions_.size(); ++i) {
+    if (regions_[i].start >= free && regions_[i].start - free >= size) break;
+    free = regions_[i].end;
+  }
+  if (free > max_ || max_ - free < size) return false;
+  *start = free;
+  return true;
+}
+
 bool Space::NthHole(uint64_t index, base::Range* out) const {
   auto visit_holes = [this](auto&& visit) {
     uint64_t free = min_;
@@ -284,12 +295,13 @@ void Space::Move(uint64_t start, uint64_t size, uint64_t to, uint64_t new_size) 
   regions_.erase(regions_.begin() + static_cast<ptrdiff_t>(first),
                  regions_.begin() + static_cast<ptrdiff_t>(last));
   Unmap(start, start + size);
-  Place(std::move(pieces), start, size, to, new_size);
+  const bool tail_shared = !pieces.empty() && pieces.back().attributes.shared;
+  Place(std::move(pieces), start, size, to, new_size, tail_shared);
 }
 
 // Maps `pieces` of [start, start + size) at the same place relative to `to`, and what follows them.
 void Space::Place(std::vector<Region> pieces, uint64_t start, uint64_t size, uint64_t to,
-                  uint64_t new_size) {
+                  uint64_t new_size, bool tail_shared) {
   for (Region& piece : pieces) {
     piece.start = piece.start - start + to;
     piece.end = piece.end - start + to;
@@ -299,6 +311,7 @@ void Space::Place(std::vector<Region> pieces, uint64_t start, uint64_t size, uin
     CHECK(!pieces.empty());
     CHECK(pieces.back().end == to + size);
     pieces.push_back(Continuation(pieces.back(), to + size, new_size - size));
+    pieces.back().attributes.shared = tail_shared;
   }
   for (Region& piece : pieces) Map(std::move(piece));
 }
@@ -306,8 +319,11 @@ void Space::Place(std::vector<Region> pieces, uint64_t start, uint64_t size, uin
 void Space::Duplicate(uint64_t start, uint64_t size, uint64_t to, uint64_t new_size) {
   CHECK(NoneMapped(to, to + new_size));
   uint64_t end = start + std::min(size, new_size);
+  // What is added is nobody else's.
+  const Region* last = Find(start + size - 1);
+  const bool tail_shared = last != nullptr && last->attributes.shared;
   Apply(start, end, [](Region& region) { region.attributes.shared = true; });
-  Place(Slice(start, end), start, size, to, new_size);
+  Place(Slice(start, end), start, size, to, new_size, tail_shared);
 }
 
 // Copies the pages of `region` into a layer that counts pages alike; a new one unless `into` is

@@ -98,6 +98,8 @@ class Space {
   // is none.
   bool LowestHole(uint64_t size, uint64_t mask, uint64_t* start) const;
   bool LowestHole(uint64_t size, uint64_t* start) const { return LowestHole(size, 0, start); }
+  // The same at or above `from`.
+  bool HoleFrom(uint64_t from, uint64_t size, uint64_t* start) const;
   // The `index`-th free range, modulo their number; false when the space is full.
   bool NthHole(uint64_t index, base::Range* out) const;
 
@@ -161,7 +163,7 @@ class Space {
   std::vector<Region> Slice(uint64_t start, uint64_t end) const;
   static void BindPages(const Region& region, const FileTable& files);
   void Place(std::vector<Region> pieces, uint64_t start, uint64_t size, uint64_t to,
-             uint64_t new_size);
+             uint64_t new_size, bool tail_shared);
   static Region Continuation(const Region& last, uint64_t end, uint64_t size);
   static std::shared_ptr<Layer> CopyPages(const Region& region, std::shared_ptr<Layer> into);
 

@@ -108,11 +108,13 @@ void World::Adopt(const ResolvedOp& op, const Outcome& observed) {
 
 void World::CommitBirth(const Step& step, const ResolvedOp& op) {
   const bool mach = op.kind != OpKind::kSpace && op.kind != OpKind::kFork;
-  const Task* like = FindTask(traces::ActsOn(op));  // none for a first task
+  const bool orphan =
+      op.kind == OpKind::kSpace || op.kind == OpKind::kTask || op.kind == OpKind::kTask32;
+  const Task* like = orphan ? nullptr : FindTask(traces::ActsOn(op));
   Task child{Space(traces::kMapMin, traces::kMapMin),
              mach ? Personality::kMach : Personality::kBsd,
              like == nullptr ? op.kind == OpKind::kTask32 : like->narrow,
-             op.task,
+             orphan ? 0 : op.task,
              false,
              0,
              0};

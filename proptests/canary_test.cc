@@ -43,6 +43,7 @@ std::vector<CanaryCase> CanaryTable() {
        {"ValidAnonRefs", "NothingLeaks"}},
       {base::Canary::kRefillIgnoresRights, "RefillIgnoresRights", {"ClientRightsSubset"}},
       {base::Canary::kZeroFillSkipped, "ZeroFillSkipped", {"ContentsAgree"}},
+      {base::Canary::kCleanKeepsWritable, "CleanKeepsWritable", {"CleanPagesAreReadOnly"}},
       {base::Canary::kUpdateForgets, "UpdateForgets", {"ClientRightsSubset"}},
   };
 }

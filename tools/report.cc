@@ -41,6 +41,7 @@ constexpr CanaryName kCanaries[] = {
     {base::Canary::kUpdateForgets, "update_forgets"},
     {base::Canary::kReenterKeepsOldFrame, "reenter_keeps_old_frame"},
     {base::Canary::kShortageDropsWired, "shortage_drops_wired"},
+    {base::Canary::kCleanKeepsWritable, "clean_keeps_writable"},
 };
 static_assert(std::size(kCanaries) == base::kCanaryCount);
 

@@ -202,6 +202,7 @@ bool AmapStore::CopyNow(const AmapRef& ref, PageCount pages) {
     }
     pages_->Copy(old->page, fresh->page);
     fresh->page->busy = BusyReason::kNotBusy;
+    pages_->Activate(fresh->page);
     pages_->EnsureQueued(fresh->page);
     fresh->lock = amap->lock;
     amap->anons[slot] = fresh;

@@ -78,8 +78,9 @@ Result<void, PagerError> AnonymousPager::Put(Object* object, PageIndex first, Pa
   const bool all = (flags & kPgoAllPages) != 0;
   const PageIndex last = all || end.value() == 0 ? PageIndex(~uint64_t{0}) : end;
   PageIndex at = all ? PageIndex(0) : first;
-  // What is to be cleaned first has nowhere to go and so stays.
-  const bool frees = (flags & (kPgoFree | kPgoCleanIt)) == kPgoFree && object->refs == 1;
+  // What is to be cleaned first has nowhere to go and so stays, while anybody is left to want it.
+  const bool keeps = (flags & kPgoCleanIt) != 0 && (flags & kPgoReclaim) == 0;
+  const bool frees = (flags & kPgoFree) != 0 && !keeps && object->refs == 1;
   const bool acts = (flags & (kPgoFree | kPgoDeactivate)) != 0;
   PageArray array(object, 0);
   while (acts) {

@@ -80,7 +80,9 @@ TEST_F(AobjTest, RunningOutOfDescriptorsIsANullPointer) {
 TEST_F(AobjTest, PutFreesWhatNobodyElseHas) {
   Object* object = Anonymous(8 * kPage);
   for (uint64_t i = 0; i < 6; ++i) Write(object, i, 'a');
-  EXPECT_EQ(Put(object, 1, 3, kPgoCleanIt | kPgoFree), "ok");
+  EXPECT_EQ(Put(object, 1, 3, kPgoCleanIt | kPgoFree), "ok");  // msync: nothing is to be lost
+  EXPECT_EQ(States(object, 8), "dddddd..");
+  EXPECT_EQ(Put(object, 1, 3, kPgoFree), "ok");
   EXPECT_EQ(States(object, 8), "d..ddd..");
   EXPECT_EQ(Get(object, {.first = 1}), "0");
   objects_.Reference(object);

@@ -416,7 +416,15 @@ bool NoLockHeld(Uvm* uvm, TextSink* text) {
     *text << "space#" << space->id << ": its map's lock is held or waited for";
     return false;
   }
-  bool idle = ForEachAmap(uvm, [&](Amap* amap) {
+  bool idle = true;
+  if (uvm->DebugKernel() != nullptr) {
+    uvm->DebugKernel()->DebugForEachMap([&](Map* map) { idle = idle && map->DebugIdle(); });
+  }
+  if (!idle) {
+    *text << "kernel: a map's lock is held or waited for";
+    return false;
+  }
+  idle = ForEachAmap(uvm, [&](Amap* amap) {
     if (amap->lock->mutex.DebugIdle()) return true;
     *text << "amap#" << amap->id << ": its lock is held or waited for";
     return false;

@@ -53,11 +53,16 @@ TEST_F(InvariantsTest, AHealthyMachineHasNoViolation) {
   EXPECT_EQ(Violation(), "");
   char buffer[100];
   base::TextSink text(buffer, sizeof buffer);
-  for (auto* holds :
-       {ValidMapEntries, LayeredEntries, ValidAmapSlots, ValidAmapRefs, ValidAnonRefs,
-        ValidObjectRefs, ValidObjectPages, ValidPageOwners, FreeAccounting, NoLockHeld,
-        TranslationInsideEntry, TranslationMapsItsPage, RightsWithinProtection,
-        CopyOnWriteIsReadOnly, ValidPageStates, WiringsAreCounted, LentPagesAreReadOnly}) {
+  for (auto* holds : {ValidMapEntries,        LayeredEntries,
+                      ValidAmapSlots,         ValidAmapRefs,
+                      ValidAnonRefs,          ValidObjectRefs,
+                      ValidObjectPages,       ValidPageOwners,
+                      FreeAccounting,         NoLockHeld,
+                      TranslationInsideEntry, TranslationMapsItsPage,
+                      RightsWithinProtection, CopyOnWriteIsReadOnly,
+                      ValidPageStates,        WiringsAreCounted,
+                      LentPagesAreReadOnly,   CleanPagesAreReadOnly,
+                      KernelMappings,         ValidWindows}) {
     EXPECT_TRUE(holds(&uvm(), &text));
   }
   EXPECT_TRUE(text.empty());
@@ -429,6 +434,84 @@ TEST_F(InvariantsTest, CopyOnWriteIsReadOnlySeesWritableFilePages) {
   EXPECT_NE(Violation().find("is writable though it is the object's page in a private mapping"),
             std::string::npos)
       << Violation();
+}
+
+// ---- Objects' tags, and what may be written.
+
+TEST_F(InvariantsTest, ValidObjectPagesSeesWrongTags) {
+  Object* file = File(7);
+  Space other = NewSpace("....");
+  other.Map({.pages = 2, .prot = kProtRead, .sharing = Sharing::kShared, .file = file});
+  EXPECT_EQ(other.Touch(0, Access::kRead), "ok");
+  file->DebugFirstPage()->dirty = Dirty::kDirty;  // not by SetDirty
+  EXPECT_EQ(Violation(), "ValidObjectPages: object#1 page 0: the tree's summary of tags is wrong");
+}
+
+TEST_F(InvariantsTest, CleanPagesAreReadOnlyCatchesTheCanary) {
+  Object* file = File(7);
+  Space other = NewSpace("..");
+  other.Map({.pages = 1, .sharing = Sharing::kShared, .file = file});
+  other.Write("x");
+  uvm().canary().Arm(base::Canary::kCleanKeepsWritable);
+  EXPECT_TRUE(other->map().Clean(Pages(0, 1), kPgoCleanIt | kPgoSyncIo).ok());
+  EXPECT_EQ(Violation().substr(0, 23), "CleanPagesAreReadOnly: ");
+}
+
+TEST_F(InvariantsTest, CleanPagesAreReadOnlySeesHoles) {
+  Object* file = File(7);
+  Space other = NewSpace("..");
+  other.Map({.pages = 1, .sharing = Sharing::kShared, .file = file});
+  other.Write("x");
+  file->DebugFirstPage()->read_only = true;
+  EXPECT_NE(Violation().find("is writable though its page is a hole"), std::string::npos);
+}
+
+// ---- The server's own addresses.
+
+TEST_F(InvariantsTest, KernelMappingsSeesStrays) {
+  KernelMemory* kernel = uvm().Kernel();
+  const Vaddr at = kernel->map()->min() + 7 * base::kPageSize;
+  kernel->GrowTo(at + base::kPageSize);
+  pmap().KenterPa(at, ResidentAt(space(), 0)->pa, kProtRead, CacheMode::kDefault);
+  EXPECT_NE(Violation().find("lies in no entry of a kernel map"), std::string::npos);
+  pmap().Kremove({at, at + base::kPageSize});
+  Vaddr bare = kernel->Allocate(kernel->map(), base::kPageSize, 0, kKmVaOnly | kKmCanFail).value();
+  pmap().KenterPa(bare, ResidentAt(space(), 0)->pa, kProtRead, CacheMode::kDefault);
+  EXPECT_NE(Violation().find("shows a frame that may go away"), std::string::npos);
+  pmap().Kremove({bare, bare + base::kPageSize});
+  EXPECT_EQ(Violation(), "");
+}
+
+TEST_F(InvariantsTest, KernelMappingsSeesStalePagesOfTheKernelObject) {
+  KernelMemory* kernel = uvm().Kernel();
+  Vaddr at = kernel->Allocate(kernel->map(), base::kPageSize, 0, kKmPageable | kKmCanFail).value();
+  unsigned char byte = 'x';
+  EXPECT_TRUE(kernel->Copy(at, &byte, 1, Access::kWrite).ok());
+  EXPECT_EQ(Violation(), "");
+  ASSERT_TRUE(
+      pmap()
+          .Enter(pmap().Kernel(), at, ResidentAt(space(), 0)->pa, kProtRead, {.access = kProtRead})
+          .ok());
+  EXPECT_NE(Violation().find("does not show the kernel object's page"), std::string::npos);
+  kernel->Free(kernel->map(), at, base::kPageSize, kKmPageable);
+}
+
+TEST_F(InvariantsTest, ValidWindowsSeesForeignPages) {
+  class NoPeer final : public UioPeer {
+    Result<void, FaultError> Move(unsigned char*, uint64_t) override { return {}; }
+  } peer;
+  Object* file = File(7);
+  Uio uio{&peer, 0, 1};
+  EXPECT_TRUE(uvm().Cache()->UioMove(file, &uio, 1, Advice::kNormal, kUbcRead).ok());
+  EXPECT_EQ(Violation(), "");
+  PmapSystem::Mapping mapping;
+  ASSERT_TRUE(pmap().PeekNext(pmap().Kernel(), uvm().Kernel()->map()->min(), &mapping));
+  ASSERT_TRUE(pmap()
+                  .Enter(pmap().Kernel(), mapping.va, ResidentAt(space(), 0)->pa, kProtRead,
+                         {.access = kProtRead})
+                  .ok());
+  EXPECT_EQ(Violation(), "ValidWindows: window 0 maps a page that is not its object's there");
+  pmap().Remove(pmap().Kernel(), {mapping.va, mapping.va + base::kPageSize});
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 //          reached by Copy, which does what a processor would, or by the frame's home pointer.
 // STATES   of a range: free -> allocated (one of the three) -> free, by Free with the same flags.
 // LOCKS    Everything is called with nothing held; the maps have their own locks.
-// INVARIANTS  I17 KernelMappings: each mapping of the kernel's pmap lies in an entry of a kernel
+// INVARIANTS  I18 KernelMappings: each mapping of the kernel's pmap lies in an entry of a kernel
 //          map. Wired frames are nobody's (no object, no anon) and wired once. A page of the kernel
 //          object lies in a pageable range.
 // SEE      NetBSD sys/uvm/uvm_km.c, uvm_km(9); facts/uvm.md 1.14, 2.16.
@@ -42,6 +42,8 @@ enum KmFlags : uint32_t {
   kKmColorMatch = 0x4000000  // `align` is a cache colour
 };
 
+enum class MaySleep : uint8_t { kNo, kYes };
+
 class KernelMemory {
  public:
   KernelMemory(Core* core, PageStore* pages, AnonymousPager* anonymous, FaultHandler* faults,
@@ -62,8 +64,9 @@ class KernelMemory {
   // NetBSD: uvm_km_free(). The whole of what Allocate gave, with the type it was given.
   void Free(Map* map, Vaddr at, uint64_t bytes, uint32_t type);
   // NetBSD: uvm_km_kmem_alloc(), uvm_km_kmem_free(): wired memory for the kernel's allocators.
-  Result<Vaddr, MapError> KmemAlloc(uint64_t bytes, bool nosleep) {
-    return Allocate(&map_, bytes, 0, nosleep ? kKmWired | kKmNoWait : uint32_t{kKmWired});
+  Result<Vaddr, MapError> KmemAlloc(uint64_t bytes, MaySleep sleep) {
+    const uint32_t wired = kKmWired;
+    return Allocate(&map_, bytes, 0, sleep == MaySleep::kYes ? wired : wired | kKmNoWait);
   }
   void KmemFree(Vaddr at, uint64_t bytes) { Free(&map_, at, bytes, kKmWired); }
   // NetBSD: uvm_km_protect().

@@ -116,11 +116,11 @@ TEST_F(KernelMemoryTest, AlignmentAndRounding) {
 TEST_F(KernelMemoryTest, AShortageUndoesWhatWasDone) {
   Vaddr most = Allocate(60, kKmWired);
   EXPECT_EQ(km().Allocate(km().map(), 5 * kPage, 0, kKmWired | kKmCanFail), MapError::kNoMemory);
-  EXPECT_EQ(km().KmemAlloc(5 * kPage, /*nosleep=*/true), MapError::kNoMemory);
+  EXPECT_EQ(km().KmemAlloc(5 * kPage, MaySleep::kNo), MapError::kNoMemory);
   CheckInvariants();
   EXPECT_EQ(frames(), 60u);
   EXPECT_EQ(km().map()->size_bytes(), 60 * kPage);
-  Result<Vaddr, MapError> kmem = km().KmemAlloc(4 * kPage, /*nosleep=*/true);
+  Result<Vaddr, MapError> kmem = km().KmemAlloc(4 * kPage, MaySleep::kNo);
   ASSERT_TRUE(kmem.ok());
   km().KmemFree(kmem.value(), 4 * kPage);
   Free(most, 60, kKmWired);

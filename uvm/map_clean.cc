@@ -163,6 +163,10 @@ Result<void, MapError> Map::Discard(Range range) {
   bool hole = !IsMappedLocked(range);
   for (MapEntry* entry = FirstAboveLocked(range.start); entry->start < range.end && !AtEnd(entry);
        entry = entry->next) {
+    if (entry->wired_count > 0) return MapError::kBusy;
+  }
+  for (MapEntry* entry = FirstAboveLocked(range.start); entry->start < range.end && !AtEnd(entry);
+       entry = entry->next) {
     TRY(DiscardEntryLocked(entry, Overlap(*entry, range)));
   }
   if (hole) return MapError::kHole;

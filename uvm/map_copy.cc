@@ -59,6 +59,7 @@ Result<void, MapError> Map::CopyObjectLocked(MapEntry* entry, MapEntry* twin, Va
     if (anon == nullptr) return MapError::kNoMemory;
     context_->pages->Copy(page, anon->page);
     anon->page->busy = BusyReason::kNotBusy;
+    context_->pages->Activate(anon->page);
     amaps->Add(amap, slot, anon);
   }
   return {};
@@ -157,6 +158,7 @@ bool Map::OwnPages(MapEntry* piece, bool zeros) {
     if (anon == nullptr) return false;
     context_->pages->Zero(anon->page);
     anon->page->busy = BusyReason::kNotBusy;
+    context_->pages->Activate(anon->page);
     amaps->Add(piece->aref.amap, slot, anon);
   }
   return true;

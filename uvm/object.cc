@@ -152,8 +152,9 @@ bool ObjectStore::DropReference(Object* object) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   }
   CHECK(object->refs > 0);
   if (object->refs == 1 && object->FirstPage() != nullptr) {
-    Result<void, PagerError> written = object->pager()->Put(
-        object, PageIndex(0), PageIndex(0), kPgoCleanIt | kPgoFree | kPgoAllPages | kPgoSyncIo);
+    Result<void, PagerError> written =
+        object->pager()->Put(object, PageIndex(0), PageIndex(0),
+                             kPgoCleanIt | kPgoFree | kPgoAllPages | kPgoSyncIo | kPgoReclaim);
     (void)written.ok();  // nobody is left to be told
     object->mu.Lock();
   }

@@ -38,6 +38,7 @@ enum PgoFlags : uint32_t {
   kPgoOverwrite = 0x200,     // Get: the caller will write all of each page: read nothing
   kPgoPastEof = 0x400,       // Get: pages past the end are fine
   kPgoNoBlockAlloc = 0x800,  // Get: holes stay holes; their pages are read-only
+  kPgoReclaim = 0x2000,      // Put: the last reference is going
   kPgoGlockHeld = 0x4000,    // Get: by whoever is changing the object's size
 };
 

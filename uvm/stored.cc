@@ -161,7 +161,7 @@ void StoredPager::Finish(Object* object, Window* window, bool failed) {
     }
     if (window->fresh[i] && (request.flags & kPgoOverwrite) == 0) {
       page->fake = false;
-      ClearPastEnd(object, page);
+      ClearPastEnd(object, &page);  // nobody borrowed it yet
     }
     if (!keeps || !window->Wants(i)) continue;
     if ((request.flags & kPgoOverwrite) != 0) {
@@ -221,10 +221,20 @@ Result<void, PagerError> StoredPager::Get(Object* object,
 
 // ---- Put ----
 
+constexpr Prot kProtReadExecute = base::kProtRead | base::kProtExecute;
+
 bool StoredPager::NeedsWriting(Object*, Page* page, uint32_t flags) {
   if ((flags & kPgoCleanIt) == 0 || page->read_only) return false;
   if (page->dirty == Dirty::kClean) return false;
   return page->dirty == Dirty::kDirty || core_->pmap->IsModified(page->pa);
+}
+
+// The page right behind `page`, if it goes into the same request.
+Page* StoredPager::NextToWrite(Object* object, Page* page, const Flush& flush) {
+  Page* next = Object::NextPage(page);
+  if (next == nullptr || next->index != page->index + PageCount(1)) return nullptr;
+  if (next->index >= flush.end || next->IsBusy()) return nullptr;
+  return NeedsWriting(object, next, flush.flags) ? next : nullptr;
 }
 
 // Writes the run of dirty pages that begins at `head`, as far as 16 pages and the request's range
@@ -234,30 +244,33 @@ void StoredPager::WriteCluster(Object* object, Page* head, Flush* flush, PageArr
   Page* run[kMaxGetPages];
   const unsigned char* contents[kMaxGetPages];
   uint32_t count = 0;
-  for (Page* page = head; count < kMaxGetPages;) {
+  const PageIndex first = head->index;
+  array->Clear();
+  for (Page* page = head; page != nullptr;) {
+    if (page->wire_count == 0 && !core_->canary.Armed(base::Canary::kCleanKeepsWritable)) {
+      const bool goes = (flush->flags & kPgoFree) != 0;
+      core_->pmap->PageProtect(page->pa, goes ? base::kProtNone : kProtReadExecute);
+    }
+    if (!ClearPastEnd(object, &page)) break;
     run[count] = page;
     contents[count++] = pages_->Contents(page);
-    Page* next = Object::NextPage(page);
-    if (next == nullptr || next->index != page->index + PageCount(1)) break;
-    if (next->index >= flush->end || next->IsBusy()) break;
-    if (!NeedsWriting(object, next, flush->flags)) break;
-    page = next;
+    page = count < kMaxGetPages ? NextToWrite(object, page, *flush) : nullptr;
+  }
+  if (count == 0) {
+    flush->at = first + PageCount(1);
+    flush->failed = true;
+    flush->error = PagerError::kNoMemory;
+    return;
   }
   for (uint32_t i = 0; i < count; ++i) {
-    const bool wired = run[i]->wire_count != 0;
-    const bool goes = (flush->flags & kPgoFree) != 0;
-    if (!wired) core_->pmap->PageProtect(run[i]->pa, goes ? base::kProtNone : base::kProtRead);
-    ClearPastEnd(object, run[i]);
     core_->pmap->ClearModify(run[i]->pa);
     run[i]->busy = BusyReason::kClean;
-    object->SetDirty(run[i], wired ? Dirty::kUnknown : Dirty::kClean);
+    object->SetDirty(run[i], run[i]->wire_count != 0 ? Dirty::kUnknown : Dirty::kClean);
   }
-  const PageIndex first = head->index;
   object->mu.Unlock();
   Result<void, PagerError> written =
       StateOf(object)->store->WriteRun(object, first, count, contents);
   object->mu.Lock();
-  array->Clear();
   for (uint32_t i = 0; i < count && !written.ok(); ++i) object->SetDirty(run[i], Dirty::kDirty);
   object->Unbusy(pages_, run, count);
   flush->at = first + PageCount(count);
@@ -331,11 +344,25 @@ Result<void, PagerError> StoredPager::Put(Object* object, PageIndex first, PageI
 // ---- Size ----
 
 // What lies in the object's last page beyond its end never was contents, whoever wrote it there.
-void StoredPager::ClearPastEnd(Object* object, Page* page) {
+// The page may be replaced, where it is lent. False: no frame for that.
+bool StoredPager::ClearPastEnd(Object* object, Page** page) {
   const uint64_t size = StateOf(object)->size;
-  if (base::IsPageAligned(size) || page->index != base::ToPageIndex(size)) return;
-  const uint64_t offset = size & base::kPageMask;
-  std::memset(pages_->Contents(page) + offset, 0, base::kPageSize - offset);
+  if (base::IsPageAligned(size) || (*page)->index != base::ToPageIndex(size)) return true;
+  return ClearFrom(page, size & base::kPageMask);
+}
+
+bool StoredPager::ClearFrom(Page** page, uint64_t offset) {
+  const unsigned char* contents = pages_->Contents(*page);
+  uint64_t at = offset;
+  while (at < base::kPageSize && contents[at] == 0) ++at;
+  if (at == base::kPageSize) return true;
+  if ((*page)->loan_count != 0) {
+    Page* fresh = loans_.BreakObjectPage(*page);
+    if (fresh == nullptr) return false;
+    *page = fresh;
+  }
+  std::memset(pages_->Contents(*page) + offset, 0, base::kPageSize - offset);
+  return true;
 }
 
 // Zeroes what lies behind `bytes`, which is to be the end, in its page. The page is brought in for
@@ -350,20 +377,10 @@ Result<void, PagerError> StoredPager::CutTail(Object* object,
   object->mu.Lock();
   TRY(Get(object, &request));
   MutexLock lock(&object->mu);
-  if (page->loan_count != 0) {
-    Page* fresh = loans_.BreakObjectPage(page);
-    if (fresh == nullptr) {
-      object->Unbusy(pages_, page);
-      return PagerError::kNoMemory;
-    }
-    page = fresh;
-  }
-  if (!page->read_only) {
-    const uint64_t offset = bytes & base::kPageMask;
-    std::memset(pages_->Contents(page) + offset, 0, base::kPageSize - offset);
-    object->SetDirty(page, Dirty::kDirty);
-  }
+  const bool cut = page->read_only || ClearFrom(&page, bytes & base::kPageMask);
+  if (cut && !page->read_only) object->SetDirty(page, Dirty::kDirty);
   object->Unbusy(pages_, page);
+  if (!cut) return PagerError::kNoMemory;
   return {};
 }
 
@@ -385,9 +402,11 @@ Result<void, PagerError> StoredPager::SetSize(Object* object, uint64_t bytes) {
   Result<void, PagerError> cut;
   if (bytes < old_size && !base::IsPageAligned(bytes)) cut = CutTail(object, bytes);
   MutexLock lock(&object->mu);
+  Page* last = object->Lookup(base::ToPageIndex(old_size));
+  if (bytes > old_size && last != nullptr && !ClearPastEnd(object, &last)) {
+    cut = PagerError::kNoMemory;
+  }
   if (cut.ok()) {
-    Page* last = object->Lookup(base::ToPageIndex(old_size));
-    if (bytes > old_size && last != nullptr) ClearPastEnd(object, last);
     state->size = state->write_size = bytes;
     object->FreeFrom(pages_,
                      base::ToPageIndex(bytes) + PageCount(base::IsPageAligned(bytes) ? 0 : 1));

@@ -10,7 +10,8 @@
 // STATES   of an object: steady <-> being resized (one at a time; who wants pages waits).
 // LOCKS    Store's calls are made with no UVM lock held and the page busy: they may block on
 //          whatever they like, but hold no busy page of another object meanwhile (design D14).
-// INVARIANTS  A clean page equals what the store has. Bytes beyond the end in the last page are
+// INVARIANTS  A clean page equals what the store has; so nobody may write to it unnoticed (I17
+//          CleanPagesAreReadOnly). Bytes beyond the end in the last page are
 //          zero whenever the end moves.
 // SEE      facts/uvm.md 1.6 (NetBSD's uvn and genfs, which do this for files).
 
@@ -148,13 +149,16 @@ class StoredPager final : public Pager {
   };
   bool NeedsWriting(Object* object, Page* page, uint32_t flags)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
+  Page* NextToWrite(Object* object, Page* page, const Flush& flush)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
   void WriteCluster(Object* object, Page* head, Flush* flush, PageArray* array)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
   void FlushPage(Object* object, Page* page, Flush* flush, PageArray* array)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
   void RetirePage(Object* object, Page* page, uint32_t flags)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
-  void ClearPastEnd(Object* object, Page* page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
+  bool ClearPastEnd(Object* object, Page** page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
+  bool ClearFrom(Page** page, uint64_t offset);
   base::Result<void, PagerError> CutTail(Object* object, uint64_t bytes);
 
   PageStore* const pages_;

@@ -14,7 +14,7 @@
 //          write it is exclusive: others wait.
 // LOCKS    The lock of the windows' own object guards the table. It is never held with another
 //          object's. A fault in a window is entered with it (pager.h).
-// INVARIANTS  I18 ValidWindows: a window in use is not on the queue, every other one is; no two
+// INVARIANTS  I19 ValidWindows: a window in use is not on the queue, every other one is; no two
 //          have the same object and offset; an object counts its windows; a cached window maps
 //          nothing but pages of its object.
 // SEE      NetBSD sys/uvm/uvm_bio.c, ubc(9); facts/uvm.md 1.8, 2.16, 5.A items 13-15.
@@ -77,7 +77,7 @@ class BufferCache final : public Pager {
   base::Result<void, base::FaultError> Fault(FaultInfo* info) override;
   Kind kind() const override { return Kind::kBufferCache; }
 
-  // I18. True when it holds; else the first counterexample goes to *text.
+  // I19. True when it holds; else the first counterexample goes to *text.
   bool ValidWindows(base::TextSink* text) const;
   bool DebugIdle() const { return windows_object_ == nullptr || windows_object_->mu.DebugIdle(); }
 

@@ -38,6 +38,12 @@ class FileStore final : public uvm::Store {
   uint64_t SizeInBytes(const uvm::Object* object) const override;
   // Nothing to forget: all a page needs is its object's key.
   void Detach(uvm::Object* object) override;
+  // For checkers: the whole page if it was ever written back, else null.
+  const unsigned char* DebugWritten(uint64_t key,
+                                    base::PageIndex index) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    const Written* written = Find(key, index);
+    return written == nullptr ? nullptr : written->contents;
+  }
 
  private:
   struct Written : base::RbNode<Written> {

@@ -138,6 +138,7 @@ class Server {
   // uvm::ThreadSystem::at_lock of all of UVM's locks.
   void SetLockHook(void (*at_lock)()) { threads_.at_lock = at_lock; }
   const ServerCounters& counters() const { return counters_; }
+  const FileStore& DebugFiles() const { return file_store_; }
   // The live task with this id, or null.
   const Task* DebugFindTask(uint32_t id) const;
 
