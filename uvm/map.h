@@ -401,15 +401,15 @@ class Map {
   class ABSL_SCOPED_LOCKABLE Change {
    public:
     Change(Map* map, const char* label) ABSL_EXCLUSIVE_LOCK_FUNCTION(map->lock_);
+    // For Enter, which may only have tried to lock: ends what LockForChange began.
+    struct AlreadyLocked {};
+    Change(Map* map, const char* label, AlreadyLocked)
+        ABSL_EXCLUSIVE_LOCK_FUNCTION(map->lock_) ABSL_NO_THREAD_SAFETY_ANALYSIS;
     ~Change() ABSL_UNLOCK_FUNCTION();
     Change(const Change&) = delete;
     Change& operator=(const Change&) = delete;
 
    private:
-    friend class Map;
-    struct AlreadyLocked {};
-    Change(Map* map, const char* label, AlreadyLocked)
-        ABSL_EXCLUSIVE_LOCK_FUNCTION(map->lock_) ABSL_NO_THREAD_SAFETY_ANALYSIS;
     Map* const map_;
     [[maybe_unused]] const char* const label_;
   };
