@@ -22,6 +22,9 @@ absl::Span<const UvmDefect> UvmDefects();
 // The name of the difference for a defect, or null.
 const char* NamedUvmDefect(absl::string_view defect);
 
+// Of structure: an operation that failed has split entries in the recording, and none here.
+inline constexpr char kFailedOperations[] = "failed-operations-leave-no-trace";
+
 // Steps that end otherwise here although no line of the recording says so.
 struct UvmStepDifference {
   const char* name;

@@ -122,6 +122,7 @@ TEST(UvmDifferencesTest, EachNameHasItsRow) {
   for (const UvmStepDifference& d : UvmStepDifferences()) {
     EXPECT_TRUE(rows.contains(d.name)) << d.name;
   }
+  EXPECT_TRUE(rows.contains(kFailedOperations));
 }
 
 TEST(UvmDifferencesTest, MatchOnThePlaceOnly) {
