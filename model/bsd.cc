@@ -302,7 +302,7 @@ Step Mremap(const Query& q) {
   bool duplicate = (op.flags & traces::kFlagDuplicate) != 0;
   bool moves = fixed && (op.to != op.at || duplicate);
   if (fixed && op.to + new_size < op.to) return Fail(Errno::kEinval);
-  if (moves && !space.Contains(op.to, new_size)) return Fail(Errno::kEnomem);
+  if (fixed && !space.Contains(op.to, new_size)) return Fail(Errno::kEnomem);
   if (new_size > size) return GrowMapping(q, size, new_size, moves, duplicate);
   if (!moves && duplicate) return Duplicate(q, size, new_size);
   if (!moves) {
