@@ -256,9 +256,9 @@ Outcome NaiveWorld::Mmap(const ResolvedOp& op, NaiveTask& task) {
     start = op.at - rest;
     if (start % 4096 != 0) return Bsd(Errno::kEinval);
     if (static_cast<uint64_t>(start + size) > kMax) return Bsd(Errno::kEfbig);
+    if (size == 0) return Bsd(Errno::kOk, start);
     if (start < kMin) return Bsd(Errno::kEinval);
     if (start + size > ~uint64_t{0}) return Bsd(Errno::kEoverflow);
-    if (size == 0) return Bsd(Errno::kOk, start);
   } else if (size == 0) {
     return Bsd(Errno::kOk, hint && op.at != 0 ? op.at : std::max(op.at, kMin));
   } else if (hint && op.at % 4096 == 0 && op.at >= kMin && op.at + size <= kMax &&
@@ -270,7 +270,7 @@ Outcome NaiveWorld::Mmap(const ResolvedOp& op, NaiveTask& task) {
     for (int i = 0; i < kPages; ++i) {
       bool fits =
           AddressOf(i) + size <= kMax && !AnyMapped(task, AddressOf(i), AddressOf(i) + size);
-      above |= fits && AddressOf(i) >= op.at;
+      above |= fits && AddressOf(i) >= (op.at + 4095) / 4096 * 4096;  // wraps
     }
     if (!hole || !above) return Bsd(Errno::kEnomem);
     start = *hole;
@@ -387,12 +387,6 @@ Outcome NaiveWorld::Ranged(const ResolvedOp& op, NaiveTask& task) {
       ForMapped(task, start, end, [&](Page& p) { p.attributes.inherit = op.inherit; });
       break;
     case OpKind::kMadvise:
-      // The start is looked up even for an empty range.
-      if (op.advice > base::Advice::kWillNeed && start == end) {
-        if (PageOf(start) < 0 || !task.pages[PageOf(start)].mapped) return Bsd(Errno::kEfault);
-        bool wired = task.pages[PageOf(start)].attributes.wired;
-        return Bsd(wired && op.advice == base::Advice::kFree ? Errno::kEbusy : Errno::kOk);
-      }
       if (op.advice <= base::Advice::kSequential) {
         ForMapped(task, start, end, [&](Page& p) { p.attributes.advice = op.advice; });
       } else if (op.advice == base::Advice::kFree && FirstWired(task, start, end) < end &&
