@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
@@ -23,11 +24,55 @@ namespace conform {
 namespace {
 
 constexpr std::array kFieldTable = {
+    FieldRule{"# boot", "reserve_kernel", Compared::kNo,
+              "input: pages that the recorded kernel gives to no client are none of ours"},
+    FieldRule{"# boot", "pages, free, freemin, freetarg, wiredmax", Compared::kNo,
+              "sizes of the recorded machine, which each sequence says itself"},
     FieldRule{"seq", "name", Compared::kNo, "a name"},
     FieldRule{"seq", "pages, va, dir", Compared::kNo, "input"},
     FieldRule{"operation", "arguments", Compared::kNo, "input"},
     FieldRule{"operation", "result", Compared::kYes,
-              "OK or the error, and what comes with it: address chosen, byte read, truth, vec"},
+              "OK or the error, and what comes with it: address, byte, truth, vec; not where the "
+              "recorder left it out"},
+    FieldRule{"E+", "start, end", Compared::kYes,
+              "as pages: what each page of each map is like after every operation"},
+    FieldRule{"E+", "prot, max, inheritance, advice", Compared::kYes, "of each page"},
+    FieldRule{"E+", "w", Compared::kYes, "of each page: whether it is wired"},
+    FieldRule{"E+", "obj", Compared::kYes, "of each page: which page of which object lies below"},
+    FieldRule{"E-", "start", Compared::kYes, "with E+: the map is put together from both"},
+    FieldRule{"X, L, STORE", "bytes", Compared::kYes, "of each page, or the error of reading it"},
+    FieldRule{"check", "sane", Compared::kYes, "with our value of what was checked"},
+    FieldRule{"check", "got", Compared::kNo,
+              "the recorded kernel's value; where it is not sane a defect is shown"},
+    FieldRule{"C at the end", "free, anons, amaps", Compared::kYes,
+              "none of ours is left in use; the recorded kernel keeps a zero page once something "
+              "was lent"},
+    FieldRule{"quirk", "nearest", Compared::kYes, "with our search"},
+    FieldRule{"note, trigger", "all", Compared::kNo,
+              "remarks; a trigger names the defect whose conditions the next operation meets"},
+    FieldRule{
+        "GET, PUT", "all", Compared::kNo,
+        "what a pager is asked for is a design's own affair; read errors among them are input"},
+    FieldRule{"PANIC, CRASH, HANG, ABNORMAL", "all", Compared::kNo,
+              "how the recorded kernel ended; ours goes on"},
+    FieldRule{"swap and pressure", "all", Compared::kNo,
+              "sequences with such operations are not replayed yet, and counted apart"},
+    FieldRule{
+        "structure: E+", "start, end", Compared::kYes,
+        "boundaries of the entries that changed; what a failed operation split is split after it"},
+    FieldRule{"structure: E+", "cow, nc", Compared::kYes, "of the entries that changed"},
+    FieldRule{"structure: E+", "nm", Compared::kNo,
+              "that an entry never merges shows in its boundaries"},
+    FieldRule{"structure: E+", "w", Compared::kYes, "how often it is wired"},
+    FieldRule{"structure: E+", "am", Compared::kYes,
+              "references, slots in use inside the entry, S"},
+    FieldRule{"structure: M", "n, sz, res, wir", Compared::kYes, "where the line stands"},
+    FieldRule{"structure: C", "free, wired, anons, amaps", Compared::kYes,
+              "where the line stands; free as pages in use"},
+    FieldRule{"structure: C", "act, inact, swu, swo, swavail", Compared::kNo,
+              "page replacement and swap"},
+    FieldRule{"structure: V", "pte, pg", Compared::kYes,
+              "where the line stands; those at the end are structure, too"},
 };
 
 std::string Bytes(const std::vector<UvmPageBytes>& pages) {
@@ -70,10 +115,15 @@ class Run {
   void Open(const std::string& step, const std::string& details = "") {
     Close();
     open_ = true;
+    changed_.clear();
+    map_counters_.clear();
+    views_.clear();
+    counters_.reset();
     step_line_ = line_;
     what_ = absl::StrCat("sequence ", sequence_.name, " ", step, details);
-    name_ = NamedUvmStep(NameOf(recording_), sequence_.name, step);
-    if (name_ == nullptr) name_ = trigger_;
+    const UvmStepDifference* named = NamedUvmStep(NameOf(recording_), sequence_.name, step);
+    name_ = named != nullptr ? named->name : trigger_;
+    resumes_ = named != nullptr && named->resumes;
     difference_.reset();
   }
   void Close() {
@@ -109,12 +159,64 @@ class Run {
   void CompareState() {
     if (!bench_->problem().empty()) return Differ("progress", "", "done", bench_->problem());
     Differ(picture_.ComparePages(replay_));
-    if (scope_ == UvmScope::kStructure) Differ(picture_.CompareEntries(replay_));
+    if (scope_ == UvmScope::kMeaning || difference_.has_value()) return;
+    // Another structure is no reason to stop: what it means is the same.
+    FollowSplits();
+    for (const UvmEntry& e : changed_) Differ(CompareEntry(replay_, e));
+    for (const UvmMapCounters& m : map_counters_) CompareCounters(m);
+    for (const UvmView& v : views_) CompareView(v);
+    if (counters_.has_value()) CompareCounters(*counters_);
+    resumes_ = resumes_ || difference_.has_value();
+  }
+  // An operation that failed has split entries in the recording and left no trace in ours. Ours are
+  // split after it, too, so that what follows can be compared.
+  void FollowSplits() {
+    if (op_ == nullptr || op_->result.error == 0) return;
+    bool split = false;
+    for (const UvmEntry& e : changed_) {
+      split = replay_.SplitAt(e.space, e.start) || split;
+      split = replay_.SplitAt(e.space, e.end) || split;
+    }
+    if (!split) return;
+    name_ = kFailedOperations;
+    Differ("boundaries", "", "split", "as before");
+  }
+  void CompareCounters(const UvmMapCounters& m) {
+    uvm::Space* space = replay_.space(m.space);
+    if (space == nullptr) return;
+    const uvm::PmapSystem* pmap = replay_.uvm().DebugPmap();
+    const std::string where = absl::StrCat("space ", m.space);
+    const auto field = [&](const char* name, uint64_t recorded, uint64_t ours) {
+      Differ(name, where, absl::StrCat(recorded), absl::StrCat(ours));
+    };
+    field("M sz", m.size, space->map().size_bytes() / kUvmPageBytes);
+    field("M n", m.entries, space->map().DebugCount());
+    field("M res", m.resident, pmap->ResidentCount(space->pmap()).value());
+    field("M wir", m.wired, pmap->WiredCount(space->pmap()).value());
+  }
+  void CompareCounters(const UvmCounters& c) {
+    uvm::Uvm& u = replay_.uvm();
+    const auto field = [&](const char* name, uint64_t recorded, uint64_t ours) {
+      Differ(name, "machine", absl::StrCat(recorded), absl::StrCat(ours));
+    };
+    field("C anons", c.anons, u.DebugAnons().live());
+    field("C amaps", c.amaps, u.DebugAmaps().live());
+    field("C wired", c.wired, u.DebugPages().wired_count().value());
+    const uint64_t free = u.DebugPages().free_count().value();
+    field("C used", sequence_.pages - c.free, u.DebugPages().total().value() - free);
+  }
+  void CompareView(const UvmView& v) {
+    const UvmView ours = UvmViewOf(replay_, v.space, v.start, v.pages.size());
+    const std::string where = absl::StrCat("space ", v.space, " 0x", absl::Hex(v.start));
+    Differ("V pg", where, v.pages, ours.pages);
+    Differ("V pte", where, v.translations, ours.translations);
   }
 
   // ---- Lines ----
 
   void Visit(const UvmOpLine& l) {
+    Close();
+    op_ = &l;
     Open(absl::StrCat("op ", l.number), absl::StrCat(" (", ToString(l.op), ")"));
     compares_ = true;
     if (stopped_ || !Astray(l)) {
@@ -156,11 +258,16 @@ class Run {
     return true;
   }
 
-  void Visit(const UvmEntry& e) { picture_.Apply(e); }
+  void Visit(const UvmEntry& e) {
+    picture_.Apply(e);
+    changed_.push_back(e);
+  }
   void Visit(const UvmEntryGone& e) { picture_.Apply(e); }
-  void Visit(const UvmMapCounters&) {}
-  void Visit(const UvmCounters& c) { last_counters_ = c; }
-  void Visit(const UvmView&) {}
+  void Visit(const UvmMapCounters& m) { map_counters_.push_back(m); }
+  void Visit(const UvmCounters& c) {
+    if (open_ && compares_) counters_ = c;
+  }
+  void Visit(const UvmView& v) { views_.push_back(v); }
 
   void Visit(const UvmContents& x) {
     Open(absl::StrCat("contents of space ", x.space, " at 0x", absl::Hex(x.start)));
@@ -236,7 +343,6 @@ class Run {
   const UvmScope scope_;
   Outcome* const totals_;
   UvmPicture picture_;
-  UvmCounters last_counters_;
   int line_ = 0;
   // Of the step that is open.
   bool open_ = false;
@@ -244,6 +350,11 @@ class Run {
   std::string what_;
   const char* name_ = nullptr;
   std::optional<Difference> difference_;
+  std::vector<UvmEntry> changed_;
+  std::vector<UvmMapCounters> map_counters_;
+  std::vector<UvmView> views_;
+  std::optional<UvmCounters> counters_;
+  const UvmOpLine* op_ = nullptr;    // the last one
   const UvmQuirk* quirk_ = nullptr;  // of the operation
   UvmResult ours_;
   bool compares_ = false;       // address maps at its end

@@ -13,14 +13,19 @@ constexpr UvmDefect kDefects[] = {
 };
 
 constexpr UvmStepDifference kSteps[] = {
-    {"free-forgets-at-once", "a_nopressure_clean_01", "npc-321", "contents of space 0 at 0x136000"},
-    {"protect-maximum-wires-nothing", "s_syscall_clean_00", "syc-103", "op 50"},
+    {"free-forgets-at-once", "a_nopressure_clean_01", "npc-321", "contents of space 0 at 0x136000",
+     true},
+    {"protect-maximum-wires-nothing", "s_syscall_clean_00", "syc-103", "op 50", true},
     {"remap-into-own-hole", "s_syscall_wild_00", "sy-98", "op 66"},
     {"remap-into-own-hole", "l_loan_clean_00", "lnc-15", "op 31"},
-    {"private-page-hides-the-object", "d_directed_00", "N1b-stale-loan-25", "op 16"},
-    {"private-page-hides-the-object", "d_directed_nodiag_00", "N1b-stale-loan-25", "op 16"},
+    {"private-page-hides-the-object", "d_directed_00", "N1b-stale-loan-25", "op 16", true},
+    {"private-page-hides-the-object", "d_directed_00", "N1b-stale-loan-25",
+     "contents of space 0 at 0x100000", true},
+    {"private-page-hides-the-object", "d_directed_nodiag_00", "N1b-stale-loan-25", "op 16", true},
+    {"private-page-hides-the-object", "d_directed_nodiag_00", "N1b-stale-loan-25",
+     "contents of space 0 at 0x100000", true},
     {"extract-remove-unwires", "d_directed_nodiag_00", "B13-extract-remove-15",
-     "check wired(before 2)"},
+     "check wired(before 2)", true},
     {"no-growth-past-the-object", "d_directed_00", "N2-beyond-obj-26", "op 3"},
     {"no-growth-past-the-object", "d_directed_nodiag_00", "N2-beyond-obj-26", "op 3"},
 };
@@ -38,10 +43,10 @@ const char* NamedUvmDefect(absl::string_view defect) {
 
 absl::Span<const UvmStepDifference> UvmStepDifferences() { return kSteps; }
 
-const char* NamedUvmStep(absl::string_view recording, absl::string_view sequence,
-                         absl::string_view step) {
+const UvmStepDifference* NamedUvmStep(absl::string_view recording, absl::string_view sequence,
+                                      absl::string_view step) {
   for (const UvmStepDifference& d : kSteps) {
-    if (d.recording == recording && d.sequence == sequence && d.step == step) return d.name;
+    if (d.recording == recording && d.sequence == sequence && d.step == step) return &d;
   }
   return nullptr;
 }

@@ -22,18 +22,23 @@ absl::Span<const UvmDefect> UvmDefects();
 // The name of the difference for a defect, or null.
 const char* NamedUvmDefect(absl::string_view defect);
 
+// Of structure: an operation that failed has split entries in the recording, and none here.
+inline constexpr char kFailedOperations[] = "failed-operations-leave-no-trace";
+
 // Steps that end otherwise here although no line of the recording says so.
 struct UvmStepDifference {
   const char* name;
   const char* recording;  // file name without directory and endings
   const char* sequence;
   const char* step;  // "op 12", or as Difference::step tells it from the sequence's name on
+  // Whether both kernels are in the same state again behind it, so that the sequence goes on.
+  bool resumes = false;
 };
 absl::Span<const UvmStepDifference> UvmStepDifferences();
 
-// The name of the difference of a step, or null.
-const char* NamedUvmStep(absl::string_view recording, absl::string_view sequence,
-                         absl::string_view step);
+// The difference of a step, or null.
+const UvmStepDifference* NamedUvmStep(absl::string_view recording, absl::string_view sequence,
+                                      absl::string_view step);
 
 }  // namespace conform
 

@@ -83,6 +83,30 @@ bool SamePage(const UvmEntry& a, const UvmEntry& b, uint64_t va) {
          (!a.object.has_value() || a.offset + (va - a.start) == b.offset + (va - b.start));
 }
 
+// As in pte=: the rights, a capital where the mapping is wired.
+char TranslationLetter(const uvm::PmapSystem* pmap, const uvm::Pmap* of, base::Vaddr va) {
+  uvm::PmapSystem::Mapping m;
+  if (!pmap->PeekNext(of, va, &m) || m.va != va) return '-';
+  const char letter = m.prot.CanWrite()                          ? 'w'
+                      : m.prot.CanExecute() && !m.prot.CanRead() ? 'x'
+                                                                 : 'r';
+  return m.wired == uvm::Wired::kYes ? static_cast<char>(letter - 'a' + 'A') : letter;
+}
+
+// As in pg=: what is behind the page.
+char PageLetter(uvm::Space* space, base::Vaddr va) {
+  uvm::MapEntry* e = space->map().DebugFirst();
+  while (e != nullptr && !e->range().Contains(va)) e = uvm::Map::DebugNext(e);
+  if (e == nullptr) return '-';
+  if (e->aref.amap != nullptr) {
+    const uvm::Anon* anon = e->aref.amap->anons[e->SlotOf(va)];
+    if (anon != nullptr) return anon->refs > 1 ? 'A' : 'a';
+  }
+  const bool resident =
+      e->object != nullptr && e->object->DebugLookup(e->ObjectIndexOf(va)) != nullptr;
+  return resident ? 'o' : '-';
+}
+
 std::string At(uint64_t space, uint64_t va) {
   return absl::StrCat("space ", space, " 0x", absl::Hex(va));
 }
@@ -141,20 +165,37 @@ std::optional<UvmMismatch> UvmPicture::ComparePages(const UvmReplay& replay) con
   return std::nullopt;
 }
 
-std::optional<UvmMismatch> UvmPicture::CompareEntries(const UvmReplay& replay) const {
-  for (const auto& [space, recorded] : spaces_) {
-    const Entries ours = UvmEntriesOf(replay, space);
-    std::set<uint64_t> starts;
-    for (const auto& [start, e] : recorded) starts.insert(start);
-    for (const auto& [start, e] : ours) starts.insert(start);
-    for (const uint64_t start : starts) {
-      const auto r = recorded.find(start);
-      const auto o = ours.find(start);
-      const std::string r_text = r == recorded.end() ? "no entry" : ToString(r->second);
-      const std::string o_text = o == ours.end() ? "no entry" : ToString(o->second);
-      if (r_text != o_text) return UvmMismatch{"entry", At(space, start), r_text, o_text};
-    }
+UvmView UvmViewOf(UvmReplay& replay, uint64_t space, uint64_t start, size_t pages) {
+  UvmView view{.space = space, .start = start, .translations = {}, .pages = {}};
+  uvm::Space* ours = replay.space(space);
+  if (ours == nullptr) return view;
+  uvm::PmapSystem* pmap = replay.uvm().DebugPmap();
+  for (size_t i = 0; i < pages; i++) {
+    const base::Vaddr va(start + i * kUvmPageBytes);
+    view.translations += TranslationLetter(pmap, ours->pmap(), va);
+    view.pages += PageLetter(ours, va);
   }
+  return view;
+}
+
+std::optional<UvmMismatch> CompareEntry(const UvmReplay& replay, const UvmEntry& recorded) {
+  const UvmPicture::Entries entries = UvmEntriesOf(replay, recorded.space);
+  const auto it = entries.find(recorded.start);
+  const auto mismatch = [&](const char* field) {
+    return UvmMismatch{field, "entry", ToString(recorded),
+                       it == entries.end() ? "none begins there" : ToString(it->second)};
+  };
+  if (it == entries.end() || it->second.end != recorded.end) return mismatch("boundaries");
+  const UvmEntry& ours = it->second;
+  if (ours.wired != recorded.wired) return mismatch("wired count");
+  if (ours.copy_on_write != recorded.copy_on_write || ours.needs_copy != recorded.needs_copy) {
+    return mismatch("copy flags");
+  }
+  if (ours.amap.has_value() != recorded.amap.has_value()) return mismatch("amap");
+  if (!ours.amap.has_value()) return std::nullopt;
+  if (ours.amap->slots != recorded.amap->slots) return mismatch("amap slots");
+  if (ours.amap->refs != recorded.amap->refs) return mismatch("amap references");
+  if (ours.amap->shared != recorded.amap->shared) return mismatch("amap shared");
   return std::nullopt;
 }
 

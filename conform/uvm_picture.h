@@ -3,7 +3,7 @@
 //
 // WHAT     E+ and E- lines say which entries of a map changed. A Picture keeps all of them, by the
 //          recording's numbers of spaces. Two comparisons: page by page (entry boundaries do not
-//          matter), and entry by entry.
+//          matter), and of one entry with ours.
 // SEE      README.md for the table of fields.
 #ifndef CONFORM_UVM_PICTURE_H_
 #define CONFORM_UVM_PICTURE_H_
@@ -38,8 +38,6 @@ class UvmPicture {
   // Page by page: rights, maximum, inheritance, advice, whether wired, and which page of which
   // object lies below.
   std::optional<UvmMismatch> ComparePages(const UvmReplay& replay) const;
-  // Entry by entry, as the recording writes them.
-  std::optional<UvmMismatch> CompareEntries(const UvmReplay& replay) const;
 
  private:
   std::map<uint64_t, Entries> spaces_;
@@ -47,6 +45,11 @@ class UvmPicture {
 
 // Our map as the recording would write it.
 UvmPicture::Entries UvmEntriesOf(const UvmReplay& replay, uint64_t space);
+// Our translations and pages as a V line would show them.
+UvmView UvmViewOf(UvmReplay& replay, uint64_t space, uint64_t start, size_t pages);
+// A recorded entry against ours that begins at the same address: boundaries, flags, and what its
+// amap is like.
+std::optional<UvmMismatch> CompareEntry(const UvmReplay& replay, const UvmEntry& recorded);
 
 }  // namespace conform
 

@@ -198,7 +198,6 @@ bool UvmReplay::CanReplay(const UvmOp& op) {
     case UvmCall::kSwapCtl:
     case UvmCall::kIoErrRead:
     case UvmCall::kIoErrWrite:
-    case UvmCall::kVoaddr:
       return false;
     default:
       return true;
@@ -216,6 +215,9 @@ UvmResult UvmReplay::Apply(const UvmOp& op) {
     default:
       break;
   }
+  // Made before, not inside the job.
+  (void)SpaceFor(op.space);
+  if (op.call == UvmCall::kExtract || op.call == UvmCall::kVoaddr) (void)SpaceFor(op.space2);
   UvmResult result;
   bench_->Do([&] {
     switch (op.call) {
@@ -242,6 +244,9 @@ UvmResult UvmReplay::Apply(const UvmOp& op) {
       case UvmCall::kLoanRead:
       case UvmCall::kUnloan:
         result = Loans(op);
+        break;
+      case UvmCall::kVoaddr:
+        result = Voaddr(op);
         break;
       default:
         result = op.call >= UvmCall::kSysMmap ? System(op) : Ranged(op);
@@ -498,6 +503,16 @@ std::vector<UvmPageBytes> UvmReplay::Contents(uint64_t number, uint64_t start, s
   return contents;
 }
 
+bool UvmReplay::SplitAt(uint64_t number, uint64_t va) {
+  uvm::Space* ours = space(number);
+  uvm::MapEntry* e = ours == nullptr ? nullptr : ours->map().DebugFirst();
+  while (e != nullptr && e->end.value() <= va) e = uvm::Map::DebugNext(e);
+  if (e == nullptr || e->start.value() >= va) return false;
+  // Setting what is set already splits and changes nothing else.
+  bench_->Do([&] { (void)ours->map().SetInherit({Vaddr(va), e->end}, e->inherit); });
+  return true;
+}
+
 UvmResult UvmReplay::Loans(const UvmOp& op) {
   uvm::LoanStore& store = uvm().loans();
   if (op.call == UvmCall::kLoanRead) return {};  // LoanContents() does it
@@ -517,6 +532,17 @@ UvmResult UvmReplay::Loans(const UvmOp& op) {
                              : store.LendPages(&map, range, loan.pages.data());
   if (lent.ok()) loans_[op.object] = std::move(loan);
   return StatusOf(lent);
+}
+
+UvmResult UvmReplay::Voaddr(const UvmOp& op) {
+  UvmResult r;
+  uvm::VoAddr first, second;
+  r.ok1 = uvm().AcquireAddress(SpaceFor(op.space), Vaddr(op.start), &first);
+  r.ok2 = uvm().AcquireAddress(SpaceFor(op.space2), Vaddr(op.target), &second);
+  if (r.ok1 && r.ok2) r.value = first == second ? 1 : 0;
+  if (r.ok1) uvm().ReleaseAddress(&first);
+  if (r.ok2) uvm().ReleaseAddress(&second);
+  return r;
 }
 
 std::vector<UvmPageBytes> UvmReplay::LoanContents(uint64_t id) {

@@ -38,6 +38,8 @@ class UvmReplay {
   std::vector<UvmPageBytes> LoanContents(uint64_t id);
   std::vector<UvmPageBytes> StoreContents(uint64_t object);
 
+  // Splits the entry that the address is inside of. False: it is inside of none.
+  bool SplitAt(uint64_t space, uint64_t va);
   // The next read of a file fails.
   void FailNextRead() { files_.failing_reads = 1; }
 
@@ -85,6 +87,7 @@ class UvmReplay {
   UvmResult FindSpace(const UvmOp& op);
   UvmResult Lifecycle(const UvmOp& op);
   UvmResult Loans(const UvmOp& op);
+  UvmResult Voaddr(const UvmOp& op);
   UvmResult System(const UvmOp& op);
   UvmResult SysMmap(const UvmOp& op);
   uvm::Direction DirectionOf(uint64_t space) const;

@@ -7,7 +7,8 @@
 
 namespace uvm {
 
-// What an entry says about its pages whatever is behind them: rights and habits.
+// What an entry says about its pages whatever is behind them: rights and habits. That it does not
+// merge is its own affair and not that of the pieces it is cut into, or of its copies.
 inline void CopyAttributes(const MapEntry& from, MapEntry* to) {
   to->copy_on_write = from.copy_on_write;
   to->needs_copy = from.needs_copy;
@@ -16,7 +17,6 @@ inline void CopyAttributes(const MapEntry& from, MapEntry* to) {
   to->max_prot = from.max_prot;
   to->inherit = from.inherit;
   to->advice = from.advice;
-  to->no_merge = from.no_merge;
   to->bare = from.bare;
 }
 
