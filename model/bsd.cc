@@ -427,7 +427,7 @@ Step Msync(const Query& q) {
   Rounded range(q.op);
   if (!range.InBounds(space)) return Fail(Errno::kEnomem);
   uint64_t end = range.end();
-  if (range.size == 0) {
+  if (q.op.size == 0) {
     // All that is mapped as one with the address. Its pages are alike in all that matters here.
     if (space.Find(range.start) == nullptr) return Fail(Errno::kEinval);
     end = range.start + base::kPageSize;

@@ -303,8 +303,8 @@ Outcome NaiveWorld::Wiring(const ResolvedOp& op, NaiveTask& task, uint64_t start
     if (!begins || !wired) return Bsd(Errno::kEnomem);
     ForMapped(task, start, end, [](Page& page) { page.attributes.wired = false; });
   } else {
-    if (start == end && !begins) return Bsd(Errno::kEinval);
-    if (start == end) end = start + 4096;
+    if (op.size == 0 && !begins) return Bsd(Errno::kEinval);
+    if (op.size == 0) end = start + 4096;
     bool invalidate = (op.flags & traces::kFlagInvalidate) != 0;
     uint64_t obstacle = invalidate ? FirstWired(task, start, end) : end;
     if (obstacle == start && start < end) return Bsd(Errno::kEbusy);
