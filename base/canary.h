@@ -29,8 +29,9 @@ enum class Canary : uint8_t {
   kReenterKeepsOldFrame,     // entering another frame leaves the client with the old one
   kShortageDropsWired,       // short of mapping memory, the pmap forgets wired mappings, too
   kCleanKeepsWritable,       // a page that was written back counts as clean and stays writable
+  kPromotionKeepsSharers,    // a copy of an object's page leaves the other sharers the old one
 };
-inline constexpr int kCanaryCount = 15;
+inline constexpr int kCanaryCount = 16;
 
 class CanarySwitch {
  public:

@@ -223,7 +223,7 @@ client::Reply Call(const ResolvedOp& op, uint32_t target) {
     case OpKind::kMremap:
       return client::Mremap({.at = op.at,
                              .size = op.size,
-                             .to = op.to,
+                             .to = (op.flags & traces::kFlagFixed) != 0 ? op.to : 0,
                              .new_size = op.new_size,
                              .flags = MremapFlags(op)});
     case OpKind::kBrk:

@@ -323,6 +323,11 @@ Ledger Machine::ReadLedger() const {
   ledger.fault_2a = uvm.fault_2a;
   ledger.fault_2b = uvm.fault_2b;
   ledger.fault_errors = uvm.fault_errors;
+  ledger.extra_faults = uvm.fault_wired;
+  ledger.neighbours = uvm.neighbours;
+  ledger.wirings = uvm.wirings;
+  ledger.loans = uvm.loans;
+  ledger.loan_breaks = uvm.loan_breaks;
   ledger.copy = uvm.page_copy;
   ledger.zero_fill = uvm.zero_fill;
   ledger.pager_get = uvm.pager_get;

@@ -59,6 +59,11 @@ struct Ledger {
   uint64_t fault_2a = 0;
   uint64_t fault_2b = 0;
   uint64_t fault_errors = 0;
+  uint64_t extra_faults = 0;  // of UVM, on wired pages: their translations had been taken away
+  uint64_t neighbours = 0;   // pages mapped along with the one that faulted
+  uint64_t wirings = 0;      // pages wired for an entry
+  uint64_t loans = 0;        // pages
+  uint64_t loan_breaks = 0;  // pages
   uint64_t copy = 0;       // pages
   uint64_t zero_fill = 0;  // pages
   uint64_t pager_get = 0;  // pages
@@ -215,6 +220,11 @@ void Ledger::ForEach(Visitor visit) const {
   visit("fault_2a", fault_2a);
   visit("fault_2b", fault_2b);
   visit("fault_errors", fault_errors);
+  visit("extra_faults", extra_faults);
+  visit("neighbours", neighbours);
+  visit("wirings", wirings);
+  visit("loans", loans);
+  visit("loan_breaks", loan_breaks);
   visit("copy", copy);
   visit("zero_fill", zero_fill);
   visit("pager_get", pager_get);

@@ -238,7 +238,7 @@ Errno CheckGrowth(const Space& space, uint64_t end, uint64_t more) {
 
 // What is moved from a range with holes may be sent into one of them, where it does not fit.
 Step MayMeetItself(const Query& q, uint64_t size, Step step) {
-  if (step.ok() && !q.task->space.AllMapped(q.op.at, q.op.at + size)) {
+  if (!q.task->space.AllMapped(q.op.at, q.op.at + size)) {
     step.refusal_code = static_cast<int32_t>(Errno::kEio);
   }
   return step;
@@ -260,7 +260,9 @@ Step GrowMapping(const Query& q, uint64_t size, uint64_t new_size, bool move_onl
     if (!place) return Fail(Errno::kEnomem);
   }
   Errno wrong = CheckGrowth(space, end, more);
-  if (wrong != Errno::kOk) return Fail(wrong);
+  if (wrong != Errno::kOk) {
+    return fixed || stays ? Fail(wrong) : MayMeetItself(q, size, Fail(wrong));
+  }
   if (stays) {
     Step step = Succeed(Step::Action::kGrow, end, end + more);
     step.outcome.value = op.at;
@@ -299,7 +301,8 @@ Step Mremap(const Query& q) {
   if (size == 0 || new_size == 0 || !space.Contains(op.at, size)) return Fail(Errno::kEinval);
   bool duplicate = (op.flags & traces::kFlagDuplicate) != 0;
   bool moves = fixed && (op.to != op.at || duplicate);
-  if (moves && !space.Contains(op.to, new_size)) return Fail(Errno::kEinval);
+  if (fixed && op.to + new_size < op.to) return Fail(Errno::kEinval);
+  if (fixed && !space.Contains(op.to, new_size)) return Fail(Errno::kEnomem);
   if (new_size > size) return GrowMapping(q, size, new_size, moves, duplicate);
   if (!moves && duplicate) return Duplicate(q, size, new_size);
   if (!moves) {
@@ -326,6 +329,7 @@ Step Mlock(const Query& q) {
   const Space& space = q.task->space;
   Rounded range(q.op);
   if (!range.InBounds(space)) return Fail(Errno::kEnomem);
+  if (range.size == 0) return Succeed();
   Room room = RoomToWire(q, range.size);
   if (room == Room::kNo) return Fail(Errno::kEagain);
   Step step = SetWired(Succeed(Step::Action::kSetWired, range.start, range.end()), true);
@@ -343,6 +347,7 @@ Step Mlock(const Query& q) {
 Step Munlock(const Query& q) {
   const Space& space = q.task->space;
   Rounded range(q.op);
+  if (range.InBounds(space) && range.size == 0) return Succeed();
   if (!range.InBounds(space) || space.Find(range.start) == nullptr ||
       !space.AllMapped(range.start, range.end())) {
     return Fail(Errno::kEnomem);

@@ -192,7 +192,7 @@ TEST_F(BsdTest, MremapFixedWantsFreeSpace) {
   Fill("AB.D");
   Run("s1.mremap 0x1000 0x2000 0x3000 0x2000 fixed -> ENOMEM\n"
       "s1.mremap 0x1000 0x2000 0x2000 0x2000 fixed -> ENOMEM\n"  // its own pages are in the way too
-      "s1.mremap 0x1000 0x2000 0x8000 0x2000 fixed -> EINVAL\n"
+      "s1.mremap 0x1000 0x2000 0x8000 0x2000 fixed -> ENOMEM\n"
       "s1.mremap 0x1000 0x2000 0x5001 0x2000 fixed -> EINVAL\n"
       "s1.mremap 0x1000 0x4000 0x5000 0x4000 fixed -> 0x5000\n");
   EXPECT_EQ(script_.Contents(), "....AB.D") << "holes stay holes";

@@ -294,6 +294,7 @@ Outcome NaiveWorld::Wiring(const ResolvedOp& op, NaiveTask& task, uint64_t start
     rights &= at(va)->mapped && !at(va)->attributes.prot.IsNone();
     wired &= at(va)->mapped && at(va)->attributes.wired;
   }
+  if (start == end && op.kind != OpKind::kMsync) return Bsd(Errno::kOk);
   if (op.kind == OpKind::kMlock) {
     if (!begins) return Bsd(Errno::kEnomem);
     if (!rights) return Bsd(Errno::kEinval);
@@ -434,7 +435,8 @@ Outcome NaiveWorld::Mremap(const ResolvedOp& op, NaiveTask& task) {
   if (op.at < kMin || op.at + size > kMax) return Bsd(Errno::kEinval);
   bool duplicate = (op.flags & traces::kFlagDuplicate) != 0;
   bool elsewhere = fixed && (op.to != op.at || duplicate);
-  if (elsewhere && (op.to < kMin || op.to + wanted > kMax)) return Bsd(Errno::kEinval);
+  if (fixed && Wide{op.to} + wanted > ~uint64_t{0}) return Bsd(Errno::kEinval);
+  if (fixed && (op.to < kMin || op.to + wanted > kMax)) return Bsd(Errno::kEnomem);
   std::vector<Page> moved;  // what the new range will hold
   for (Wide at = 0; at < std::min(size, wanted); at += 4096) {
     moved.push_back(task.pages[PageOf(op.at + static_cast<uint64_t>(at))]);
@@ -567,6 +569,7 @@ Outcome NaiveWorld::VmMove(const ResolvedOp& op, NaiveTask& task) {
   for (size_t i = 0; i < copies.size(); ++i) {
     Page& page = task.pages[PageOf(to + i * 4096)];
     page.attributes.wired = false;
+    if (page.own != nullptr && !page.attributes.shared) page.file_key = page.file_offset = 0;
     if (page.own != nullptr) {
       *page.own = copies[i];
     } else {

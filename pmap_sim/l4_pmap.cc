@@ -63,7 +63,7 @@ Frame* L4Pmap::FrameAt(Paddr pa) {
   return &frames_[index];
 }
 
-Paddr L4Pmap::AddressOf(FrameNumber number) const {
+Paddr L4Pmap::AddressOfOther(FrameNumber number) const {
   if ((number & kDeviceBit) != 0) {
     return Paddr(uint64_t{number & ~kDeviceBit} << base::kPageShift);
   }

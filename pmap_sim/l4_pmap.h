@@ -154,7 +154,8 @@ class L4Pmap final : public uvm::PmapSystem {
   void ProcWrite(uvm::Pmap* pmap, base::Vaddr va, uint64_t bytes) override;
   base::Paddr PhysAddress(uint64_t cookie) override;
   uvm::CacheMode MmapFlags(uint64_t cookie) override;
-  base::Vaddr Prefer(uint64_t offset, base::Vaddr hint, uint64_t bytes, uvm::PreferSide side) override;
+  base::Vaddr Prefer(uint64_t offset, base::Vaddr hint, uint64_t bytes,
+                     uvm::PreferSide side) override;
   base::PageCount ResidentCount(const uvm::Pmap* pmap) const override;
   base::PageCount WiredCount(const uvm::Pmap* pmap) const override;
   bool PeekNext(const uvm::Pmap* pmap, base::Vaddr from, Mapping* out) const override;
@@ -209,7 +210,14 @@ class L4Pmap final : public uvm::PmapSystem {
   // Frame tables.
   uint32_t FindFrame(base::Paddr pa) const;  // an index; kNoFrame: memory of no segment
   Frame* FrameAt(base::Paddr pa);            // CHECKs that it is a frame
-  base::Paddr AddressOf(FrameNumber number) const;
+  base::Paddr AddressOf(FrameNumber number) const {
+    // Most machines have one segment.
+    if (number <= segments_[0].pages) {
+      return segments_[0].start + base::ToBytes(base::PageCount(number - 1));
+    }
+    return AddressOfOther(number);
+  }
+  base::Paddr AddressOfOther(FrameNumber number) const;
   // REQUIRES: memory of a segment.
   Frame& FrameOf(const Translation& mapping) const { return frames_[mapping.frame - 1]; }
   uint16_t AgeOf(FrameNumber number) const {

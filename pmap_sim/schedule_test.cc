@@ -1,6 +1,9 @@
 // pmap/l4 where two things happen at once: small scenes under every schedule of the simulated
 // kernel with few preemptions. At each step the clients hold nothing beyond what the scene grants,
-// and what is granted shrinks the moment the call that takes it returns.
+// and what is granted shrinks the moment the call that takes it returns. Bugs put in by hand that
+// these scenes catch: a refill outside the lock, page_protect that waits for Update, Update that
+// does nothing, re-entry that keeps the excess, only a run's first page noted as sent, a shortage
+// that drops wired pages or the status of what it drops.
 
 #include <gtest/gtest.h>
 #include <l4/ipc.h>

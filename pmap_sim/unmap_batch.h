@@ -5,7 +5,8 @@
 //          neighbours go as one fpage when each of them is known to be modified or was mapped
 //          without write, because the OR-ed written bit then says nothing new. Of the referenced
 //          bit one fpage cannot tell which page it means: rather too many than too few.
-//          Pages that follow each other are kept as a run; Flush cuts runs into aligned fpages.
+//          Pages that follow each other, upwards or downwards, are kept as a run; Flush cuts runs
+//          into aligned fpages.
 // STATES   empty -> filling (Add) -> empty (Flush, or Add when it is full).
 // LOCKS    L4Pmap's lock.
 
@@ -55,8 +56,14 @@ class UnmapBatch {
   void Add(const Page& page) {
     if (count_ != 0 && page.news == News::kNone) {
       Run& last = runs_[count_ - 1];
-      if (last.news == News::kNone && last.end() == page.address.value() &&
-          last.take == page.take && call_ == page.call) {
+      const bool alike = last.news == News::kNone && last.take == page.take && call_ == page.call;
+      if (alike && last.end() == page.address.value()) {
+        ++last.pages;
+        return;
+      }
+      // A list of free frames that was filled in ascending order is used in descending order.
+      if (alike && last.address == page.address.value() + base::kPageSize) {
+        last.address -= base::kPageSize;
         ++last.pages;
         return;
       }

@@ -128,6 +128,28 @@ TEST_F(UnmapBatchTest, PagesWrittenForSureGoAsLargeFpages) {
   EXPECT_LE(cost.fpages, 64u);
 }
 
+TEST_F(UnmapBatchTest, FramesInDescendingOrderMergeToo) {
+  Client* a = NewClient();
+  constexpr uint32_t kPages = 512;
+  const Paddr first = pmap_.segment(0).start + (uint64_t{8} << 20);
+  for (uint32_t i = 0; i < kPages; ++i) {
+    // One at a time: no neighbours come along, and each page goes straight from home.
+    Server([&] {
+      const Paddr frame = first + (kPages - 1 - i) * base::kPageSize;
+      EXPECT_TRUE(pmap_
+                      .Enter(a->pmap, Vaddr(kVa + i * base::kPageSize), frame, base::kProtReadWrite,
+                             {.access = base::kProtWrite})
+                      .ok());
+    });
+    EXPECT_TRUE(Write(a, kVa + i * base::kPageSize));
+  }
+  EXPECT_EQ(pmap_.counters().direct_sends, kPages);
+  Cost cost = CostOf([&] { pmap_.Protect(a->pmap, Pages(kVa, kPages), base::kProtRead); });
+  EXPECT_EQ(Layout(a, kVa, 3), "rrr");
+  EXPECT_EQ(cost.calls, 1u);
+  EXPECT_EQ(cost.fpages, 1u);
+}
+
 TEST_F(UnmapBatchTest, PagesThatMayBeCleanGoOneByOneSixtyFourACall) {
   Client* a = NewClient();
   constexpr uint32_t kPages = 256;

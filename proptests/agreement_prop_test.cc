@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/prng.h"
+#include "machine/machine.h"
 #include "proptests/engine/generator.h"
 #include "proptests/engine/run.h"
 #include "proptests/engine/session.h"
@@ -86,6 +87,22 @@ RC_GTEST_PROP(AgreementPropTest, SameSeedSameHash, ()) {
   RunResult unwatched = RunOps(drawn.ops, drawn.files, drawn.run);
   RC_ASSERT(first.hash == unwatched.hash);
   RC_ASSERT(first.ledger == unwatched.ledger);
+}
+
+// What a program sees depends neither on the processor's status bits nor on how its kernel departs
+// from the manual.
+RC_GTEST_PROP(AgreementPropTest, KernelAndHardwareMakeNoDifference, ()) {
+  Case drawn = DrawCase(300);
+  const std::string kernel = *rc::gen::elementOf(machine::QuirkNames());
+  const std::string hardware = *rc::gen::elementOf(machine::ProfileNames());
+  RunResult plain = RunOps(drawn.ops, drawn.files, drawn.run);
+  RequirePass(drawn, plain);
+  drawn.run.machine.quirks = *machine::FindQuirks(kernel);
+  drawn.run.machine.profile = *machine::FindProfile(hardware);
+  RunResult other = RunOps(drawn.ops, drawn.files, drawn.run);
+  RequirePass(drawn, other);
+  RC_TAG(kernel);
+  RC_ASSERT(other.hash == plain.hash);
 }
 
 // Of the calls that fail, only linux_dontneed over a hole does part of its work; accesses are done

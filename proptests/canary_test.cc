@@ -45,6 +45,9 @@ std::vector<CanaryCase> CanaryTable() {
       {base::Canary::kZeroFillSkipped, "ZeroFillSkipped", {"ContentsAgree"}},
       {base::Canary::kCleanKeepsWritable, "CleanKeepsWritable", {"CleanPagesAreReadOnly"}},
       {base::Canary::kUpdateForgets, "UpdateForgets", {"ClientRightsSubset"}},
+      {base::Canary::kPromotionKeepsSharers,
+       "PromotionKeepsSharers",
+       {"TranslationMapsItsPage", "ContentsAgree"}},
   };
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "machine/machine.h"
 #include "proptests/engine/emit.h"
 #include "proptests/engine/failure.h"
 #include "proptests/engine/generator.h"
@@ -39,7 +40,7 @@ constexpr KindWeight kMachMix[] = {
 constexpr KindWeight kForeign[] = {
     {OpKind::kSpace, 1}, {OpKind::kMmap, 12}, {OpKind::kFork, 4}, {OpKind::kFetch, 2}};
 
-enum class Mix : uint8_t { kMachOnly, kWithFiles };
+enum class Mix : uint8_t { kMachOnly, kWithFiles, kAnyOrder };
 
 class MachPropTest : public testing::TestWithParam<Mix> {
  protected:
@@ -71,6 +72,11 @@ TEST_P(MachPropTest, RandomMachCallsAgreeWithTheModel) {
     RunOptions options;
     options.whole_every = 16;
     options.max_live_tasks = gen.tasks;
+    if (GetParam() == Mix::kAnyOrder) {
+      options.machine.schedule = machine::Schedule::kRandom;
+      options.machine.seed = seed;
+      options.machine.processors = 2;
+    }
     RunResult result = RunOps(ops, generator.files(), options);
     stats.Add(result.stats);
     if (!result.failure) continue;
@@ -87,9 +93,18 @@ TEST_P(MachPropTest, RandomMachCallsAgreeWithTheModel) {
   EXPECT_GT(stats.ok * 2, stats.ops);
 }
 
-INSTANTIATE_TEST_SUITE_P(Mixes, MachPropTest, testing::Values(Mix::kMachOnly, Mix::kWithFiles),
+INSTANTIATE_TEST_SUITE_P(Mixes, MachPropTest,
+                         testing::Values(Mix::kMachOnly, Mix::kWithFiles, Mix::kAnyOrder),
                          [](const testing::TestParamInfo<Mix>& info) {
-                           return info.param == Mix::kMachOnly ? "MachOnly" : "WithFiles";
+                           switch (info.param) {
+                             case Mix::kMachOnly:
+                               return "MachOnly";
+                             case Mix::kWithFiles:
+                               return "WithFiles";
+                             case Mix::kAnyOrder:
+                               return "ThreadsInAnyOrder";
+                           }
+                           return "";
                          });
 
 }  // namespace

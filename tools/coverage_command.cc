@@ -51,6 +51,8 @@ constexpr const char* kCampaigns[] = {
     "--schedule random --processors 4",
     "--schedule pct --processors 2 --faults all",
     "--profile amd64-no-reference",
+    "--quirks pistachio-new-mdb --faults all",
+    "--quirks pistachio-old-mdb",
     "--pages 8 --tasks 24 --case-ops 2000",
     "--pages 512 --tasks 3",
 };
@@ -62,7 +64,8 @@ constexpr const char* kEpilogue =
     "A branch is one value of one condition.\n"
     "tools/coverage_exclusions.txt lists what does not count. What follows -- goes to each run\n"
     "instead of the usual choice of campaigns. Exit code 17 when less than --least-lines or\n"
-    "--least-branches was reached in total; a run's own code when a campaign fails.\n\n"
+    "--least-branches was reached in total; a run's own code when a campaign failed, in which\n"
+    "what it reached until then is counted.\n\n"
     "Examples:\n"
     "  ./vmsim coverage --ops 1m\n"
     "  ./vmsim coverage --ops 200k --missed uvm/amap.cc uvm/fault.cc\n"
@@ -204,6 +207,15 @@ absl::Status RunTool(const Program& program, absl::string_view what) {
       absl::StrCat(what, " failed with status ", *status, ", see above"));
 }
 
+// What a program that failed is to vmsim's own caller. A test that fails ends with 1.
+int CodeOf(int exit) {
+  using proptests::FailureClass;
+  const bool own = exit >= static_cast<int>(FailureClass::kContents) &&
+                   exit <= static_cast<int>(FailureClass::kOutcome);
+  if (own) return exit;
+  return static_cast<int>(exit < 128 ? FailureClass::kOutcome : FailureClass::kCrash);
+}
+
 // What is measured: programs with what is after their names, and how they are called in messages.
 struct Job {
   Words words;
@@ -216,7 +228,7 @@ class Session {
   Session(const CoverageFlags& flags, const Words& rest) : flags_(flags), rest_(rest) {}
 
   // The text of an export. A campaign that fails leaves its code in `*code` and its report on
-  // standard error.
+  // standard error; what it reached until then counts.
   absl::StatusOr<std::string> Export(int* code);
   uint64_t ops() const { return ops_; }
 
@@ -307,9 +319,16 @@ absl::StatusOr<std::string> Session::Export(int* code) {
     if (*exit != 0) {
       Note("");
       ShowOutput(work_.File("output"));
-      *code = *exit < 128 ? *exit : static_cast<int>(proptests::FailureClass::kCrash);
-      return absl::FailedPreconditionError(
-          absl::StrCat(job.name, " ended with exit code ", *exit, ", so nothing was measured"));
+      if (*exit == kExitUsage && job.words[0] == vmsim_) {
+        return absl::InvalidArgumentError(absl::StrCat(job.name, " could not begin, see above"));
+      }
+      *code = CodeOf(*exit);
+      std::fputs(absl::StrCat("vmsim: ", job.name, " ended with exit code ", *exit,
+                              "; what it reached counts\n")
+                     .c_str(),
+                 stderr);
+      // One that was killed leaves nothing to count.
+      if (access(profile.c_str(), R_OK) != 0) continue;
     }
     if (access(profile.c_str(), R_OK) != 0) {
       return absl::FailedPreconditionError(absl::StrCat(
@@ -420,14 +439,20 @@ Json CoverageJson(const FileCoverage& file, bool missed) {
   return json;
 }
 
-int Report(const CoverageFlags& flags, const Measured& measured, uint64_t ops, double seconds) {
+// `failed_run`: the exit code of a campaign that failed, or 0.
+int Report(const CoverageFlags& flags, const Measured& measured, int failed_run, uint64_t ops,
+           double seconds) {
   const FileCoverage total = Total(measured.files);
   const bool enough = Reached(total.lines_reached, total.lines) >= flags.least_lines * 100 &&
                       Reached(total.arms_reached, total.arms) >= flags.least_branches * 100;
-  const int code = enough ? kExitPass : static_cast<int>(proptests::FailureClass::kOutcome);
+  const int code = failed_run != kExitPass ? failed_run
+                   : enough                ? kExitPass
+                                           : static_cast<int>(proptests::FailureClass::kOutcome);
   if (flags.json) {
     Json json = PlainResultJson(ops, seconds);
-    if (!enough) json["result"] = "outcome";
+    if (code != kExitPass) {
+      json["result"] = proptests::FailureClassName(static_cast<proptests::FailureClass>(code));
+    }
     json["files"] = Json::array();
     for (const FileCoverage& file : measured.files) {
       json["files"].push_back(CoverageJson(file, flags.missed));
@@ -472,19 +497,16 @@ int CoverageCommand(const Arguments& arguments) {
   if (filters->empty()) *filters = {"uvm/*.cc", "pmap_sim/*.cc"};
   const Stopwatch watch;
   Session session(flags, options.rest());
-  int code = kExitUsage;
+  int failed_run = kExitPass;
   absl::StatusOr<std::string> text =
-      flags.from.empty() ? session.Export(&code) : ReadWhole(flags.from);
-  if (!text.ok()) {
-    PrintError(text.status());
-    return code;
-  }
+      flags.from.empty() ? session.Export(&failed_run) : ReadWhole(flags.from);
+  if (!text.ok()) return PrintError(text.status());
   absl::StatusOr<std::vector<ExportedFile>> files =
       ParseExport(flags.from.empty() ? "llvm-cov export" : flags.from, *text);
   if (!files.ok()) return PrintError(files.status());
   absl::StatusOr<Measured> measured = MeasureAll(*files, *filters);
   if (!measured.ok()) return PrintError(measured.status());
-  return Report(flags, *measured, session.ops(), watch.Seconds());
+  return Report(flags, *measured, failed_run, session.ops(), watch.Seconds());
 }
 
 }  // namespace tools

@@ -42,6 +42,7 @@ constexpr CanaryName kCanaries[] = {
     {base::Canary::kReenterKeepsOldFrame, "reenter_keeps_old_frame"},
     {base::Canary::kShortageDropsWired, "shortage_drops_wired"},
     {base::Canary::kCleanKeepsWritable, "clean_keeps_writable"},
+    {base::Canary::kPromotionKeepsSharers, "promotion_keeps_sharers"},
 };
 static_assert(std::size(kCanaries) == base::kCanaryCount);
 
@@ -187,7 +188,7 @@ std::string LedgerText(const proptests::LedgerRows& ledger) {
     if (absl::StartsWith(name, "fault_") && name != "fault_errors") {
       faults.Add(absl::AsciiStrToUpper(name.substr(6)), row.value);
     } else if (name == "refill" || name == "resend" || name == "fault_errors" ||
-               name == "page_faults") {
+               name == "page_faults" || name == "extra_faults") {
       faults.Add(name == "fault_errors" ? "errors" : name, row.value);
     } else {
       cost.Add(name, row.value);

@@ -59,6 +59,8 @@ struct ExpectedPage {
   int file = -1;
   uint64_t file_page = 0;
   bool shared = false;  // a shared mapping
+  bool wired = false;
+  bool present = false;  // wired, and its rights were not taken since
 
   bool Readable() const { return cell != nullptr && prot.CanRead(); }
   bool Writable() const { return Readable() && prot.CanWrite(); }
@@ -68,6 +70,7 @@ using ExpectedSpace = std::vector<ExpectedPage>;
 ExpectedSpace ExpectedFork(const ExpectedSpace& parent) {
   ExpectedSpace child = parent;
   for (ExpectedPage& page : child) {
+    page.wired = false;
     if (page.cell == nullptr) continue;
     switch (page.inherit) {
       case Inherit::kShare:
@@ -106,6 +109,8 @@ enum class Kind : uint8_t {
   kDiscard,
   kMove,
   kResize,
+  kWire,
+  kUnwire,
   kFork,
   kExit,
 };
@@ -117,7 +122,8 @@ constexpr KindRow kKinds[] = {
     {"map", 6},   {"map_shared", 4}, {"map_file", 6}, {"map_file_shared", 3},
     {"unmap", 5}, {"protect", 6},    {"inherit", 8},  {"write", 18},
     {"poke", 6},  {"read", 10},      {"free", 2},     {"discard", 3},
-    {"move", 3},  {"resize", 3},     {"fork", 7},     {"exit", 3},
+    {"move", 3},  {"resize", 3},     {"wire", 5},     {"unwire", 3},
+    {"fork", 7},  {"exit", 3},
 };
 
 struct Operation {
@@ -159,9 +165,15 @@ std::vector<Operation> Draw(uint64_t seed, size_t count) {
 
 // ---- A run ----
 
+enum class PmapKind : uint8_t {
+  kFaithful,
+  kForgetful,  // every freedom but that to refuse
+  kAdverse,
+};
+
 class Run {
  public:
-  Run(World* world) : world_(world) {
+  Run(World* world, PmapKind pmap) : world_(world), pmap_(pmap) {
     for (int i = 0; i < kFiles; ++i) {
       files_.push_back(world->File(static_cast<uint64_t>(i) + 1));
       std::vector<std::shared_ptr<char>> pages;
@@ -210,6 +222,10 @@ class Run {
         return Move(op);
       case Kind::kResize:
         return Resize(op);
+      case Kind::kWire:
+        return Wire(op);
+      case Kind::kUnwire:
+        return Unwire(op);
       case Kind::kFork:
         return Fork();
       case Kind::kExit:
@@ -248,6 +264,20 @@ class Run {
         if (!must.Readable()) continue;
         EXPECT_EQ(world_->LetterOf(at), must.cell->Read())
             << "space " << i << " page " << page << " is reached as it should not be";
+      }
+    }
+  }
+
+  // A wired page is there for whoever wired it, without a fault: unless the pmap may refuse.
+  void CheckWired() {
+    if (pmap_ == PmapKind::kAdverse) return;
+    for (size_t i = 0; i < members_.size(); ++i) {
+      for (uint64_t page = 0; page < kPages; ++page) {
+        const ExpectedPage& must = expected_[i][page];
+        if (!must.wired || !must.present || !must.Readable()) continue;
+        EXPECT_NE(world_->pmap().Translate(members_[i]->pmap(), PageAt(page), Access::kRead),
+                  nullptr)
+            << "space " << i << " page " << page << " is wired and not there";
       }
     }
   }
@@ -323,6 +353,7 @@ class Run {
     space_->Protect(op.first, op.count, prot);
     ForPages(op, [prot](ExpectedPage* page, uint64_t) {
       if (page->cell != nullptr) page->prot = prot;
+      if (prot.IsNone()) page->present = false;
     });
   }
 
@@ -430,8 +461,8 @@ class Run {
   // Private pages that nobody shares; what happens to others is another matter.
   void GiveBack(const Operation& op) {
     if (!All(op, [](const ExpectedPage& page) {
-          return page.cell != nullptr && !page.shared && page.inherit != Inherit::kShare &&
-                 page.cell.use_count() == 1;
+          return !page.wired && page.cell != nullptr && !page.shared &&
+                 page.inherit != Inherit::kShare && page.cell.use_count() == 1;
         })) {
       return;
     }
@@ -457,6 +488,37 @@ class Run {
     CheckContents();
   }
 
+  void Wire(const Operation& op) {
+    bool possible = All(op, [](const ExpectedPage& page) { return page.Readable(); });
+    std::string outcome;
+    constexpr int kTries = 200;
+    for (int i = 0; i < kTries; ++i) {
+      outcome = space_->TryWire(op.first, op.count);
+      if (outcome != "no_memory" || pmap_ != PmapKind::kAdverse) break;
+    }
+    if (outcome != "ok") {
+      EXPECT_FALSE(possible) << outcome;
+      return;
+    }
+    EXPECT_TRUE(possible) << "wired what cannot be read";
+    ForPages(op, [](ExpectedPage* page, uint64_t) {
+      // What is wired already is not faulted in again.
+      if (!page->wired) page->present = true;
+      page->wired = true;
+      // A private page is copied now, because it must not fault when it is written.
+      if (!page->cell->direct) page->cell->Write(page->cell->Read());
+    });
+  }
+
+  void Unwire(const Operation& op) {
+    std::string outcome = space_->TryUnwire(op.first, op.count);
+    if (All(op, [](const ExpectedPage& page) { return page.wired; })) {
+      EXPECT_EQ(outcome, "ok");
+    }
+    if (outcome != "ok") return;
+    ForPages(op, [](ExpectedPage* page, uint64_t) { page->wired = page->present = false; });
+  }
+
   static bool IsMapped(const ExpectedPage& page) { return page.cell != nullptr; }
 
   // To a place of the caller's choice, in the same size.
@@ -480,7 +542,10 @@ class Run {
     ExpectedSpace moved(pages_->begin() + static_cast<ptrdiff_t>(from),
                         pages_->begin() + static_cast<ptrdiff_t>(from + count));
     for (uint64_t i = 0; i < count; ++i) (*pages_)[from + i] = {};
-    for (uint64_t i = 0; i < count; ++i) (*pages_)[to + i] = moved[i];
+    for (uint64_t i = 0; i < count; ++i) {
+      (*pages_)[to + i] = moved[i];
+      (*pages_)[to + i].wired = false;
+    }
   }
 
   // Shrinks or grows, wherever there is room.
@@ -512,6 +577,7 @@ class Run {
     for (uint64_t i = 0; i < more; ++i) {
       EXPECT_EQ((*pages_)[to + kept + i].cell, nullptr) << "grown over page " << to + kept + i;
       ExpectedPage grown = last;
+      grown.wired = false;
       grown.file_page = last.file_page + 1 + i;
       grown.cell = NewCell(grown.file, grown.file_page, grown.shared);
       (*pages_)[to + kept + i] = grown;
@@ -534,6 +600,7 @@ class Run {
   }
 
   World* const world_;
+  const PmapKind pmap_;
   std::vector<Object*> files_;
   std::vector<std::vector<std::shared_ptr<char>>> file_pages_;
   std::vector<Space> members_;
@@ -545,8 +612,6 @@ class Run {
   ExpectedSpace* pages_ = nullptr;
 };
 
-enum class PmapKind : uint8_t { kFaithful, kAdverse };
-
 // The first failure of the run as text, or "".
 std::string Failure(const std::vector<Operation>& operations, PmapKind pmap, uint64_t seed) {
   ::testing::TestPartResultArray results;
@@ -555,10 +620,16 @@ std::string Failure(const std::vector<Operation>& operations, PmapKind pmap, uin
         ::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &results);
     World world(/*frames=*/160);
     if (pmap == PmapKind::kAdverse) world.BeAdverse(seed);
-    Run run(&world);
+    if (pmap == PmapKind::kForgetful) {
+      world.ForgetAtRandom(seed, 32);
+      world.pmap().DelayInvalidations();
+      world.pmap().HideReferences();
+    }
+    Run run(&world, pmap);
     for (const Operation& op : operations) {
       run.Apply(op);
       run.CheckContents();
+      run.CheckWired();
       // On the faithful pmap, too: what is left from before is used, then.
       if (op.letter < 'n') run.CheckReach();
       if (results.size() > 0) break;
@@ -597,8 +668,10 @@ struct Batch {
   uint64_t first_seed;
 };
 void PrintTo(const Batch& batch, std::ostream* out) {
-  *out << (batch.pmap == PmapKind::kAdverse ? "adverse" : "faithful") << " from seed "
-       << batch.first_seed;
+  *out << (batch.pmap == PmapKind::kAdverse     ? "adverse"
+           : batch.pmap == PmapKind::kForgetful ? "forgetful"
+                                                : "faithful")
+       << " from seed " << batch.first_seed;
 }
 
 constexpr uint64_t kSeedsPerBatch = 200;
@@ -619,12 +692,12 @@ TEST_P(AdversarialPropTest, EveryPageHoldsWhatAnEagerCopyWouldHold) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, AdversarialPropTest,
-                         ::testing::Values(Batch{PmapKind::kFaithful, 1},
-                                           Batch{PmapKind::kAdverse, 1},
-                                           Batch{PmapKind::kAdverse, 1001},
-                                           Batch{PmapKind::kAdverse, 2001},
-                                           Batch{PmapKind::kAdverse, 3001}));
+INSTANTIATE_TEST_SUITE_P(
+    Seeds, AdversarialPropTest,
+    ::testing::Values(Batch{PmapKind::kFaithful, 1}, Batch{PmapKind::kAdverse, 1},
+                      Batch{PmapKind::kForgetful, 1}, Batch{PmapKind::kForgetful, 1001},
+                      Batch{PmapKind::kAdverse, 1001}, Batch{PmapKind::kAdverse, 2001},
+                      Batch{PmapKind::kAdverse, 3001}));
 
 }  // namespace
 }  // namespace uvm::testing

@@ -56,6 +56,7 @@ struct Counters {
   uint64_t fork = 0;
   uint64_t clip = 0;
   uint64_t merge = 0;
+  uint64_t wired_freed = 0;     // pages that were freed while wired: their objects were cut
   uint64_t kernel_wirings = 0;  // now: wirings of pages that are no entry's
   uint64_t frames_in_use = 0;   // now
   uint64_t frames_peak = 0;

@@ -187,6 +187,9 @@ Result<FaultHandler::Step, FaultError> FaultHandler::EnterAndFinish(Attempt* a, 
     pages_->Wire(page);
     // A wired page is never written out, so what its backing holds is worth nothing.
     if (page->object == nullptr) page->dirty = Dirty::kDirty;
+  } else if (info.wired == Wired::kYes && page->wire_count == 0 && page->loan_count == 0 &&
+             !info.map->IsBusy()) {
+    pages_->Wire(page);  // its object was cut and has grown again: the entry is wired all the same
   } else {
     pages_->Activate(page);
   }

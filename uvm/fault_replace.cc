@@ -1,5 +1,6 @@
 // What happens to translations when a page takes another's place in the upper layer.
 
+#include "base/canary.h"
 #include "base/check.h"
 #include "uvm/fault.h"
 
@@ -79,6 +80,7 @@ void FaultHandler::MoveSharer(const Sharer& sharer, Page* old, Page* fresh) {
 void FaultHandler::RevokeFromSharers(Attempt* a, Page* old, Page* fresh, bool counted_here) {
   if (counted_here && old->wire_count > 0) pages_->MoveWirings(old, fresh, 1);
   if (!a->info.amap->shared) return;
+  if (core_->canary.Armed(base::Canary::kPromotionKeepsSharers)) return;
   if (old->wire_count == 0) {
     core_->pmap->PageProtect(old->pa, base::kProtNone);
     return;

@@ -234,7 +234,8 @@ TEST_F(FaultTest, SubmapsAreFollowed) {
   StopChecking();
   Space outer = NewSpace("...");
   Space inner = NewSpace("ABC");
-  ASSERT_TRUE(outer->map().Reserve({.at = PageAt(0), .size = 3 * base::kPageSize}).ok());
+  ASSERT_TRUE(
+      outer->map().Reserve({.at = PageAt(0), .size = 3 * base::kPageSize, .prot = kProtNone}).ok());
   ASSERT_TRUE(outer->map().Submap(Pages(0, 3), &inner->map()).ok());
   EXPECT_TRUE(uvm().Fault(outer.get(), PageAt(1), Access::kWrite).ok());
   unsigned char* byte = pmap().Translate(outer->pmap(), PageAt(1), Access::kWrite);

@@ -347,16 +347,22 @@ MapEntry* Map::ClipRangeLocked(Range range) {
   MapEntry* entry = FirstAboveLocked(range.start);
   if (AtEnd(entry) || entry->start >= range.end) return &header_;
   ClipStartLocked(entry, range.start);
-  if (MapEntry* last = LookupLocked(range.end - 1)) ClipEndLocked(last, range.end);
+  if (entry->end >= range.end) {
+    ClipEndLocked(entry, range.end);
+  } else if (MapEntry* last = LookupLocked(range.end - 1)) {
+    ClipEndLocked(last, range.end);
+  }
   return entry;
 }
 
 bool Map::SplitsLocked(Range range) {
   if (range.empty()) return false;
-  MapEntry* first = LookupLocked(range.start);
-  MapEntry* last = LookupLocked(range.end - 1);
-  return (first != nullptr && first->start < range.start) ||
-         (last != nullptr && last->end > range.end);
+  const MapEntry* first = FirstAboveLocked(range.start);
+  if (AtEnd(first) || first->start >= range.end) return false;
+  if (first->start < range.start) return true;
+  if (first->end >= range.end) return first->end > range.end;
+  const MapEntry* last = LookupLocked(range.end - 1);
+  return last != nullptr && last->end > range.end;
 }
 
 bool Map::IsMapped(Range range) {

@@ -401,15 +401,15 @@ class Map {
   class ABSL_SCOPED_LOCKABLE Change {
    public:
     Change(Map* map, const char* label) ABSL_EXCLUSIVE_LOCK_FUNCTION(map->lock_);
+    // For Enter, which may only have tried to lock: ends what LockForChange began.
+    struct AlreadyLocked {};
+    Change(Map* map, const char* label, AlreadyLocked)
+        ABSL_EXCLUSIVE_LOCK_FUNCTION(map->lock_) ABSL_NO_THREAD_SAFETY_ANALYSIS;
     ~Change() ABSL_UNLOCK_FUNCTION();
     Change(const Change&) = delete;
     Change& operator=(const Change&) = delete;
 
    private:
-    friend class Map;
-    struct AlreadyLocked {};
-    Change(Map* map, const char* label, AlreadyLocked)
-        ABSL_EXCLUSIVE_LOCK_FUNCTION(map->lock_) ABSL_NO_THREAD_SAFETY_ANALYSIS;
     Map* const map_;
     [[maybe_unused]] const char* const label_;
   };
@@ -482,13 +482,13 @@ class Map {
   const char* WrongWith(const MapEntry& entry) const ABSL_SHARED_LOCKS_REQUIRED(lock_);
 
   // ---- map_space.cc: searching for space.
-  bool FitsAfterLocked(const FindOptions& options, const MapEntry* entry, Vaddr* out) const
-      ABSL_SHARED_LOCKS_REQUIRED(lock_);
+  bool FitsAfterLocked(const FindOptions& options, Vaddr hint, const MapEntry* entry,
+                       Vaddr* out) const ABSL_SHARED_LOCKS_REQUIRED(lock_);
   bool AdjustLocked(const FindOptions& options, Vaddr* at) const ABSL_SHARED_LOCKS_REQUIRED(lock_);
   const MapEntry* NextGapLocked(const MapEntry* entry, uint64_t size) const
       ABSL_SHARED_LOCKS_REQUIRED(lock_);
   // On success *prev is the entry below the space found.
-  bool FindSpaceLocked(FindOptions options, Vaddr* out, MapEntry** prev) const
+  bool FindSpaceLocked(const FindOptions& options, Vaddr* out, MapEntry** prev) const
       ABSL_SHARED_LOCKS_REQUIRED(lock_);
   // The end of the map at which a search without a hint starts.
   Vaddr DefaultHint() const { return direction_ == Direction::kTopDown ? max() : min(); }
@@ -500,7 +500,7 @@ class Map {
       ABSL_SHARED_LOCKS_REQUIRED(lock_);
   Result<Vaddr, MapError> EnterLocked(const EnterOptions& options, DeadList* dead)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  Result<void, MapError> InsertLocked(const EnterOptions& options, MapEntry* fresh, MapEntry* prev)
+  Result<void, MapError> InsertLocked(const EnterOptions& options, MapEntry* entry, MapEntry* prev)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // NetBSD: the merging part of uvm_map_enter(). `fresh` is not linked and has no amap; its place
   // is after `prev`. True: it became part of its neighbours, its object reference is used up.

@@ -5,6 +5,14 @@
 #include "uvm/map_entry.h"
 
 namespace uvm {
+namespace {
+
+// Whether the entry has its amap from the start: anonymous memory that owes no copy.
+bool WantsAmap(const MapEntry& entry) {
+  return !entry.needs_copy && !entry.bare && (entry.copy_on_write || entry.object == nullptr);
+}
+
+}  // namespace
 
 // ---- Merging (facts/uvm.md 2.3) ----
 
@@ -186,23 +194,23 @@ bool Map::PlaceLocked(const EnterOptions& options, Vaddr* out, MapEntry** prev) 
   return FindSpaceLocked(find, out, prev);
 }
 
-// Puts `fresh` after `prev`, by itself or as part of a neighbour. Its amap is made as late as
-// possible: merging makes do with a neighbour's.
-Result<void, MapError> Map::InsertLocked(const EnterOptions& options, MapEntry* fresh,
+// Puts `entry`, a spare that was filled in, after `prev`, by itself or as part of a neighbour. Its
+// amap is made as late as possible: merging makes do with a neighbour's.
+Result<void, MapError> Map::InsertLocked(const EnterOptions& options, MapEntry* entry,
                                          MapEntry* prev) {
-  if (MergeFreshLocked(*fresh, prev)) {
-    if (fresh->aref.amap != nullptr) context_->amaps->Release(fresh->aref, fresh->pages());
+  if (MergeFreshLocked(*entry, prev)) {
+    if (entry->aref.amap != nullptr) context_->amaps->Release(entry->aref, entry->pages());
+    ReturnSpareLocked(entry);
     return {};
   }
-  if (!fresh->needs_copy && !fresh->bare && (fresh->copy_on_write || fresh->object == nullptr) &&
-      fresh->aref.amap == nullptr) {
+  if (WantsAmap(*entry) && entry->aref.amap == nullptr) {
     PageCount pad((options.flags & kEnterAmapPad) != 0 ? kAmapChunkSlots : 0);
-    fresh->aref.amap = context_->amaps->Allocate(fresh->pages(), pad);
-    if (fresh->aref.amap == nullptr) return MapError::kNoMemory;
+    entry->aref.amap = context_->amaps->Allocate(entry->pages(), pad);
+    if (entry->aref.amap == nullptr) {
+      ReturnSpareLocked(entry);
+      return MapError::kNoMemory;
+    }
   }
-  MapEntry* entry = TakeSpareLocked();
-  CopyFields(*fresh, entry);
-  entry->no_merge = fresh->no_merge;
   LinkAfterLocked(prev, entry);
   DCHECK(AtEnd(prev) || prev->aref.amap != nullptr || !Mergeable(*prev, *entry, false));
   DCHECK(AtEnd(entry->next) || entry->next->aref.amap != nullptr || entry->aref.amap != nullptr ||
@@ -222,35 +230,36 @@ Result<Vaddr, MapError> Map::EnterLocked(const EnterOptions& options, DeadList* 
   if (options.object != nullptr && options.offset + options.size < options.offset)
     return MapError::kTooBig;
   if (!FillSparesLocked()) return MapError::kNoMemory;
-  MapEntry fresh;
-  fresh.start = at;
-  fresh.end = at + options.size;
-  fresh.object = options.object;
-  fresh.offset = options.object != nullptr ? options.offset : 0;
-  fresh.bare = (options.flags & kEnterBare) != 0;
-  fresh.no_merge = (options.flags & kEnterNoMerge) != 0;
-  fresh.copy_on_write = options.sharing == Sharing::kPrivate && !fresh.bare;
-  fresh.needs_copy = fresh.copy_on_write && (options.flags & kEnterOverlay) == 0;
-  fresh.shared = options.sharing == Sharing::kShared;
-  fresh.prot = options.prot;
-  fresh.max_prot = options.max_prot;
-  fresh.inherit = options.inherit;
-  fresh.advice = options.advice;
+  MapEntry* entry = TakeSpareLocked();
+  entry->start = at;
+  entry->end = at + options.size;
+  entry->object = options.object;
+  entry->offset = options.object != nullptr ? options.offset : 0;
+  entry->bare = (options.flags & kEnterBare) != 0;
+  entry->no_merge = (options.flags & kEnterNoMerge) != 0;
+  entry->copy_on_write = options.sharing == Sharing::kPrivate && !entry->bare;
+  entry->needs_copy = entry->copy_on_write && (options.flags & kEnterOverlay) == 0;
+  entry->shared = options.sharing == Sharing::kShared;
+  entry->prot = options.prot;
+  entry->max_prot = options.max_prot;
+  entry->inherit = options.inherit;
+  entry->advice = options.advice;
   if (options.where == Where::kFixedReplace) {
     // Once the old mappings are gone nothing may fail any more.
-    bool overlay =
-        !fresh.needs_copy && !fresh.bare && (fresh.copy_on_write || fresh.object == nullptr);
-    if (overlay) {
-      fresh.aref.amap = context_->amaps->Allocate(fresh.pages());
-      if (fresh.aref.amap == nullptr) return MapError::kNoMemory;
+    if (WantsAmap(*entry)) {
+      entry->aref.amap = context_->amaps->Allocate(entry->pages());
+      if (entry->aref.amap == nullptr) {
+        ReturnSpareLocked(entry);
+        return MapError::kNoMemory;
+      }
     }
     // What stays before the new mapping stays the same entry.
     if (FindEntryLocked(at, &prev)) ClipEndLocked(prev, at);
-    RemoveLocked(fresh.range(), dead, options.flags);
+    RemoveLocked(entry->range(), dead, options.flags);
     bool taken = FindEntryLocked(at, &prev);
     CHECK(!taken);
   }
-  TRY(InsertLocked(options, &fresh, prev));
+  TRY(InsertLocked(options, entry, prev));
   return at;
 }
 

@@ -50,16 +50,17 @@ bool Map::AdjustLocked(const FindOptions& options, Vaddr* at) const {
 }
 
 // Looks for the place in the gap after `entry` that is nearest to the hint.
-bool Map::FitsAfterLocked(const FindOptions& options, const MapEntry* entry, Vaddr* out) const {
+bool Map::FitsAfterLocked(const FindOptions& options, Vaddr hint, const MapEntry* entry,
+                          Vaddr* out) const {
   const Vaddr low = entry->end;
   const Vaddr high = entry->next->start;
   if (high - low < options.size) return false;
   const Vaddr last = high - options.size;
   Vaddr at;
   if (direction_ == Direction::kTopDown) {
-    at = last < options.hint ? last : options.hint;
+    at = last < hint ? last : hint;
   } else {
-    at = low > options.hint ? low : options.hint;
+    at = low > hint ? low : hint;
   }
   if (!AdjustLocked(options, &at) || at < low || at > last) return false;
   *out = at;
@@ -87,28 +88,29 @@ const MapEntry* Map::NextGapLocked(const MapEntry* entry, uint64_t size) const {
   return side == 0 && header_.next->start - header_.end >= size ? &header_ : nullptr;
 }
 
-bool Map::FindSpaceLocked(FindOptions options, Vaddr* out, MapEntry** prev) const {
+bool Map::FindSpaceLocked(const FindOptions& options, Vaddr* out, MapEntry** prev) const {
+  Vaddr hint = options.hint;
   if (options.size == 0 || options.size > max() - min()) return false;
-  if (options.hint < min()) {
+  if (hint < min()) {
     if (options.fixed) return false;
-    options.hint = min();
+    hint = min();
   }
-  if (options.hint > max()) return false;
+  if (hint > max()) return false;
   MapEntry* start;
   bool taken = false;
-  if (!options.fixed && options.hint == min() && direction_ == Direction::kBottomUp) {
+  if (!options.fixed && hint == min() && direction_ == Direction::kBottomUp) {
     start = first_free_;
   } else {
-    taken = FindEntryLocked(options.hint, &start);
+    taken = FindEntryLocked(hint, &start);
   }
   if (options.fixed) {
-    *out = options.hint;
+    *out = hint;
     *prev = start;
-    return !taken && options.size <= start->next->start - options.hint;
+    return !taken && options.size <= start->next->start - hint;
   }
   if (taken && direction_ == Direction::kTopDown) start = start->prev;
   const MapEntry* entry = start;
-  while (!FitsAfterLocked(options, entry, out)) {
+  while (!FitsAfterLocked(options, hint, entry, out)) {
     entry = NextGapLocked(entry, options.size);
     if (entry == nullptr) return false;
   }

@@ -102,7 +102,10 @@ void PageStore::ForgetTranslations(Page* page) {
 }
 
 void PageStore::FreeLocked(Page* page) {
-  if (page->wire_count > 0) --wired_;
+  if (page->wire_count > 0) {
+    --wired_;
+    if (page->object != nullptr) ++core_->counters.wired_freed;
+  }
   DequeueLocked(page);
   page->object = nullptr;
   page->anon = nullptr;

@@ -195,6 +195,26 @@ TEST_F(WireTest, ALostTranslationOfAWiredPageComesBackWired) {
   EXPECT_EQ(uvm().counters().fault_wired, 2u);
 }
 
+// FreeBSD mlock_test truncate_and_resize: the pages of a wired mapping that its object lost and got
+// again read as zeroes and are wired.
+TEST_F(WireTest, AWiredMappingOutlivesTheEndOfItsObject) {
+  Object* object = uvm().CreateAobj(2 * base::kPageSize, 0).value();
+  Space space = NewSpace("..");
+  space.Map({.pages = 2, .sharing = Sharing::kShared, .file = object});
+  space.Write("ab");
+  space.Wire(0, 2);
+  EXPECT_TRUE(uvm().TruncateAobj(object, base::kPageSize));
+  CheckInvariants();
+  EXPECT_EQ(space.Touch(1, Access::kRead), "past_end");
+  EXPECT_TRUE(uvm().TruncateAobj(object, 2 * base::kPageSize));
+  EXPECT_EQ(space.ReadAll(), "a0");
+  EXPECT_EQ(Wirings(space), "11");
+  space.Unwire(0, 2);
+  EXPECT_EQ(WiredPages(), 0u);
+  space.Exit();
+  uvm().ReleaseObject(object);
+}
+
 TEST_F(WireTest, WiringMapsNoNeighbours) {
   Object* file = File(7);
   Space reader = NewSpace("....");

@@ -16,6 +16,7 @@
 #ifndef VMSERVER_THREADS_H_
 #define VMSERVER_THREADS_H_
 
+#include <l4/message.h>
 #include <l4/types.h>
 
 #include <cstdint>
@@ -37,6 +38,18 @@ struct Message {
   L4_ThreadId_t client = {0};
   L4_MsgTag_t tag = {0};
   L4_Word_t words[kMaxRequestWords] = {};
+
+  Message() = default;
+  Message(const Message&) = delete;
+  // Copies the words that there are: a fault has two, and there is no faster way to say so.
+  Message& operator=(const Message& other) {
+    task = other.task;
+    task_id = other.task_id;
+    client = other.client;
+    tag = other.tag;
+    for (L4_Word_t i = 0; i < L4_UntypedWords(other.tag); ++i) words[i] = other.words[i];
+    return *this;
+  }
 };
 
 // A call that one task's worker has another's do, so that only one worker ever works on a space:

@@ -6,8 +6,10 @@
 #include <l4/space.h>
 #include <l4/thread.h>
 
+#include <iterator>
 #include <utility>
 
+#include "base/fault_site.h"
 #include "base/text_sink.h"
 
 namespace pmap_sim {
@@ -66,7 +68,8 @@ PmapWorld::PmapWorld(const PmapWorldOptions& options)
               .profile = options.profile,
               .quirks = options.quirks,
               .max_mappings = MostMappings(options),
-              .scribble_registers = true}) {
+              .scribble_registers = true}),
+      fault_prng_(options.seed, "pmap_world.faults") {
   Areas areas = AreasOf(options.profile);
   pmap_ = std::make_unique<L4Pmap>(
       L4Pmap::Config{.memory = &tables_,
@@ -140,7 +143,16 @@ void PmapWorld::StartJob(uint32_t client, std::function<void()> job) {
   kernel().HostWake(clients_[client]->program);
 }
 
+void PmapWorld::ArmSomeFault() {
+  constexpr base::FaultSite kSites[] = {base::FaultSite::kMappingNode, base::FaultSite::kPagerLate,
+                                        base::FaultSite::kPagerWrongFpage,
+                                        base::FaultSite::kPagerSmallerFpage};
+  if (!fault_prng_.Chance(1, 3)) return;
+  kernel().ArmFault(kSites[fault_prng_.Below(std::size(kSites))], fault_prng_.Below(3));
+}
+
 void PmapWorld::StartAccess(Touch* touch) {
+  if (options_.kernel_faults) ArmSomeFault();
   StartJob(touch->client, [this, touch] {
     fake_l4::Cpu cpu = kernel().cpu();
     fake_l4::AccessStatus status;
@@ -161,6 +173,12 @@ void PmapWorld::StartAccess(Touch* touch) {
 
 void PmapWorld::Finish() {
   Run();
+  if (options_.kernel_faults) {
+    kernel().DisarmFaults();
+    const uint64_t fired = kernel().ledger().faults_injected;
+    if (options_.faults_fired != nullptr) *options_.faults_fired += fired - faults_seen_;
+    faults_seen_ = fired;
+  }
   if (!problem_.empty()) return;
   if (call_ != nullptr) problem_ = "a call did not return\n" + kernel().DescribeWaits();
   for (const std::unique_ptr<Client>& client : clients_) {

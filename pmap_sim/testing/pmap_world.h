@@ -24,6 +24,7 @@
 #include "base/addr.h"
 #include "base/canary.h"
 #include "base/pool.h"
+#include "base/prng.h"
 #include "base/prot.h"
 #include "fake_l4/testing/watched_schedule.h"
 #include "fake_l4/testing/world.h"
@@ -51,6 +52,10 @@ struct PmapWorldOptions {
   uint64_t alias_windows = 1024;
   uint64_t seed = 1;   // of the schedule
   bool tricks = true;  // clients flush and pass on their pages
+  // Now and then an access meets a kernel that has no memory for a mapping, or an answer to a fault
+  // that comes late or maps less than it names.
+  bool kernel_faults = false;
+  uint64_t* faults_fired = nullptr;  // is added to
 };
 
 class PmapWorld final : public uvm::testing::PmapMachine {
@@ -114,6 +119,7 @@ class PmapWorld final : public uvm::testing::PmapMachine {
   void ProgramMain(Client* client);
   void Run();
   void StartJob(uint32_t client, std::function<void()> job);
+  void ArmSomeFault();
 
   const PmapWorldOptions options_;
   fake_l4::World world_;
@@ -124,6 +130,8 @@ class PmapWorld final : public uvm::testing::PmapMachine {
   const std::function<void()>* call_ = nullptr;
   std::vector<std::unique_ptr<Client>> clients_;  // by number
   std::vector<std::unique_ptr<Client>> ended_;
+  base::Prng fault_prng_;
+  uint64_t faults_seen_ = 0;
   std::string problem_;
   uint64_t checks_ = 0;
 };

@@ -117,7 +117,8 @@ class ContractRun {
     if (counts_ != nullptr) ++(touch.done ? counts_->accesses_done : counts_->accesses_refused);
     if (!touch.done) {
       CheckUntouched();
-      if (during && limits_.write_faults_modify && touch.access == Access::kWrite) {
+      bool tried = limits_.write_faults_modify && touch.access == Access::kWrite;
+      if (tried && (during || limits_.may_fail)) {
         for (const Usable& u : expected.may) {
           TruthFrame* frame = truth_.FrameOf(u.pa);
           if (frame != nullptr && frame->modified == Known::kNo) frame->modified = Known::kMaybe;

@@ -116,7 +116,7 @@ struct ContractLimits {
   // A frame with a wired writable mapping may read as modified (no way to watch it).
   bool wired_writable_reads_modified = false;
   // M is set by the fault that gives the right to write, also when a call takes the right again
-  // before the store is made.
+  // before the store is made, or the kernel has no memory for it.
   bool write_faults_modify = false;
   bool kernel_mappings = true;  // KenterPa and Kremove
 };

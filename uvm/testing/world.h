@@ -230,9 +230,9 @@ class World {
   char PageLetter(const Space& space, uint64_t page);
   // Translations are forgotten at random from now on (NaivePmap), which a fault's caller must
   // expect.
-  void ForgetAtRandom(uint64_t seed) {
+  void ForgetAtRandom(uint64_t seed, uint64_t one_in = 4) {
     forgetful_ = true;
-    pmap_.ForgetAtRandom(seed);
+    pmap_.ForgetAtRandom(seed, one_in);
   }
 
   // Every freedom of the pmap's contract is used from now on (NaivePmap::BeAdverse). What fails for
