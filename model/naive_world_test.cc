@@ -567,6 +567,12 @@ Outcome NaiveWorld::VmMove(const ResolvedOp& op, NaiveTask& task) {
   wrong = obstacle(to, 2);
   if (wrong != KernReturn::kSuccess) return Mach(wrong);
   for (size_t i = 0; i < copies.size(); ++i) {
+    const Page& page = task.pages[PageOf(to + i * 4096)];
+    const Attributes& a = page.attributes;
+    bool usable = (a.prot.bits() & 3) == 3 || (a.max_prot.bits() & 3) == 3;
+    if (page.own == nullptr && !usable) return Mach(KernReturn::kProtectionFailure);
+  }
+  for (size_t i = 0; i < copies.size(); ++i) {
     Page& page = task.pages[PageOf(to + i * 4096)];
     page.attributes.wired = false;
     if (page.own != nullptr && !page.attributes.shared) page.file_key = page.file_offset = 0;
