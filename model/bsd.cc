@@ -188,15 +188,20 @@ Step Minherit(const Query& q) {
   return step;
 }
 
-// What forgetting pages meets first on its way up: a hole, or wired memory.
+// Why pages cannot be forgotten: wired memory right at the start, else a hole, else wired memory
+// further on.
 Errno FirstObstacle(const Space& space, uint64_t start, uint64_t end) {
-  while (start < end) {
-    const Region* region = space.Find(start);
+  Errno wired = Errno::kOk;
+  // The start is looked up even for an empty range.
+  if (start == end) end = start + base::kPageSize;
+  for (uint64_t at = start; at < end;) {
+    const Region* region = space.Find(at);
     if (region == nullptr) return Errno::kEfault;
-    if (region->attributes.wired) return Errno::kEbusy;
-    start = region->end;
+    if (region->attributes.wired) wired = Errno::kEbusy;
+    if (at == start && wired != Errno::kOk) return wired;
+    at = region->end;
   }
-  return Errno::kOk;
+  return wired;
 }
 
 Step Madvise(const Query& q) {
@@ -213,6 +218,7 @@ Step Madvise(const Query& q) {
       return step;
     }
     case base::Advice::kDontNeed:
+      whole = whole && q.task->space.Find(range.start) != nullptr;
       return whole ? Succeed(Step::Action::kNothing, 0, 0) : Fail(Errno::kEfault);
     case base::Advice::kFree: {
       Errno refused = FirstObstacle(q.task->space, range.start, range.end());

@@ -304,11 +304,11 @@ Outcome NaiveWorld::Wiring(const ResolvedOp& op, NaiveTask& task, uint64_t start
   } else {
     if (start == end && !begins) return Bsd(Errno::kEinval);
     if (start == end) end = start + 4096;
-    for (uint64_t va = start; va < end; va += 4096) {
-      if (!at(va)->mapped) return Bsd(Errno::kEfault);
-      bool invalidate = (op.flags & traces::kFlagInvalidate) != 0;
-      if (invalidate && at(va)->attributes.wired) return Bsd(Errno::kEbusy);
-    }
+    bool invalidate = (op.flags & traces::kFlagInvalidate) != 0;
+    uint64_t obstacle = invalidate ? FirstWired(task, start, end) : end;
+    if (obstacle == start && start < end) return Bsd(Errno::kEbusy);
+    if (!AllMapped(task, start, end)) return Bsd(Errno::kEfault);
+    if (obstacle < end) return Bsd(Errno::kEbusy);
   }
   return Bsd(Errno::kOk);
 }
@@ -386,10 +386,16 @@ Outcome NaiveWorld::Ranged(const ResolvedOp& op, NaiveTask& task) {
       ForMapped(task, start, end, [&](Page& p) { p.attributes.inherit = op.inherit; });
       break;
     case OpKind::kMadvise:
+      // The start is looked up even for an empty range.
+      if (op.advice > base::Advice::kWillNeed && start == end) {
+        if (PageOf(start) < 0 || !task.pages[PageOf(start)].mapped) return Bsd(Errno::kEfault);
+        bool wired = task.pages[PageOf(start)].attributes.wired;
+        return Bsd(wired && op.advice == base::Advice::kFree ? Errno::kEbusy : Errno::kOk);
+      }
       if (op.advice <= base::Advice::kSequential) {
         ForMapped(task, start, end, [&](Page& p) { p.attributes.advice = op.advice; });
       } else if (op.advice == base::Advice::kFree && FirstWired(task, start, end) < end &&
-                 AllMapped(task, start, FirstWired(task, start, end))) {
+                 (FirstWired(task, start, end) == start || AllMapped(task, start, end))) {
         return Bsd(Errno::kEbusy);
       } else if (op.advice != base::Advice::kWillNeed && !AllMapped(task, start, end)) {
         return Bsd(Errno::kEfault);
