@@ -62,7 +62,6 @@ class NaiveWorld {
 
   Outcome Run(const ResolvedOp& op);
   const std::map<uint32_t, NaiveTask>& tasks() const { return tasks_; }
-  // A copy of a page that MADV_FREE left open may have gone into a file.
   bool wrote_files() const { return wrote_files_; }
   Bytes Contents(const Page& page) const {
     return page.own != nullptr && page.own->has_value() ? **page.own : BaseContents(page);
@@ -533,7 +532,6 @@ Outcome NaiveWorld::VmMap(const ResolvedOp& op, NaiveTask& task) {
   return Mach(KernReturn::kSuccess, start);
 }
 
-// vm_read, vm_write, vm_copy.
 Outcome NaiveWorld::VmMove(const ResolvedOp& op, NaiveTask& task) {
   if (op.size == 0) return Mach(KernReturn::kSuccess);
   auto obstacle = [&](uint64_t at, int need) {
@@ -603,11 +601,8 @@ Outcome NaiveWorld::VmWire(const ResolvedOp& op, NaiveTask& task) {
       return Mach(KernReturn::kNoSpace);
   }
   ForMapped(task, start, end, [&](Page& page) {
-    if (op.prot.IsNone()) {
-      page.attributes.wired = false;
-    } else {
-      Wire(page);
-    }
+    page.attributes.wired = false;
+    if (!op.prot.IsNone()) Wire(page);
   });
   return Mach(KernReturn::kSuccess);
 }
@@ -620,21 +615,12 @@ Outcome NaiveWorld::MachCall(const ResolvedOp& op, NaiveTask& task) {
   uint64_t start = op.at / 4096 * 4096;
   if (op.kind == OpKind::kVmAllocate) {
     if (op.size == 0) return Mach(KernReturn::kSuccess);
-    Wide size = (Wide{op.size} + 4095) / 4096 * 4096;
-    if (size > ~uint64_t{0}) return Mach(KernReturn::kInvalidArgument);
-    if ((op.flags & traces::kFlagAnywhere) != 0) {
-      std::optional<uint64_t> hole = AnyHole(task, size);
-      if (!hole) return Mach(KernReturn::kNoSpace);
-      start = *hole;
-    } else {
-      if (start < kMin || start + size > kMax) return Mach(KernReturn::kInvalidAddress);
-      if (AnyMapped(task, start, start + size)) return Mach(KernReturn::kNoSpace);
-    }
-    for (uint64_t at = start; at < start + size; at += 4096) {
-      task.pages[PageOf(at)] = NewPage(base::kProtReadWrite, false, 0, 0);
-      if (task.wires_future) Wire(task.pages[PageOf(at)]);
-    }
-    return Mach(KernReturn::kSuccess, start);
+    ResolvedOp map = op;
+    map.prot = base::kProtReadWrite;
+    map.max_prot = base::kProtAll;
+    map.inherit = Inherit::kCopy;
+    map.mask = 0;
+    return VmMap(map, task);
   }
   if (op.kind == OpKind::kVmRegion) {
     auto alike = [&](int a, int b) {

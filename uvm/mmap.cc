@@ -101,6 +101,7 @@ AddressResult MmapCalls::Mmap(Process* process, const MmapArguments& a) {
     address -= in_page;
     if (!base::IsPageAligned(address)) return {Errno::kEinval};
     if (address + size > map.max().value()) return {Errno::kEfbig};
+    if (address < map.min().value()) return {Errno::kEinval};
     if (address + size < address) return {Errno::kEoverflow};
   } else if (address == 0 || (a.flags & kMapTryFixed) == 0) {
     // A mere hint does not go to the wrong side of the default.
