@@ -38,7 +38,8 @@ enum class FaultError : uint8_t {
   kPastEnd,     // beyond the end of the object
 };
 
-// kern_return_t values and mach_msg_return_t values (facts/mach.md section 1). Only those that a call here can return.
+// kern_return_t values and mach_msg_return_t values (facts/mach.md section 1). Only those that a
+// call here can return.
 enum class KernReturn : int32_t {
   kSuccess = 0,
   kInvalidAddress = 1,

@@ -49,6 +49,10 @@ constexpr std::array kFieldTable = {
 
 std::string Hex(uint64_t value) { return absl::StrCat("0x", absl::Hex(value)); }
 
+MachBench::Memory MemoryOf(const MachOp& task_create) {
+  return task_create.inherit != 0 ? MachBench::Memory::kInherited : MachBench::Memory::kEmpty;
+}
+
 // A run of pages with equal attributes.
 struct Run {
   uint64_t start;
@@ -261,7 +265,7 @@ class SequenceRun {
     uint32_t code = 0;
     switch (step.op.call) {
       case MachCall::kTaskCreate: {
-        const uint32_t child = bench_->Create(label, step.op.inherit != 0, &code);
+        const uint32_t child = bench_->Create(label, MemoryOf(step.op), &code);
         c->Number("kr", recorded.code, code);
         if (child != 0) slots_[recorded.child] = child;
         break;
@@ -416,7 +420,7 @@ class SingleCalls {
       }
     }
     uint32_t code = 0;
-    const uint32_t child = bench_->Create(label, call.op.inherit != 0, &code);
+    const uint32_t child = bench_->Create(label, MemoryOf(call.op), &code);
     Comparison c;
     c.Number("kr", call.result.code, code);
     Count(c, call, call.line, name);

@@ -230,21 +230,21 @@ uint32_t MachBench::NameOf(uint32_t label) { return machine_->task_of(label); }
 
 uint32_t MachBench::NewTask() {
   uint32_t code = 0;
-  return Create(controller_, false, &code);
+  return Create(controller_, Memory::kEmpty, &code);
 }
 
-uint32_t MachBench::Create(uint32_t parent, bool inherit, uint32_t* code) {
+uint32_t MachBench::Create(uint32_t parent, Memory memory, uint32_t* code) {
   traces::ResolvedOp op;
   op.kind = OpKind::kTaskCreate;
   op.task = controller_;
   op.target = parent == controller_ ? 0 : parent;
   op.child = next_label_++;
-  op.flags = inherit ? traces::kFlagInherit : 0;
+  op.flags = memory == Memory::kInherited ? traces::kFlagInherit : 0;
   const traces::Outcome outcome = machine_->Apply(op);
   *code = outcome.family == traces::Outcome::Family::kKern ? static_cast<uint32_t>(outcome.code)
                                                            : UINT32_MAX;
   if (*code != 0) return 0;
-  if (!inherit) {
+  if (memory == Memory::kEmpty) {
     MachOp map;
     map.call = MachCall::kVmMap;
     map.addr = kMachCodePage;

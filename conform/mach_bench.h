@@ -37,7 +37,8 @@ class MachBench {
   uint32_t NewTask();
   // task_create by, and on, `parent`; a child without memory gets the code page. 0: refused with
   // *code.
-  uint32_t Create(uint32_t parent, bool inherit, uint32_t* code);
+  enum class Memory : uint8_t { kEmpty, kInherited };
+  uint32_t Create(uint32_t parent, Memory memory, uint32_t* code);
   uint32_t Terminate(uint32_t label);
 
   // The call on the task with this label, in the form the recorder made it. Calls on a task only:

@@ -32,9 +32,9 @@ struct Outcome {
   uint64_t steps = 0;
   uint64_t agree = 0;
   uint64_t disagreements = 0;
-  uint64_t after_difference = 0;                    // not compared
-  uint64_t not_replayed = 0;                        // of sequences with operations nobody offers yet
-  absl::btree_map<std::string, uint64_t> named;     // steps by the named difference they show
+  uint64_t after_difference = 0;                 // not compared
+  uint64_t not_replayed = 0;                     // of sequences with operations nobody offers yet
+  absl::btree_map<std::string, uint64_t> named;  // steps by the named difference they show
   absl::btree_map<std::string, uint64_t> by_field;  // disagreements
   std::optional<Difference> first;                  // disagreement
   std::vector<Difference> listed;                   // disagreements, as many as are worth reading

@@ -62,7 +62,8 @@ Json FileJson(const std::string& file, const Outcome& r, const std::string& info
           {"informative", !informative.empty()},
           {"disagree", r.disagreements},
           {"disagree_by_field", CountsJson(r.by_field)},
-          {"not_compared", {{"after_difference", r.after_difference}, {"not_replayed", r.not_replayed}}},
+          {"not_compared",
+           {{"after_difference", r.after_difference}, {"not_replayed", r.not_replayed}}},
           {"first_disagreement", r.first.has_value() ? DifferenceJson(*r.first) : Json(nullptr)},
           {"disagreements", listed}};
 }

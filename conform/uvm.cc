@@ -24,11 +24,55 @@ namespace conform {
 namespace {
 
 constexpr std::array kFieldTable = {
+    FieldRule{"# boot", "reserve_kernel", Compared::kNo,
+              "input: pages that the recorded kernel gives to no client are none of ours"},
+    FieldRule{"# boot", "pages, free, freemin, freetarg, wiredmax", Compared::kNo,
+              "sizes of the recorded machine, which each sequence says itself"},
     FieldRule{"seq", "name", Compared::kNo, "a name"},
     FieldRule{"seq", "pages, va, dir", Compared::kNo, "input"},
     FieldRule{"operation", "arguments", Compared::kNo, "input"},
     FieldRule{"operation", "result", Compared::kYes,
-              "OK or the error, and what comes with it: address chosen, byte read, truth, vec"},
+              "OK or the error, and what comes with it: address, byte, truth, vec; not where the "
+              "recorder left it out"},
+    FieldRule{"E+", "start, end", Compared::kYes,
+              "as pages: what each page of each map is like after every operation"},
+    FieldRule{"E+", "prot, max, inheritance, advice", Compared::kYes, "of each page"},
+    FieldRule{"E+", "w", Compared::kYes, "of each page: whether it is wired"},
+    FieldRule{"E+", "obj", Compared::kYes, "of each page: which page of which object lies below"},
+    FieldRule{"E-", "start", Compared::kYes, "with E+: the map is put together from both"},
+    FieldRule{"X, L, STORE", "bytes", Compared::kYes, "of each page, or the error of reading it"},
+    FieldRule{"check", "sane", Compared::kYes, "with our value of what was checked"},
+    FieldRule{"check", "got", Compared::kNo,
+              "the recorded kernel's value; where it is not sane a defect is shown"},
+    FieldRule{"C at the end", "free, anons, amaps", Compared::kYes,
+              "none of ours is left in use; the recorded kernel keeps a zero page once something "
+              "was lent"},
+    FieldRule{"quirk", "nearest", Compared::kYes, "with our search"},
+    FieldRule{"note, trigger", "all", Compared::kNo,
+              "remarks; a trigger names the defect whose conditions the next operation meets"},
+    FieldRule{
+        "GET, PUT", "all", Compared::kNo,
+        "what a pager is asked for is a design's own affair; read errors among them are input"},
+    FieldRule{"PANIC, CRASH, HANG, ABNORMAL", "all", Compared::kNo,
+              "how the recorded kernel ended; ours goes on"},
+    FieldRule{"swap and pressure", "all", Compared::kNo,
+              "sequences with such operations are not replayed yet, and counted apart"},
+    FieldRule{
+        "structure: E+", "start, end", Compared::kYes,
+        "boundaries of the entries that changed; what a failed operation split is split after it"},
+    FieldRule{"structure: E+", "cow, nc", Compared::kYes, "of the entries that changed"},
+    FieldRule{"structure: E+", "nm", Compared::kNo,
+              "that an entry never merges shows in its boundaries"},
+    FieldRule{"structure: E+", "w", Compared::kYes, "how often it is wired"},
+    FieldRule{"structure: E+", "am", Compared::kYes,
+              "references, slots in use inside the entry, S"},
+    FieldRule{"structure: M", "n, sz, res, wir", Compared::kYes, "where the line stands"},
+    FieldRule{"structure: C", "free, wired, anons, amaps", Compared::kYes,
+              "where the line stands; free as pages in use"},
+    FieldRule{"structure: C", "act, inact, swu, swo, swavail", Compared::kNo,
+              "page replacement and swap"},
+    FieldRule{"structure: V", "pte, pg", Compared::kYes,
+              "where the line stands; those at the end are structure, too"},
 };
 
 std::string Bytes(const std::vector<UvmPageBytes>& pages) {
@@ -79,7 +123,8 @@ class Run {
     what_ = absl::StrCat("sequence ", sequence_.name, " ", step, details);
     const UvmStepDifference* named = NamedUvmStep(NameOf(recording_), sequence_.name, step);
     name_ = named != nullptr ? named->name : trigger_;
-    resumes_ = named != nullptr && named->resumes;
+    resumes_ = named != nullptr && named->after != UvmAfter::kEnds;
+    left_out_ = named != nullptr && named->after == UvmAfter::kLeftOut;
     difference_.reset();
   }
   void Close() {
@@ -134,7 +179,7 @@ class Run {
       split = replay_.SplitAt(e.space, e.end) || split;
     }
     if (!split) return;
-    name_ = "failed-operations-leave-no-trace";
+    name_ = kFailedOperations;
     Differ("boundaries", "", "split", "as before");
   }
   void CompareCounters(const UvmMapCounters& m) {
@@ -175,7 +220,10 @@ class Run {
     op_ = &l;
     Open(absl::StrCat("op ", l.number), absl::StrCat(" (", ToString(l.op), ")"));
     compares_ = true;
-    if (stopped_ || !Astray(l)) {
+    if (left_out_) {
+      ours_ = l.result;
+      Differ("result", "", ToString(l.result, l.op.call), "left out");
+    } else if (stopped_ || !Astray(l)) {
       ours_ = bench_->problem().empty() ? replay_.Apply(l.op) : UvmResult();
       if (!l.result.missing) {
         Differ("result", "", ToString(l.result, l.op.call), ToString(ours_, l.op.call));
@@ -315,7 +363,8 @@ class Run {
   UvmResult ours_;
   bool compares_ = false;       // address maps at its end
   bool counts_always_ = false;  // also behind a difference
-  bool resumes_ = false;        // a difference does not end the sequence
+  bool left_out_ = false;
+  bool resumes_ = false;  // a difference does not end the sequence
   // Of the sequence.
   const char* trigger_ = nullptr;  // name of the difference that the last `trigger` line allows
   bool stopped_ = false;           // behind a difference

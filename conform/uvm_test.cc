@@ -1,6 +1,8 @@
 // The replay of small recordings, and that whatever is falsified in one is noticed.
 #include "conform/uvm.h"
 
+#include <fstream>
+#include <iterator>
 #include <string>
 
 #include "absl/status/status.h"
@@ -216,6 +218,18 @@ TEST(UvmReplayTest, ChecksGoByTheSaneValue) {
   EXPECT_EQ(o.by_field.at("check"), 1u);   // nobody has three pages
   EXPECT_EQ(o.agree, 2u + 6u);
   EXPECT_EQ(o.after_difference, 4u);
+}
+
+TEST(UvmReplayTest, EveryFieldIsInTheReadme) {
+  std::ifstream in("conform/README.md");
+  const std::string readme((std::istreambuf_iterator<char>(in)), {});
+  ASSERT_FALSE(readme.empty());
+  for (const FieldRule& rule : UvmFieldTable()) {
+    const std::string row =
+        absl::StrCat("| `", rule.line, "` | ", rule.field, " | ",
+                     rule.compared == Compared::kYes ? "yes" : "no", " | ", rule.reason, " |\n");
+    EXPECT_NE(readme.find(row), std::string::npos) << row;
+  }
 }
 
 TEST(UvmReplayTest, SequencesWithSwapAreNotReplayed) {

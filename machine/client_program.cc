@@ -242,26 +242,10 @@ client::Reply Call(const ResolvedOp& op, uint32_t target) {
       return client::Mincore(op.at, op.size);
     case OpKind::kMsync:
       return client::Msync(op.at, op.size, MsyncFlags(op));
-    case OpKind::kTaskCreate:
-    case OpKind::kTaskTerminate:
-    case OpKind::kVmAllocate:
-    case OpKind::kVmDeallocate:
-    case OpKind::kVmProtect:
-    case OpKind::kVmInherit:
-    case OpKind::kVmRegion:
-    case OpKind::kVmMap:
-    case OpKind::kVmCopy:
-    case OpKind::kVmRead:
-    case OpKind::kVmWrite:
-    case OpKind::kVmWire:
-      return MachCall(op, target);
-    case OpKind::kRead:
-    case OpKind::kWrite:
-    case OpKind::kFetch:
-    case OpKind::kInject:  // no program does it: machine.cc
+    default:  // Mach calls; accesses and injections are none
       break;
   }
-  return {};
+  return traces::HasTarget(op.kind) ? MachCall(op, target) : client::Reply{};
 }
 
 Outcome OutcomeOf(const ResolvedOp& op, const client::Reply& reply) {

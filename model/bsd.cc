@@ -141,9 +141,9 @@ Step Mmap(const Query& q, uint32_t flags) {
     uint64_t start = op.at - page_offset;
     if (!IsPageAligned(start)) return Fail(Errno::kEinval);
     if (start + size > space.max()) return Fail(Errno::kEfbig);
+    if (size == 0) return Succeed(start);
     if (start < space.min()) return Fail(Errno::kEinval);
     if (start + size < start) return Fail(Errno::kEoverflow);
-    if (size == 0) return Succeed(start);
     return MayWire(q, At(step, start, size));
   }
   // Nothing is mapped; the address is where a search would begin.
@@ -155,7 +155,7 @@ Step Mmap(const Query& q, uint32_t flags) {
   // Tried at an address of the caller's choice, the search goes up from there and no further.
   uint64_t above;
   uint64_t from = RoundPage(op.at);
-  if (try_fixed && op.at != 0 && (from < op.at || !space.HoleFrom(from, size, &above))) {
+  if (try_fixed && op.at != 0 && !space.HoleFrom(from, size, &above)) {
     return Fail(Errno::kEnomem);
   }
   step = Anywhere(space, step, size);
@@ -188,15 +188,18 @@ Step Minherit(const Query& q) {
   return step;
 }
 
-// What forgetting pages meets first on its way up: a hole, or wired memory.
+// Why pages cannot be forgotten: wired memory right at the start, else a hole, else wired memory
+// further on.
 Errno FirstObstacle(const Space& space, uint64_t start, uint64_t end) {
-  while (start < end) {
-    const Region* region = space.Find(start);
+  Errno wired = Errno::kOk;
+  for (uint64_t at = start; at < end;) {
+    const Region* region = space.Find(at);
     if (region == nullptr) return Errno::kEfault;
-    if (region->attributes.wired) return Errno::kEbusy;
-    start = region->end;
+    if (region->attributes.wired) wired = Errno::kEbusy;
+    if (at == start && wired != Errno::kOk) return wired;
+    at = region->end;
   }
-  return Errno::kOk;
+  return wired;
 }
 
 Step Madvise(const Query& q) {
@@ -302,7 +305,7 @@ Step Mremap(const Query& q) {
   bool duplicate = (op.flags & traces::kFlagDuplicate) != 0;
   bool moves = fixed && (op.to != op.at || duplicate);
   if (fixed && op.to + new_size < op.to) return Fail(Errno::kEinval);
-  if (moves && !space.Contains(op.to, new_size)) return Fail(Errno::kEnomem);
+  if (fixed && !space.Contains(op.to, new_size)) return Fail(Errno::kEnomem);
   if (new_size > size) return GrowMapping(q, size, new_size, moves, duplicate);
   if (!moves && duplicate) return Duplicate(q, size, new_size);
   if (!moves) {
@@ -424,7 +427,7 @@ Step Msync(const Query& q) {
   Rounded range(q.op);
   if (!range.InBounds(space)) return Fail(Errno::kEnomem);
   uint64_t end = range.end();
-  if (range.size == 0) {
+  if (q.op.size == 0) {
     // All that is mapped as one with the address. Its pages are alike in all that matters here.
     if (space.Find(range.start) == nullptr) return Fail(Errno::kEinval);
     end = range.start + base::kPageSize;

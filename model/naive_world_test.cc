@@ -62,7 +62,6 @@ class NaiveWorld {
 
   Outcome Run(const ResolvedOp& op);
   const std::map<uint32_t, NaiveTask>& tasks() const { return tasks_; }
-  // A copy of a page that MADV_FREE left open may have gone into a file.
   bool wrote_files() const { return wrote_files_; }
   Bytes Contents(const Page& page) const {
     return page.own != nullptr && page.own->has_value() ? **page.own : BaseContents(page);
@@ -256,9 +255,9 @@ Outcome NaiveWorld::Mmap(const ResolvedOp& op, NaiveTask& task) {
     start = op.at - rest;
     if (start % 4096 != 0) return Bsd(Errno::kEinval);
     if (static_cast<uint64_t>(start + size) > kMax) return Bsd(Errno::kEfbig);
+    if (size == 0) return Bsd(Errno::kOk, start);
     if (start < kMin) return Bsd(Errno::kEinval);
     if (start + size > ~uint64_t{0}) return Bsd(Errno::kEoverflow);
-    if (size == 0) return Bsd(Errno::kOk, start);
   } else if (size == 0) {
     return Bsd(Errno::kOk, hint && op.at != 0 ? op.at : std::max(op.at, kMin));
   } else if (hint && op.at % 4096 == 0 && op.at >= kMin && op.at + size <= kMax &&
@@ -270,7 +269,7 @@ Outcome NaiveWorld::Mmap(const ResolvedOp& op, NaiveTask& task) {
     for (int i = 0; i < kPages; ++i) {
       bool fits =
           AddressOf(i) + size <= kMax && !AnyMapped(task, AddressOf(i), AddressOf(i) + size);
-      above |= fits && AddressOf(i) >= op.at;
+      above |= fits && AddressOf(i) >= (op.at + 4095) / 4096 * 4096;  // wraps
     }
     if (!hole || !above) return Bsd(Errno::kEnomem);
     start = *hole;
@@ -303,13 +302,13 @@ Outcome NaiveWorld::Wiring(const ResolvedOp& op, NaiveTask& task, uint64_t start
     if (!begins || !wired) return Bsd(Errno::kEnomem);
     ForMapped(task, start, end, [](Page& page) { page.attributes.wired = false; });
   } else {
-    if (start == end && !begins) return Bsd(Errno::kEinval);
-    if (start == end) end = start + 4096;
-    for (uint64_t va = start; va < end; va += 4096) {
-      if (!at(va)->mapped) return Bsd(Errno::kEfault);
-      bool invalidate = (op.flags & traces::kFlagInvalidate) != 0;
-      if (invalidate && at(va)->attributes.wired) return Bsd(Errno::kEbusy);
-    }
+    if (op.size == 0 && !begins) return Bsd(Errno::kEinval);
+    if (op.size == 0) end = start + 4096;
+    bool invalidate = (op.flags & traces::kFlagInvalidate) != 0;
+    uint64_t obstacle = invalidate ? FirstWired(task, start, end) : end;
+    if (obstacle == start && start < end) return Bsd(Errno::kEbusy);
+    if (!AllMapped(task, start, end)) return Bsd(Errno::kEfault);
+    if (obstacle < end) return Bsd(Errno::kEbusy);
   }
   return Bsd(Errno::kOk);
 }
@@ -390,7 +389,7 @@ Outcome NaiveWorld::Ranged(const ResolvedOp& op, NaiveTask& task) {
       if (op.advice <= base::Advice::kSequential) {
         ForMapped(task, start, end, [&](Page& p) { p.attributes.advice = op.advice; });
       } else if (op.advice == base::Advice::kFree && FirstWired(task, start, end) < end &&
-                 AllMapped(task, start, FirstWired(task, start, end))) {
+                 (FirstWired(task, start, end) == start || AllMapped(task, start, end))) {
         return Bsd(Errno::kEbusy);
       } else if (op.advice != base::Advice::kWillNeed && !AllMapped(task, start, end)) {
         return Bsd(Errno::kEfault);
@@ -436,7 +435,7 @@ Outcome NaiveWorld::Mremap(const ResolvedOp& op, NaiveTask& task) {
   bool duplicate = (op.flags & traces::kFlagDuplicate) != 0;
   bool elsewhere = fixed && (op.to != op.at || duplicate);
   if (fixed && Wide{op.to} + wanted > ~uint64_t{0}) return Bsd(Errno::kEinval);
-  if (elsewhere && (op.to < kMin || op.to + wanted > kMax)) return Bsd(Errno::kEnomem);
+  if (fixed && (op.to < kMin || op.to + wanted > kMax)) return Bsd(Errno::kEnomem);
   std::vector<Page> moved;  // what the new range will hold
   for (Wide at = 0; at < std::min(size, wanted); at += 4096) {
     moved.push_back(task.pages[PageOf(op.at + static_cast<uint64_t>(at))]);
@@ -533,7 +532,6 @@ Outcome NaiveWorld::VmMap(const ResolvedOp& op, NaiveTask& task) {
   return Mach(KernReturn::kSuccess, start);
 }
 
-// vm_read, vm_write, vm_copy.
 Outcome NaiveWorld::VmMove(const ResolvedOp& op, NaiveTask& task) {
   if (op.size == 0) return Mach(KernReturn::kSuccess);
   auto obstacle = [&](uint64_t at, int need) {
@@ -567,8 +565,15 @@ Outcome NaiveWorld::VmMove(const ResolvedOp& op, NaiveTask& task) {
   wrong = obstacle(to, 2);
   if (wrong != KernReturn::kSuccess) return Mach(wrong);
   for (size_t i = 0; i < copies.size(); ++i) {
+    const Page& page = task.pages[PageOf(to + i * 4096)];
+    const Attributes& a = page.attributes;
+    bool usable = (a.prot.bits() & 3) == 3 || (a.max_prot.bits() & 3) == 3;
+    if (page.own == nullptr && !usable) return Mach(KernReturn::kProtectionFailure);
+  }
+  for (size_t i = 0; i < copies.size(); ++i) {
     Page& page = task.pages[PageOf(to + i * 4096)];
     page.attributes.wired = false;
+    if (page.own != nullptr && !page.attributes.shared) page.file_key = page.file_offset = 0;
     if (page.own != nullptr) {
       *page.own = copies[i];
     } else {
@@ -596,11 +601,8 @@ Outcome NaiveWorld::VmWire(const ResolvedOp& op, NaiveTask& task) {
       return Mach(KernReturn::kNoSpace);
   }
   ForMapped(task, start, end, [&](Page& page) {
-    if (op.prot.IsNone()) {
-      page.attributes.wired = false;
-    } else {
-      Wire(page);
-    }
+    page.attributes.wired = false;
+    if (!op.prot.IsNone()) Wire(page);
   });
   return Mach(KernReturn::kSuccess);
 }
@@ -613,21 +615,12 @@ Outcome NaiveWorld::MachCall(const ResolvedOp& op, NaiveTask& task) {
   uint64_t start = op.at / 4096 * 4096;
   if (op.kind == OpKind::kVmAllocate) {
     if (op.size == 0) return Mach(KernReturn::kSuccess);
-    Wide size = (Wide{op.size} + 4095) / 4096 * 4096;
-    if (size > ~uint64_t{0}) return Mach(KernReturn::kInvalidArgument);
-    if ((op.flags & traces::kFlagAnywhere) != 0) {
-      std::optional<uint64_t> hole = AnyHole(task, size);
-      if (!hole) return Mach(KernReturn::kNoSpace);
-      start = *hole;
-    } else {
-      if (start < kMin || start + size > kMax) return Mach(KernReturn::kInvalidAddress);
-      if (AnyMapped(task, start, start + size)) return Mach(KernReturn::kNoSpace);
-    }
-    for (uint64_t at = start; at < start + size; at += 4096) {
-      task.pages[PageOf(at)] = NewPage(base::kProtReadWrite, false, 0, 0);
-      if (task.wires_future) Wire(task.pages[PageOf(at)]);
-    }
-    return Mach(KernReturn::kSuccess, start);
+    ResolvedOp map = op;
+    map.prot = base::kProtReadWrite;
+    map.max_prot = base::kProtAll;
+    map.inherit = Inherit::kCopy;
+    map.mask = 0;
+    return VmMap(map, task);
   }
   if (op.kind == OpKind::kVmRegion) {
     auto alike = [&](int a, int b) {

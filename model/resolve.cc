@@ -23,6 +23,51 @@ bool ResolveFile(const Op& op, const std::vector<std::string>& files, ResolvedOp
   return true;
 }
 
+// The operands that name nothing.
+void CopyPlainOperands(const Op& op, ResolvedOp* out) {
+  switch (op.kind) {
+    case OpKind::kTaskCreate:
+    case OpKind::kVmAllocate:
+    case OpKind::kMsync:
+    case OpKind::kMlockall:
+      out->flags = op.flags;
+      break;
+    case OpKind::kExecMap:
+    case OpKind::kMmap:
+    case OpKind::kVmProtect:
+    case OpKind::kVmWire:
+      out->prot = op.prot;
+      out->flags = op.flags;
+      break;
+    case OpKind::kMprotect:
+      out->prot = op.prot;
+      break;
+    case OpKind::kMinherit:
+    case OpKind::kVmInherit:
+      out->inherit = op.inherit;
+      break;
+    case OpKind::kMadvise:
+      out->advice = op.advice;
+      break;
+    case OpKind::kMremap:
+      out->new_size = op.new_size;
+      out->flags = op.flags;
+      break;
+    case OpKind::kVmMap:
+      out->mask = op.mask;
+      out->prot = op.prot;
+      out->max_prot = op.max_prot;
+      out->inherit = op.inherit;
+      out->flags = op.flags;
+      break;
+    case OpKind::kWrite:
+      out->value = op.value;
+      break;
+    default:
+      break;
+  }
+}
+
 }  // namespace
 
 bool World::ResolveTask(const traces::TaskRef& ref, uint32_t* label) const {
@@ -85,95 +130,44 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
   const bool is_first =
       op.kind == OpKind::kSpace || op.kind == OpKind::kTask || op.kind == OpKind::kTask32;
   if (is_first || op.kind == OpKind::kInject) return ResolveWithoutTask(op, out);
-  if (!ResolveTask(op.task, &out->task)) return false;
-  if (!ResolveTarget(op, out)) return false;
-  const Task* acted_on = FindTask(traces::ActsOn(*out));
+  if (!ResolveTask(op.task, &out->task) || !ResolveTarget(op, out)) return false;
+  CopyPlainOperands(op, out);
+  const Space& own = FindTask(out->task)->space;
   // A call on a task that is gone is refused, whatever its operands.
-  const Space& space = (acted_on != nullptr ? acted_on : FindTask(out->task))->space;
-  auto place_at = [&] { return ResolvePlace(space, op.at, &out->at); };
-  auto place_range = [&] {
-    out->size = op.size;
-    return place_at();
-  };
+  const Task* acted_on = FindTask(traces::ActsOn(*out));
+  const Space& space = acted_on != nullptr ? acted_on->space : own;
   switch (op.kind) {
-    case OpKind::kSpace:
-    case OpKind::kTask:
-    case OpKind::kTask32:
-    case OpKind::kInject:
-      return false;  // above
     case OpKind::kTaskCreate:
-      out->flags = op.flags;
-      [[fallthrough]];
     case OpKind::kFork:
       out->child = op.child;
       return CanBeBorn(op.child);
     case OpKind::kExec:
     case OpKind::kExit:
     case OpKind::kTaskTerminate:
-      return true;
-    case OpKind::kExecMap:
-    case OpKind::kMmap:
-      out->prot = op.prot;
-      out->flags = op.flags;
-      return ResolveFile(op, files, out) && place_range();
-    case OpKind::kVmProtect:
-    case OpKind::kVmWire:
-      out->flags = op.flags;
-      [[fallthrough]];
-    case OpKind::kMprotect:
-      out->prot = op.prot;
-      return place_range();
-    case OpKind::kMinherit:
-    case OpKind::kVmInherit:
-      out->inherit = op.inherit;
-      return place_range();
-    case OpKind::kMadvise:
-      out->advice = op.advice;
-      return place_range();
-    case OpKind::kMremap:
-      out->new_size = op.new_size;
-      out->flags = op.flags;
-      return place_range() && ResolvePlace(space, op.to, &out->to);
-    case OpKind::kVmMap:
-      out->mask = op.mask;
-      out->prot = op.prot;
-      out->max_prot = op.max_prot;
-      out->inherit = op.inherit;
-      [[fallthrough]];
-    case OpKind::kVmAllocate:
-      out->flags = op.flags;
-      return place_range();
-    case OpKind::kVmCopy:
-      return place_range() && ResolvePlace(space, op.to, &out->to);
-    case OpKind::kVmWrite:
-      return place_range() && ResolvePlace(FindTask(out->task)->space, op.to, &out->to);
-    case OpKind::kWrite:
-      out->value = op.value;
-      return place_range();
-    case OpKind::kMsync:
-      out->flags = op.flags;
-      return place_range();
     case OpKind::kMlockall:
-      out->flags = op.flags;
-      return true;
     case OpKind::kMunlockall:
       return true;
-    case OpKind::kMunmap:
-    case OpKind::kLinuxDontneed:
-    case OpKind::kMlock:
-    case OpKind::kMunlock:
-    case OpKind::kMincore:
-    case OpKind::kVmDeallocate:
-    case OpKind::kVmRead:
-    case OpKind::kRead:
-      return place_range();
     case OpKind::kExecBrk:
     case OpKind::kBrk:
     case OpKind::kVmRegion:
     case OpKind::kFetch:
-      return place_at();
+      return ResolvePlace(space, op.at, &out->at);
+    case OpKind::kExecMap:
+    case OpKind::kMmap:
+      if (!ResolveFile(op, files, out)) return false;
+      break;
+    case OpKind::kMremap:
+    case OpKind::kVmCopy:
+      if (!ResolvePlace(space, op.to, &out->to)) return false;
+      break;
+    case OpKind::kVmWrite:
+      if (!ResolvePlace(own, op.to, &out->to)) return false;
+      break;
+    default:
+      break;
   }
-  return false;
+  out->size = op.size;
+  return ResolvePlace(space, op.at, &out->at);
 }
 
 }  // namespace model

@@ -404,6 +404,12 @@ PageCopies Space::Copy(uint64_t start, uint64_t end, const FileTable& files) con
 
 void Space::Overwrite(uint64_t start, PageCopies copies, FileTable* files) {
   const uint64_t end = start + (copies.size() << base::kPageShift);
+  // What only this task sees is anonymous memory from now on, whatever was mapped there.
+  Apply(start, end, [](Region& region) {
+    if (region.layer == nullptr || region.attributes.shared) return;
+    region.layer = std::make_shared<Layer>();
+    region.layer_page = region.file_key = region.file_page = 0;
+  });
   for (const Region& piece : Slice(start, end)) {
     for (uint64_t va = piece.start; va < piece.end; va += base::kPageSize) {
       std::optional<Slot>& copy = copies[(va - start) >> base::kPageShift];

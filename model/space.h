@@ -137,7 +137,8 @@ class Space {
   void SetWiresFuture(bool wires_future) { wires_future_ = wires_future; }
   uint64_t WiredPages() const;
   // The pages of [start, end), all mapped, as they are now; and what was copied in place of the
-  // pages from `start` on, all mapped, attributes kept. Sharers see it.
+  // pages from `start` on, all mapped, attributes kept. Sharers see it; private memory forgets its
+  // file.
   PageCopies Copy(uint64_t start, uint64_t end, const FileTable& files) const;
   void Overwrite(uint64_t start, PageCopies copies, FileTable* files);
 

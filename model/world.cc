@@ -197,6 +197,33 @@ void World::Overwrite(const Step& step, PageCopies copies, Space* space) {
   space->Overwrite(step.to, std::move(copies), &files_);
 }
 
+void World::CommitCopy(const Step& step, const Outcome& observed, Task* task, Task* caller) {
+  switch (step.action) {
+    case Step::Action::kCopyOut:
+      return CommitCopyOut(step, observed.value - step.page_offset, *task, caller);
+    case Step::Action::kOverwrite:
+      return Overwrite(step, task->space.Copy(step.start, step.end, files_), &task->space);
+    default:  // kStoreFrom
+      return Overwrite(step, caller->space.Copy(step.start, step.end, files_), &task->space);
+  }
+}
+
+void World::SetAttribute(const Step& step, Space* space) {
+  const Attributes& a = step.attributes;
+  switch (step.action) {
+    case Step::Action::kSetProt:
+      return SetProt(step, space);
+    case Step::Action::kSetMaxProt:
+      return space->SetMaxProt(step.start, step.end, a.max_prot);
+    case Step::Action::kSetInherit:
+      return space->SetInherit(step.start, step.end, a.inherit);
+    case Step::Action::kSetAdvice:
+      return space->SetAdvice(step.start, step.end, a.advice);
+    default:  // kSetWired
+      return space->SetWired(step.start, step.end, a.wired, files_);
+  }
+}
+
 void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observed) {
   if (step.action == Step::Action::kBeBorn || step.action == Step::Action::kFork) {
     return CommitBirth(step, op);
@@ -225,16 +252,11 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
       task.space.Unmap(step.start, step.end);
       break;
     case Step::Action::kSetProt:
-      SetProt(step, &task.space);
-      break;
     case Step::Action::kSetMaxProt:
-      task.space.SetMaxProt(step.start, step.end, step.attributes.max_prot);
-      break;
     case Step::Action::kSetInherit:
-      task.space.SetInherit(step.start, step.end, step.attributes.inherit);
-      break;
     case Step::Action::kSetAdvice:
-      task.space.SetAdvice(step.start, step.end, step.attributes.advice);
+    case Step::Action::kSetWired:
+      SetAttribute(step, &task.space);
       break;
     case Step::Action::kGiveUp:
       task.space.GiveUp(step.start, step.end);
@@ -251,24 +273,15 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
     case Step::Action::kDuplicate:
       task.space.Duplicate(step.start, step.size, chosen ? observed.value : step.to, step.new_size);
       break;
-    case Step::Action::kSetWired:
-      task.space.SetWired(step.start, step.end, step.attributes.wired, files_);
-      break;
     case Step::Action::kWireAll:
     case Step::Action::kUnwireAll:
       WireAll(step, &task);
       break;
     case Step::Action::kCopyOut:
-      CommitCopyOut(step, observed.value - step.page_offset, task, &tasks_.find(op.task)->second);
-      break;
     case Step::Action::kOverwrite:
-      Overwrite(step, task.space.Copy(step.start, step.end, files_), &task.space);
+    case Step::Action::kStoreFrom:
+      CommitCopy(step, observed, &task, &tasks_.find(op.task)->second);
       break;
-    case Step::Action::kStoreFrom: {
-      const Space& source = tasks_.find(op.task)->second.space;
-      Overwrite(step, source.Copy(step.start, step.end, files_), &task.space);
-      break;
-    }
     case Step::Action::kRead:
       CommitRead(step, observed, task);
       break;

@@ -163,6 +163,8 @@ class World {
   void SetProt(const Step& step, Space* space);
   void CommitMap(const Step& step, uint64_t start, Task* task);
   void WireAll(const Step& step, Task* task);
+  void CommitCopy(const Step& step, const traces::Outcome& observed, Task* task, Task* caller);
+  void SetAttribute(const Step& step, Space* space);
   void Overwrite(const Step& step, PageCopies copies, Space* space);
   void CommitCopyOut(const Step& step, uint64_t start, const Task& task, Task* caller);
   void CommitRead(const Step& step, const traces::Outcome& observed, const Task& task);

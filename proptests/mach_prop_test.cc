@@ -90,7 +90,7 @@ TEST_P(MachPropTest, RandomMachCallsAgreeWithTheModel) {
   for (const KindWeight& entry : kMachMix) {
     EXPECT_GT(stats.by_kind[static_cast<size_t>(entry.kind)], 50u) << traces::OpName(entry.kind);
   }
-  EXPECT_GT(stats.ok * 2, stats.ops);
+  EXPECT_GT(stats.ok * 5, stats.ops * 2);
 }
 
 INSTANTIATE_TEST_SUITE_P(Mixes, MachPropTest,

@@ -42,6 +42,7 @@ constexpr CanaryName kCanaries[] = {
     {base::Canary::kReenterKeepsOldFrame, "reenter_keeps_old_frame"},
     {base::Canary::kShortageDropsWired, "shortage_drops_wired"},
     {base::Canary::kCleanKeepsWritable, "clean_keeps_writable"},
+    {base::Canary::kPromotionKeepsSharers, "promotion_keeps_sharers"},
 };
 static_assert(std::size(kCanaries) == base::kCanaryCount);
 

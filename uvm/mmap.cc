@@ -101,6 +101,7 @@ AddressResult MmapCalls::Mmap(Process* process, const MmapArguments& a) {
     address -= in_page;
     if (!base::IsPageAligned(address)) return {Errno::kEinval};
     if (address + size > map.max().value()) return {Errno::kEfbig};
+    if (address < map.min().value()) return {Errno::kEinval};
     if (address + size < address) return {Errno::kEoverflow};
   } else if (address == 0 || (a.flags & kMapTryFixed) == 0) {
     // A mere hint does not go to the wrong side of the default.
@@ -327,8 +328,11 @@ Errno MmapCalls::Brk(Process* process, uint64_t address) {
     options.size = end - old_end;
     options.where = Map::Where::kFixed;
     options.prot = base::kProtReadWrite;
-    // The heap grows in steps: its amap is there from the start and has room.
-    options.flags = kEnterOverlay | kEnterAmapPad;
+    // The heap grows in steps: its amap is there from the start and has room. A step that large is
+    // no step, and gets amaps where it is touched.
+    if (options.size < base::ToBytes(PageCount(kLargeAmapSlots))) {
+      options.flags = kEnterOverlay | kEnterAmapPad;
+    }
     if (!process->map->Enter(options).ok()) return Errno::kEnomem;
     if (process->map->wires_future()) {
       Errno error = WireNewMapping(process, {Vaddr(old_end), Vaddr(end)});

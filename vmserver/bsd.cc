@@ -171,8 +171,7 @@ Answer Server::LinuxDontneed(Task* task, const Message& m) {
   uvm::Map& map = task->space->map();
   if (!base::IsPageAligned(m.words[0])) return Errno::kEinval;
   Range range;
-  const uint64_t bytes = base::RoundPage(m.words[1]);
-  if (bytes < m.words[1] || !Range::FromSize(Vaddr(m.words[0]), bytes, &range) ||
+  if (!Range::FromSize(Vaddr(m.words[0]), base::RoundPage(m.words[1]), &range) ||
       range.start < map.min() || range.end > map.max()) {
     return Errno::kEnomem;
   }
