@@ -255,9 +255,9 @@ Outcome NaiveWorld::Mmap(const ResolvedOp& op, NaiveTask& task) {
     start = op.at - rest;
     if (start % 4096 != 0) return Bsd(Errno::kEinval);
     if (static_cast<uint64_t>(start + size) > kMax) return Bsd(Errno::kEfbig);
-    if (size == 0) return Bsd(Errno::kOk, start);
     if (start < kMin) return Bsd(Errno::kEinval);
     if (start + size > ~uint64_t{0}) return Bsd(Errno::kEoverflow);
+    if (size == 0) return Bsd(Errno::kOk, start);
   } else if (size == 0) {
     return Bsd(Errno::kOk, hint && op.at != 0 ? op.at : std::max(op.at, kMin));
   } else if (hint && op.at % 4096 == 0 && op.at >= kMin && op.at + size <= kMax &&

@@ -95,7 +95,7 @@ void World::Adopt(const ResolvedOp& op, const Outcome& observed) {
   if (observed.code == step.outcome.code) {
     Commit(step, op, observed);
   } else if (step.refusal_code != 0 && step.refusal_code == observed.code) {
-    return;
+    Refuse(step, op);
   } else {
     CHECK(may_run_out && step.shortage_code == observed.code);
     if (step.action != Step::Action::kWrite) return;
@@ -146,6 +146,18 @@ void World::CommitMap(const Step& step, uint64_t start, Task* task) {
   region.attributes.wired = false;
   task->space.Map(std::move(region));
   if (wires) task->space.SetWired(start, end, true, files_);
+}
+
+// What could not be wired is not mapped, and what it was to replace is gone; MCL_FUTURE holds
+// whatever happens to the present.
+void World::Refuse(Step step, const ResolvedOp& op) {
+  Task& task = tasks_.find(traces::ActsOn(op))->second;
+  if (step.action == Step::Action::kMap && step.freedom == Step::Freedom::kNone) {
+    task.space.Unmap(step.start, step.end);
+  }
+  if (step.action != Step::Action::kWireAll) return;
+  step.attributes.wired = false;
+  WireAll(step, &task);
 }
 
 // After mlockall(MCL_FUTURE) memory that gets its first rights is wired by that.
