@@ -123,7 +123,8 @@ class Run {
     what_ = absl::StrCat("sequence ", sequence_.name, " ", step, details);
     const UvmStepDifference* named = NamedUvmStep(NameOf(recording_), sequence_.name, step);
     name_ = named != nullptr ? named->name : trigger_;
-    resumes_ = named != nullptr && named->resumes;
+    resumes_ = named != nullptr && named->after != UvmAfter::kEnds;
+    left_out_ = named != nullptr && named->after == UvmAfter::kLeftOut;
     difference_.reset();
   }
   void Close() {
@@ -219,7 +220,10 @@ class Run {
     op_ = &l;
     Open(absl::StrCat("op ", l.number), absl::StrCat(" (", ToString(l.op), ")"));
     compares_ = true;
-    if (stopped_ || !Astray(l)) {
+    if (left_out_) {
+      ours_ = l.result;
+      Differ("result", "", ToString(l.result, l.op.call), "left out");
+    } else if (stopped_ || !Astray(l)) {
       ours_ = bench_->problem().empty() ? replay_.Apply(l.op) : UvmResult();
       if (!l.result.missing) {
         Differ("result", "", ToString(l.result, l.op.call), ToString(ours_, l.op.call));
@@ -359,7 +363,8 @@ class Run {
   UvmResult ours_;
   bool compares_ = false;       // address maps at its end
   bool counts_always_ = false;  // also behind a difference
-  bool resumes_ = false;        // a difference does not end the sequence
+  bool left_out_ = false;
+  bool resumes_ = false;  // a difference does not end the sequence
   // Of the sequence.
   const char* trigger_ = nullptr;  // name of the difference that the last `trigger` line allows
   bool stopped_ = false;           // behind a difference

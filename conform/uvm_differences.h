@@ -7,6 +7,8 @@
 #ifndef CONFORM_UVM_DIFFERENCES_H_
 #define CONFORM_UVM_DIFFERENCES_H_
 
+#include <cstdint>
+
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
@@ -25,14 +27,20 @@ const char* NamedUvmDefect(absl::string_view defect);
 // Of structure: an operation that failed has split entries in the recording, and none here.
 inline constexpr char kFailedOperations[] = "failed-operations-leave-no-trace";
 
+enum class UvmAfter : uint8_t {
+  kEnds,
+  kGoesOn,   // both kernels are in the same state again
+  kLeftOut,  // the operation failed there and would not here: it is not done, so they still are
+};
+
 // Steps that end otherwise here although no line of the recording says so.
 struct UvmStepDifference {
   const char* name;
   const char* recording;  // file name without directory and endings
   const char* sequence;
   const char* step;  // "op 12", or as Difference::step tells it from the sequence's name on
-  // Whether both kernels are in the same state again behind it, so that the sequence goes on.
-  bool resumes = false;
+  // Whether the sequence goes on behind it.
+  UvmAfter after = UvmAfter::kEnds;
 };
 absl::Span<const UvmStepDifference> UvmStepDifferences();
 

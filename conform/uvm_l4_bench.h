@@ -45,6 +45,8 @@ class UvmL4Bench final : public UvmBench {
   void Born(uvm::Space* space) override;
   void Gone(uvm::Space* space) override;
   const std::string& problem() const override { return problem_; }
+  // The pmap's; UVM has its own.
+  base::CanarySwitch& canary() { return canary_; }
   fake_l4::Ledger ledger() const override { return kernel_.ledger(); }
   // Rules of the pmap and the kernel; the first that does not hold.
   std::string Violation() override;

@@ -1,6 +1,7 @@
 // The recordings of the real UVM on pmap/l4: those without swap agree in full, but for what has a
 // name; the directed scenarios come out sane; each name has its row in docs/DIFFERENCES.md.
 #include <fstream>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/canary.h"
 #include "conform/outcome.h"
 #include "conform/recording.h"
 #include "conform/uvm.h"
@@ -41,8 +43,8 @@ constexpr File kFiles[] = {
     {"a_nopressure_clean_00", 22327, 22327, 0}, {"a_nopressure_clean_01", 22527, 22527, 0},
     {"a_nopressure_wild_00", 21061, 18959, 0},  {"d_directed_00", 3356, 940, 2317},
     {"d_directed_nodiag_00", 3381, 955, 2322},  {"f_findspace_00", 24331, 24331, 0},
-    {"l_loan_clean_00", 26998, 26942, 0},       {"l_loan_clean_01", 677, 677, 0},
-    {"s_syscall_clean_00", 23107, 23107, 0},    {"s_syscall_wild_00", 17007, 13497, 0},
+    {"l_loan_clean_00", 26998, 26998, 0},       {"l_loan_clean_01", 677, 677, 0},
+    {"s_syscall_clean_00", 23107, 23107, 0},    {"s_syscall_wild_00", 17007, 13538, 0},
 };
 
 class UvmRecordingsTest : public testing::TestWithParam<File> {};
@@ -80,16 +82,6 @@ TEST(UvmRecordingsTest, StructureAgrees) {
   }
 }
 
-// Where nothing is left out but a defect's own place, nothing is left uncompared.
-TEST(UvmRecordingsTest, CleanFilesAreComparedToTheirEnd) {
-  for (const File& file : kFiles) {
-    const bool cut = absl::StrContains(file.name, "wild") || absl::StartsWith(file.name, "d_") ||
-                     absl::StartsWith(file.name, "l_loan_clean_00");
-    if (!cut) EXPECT_EQ(file.compared, file.steps) << file.name;
-  }
-}
-
-// The parser's file, and a sequence of it without end: the same run twice, the same hash.
 TEST(UvmRecordingsTest, RunsAreTheSameEveryTime) {
   const UvmRecording recording = Read("l_loan_clean_01");
   const Outcome a = RunUvmRecording(recording, UvmL4Bench::Make, UvmScope::kMeaning);
@@ -98,6 +90,25 @@ TEST(UvmRecordingsTest, RunsAreTheSameEveryTime) {
   EXPECT_EQ(a.hash, b.hash);
   EXPECT_EQ(a.ledger.page_faults, b.ledger.page_faults);
   EXPECT_GT(a.ledger.page_faults, 100u);
+}
+
+// The judge is judged: each of these defects of ours, put in, shows in a part of a file.
+TEST(UvmCanaryTest, DefectsOfOursAreSeen) {
+  UvmRecording recording = Read("a_nopressure_clean_00");
+  recording.sequences.resize(60);
+  for (const base::Canary canary :
+       {base::Canary::kForkSkipsWriteProtect, base::Canary::kStaleAfterProtect,
+        base::Canary::kInheritanceSwapped, base::Canary::kAnonReferenceLeaked,
+        base::Canary::kZeroFillSkipped, base::Canary::kRefillIgnoresRights}) {
+    const auto make = [canary](const UvmSequence& sequence) {
+      auto bench = std::make_unique<UvmL4Bench>(sequence.pages - sequence.reserve);
+      bench->canary().Arm(canary);
+      bench->uvm().canary().Arm(canary);
+      return bench;
+    };
+    const Outcome o = RunUvmRecording(recording, make, UvmScope::kMeaning);
+    EXPECT_GT(o.disagreements, 0u) << static_cast<int>(canary);
+  }
 }
 
 // ---- Names ----

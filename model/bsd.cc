@@ -141,9 +141,9 @@ Step Mmap(const Query& q, uint32_t flags) {
     uint64_t start = op.at - page_offset;
     if (!IsPageAligned(start)) return Fail(Errno::kEinval);
     if (start + size > space.max()) return Fail(Errno::kEfbig);
+    if (size == 0) return Succeed(start);
     if (start < space.min()) return Fail(Errno::kEinval);
     if (start + size < start) return Fail(Errno::kEoverflow);
-    if (size == 0) return Succeed(start);
     return MayWire(q, At(step, start, size));
   }
   // Nothing is mapped; the address is where a search would begin.
@@ -155,7 +155,7 @@ Step Mmap(const Query& q, uint32_t flags) {
   // Tried at an address of the caller's choice, the search goes up from there and no further.
   uint64_t above;
   uint64_t from = RoundPage(op.at);
-  if (try_fixed && op.at != 0 && (from < op.at || !space.HoleFrom(from, size, &above))) {
+  if (try_fixed && op.at != 0 && !space.HoleFrom(from, size, &above)) {
     return Fail(Errno::kEnomem);
   }
   step = Anywhere(space, step, size);
@@ -192,8 +192,6 @@ Step Minherit(const Query& q) {
 // further on.
 Errno FirstObstacle(const Space& space, uint64_t start, uint64_t end) {
   Errno wired = Errno::kOk;
-  // The start is looked up even for an empty range.
-  if (start == end) end = start + base::kPageSize;
   for (uint64_t at = start; at < end;) {
     const Region* region = space.Find(at);
     if (region == nullptr) return Errno::kEfault;
@@ -218,7 +216,6 @@ Step Madvise(const Query& q) {
       return step;
     }
     case base::Advice::kDontNeed:
-      whole = whole && q.task->space.Find(range.start) != nullptr;
       return whole ? Succeed(Step::Action::kNothing, 0, 0) : Fail(Errno::kEfault);
     case base::Advice::kFree: {
       Errno refused = FirstObstacle(q.task->space, range.start, range.end());
@@ -430,7 +427,7 @@ Step Msync(const Query& q) {
   Rounded range(q.op);
   if (!range.InBounds(space)) return Fail(Errno::kEnomem);
   uint64_t end = range.end();
-  if (range.size == 0) {
+  if (q.op.size == 0) {
     // All that is mapped as one with the address. Its pages are alike in all that matters here.
     if (space.Find(range.start) == nullptr) return Fail(Errno::kEinval);
     end = range.start + base::kPageSize;

@@ -211,6 +211,16 @@ KernReturn Obstacle(const Task& task, uint64_t at, uint64_t size, base::Prot nee
     if (!needed.IsSubsetOf(region->attributes.prot)) return KernReturn::kProtectionFailure;
     va = region->end;
   }
+  if (!needed.CanWrite()) return KernReturn::kSuccess;
+  // A file's own page is written in place, which takes a page that can be read and written, now or
+  // at its best.
+  for (uint64_t va = at; va < end;) {
+    const Region* region = task.space.Find(va);
+    const bool usable = base::kProtReadWrite.IsSubsetOf(region->attributes.prot) ||
+                        base::kProtReadWrite.IsSubsetOf(region->attributes.max_prot);
+    if (region->layer == nullptr && !usable) return KernReturn::kProtectionFailure;
+    va = region->end;
+  }
   return KernReturn::kSuccess;
 }
 

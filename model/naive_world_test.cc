@@ -256,9 +256,9 @@ Outcome NaiveWorld::Mmap(const ResolvedOp& op, NaiveTask& task) {
     start = op.at - rest;
     if (start % 4096 != 0) return Bsd(Errno::kEinval);
     if (static_cast<uint64_t>(start + size) > kMax) return Bsd(Errno::kEfbig);
+    if (size == 0) return Bsd(Errno::kOk, start);
     if (start < kMin) return Bsd(Errno::kEinval);
     if (start + size > ~uint64_t{0}) return Bsd(Errno::kEoverflow);
-    if (size == 0) return Bsd(Errno::kOk, start);
   } else if (size == 0) {
     return Bsd(Errno::kOk, hint && op.at != 0 ? op.at : std::max(op.at, kMin));
   } else if (hint && op.at % 4096 == 0 && op.at >= kMin && op.at + size <= kMax &&
@@ -270,7 +270,7 @@ Outcome NaiveWorld::Mmap(const ResolvedOp& op, NaiveTask& task) {
     for (int i = 0; i < kPages; ++i) {
       bool fits =
           AddressOf(i) + size <= kMax && !AnyMapped(task, AddressOf(i), AddressOf(i) + size);
-      above |= fits && AddressOf(i) >= op.at;
+      above |= fits && AddressOf(i) >= (op.at + 4095) / 4096 * 4096;  // wraps
     }
     if (!hole || !above) return Bsd(Errno::kEnomem);
     start = *hole;
@@ -303,8 +303,8 @@ Outcome NaiveWorld::Wiring(const ResolvedOp& op, NaiveTask& task, uint64_t start
     if (!begins || !wired) return Bsd(Errno::kEnomem);
     ForMapped(task, start, end, [](Page& page) { page.attributes.wired = false; });
   } else {
-    if (start == end && !begins) return Bsd(Errno::kEinval);
-    if (start == end) end = start + 4096;
+    if (op.size == 0 && !begins) return Bsd(Errno::kEinval);
+    if (op.size == 0) end = start + 4096;
     bool invalidate = (op.flags & traces::kFlagInvalidate) != 0;
     uint64_t obstacle = invalidate ? FirstWired(task, start, end) : end;
     if (obstacle == start && start < end) return Bsd(Errno::kEbusy);
@@ -387,12 +387,6 @@ Outcome NaiveWorld::Ranged(const ResolvedOp& op, NaiveTask& task) {
       ForMapped(task, start, end, [&](Page& p) { p.attributes.inherit = op.inherit; });
       break;
     case OpKind::kMadvise:
-      // The start is looked up even for an empty range.
-      if (op.advice > base::Advice::kWillNeed && start == end) {
-        if (PageOf(start) < 0 || !task.pages[PageOf(start)].mapped) return Bsd(Errno::kEfault);
-        bool wired = task.pages[PageOf(start)].attributes.wired;
-        return Bsd(wired && op.advice == base::Advice::kFree ? Errno::kEbusy : Errno::kOk);
-      }
       if (op.advice <= base::Advice::kSequential) {
         ForMapped(task, start, end, [&](Page& p) { p.attributes.advice = op.advice; });
       } else if (op.advice == base::Advice::kFree && FirstWired(task, start, end) < end &&
@@ -571,6 +565,12 @@ Outcome NaiveWorld::VmMove(const ResolvedOp& op, NaiveTask& task) {
   if ((from | to | op.size) % 4096 != 0) return Mach(KernReturn::kInvalidArgument);
   wrong = obstacle(to, 2);
   if (wrong != KernReturn::kSuccess) return Mach(wrong);
+  for (size_t i = 0; i < copies.size(); ++i) {
+    const Page& page = task.pages[PageOf(to + i * 4096)];
+    const Attributes& a = page.attributes;
+    bool usable = (a.prot.bits() & 3) == 3 || (a.max_prot.bits() & 3) == 3;
+    if (page.own == nullptr && !usable) return Mach(KernReturn::kProtectionFailure);
+  }
   for (size_t i = 0; i < copies.size(); ++i) {
     Page& page = task.pages[PageOf(to + i * 4096)];
     page.attributes.wired = false;

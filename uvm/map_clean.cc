@@ -160,6 +160,7 @@ Result<void, MapError> Map::DiscardEntryLocked(MapEntry* entry, Range part) {
 Result<void, MapError> Map::Discard(Range range) {
   Change change(this, "Map::Discard");
   range = Clamp(range);
+  if (range.empty()) return {};
   bool hole = !IsMappedLocked(range);
   for (MapEntry* entry = FirstAboveLocked(range.start); entry->start < range.end && !AtEnd(entry);
        entry = entry->next) {

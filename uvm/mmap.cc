@@ -328,8 +328,11 @@ Errno MmapCalls::Brk(Process* process, uint64_t address) {
     options.size = end - old_end;
     options.where = Map::Where::kFixed;
     options.prot = base::kProtReadWrite;
-    // The heap grows in steps: its amap is there from the start and has room.
-    options.flags = kEnterOverlay | kEnterAmapPad;
+    // The heap grows in steps: its amap is there from the start and has room. A step that large is
+    // no step, and gets amaps where it is touched.
+    if (options.size < base::ToBytes(PageCount(kLargeAmapSlots))) {
+      options.flags = kEnterOverlay | kEnterAmapPad;
+    }
     if (!process->map->Enter(options).ok()) return Errno::kEnomem;
     if (process->map->wires_future()) {
       Errno error = WireNewMapping(process, {Vaddr(old_end), Vaddr(end)});

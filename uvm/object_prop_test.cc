@@ -112,7 +112,7 @@ class History {
       case 9:
         return PeekOrPoke();
       case 10:
-        return LendOrReturn();
+        return prng_.Chance(1, 3) ? TransferLocked() : LendOrReturn();
       case 11:
         return WireOrUnwire();
       default:
@@ -260,6 +260,24 @@ class History {
       EXPECT_TRUE(io_->Io(map, &uio, Access::kWrite, 0).ok());
       model_.replace(offset, bytes, text);
     }
+  }
+  // As a device driver would: the range stays mapped and wired meanwhile.
+  void TransferLocked() {
+    if (model_.empty()) return;
+    const uint64_t offset = Aligned(prng_.Below(model_.size()));
+    const uint64_t bytes = std::min(RandomLength(), model_.size() - offset);
+    KernelMemory* kernel = world_.uvm().Kernel();
+    Result<Vaddr, MapError> at =
+        io_->MapLocked(&spaces_[0]->map(), PageAt(0) + offset, bytes, Access::kWrite);
+    ASSERT_TRUE(at.ok());
+    EXPECT_TRUE(kernel->Accessible(at.value(), bytes, Access::kWrite));
+    Put();
+    std::string text = RandomBytes(bytes);
+    auto* data = reinterpret_cast<unsigned char*>(text.data());
+    EXPECT_TRUE(kernel->Copy(at.value(), data, bytes, Access::kWrite).ok());
+    model_.replace(offset, bytes, text);
+    io_->UnmapLocked(at.value(), bytes);
+    EXPECT_FALSE(kernel->Accessible(at.value(), bytes, Access::kRead));
   }
   // The kernel borrows a page; what it holds is what the page was then.
   void LendOrReturn() {
