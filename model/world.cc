@@ -242,11 +242,12 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
   }
   const uint32_t label = traces::ActsOn(op);
   Task& task = tasks_.find(label)->second;
-  bool chosen = step.freedom == Step::Freedom::kAddress;
+  const bool chosen = step.freedom == Step::Freedom::kAddress;
+  const uint64_t to = chosen ? observed.value : step.to;
   switch (step.action) {
-    case Step::Action::kNothing:
     case Step::Action::kBeBorn:
     case Step::Action::kFork:
+    case Step::Action::kNothing:
       break;
     case Step::Action::kDie:
       births_.erase(std::find(births_.begin(), births_.end(), label));
@@ -280,10 +281,10 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
       task.space.Grow(step.start, step.end - step.start);
       break;
     case Step::Action::kMove:
-      task.space.Move(step.start, step.size, chosen ? observed.value : step.to, step.new_size);
+      task.space.Move(step.start, step.size, to, step.new_size);
       break;
     case Step::Action::kDuplicate:
-      task.space.Duplicate(step.start, step.size, chosen ? observed.value : step.to, step.new_size);
+      task.space.Duplicate(step.start, step.size, to, step.new_size);
       break;
     case Step::Action::kWireAll:
     case Step::Action::kUnwireAll:
@@ -301,10 +302,8 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
       CommitWrite(step, op.value, task);
       break;
   }
-  if (step.sets_heap_base) {
-    task.has_heap = true;
-    task.heap_base = step.heap;
-  }
+  if (step.sets_heap_base) task.has_heap = true;
+  if (step.sets_heap_base) task.heap_base = step.heap;
   if (step.sets_heap) task.heap_current = step.heap;
 }
 
