@@ -63,7 +63,7 @@ class FaultHandler final : public WiringDoor {
         amaps_(amaps),
         objects_(objects),
         spaces_(spaces),
-        page_objects_(core, pages),
+        page_objects_(core),
         loans_(core, pages),
         fetcher_(core, pages, amaps, objects) {}
 

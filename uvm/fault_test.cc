@@ -455,6 +455,22 @@ TEST_F(FaultThreadsTest, WhoWaitsForAPageThatFailsTriesAgain) {
   EXPECT_EQ(world_.pager().gets(), 2u);
 }
 
+// As when it is being written to swap.
+TEST_F(FaultThreadsTest, AFaultWaitsForABusyAnon) {
+  Space space = world_.NewSpace("A");
+  world_.pmap().RemoveAll(space->pmap());
+  Page* page = world_.ResidentAt(space, 0);
+  page->busy = BusyReason::kPageout;
+  threads_.Add([&] { threads_.Log(space.Touch(0, Access::kRead)); });
+  threads_.Add([&] {
+    threads_.Log("written");
+    page->busy = BusyReason::kNotBusy;
+    world_.uvm().DebugPages().Wakeup(page);
+  });
+  RunAndCheck();
+  EXPECT_EQ(threads_.log(), "written ok");
+}
+
 TEST_F(FaultThreadsTest, UnmappingDoesNotWaitForThePager) {
   Object* file = world_.File(7);
   Space space = world_.NewSpace(".");

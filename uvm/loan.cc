@@ -6,17 +6,12 @@ namespace uvm {
 
 // ---- The zero page ----
 
-Result<void, PagerError> ZeroPager::Get(Object* object,
-                                        GetRequest* request) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  // LoanStore puts the one page in itself and asks for nothing else.
-  if ((request->flags & kPgoLocked) == 0) object->mu.Unlock();
-  return PagerError::kPastEnd;
+Result<void, PagerError> ZeroPager::Get(Object*, GetRequest*) {
+  UNREACHABLE("somebody asks for more than the zero page");
 }
 
-Result<void, PagerError> ZeroPager::Put(Object* object, PageIndex, PageIndex,
-                                        uint32_t) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  object->mu.Unlock();
-  return {};
+Result<void, PagerError> ZeroPager::Put(Object*, PageIndex, PageIndex, uint32_t) {
+  UNREACHABLE("somebody writes the zero page back");
 }
 
 bool LoanStore::MakeZeroPageLocked() {

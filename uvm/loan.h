@@ -34,7 +34,7 @@
 
 namespace uvm {
 
-// What is behind the one zero page: every page of it is resident or absent for good.
+// What is behind the one zero page, which LoanStore puts in itself: nobody asks for more.
 class ZeroPager final : public Pager {
  public:
   Result<void, PagerError> Get(Object* object, GetRequest* request) override;
@@ -74,7 +74,6 @@ class LoanStore {
   void Trim() ABSL_LOCKS_EXCLUDED(zero_mu_);
 
   uint64_t DebugAnonLoans() const { return anon_loans_; }
-  bool DebugHasZeroPage() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return zero_ != nullptr; }
 
  private:
   // Where one page goes: `page` or `anon` is set.

@@ -18,7 +18,7 @@ namespace uvm {
 
 class LoanBreaker {
  public:
-  LoanBreaker(Core* core, PageStore* pages) : core_(core), pages_(pages), objects_(core, pages) {}
+  LoanBreaker(Core* core, PageStore* pages) : core_(core), pages_(pages), objects_(core) {}
 
   // A copy takes the place of `page` in its object: same contents, index and dirty status, busy if
   // `page` was. Null, nothing changed, when no frame is left.

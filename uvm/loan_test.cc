@@ -350,5 +350,51 @@ TEST(LoanThreadsTest, ALoanWaitsForAPageThatIsBeingRead) {
   EXPECT_EQ(world.TearDownAndFindLeaks(), "");
 }
 
+TEST(LoanThreadsTest, ALoanWaitsForABusyAnon) {
+  BatonThreads threads;
+  World world(64, &threads);
+  world.StopChecking();
+  Space space = world.NewSpace("A");
+  Page* page = world.ResidentAt(space, 0);
+  page->busy = BusyReason::kPageout;
+  Loan loan;
+  threads.Add([&] {
+    loan = space.Lend(0, 1);
+    threads.Log("lent");
+  });
+  threads.Add([&] {
+    threads.Log("written");
+    page->busy = BusyReason::kNotBusy;
+    world.uvm().DebugPages().Wakeup(page);
+  });
+  threads.Run();
+  EXPECT_EQ(threads.log(), "written lent");
+  world.Return(&loan);
+  EXPECT_EQ(world.TearDownAndFindLeaks(), "");
+}
+
+TEST(LoanThreadsTest, AnObjectsLoanWaitsForItsPage) {
+  BatonThreads threads;
+  World world(64, &threads);
+  world.StopChecking();
+  Object* file = world.File(7);
+  Space space = world.NewSpace(".");
+  space.Map({.file = file});
+  world.pager().DuringNextGet([&] {
+    threads.Yield();
+    threads.Log("filled");
+  });
+  Page* lent = nullptr;
+  threads.Add([&] { EXPECT_EQ(space.Touch(0, Access::kRead), "ok"); });
+  threads.Add([&] {
+    EXPECT_TRUE(world.uvm().loans().LendObjectPages(file, PageIndex(0), 1, &lent).ok());
+    threads.Log("lent");
+  });
+  threads.Run();
+  EXPECT_EQ(threads.log(), "filled lent");
+  world.uvm().loans().ReturnPages(&lent, 1);
+  EXPECT_EQ(world.TearDownAndFindLeaks(), "");
+}
+
 }  // namespace
 }  // namespace uvm::testing

@@ -30,17 +30,6 @@ bool PageObjects::IsReadOnly(const Page* page) const {
          page->object->pager()->NeedsWriteFault(page->object);
 }
 
-void PageObjects::Unbusy(Page* page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  CHECK(page->IsBusy());
-  page->busy = BusyReason::kNotBusy;
-  if (!page->released) {
-    pages_->Wakeup(page);
-    return;
-  }
-  if (page->object != nullptr) page->object->Remove(page);
-  pages_->Free(page);
-}
-
 void PageObjects::Reallocate(Page* page, Object* object,
                              PageIndex index) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   CHECK(page->object != nullptr && object->Lookup(index) == nullptr);

@@ -1,7 +1,7 @@
 // uvm/page_object.h: what is done to a page together with the object that owns it.
 //
-// WHAT     Dirty status, the end of being busy, moving and replacing pages in their object's tree.
-//          A class without state round PageStore, because page.h does not know objects.
+// WHAT     Dirty status; moving and replacing pages in their object's tree. Not in page.h, which
+//          does not know objects.
 // STATES   dirty of an object's page: kClean -> kUnknown (mapped for writing) -> kDirty (seen to be
 //          modified) -> kClean (written back, or found unmodified while nobody could write).
 // LOCKS    Every call: the owner's lock, which for pages of objects is Object::mu.
@@ -20,7 +20,7 @@ enum class WriteProtected : uint8_t { kNo, kYes };
 
 class PageObjects {
  public:
-  PageObjects(Core* core, PageStore* pages) : core_(core), pages_(pages) {}
+  explicit PageObjects(Core* core) : core_(core) {}
 
   // NetBSD: uvm_pagemarkdirty(). Tells the pager when a page of an object stops being clean.
   void MarkDirty(Page* page, Dirty status);
@@ -32,8 +32,6 @@ class PageObjects {
   // its entry permits writing: it is a hole of its file, or clean and its pager wants to know.
   bool IsReadOnly(const Page* page) const;
 
-  // NetBSD: uvm_page_unbusy(), one page. A released page is freed.
-  void Unbusy(Page* page);
   // NetBSD: uvm_pagerealloc(). Moves a resident page, which keeps its contents, to `object` at
   // `index`, where there is none. LOCKS: both objects'.
   void Reallocate(Page* page, Object* object, PageIndex index);
@@ -43,7 +41,6 @@ class PageObjects {
 
  private:
   Core* const core_;
-  PageStore* const pages_;
 };
 
 }  // namespace uvm
