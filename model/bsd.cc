@@ -141,9 +141,9 @@ Step Mmap(const Query& q, uint32_t flags) {
     uint64_t start = op.at - page_offset;
     if (!IsPageAligned(start)) return Fail(Errno::kEinval);
     if (start + size > space.max()) return Fail(Errno::kEfbig);
-    if (size == 0) return Succeed(start);
     if (start < space.min()) return Fail(Errno::kEinval);
     if (start + size < start) return Fail(Errno::kEoverflow);
+    if (size == 0) return Succeed(start);
     return MayWire(q, At(step, start, size));
   }
   // Nothing is mapped; the address is where a search would begin.
@@ -377,6 +377,7 @@ Step Mlockall(const Query& q) {
     if (wires) bytes += region.end - region.start;
   }
   Room room = RoomToWire(q, bytes);
+  if (room == Room::kMaybe) step.refusal_code = static_cast<int32_t>(Errno::kEnomem);
   // MCL_FUTURE holds even when the present cannot be wired.
   if (room == Room::kNo) {
     step.outcome.code = static_cast<int32_t>(Errno::kEnomem);

@@ -15,6 +15,7 @@
 #include "base/pattern.h"
 #include "base/prng.h"
 #include "gtest/gtest.h"
+#include "model/naive_draws.h"
 #include "model/world.h"
 #include "rapidcheck.h"
 #include "rapidcheck/gtest.h"
@@ -32,9 +33,9 @@ using traces::Outcome;
 using traces::ResolvedOp;
 using Wide = unsigned __int128;  // so that nothing wraps unless it is made to
 
-constexpr int kPages = 6;
-constexpr uint64_t kMin = 0x1000;
-constexpr uint64_t kMax = kMin + kPages * 4096;
+constexpr int kPages = kNaivePages;
+constexpr uint64_t kMin = kNaiveMin;
+constexpr uint64_t kMax = kNaiveMax;
 constexpr uint32_t kTasks = 3;
 
 using Bytes = std::array<unsigned char, 4096>;
@@ -255,9 +256,9 @@ Outcome NaiveWorld::Mmap(const ResolvedOp& op, NaiveTask& task) {
     start = op.at - rest;
     if (start % 4096 != 0) return Bsd(Errno::kEinval);
     if (static_cast<uint64_t>(start + size) > kMax) return Bsd(Errno::kEfbig);
-    if (size == 0) return Bsd(Errno::kOk, start);
     if (start < kMin) return Bsd(Errno::kEinval);
     if (start + size > ~uint64_t{0}) return Bsd(Errno::kEoverflow);
+    if (size == 0) return Bsd(Errno::kOk, start);
   } else if (size == 0) {
     return Bsd(Errno::kOk, hint && op.at != 0 ? op.at : std::max(op.at, kMin));
   } else if (hint && op.at % 4096 == 0 && op.at >= kMin && op.at + size <= kMax &&
@@ -716,110 +717,6 @@ Outcome NaiveWorld::Access(const ResolvedOp& op, NaiveTask& task) {
   return outcome;
 }
 
-// --- Random operations, dense in collisions and edges ---
-
-class Draws {
- public:
-  explicit Draws(uint64_t seed) : prng_(seed, "ops") {}
-
-  // Mostly for one of the `live` tasks.
-  ResolvedOp Next(const std::vector<uint32_t>& live) {
-    ResolvedOp op;
-    op.kind = Kind();
-    if (live.empty()) op.kind = prng_.Chance(1, 2) ? OpKind::kSpace : OpKind::kTask;
-    bool dead = live.empty() || prng_.Chance(1, 100);
-    op.task = dead ? next_label_ + 1 : live[prng_.Below(live.size())];
-    bool bears = op.kind == OpKind::kSpace || op.kind == OpKind::kTask ||
-                 op.kind == OpKind::kFork || op.kind == OpKind::kTaskCreate;
-    if (bears) op.child = ++next_label_;
-    if (bears && prng_.Chance(1, 50)) op.child = 1;  // used before
-    Operands(&op);
-    return op;
-  }
-
- private:
-  // What interacts most is drawn most: forks by inheritance, stores, MADV_FREE and reads
-  // afterwards.
-  OpKind Kind() {
-    constexpr OpKind kAccesses[] = {OpKind::kRead, OpKind::kRead, OpKind::kWrite, OpKind::kWrite,
-                                    OpKind::kFetch};
-    constexpr OpKind kFavourites[] = {OpKind::kMmap,     OpKind::kFork,    OpKind::kTaskCreate,
-                                      OpKind::kMinherit, OpKind::kMadvise, OpKind::kVmInherit,
-                                      OpKind::kMremap,   OpKind::kExit,    OpKind::kVmCopy,
-                                      OpKind::kVmRead,   OpKind::kVmWrite, OpKind::kMlock};
-    uint64_t roll = prng_.Below(100);
-    if (roll < 35) return kAccesses[prng_.Below(5)];
-    if (roll < 80) return kFavourites[prng_.Below(12)];
-    auto kind = static_cast<OpKind>(prng_.Below(traces::kProgramKindCount));
-    if (kind == OpKind::kTask32) return OpKind::kVmCopy;  // all tasks are as wide here
-    return kind == OpKind::kExec && prng_.Chance(3, 4) ? OpKind::kMmap : kind;
-  }
-  uint32_t Maybe(uint64_t chances, uint64_t of, uint32_t flag) {
-    return prng_.Chance(chances, of) ? flag : 0;
-  }
-  uint64_t Address() {
-    if (prng_.Chance(1, 40)) return ~uint64_t{0} - prng_.Below(3) * 4095;
-    uint64_t page = prng_.Below(kPages + 3) * 4096;
-    return prng_.Chance(2, 3) ? page : page + (prng_.Chance(1, 2) ? 1 : 4095);
-  }
-  uint64_t Size() {
-    if (prng_.Chance(1, 30)) return ~uint64_t{0} - prng_.Below(3) * 4096;
-    if (prng_.Chance(1, 20)) return 0;
-    uint64_t size = (1 + prng_.Below(4)) * 4096;
-    return prng_.Chance(2, 3) ? size : size - 1 + prng_.Below(3);
-  }
-  void Operands(ResolvedOp* op) {
-    bool access = op->kind == OpKind::kRead || op->kind == OpKind::kWrite;
-    if (op->kind == OpKind::kSpace || op->kind == OpKind::kTask) {
-      op->size = kMax;
-      return;
-    }
-    op->at = Address();
-    op->size = access ? (prng_.Chance(1, 2) ? 1 + prng_.Below(8) : 1 + prng_.Below(9000)) : Size();
-    if (op->kind == OpKind::kFetch) op->size = 0;
-    op->to = Address();
-    op->new_size = Size();
-    op->prot = base::Prot(static_cast<uint8_t>(prng_.Chance(2, 3) ? 3 : prng_.Below(8)));
-    op->inherit = static_cast<Inherit>(prng_.Chance(1, 3) ? 0 : prng_.Below(5));
-    op->advice = static_cast<base::Advice>(prng_.Chance(1, 2) ? 6 : prng_.Below(7));
-    op->value = prng_.Chance(1, 2) ? uint64_t{'A'} : prng_.Next();
-    if (op->value == 'A') op->value += prng_.Below(26);
-    if (op->kind == OpKind::kMmap || op->kind == OpKind::kExecMap) {
-      op->flags = prng_.Chance(1, 2) ? traces::kFlagPrivate : traces::kFlagShared;
-      if (prng_.Chance(1, 2)) {
-        op->flags |= traces::kFlagFixed;
-      } else if (prng_.Chance(1, 2)) {
-        op->flags |= traces::kFlagTryFixed;
-      }
-      if (prng_.Chance(1, 3)) {
-        op->file_key = 0xf11e | 1;
-        op->offset = prng_.Chance(1, 10) ? 0x7ffffffffffff000
-                                         : prng_.Below(4) * 4096 + (prng_.Chance(1, 6) ? 1 : 0);
-      }
-    }
-    if (op->kind == OpKind::kMremap)
-      op->flags = Maybe(1, 2, traces::kFlagFixed) | Maybe(1, 4, traces::kFlagDuplicate);
-    if (op->kind == OpKind::kMlockall)
-      op->flags = Maybe(1, 2, traces::kFlagCurrent) | Maybe(1, 2, traces::kFlagFuture);
-    if (op->kind == OpKind::kMsync) {
-      op->flags = Maybe(1, 2, traces::kFlagAsync) | Maybe(1, 2, traces::kFlagInvalidate);
-      if (op->flags != traces::kFlagAsync) op->flags |= Maybe(1, 3, traces::kFlagSync);
-    }
-    if (op->kind == OpKind::kVmMap) {
-      op->mask = prng_.Chance(1, 2) ? 0 : prng_.Below(8) * 4096 + prng_.Below(2);
-      op->max_prot = base::Prot(static_cast<uint8_t>(prng_.Chance(2, 3) ? 7 : prng_.Below(8)));
-    }
-    if (op->kind == OpKind::kVmAllocate || op->kind == OpKind::kVmMap)
-      op->flags = prng_.Chance(1, 2) ? traces::kFlagFixed : traces::kFlagAnywhere;
-    if (op->kind == OpKind::kVmWire) op->flags = Maybe(1, 2, traces::kFlagPrivileged);
-    if (op->kind == OpKind::kVmProtect) op->flags = Maybe(1, 4, traces::kFlagSetMax);
-    if (op->kind == OpKind::kTaskCreate) op->flags = Maybe(3, 4, traces::kFlagInherit);
-  }
-
-  base::Prng prng_;
-  uint32_t next_label_ = 0;
-};
-
 // --- Comparison ---
 
 std::string ComparePage(const World& world, uint32_t task, uint64_t va, const Page& page,
@@ -863,7 +760,7 @@ std::string CompareWorlds(const World& world, const NaiveWorld& naive) {
 std::string FirstDisagreement(uint64_t seed, int count) {
   World world({.max_tasks = kTasks});
   NaiveWorld naive(seed);
-  Draws draws(seed);
+  NaiveDraws draws(seed);
   std::string history;
   for (int i = 0; i < count; ++i) {
     ResolvedOp op = draws.Next(world.LiveTasks());

@@ -75,8 +75,8 @@ struct Step {
   // The code that says that memory ran out, where that is a right outcome of this operation too; 0
   // where it is not.
   int32_t shortage_code = 0;
-  // Another code that is right and changes nothing: whether limits of the whole machine are met
-  // depends on more than the model counts; 0 for none.
+  // Another code that is right, which changes next to nothing (World::Refuse): whether limits of
+  // the whole machine are met depends on more than the model counts; 0 for none.
   int32_t refusal_code = 0;
 
   uint64_t start = 0;

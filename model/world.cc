@@ -95,7 +95,7 @@ void World::Adopt(const ResolvedOp& op, const Outcome& observed) {
   if (observed.code == step.outcome.code) {
     Commit(step, op, observed);
   } else if (step.refusal_code != 0 && step.refusal_code == observed.code) {
-    return;
+    Refuse(step, op);
   } else {
     CHECK(may_run_out && step.shortage_code == observed.code);
     if (step.action != Step::Action::kWrite) return;
@@ -146,6 +146,18 @@ void World::CommitMap(const Step& step, uint64_t start, Task* task) {
   region.attributes.wired = false;
   task->space.Map(std::move(region));
   if (wires) task->space.SetWired(start, end, true, files_);
+}
+
+// What could not be wired is not mapped, and what it was to replace is gone; MCL_FUTURE holds
+// whatever happens to the present.
+void World::Refuse(Step step, const ResolvedOp& op) {
+  Task& task = tasks_.find(traces::ActsOn(op))->second;
+  if (step.action == Step::Action::kMap && step.freedom == Step::Freedom::kNone) {
+    task.space.Unmap(step.start, step.end);
+  }
+  if (step.action != Step::Action::kWireAll) return;
+  step.attributes.wired = false;
+  WireAll(step, &task);
 }
 
 // After mlockall(MCL_FUTURE) memory that gets its first rights is wired by that.
@@ -230,11 +242,12 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
   }
   const uint32_t label = traces::ActsOn(op);
   Task& task = tasks_.find(label)->second;
-  bool chosen = step.freedom == Step::Freedom::kAddress;
+  const bool chosen = step.freedom == Step::Freedom::kAddress;
+  const uint64_t to = chosen ? observed.value : step.to;
   switch (step.action) {
-    case Step::Action::kNothing:
     case Step::Action::kBeBorn:
     case Step::Action::kFork:
+    case Step::Action::kNothing:
       break;
     case Step::Action::kDie:
       births_.erase(std::find(births_.begin(), births_.end(), label));
@@ -268,10 +281,10 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
       task.space.Grow(step.start, step.end - step.start);
       break;
     case Step::Action::kMove:
-      task.space.Move(step.start, step.size, chosen ? observed.value : step.to, step.new_size);
+      task.space.Move(step.start, step.size, to, step.new_size);
       break;
     case Step::Action::kDuplicate:
-      task.space.Duplicate(step.start, step.size, chosen ? observed.value : step.to, step.new_size);
+      task.space.Duplicate(step.start, step.size, to, step.new_size);
       break;
     case Step::Action::kWireAll:
     case Step::Action::kUnwireAll:
@@ -289,10 +302,8 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
       CommitWrite(step, op.value, task);
       break;
   }
-  if (step.sets_heap_base) {
-    task.has_heap = true;
-    task.heap_base = step.heap;
-  }
+  if (step.sets_heap_base) task.has_heap = true;
+  if (step.sets_heap_base) task.heap_base = step.heap;
   if (step.sets_heap) task.heap_current = step.heap;
 }
 

@@ -162,6 +162,7 @@ class World {
   void CommitBirth(const Step& step, const traces::ResolvedOp& op);
   void SetProt(const Step& step, Space* space);
   void CommitMap(const Step& step, uint64_t start, Task* task);
+  void Refuse(Step step, const traces::ResolvedOp& op);
   void WireAll(const Step& step, Task* task);
   void CommitCopy(const Step& step, const traces::Outcome& observed, Task* task, Task* caller);
   void SetAttribute(const Step& step, Space* space);

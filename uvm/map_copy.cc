@@ -11,11 +11,6 @@
 namespace uvm {
 namespace {
 
-// Whether others may see what the entry shows.
-bool HasSharers(const MapEntry* entry) {
-  return entry->shared || (entry->aref.amap != nullptr && entry->aref.amap->shared);
-}
-
 // A sharer has the page wired: it keeps its frame and gets other contents. Nobody else reads it.
 bool StaysInPlace(const Anon& anon) {
   return anon.refs == 1 && anon.page != nullptr && anon.page->wire_count != 0 &&
@@ -168,7 +163,7 @@ bool Map::OwnPages(MapEntry* piece, bool zeros) {
 // nothing can fail.
 Result<void, MapError> Map::PrepareOverwriteLocked(MapEntry* entry, MapEntry* piece,
                                                    Vaddr* missing) {
-  if (!HasSharers(entry)) return {};
+  if (!entry->shared) return {};
   if (entry->needs_copy && !CopyAmapLocked(entry, entry->range(), Chunk::kNo, Merge::kNo)) {
     return MapError::kNoMemory;
   }
@@ -282,7 +277,7 @@ Result<void, MapError> Map::Overwrite(Vaddr at, Snapshot* copy, Vaddr* missing) 
     while (MapEntry* piece = copy->pieces.PopFront()) {
       MapEntry* entry = LookupLocked(at + piece->start.value());
       CHECK(entry->wired_count == 0);
-      if (!HasSharers(entry)) {
+      if (!entry->shared) {
         SwapLayers(entry, piece);
       } else if (entry->aref.amap != nullptr) {
         OverwriteAmapLocked(entry, piece);
