@@ -41,8 +41,9 @@ KernReturn CheckRange(Task* task, uint64_t at, uint64_t size, Prot needed, Range
   if (end <= at) return KernReturn::kInvalidAddress;
   uvm::Map& map = task->space->map();
   *out = {Vaddr(base::TruncPage(at)), Vaddr(base::RoundPage(end))};
-  if (out->end <= out->start) return KernReturn::kInvalidAddress;  // the last page, rounded up
-  for (Vaddr va = out->start; va < out->end;) {
+  // Not to the rounded end, which wraps where the range ends in the last page; that is never
+  // mapped.
+  for (Vaddr va = out->start; va.value() < end;) {
     uvm::Map::Region region;
     if (!map.FindRegion(va, &region) || region.range.start > va) {
       return KernReturn::kInvalidAddress;
