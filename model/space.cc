@@ -231,10 +231,13 @@ void Space::MayBind(const Region& region, uint64_t va, const FileTable& files) {
   slot.GiveUp();
 }
 
-void Space::SetWired(uint64_t start, uint64_t end, bool wired, const FileTable& files) {
-  Apply(start, end, [wired](Region& region) { region.attributes.wired = wired; });
-  if (!wired) return;
+void Space::Wire(uint64_t start, uint64_t end, const FileTable& files) {
+  Apply(start, end, [](Region& region) { region.attributes.wired = true; });
   for (const Region& region : Slice(start, end)) BindPages(region, files);
+}
+
+void Space::Unwire(uint64_t start, uint64_t end) {
+  Apply(start, end, [](Region& region) { region.attributes.wired = false; });
 }
 
 uint64_t Space::WiredPages() const {

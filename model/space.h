@@ -114,7 +114,8 @@ class Space {
   void SetAdvice(uint64_t start, uint64_t end, base::Advice advice);
   // mlock, munlock. Pages of a file's private region that could ever be written are owned from then
   // on: wiring fetches them for every access that their maximum protection permits.
-  void SetWired(uint64_t start, uint64_t end, bool wired, const FileTable& files);
+  void Wire(uint64_t start, uint64_t end, const FileTable& files);
+  void Unwire(uint64_t start, uint64_t end);
   // MADV_FREE: owned pages may be owned no more.
   void GiveUp(uint64_t start, uint64_t end);
   // Owned pages of private regions are owned no more.
@@ -134,7 +135,8 @@ class Space {
   }
   // mlockall(MCL_FUTURE): what is mapped from now on is wired.
   bool wires_future() const { return wires_future_; }
-  void SetWiresFuture(bool wires_future) { wires_future_ = wires_future; }
+  void WireFuture() { wires_future_ = true; }
+  void ForgetFuture() { wires_future_ = false; }
   uint64_t WiredPages() const;
   // The pages of [start, end), all mapped, as they are now; and what was copied in place of the
   // pages from `start` on, all mapped, attributes kept. Sharers see it; private memory forgets its
@@ -151,7 +153,7 @@ class Space {
   // Stores to bytes of one page. REQUIRES: [va, va + size) lies in one page.
   static void Store(const Region& region, uint64_t va, uint64_t size, uint64_t value,
                     FileTable* files);
-  // A read of a wired page may have to fetch it again, as wiring does (see SetWired), or may not.
+  // A read of a wired page may have to fetch it again, as wiring does (see Wire), or may not.
   static void MayBind(const Region& region, uint64_t va, const FileTable& files);
 
  private:

@@ -145,7 +145,7 @@ void World::CommitMap(const Step& step, uint64_t start, Task* task) {
   const bool wires = region.attributes.wired;
   region.attributes.wired = false;
   task->space.Map(std::move(region));
-  if (wires) task->space.SetWired(start, end, true, files_);
+  if (wires) task->space.Wire(start, end, files_);
 }
 
 // What could not be wired is not mapped, and what it was to replace is gone; MCL_FUTURE holds
@@ -173,21 +173,21 @@ void World::SetProt(const Step& step, Space* space) {
   }
   space->SetProt(step.start, step.end, step.attributes.prot);
   for (const base::Range& range : fresh)
-    space->SetWired(range.start.value(), range.end.value(), true, files_);
+    space->Wire(range.start.value(), range.end.value(), files_);
 }
 
 void World::WireAll(const Step& step, Task* task) {
   Space& space = task->space;
   if (step.action == Step::Action::kUnwireAll) {
-    space.SetWired(space.min(), space.max(), false, files_);
-    space.SetWiresFuture(false);
+    space.Unwire(space.min(), space.max());
+    space.ForgetFuture();
     return;
   }
-  space.SetWiresFuture(step.wires_future);
+  if (step.wires_future) space.WireFuture();
   if (!step.attributes.wired) return;
   const std::vector<Region> before = space.regions();
   for (const Region& region : before) {
-    if (!region.attributes.prot.IsNone()) space.SetWired(region.start, region.end, true, files_);
+    if (!region.attributes.prot.IsNone()) space.Wire(region.start, region.end, files_);
   }
 }
 
@@ -205,7 +205,7 @@ void World::CommitCopyOut(const Step& step, uint64_t start, const Task& task, Ta
 
 // What is replaced is wired no more.
 void World::Overwrite(const Step& step, PageCopies copies, Space* space) {
-  space->SetWired(step.to, step.to + (step.end - step.start), false, files_);
+  space->Unwire(step.to, step.to + (step.end - step.start));
   space->Overwrite(step.to, std::move(copies), &files_);
 }
 
@@ -232,7 +232,8 @@ void World::SetAttribute(const Step& step, Space* space) {
     case Step::Action::kSetAdvice:
       return space->SetAdvice(step.start, step.end, a.advice);
     default:  // kSetWired
-      return space->SetWired(step.start, step.end, a.wired, files_);
+      if (!a.wired) return space->Unwire(step.start, step.end);
+      return space->Wire(step.start, step.end, files_);
   }
 }
 

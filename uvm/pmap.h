@@ -129,7 +129,8 @@ class PmapSystem {
   virtual CacheMode MmapFlags(uint64_t cookie) = 0;
   // PMAP_PREFER(9): the next address at or above `hint` (below it with kBelow) at which object
   // offset `offset` has its cache colour. Modules without cache colours return `hint`.
-  virtual base::Vaddr Prefer(uint64_t offset, base::Vaddr hint, uint64_t bytes, PreferSide side) = 0;
+  virtual base::Vaddr Prefer(uint64_t offset, base::Vaddr hint, uint64_t bytes,
+                             PreferSide side) = 0;
 
   // pmap_resident_count(9), pmap_wired_count(9).
   virtual base::PageCount ResidentCount(const Pmap* pmap) const = 0;

@@ -148,7 +148,8 @@ void PmapWorld::ArmSomeFault() {
                                         base::FaultSite::kPagerWrongFpage,
                                         base::FaultSite::kPagerSmallerFpage};
   if (!fault_prng_.Chance(1, 3)) return;
-  kernel().ArmFault(kSites[fault_prng_.Below(std::size(kSites))], fault_prng_.Below(3));
+  const base::FaultSite site = kSites[fault_prng_.Below(std::size(kSites))];
+  kernel().ArmFault(site, fault_prng_.Below(3));
 }
 
 void PmapWorld::StartAccess(Touch* touch) {
