@@ -22,7 +22,7 @@ void ExpectDistinctNames(const char* (*name)(E), int count) {
 }
 
 TEST(ErrorsTest, DenseFamiliesHaveDistinctNames) {
-  ExpectDistinctNames<MapError>(MapErrorName, 8);
+  ExpectDistinctNames<MapError>(MapErrorName, 11);
   ExpectDistinctNames<FaultError>(FaultErrorName, 6);
   ExpectDistinctNames<FaultCode>(FaultCodeName, 9);
 }

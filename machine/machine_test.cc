@@ -334,7 +334,7 @@ TEST(MachineTest, RangesThatWrapAreRefusedOrEmpty) {
   const uint64_t wrap = ~uint64_t{0} - 0xffff;  // ends 64 KiB before it starts
   EXPECT_EQ(w.Range(OpKind::kMprotect, 1, 0x20000, wrap), Fails(Errno::kEinval));
   EXPECT_EQ(w.Range(OpKind::kMunmap, 1, 0x20000, wrap), Fails(Errno::kEinval));
-  EXPECT_EQ(w.MapAnon(1, 0, 0, traces::kFlagPrivate), OkErrno(0));
+  EXPECT_EQ(w.MapAnon(1, 0, 0, traces::kFlagPrivate), OkErrno(traces::kMapMin));
   EXPECT_EQ(w.Range(OpKind::kMmap, 1, 0, ~uint64_t{0}, base::kProtRead, traces::kFlagPrivate),
             Fails(Errno::kEnomem));
   EXPECT_EQ(w.Range(OpKind::kLinuxDontneed, 1, 0x20001, 1), Fails(Errno::kEinval));

@@ -82,7 +82,7 @@ TEST(GeneratorTest, SwarmsDifferAndNeverLoseWhatMakesThemUseful) {
     texts.insert(SwarmText(swarm));
     auto weight = [&](OpKind kind) { return swarm.weight[static_cast<size_t>(kind)]; };
     EXPECT_GT(weight(OpKind::kWrite), 0u);
-    EXPECT_GT(weight(OpKind::kMmap) + weight(OpKind::kVmAllocate), 0u);
+    EXPECT_GT(weight(OpKind::kMmap) + weight(OpKind::kVmAllocate) + weight(OpKind::kVmMap), 0u);
     narrow += SwarmText(swarm).find("never") != std::string::npos ? 1 : 0;
     GenOptions options;
     options.swarm = swarm;
