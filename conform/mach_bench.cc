@@ -239,7 +239,7 @@ uint32_t MachBench::Create(uint32_t parent, Memory memory, uint32_t* code) {
   op.task = controller_;
   op.target = parent == controller_ ? 0 : parent;
   op.child = next_label_++;
-  op.flags = memory == Memory::kInherited ? traces::kFlagInherit : 0;
+  op.flags = memory == Memory::kInherited ? uint32_t{traces::kFlagInherit} : 0;
   const traces::Outcome outcome = machine_->Apply(op);
   *code = outcome.family == traces::Outcome::Family::kKern ? static_cast<uint32_t>(outcome.code)
                                                            : UINT32_MAX;

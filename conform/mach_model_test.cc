@@ -90,7 +90,7 @@ class Replay {
   uint32_t NewTask(uint32_t parent, bool inherit) {
     ResolvedOp op = On(parent == 0 ? kController : parent, OpKind::kTaskCreate);
     op.child = next_label_++;
-    op.flags = inherit ? traces::kFlagInherit : 0;
+    op.flags = inherit ? uint32_t{traces::kFlagInherit} : 0;
     Must(op);
     if (inherit) return op.child;
     ResolvedOp code = On(op.child, OpKind::kVmMap, kCodePage, kPageBytes);
@@ -205,7 +205,7 @@ class Replay {
       case MachCall::kVmProtect:
         call.kind = OpKind::kVmProtect;
         call.prot = base::Prot(static_cast<uint8_t>(op.prot));
-        call.flags = op.set_max ? traces::kFlagSetMax : 0;
+        call.flags = op.set_max ? uint32_t{traces::kFlagSetMax} : 0;
         break;
       case MachCall::kVmInherit:
         call.kind = OpKind::kVmInherit;

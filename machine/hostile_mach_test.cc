@@ -56,7 +56,7 @@ struct Attack {
   L4_Word_t at = kPage;
   L4_Word_t size = 0x1000;
   L4_Word_t host = vmserver::kHostPrivName;
-  client::Reply reply;
+  client::Reply reply = {};
 };
 
 client::Reply Make(const Attack& a) {

@@ -33,6 +33,15 @@ void Forget(const Region& region) {
               owned.lower_bound(region.LayerPage(region.end)));
 }
 
+// The page becomes the layer's own with what stands below it.
+void Bind(const PageSource& source, Slot* slot) {
+  if (source.BaseUnknown()) {
+    *slot = Slot::Unknown();
+  } else {
+    slot->Bind(source.Base());
+  }
+}
+
 }  // namespace
 
 PageValue PageSource::Base() const {
@@ -218,7 +227,7 @@ void Space::BindPages(const Region& region, const FileTable& files) {
       region.layer != nullptr && region.file_key != 0 && region.attributes.max_prot.CanWrite();
   for (uint64_t va = region.start; binds && va < region.end; va += base::kPageSize) {
     Slot& slot = region.layer->owned[region.LayerPage(va)];
-    if (slot.NeedsBase()) slot.Bind(Look(region, va, files).Base());
+    if (slot.NeedsBase()) Bind(Look(region, va, files), &slot);
   }
 }
 
@@ -227,7 +236,7 @@ void Space::MayBind(const Region& region, uint64_t va, const FileTable& files) {
   if (!region.attributes.max_prot.CanWrite()) return;
   Slot& slot = region.layer->owned[region.LayerPage(va)];
   if (!slot.NeedsBase()) return;
-  slot.Bind(Look(region, va, files).Base());
+  Bind(Look(region, va, files), &slot);
   slot.GiveUp();
 }
 
@@ -464,8 +473,9 @@ void Space::Store(const Region& region, uint64_t va, uint64_t size, uint64_t val
     return;
   }
   Slot& slot = region.layer->owned[region.LayerPage(va)];
-  slot.Store(slot.NeedsBase() ? Look(region, va, *files).Base() : PageValue(), start, size, value,
-             page);
+  const PageSource source = slot.NeedsBase() ? Look(region, va, *files) : PageSource();
+  if (source.BaseUnknown()) slot = Slot::Unknown();
+  slot.Store(source.Base(), start, size, value, page);
 }
 
 }  // namespace model

@@ -372,8 +372,8 @@ class Map {
   // Maps the snapshot at the lowest address with room for it, with inheritance kCopy and all rights
   // as maximum. kNoSpace: *copy is untouched, else it is empty.
   Result<Vaddr, MapError> CopyOut(Snapshot* copy, Prot prot) ABSL_LOCKS_EXCLUDED(lock_);
-  // The range from `at` on, which nothing in it has wired, shows the snapshot's contents; its
-  // attributes stay. Who shares a page sees them too. kHole, kNoMemory, kTryAgain as CopyIn: no
+  // The range from `at` on shows the snapshot's contents; its attributes stay, but for its wiring.
+  // Who shares a page sees them too. kHole, kNoMemory, kTryAgain as CopyIn: no
   // contents changed and *copy still whole; else it is empty.
   Result<void, MapError> Overwrite(Vaddr at, Snapshot* copy, Vaddr* missing)
       ABSL_LOCKS_EXCLUDED(lock_);

@@ -271,6 +271,11 @@ Result<void, MapError> Map::Overwrite(Vaddr at, Snapshot* copy, Vaddr* missing) 
          piece = copy->pieces.Next(piece)) {
       TRY(PrepareOverwriteLocked(LookupLocked(at + piece->start.value()), piece, missing));
     }
+    for (MapEntry* piece = copy->pieces.front(); piece != nullptr;
+         piece = copy->pieces.Next(piece)) {
+      MapEntry* entry = LookupLocked(at + piece->start.value());
+      if (entry->wired_count != 0) UnwireEntryLocked(entry);
+    }
     // The old pages are out of reach before the new ones are there.
     context_->core->pmap->Remove(pmap_, range);
     context_->core->pmap->Update(pmap_);

@@ -151,6 +151,22 @@ TEST_F(MapCopyTest, AWiredPageOfASharerStaysInItsFrame) {
   EXPECT_EQ(Frames(two), before);
 }
 
+TEST_F(MapCopyTest, WhatIsOverwrittenIsWiredNoMoreAndWhatIsNotStaysWired) {
+  Object* file = File(1);
+  Space space = NewSpace("ABCD.");
+  space.Map({.at = 4,
+             .prot = kProtRead,
+             .max_prot = kProtRead,
+             .sharing = Sharing::kShared,
+             .file = file});
+  space.Wire(2, 3);
+  EXPECT_EQ(TryCopy(space, 0, 2, space, 3), "protection");
+  EXPECT_EQ(Wires(space), "00111");
+  Copy(space, 0, 2, space, 2);
+  EXPECT_EQ(Wires(space), "00001");
+  EXPECT_EQ(space.ReadAll(), "ABAB1");
+}
+
 TEST_F(MapCopyTest, AWiredSourceStaysInItsFrame) {
   Space space = NewSpace("AB00");
   space.Wire(0, 2);

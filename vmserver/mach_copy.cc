@@ -82,11 +82,6 @@ Answer Server::CopyOver(Task* task, uint64_t at, uvm::Snapshot* copy) {
   Range range;
   KernReturn done = CheckRange(task, at, copy->size, base::kProtWrite, &range);
   if (done == KernReturn::kSuccess) {
-    // What is replaced is wired no more, as there.
-    auto unwired = Unwire(task, range);
-    if (!unwired.ok()) done = CopyError(unwired.error());
-  }
-  if (done == KernReturn::kSuccess) {
     auto written = uvm_->Overwrite(task->space, range.start, copy);
     if (!written.ok()) done = CopyError(written.error());
   }
