@@ -283,6 +283,7 @@ Errno MmapCalls::Mlock(Process* process, uint64_t address, uint64_t length) {
   Map& map = *process->map;
   Range range;
   if (!Rounded(address, length).In(map, &range)) return Errno::kEnomem;
+  if (range.empty()) return Errno::kOk;
   uint64_t wired = base::ToBytes(map.WiredPages());
   if (!MayWire(range.pages()) || range.size() > process->limit_locked ||
       wired > process->limit_locked - range.size()) {
