@@ -17,7 +17,6 @@ Result<void, FaultError> FaultHandler::Fault(Map* map, Vaddr va, Access access) 
   attempt.info.origin = map;
   attempt.info.va = va.Trunc();
   attempt.info.access = access;
-  attempt.offset = va.Offset();
   return Run(&attempt);
 }
 

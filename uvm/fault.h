@@ -84,7 +84,6 @@ class FaultHandler final : public WiringDoor {
   struct Attempt {
     FaultInfo info;
     Kind kind = Kind::kAccess;
-    uint64_t offset = 0;        // of the access within its page
     bool narrow = false;        // no window (any more): neighbours are mapped once a fault
     bool write = false;         // a write is about to follow, or may without a fault
     bool copy_now = false;      // what can only be written as a copy is copied

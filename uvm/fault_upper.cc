@@ -56,9 +56,6 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Upper(Attempt* a, Anon* ano
   }
   if (a->copy_now && anon->refs > 1) return CopyUpper(a, anon);
   ++core_->counters.fault_1a;
-  // Whoever faulted will touch it as soon as it is mapped. Its bytes may have been out of reach for
-  // long, and fetching them takes about as long as mapping it.
-  if (!a->wiring()) __builtin_prefetch(pages_->Contents(page) + a->offset, /*rw=*/1);
   if (anon->refs > 1) info.enter_prot = info.enter_prot - base::kProtWrite;
   return EnterAndFinish(a, anon->page);
 }
