@@ -209,8 +209,7 @@ bool ValidAnonRefs(Uvm* uvm, TextSink* text) {
     return false;
   });
   if (!valid) return false;
-  const uint64_t unreachable =
-      uvm->DebugAnons().live() - uvm->DebugAnons().held_only() - distinct;
+  const uint64_t unreachable = uvm->DebugAnons().live() - uvm->DebugAnons().held_only() - distinct;
   if (unreachable + lent <= loans) return true;
   *text << uvm->DebugAnons().live() << " anons live, " << distinct << " reachable";
   if (loans > 0) *text << ", " << loans << " lent";

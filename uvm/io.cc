@@ -5,23 +5,6 @@
 namespace uvm {
 namespace {
 
-MapError MapErrorOf(FaultError error) {
-  switch (error) {
-    case FaultError::kNoEntry:
-    case FaultError::kLayerless:
-      return MapError::kHole;
-    case FaultError::kProtection:
-      return MapError::kProtection;
-    case FaultError::kNoMemory:
-      return MapError::kNoMemory;
-    case FaultError::kIo:
-      return MapError::kIo;
-    case FaultError::kPastEnd:
-      return MapError::kTooBig;
-  }
-  UNREACHABLE("no such fault error");
-}
-
 // The pages that [at, at + bytes) touches. False: the range wraps.
 bool PagesOf(Vaddr at, uint64_t bytes, Range* out) {
   if (at.value() + bytes < at.value()) return false;

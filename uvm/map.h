@@ -83,6 +83,9 @@ enum class Sharing : uint8_t { kPrivate, kShared };
 enum class Direction : uint8_t { kBottomUp, kTopDown };
 enum class Wiring : uint8_t { kUnwire, kWire };
 
+// What a fault that failed is to the call that needed the page.
+MapError MapErrorOf(FaultError error);
+
 // What a map asks of the fault handler (fault.h implements it), which includes this header.
 class WiringDoor {
  public:

@@ -9,7 +9,6 @@
 #include "uvm/map_entry.h"
 
 namespace uvm {
-namespace {
 
 MapError MapErrorOf(FaultError error) {
   switch (error) {
@@ -27,6 +26,8 @@ MapError MapErrorOf(FaultError error) {
   }
   UNREACHABLE("no such fault error");
 }
+
+namespace {
 
 // A wired page must never move, so a copy that could come later is made now.
 bool OwesCopyForWiring(const MapEntry& entry) {

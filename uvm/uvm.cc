@@ -97,18 +97,8 @@ Result<void, MapError> Uvm::BringIn(Space* space, Range range, Access access) {
       fault = faults_.FaultMaxProt(&space->map(), va, access);
     }
     if (fault.ok()) continue;
-    switch (fault.error()) {
-      case FaultError::kNoEntry:
-      case FaultError::kLayerless:
-        return MapError::kHole;
-      case FaultError::kProtection:
-        return MapError::kProtection;
-      case FaultError::kNoMemory:
-        return MapError::kNoMemory;
-      case FaultError::kIo:
-      case FaultError::kPastEnd:
-        return MapError::kIo;
-    }
+    // A page beyond the end reads like one that its store cannot give.
+    return fault.error() == FaultError::kPastEnd ? MapError::kIo : MapErrorOf(fault.error());
   }
   return {};
 }

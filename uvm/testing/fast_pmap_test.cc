@@ -4,7 +4,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "base/prot.h"
 #include "uvm/pmap.h"
 #include "uvm/testing/pmap_contract.h"
+#include "uvm/testing/translating_machine.h"
 
 namespace uvm::testing {
 namespace {
@@ -20,35 +20,9 @@ namespace {
 using base::Paddr;
 using base::Vaddr;
 
-class FastMachine final : public PmapMachine {
+class FastMachine final : public TranslatingMachine<FastPmap> {
  public:
-  FastMachine() : pmap_(24) {}
-  PmapSystem& system() override { return pmap_; }
-  void Call(const std::function<void()>& call) override { call(); }
-  Pmap* NewClient(uint32_t client) override {
-    if (clients_.size() <= client) clients_.resize(client + 1);
-    return clients_[client] = pmap_.Create().value();
-  }
-  void EndClient(uint32_t) override {}
-  void Access(Touch* touch) override {
-    touch->done = UseWord(pmap_.Translate(clients_[touch->client], touch->va, touch->access),
-                          touch->access, &touch->word);
-  }
-  bool KernelAccess(Vaddr va, base::Access access, uint64_t* word) override {
-    return UseWord(pmap_.Translate(pmap_.Kernel(), va, access), access, word);
-  }
-  std::vector<Paddr> Unmanaged() override { return {pmap_.device_frame(0), pmap_.device_frame(1)}; }
-
- private:
-  static bool UseWord(unsigned char* at, base::Access access, uint64_t* word) {
-    if (at == nullptr) return false;
-    if (access == base::Access::kWrite) std::memcpy(at, word, sizeof *word);
-    if (access == base::Access::kRead) std::memcpy(word, at, sizeof *word);
-    return true;
-  }
-
-  FastPmap pmap_;
-  std::vector<Pmap*> clients_;
+  FastMachine() : TranslatingMachine(24) {}
 };
 
 std::string Counterexample(const ContractLimits& limits, ContractCounts* counts) {

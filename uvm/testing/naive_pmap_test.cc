@@ -15,6 +15,7 @@
 #include "base/prot.h"
 #include "uvm/pmap.h"
 #include "uvm/testing/pmap_contract.h"
+#include "uvm/testing/translating_machine.h"
 
 namespace uvm::testing {
 namespace {
@@ -34,9 +35,9 @@ enum Adversity : uint32_t {
   kAll = 15,
 };
 
-class NaiveMachine final : public PmapMachine {
+class NaiveMachine final : public TranslatingMachine<NaivePmap> {
  public:
-  explicit NaiveMachine(uint32_t adversity, PmapLie lie = PmapLie::kNone) : pmap_(24) {
+  explicit NaiveMachine(uint32_t adversity, PmapLie lie = PmapLie::kNone) : TranslatingMachine(24) {
     constexpr uint64_t kSeed = 7;
     if ((adversity & kForgetful) != 0) pmap_.ForgetAtRandom(kSeed);
     if ((adversity & kDelayed) != 0) pmap_.DelayInvalidations();
@@ -44,33 +45,6 @@ class NaiveMachine final : public PmapMachine {
     if ((adversity & kBlind) != 0) pmap_.HideReferences();
     pmap_.Lie(lie);
   }
-
-  PmapSystem& system() override { return pmap_; }
-  void Call(const std::function<void()>& call) override { call(); }
-  Pmap* NewClient(uint32_t client) override {
-    if (clients_.size() <= client) clients_.resize(client + 1);
-    return clients_[client] = pmap_.Create().value();
-  }
-  void EndClient(uint32_t) override {}
-  void Access(Touch* touch) override {
-    touch->done = UseWord(pmap_.Translate(clients_[touch->client], touch->va, touch->access),
-                          touch->access, &touch->word);
-  }
-  bool KernelAccess(Vaddr va, base::Access access, uint64_t* word) override {
-    return UseWord(pmap_.Translate(pmap_.Kernel(), va, access), access, word);
-  }
-  std::vector<Paddr> Unmanaged() override { return {pmap_.device_frame(0), pmap_.device_frame(1)}; }
-
- private:
-  static bool UseWord(unsigned char* at, base::Access access, uint64_t* word) {
-    if (at == nullptr) return false;
-    if (access == base::Access::kWrite) std::memcpy(at, word, sizeof *word);
-    if (access == base::Access::kRead) std::memcpy(word, at, sizeof *word);
-    return true;
-  }
-
-  NaivePmap pmap_;
-  std::vector<Pmap*> clients_;
 };
 
 ContractLimits LimitsFor(uint32_t adversity) {
