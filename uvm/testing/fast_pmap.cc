@@ -120,7 +120,10 @@ FastPmap::FastPmap(uint64_t frames)
   std::memset(memory_, 0xa5, bytes);
 }
 
-FastPmap::~FastPmap() { std::free(memory_); }
+FastPmap::~FastPmap() {
+  for (Pmap* pmap : pmaps_) delete pmap;
+  std::free(memory_);
+}
 
 PhysicalSegment FastPmap::segment(uint32_t) const {
   return {Paddr(kFirstFrame), PageCount(frames())};
@@ -148,7 +151,10 @@ Vaddr FastPmap::GrowKernel(Vaddr va) {
   return grown_;
 }
 
-base::Result<Pmap*, PmapError> FastPmap::Create() { return new Pmap; }
+base::Result<Pmap*, PmapError> FastPmap::Create() {
+  pmaps_.push_back(new Pmap);
+  return pmaps_.back();
+}
 
 void FastPmap::Reference(Pmap* pmap) { ++pmap->refs; }
 
@@ -156,6 +162,7 @@ void FastPmap::Destroy(Pmap* pmap) {
   CHECK(pmap != kernel_.get());
   if (--pmap->refs > 0) return;
   CHECK(pmap->resident == 0);
+  pmaps_.erase(std::find(pmaps_.begin(), pmaps_.end(), pmap));
   delete pmap;
 }
 

@@ -122,6 +122,7 @@ class FastPmap final : public PmapSystem {
   Place* free_places_ = nullptr;
   std::vector<std::unique_ptr<Place[]>> place_chunks_;
   std::unique_ptr<Pmap> kernel_;
+  std::vector<Pmap*> pmaps_;  // the others, owned: the type is known in fast_pmap.cc only
   base::Vaddr grown_ = kKernelSpace.start;
   Calls calls_;
 };
