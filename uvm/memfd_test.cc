@@ -98,9 +98,8 @@ TEST_F(MemfdTest, SealsTakeAwayWhatTheyName) {
   EXPECT_EQ(Map(4, 1), "EPERM");
   EXPECT_EQ(Map(4, 1, kProtRead), "ok");
   // Rights that were sealed away do not come back by mprotect.
-  EXPECT_EQ(ErrnoName(MmapCalls(&uvm()).Mprotect(&process_, PageAt(4).value(), kPageSize,
-                                                 kProtReadWrite)),
-            "EACCES");
+  EXPECT_EQ(MmapCalls(&uvm()).Mprotect(&process_, PageAt(4).value(), kPageSize, kProtReadWrite),
+            Errno::kEacces);
   space().Write("A.......");  // a mapping from before
   EXPECT_EQ(Seal(kSealSeal), "ok");
   EXPECT_EQ(Seal(kSealWrite), "EPERM");
