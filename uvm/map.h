@@ -162,7 +162,7 @@ class Map {
     Vaddr at;
     uint64_t size = 0;  // bytes, page aligned, > 0
     Where where = Where::kAnywhere;
-    Prot prot;
+    Prot prot = base::kProtNone;
     Prot max_prot = base::kProtAll;
     Inherit inherit = Inherit::kCopy;
     Object* object = nullptr;  // null: anonymous. Its reference is consumed on success only

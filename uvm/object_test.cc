@@ -28,7 +28,9 @@ class ObjectTest : public ::testing::Test {
   // An object with `key` whose pages pager_ stores.
   Object* Create(uint64_t key) {
     Object* object = objects_.Create(&stored_, key);
-    if (object != nullptr) EXPECT_TRUE(stored_.Attach(object, &pager_));
+    if (object != nullptr) {
+      EXPECT_TRUE(stored_.Attach(object, &pager_));
+    }
     return object;
   }
 
