@@ -15,6 +15,7 @@
 #include "conform/outcome.h"
 #include "conform/prefixes.h"
 #include "conform/prefixes_l4.h"
+#include "conform/read_all.h"
 #include "conform/recording.h"
 #include "conform/report.h"
 #include "fake_l4/quirks.h"
@@ -148,27 +149,10 @@ int ConformL4(const std::vector<std::string>& files, const ConformOptions& optio
         << options.quirks << "\"\n";
     return kExitUsage;
   }
-  if (files.empty()) {
-    err << "conform l4: expected at least one recorded file\n";
-    return kExitUsage;
-  }
   std::vector<Input> inputs;
-  bool readable = true;
-  for (const std::string& file : files) {
-    absl::StatusOr<Input> input = Read(file, options.count_only);
-    if (input.ok()) {
-      inputs.push_back(*std::move(input));
-    } else {
-      err << input.status().message() << "\n";
-      readable = false;
-    }
-  }
-  if (!readable) return kExitUsage;
-  if (options.count_only) {
-    std::vector<FileCount> counts;
-    for (const Input& input : inputs) counts.push_back({input.file, input.Count()});
-    return PrintCounts(counts, options.format(), out);
-  }
+  const auto read = [&](const std::string& file) { return Read(file, options.count_only); };
+  if (!ReadAll("conform l4", files, read, &inputs, err)) return kExitUsage;
+  if (options.count_only) return CountAll(inputs, options.format(), out);
   return RunAll(inputs, *quirks, options, out);
 }
 

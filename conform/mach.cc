@@ -14,6 +14,7 @@
 #include "base/addr.h"
 #include "base/hash.h"
 #include "conform/mach_bench.h"
+#include "conform/read_all.h"
 #include "conform/recording.h"
 
 namespace conform {
@@ -522,27 +523,9 @@ Outcome RunMachRecording(const MachRecording& recording) {
 
 int ConformMach(const std::vector<std::string>& files, const MachConformOptions& options,
                 std::ostream& out, std::ostream& err) {
-  if (files.empty()) {
-    err << "conform mach: expected at least one recorded file\n";
-    return kExitUsage;
-  }
   std::vector<MachRecording> recordings;
-  bool readable = true;
-  for (const std::string& file : files) {
-    absl::StatusOr<MachRecording> recording = Read(file);
-    if (recording.ok()) {
-      recordings.push_back(*std::move(recording));
-    } else {
-      err << recording.status().message() << "\n";
-      readable = false;
-    }
-  }
-  if (!readable) return kExitUsage;
-  if (options.count_only) {
-    std::vector<FileCount> counts;
-    for (const MachRecording& r : recordings) counts.push_back({r.file, r.Count()});
-    return PrintCounts(counts, options.format(), out);
-  }
+  if (!ReadAll("conform mach", files, Read, &recordings, err)) return kExitUsage;
+  if (options.count_only) return CountAll(recordings, options.format(), out);
   Report report(options.format(), out);
   for (const MachRecording& r : recordings) report.Add(r.file, RunMachRecording(r));
   return report.Finish("uvm", "", "", options.seconds);

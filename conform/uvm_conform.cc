@@ -1,9 +1,8 @@
 #include "conform/uvm_conform.h"
 
-#include <utility>
-
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "conform/read_all.h"
 #include "conform/recording.h"
 #include "conform/report.h"
 #include "conform/uvm.h"
@@ -24,27 +23,9 @@ absl::StatusOr<UvmRecording> Read(const std::string& file) {
 
 int ConformUvm(const std::vector<std::string>& files, const UvmConformOptions& options,
                std::ostream& out, std::ostream& err) {
-  if (files.empty()) {
-    err << "conform uvm: expected at least one recorded file\n";
-    return kExitUsage;
-  }
   std::vector<UvmRecording> recordings;
-  bool readable = true;
-  for (const std::string& file : files) {
-    absl::StatusOr<UvmRecording> recording = Read(file);
-    if (recording.ok()) {
-      recordings.push_back(*std::move(recording));
-    } else {
-      err << recording.status().message() << "\n";
-      readable = false;
-    }
-  }
-  if (!readable) return kExitUsage;
-  if (options.count_only) {
-    std::vector<FileCount> counts;
-    for (const UvmRecording& r : recordings) counts.push_back({r.file, r.Count()});
-    return PrintCounts(counts, options.format(), out);
-  }
+  if (!ReadAll("conform uvm", files, Read, &recordings, err)) return kExitUsage;
+  if (options.count_only) return CountAll(recordings, options.format(), out);
   Report report(options.format(), out);
   const UvmScope scope = options.structure ? UvmScope::kStructure : UvmScope::kMeaning;
   for (const UvmRecording& r : recordings) {
