@@ -74,6 +74,7 @@ def mutant_programs(name, srcs, lists, deps, test_deps, tests, data = [], tags =
         copts = options,
         features = ["-layering_check"],
         includes = [tree, tree + "/fake_l4/include"],
+        linkstatic = True,
         tags = tags,
         deps = deps + test_deps,
     )
