@@ -54,7 +54,7 @@ enum class RefillResult : uint8_t {
 // for.
 struct ReplyTarget {
   L4_ThreadId_t client;
-  L4_ThreadId_t pager;
+  L4_ThreadId_t pager;  // nilthread: the caller's own name
 };
 
 // Work done since boot.

@@ -22,8 +22,10 @@ constexpr uint8_t kResendsBeforeDropping = 2, kResendsBeforeDroppingOthers = 4, 
 
 // An answer to a fault, in the pager's name: what the message registers hold.
 bool Reply(L4_MsgTag_t tag, const ReplyTarget& to) {
-  L4_Set_Propagation(&tag);
-  L4_Set_VirtualSender(to.pager);
+  if (!L4_IsNilThread(to.pager)) {
+    L4_Set_Propagation(&tag);
+    L4_Set_VirtualSender(to.pager);
+  }
   L4_Set_MsgTag(tag);
   return L4_IpcSucceeded(L4_Reply(to.client));
 }

@@ -144,6 +144,17 @@ void RwLock::ReadLock() {
   Acquire(self, /*write=*/false);
 }
 
+bool RwLock::TryReadLock() {
+  Thread* self = threads_->Self();
+  threads_->LockPoint();
+  guard_.Acquire(threads_);
+  const bool free = writer_ == nullptr && waiters_.empty();
+  if (free) ++readers_;
+  guard_.Release();
+  if (free) self->held_ranks |= RankBit(rank_);
+  return free;
+}
+
 void RwLock::ReadUnlock() {
   Thread* self = threads_->Self();
   CHECK(readers_ > 0);
