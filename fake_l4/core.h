@@ -34,6 +34,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "fake_l4/fault_injection.h"
 #include "fake_l4/fiber.h"
+#include "fake_l4/host_memory.h"
 #include "fake_l4/fpage.h"
 #include "fake_l4/kernel.h"
 #include "fake_l4/mapping_database.h"
@@ -562,6 +563,7 @@ class Core {
   const Profile& profile_;
   Kernel* kernel_ = nullptr;
 
+  HostMemory ram_memory_;
   uint8_t* ram_;
   FaultInjection faults_;
   Thread* unmapping_ = nullptr;  // injected: whose revocations are held back

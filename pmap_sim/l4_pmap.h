@@ -115,9 +115,10 @@ class L4Pmap final : public uvm::PmapSystem {
   // are ordered.
   [[noreturn]] static void MirrorLoop();
 
-  // Answers the fault `access` at `va` from the table: builds the map item and sends it, both under
-  // the lock, with send timeout zero. Nothing is sent unless the result is kSent. For the kernel
-  // pmap: makes the mapping of the server's own space anew, and answers without an item.
+  // Answers the fault `access` at `va`, which need not be aligned, from the table: builds the map
+  // item and sends it, both under the lock, with send timeout zero. Nothing is sent unless the
+  // result is kSent. For the kernel pmap: makes the mapping of the server's own space anew, and
+  // answers without an item.
   RefillResult Refill(uvm::Pmap* pmap, base::Vaddr va, base::Access access, const ReplyTarget& to);
 
   // uvm::PmapSystem

@@ -77,7 +77,7 @@ bool Server::ServesFault(const Message& message) {
 }
 
 bool Server::HandleFault(Task* task, const Message& message, Patience patience) {
-  const base::Vaddr va = base::Vaddr(message.words[0]).Trunc();
+  const base::Vaddr va = base::Vaddr(message.words[0]);
   const base::Access access = AccessOf(L4_PageFaultAccess(message.tag));
   const bool own_name = patience == Patience::kNone;
   const pmap_sim::ReplyTarget to = {message.client, own_name ? L4_nilthread : task->pager->thread};
