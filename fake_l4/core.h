@@ -427,7 +427,12 @@ class Core {
   // ---- fast_path.h: the usual IPC, in line ----
   // Each returns what to switch to, or null when nothing was done because the case is not usual.
   Fiber* FastIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_t timeouts);
+  Fiber* FastWait(Thread& self, L4_ThreadId_t from_spec, L4_Word_t timeouts);
+  bool FastSend(Thread& self, L4_ThreadId_t to, L4_Word_t timeouts);
   Fiber* FastFault(Thread& self, Thread& pager);
+  Thread* FastReceiver(const Thread& self, L4_ThreadId_t to) const;
+  bool FastItems(Thread& self, Thread& r);
+  static void SetPhases(Thread& self, L4_ThreadId_t from_spec, L4_Word_t timeouts);
   bool GoesStraight(const Thread& r) const;
   bool PreemptsAtOnce(const Thread& r, const Thread& self) const;
   bool AwaitsMessage(const Thread& r, const Thread& s, KernelIpc kind) const;

@@ -137,6 +137,7 @@ class L4Pmap final : public uvm::PmapSystem {
   void Protect(uvm::Pmap* pmap, base::Range range, base::Prot prot) override;
   void Unwire(uvm::Pmap* pmap, base::Vaddr va) override;
   bool Extract(uvm::Pmap* pmap, base::Vaddr va, base::Paddr* pa) override;
+  uint64_t Mapped(uvm::Pmap* pmap, base::Vaddr first, uint32_t count) override;
   void Update(uvm::Pmap* pmap) override;
   void Copy(uvm::Pmap* target, uvm::Pmap* source, base::Vaddr to, uint64_t bytes,
             base::Vaddr from) override;
@@ -252,6 +253,7 @@ class L4Pmap final : public uvm::PmapSystem {
   base::Result<void, uvm::PmapError> NoRoom(uvm::Pmap* pmap, Translation* mapping,
                                             const uvm::EnterFlags& flags);
   static void SetWired(uvm::Pmap* pmap, Translation* mapping, bool wired);
+  void RemovePage(uvm::Pmap* pmap, Translation* mapping);
   void RemoveRange(uvm::Pmap* pmap, base::Range range);
   void Abandon(Translation* page);
   void Seed(const Translation& mapping, base::Prot access);

@@ -72,6 +72,7 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Try(Attempt* a) {
     if (!info.patient) return Refuse(a);
     DeactivateBehind(a);
   }
+  a->mapped = info.count > 1 ? core_->pmap->Mapped(info.pmap(), info.first, info.count) : 0;
   Anon* anon = LookUpUpper(a);
   return anon != nullptr ? Upper(a, anon) : Lower(a);
 }
@@ -174,6 +175,7 @@ void FaultHandler::DeactivateBehind(Attempt* a) ABSL_NO_THREAD_SAFETY_ANALYSIS {
 // Costs nobody anything: a page that is there, at an address where nothing is yet. What the pmap
 // refuses is left out.
 void FaultHandler::MapNeighbour(Attempt* a, uint32_t i, Page* page, Prot prot) {
+  if ((a->mapped >> i & 1) != 0) return;
   FaultInfo& info = a->info;
   Vaddr va = info.first + i * base::kPageSize;
   if (core_->pmap->Extract(info.pmap(), va, nullptr)) return;

@@ -93,6 +93,7 @@ class FaultHandler final : public WiringDoor {
     bool narrow = false;        // no window (any more): neighbours are mapped once a fault
     bool write = false;         // a write is about to follow, or may without a fault
     bool copy_now = false;      // what can only be written as a copy is copied
+    uint64_t mapped = 0;        // pages of the window that had a translation a moment ago
     bool moved = false;         // translations changed, so that Update is due
     Page* pages[kMaxGetPages];  // DontCare() where the upper layer has a page
     bool wiring() const { return kind == Kind::kWire; }

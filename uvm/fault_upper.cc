@@ -65,6 +65,7 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Upper(Attempt* a, Anon* ano
 Result<FaultHandler::Step, FaultError> FaultHandler::CopyUpper(Attempt* a, Anon* old) {
   ++core_->counters.fault_1b;
   FaultInfo& info = a->info;
+  pages_->ExpectCopy(old->page);
   Anon* fresh = anons_->Allocate();
   if (fresh == nullptr) return FaultError::kNoMemory;
   bool counted_here = CountedHere(*a);
