@@ -270,11 +270,18 @@ base::Result<void, uvm::PmapError> L4Pmap::Enter(uvm::Pmap* pmap, Vaddr va, Padd
   return {};
 }
 
+void L4Pmap::RemovePage(uvm::Pmap* pmap, Translation* mapping) {
+  if (!mapping->sent.IsNone()) Take(mapping, mapping->sent);
+  Unlink(pmap, mapping);
+}
+
 void L4Pmap::RemoveRange(uvm::Pmap* pmap, Range range) {
-  ForRange(pmap, range, [this, pmap](Leaf*, Translation* mapping) {
-    if (!mapping->sent.IsNone()) Take(mapping, mapping->sent);
-    Unlink(pmap, mapping);
-  });
+  if (range.size() == base::kPageSize) {
+    Translation* mapping = Find(pmap, range.start);
+    if (mapping != nullptr && mapping->present()) RemovePage(pmap, mapping);
+    return;
+  }
+  ForRange(pmap, range, [this, pmap](Leaf*, Translation* mapping) { RemovePage(pmap, mapping); });
   ReleaseWholeWindows(pmap, range);
 }
 
@@ -333,6 +340,20 @@ bool L4Pmap::Extract(uvm::Pmap* pmap, Vaddr va, Paddr* pa) {
   if (mapping == nullptr || !mapping->present()) return false;
   if (pa != nullptr) *pa = AddressOf(mapping->frame) + va.Offset();
   return true;
+}
+
+uint64_t L4Pmap::Mapped(uvm::Pmap* pmap, Vaddr first, uint32_t count) {
+  Guard guard(this);
+  uint64_t mapped = 0;
+  for (uint32_t i = 0; i < count;) {
+    const Translation* at = Find(pmap, first + i * base::kPageSize);
+    const uint32_t slot = PageInWindow(first + i * base::kPageSize) % kLeafPages;
+    uint32_t rest = kLeafPages - slot < count - i ? kLeafPages - slot : count - i;
+    for (; rest > 0; --rest, ++i, at += at != nullptr) {
+      mapped |= static_cast<uint64_t>(at != nullptr && at->present()) << i;
+    }
+  }
+  return mapped;
 }
 
 // What waits is everybody's: the calls are fuller that way. Whoever added something sees it.

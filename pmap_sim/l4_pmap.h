@@ -54,7 +54,7 @@ enum class RefillResult : uint8_t {
 // for.
 struct ReplyTarget {
   L4_ThreadId_t client;
-  L4_ThreadId_t pager;
+  L4_ThreadId_t pager;  // nilthread: the caller's own name
 };
 
 // Work done since boot.
@@ -115,9 +115,10 @@ class L4Pmap final : public uvm::PmapSystem {
   // are ordered.
   [[noreturn]] static void MirrorLoop();
 
-  // Answers the fault `access` at `va` from the table: builds the map item and sends it, both under
-  // the lock, with send timeout zero. Nothing is sent unless the result is kSent. For the kernel
-  // pmap: makes the mapping of the server's own space anew, and answers without an item.
+  // Answers the fault `access` at `va`, which need not be aligned, from the table: builds the map
+  // item and sends it, both under the lock, with send timeout zero. Nothing is sent unless the
+  // result is kSent. For the kernel pmap: makes the mapping of the server's own space anew, and
+  // answers without an item.
   RefillResult Refill(uvm::Pmap* pmap, base::Vaddr va, base::Access access, const ReplyTarget& to);
 
   // uvm::PmapSystem
@@ -136,6 +137,7 @@ class L4Pmap final : public uvm::PmapSystem {
   void Protect(uvm::Pmap* pmap, base::Range range, base::Prot prot) override;
   void Unwire(uvm::Pmap* pmap, base::Vaddr va) override;
   bool Extract(uvm::Pmap* pmap, base::Vaddr va, base::Paddr* pa) override;
+  uint64_t Mapped(uvm::Pmap* pmap, base::Vaddr first, uint32_t count) override;
   void Update(uvm::Pmap* pmap) override;
   void Copy(uvm::Pmap* target, uvm::Pmap* source, base::Vaddr to, uint64_t bytes,
             base::Vaddr from) override;
@@ -251,6 +253,7 @@ class L4Pmap final : public uvm::PmapSystem {
   base::Result<void, uvm::PmapError> NoRoom(uvm::Pmap* pmap, Translation* mapping,
                                             const uvm::EnterFlags& flags);
   static void SetWired(uvm::Pmap* pmap, Translation* mapping, bool wired);
+  void RemovePage(uvm::Pmap* pmap, Translation* mapping);
   void RemoveRange(uvm::Pmap* pmap, base::Range range);
   void Abandon(Translation* page);
   void Seed(const Translation& mapping, base::Prot access);

@@ -22,8 +22,10 @@ constexpr uint8_t kResendsBeforeDropping = 2, kResendsBeforeDroppingOthers = 4, 
 
 // An answer to a fault, in the pager's name: what the message registers hold.
 bool Reply(L4_MsgTag_t tag, const ReplyTarget& to) {
-  L4_Set_Propagation(&tag);
-  L4_Set_VirtualSender(to.pager);
+  if (!L4_IsNilThread(to.pager)) {
+    L4_Set_Propagation(&tag);
+    L4_Set_VirtualSender(to.pager);
+  }
   L4_Set_MsgTag(tag);
   return L4_IpcSucceeded(L4_Reply(to.client));
 }
@@ -144,6 +146,10 @@ RefillResult L4Pmap::Refill(uvm::Pmap* pmap, base::Vaddr va, base::Access access
   if (page == nullptr || !page->present()) {
     ++counters_.refill_misses;
     return RefillResult::kMiss;
+  }
+  // Whatever comes of it, what lies there is about to be touched: by the client, or by a copy.
+  if ((page->frame & kDeviceBit) == 0) {
+    __builtin_prefetch(HomePointer(AddressOf(page->frame) + va.Offset()), /*rw=*/1);
   }
   if (!base::ProtFor(access).IsSubsetOf(page->prot)) {
     ++counters_.refill_misses;

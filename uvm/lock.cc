@@ -49,9 +49,9 @@ bool Mutex::TryLock() {
 
 void Mutex::Unlock() {
   ThreadSystem* threads = threads_;  // once released, the lock may be gone
-  Thread* self = threads->Self();
-  CHECK(owner_ == self);
-  self->held_ranks &= ~RankBit(rank_);
+  CHECK(owner_ != nullptr);
+  DCHECK(owner_ == threads->Self());  // to ask who that is costs as much as the rest
+  owner_->held_ranks &= ~RankBit(rank_);
   guard_.Acquire(threads_);
   Thread* next = waiters_.PopFront();
   owner_ = next;
@@ -142,6 +142,17 @@ void RwLock::ReadLock() {
   Thread* self = threads_->Self();
   CHECK((self->held_ranks & FromRank(rank_)) == 0);
   Acquire(self, /*write=*/false);
+}
+
+bool RwLock::TryReadLock() {
+  Thread* self = threads_->Self();
+  threads_->LockPoint();
+  guard_.Acquire(threads_);
+  const bool free = writer_ == nullptr && waiters_.empty();
+  if (free) ++readers_;
+  guard_.Release();
+  if (free) self->held_ranks |= RankBit(rank_);
+  return free;
 }
 
 void RwLock::ReadUnlock() {

@@ -86,6 +86,8 @@ class ABSL_LOCKABLE RwLock {
   bool TryWriteLock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true);
   void WriteUnlock() ABSL_UNLOCK_FUNCTION();
   void ReadLock() ABSL_SHARED_LOCK_FUNCTION();
+  // False, at once, when somebody writes or waits for it.
+  bool TryReadLock() ABSL_SHARED_TRYLOCK_FUNCTION(true);
   void ReadUnlock() ABSL_UNLOCK_FUNCTION();
   // Turns the caller's read lock into the write lock if it is the only reader. On failure the read
   // lock stays.
