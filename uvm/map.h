@@ -268,7 +268,9 @@ class Map {
   // kExtractRemove the source is unwired and unmapped (facts/uvm.md 5.B item 13). Errors, nothing
   // changed but that the source may have been clipped: kNoSpace, kNoMemory, kInvalidArgument
   // (kExtractContiguous and a hole), kIo (the reservation is not blank; or the space found lies
-  // across an edge of `from`, which a caller who wants it that way reserves first).
+  // across an edge of `from`, which a caller who wants it that way reserves first). Between two
+  // maps kExtractRemove is not one step: for a moment both show the pages, and what another thread
+  // maps into `from` then is unmapped with them.
   Result<Vaddr, MapError> Extract(Range from, Map* target, Vaddr to, uint32_t flags)
       ABSL_LOCKS_EXCLUDED(lock_);
 
@@ -419,7 +421,6 @@ class Map {
 
   // For checkers, without the lock.
   MapEntry* DebugFirst() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return tree_.First(); }
-  Thread* DebugBusyOwner() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return busy_; }
   MapEntry* DebugRoot() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return tree_.root(); }
   static MapEntry* DebugNext(MapEntry* entry) { return Tree::Next(entry); }
   uint64_t DebugCount() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return count_; }

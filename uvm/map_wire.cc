@@ -162,8 +162,7 @@ Result<void, MapError> Map::PageableAll(uint32_t flags, uint64_t limit) {
   for (MapEntry* entry = header_.next; !AtEnd(entry); entry = entry->next) {
     if (entry->wired_count == 0 && !entry->prot.IsNone()) more += entry->end - entry->start;
   }
-  const PageStore& pages = *context_->pages;
-  if (base::ToPages(more) + pages.wired_count() > pages.wired_max()) return MapError::kNoMemory;
+  if (!context_->pages->MayWire(base::ToPages(more))) return MapError::kNoMemory;
   if (limit != 0 && more + base::ToBytes(WiredPages()) > limit) return MapError::kNoMemory;
   for (MapEntry* entry = header_.next; !AtEnd(entry); entry = entry->next) {
     if (entry->prot.IsNone() || entry->submap != nullptr) continue;
