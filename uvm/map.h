@@ -370,16 +370,17 @@ class Map {
   uint64_t CountCoreSegments() ABSL_LOCKS_EXCLUDED(lock_);
 
   // ---- Copies (map_copy.cc); for clients use Uvm's, which bring in what is missing ----
-  // kHole; kNoMemory; kTryAgain: the page *missing must be resident in its object first. On error
-  // *out is empty.
+  // REQUIRES: no submap in the range. kHole; kNoMemory; kIo: a device, of which nothing is ever
+  // resident; kTryAgain: the page *missing must be resident in its object first. On error *out is
+  // empty.
   Result<void, MapError> CopyIn(Range range, Snapshot* out, Vaddr* missing)
       ABSL_LOCKS_EXCLUDED(lock_);
   // Maps the snapshot at the lowest address with room for it, with inheritance kCopy and all rights
   // as maximum. kNoSpace: *copy is untouched, else it is empty.
   Result<Vaddr, MapError> CopyOut(Snapshot* copy, Prot prot) ABSL_LOCKS_EXCLUDED(lock_);
   // The range from `at` on shows the snapshot's contents; its attributes stay, but for its wiring.
-  // Who shares a page sees them too. kHole, kNoMemory, kTryAgain as CopyIn: no
-  // contents changed and *copy still whole; else it is empty.
+  // Who shares a page sees them too. kHole, kNoMemory, kIo (shared mappings only), kTryAgain as
+  // CopyIn: no contents changed and *copy still whole; else it is empty.
   Result<void, MapError> Overwrite(Vaddr at, Snapshot* copy, Vaddr* missing)
       ABSL_LOCKS_EXCLUDED(lock_);
   void DropSnapshot(Snapshot* copy);
@@ -570,9 +571,10 @@ class Map {
   void HideObjectPage(const MapEntry* entry, Vaddr va);
   void SwapLayers(MapEntry* entry, MapEntry* piece);
   bool ForkEagerlyLocked(MapEntry* entry, MapEntry* twin) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  // Collects shared clones of the pages of `from`, moved to `to`.
-  Result<void, MapError> CloneRangeLocked(Range from, Vaddr to, uint32_t flags, DeadList* chain)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // Collects shared clones of the pages of `from`, moved to `to`. An entry of exactly `reserved` is
+  // where they will go, and counts as a hole.
+  Result<void, MapError> CloneRangeLocked(Range from, Vaddr to, Range reserved, uint32_t flags,
+                                          DeadList* chain) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   Result<MapEntry*, MapError> CloneEntryLocked(MapEntry* entry, Range part, uint32_t flags)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   Result<void, MapError> ExtractInto(Range from, Map* target, Vaddr to, uint32_t flags);

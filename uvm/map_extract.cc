@@ -37,13 +37,17 @@ Result<MapEntry*, MapError> Map::CloneEntryLocked(MapEntry* entry, Range part, u
   return twin;
 }
 
-Result<void, MapError> Map::CloneRangeLocked(Range from, Vaddr to, uint32_t flags,
+Result<void, MapError> Map::CloneRangeLocked(Range from, Vaddr to, Range reserved, uint32_t flags,
                                              DeadList* chain) {
   const bool contiguous = (flags & kExtractContiguous) != 0;
   if (contiguous && !IsMappedLocked(from)) return MapError::kInvalidArgument;
   for (MapEntry* entry = FirstAboveLocked(from.start); entry->start < from.end && !AtEnd(entry);
        entry = entry->next) {
     if (entry->submap != nullptr) return MapError::kInvalidArgument;
+    if (entry->range() == reserved) {  // a hole, but for the call
+      if (contiguous) return MapError::kInvalidArgument;
+      continue;
+    }
     // What is to be removed is clipped anyway.
     if ((flags & (kExtractQuickRef | kExtractRemove)) != kExtractQuickRef) {
       if (!FillSparesLocked()) return MapError::kNoMemory;
@@ -67,7 +71,7 @@ Result<void, MapError> Map::ExtractWithin(Range from, Vaddr to, uint32_t flags) 
   {
     Change change(this, "Map::Extract");
     const Range place = {to, to + from.size()};
-    result = CloneRangeLocked(from, to, flags, &chain);
+    result = CloneRangeLocked(from, to, place, flags, &chain);
     // A reservation that reached across an edge of the source is no longer in one piece.
     if (result.ok() && !ReplaceLocked(place, &chain)) result = MapError::kIo;
     if (result.ok() && (flags & kExtractRemove) != 0) {
@@ -97,7 +101,7 @@ Result<void, MapError> Map::ExtractInto(Range from, Map* target, Vaddr to, uint3
   Result<void, MapError> result;
   {
     Change change(this, "Map::Extract source");
-    result = CloneRangeLocked(from, to, flags, &chain);
+    result = CloneRangeLocked(from, to, {}, flags, &chain);
   }
   if (result.ok()) {
     Change change(target, "Map::Extract target");
