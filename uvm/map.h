@@ -605,7 +605,8 @@ class Map {
   Thread* busy_ = nullptr;
   bool wants_space_ = false;
   // Guarded by lock_. The header stands below the first entry and above the last: header_.end is
-  // the map's minimum, header_.start its maximum; it is not in the tree.
+  // the map's minimum, header_.start its maximum, so that a walk over a range that the map contains
+  // ends there by itself; it is not in the tree.
   MapEntry header_;
   MapEntry* first_free_
       ABSL_GUARDED_BY(lock_);  // from the map's minimum to its end nothing is free
