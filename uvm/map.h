@@ -268,7 +268,9 @@ class Map {
   // kExtractRemove the source is unwired and unmapped (facts/uvm.md 5.B item 13). Errors, nothing
   // changed but that the source may have been clipped: kNoSpace, kNoMemory, kInvalidArgument
   // (kExtractContiguous and a hole), kIo (the reservation is not blank; or the space found lies
-  // across an edge of `from`, which a caller who wants it that way reserves first).
+  // across an edge of `from`, which a caller who wants it that way reserves first). Between two
+  // maps kExtractRemove is not one step: for a moment both show the pages, and what another thread
+  // maps into `from` then is unmapped with them.
   Result<Vaddr, MapError> Extract(Range from, Map* target, Vaddr to, uint32_t flags)
       ABSL_LOCKS_EXCLUDED(lock_);
 
@@ -368,16 +370,17 @@ class Map {
   uint64_t CountCoreSegments() ABSL_LOCKS_EXCLUDED(lock_);
 
   // ---- Copies (map_copy.cc); for clients use Uvm's, which bring in what is missing ----
-  // kHole; kNoMemory; kTryAgain: the page *missing must be resident in its object first. On error
-  // *out is empty.
+  // REQUIRES: no submap in the range. kHole; kNoMemory; kIo: a device, of which nothing is ever
+  // resident; kTryAgain: the page *missing must be resident in its object first. On error *out is
+  // empty.
   Result<void, MapError> CopyIn(Range range, Snapshot* out, Vaddr* missing)
       ABSL_LOCKS_EXCLUDED(lock_);
   // Maps the snapshot at the lowest address with room for it, with inheritance kCopy and all rights
   // as maximum. kNoSpace: *copy is untouched, else it is empty.
   Result<Vaddr, MapError> CopyOut(Snapshot* copy, Prot prot) ABSL_LOCKS_EXCLUDED(lock_);
   // The range from `at` on shows the snapshot's contents; its attributes stay, but for its wiring.
-  // Who shares a page sees them too. kHole, kNoMemory, kTryAgain as CopyIn: no
-  // contents changed and *copy still whole; else it is empty.
+  // Who shares a page sees them too. kHole, kNoMemory, kIo (shared mappings only), kTryAgain as
+  // CopyIn: no contents changed and *copy still whole; else it is empty.
   Result<void, MapError> Overwrite(Vaddr at, Snapshot* copy, Vaddr* missing)
       ABSL_LOCKS_EXCLUDED(lock_);
   void DropSnapshot(Snapshot* copy);
@@ -419,7 +422,6 @@ class Map {
 
   // For checkers, without the lock.
   MapEntry* DebugFirst() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return tree_.First(); }
-  Thread* DebugBusyOwner() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return busy_; }
   MapEntry* DebugRoot() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return tree_.root(); }
   static MapEntry* DebugNext(MapEntry* entry) { return Tree::Next(entry); }
   uint64_t DebugCount() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return count_; }
@@ -569,9 +571,10 @@ class Map {
   void HideObjectPage(const MapEntry* entry, Vaddr va);
   void SwapLayers(MapEntry* entry, MapEntry* piece);
   bool ForkEagerlyLocked(MapEntry* entry, MapEntry* twin) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  // Collects shared clones of the pages of `from`, moved to `to`.
-  Result<void, MapError> CloneRangeLocked(Range from, Vaddr to, uint32_t flags, DeadList* chain)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // Collects shared clones of the pages of `from`, moved to `to`. An entry of exactly `reserved` is
+  // where they will go, and counts as a hole.
+  Result<void, MapError> CloneRangeLocked(Range from, Vaddr to, Range reserved, uint32_t flags,
+                                          DeadList* chain) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   Result<MapEntry*, MapError> CloneEntryLocked(MapEntry* entry, Range part, uint32_t flags)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   Result<void, MapError> ExtractInto(Range from, Map* target, Vaddr to, uint32_t flags);
@@ -602,7 +605,8 @@ class Map {
   Thread* busy_ = nullptr;
   bool wants_space_ = false;
   // Guarded by lock_. The header stands below the first entry and above the last: header_.end is
-  // the map's minimum, header_.start its maximum; it is not in the tree.
+  // the map's minimum, header_.start its maximum, so that a walk over a range that the map contains
+  // ends there by itself; it is not in the tree.
   MapEntry header_;
   MapEntry* first_free_
       ABSL_GUARDED_BY(lock_);  // from the map's minimum to its end nothing is free

@@ -29,6 +29,7 @@ void Map::DropSnapshot(Snapshot* copy) {
 Result<void, MapError> Map::CopyObjectLocked(MapEntry* entry, MapEntry* twin, Vaddr* missing) {
   AmapStore* amaps = context_->amaps;
   twin->copy_on_write = true;
+  if (entry->object->pager()->HandlesFaults()) return MapError::kIo;  // nothing becomes resident
   if (entry->aref.amap == nullptr) {
     Amap* fresh = amaps->Allocate(entry->pages());
     if (fresh == nullptr) return MapError::kNoMemory;
@@ -163,7 +164,9 @@ bool Map::OwnPages(MapEntry* piece, bool zeros) {
 // nothing can fail.
 Result<void, MapError> Map::PrepareOverwriteLocked(MapEntry* entry, MapEntry* piece,
                                                    Vaddr* missing) {
+  if (entry->bare) return MapError::kHole;
   if (!entry->shared) return {};
+  if (entry->object != nullptr && entry->object->pager()->HandlesFaults()) return MapError::kIo;
   if (entry->needs_copy && !CopyAmapLocked(entry, entry->range(), Chunk::kNo, Merge::kNo)) {
     return MapError::kNoMemory;
   }

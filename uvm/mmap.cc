@@ -156,19 +156,13 @@ AddressResult MmapCalls::Mmap(Process* process, const MmapArguments& a) {
   return {Errno::kOk, range.start.value() + in_page};
 }
 
-// NetBSD: uvmexp.wiredmax.
-bool MmapCalls::MayWire(PageCount pages) const {
-  const PageStore& frames = uvm_->DebugPages();
-  return pages.value() <= frames.wired_max().value() &&
-         frames.wired_count().value() <= frames.wired_max().value() - pages.value();
-}
-
 // On failure the mapping is gone again.
 Errno MmapCalls::WireNewMapping(Process* process, Range range) {
   Map& map = *process->map;
   Errno error = Errno::kEnomem;
   uint64_t wired = base::ToBytes(map.WiredPages());
-  bool allowed = MayWire(range.pages()) && range.size() <= process->limit_locked &&
+  bool allowed = uvm_->DebugPages().MayWire(range.pages()) &&
+                 range.size() <= process->limit_locked &&
                  wired <= process->limit_locked - range.size();
   if (allowed) error = ErrnoOf(map.Pageable(range, Wiring::kWire));
   if (error != Errno::kOk) (void)map.Unmap(range);
@@ -285,7 +279,7 @@ Errno MmapCalls::Mlock(Process* process, uint64_t address, uint64_t length) {
   if (!Rounded(address, length).In(map, &range)) return Errno::kEnomem;
   if (range.empty()) return Errno::kOk;
   uint64_t wired = base::ToBytes(map.WiredPages());
-  if (!MayWire(range.pages()) || range.size() > process->limit_locked ||
+  if (!uvm_->DebugPages().MayWire(range.pages()) || range.size() > process->limit_locked ||
       wired > process->limit_locked - range.size()) {
     return Errno::kEagain;
   }

@@ -96,7 +96,6 @@ class MmapCalls {
   Errno Brk(Process* process, uint64_t address);
 
  private:
-  bool MayWire(PageCount pages) const;
   Errno WireNewMapping(Process* process, Range range);
   static Errno CheckMincore(const Process& process, uint64_t address, uint64_t length,
                             Range* range);
