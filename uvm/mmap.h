@@ -102,6 +102,8 @@ class MmapCalls {
   Errno Brk(Process* process, uint64_t address);
 
  private:
+  AddressResult EnterMapping(Process* process, const MmapArguments& a, uint64_t address,
+                             Map::EnterOptions* options);
   bool MayWire(PageCount pages) const;
   Errno WireNewMapping(Process* process, Range range);
   static Errno CheckMincore(const Process& process, uint64_t address, uint64_t length,
