@@ -35,6 +35,20 @@ bool Expectation::IsRefusal(const Outcome& seen) const {
   return seen == refused;
 }
 
+bool Expectation::IsMissing(const Outcome& seen) const {
+  const Step& step = parts_.step;
+  if (step.missing_code == 0 || seen.code != step.missing_code) return false;
+  Outcome missing;
+  missing.family = seen.family;
+  missing.code = seen.code;
+  if (seen.family == Outcome::Family::kFault) {
+    const std::vector<uint64_t>& at = step.may_fail_at;
+    if (std::find(at.begin(), at.end(), seen.value) == at.end()) return false;
+    missing.value = seen.value;
+  }
+  return seen == missing;
+}
+
 bool Expectation::AcceptsChoice(const Outcome& seen) const {
   Outcome canonical = parts_.step.outcome;
   switch (parts_.step.freedom) {
@@ -72,7 +86,7 @@ bool Expectation::AcceptsChoice(const Outcome& seen) const {
 
 bool Expectation::Accepts(const Outcome& seen, std::string* why) const {
   if (seen.family == parts_.step.outcome.family &&
-      (AcceptsChoice(seen) || IsShortage(seen) || IsRefusal(seen)))
+      (AcceptsChoice(seen) || IsShortage(seen) || IsRefusal(seen) || IsMissing(seen)))
     return true;
   if (why != nullptr) {
     *why =
@@ -103,6 +117,14 @@ std::string Expectation::Describe() const {
     absl::StrAppend(&text, " or ", traces::FormatOutcome(parts_.kind, other));
   }
   if (parts_.any_read_value) text = "any value";
+  const bool fault = parts_.step.outcome.family == Outcome::Family::kFault;
+  if (parts_.step.missing_code != 0 && (!fault || !parts_.step.may_fail_at.empty())) {
+    Outcome missing;
+    missing.family = parts_.step.outcome.family;
+    missing.code = parts_.step.missing_code;
+    if (fault) missing.value = parts_.step.may_fail_at.front();
+    absl::StrAppend(&text, " or ", traces::FormatOutcome(parts_.kind, missing));
+  }
   if (parts_.memory_may_run_out && parts_.step.shortage_code != 0) {
     Outcome shortage;
     shortage.family = parts_.step.outcome.family;

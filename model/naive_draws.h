@@ -56,6 +56,9 @@ class NaiveDraws {
     auto kind = static_cast<traces::OpKind>(prng_.Below(traces::kProgramKindCount));
     if (kind == traces::OpKind::kTask32)
       return traces::OpKind::kVmCopy;  // all tasks are as wide here
+    // Memory with a name is not drawn.
+    if (kind >= traces::OpKind::kMemfd && kind <= traces::OpKind::kShmUnlock)
+      return traces::OpKind::kFork;
     return kind == traces::OpKind::kExec && prng_.Chance(3, 4) ? traces::OpKind::kMmap : kind;
   }
   uint32_t Maybe(uint64_t chances, uint64_t of, uint32_t flag) {

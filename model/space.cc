@@ -226,6 +226,7 @@ void Space::BindPages(const Region& region, const FileTable& files) {
   bool binds =
       region.layer != nullptr && region.file_key != 0 && region.attributes.max_prot.CanWrite();
   for (uint64_t va = region.start; binds && va < region.end; va += base::kPageSize) {
+    if (Look(region, va, files).missing) continue;  // or its own already
     Slot& slot = region.layer->owned[region.LayerPage(va)];
     if (slot.NeedsBase()) Bind(Look(region, va, files), &slot);
   }
@@ -233,14 +234,45 @@ void Space::BindPages(const Region& region, const FileTable& files) {
 
 void Space::MayBind(const Region& region, uint64_t va, const FileTable& files) {
   if (!region.attributes.wired || region.layer == nullptr || region.file_key == 0) return;
-  if (!region.attributes.max_prot.CanWrite()) return;
+  BindMaybe(region, va, files);
+}
+
+void Space::BindMaybe(const Region& region, uint64_t va, const FileTable& files) {
+  if (!region.attributes.max_prot.CanWrite() || Look(region, va, files).missing) return;
   Slot& slot = region.layer->owned[region.LayerPage(va)];
   if (!slot.NeedsBase()) return;
   Bind(Look(region, va, files), &slot);
   slot.GiveUp();
 }
 
+void Space::MayWire(uint64_t start, uint64_t end, const FileTable& files) {
+  for (const Region& region : Slice(start, end)) {
+    if (region.layer == nullptr || region.file_key == 0) continue;
+    for (uint64_t va = region.start; va < region.end; va += base::kPageSize) {
+      BindMaybe(region, va, files);
+    }
+  }
+}
+
+void Space::Decide(const Region& region, uint64_t va, Presence found, const FileTable& files) {
+  const PageSource source = Look(region, va, files);
+  if (source.slot != nullptr && source.presence() == Presence::kOpen) source.slot->Decide(found);
+}
+
+void Space::DecideThere(uint64_t start, uint64_t end, const FileTable& files) {
+  for (const Region& region : Slice(start, end)) {
+    if (files.Object(region.file_key) == nullptr || region.layer == nullptr) continue;
+    PageMap& owned = region.layer->owned;
+    auto stop = owned.lower_bound(region.LayerPage(region.end));
+    for (auto it = owned.lower_bound(region.layer_page); it != stop; ++it) {
+      const uint64_t page = it->first - region.layer_page;
+      Decide(region, region.start + (page << base::kPageShift), Presence::kThere, files);
+    }
+  }
+}
+
 void Space::Wire(uint64_t start, uint64_t end, const FileTable& files) {
+  DecideThere(start, end, files);
   Apply(start, end, [](Region& region) { region.attributes.wired = true; });
   for (const Region& region : Slice(start, end)) BindPages(region, files);
 }
@@ -455,6 +487,13 @@ PageSource Space::Look(const Region& region, uint64_t va, const FileTable& files
     if (file != files.end()) {
       auto stored = file->second.find(page);
       if (stored != file->second.end()) source.file_page = &stored->second;
+    }
+    if (const MemoryObject* object = files.Object(region.file_key)) {
+      source.file_key = 0;  // zeros where nothing was stored
+      // A device shows in shared mappings only.
+      const bool hidden = object->kind == MemoryObject::Kind::kDevice && region.layer != nullptr;
+      source.missing = hidden || !object->Has(page);
+      if (source.missing) source.file_page = nullptr;
     }
   }
   return source;

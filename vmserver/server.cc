@@ -50,6 +50,24 @@ constexpr int RequestWords(uint32_t request) {
       return 0;
     case kBsdMsync:
       return 3;
+    case kBsdMemfd:
+      return 5;
+    case kBsdMemfdTruncate:
+    case kBsdShmget:
+    case kBsdShmat:
+      return 4;
+    case kBsdMemfdSeal:
+      return 3;
+    case kBsdMemfdMmap:
+    case kBsdDeviceMmap:
+      return 8;
+    case kBsdShmdt:
+      return 1;
+    case kBsdMemfdClose:
+    case kBsdShmRemove:
+    case kBsdShmLock:
+    case kBsdShmUnlock:
+      return 2;
     case kMachTaskCreate:
       return 2;
     case kMachTaskTerminate:
@@ -121,6 +139,7 @@ void Server::Main() {
   CHECK(mirror != nullptr);
   if (!pmap_.Boot(mirror->thread)) vm_panic(__FILE__, __LINE__, pmap_.boot_error());
   uvm_.Emplace(uvm::Config{.memory = config_.memory, .pmap = &pmap_, .threads = &threads_});
+  shared_.Emplace(&*uvm_, config_.memory, &threads_, config_.frame_buffer);
   auto init = Birth({.privileged = true, .max = base::Vaddr(kDefaultMapMax)});
   init_ = MUST(init, "a fresh machine has room for its first task");
   // From here on this thread is the pager of the server's other threads, and none of them may fault
@@ -302,7 +321,7 @@ Answer Server::DispatchBsd(Task* task, const Message& message) {
     case kBsdMsync:
       return Msync(task, message);
     default:
-      UNREACHABLE("the pager passed an unknown BSD call");
+      return SharedCall(task, message);
   }
 }
 

@@ -45,6 +45,7 @@
 #include "uvm/uvm.h"
 #include "vmserver/files.h"
 #include "vmserver/protocol.h"
+#include "vmserver/shared.h"
 #include "vmserver/threads.h"
 
 namespace vmserver {
@@ -117,6 +118,7 @@ class Server {
     // has 32-bit words: then there are no such tasks.
     L4_Fpage_t client32_kip_area = {0};
     uint32_t max_tasks = 64;  // alive at once, init not counted
+    FrameBufferConfig frame_buffer;
   };
   explicit Server(const Config& config);
   Server(const Server&) = delete;
@@ -139,6 +141,7 @@ class Server {
   void SetLockHook(void (*at_lock)()) { threads_.at_lock = at_lock; }
   const ServerCounters& counters() const { return counters_; }
   const FileStore& DebugFiles() const { return file_store_; }
+  const SharedMemory& DebugShared() const { return *shared_; }
   // The live task with this id, or null.
   const Task* DebugFindTask(uint32_t id) const;
 
@@ -241,6 +244,9 @@ class Server {
   Answer Mincore(Task* task, const Message& m);
   Answer Msync(Task* task, const Message& m);
 
+  // shared_calls.cc
+  Answer SharedCall(Task* task, const Message& m);
+
   // mach.cc
   Answer TaskCreate(Task* caller, Task* target, const Message& m);
   Answer TaskTerminate(Task* caller, Task* target);
@@ -272,6 +278,7 @@ class Server {
   Threads threads_;
   pmap_sim::L4Pmap pmap_;
   Late<uvm::Uvm> uvm_;
+  Late<SharedMemory> shared_;
   FileStore file_store_;
   ServerCounters counters_;
   Task* init_ = nullptr;  // set once, by Main

@@ -87,6 +87,8 @@ class Session {
   bool CheckCost();
   bool CheckTouched();
   bool CheckWhole(StateRelation::Depth depth);
+  bool PerformOwn(const traces::Op& op);
+  bool DrainNames();
   bool DrainTasks();
   void ExtendHash();
   bool Fail(FailureClass cls, std::string rule, std::string text);
