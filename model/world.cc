@@ -98,6 +98,8 @@ void World::Adopt(const ResolvedOp& op, const Outcome& observed) {
     Refuse(step, op);
   } else {
     CHECK(may_run_out && step.shortage_code == observed.code);
+    // A new mapping needs memory only to be wired.
+    if (step.attributes.wired && step.action == Step::Action::kMap) return Refuse(step, op);
     if (step.action != Step::Action::kWrite) return;
     step.end = observed.value;  // what was stored before memory ran out stays
     Commit(step, op, observed);
