@@ -194,6 +194,7 @@ class MappingDatabase {
   void PassUp(NodeIndex i);
   void Restrict(NodeIndex i, RightsBits left);
   void RestrictBelow(NodeIndex top, RightsBits allowed);
+  NodeIndex UnmapChildless(NodeIndex top, RightsBits revoke);
   NodeIndex PartOf(NodeIndex old, uint64_t part) const;
   void SplitOne(NodeIndex i, NodeIndex top, uint64_t frame);
   void Revoked(const MappingNode& n) {
