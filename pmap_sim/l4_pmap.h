@@ -367,7 +367,9 @@ void L4Pmap::ForLeaves(uvm::Pmap* pmap, base::Range range, Visitor visit) {
        window = pmap->windows.Next(window)) {
     uint64_t base_page = window->number * kWindowPages;
     if (base_page > last_page) return;
-    for (Leaf* leaf : window->leaves) {
+    for (uint32_t i = 0; i < kLeaves; ++i) {
+      Leaf* leaf = window->leaves[i];
+      if (i + 1 < kLeaves) Leaf::Expect(window->leaves[i + 1]);
       if (leaf == nullptr || leaf->present == 0) continue;
       uint64_t leaf_page = base_page + leaf->first_page;
       if (leaf_page + kLeafPages <= first_page || leaf_page > last_page) continue;

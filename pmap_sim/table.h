@@ -90,6 +90,12 @@ struct Leaf {
   Translation pages[kLeafPages];
   TranslationRest rest[kLeafPages];
 
+  // Has what a walk reads of a leaf, or of none, brought in.
+  static void Expect(const Leaf* leaf) {
+    constexpr size_t kLineBytes = 64, kBytes = sizeof(Translation) * kLeafPages;
+    const auto* start = reinterpret_cast<const unsigned char*>(leaf);
+    for (size_t at = 0; at < kBytes + kLineBytes; at += kLineBytes) __builtin_prefetch(start + at);
+  }
   static Leaf* Of(Translation* mapping) {
     auto* first = reinterpret_cast<unsigned char*>(mapping - mapping->slot);
     return reinterpret_cast<Leaf*>(first - offsetof(Leaf, pages));
