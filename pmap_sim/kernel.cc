@@ -44,7 +44,7 @@ bool L4Pmap::MapOwn(Translation* page) {
   if (!OrderAliases(Leaf::Of(page), page->slot, 1)) return false;
   page->sent = page->prot;
   // Loads leave no trace and nothing faults, so that it may always have been referenced.
-  if (page->managed && !traits_.reference_bits) FrameOf(*page).referenced = true;
+  if (page->managed && !traits_.reference_bits) StatusOf(*page).referenced = true;
   return true;
 }
 
