@@ -150,6 +150,12 @@ uint64_t World::StateHash() const {
       hash = base::Chain(hash, base::HashBytes(bytes.data(), bytes.size()));
     });
   }
+  for (const auto& [label, channel] : channels_) {
+    for (const Parcel& message : channel) {
+      hash = base::Chain(hash, label);
+      hash = base::Chain(hash, base::HashBytes(message.bytes.data(), message.bytes.size()));
+    }
+  }
   for (const auto& [key, pages] : files_) {
     for (const auto& [page, value] : pages) {
       hash = base::Chain(base::Chain(hash, key), page);

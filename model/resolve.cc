@@ -160,7 +160,13 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
     case OpKind::kVmCopy:
       if (!ResolvePlace(space, op.to, &out->to)) return false;
       break;
+    case OpKind::kPread:
+    case OpKind::kPwrite:
+      if (!ResolveFile(op, files, out)) return false;
+      break;
     case OpKind::kVmWrite:
+    case OpKind::kPeek:
+    case OpKind::kPoke:
       if (!ResolvePlace(own, op.to, &out->to)) return false;
       break;
     default:

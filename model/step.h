@@ -5,8 +5,8 @@
 //          makes. Decoding may fail and is pure; carrying the change out may not fail and is the
 //          value core's (world.cc). So a failed operation cannot have changed anything.
 // INVARIANTS  With an error as outcome, action is kNothing (excepted: kDiscard of linux_dontneed
-//          over a hole, kUnmap of a fixed mapping that could not be wired). start, end, to are page
-//          aligned and inside the bounds.
+//          over a hole, kUnmap of a fixed mapping that could not be wired, kTransfer). start, end,
+//          to are page aligned and inside the bounds.
 // SEE      house.md 4.6 "Check then act"; bsd.cc, mach.cc.
 
 #ifndef MODEL_STEP_H_
@@ -17,6 +17,7 @@
 #include "base/errors.h"
 #include "base/prot.h"
 #include "model/space.h"
+#include "model/transfer.h"
 #include "traces/op.h"
 
 namespace model {
@@ -29,6 +30,7 @@ struct Task {
   bool has_heap = false;
   uint64_t heap_base = 0;
   uint64_t heap_current = 0;  // any byte address; the heap's pages end at its page, rounded up
+  uint32_t channel = 0;       // label of the first task of its family, whose messages it may have
 };
 
 struct Step {
@@ -57,6 +59,8 @@ struct Step {
     kStoreFrom,  // the same, [start, end) being in the caller's space
     kRead,
     kWrite,  // [start, end): the bytes that will be accessed
+    // Calls that move bytes (moves.cc): `size` of them, whatever the outcome.
+    kTransfer,
   };
   enum class Freedom : uint8_t {
     kNone,
@@ -96,6 +100,8 @@ struct Step {
   uint64_t heap = 0;
   bool wires_future = false;  // kWireAll
   bool blind = false;         // kRead: its value is not seen
+  // kTransfer: where memory may run out, any smaller number of bytes but none is right too.
+  bool counted = false;
 
   bool ok() const { return outcome.code == 0; }
 };
@@ -107,6 +113,7 @@ struct Query {
   bool task_limit_reached;  // no further task may be born
   const Task* caller;       // who calls; the same as `task` unless a Mach call names another
   bool may_name;            // the caller may name `task`, and it is alive
+  const Channel* channel;   // the caller's
   // Frames that all tasks together may wire, and an upper bound of those that are.
   uint64_t wired_max = ~uint64_t{0};
   uint64_t wired_at_most = 0;
@@ -114,6 +121,8 @@ struct Query {
 
 // Calls whose outcome is an errno. REQUIRES: traces::FamilyOf(op.kind) == kErrno.
 Step DecodeBsd(const Query& query);
+// Of these, calls that move bytes.
+Step DecodeMove(const Query& query);
 // Calls whose outcome is a kern_return_t. REQUIRES: traces::FamilyOf(op.kind) == kKern.
 Step DecodeMach(const Query& query);
 

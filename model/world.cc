@@ -47,7 +47,13 @@ Step World::Decode(const ResolvedOp& op) const {
     return Step();
   }
   const bool may_name = task == caller || (task != nullptr && task->owner == op.task);
-  Query query{op, task, tasks_.size() >= options_.max_tasks, caller, may_name, options_.wired_max};
+  Query query{op,
+              task,
+              tasks_.size() >= options_.max_tasks,
+              caller,
+              may_name,
+              caller == nullptr ? nullptr : &channels_.at(caller->channel),
+              options_.wired_max};
   for (const auto& [label, other] : tasks_) query.wired_at_most += other.space.WiredPages();
   switch (traces::FamilyOf(op.kind)) {
     case Outcome::Family::kErrno:
@@ -92,7 +98,8 @@ void World::Adopt(const ResolvedOp& op, const Outcome& observed) {
   }
   const bool may_run_out = MemoryMayRunOut(op);
   threads_may_run_out_ = false;
-  if (observed.code == step.outcome.code) {
+  if (step.counted && observed.ok()) step.size = observed.value;
+  if (observed.code == step.outcome.code || (step.counted && observed.ok())) {
     Commit(step, op, observed);
   } else if (step.refusal_code != 0 && step.refusal_code == observed.code) {
     Refuse(step, op);
@@ -117,7 +124,9 @@ void World::CommitBirth(const Step& step, const ResolvedOp& op) {
              orphan ? 0 : op.task,
              false,
              0,
-             0};
+             0,
+             orphan ? op.child : FindTask(op.task)->channel};
+  channels_.try_emplace(child.channel);
   if (step.action == Step::Action::kFork) {
     Task& parent = tasks_.find(traces::ActsOn(op))->second;
     child.space = parent.space.Fork();
@@ -251,8 +260,7 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
     case Step::Action::kNothing:
       break;
     case Step::Action::kDie:
-      births_.erase(std::find(births_.begin(), births_.end(), label));
-      tasks_.erase(label);
+      CommitDeath(label);
       return;
     case Step::Action::kClear:
       task.space.Clear();
@@ -302,10 +310,74 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
     case Step::Action::kWrite:
       CommitWrite(step, op.value, task);
       break;
+    case Step::Action::kTransfer:
+      CommitTransfer(step.size, op, observed, &task, &tasks_.find(op.task)->second);
+      break;
   }
   if (step.sets_heap_base) task.has_heap = true;
   if (step.sets_heap_base) task.heap_base = step.heap;
   if (step.sets_heap) task.heap_current = step.heap;
+}
+
+// Messages that nobody is left to receive are gone.
+void World::CommitDeath(uint32_t label) {
+  const uint32_t channel = FindTask(label)->channel;
+  births_.erase(std::find(births_.begin(), births_.end(), label));
+  tasks_.erase(label);
+  for (const auto& [other, task] : tasks_) {
+    if (task.channel == channel) return;
+  }
+  channels_.erase(channel);
+}
+
+// In the steps in which bytes really go, since source and destination may overlap: a read one page
+// of its source at a time, a write of a file one stretch of 64 KiB of it.
+void World::CommitTransfer(uint64_t size, const ResolvedOp& op, const Outcome& observed,
+                           const Task* task, const Task* caller) {
+  if (op.kind == OpKind::kSend) {
+    channels_.at(caller->channel).emplace_back();
+    return TakeFromMemory(caller->space, op.at, size, files_,
+                          &channels_.at(caller->channel).back());
+  }
+  if (op.kind == OpKind::kReceive) return CommitReceive(size, op, observed.ok(), caller);
+  const bool of_file = op.kind == OpKind::kPread || op.kind == OpKind::kPwrite;
+  const uint64_t place = of_file ? op.offset : op.at;
+  const uint64_t stretch = op.kind == OpKind::kPwrite ? uint64_t{64} << 10 : base::kPageSize;
+  for (uint64_t done = 0; done < size;) {
+    const uint64_t at = place + done;
+    const uint64_t some = std::min(size - done, stretch - at % stretch);
+    Parcel parcel;
+    switch (op.kind) {
+      case OpKind::kPread:
+        TakeFromFile(op.file_key, at, some, files_, &parcel);
+        PutIntoMemory(parcel, caller->space, op.at + done, &files_);
+        break;
+      case OpKind::kPwrite:
+        TakeFromMemory(caller->space, op.at + done, some, files_, &parcel);
+        PutIntoFile(parcel, op.file_key, at, &files_);
+        break;
+      case OpKind::kPeek:
+        TakeFromMemory(task->space, at, some, files_, &parcel);
+        PutIntoMemory(parcel, caller->space, op.to + done, &files_);
+        break;
+      default:  // kPoke
+        TakeFromMemory(caller->space, op.to + done, some, files_, &parcel);
+        PutIntoMemory(parcel, task->space, at, &files_);
+        break;
+    }
+    done += some;
+  }
+}
+
+// A message of which something was received without error loses that; one of which nothing is left
+// is gone. After an error it is all there still.
+void World::CommitReceive(uint64_t size, const ResolvedOp& op, bool consumed, const Task* caller) {
+  Channel& channel = channels_.at(caller->channel);
+  Parcel& message = channel.front();
+  PutIntoMemory(message.Head(size), caller->space, op.at, &files_);
+  if (!consumed) return;
+  message.DropHead(size);
+  if (message.bytes.empty()) channel.pop_front();
 }
 
 // A failed read tells nothing of what it read before.

@@ -68,6 +68,7 @@ class Expectation {
   bool AcceptsChoice(const traces::Outcome& seen) const;
   bool IsShortage(const traces::Outcome& seen) const;
   bool IsRefusal(const traces::Outcome& seen) const;
+  bool IsShortCount(const traces::Outcome& seen) const;
 
   Parts parts_;
 };
@@ -170,12 +171,18 @@ class World {
   void CommitCopyOut(const Step& step, uint64_t start, const Task& task, Task* caller);
   void CommitRead(const Step& step, const traces::Outcome& observed, const Task& task);
   void CommitWrite(const Step& step, uint64_t value, const Task& task);
+  void CommitDeath(uint32_t label);
+  void CommitTransfer(uint64_t size, const traces::ResolvedOp& op, const traces::Outcome& observed,
+                      const Task* task, const Task* caller);
+  void CommitReceive(uint64_t size, const traces::ResolvedOp& op, bool consumed,
+                     const Task* caller);
 
   Options options_;
   TaskMap tasks_;
   std::vector<uint32_t> births_;  // labels of live tasks in the order of their births
   std::set<uint32_t> used_labels_;
   FileTable files_;
+  std::map<uint32_t, Channel> channels_;  // by Task::channel, as long as a task has it
   // The next operation meets a kernel without memory for threads (an injected fault). The faults of
   // the other sites change no outcome: who asks again gets what was refused.
   bool threads_may_run_out_ = false;
