@@ -37,6 +37,7 @@
 #include "base/list.h"
 #include "base/pool.h"
 #include "base/prot.h"
+#include "base/text_sink.h"
 #include "pmap_sim/l4_pmap.h"
 #include "uvm/lock.h"
 #include "uvm/map.h"
@@ -152,6 +153,8 @@ class Server {
   void SetLockHook(void (*at_lock)()) { threads_.at_lock = at_lock; }
   const ServerCounters& counters() const { return counters_; }
   const FileStore& DebugFiles() const { return file_store_; }
+  // I20. True when it holds; else the first counterexample goes to *text.
+  bool MessagesHoldTheirLoans(base::TextSink* text) const;
   // The live task with this id, or null.
   const Task* DebugFindTask(uint32_t id) const;
 
