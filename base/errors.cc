@@ -64,6 +64,7 @@ const char* ErrnoName(Errno code) {
     case Errno::kEacces: return "EACCES";
     case Errno::kEfault: return "EFAULT";
     case Errno::kEbusy: return "EBUSY";
+    case Errno::kEexist: return "EEXIST";
     case Errno::kEnodev: return "ENODEV";
     case Errno::kEinval: return "EINVAL";
     case Errno::kEfbig: return "EFBIG";

@@ -71,6 +71,7 @@ enum class Errno : int32_t {
   kEacces = 13,
   kEfault = 14,
   kEbusy = 16,
+  kEexist = 17,
   kEnodev = 19,
   kEinval = 22,
   kEfbig = 27,

@@ -65,6 +65,54 @@ bool Slot::NeedsBase() const {
                                [](const GivenUp& alternative) { return !alternative.value; });
 }
 
+std::vector<bool> Slot::Possible() const {
+  std::vector<bool> possible(alternatives());
+  for (size_t i = 0; i < given_up_.size(); ++i) {
+    possible[i] = *given_up_[i].choice != Choice::kKept;
+    if (*given_up_[i].choice == Choice::kGone) return possible;
+  }
+  possible.back() = true;
+  return possible;
+}
+
+Presence Slot::presence() const {
+  if (unknown_) return Presence::kOpen;
+  const std::vector<bool> possible = Possible();
+  bool some = false;
+  bool none = false;
+  for (size_t i = 0; i < possible.size(); ++i) {
+    const bool owns = i < given_up_.size() ? given_up_[i].value.has_value() : last_.has_value();
+    some = some || (possible[i] && owns);
+    none = none || (possible[i] && !owns);
+  }
+  if (some && none) return Presence::kOpen;
+  return some ? Presence::kThere : Presence::kAbsent;
+}
+
+void Slot::Decide(Presence found) {
+  CHECK(found != Presence::kOpen);
+  if (unknown_) {
+    // Which contents it has stays unknown.
+    if (found == Presence::kAbsent) *this = Slot();
+    return;
+  }
+  std::vector<bool> possible = Possible();
+  size_t left = 0;
+  size_t first = possible.size();
+  for (size_t i = possible.size(); i-- > 0;) {
+    const bool owns = i < given_up_.size() ? given_up_[i].value.has_value() : last_.has_value();
+    possible[i] = possible[i] && owns == (found == Presence::kThere);
+    if (!possible[i]) continue;
+    first = i;
+    ++left;
+  }
+  CHECK(left > 0);
+  // Choices first: copies of the page elsewhere hang on them.
+  for (size_t i = 0; i < first && i < given_up_.size(); ++i) *given_up_[i].choice = Choice::kKept;
+  if (left == 1 && first < given_up_.size()) *given_up_[first].choice = Choice::kGone;
+  KeepOnly(possible);
+}
+
 Slot Slot::WithBase(const PageValue& base) const {
   Slot copy = *this;
   for (GivenUp& alternative : copy.given_up_) {

@@ -27,6 +27,9 @@ namespace model {
 
 enum class Choice : uint8_t { kOpen, kKept, kGone };
 
+// Whether a page can be had; kOpen: that depends on choices not made yet.
+enum class Presence : uint8_t { kThere, kAbsent, kOpen };
+
 class Slot {
  public:
   // An alternative while its choice is open or gone. No value: the page reads its base again.
@@ -80,6 +83,11 @@ class Slot {
   // True when an alternative does not own the page, so that a store to part of it needs to know the
   // base.
   bool NeedsBase() const;
+  // Whether this slot alone has contents, with nothing below it.
+  Presence presence() const;
+  // It turned out that it has, or has not: the choices that follow are made. REQUIRES: presence()
+  // is kOpen.
+  void Decide(Presence found);
   // A store as PageValue::Store; `base` gives the contents of alternatives that do not own the
   // page.
   void Store(const PageValue& base, uint64_t start, uint64_t size, uint64_t value, uint64_t page);
@@ -101,6 +109,8 @@ class Slot {
   // Applies `change` to every alternative, each with its own contents from then on.
   template <typename Change>
   void Apply(const PageValue& base, uint64_t size, const Change& change);
+  // Which alternatives the choices made so far leave.
+  std::vector<bool> Possible() const;
   // Forgets the alternatives that choices made meanwhile rule out.
   void Settle();
   // Forgets alternatives that can be told apart from no other: equal contents, and no copy of their
@@ -120,17 +130,6 @@ using PageCopies = std::vector<std::optional<Slot>>;
 struct Layer {
   PageMap owned;
 };
-
-// A page of a file that was stored to. Unknown: it got a copy of a page that MADV_FREE had left
-// open, and files do not keep possibilities apart.
-struct FilePage {
-  PageValue value;
-  bool unknown = false;
-};
-
-// The pages of files that were stored to through shared mappings, by file key and page number in
-// the file. They outlive every mapping.
-using FileTable = std::map<uint64_t, std::map<uint64_t, FilePage>>;
 
 }  // namespace model
 

@@ -47,6 +47,10 @@ void Parcel::DropHead(uint64_t size) {
   unknown = std::move(rest);
 }
 
+void Parcel::Forget(uint64_t known) {
+  if (known < bytes.size()) unknown.emplace_back(known, bytes.size());
+}
+
 void TakeFromMemory(const Space& space, uint64_t at, uint64_t size, const FileTable& files,
                     Parcel* out) {
   while (size > 0) {

@@ -1,7 +1,8 @@
 // model/transfer.h: bytes that go from one place to another: memory, files, messages.
 //
 // WHAT     A Parcel is a stretch of bytes by value, taken from one place and put into another, and
-//          which of them nobody knows: they came from a page that MADV_FREE had left open. Where
+//          which of them nobody knows: they came from a page that MADV_FREE had left open, or
+//          perhaps did not come at all. Where
 //          such bytes land the whole page is unknown.
 // SEE      moves.cc for the calls; layer.h for open pages.
 
@@ -19,13 +20,15 @@ namespace model {
 
 struct Parcel {
   std::vector<unsigned char> bytes;
-  // Stretches [first, second) of `bytes` that are not known, ascending.
+  // Stretches [first, second) of `bytes` that are not known, in any order.
   std::vector<std::pair<uint64_t, uint64_t>> unknown;
 
   bool IsKnown(uint64_t start, uint64_t end) const;
   // The first `size` bytes, and all but them.
   Parcel Head(uint64_t size) const;
   void DropHead(uint64_t size);
+  // Only the first `known` bytes stay known.
+  void Forget(uint64_t known);
 };
 
 // What tasks of one family have sent and not received, oldest first. Bytes of the first message

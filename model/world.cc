@@ -15,7 +15,19 @@ using traces::Outcome;
 using traces::Personality;
 using traces::ResolvedOp;
 
-World::World(const Options& options) : options_(options) {}
+World::World(const Options& options) : options_(options) {
+  files_.objects[FileTable::kDeviceId] = {.kind = MemoryObject::Kind::kDevice,
+                                          .size = traces::kFrameBufferPages << base::kPageShift};
+}
+
+bool World::IsMapped(uint64_t id) const {
+  for (const auto& [label, task] : tasks_) {
+    for (const Region& region : task.space.regions()) {
+      if (region.file_key == id) return true;
+    }
+  }
+  return false;
+}
 
 const Task* World::FindTask(uint32_t label) const {
   auto it = tasks_.find(label);
@@ -55,6 +67,15 @@ Step World::Decode(const ResolvedOp& op) const {
               caller == nullptr ? nullptr : &channels_.at(caller->channel),
               options_.wired_max};
   for (const auto& [label, other] : tasks_) query.wired_at_most += other.space.WiredPages();
+  for (const auto& [id, object] : files_.objects) {
+    if (object.locked) query.wired_at_most += object.pages();
+  }
+  query.shm_max = options_.shm_max;
+  query.files = &files_;
+  if (op.kind == OpKind::kMemfdSeal) {
+    auto file = files_.memfds.find(op.file_key);
+    query.is_mapped = file != files_.memfds.end() && IsMapped(file->second);
+  }
   switch (traces::FamilyOf(op.kind)) {
     case Outcome::Family::kErrno:
       return DecodeBsd(query);
@@ -63,7 +84,8 @@ Step World::Decode(const ResolvedOp& op) const {
     case Outcome::Family::kFault:
       return DecodeAccess(
           *task, op,
-          options_.execute_implied_by_read ? ExecuteRight::kImpliedByRead : ExecuteRight::kNeeded);
+          options_.execute_implied_by_read ? ExecuteRight::kImpliedByRead : ExecuteRight::kNeeded,
+          files_);
     case Outcome::Family::kNone:
       break;
   }
@@ -98,17 +120,33 @@ void World::Adopt(const ResolvedOp& op, const Outcome& observed) {
   }
   const bool may_run_out = MemoryMayRunOut(op);
   threads_may_run_out_ = false;
-  if (step.counted && observed.ok()) step.size = observed.value;
-  if (observed.code == step.outcome.code || (step.counted && observed.ok())) {
-    Commit(step, op, observed);
-  } else if (step.refusal_code != 0 && step.refusal_code == observed.code) {
-    Refuse(step, op);
-  } else {
-    CHECK(may_run_out && step.shortage_code == observed.code);
-    if (step.action != Step::Action::kWrite) return;
-    step.end = observed.value;  // what was stored before memory ran out stays
-    Commit(step, op, observed);
+  if (observed.family == Outcome::Family::kFault) return AdoptAccess(step, op, observed);
+  if (observed.ok() && step.action == Step::Action::kTransfer) {
+    step.size = step.sure = observed.value;
   }
+  const std::vector<int32_t>& errors = step.may_fail_with;
+  if (observed.code == step.outcome.code || (step.counted && observed.ok()) ||
+      std::find(errors.begin(), errors.end(), observed.code) != errors.end()) {
+    Commit(step, op, observed);
+  } else {
+    const bool refused = step.refusal_code != 0 && step.refusal_code == observed.code;
+    const bool missing = step.missing_code != 0 && step.missing_code == observed.code;
+    CHECK(refused || missing || (may_run_out && step.shortage_code == observed.code));
+    Refuse(step, op, refused ? Why::kNoRoom : missing ? Why::kMissing : Why::kShortage);
+  }
+}
+
+// An access that ends early did what it does up to there, and shows which pages were there.
+void World::AdoptAccess(Step step, const ResolvedOp& op, const Outcome& observed) {
+  const Task& task = tasks_.find(op.task)->second;
+  if (!observed.ok()) step.end = observed.value;
+  for (uint64_t va : step.may_fail_at) {
+    const bool there = observed.ok() || va < observed.value;
+    const bool absent = observed.code == step.missing_code && va == observed.value;
+    if (!there && !absent) break;
+    Space::Decide(*task.space.Find(va), va, there ? Presence::kThere : Presence::kAbsent, files_);
+  }
+  Commit(step, op, observed);
 }
 
 // --- Changes ---
@@ -125,7 +163,8 @@ void World::CommitBirth(const Step& step, const ResolvedOp& op) {
              false,
              0,
              0,
-             orphan ? op.child : FindTask(op.task)->channel};
+             orphan ? op.child : FindTask(op.task)->channel,
+             {}};
   channels_.try_emplace(child.channel);
   if (step.action == Step::Action::kFork) {
     Task& parent = tasks_.find(traces::ActsOn(op))->second;
@@ -133,6 +172,10 @@ void World::CommitBirth(const Step& step, const ResolvedOp& op) {
     child.has_heap = parent.has_heap;
     child.heap_base = parent.heap_base;
     child.heap_current = parent.heap_current;
+    child.attachments = parent.attachments;
+    for (const Task::Attachment& at : child.attachments) {
+      ++files_.objects.at(at.segment).attachments;
+    }
   } else {
     child.space = Space(step.start, step.end);
   }
@@ -152,21 +195,41 @@ void World::CommitMap(const Step& step, uint64_t start, Task* task) {
   if (!is_file_itself) region.layer = std::make_shared<Layer>();
   uint64_t end = region.end;
   const bool wires = region.attributes.wired;
+  if (step.attaches) Attach(task, step.object, start);
   region.attributes.wired = false;
   task->space.Map(std::move(region));
   if (wires) task->space.Wire(start, end, files_);
 }
 
 // What could not be wired is not mapped, and what it was to replace is gone; MCL_FUTURE holds
-// whatever happens to the present.
-void World::Refuse(Step step, const ResolvedOp& op) {
+// whatever happens to the present, and rights that were given stay. Where memory ran out the
+// wiring had come some way up, as where pages are missing.
+void World::Refuse(Step step, const ResolvedOp& op, Why why) {
   Task& task = tasks_.find(traces::ActsOn(op))->second;
-  if (step.action == Step::Action::kMap && step.freedom == Step::Freedom::kNone) {
-    task.space.Unmap(step.start, step.end);
+  switch (step.action) {
+    case Step::Action::kMap:
+    case Step::Action::kUnmap:
+      if (why != Why::kShortage && step.freedom == Step::Freedom::kNone) {
+        task.space.Unmap(step.start, step.end);
+      }
+      break;
+    case Step::Action::kSetWired:
+    case Step::Action::kMayWire:
+      if (why != Why::kNoRoom) task.space.MayWire(step.start, step.end, files_);
+      break;
+    case Step::Action::kSetProt:
+      if (!task.space.wires_future()) break;
+      step.cannot_wire = true;
+      SetProt(step, &task.space);
+      break;
+    case Step::Action::kWireAll:
+      step.attributes.wired = false;
+      step.cannot_wire = why != Why::kNoRoom;
+      WireAll(step, &task);
+      break;
+    default:
+      break;
   }
-  if (step.action != Step::Action::kWireAll) return;
-  step.attributes.wired = false;
-  WireAll(step, &task);
 }
 
 // After mlockall(MCL_FUTURE) memory that gets its first rights is wired by that.
@@ -181,8 +244,13 @@ void World::SetProt(const Step& step, Space* space) {
     }
   }
   space->SetProt(step.start, step.end, step.attributes.prot);
-  for (const base::Range& range : fresh)
-    space->Wire(range.start.value(), range.end.value(), files_);
+  for (const base::Range& range : fresh) {
+    if (step.cannot_wire) {
+      space->MayWire(range.start.value(), range.end.value(), files_);
+    } else {
+      space->Wire(range.start.value(), range.end.value(), files_);
+    }
+  }
 }
 
 void World::WireAll(const Step& step, Task* task) {
@@ -193,6 +261,7 @@ void World::WireAll(const Step& step, Task* task) {
     return;
   }
   if (step.wires_future) space.WireFuture();
+  if (step.cannot_wire) space.MayWire(space.min(), space.max(), files_);
   if (!step.attributes.wired) return;
   const std::vector<Region> before = space.regions();
   for (const Region& region : before) {
@@ -219,6 +288,8 @@ void World::Overwrite(const Step& step, PageCopies copies, Space* space) {
 }
 
 void World::CommitCopy(const Step& step, const Outcome& observed, Task* task, Task* caller) {
+  Task* from = step.action == Step::Action::kStoreFrom ? caller : task;
+  from->space.DecideThere(step.start, step.end, files_);
   switch (step.action) {
     case Step::Action::kCopyOut:
       return CommitCopyOut(step, observed.value - step.page_offset, *task, caller);
@@ -260,9 +331,11 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
     case Step::Action::kNothing:
       break;
     case Step::Action::kDie:
+      ForgetAttachments(&task);
       CommitDeath(label);
       return;
     case Step::Action::kClear:
+      ForgetAttachments(&task);
       task.space.Clear();
       task.has_heap = false;
       task.heap_base = task.heap_current = 0;
@@ -311,73 +384,18 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
       CommitWrite(step, op.value, task);
       break;
     case Step::Action::kTransfer:
-      CommitTransfer(step.size, op, observed, &task, &tasks_.find(op.task)->second);
+      CommitTransfer(step, op, observed, &task, &tasks_.find(op.task)->second);
+      break;
+    case Step::Action::kMayWire:
+      task.space.MayWire(step.start, step.end, files_);
+      break;
+    default:
+      CommitShared(step, &task);
       break;
   }
   if (step.sets_heap_base) task.has_heap = true;
   if (step.sets_heap_base) task.heap_base = step.heap;
   if (step.sets_heap) task.heap_current = step.heap;
-}
-
-// Messages that nobody is left to receive are gone.
-void World::CommitDeath(uint32_t label) {
-  const uint32_t channel = FindTask(label)->channel;
-  births_.erase(std::find(births_.begin(), births_.end(), label));
-  tasks_.erase(label);
-  for (const auto& [other, task] : tasks_) {
-    if (task.channel == channel) return;
-  }
-  channels_.erase(channel);
-}
-
-// In the steps in which bytes really go, since source and destination may overlap: a read one page
-// of its source at a time, a write of a file one stretch of 64 KiB of it.
-void World::CommitTransfer(uint64_t size, const ResolvedOp& op, const Outcome& observed,
-                           const Task* task, const Task* caller) {
-  if (op.kind == OpKind::kSend) {
-    channels_.at(caller->channel).emplace_back();
-    return TakeFromMemory(caller->space, op.at, size, files_,
-                          &channels_.at(caller->channel).back());
-  }
-  if (op.kind == OpKind::kReceive) return CommitReceive(size, op, observed.ok(), caller);
-  const bool of_file = op.kind == OpKind::kPread || op.kind == OpKind::kPwrite;
-  const uint64_t place = of_file ? op.offset : op.at;
-  const uint64_t stretch = op.kind == OpKind::kPwrite ? uint64_t{64} << 10 : base::kPageSize;
-  for (uint64_t done = 0; done < size;) {
-    const uint64_t at = place + done;
-    const uint64_t some = std::min(size - done, stretch - at % stretch);
-    Parcel parcel;
-    switch (op.kind) {
-      case OpKind::kPread:
-        TakeFromFile(op.file_key, at, some, files_, &parcel);
-        PutIntoMemory(parcel, caller->space, op.at + done, &files_);
-        break;
-      case OpKind::kPwrite:
-        TakeFromMemory(caller->space, op.at + done, some, files_, &parcel);
-        PutIntoFile(parcel, op.file_key, at, &files_);
-        break;
-      case OpKind::kPeek:
-        TakeFromMemory(task->space, at, some, files_, &parcel);
-        PutIntoMemory(parcel, caller->space, op.to + done, &files_);
-        break;
-      default:  // kPoke
-        TakeFromMemory(caller->space, op.to + done, some, files_, &parcel);
-        PutIntoMemory(parcel, task->space, at, &files_);
-        break;
-    }
-    done += some;
-  }
-}
-
-// A message of which something was received without error loses that; one of which nothing is left
-// is gone. After an error it is all there still.
-void World::CommitReceive(uint64_t size, const ResolvedOp& op, bool consumed, const Task* caller) {
-  Channel& channel = channels_.at(caller->channel);
-  Parcel& message = channel.front();
-  PutIntoMemory(message.Head(size), caller->space, op.at, &files_);
-  if (!consumed) return;
-  message.DropHead(size);
-  if (message.bytes.empty()) channel.pop_front();
 }
 
 // A failed read tells nothing of what it read before.

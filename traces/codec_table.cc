@@ -20,6 +20,9 @@ constexpr Word kMlockallWords[] = {{"none", 0},
                                    {"both", kFlagCurrent | kFlagFuture}};
 constexpr Word kMsyncWords[] = {{"none", 0}, {"async", kFlagAsync}, {"sync", kFlagSync}};
 constexpr Word kInvalidateWords[] = {{"invalidate", kFlagInvalidate}};
+constexpr Word kSealingWords[] = {{"none", 0}, {"sealable", kFlagSealable}};
+constexpr Word kAttachWords[] = {{"none", 0}, {"rdonly", kFlagReadOnly}};
+constexpr Word kRoundWords[] = {{"round", kFlagRound}};
 constexpr Word kAllocateWords[] = {{"anywhere", kFlagAnywhere}, {"fixed", kFlagFixed}};
 constexpr Word kProtectWords[] = {{"current", 0}, {"maximum", kFlagSetMax}};
 constexpr Word kCreateWords[] = {{"0", 0}, {"1", kFlagInherit}};
@@ -97,11 +100,11 @@ constexpr std::array<KindRow, kOpKindCount> kRows = {{
     {OpKind::kMmap,
      "mmap",
      Subject::kTask,
-     {kAt, kSize, kProt, kFlags, kFile},
+     {kAt, kSize, kProt, kFlags, kSource},
      Success::kAddress,
      kSharingWords,
      kPlacingWords,
-     "BSD: maps zeros, or the file from OFFSET on"},
+     "BSD: maps zeros, or what has the name from OFFSET on"},
     {OpKind::kMunmap, "munmap", Subject::kTask, {kAt, kSize}, Success::kOk, {}, {}, "BSD"},
     {OpKind::kMprotect,
      "mprotect",
@@ -192,6 +195,86 @@ constexpr std::array<KindRow, kOpKindCount> kRows = {{
      kMsyncWords,
      kInvalidateWords,
      "BSD: writes back what was stored to files"},
+    {OpKind::kMemfd,
+     "memfd",
+     Subject::kTask,
+     {kName, kSize, kFlags},
+     Success::kOk,
+     kSealingWords,
+     {},
+     "BSD: a file in memory, of zeros, under a name that is free"},
+    {OpKind::kMemfdTruncate,
+     "memfd_truncate",
+     Subject::kTask,
+     {kName, kSize},
+     Success::kOk,
+     {},
+     {},
+     "BSD: ftruncate of a memory file"},
+    {OpKind::kMemfdSeal,
+     "memfd_seal",
+     Subject::kTask,
+     {kName, kMask},
+     Success::kOk,
+     {},
+     {},
+     "BSD: more seals: 1 seals, 2 shrinking, 4 growing, 8 writing, 16 writable mappings to come"},
+    {OpKind::kMemfdClose,
+     "memfd_close",
+     Subject::kTask,
+     {kName},
+     Success::kOk,
+     {},
+     {},
+     "BSD: the name is free; what is mapped stays"},
+    {OpKind::kShmget,
+     "shmget",
+     Subject::kTask,
+     {kName, kSize},
+     Success::kOk,
+     {},
+     {},
+     "BSD: a System V segment, which may be there"},
+    {OpKind::kShmat,
+     "shmat",
+     Subject::kTask,
+     {kName, kAt, kFlags},
+     Success::kAddress,
+     kAttachWords,
+     kRoundWords,
+     "BSD: maps all of a segment, at ADDR unless that is 0"},
+    {OpKind::kShmdt,
+     "shmdt",
+     Subject::kTask,
+     {kAt},
+     Success::kOk,
+     {},
+     {},
+     "BSD: the newest attachment at ADDR goes, with what is in its range"},
+    {OpKind::kShmRemove,
+     "shm_remove",
+     Subject::kTask,
+     {kName},
+     Success::kOk,
+     {},
+     {},
+     "BSD: the name is free; the segment goes with its last attachment"},
+    {OpKind::kShmLock,
+     "shm_lock",
+     Subject::kTask,
+     {kName},
+     Success::kOk,
+     {},
+     {},
+     "BSD: a segment's pages stay in memory"},
+    {OpKind::kShmUnlock,
+     "shm_unlock",
+     Subject::kTask,
+     {kName},
+     Success::kOk,
+     {},
+     {},
+     "BSD: they need not"},
     {OpKind::kVmAllocate,
      "vm_allocate",
      Subject::kTask,
@@ -356,6 +439,10 @@ constexpr bool RowsStandAtTheirKind() {
 }
 static_assert(RowsStandAtTheirKind());
 
+constexpr Word kBackingWords[] = {{"file", static_cast<uint32_t>(Backing::kFile)},
+                                  {"memfd", static_cast<uint32_t>(Backing::kMemfd)},
+                                  {"device", static_cast<uint32_t>(Backing::kDevice)}};
+
 constexpr Word InheritWord(base::Inherit inherit) {
   return {base::InheritName(inherit), static_cast<uint32_t>(inherit)};
 }
@@ -384,11 +471,11 @@ constexpr std::array<Word, base::kFaultSiteCount> MakeSiteWords() {
 constexpr std::array<Word, base::kFaultSiteCount> kSiteWords = MakeSiteWords();
 
 constexpr base::Errno kErrnos[] = {
-    base::Errno::kEperm,  base::Errno::kEnoent,   base::Errno::kEio,    base::Errno::kE2big,
-    base::Errno::kEbadf,  base::Errno::kEnomem,   base::Errno::kEacces, base::Errno::kEfault,
-    base::Errno::kEbusy,  base::Errno::kEnodev,   base::Errno::kEinval, base::Errno::kEfbig,
-    base::Errno::kEagain, base::Errno::kEoverflow, base::Errno::kEsrch,
-    base::Errno::kEmsgsize};
+    base::Errno::kEperm,     base::Errno::kEnoent, base::Errno::kEio,    base::Errno::kE2big,
+    base::Errno::kEbadf,     base::Errno::kEnomem, base::Errno::kEacces, base::Errno::kEfault,
+    base::Errno::kEbusy,     base::Errno::kEexist, base::Errno::kEnodev, base::Errno::kEinval,
+    base::Errno::kEfbig,     base::Errno::kEagain, base::Errno::kEoverflow,
+    base::Errno::kEsrch,     base::Errno::kEmsgsize};
 constexpr base::KernReturn kKernReturns[] = {
     base::KernReturn::kInvalidAddress,   base::KernReturn::kProtectionFailure,
     base::KernReturn::kNoSpace,          base::KernReturn::kInvalidArgument,
@@ -417,6 +504,7 @@ std::array<Word, n> Named(const Code (&codes)[n], const char* (*name)(Code)) {
 }  // namespace
 
 const std::array<KindRow, kOpKindCount>& KindRows() { return kRows; }
+absl::Span<const Word> BackingWords() { return kBackingWords; }
 absl::Span<const Word> InheritWords() { return kInheritWords; }
 absl::Span<const Word> AdviceWords() { return kAdviceWords; }
 absl::Span<const Word> SiteWords() { return kSiteWords; }

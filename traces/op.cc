@@ -4,6 +4,8 @@
 
 namespace traces {
 
+uint64_t KeyOfName(const char* name) { return base::HashText(name) | 1; }
+
 uint64_t ReadValue(const unsigned char* bytes, uint64_t size) {
   if (size == 0) return 0;
   uint64_t i = 1;
@@ -65,6 +67,16 @@ Outcome::Family FamilyOf(OpKind kind) {
     case OpKind::kPoke:
     case OpKind::kSend:
     case OpKind::kReceive:
+    case OpKind::kMemfd:
+    case OpKind::kMemfdTruncate:
+    case OpKind::kMemfdSeal:
+    case OpKind::kMemfdClose:
+    case OpKind::kShmget:
+    case OpKind::kShmat:
+    case OpKind::kShmdt:
+    case OpKind::kShmRemove:
+    case OpKind::kShmLock:
+    case OpKind::kShmUnlock:
     case OpKind::kInject:
       return Outcome::Family::kErrno;
   }

@@ -370,15 +370,15 @@ class Map {
   uint64_t CountCoreSegments() ABSL_LOCKS_EXCLUDED(lock_);
 
   // ---- Copies (map_copy.cc); for clients use Uvm's, which bring in what is missing ----
-  // kHole; kNoMemory; kTryAgain: the page *missing must be resident in its object first. On error
-  // *out is empty.
+  // kHole; kNoMemory; kIo: a page of a device, which nobody can copy; kTryAgain: the page *missing
+  // must be resident in its object first. On error *out is empty.
   Result<void, MapError> CopyIn(Range range, Snapshot* out, Vaddr* missing)
       ABSL_LOCKS_EXCLUDED(lock_);
   // Maps the snapshot at the lowest address with room for it, with inheritance kCopy and all rights
   // as maximum. kNoSpace: *copy is untouched, else it is empty.
   Result<Vaddr, MapError> CopyOut(Snapshot* copy, Prot prot) ABSL_LOCKS_EXCLUDED(lock_);
   // The range from `at` on shows the snapshot's contents; its attributes stay, but for its wiring.
-  // Who shares a page sees them too. kHole, kNoMemory, kTryAgain as CopyIn: no
+  // Who shares a page sees them too. kHole, kNoMemory, kIo, kTryAgain as CopyIn: no
   // contents changed and *copy still whole; else it is empty.
   Result<void, MapError> Overwrite(Vaddr at, Snapshot* copy, Vaddr* missing)
       ABSL_LOCKS_EXCLUDED(lock_);

@@ -45,7 +45,7 @@ Errno CheckFile(const MmapArguments& a, Prot* max_prot) {
   *max_prot = base::kProtAll;
   if ((a.flags & kMapAnon) != 0) return Errno::kOk;
   if (!a.file.given || !a.file.known) return Errno::kEbadf;
-  if (a.file.object == nullptr) return Errno::kEnodev;
+  if (a.file.object == nullptr && a.file.driver == nullptr) return Errno::kEnodev;
   if (!a.file.readable) {
     if (a.prot.CanRead()) return Errno::kEacces;
     *max_prot = base::kProtWrite;
@@ -55,6 +55,18 @@ Errno CheckFile(const MmapArguments& a, Prot* max_prot) {
     *max_prot = *max_prot - base::kProtWrite;
   }
   return Errno::kOk;
+}
+
+// The object to be mapped, with a reference for the mapping. Null: the device's driver refuses, for
+// a private mapping without the right to write.
+Object* ReferToObject(Uvm* uvm, const MmapArguments& a, Prot max_prot, uint64_t size) {
+  if (a.file.driver == nullptr) {
+    uvm->ReferenceObject(a.file.object);
+    return a.file.object;
+  }
+  if ((a.flags & kMapShared) == 0) max_prot = max_prot - base::kProtWrite;
+  return uvm->AttachDevice(a.file.driver, a.file.device, max_prot, base::TruncPage(a.position),
+                           size);
 }
 
 }  // namespace
@@ -133,9 +145,9 @@ AddressResult MmapCalls::Mmap(Process* process, const MmapArguments& a) {
   options.sharing = shared ? Sharing::kShared : Sharing::kPrivate;
   options.align = align;
   if (!anonymous) {
-    options.object = a.file.object;
+    options.object = ReferToObject(uvm_, a, max_prot, size);
+    if (options.object == nullptr) return {Errno::kEinval};
     options.offset = a.position - in_page;
-    uvm_->ReferenceObject(options.object);
   }
   Result<Vaddr, MapError> entered = map.Enter(options);
   // A genuine hint is given up before the call is; an address that was insisted on is not.

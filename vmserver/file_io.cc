@@ -9,6 +9,7 @@
 #include "uvm/io.h"
 #include "uvm/ubc.h"
 #include "uvm/uio.h"
+#include "vmserver/bsd_words.h"
 #include "vmserver/server.h"
 
 namespace vmserver {
@@ -21,10 +22,6 @@ using base::Vaddr;
 
 // File offsets, and sizes of memory, are signed numbers.
 constexpr uint64_t kSignedLimit = uint64_t{1} << 63;
-
-uint64_t Wide(L4_Word_t low, L4_Word_t high) {
-  return (uint64_t{low} & 0xffffffff) | uint64_t{high} << 32;
-}
 
 uint64_t Least(uint64_t a, uint64_t b) { return a < b ? a : b; }
 

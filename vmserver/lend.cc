@@ -94,7 +94,7 @@ Answer Server::SendMessage(Task* task, const Message& m) {
 bool Server::MessagesHoldTheirLoans(base::TextSink* text) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
   const uvm::Page* wrong = nullptr;
   uint32_t found = 0;
-  auto check = [&](const uvm::Page& page) {
+  auto check = [&](const uvm::Page& page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     if (page.loan_count == 0 || wrong != nullptr) return;
     // An anon that borrows its object's page.
     uint32_t loans = page.object != nullptr && page.anon != nullptr ? 1 : 0;

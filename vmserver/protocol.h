@@ -57,6 +57,22 @@ enum Request : uint32_t {
   kBsdPoke = 1043,     // task, at, size, from in the caller's space  ->  code, bytes
   kBsdSend = 1044,     // at, size  ->  code, bytes
   kBsdReceive = 1045,  // at, size  ->  code, bytes
+
+  // Memory that several tasks share, under names: 64-bit keys, of one kind each, that everybody may
+  // use (vmserver/shared.h). Memory files (memfd_create(2)); System V segments; the frame buffer.
+  kBsdMemfd = 1020,          // key 64, size 64, sealable (0, 1)   ->  code
+  kBsdMemfdTruncate = 1021,  // key 64, size 64                    ->  code
+  kBsdMemfdSeal = 1022,      // key 64, seals (fcntl(2)'s)         ->  code
+  kBsdMemfdClose = 1023,     // key 64                             ->  code
+  // Operands of kBsdMmap; the key is a memory file's, or a device's.
+  kBsdMemfdMmap = 1024,   // ->  code, address
+  kBsdDeviceMmap = 1025,  // ->  code, address
+  kBsdShmget = 1026,      // key 64, size 64                    ->  code
+  kBsdShmat = 1027,       // key 64, at, flags (shmat(2)'s)     ->  code, address
+  kBsdShmdt = 1028,       // at                                 ->  code
+  kBsdShmRemove = 1029,   // key 64                             ->  code
+  kBsdShmLock = 1030,     // key 64                             ->  code
+  kBsdShmUnlock = 1031,   // key 64                             ->  code
   kBsdEnd = 1060,
 
   // ---- Mach: MIG's numbers; the first operand is the target task ----
@@ -101,6 +117,8 @@ enum BsdFlags : uint32_t {
   kMsyncSync = 4,
   kMlockallCurrent = 1,
   kMlockallFuture = 2,
+  kShmReadOnly = 010000,
+  kShmRound = 020000,
 };
 
 // Whose codes a task's failed accesses speak. Fixed at birth.

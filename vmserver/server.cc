@@ -60,6 +60,24 @@ constexpr int RequestWords(uint32_t request) {
     case kBsdSend:
     case kBsdReceive:
       return 2;
+    case kBsdMemfd:
+      return 5;
+    case kBsdMemfdTruncate:
+    case kBsdShmget:
+    case kBsdShmat:
+      return 4;
+    case kBsdMemfdSeal:
+      return 3;
+    case kBsdMemfdMmap:
+    case kBsdDeviceMmap:
+      return 8;
+    case kBsdShmdt:
+      return 1;
+    case kBsdMemfdClose:
+    case kBsdShmRemove:
+    case kBsdShmLock:
+    case kBsdShmUnlock:
+      return 2;
     case kMachTaskCreate:
       return 2;
     case kMachTaskTerminate:
@@ -132,6 +150,7 @@ void Server::Main() {
   CHECK(mirror != nullptr);
   if (!pmap_.Boot(mirror->thread)) vm_panic(__FILE__, __LINE__, pmap_.boot_error());
   uvm_.Emplace(uvm::Config{.memory = config_.memory, .pmap = &pmap_, .threads = &threads_});
+  shared_.Emplace(&*uvm_, config_.memory, &threads_, config_.frame_buffer);
   auto init = Birth({.privileged = true, .max = base::Vaddr(kDefaultMapMax)});
   init_ = MUST(init, "a fresh machine has room for its first task");
   // From here on this thread is the pager of the server's other threads, and none of them may fault
@@ -314,7 +333,7 @@ Answer Server::DispatchBsd(Task* task, const Message& message) {
     case kBsdReceive:
       return ReceiveMessage(task, message);
     default:
-      UNREACHABLE("the pager passed an unknown BSD call");
+      return SharedCall(task, message);
   }
 }
 

@@ -46,6 +46,7 @@
 #include "uvm/uvm.h"
 #include "vmserver/files.h"
 #include "vmserver/protocol.h"
+#include "vmserver/shared.h"
 #include "vmserver/threads.h"
 
 namespace vmserver {
@@ -131,6 +132,7 @@ class Server {
     // has 32-bit words: then there are no such tasks.
     L4_Fpage_t client32_kip_area = {0};
     uint32_t max_tasks = 64;  // alive at once, init not counted
+    FrameBufferConfig frame_buffer;
   };
   explicit Server(const Config& config);
   Server(const Server&) = delete;
@@ -155,6 +157,7 @@ class Server {
   const FileStore& DebugFiles() const { return file_store_; }
   // I20. True when it holds; else the first counterexample goes to *text.
   bool MessagesHoldTheirLoans(base::TextSink* text) const;
+  const SharedMemory& DebugShared() const { return *shared_; }
   // The live task with this id, or null.
   const Task* DebugFindTask(uint32_t id) const;
 
@@ -266,6 +269,8 @@ class Server {
   // Takes the messages of a family that has no task any more off the queue.
   void Disown(uint32_t family, Messages* out) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Drop(LentMessage* message) ABSL_LOCKS_EXCLUDED(mu_);
+  // shared_calls.cc
+  Answer SharedCall(Task* task, const Message& m);
 
   // mach.cc
   Answer TaskCreate(Task* caller, Task* target, const Message& m);
@@ -298,6 +303,7 @@ class Server {
   Threads threads_;
   pmap_sim::L4Pmap pmap_;
   Late<uvm::Uvm> uvm_;
+  Late<SharedMemory> shared_;
   FileStore file_store_;
   ServerCounters counters_;
   Task* init_ = nullptr;  // set once, by Main

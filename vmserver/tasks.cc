@@ -130,6 +130,7 @@ void Server::FreeTask(Task* task) {
 // leave with it.
 void Server::EndTask(Task* task) {
   DeleteL4Thread(task);
+  shared_->Forget(&task->process);
   FreeTask(task);
   ++counters_.tasks_ended;
 }
@@ -161,6 +162,11 @@ base::Result<Task*, Server::BirthError> Server::Birth(const BirthOptions& option
     task->has_heap = parent->has_heap;
     task->process.heap_start = parent->process.heap_start;
     task->process.heap_end = parent->process.heap_end;
+    if (!shared_->Fork(&parent->process, &task->process)) {
+      DeleteL4Thread(task);
+      FreeTask(task);
+      return BirthError::kNoMemory;
+    }
   }
   StartTask(task, options.owner);
   return task;

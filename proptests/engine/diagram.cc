@@ -39,8 +39,21 @@ Extent ExtentOf(const traces::ResolvedOp& op, const traces::Outcome& seen) {
     case OpKind::kExec:
     case OpKind::kExit:
     case OpKind::kTaskTerminate:
+    case OpKind::kMemfd:
+    case OpKind::kMemfdTruncate:
+    case OpKind::kMemfdSeal:
+    case OpKind::kMemfdClose:
+    case OpKind::kShmget:
+    case OpKind::kShmRemove:
+    case OpKind::kShmLock:
+    case OpKind::kShmUnlock:
     case OpKind::kInject:
       return {};
+    case OpKind::kShmat:
+      if (!seen.ok()) return {};
+      at = seen.value;
+      size = 1;
+      break;
     case OpKind::kMmap:
     case OpKind::kVmAllocate:
     case OpKind::kVmMap:
@@ -54,6 +67,7 @@ Extent ExtentOf(const traces::ResolvedOp& op, const traces::Outcome& seen) {
     case OpKind::kMremap:
       if (seen.ok()) at = seen.value, size = op.new_size;
       break;
+    case OpKind::kShmdt:
     case OpKind::kFetch:
     case OpKind::kVmRegion:
     case OpKind::kBrk:
@@ -77,6 +91,8 @@ char SymbolOf(const model::World& world, uint32_t task, uint64_t va) {
       return 'f';
     case model::PageKind::kEither:
       return '?';
+    case model::PageKind::kNothing:
+      return '!';
     case model::PageKind::kOwned:
       break;
   }

@@ -85,6 +85,8 @@ class Session {
   bool ApplyToSystem(const model::Expectation& right);
   bool CheckTouched();
   bool CheckWhole(StateRelation::Depth depth);
+  bool PerformOwn(const traces::Op& op);
+  bool DrainNames();
   bool DrainTasks();
   void ExtendHash();
   bool Fail(FailureClass cls, std::string rule, std::string text);
