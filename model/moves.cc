@@ -178,7 +178,11 @@ Step Send(const Query& q) {
   step.shortage_code = static_cast<int32_t>(Errno::kEinval);
   for (uint64_t at = op.at; at < op.at + op.size;) {
     const Region* region = space.Find(at);
-    if (region->attributes.wired) return Fail(Errno::kEinval);
+    if (region->attributes.wired && q.files->Object(region->file_key) == nullptr) {
+      return Fail(Errno::kEinval);
+    }
+    // Of an object that was cut and extended pages may have come that nobody wired.
+    if (region->attributes.wired) step = MayFail(step, 0, Errno::kEinval);
     at = region->end;
   }
   // What no page stands behind is not lent, nor are the frames of a device.
