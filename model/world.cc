@@ -209,7 +209,9 @@ void World::Refuse(Step step, const ResolvedOp& op, Why why) {
   switch (step.action) {
     case Step::Action::kMap:
     case Step::Action::kUnmap:
-      if (why != Why::kShortage && step.freedom == Step::Freedom::kNone) {
+      // A new mapping needs memory only to be wired.
+      if ((why != Why::kShortage || step.attributes.wired) &&
+          step.freedom == Step::Freedom::kNone) {
         task.space.Unmap(step.start, step.end);
       }
       break;

@@ -166,7 +166,9 @@ bool Map::OwnPages(MapEntry* piece, bool zeros) {
 // nothing can fail.
 Result<void, MapError> Map::PrepareOverwriteLocked(MapEntry* entry, MapEntry* piece,
                                                    Vaddr* missing) {
+  if (entry->bare) return MapError::kHole;
   if (!entry->shared) return {};
+  if (entry->object != nullptr && entry->object->pager()->HandlesFaults()) return MapError::kIo;
   if (entry->needs_copy && !CopyAmapLocked(entry, entry->range(), Chunk::kNo, Merge::kNo)) {
     return MapError::kNoMemory;
   }

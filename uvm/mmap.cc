@@ -97,6 +97,35 @@ Errno ErrnoOf(MapError error) {
   UNREACHABLE("no such map error");
 }
 
+// The last checks, and the mapping, at or near `address`. On error nothing is mapped.
+AddressResult MmapCalls::EnterMapping(Process* process, const MmapArguments& a, uint64_t address,
+                                      Map::EnterOptions* options) {
+  const Map& map = *process->map;
+  const uint64_t size = options->size;
+  const bool fixed = (a.flags & kMapFixed) != 0;
+  uint64_t align;
+  if (!AlignmentOf(a.flags, &align)) return {Errno::kEinval};
+  if (align >= map.max().value()) return {Errno::kEnomem};
+  if (fixed && (address & (align - 1)) != 0 && align != 0) return {Errno::kEinval};
+  if (size > process->limit_address_space ||
+      map.size_bytes() > process->limit_address_space - size) {
+    return {Errno::kEnomem};
+  }
+  if (!a.prot.IsSubsetOf(options->max_prot)) return {Errno::kEacces};
+  options->where = fixed ? Map::Where::kFixedReplace : Map::Where::kNear;
+  options->at = Vaddr(fixed ? address : base::RoundPage(address));
+  options->align = align;
+  Result<Vaddr, MapError> entered = process->map->Enter(*options);
+  // A genuine hint is given up before the call is; an address that was insisted on is not.
+  const bool hinted = (a.flags & (kMapFixed | kMapTryFixed)) == 0 && a.address != 0;
+  if (!entered.ok() && hinted) {
+    options->at = process->default_address;
+    entered = process->map->Enter(*options);
+  }
+  if (!entered.ok()) return {ErrnoOf(entered.error())};
+  return {Errno::kOk, entered.value().value()};
+}
+
 AddressResult MmapCalls::Mmap(Process* process, const MmapArguments& a) {
   Map& map = *process->map;
   const bool anonymous = (a.flags & kMapAnon) != 0;
@@ -126,41 +155,23 @@ AddressResult MmapCalls::Mmap(Process* process, const MmapArguments& a) {
   if (error != Errno::kOk) return {error};
   // Nothing is mapped, and nothing else is checked either.
   if (size == 0) return {Errno::kOk, address};
-  uint64_t align;
-  if (!AlignmentOf(a.flags, &align)) return {Errno::kEinval};
-  if (align >= map.max().value()) return {Errno::kEnomem};
-  if (fixed && (address & (align - 1)) != 0 && align != 0) return {Errno::kEinval};
-  if (size > process->limit_address_space ||
-      map.size_bytes() > process->limit_address_space - size) {
-    return {Errno::kEnomem};
-  }
-  if (!a.prot.IsSubsetOf(max_prot)) return {Errno::kEacces};
   Map::EnterOptions options;
   options.size = size;
-  options.where = fixed ? Map::Where::kFixedReplace : Map::Where::kNear;
-  options.at = Vaddr(fixed ? address : base::RoundPage(address));
   options.prot = a.prot;
   options.max_prot = max_prot;
   options.inherit = shared ? Inherit::kShare : Inherit::kCopy;
   options.sharing = shared ? Sharing::kShared : Sharing::kPrivate;
-  options.align = align;
   if (!anonymous) {
     options.object = ReferToObject(uvm_, a, max_prot, size);
     if (options.object == nullptr) return {Errno::kEinval};
     options.offset = a.position - in_page;
   }
-  Result<Vaddr, MapError> entered = map.Enter(options);
-  // A genuine hint is given up before the call is; an address that was insisted on is not.
-  const bool hinted = (a.flags & (kMapFixed | kMapTryFixed)) == 0 && a.address != 0;
-  if (!entered.ok() && hinted) {
-    options.at = process->default_address;
-    entered = map.Enter(options);
-  }
-  if (!entered.ok()) {
+  const AddressResult entered = EnterMapping(process, a, address, &options);
+  if (entered.error != Errno::kOk) {
     if (!anonymous) uvm_->ReleaseObject(options.object);
-    return {ErrnoOf(entered.error())};
+    return entered;
   }
-  Range range = {entered.value(), entered.value() + size};
+  Range range = {Vaddr(entered.address), Vaddr(entered.address) + size};
   if ((a.flags & kMapWired) != 0 || map.wires_future()) {
     if (!a.prot.IsNone()) error = WireNewMapping(process, range);
     if (error != Errno::kOk) return {error};
@@ -168,19 +179,13 @@ AddressResult MmapCalls::Mmap(Process* process, const MmapArguments& a) {
   return {Errno::kOk, range.start.value() + in_page};
 }
 
-// NetBSD: uvmexp.wiredmax.
-bool MmapCalls::MayWire(PageCount pages) const {
-  const PageStore& frames = uvm_->DebugPages();
-  return pages.value() <= frames.wired_max().value() &&
-         frames.wired_count().value() <= frames.wired_max().value() - pages.value();
-}
-
 // On failure the mapping is gone again.
 Errno MmapCalls::WireNewMapping(Process* process, Range range) {
   Map& map = *process->map;
   Errno error = Errno::kEnomem;
   uint64_t wired = base::ToBytes(map.WiredPages());
-  bool allowed = MayWire(range.pages()) && range.size() <= process->limit_locked &&
+  bool allowed = uvm_->DebugPages().MayWire(range.pages()) &&
+                 range.size() <= process->limit_locked &&
                  wired <= process->limit_locked - range.size();
   if (allowed) error = ErrnoOf(map.Pageable(range, Wiring::kWire));
   if (error != Errno::kOk) (void)map.Unmap(range);
@@ -297,7 +302,7 @@ Errno MmapCalls::Mlock(Process* process, uint64_t address, uint64_t length) {
   if (!Rounded(address, length).In(map, &range)) return Errno::kEnomem;
   if (range.empty()) return Errno::kOk;
   uint64_t wired = base::ToBytes(map.WiredPages());
-  if (!MayWire(range.pages()) || range.size() > process->limit_locked ||
+  if (!uvm_->DebugPages().MayWire(range.pages()) || range.size() > process->limit_locked ||
       wired > process->limit_locked - range.size()) {
     return Errno::kEagain;
   }

@@ -102,7 +102,8 @@ class MmapCalls {
   Errno Brk(Process* process, uint64_t address);
 
  private:
-  bool MayWire(PageCount pages) const;
+  AddressResult EnterMapping(Process* process, const MmapArguments& a, uint64_t address,
+                             Map::EnterOptions* options);
   Errno WireNewMapping(Process* process, Range range);
   static Errno CheckMincore(const Process& process, uint64_t address, uint64_t length,
                             Range* range);

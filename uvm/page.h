@@ -138,6 +138,8 @@ class PageStore {
   // (page_object.h).
   void Zero(Page* page);
   void Copy(const Page* from, Page* to);
+  // Has the beginning of a page brought in that is copied before long.
+  void ExpectCopy(const Page* from) const;
   unsigned char* Contents(const Page* page) { return core_->pmap->HomePointer(page->pa); }
 
   // The page of a frame; null for frames that UVM does not manage. NetBSD: PHYS_TO_VM_PAGE().
@@ -153,6 +155,10 @@ class PageStore {
   PageCount wired_count() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return PageCount(wired_); }
   // NetBSD: uvmexp.wiredmax: no more than this may be wired by users.
   PageCount wired_max() const { return PageCount(total_.value() / 3); }
+  // Whether users may wire `pages` more.
+  bool MayWire(PageCount pages) const {
+    return pages <= wired_max() && wired_count() <= wired_max() - pages;
+  }
   // NetBSD: uvm_reclaimable(). False: waiting for memory would be in vain. Nothing pages out yet.
   bool Reclaimable() const { return false; }
 

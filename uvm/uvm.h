@@ -72,6 +72,10 @@ class Uvm {
   Result<void, FaultError> Fault(Space* space, Vaddr va, Access access) {
     return faults_.Fault(&space->map(), va, access);
   }
+  // The same for a caller that must not wait; see fault.h.
+  Result<FaultHandler::Prompt, FaultError> FaultPromptly(Space* space, Vaddr va, Access access) {
+    return faults_.FaultPromptly(&space->map(), va, access);
+  }
   // The same by the maximum protection, for debuggers.
   Result<void, FaultError> FaultMaxProt(Space* space, Vaddr va, Access access) {
     return faults_.FaultMaxProt(&space->map(), va, access);

@@ -184,8 +184,8 @@ void Server::ThreadMain() {
   WorkerLoop(self);
 }
 
-// Takes a message off the registers and says what the pager does next. Runs no UVM code and takes
-// no lock.
+// Takes a message off the registers and says what the pager does next. A fault of a task whose
+// worker is idle is served here and now, if nothing has to be waited for.
 Server::Next Server::TakeMessage(ServerThread* self, L4_MsgTag_t tag, L4_ThreadId_t* from,
                                  ServerThread** worker) {
   if (L4_IpcFailed(tag)) return Next::kWait;
@@ -212,9 +212,20 @@ Server::Next Server::TakeMessage(ServerThread* self, L4_MsgTag_t tag, L4_ThreadI
   message.task_id = task_id;
   message.client = *from;
   message.tag = tag;
-  L4_StoreMRs(1, static_cast<int>(L4_UntypedWords(tag)), message.words);
-  bool wake = false;
+  bool mine = false, wake = false;
+  if (fault) {
+    // One by one: a load of both waits until the kernel's two stores have left the processor,
+    // behind all that the client stored before.
+    L4_StoreMR(1, &message.words[0]);
+    L4_StoreMR(2, &message.words[1]);
+    mine = self->partner->TakeDuty();
+    *worker = self->partner;
+    if (mine && ServesFault(message)) return self->partner->LeaveDuty() ? Next::kWake : Next::kWait;
+  } else {
+    L4_StoreMRs(1, static_cast<int>(L4_UntypedWords(tag)), message.words);
+  }
   if (!self->partner->Push(message, &wake)) {
+    CHECK(!mine);  // the ring of an idle worker is empty
     ++counters_.rejected;
     if (fault) return Next::kWait;
     LoadAnswer(request,
@@ -224,7 +235,7 @@ Server::Next Server::TakeMessage(ServerThread* self, L4_MsgTag_t tag, L4_ThreadI
     return Next::kAnswer;
   }
   *worker = self->partner;
-  return wake ? Next::kWake : Next::kWait;
+  return mine || wake ? Next::kWake : Next::kWait;
 }
 
 void Server::PagerLoop(ServerThread* self) {
@@ -264,7 +275,10 @@ void Server::WorkerLoop(ServerThread* self) {
 void Server::Handle(const Message& message) {
   Task* task = message.task;
   if (task->id != message.task_id) return;  // the task ended while the message waited
-  if (L4_IsPageFault(message.tag)) return HandleFault(task, message);
+  if (L4_IsPageFault(message.tag)) {
+    HandleFault(task, message, Patience::kWaits);
+    return;
+  }
   ++counters_.calls;
   Answer answer = Dispatch(task, message);
   if (!answer.silent) Send(task, static_cast<uint32_t>(L4_Label(message.tag)), answer);

@@ -203,7 +203,14 @@ class Server {
   static Answer NoSuchTask(const Message& message);
 
   // fault.cc
-  void HandleFault(Task* task, const Message& message);
+  enum class Patience : uint8_t { kNone, kWaits };
+  // False, and nothing is done, when it would have to wait and must not. REQUIRES: the caller is
+  // the one that works on the task's space.
+  bool HandleFault(Task* task, const Message& message, Patience patience);
+  // The same on the pager, which has the worker's duty. True: done with it.
+  bool ServesFault(const Message& message);
+  base::Result<bool, base::FaultError> Resolve(Task* task, base::Vaddr va, base::Access access,
+                                               Patience patience);
   void Raise(Task* task, base::FaultCode code);
 
   // tasks.cc

@@ -314,7 +314,8 @@ std::string Diagram::Text() const {
       &text,
       "\n[ ] pages that the operation names   .  unmapped   -  no rights   0  zeros   f  file "
       "bytes\n"
-      "A   bytes 'A'   #  several values   ?  given up by MADV_FREE   :  addresses left out\n");
+      "A   bytes 'A'   #  several values   ?  given up by MADV_FREE   !  no page   :  addresses "
+      "left out\n");
   if (!rows_.empty() && rows_.back().number < total_ops_) {
     absl::StrAppend(&text, "(", total_ops_ - rows_.back().number,
                     " more operations are not shown)\n");
@@ -391,7 +392,7 @@ std::string Diagram::Html() const {
                       "</head>\n<body>\n<p>One row an operation, one square a page (or a stretch "
                       "that nothing tells apart), outlined where"
                       " the operation acts. Letters are contents: 0 zeros, f the file's bytes, # "
-                      "several values, ? given up by MADV_FREE."
+                      "several values, ? given up by MADV_FREE, ! no page to be had."
                       " Rights: <i style=\"background:#bfe3c0\">writable</i><i "
                       "style=\"background:#c3d7f2\">readable</i>"
                       "<i style=\"background:#f7d9a8\">executable</i><i "

@@ -6,6 +6,7 @@
 #include "absl/strings/string_view.h"
 #include "base/addr.h"
 #include "base/hash.h"
+#include "proptests/engine/cost_budget.h"
 #include "traces/codec.h"
 
 namespace proptests {
@@ -145,7 +146,7 @@ bool Session::Step(const traces::Op& op, const Outcome* expected) {
   world_->Adopt(resolved_, seen_);
   stats_.ok += seen_.ok() ? 1 : 0;
   ExtendHash();
-  if (machine_ != nullptr && !CheckTouched()) return false;
+  if (machine_ != nullptr && !(CheckCost() && CheckTouched())) return false;
   if (options_.whole_every != 0 && stats_.ops % options_.whole_every == 0 &&
       !CheckWhole(StateRelation::Depth::kSampled)) {
     return false;
@@ -198,6 +199,17 @@ void Session::ExtendHash() {
     hash_ = base::Chain(hash_, resolved_.skip);
   }
   hash_ = OutcomeHash(hash_, seen_);
+}
+
+bool Session::CheckCost() {
+  const machine::Ledger now = machine_->ledger();
+  const bool orderly = now.faults_injected == spent_.faults_injected &&
+                       now.dropped == spent_.dropped && !options_.memory_may_run_out &&
+                       options_.machine.quirks.manual();
+  const std::optional<Finding> finding = proptests::CheckCost(
+      resolved_, spent_, now, orderly ? Conditions::kOrderly : Conditions::kAdverse);
+  spent_ = now;
+  return FailWith(finding);
 }
 
 bool Session::CheckTouched() {
