@@ -337,6 +337,8 @@ StateRelation::Result StateRelation::InvariantsHold() {
     return Broken(FailureClass::kStructure, "PmapTable", buffer);
   if (!s_->server().MessagesHoldTheirLoans(&text))
     return Broken(FailureClass::kStructure, "MessagesHoldTheirLoans", buffer);
+  if (!s_->server().AttachmentsAreCounted(&text))
+    return Broken(FailureClass::kStructure, "AttachmentsAreCounted", buffer);
   return std::nullopt;
 }
 
