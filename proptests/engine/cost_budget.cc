@@ -51,9 +51,8 @@ Budget OfMove(const traces::ResolvedOp& op, const Ledger& before, const Ledger& 
   const uint64_t other = op.kind == OpKind::kPeek || op.kind == OpKind::kPoke ? op.to : op.offset;
   const uint64_t pages = PagesOf(op.at, size) + PagesOf(other, size);
   const uint64_t breaks = after.loan_breaks - before.loan_breaks;
-  return {.copy = pages + breaks,
-          .zero_fill = pages + (file ? 2 * kWindowPages : 0),
-          .page_faults = 0};
+  return {
+      .copy = pages + breaks, .zero_fill = pages + (file ? 2 * kWindowPages : 0), .page_faults = 0};
 }
 
 Budget BudgetOf(const traces::ResolvedOp& op, const Ledger& before, const Ledger& after) {
@@ -102,6 +101,8 @@ Budget BudgetOf(const traces::ResolvedOp& op, const Ledger& before, const Ledger
     case OpKind::kSend:
     case OpKind::kReceive:
       return OfMove(op, before, after);
+    case OpKind::kFtruncate:  // the last page
+      return {.copy = breaks, .zero_fill = 1, .page_faults = 0};
     default:
       // Their copies depend on what is wired or shared.
       return {};
