@@ -168,7 +168,6 @@ Result<void, MapError> Map::PrepareOverwriteLocked(MapEntry* entry, MapEntry* pi
                                                    Vaddr* missing) {
   if (entry->bare) return MapError::kHole;
   if (!entry->shared) return {};
-  if (entry->object != nullptr && entry->object->pager()->HandlesFaults()) return MapError::kIo;
   if (entry->needs_copy && !CopyAmapLocked(entry, entry->range(), Chunk::kNo, Merge::kNo)) {
     return MapError::kNoMemory;
   }
