@@ -316,44 +316,42 @@ NodeIndex MappingDatabase::UnmapChildless(NodeIndex top, RightsBits revoke) {
   if (i == 0) return 0;
   RightsBits after[kRwx + 1];
   for (RightsBits rights = 0; rights <= kRwx; rights++) after[rights] = After(rights, revoke);
-  RightsBits accessed_below = 0;
+  const bool told = listener_ != nullptr;
+  RightsBits below = 0;
   uint64_t restricted = 0;
   const Pte* last = nullptr;
-  for (MappingLinks* n = &links(i); i != 0;) {
-    Pte* const pte = n->pte;
-    const RightsBits before = pte->rights(), accessed = pte->status();
+  int step = -1;  // from one node to the next
+  for (MappingLinks* n = &links(i);;) {
+    const MappingLinks l = *n;
+    const Pte entry = *l.pte;
+    const RightsBits before = entry.rights(), accessed = entry.status();
     const RightsBits left = after[before];
-    if (n->first_child != 0 || left == 0) break;
-    if (left != before) {
-      restricted++;
-      if (listener_ != nullptr) [[unlikely]] {
-        Revoked(node(i));
-      }
+    if (l.first_child != 0 || left == 0) break;
+    restricted += left != before;
+    l.pte->SetRightsAndStatus(left, 0);
+    if (told && left != before) [[unlikely]] {
+      Revoked(node(i));
     }
-    if (left != before || accessed != 0) pte->SetRightsAndStatus(left, 0);
-    if ((accessed | n->up) != 0) {
-      n->own |= accessed;
-      accessed_below |= n->up | accessed;
-      n->up = 0;
-    }
-    const NodeIndex next = n->next;
-    if (next == i - 1 && i % kChunkNodes != 0) {
-      n--;
-      __builtin_prefetch(n - kLinksAhead, /*rw=*/1);
-    } else if (next == i + 1 && next % kChunkNodes != 0) {
-      n++;
-      __builtin_prefetch(n + kLinksAhead, /*rw=*/1);
+    if ((accessed & ~l.own) != 0) n->own = (l.own | accessed) & kRwx;
+    if (l.up != 0) n->up = 0;
+    below |= accessed | l.up;
+    const NodeIndex next = l.next;
+    if (next != i + step || ((next ^ i) >> kChunkShift) != 0) {
+      step = next == i + 1 ? 1 : -1;
+      i = next;
+      if (i == 0) break;
+      n = &links(i);
     } else {
-      n = &links(next);
+      i = next;
+      n += step;
+      __builtin_prefetch(n + step * kLinksAhead, /*rw=*/1);
     }
-    if (last == pte + 1) __builtin_prefetch(pte - kEntriesAhead, /*rw=*/1);
-    if (last == pte - 1) __builtin_prefetch(pte + kEntriesAhead, /*rw=*/1);
-    last = pte;
-    i = next;
+    __builtin_prefetch(l.pte + (l.pte - last) * kEntriesAhead, /*rw=*/1);
+    last = l.pte;
   }
   counters_.restricted += restricted;
-  node(top).sub |= accessed_below;
-  links(top).up |= accessed_below;
+  node(top).sub |= below;
+  links(top).up |= below;
   return i;
 }
 

@@ -268,6 +268,8 @@ class L4Pmap final : public uvm::PmapSystem {
   // Takes at least these rights from whom the page was sent to, as soon as the batch goes; none of
   // them: asks for its status only.
   void Take(Translation* page, base::Prot rights);
+  bool IsNoNews(const Translation& page) const;
+  uint32_t LowerRun(Leaf* leaf, uint32_t slot, uint32_t to, base::Prot prot);
   void LowerLeaf(Leaf* leaf, uint32_t from, uint32_t to, base::Prot prot);
   // Takes everything at once, status included; true when the client had used it.
   bool TakeBack(Translation* page);
