@@ -90,7 +90,8 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Check(Attempt* a) {
   Prot prot = a->kind == Kind::kMaxProt ? entry->max_prot : entry->prot;
   // Wiring is not an access: what has any right at all can be wired.
   if (a->wiring() ? prot.IsNone() : !Permits(prot, info.access)) return FaultError::kProtection;
-  info.enter_prot = EffectiveProt(prot);
+  // Not more to a debugger: the translation is its owner's.
+  info.enter_prot = EffectiveProt(entry->prot);
   bool wired = a->wiring() || entry->wired_count > 0;
   info.wired = wired ? Wired::kYes : Wired::kNo;
   if (wired) {

@@ -53,7 +53,7 @@ class ABSL_LOCKABLE Mutex {
   bool DebugIdle() const { return owner_ == nullptr && waiters_.empty(); }
 
  private:
-  void Acquire(Thread* self);
+  void Wait(Thread* self);
 
   ThreadSystem* const threads_;
   const base::LockRank rank_;
@@ -95,9 +95,10 @@ class ABSL_LOCKABLE RwLock {
   bool DebugIdle() const { return writer_ == nullptr && readers_ == 0 && waiters_.empty(); }
 
  private:
-  void Acquire(Thread* self, bool write);
-  // Hands the lock to the head of the queue: one writer or a run of readers. Called with the guard
-  // held, releases it.
+  void Wait(Thread* self, bool write);
+  // Called with the guard held, release it. GrantAndRelease hands the lock to the head of the
+  // queue: one writer or a run of readers.
+  void Release();
   void GrantAndRelease();
 
   ThreadSystem* const threads_;

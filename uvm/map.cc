@@ -1,4 +1,4 @@
-// Address maps: locks, structure, checks.
+// Address maps: locks, structure.
 
 #include "uvm/map.h"
 
@@ -6,17 +6,6 @@
 #include "uvm/map_entry.h"
 
 namespace uvm {
-namespace {
-
-uint64_t MaxGapBelow(const MapEntry* entry) {
-  uint64_t max_gap = entry->gap;
-  for (const MapEntry* child : entry->rb_child) {
-    if (child != nullptr && child->max_gap > max_gap) max_gap = child->max_gap;
-  }
-  return max_gap;
-}
-
-}  // namespace
 
 Map::Map(const MapContext* context, Vaddr min, Vaddr max, Pmap* pmap, Direction direction)
     : context_(context),
@@ -105,79 +94,12 @@ void Map::WaitForSpaceLocked() {
   LockForChange();
 }
 
-void Map::WakeSpaceWaitersLocked() {
-  if (__builtin_expect(!wants_space_, 1)) return;
+void Map::WakeWaitersLocked() {
   {
     MutexLock lock(&wait_mutex_);
     wants_space_ = false;
   }
   changed_.WakeAll();
-}
-
-// ---- Checks ----
-
-const char* Map::WrongWith(const MapEntry& entry) const {
-  if (!entry.start.IsAligned() || !entry.end.IsAligned()) return "is not page aligned";
-  if (entry.start >= entry.end) return "is empty";
-  if (entry.end > max()) return "ends beyond the map";
-  uint64_t gap = entry.next->start - entry.end;
-  if (entry.gap != gap) return "has a wrong gap";
-  if (entry.max_gap != MaxGapBelow(&entry)) return "has a wrong max_gap";
-  if (entry.submap != nullptr && (entry.object != nullptr || entry.aref.amap != nullptr))
-    return "is a submap and has layers";
-  if (entry.wired_count != 0 && entry.needs_copy &&
-      (entry.object == nullptr || entry.max_prot.CanWrite()))
-    return "is wired and owes a copy that its wiring should have made";
-  return nullptr;
-}
-
-bool Map::ValidEntries(base::TextSink* text) const {
-  uint64_t count = 0;
-  uint64_t size = 0;
-  const MapEntry* previous = &header_;
-  bool hint_found = hint_ == &header_;
-  bool first_free_found = first_free_ == &header_;
-  bool hole_seen = false;
-  for (MapEntry* entry = tree_.First(); entry != nullptr; entry = Tree::Next(entry)) {
-    const char* wrong = WrongWith(*entry);
-    if (entry->start < previous->end) wrong = "overlaps its predecessor or the map's start";
-    if (entry->prev != previous || previous->next != entry)
-      wrong = "stands elsewhere in the ring than in the tree";
-    hole_seen = hole_seen || entry->start != previous->end;
-    if (entry == hint_) hint_found = true;
-    if (entry == first_free_) {
-      first_free_found = true;
-      if (hole_seen && wrong == nullptr) wrong = "is first_free, and there is a hole below it";
-    }
-    if (wrong != nullptr) {
-      *text << "entry " << entry->range() << " " << wrong;
-      return false;
-    }
-    previous = entry;
-    size += entry->end - entry->start;
-    ++count;
-  }
-  if (header_.prev != previous || previous->next != &header_) {
-    *text << "the ring goes on after the last entry";
-    return false;
-  }
-  if (!hint_found || !first_free_found) {
-    *text << (hint_found ? "first_free" : "the hint") << " is no entry of the map";
-    return false;
-  }
-  if (count != count_ || size != size_ || !tree_.Check()) {
-    *text << "counts " << count_ << " entries of " << size_ << " bytes, found " << count << " of "
-          << size << (tree_.Check() ? "" : "; tree colours broken");
-    return false;
-  }
-  return true;
-}
-
-void Map::Verify(const char* label) const {
-  char buffer[256];
-  base::TextSink text(buffer, sizeof buffer);
-  text << label << ": ValidMapEntries: ";
-  if (!ValidEntries(&text)) vm_panic(__FILE__, __LINE__, buffer);
 }
 
 // ---- Structure ----
@@ -190,17 +112,13 @@ Range Map::Clamp(Range range) const {
 }
 
 bool Map::FillSparesLocked() {
+  base::Pool<MapEntry>* const entries = context_->entries;
   while (spare_count_ < kSpares) {
-    MapEntry* entry = context_->entries->New();
+    MapEntry* entry = entries->New();
     if (entry == nullptr) return false;
     spares_[spare_count_++] = entry;
   }
   return true;
-}
-
-MapEntry* Map::TakeSpareLocked() {
-  CHECK(spare_count_ > 0);
-  return spares_[--spare_count_];
 }
 
 void Map::ReturnSpareLocked(MapEntry* entry) {
@@ -224,6 +142,9 @@ bool Map::FindEntryLocked(Vaddr va, MapEntry** out) const {
   }
   MapEntry* best = const_cast<MapEntry*>(&header_);
   for (MapEntry* at = tree_.root(); at != nullptr;) {
+    // Which way it goes is a guess until `at` is here; meanwhile both may be on their way.
+    __builtin_prefetch(at->rb_child[0]);
+    __builtin_prefetch(at->rb_child[1]);
     if (va < at->start) {
       at = at->rb_child[0];
       continue;
@@ -297,8 +218,9 @@ void Map::UnlinkLocked(MapEntry* entry) {
   if (!AtEnd(first_free_) && first_free_->start >= entry->start) first_free_ = prev;
   prev->next = entry->next;
   entry->next->prev = prev;
-  tree_.Erase(entry);
+  // First what grows: erasing then changes little on the way up.
   RefreshGapLocked(prev);
+  tree_.Erase(entry);
   entry->prev = entry->next = nullptr;
   --count_;
   size_ -= entry->end - entry->start;
@@ -343,22 +265,22 @@ void Map::SplitLayers(MapEntry* left, MapEntry* right, Vaddr at) {
 }
 
 MapEntry* Map::ClipRangeLocked(Range range) {
-  if (range.empty()) return &header_;
-  MapEntry* entry = FirstAboveLocked(range.start);
-  if (AtEnd(entry) || entry->start >= range.end) return &header_;
-  ClipStartLocked(entry, range.start);
+  return ClipRangeLocked(range, FirstAboveLocked(range.start));
+}
+
+MapEntry* Map::ClipRangeLocked(Range range, MapEntry* entry) {
+  if (range.empty() || AtEnd(entry) || entry->start >= range.end) return &header_;
+  if (entry->start < range.start) ClipStartLocked(entry, range.start);
   if (entry->end >= range.end) {
-    ClipEndLocked(entry, range.end);
+    if (entry->end > range.end) ClipEndLocked(entry, range.end);
   } else if (MapEntry* last = LookupLocked(range.end - 1)) {
     ClipEndLocked(last, range.end);
   }
   return entry;
 }
 
-bool Map::SplitsLocked(Range range) {
-  if (range.empty()) return false;
-  const MapEntry* first = FirstAboveLocked(range.start);
-  if (AtEnd(first) || first->start >= range.end) return false;
+bool Map::SplitsLocked(Range range, const MapEntry* first) {
+  if (range.empty() || AtEnd(first) || first->start >= range.end) return false;
   if (first->start < range.start) return true;
   if (first->end >= range.end) return first->end > range.end;
   const MapEntry* last = LookupLocked(range.end - 1);

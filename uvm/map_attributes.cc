@@ -7,7 +7,7 @@
 namespace uvm {
 
 Result<void, MapError> Map::CheckProtectLocked(Range range, Prot prot) {
-  for (MapEntry* entry = FirstAboveLocked(range.start); entry->start < range.end && !AtEnd(entry);
+  for (MapEntry* entry = FirstAboveLocked(range.start); entry->start < range.end;
        entry = entry->next) {
     if (entry->submap != nullptr) return MapError::kInvalidArgument;
     if (!prot.IsSubsetOf(entry->max_prot)) return MapError::kProtection;
@@ -22,12 +22,13 @@ Result<void, MapError> Map::Protect(Range range, Prot prot, SetMax set_max) {
   range = Clamp(range);
   if (range.empty()) return {};
   TRY(CheckProtectLocked(range, prot));
-  if (SplitsLocked(range) && !FillSparesLocked()) return MapError::kNoMemory;
+  MapEntry* const first = FirstAboveLocked(range.start);
+  if (SplitsLocked(range, first) && !FillSparesLocked()) return MapError::kNoMemory;
   PmapSystem* pmap = context_->core->pmap;
   bool lowered = false;
   bool wire = false;
   bool short_of_memory = false;
-  for (MapEntry* entry = ClipRangeLocked(range); entry->start < range.end && !AtEnd(entry);
+  for (MapEntry* entry = ClipRangeLocked(range, first); entry->start < range.end;
        entry = entry->next) {
     Prot old = entry->prot;
     if (set_max == SetMax::kYes) {
@@ -61,8 +62,9 @@ Result<void, MapError> Map::SetInherit(Range range, Inherit inherit) {
   }
   Change change(this, "Map::SetInherit");
   range = Clamp(range);
-  if (SplitsLocked(range) && !FillSparesLocked()) return MapError::kNoMemory;
-  for (MapEntry* entry = ClipRangeLocked(range); entry->start < range.end && !AtEnd(entry);
+  MapEntry* const first = FirstAboveLocked(range.start);
+  if (SplitsLocked(range, first) && !FillSparesLocked()) return MapError::kNoMemory;
+  for (MapEntry* entry = ClipRangeLocked(range, first); entry->start < range.end;
        entry = entry->next) {
     entry->inherit = inherit;
   }
@@ -76,8 +78,9 @@ Result<void, MapError> Map::SetAdvice(Range range, Advice advice) {
       !IsFreeLocked(range)) {
     return MapError::kInvalidArgument;
   }
-  if (SplitsLocked(range) && !FillSparesLocked()) return MapError::kNoMemory;
-  for (MapEntry* entry = ClipRangeLocked(range); entry->start < range.end && !AtEnd(entry);
+  MapEntry* const first = FirstAboveLocked(range.start);
+  if (SplitsLocked(range, first) && !FillSparesLocked()) return MapError::kNoMemory;
+  for (MapEntry* entry = ClipRangeLocked(range, first); entry->start < range.end;
        entry = entry->next) {
     entry->advice = advice;
   }
@@ -88,7 +91,7 @@ bool Map::CheckProt(Range range, Prot prot) {
   ReaderLock lock(&lock_);
   if (range.empty()) return true;
   if (range.start < min() || range.end > max() || !IsMappedLocked(range)) return false;
-  for (MapEntry* entry = FirstAboveLocked(range.start); entry->start < range.end && !AtEnd(entry);
+  for (MapEntry* entry = FirstAboveLocked(range.start); entry->start < range.end;
        entry = entry->next) {
     if (!prot.IsSubsetOf(entry->prot)) return false;
   }

@@ -36,7 +36,7 @@ Result<void, MapError> Map::CheckCleanLocked(Range range, uint32_t pgo_flags) {
   if (first == nullptr) return MapError::kHole;
   if (wired(first)) return MapError::kBusy;
   if (!IsMappedLocked(range)) return MapError::kHole;
-  for (MapEntry* entry = first; entry->start < range.end && !AtEnd(entry); entry = entry->next) {
+  for (MapEntry* entry = first; entry->start < range.end; entry = entry->next) {
     if (entry->submap != nullptr) return MapError::kInvalidArgument;
     if (wired(entry)) return MapError::kBusy;
   }
@@ -97,7 +97,7 @@ Result<void, MapError> Map::Clean(Range range, uint32_t pgo_flags) ABSL_NO_THREA
   }
   // Being busy keeps the entries as they are while pagers are at work.
   Result<void, MapError> result;
-  for (MapEntry* entry = FirstAboveLocked(range.start); entry->start < range.end && !AtEnd(entry);
+  for (MapEntry* entry = FirstAboveLocked(range.start); entry->start < range.end;
        entry = entry->next) {
     Range part = Overlap(*entry, range);
     CleanAmap(entry, part, pgo_flags);
@@ -162,11 +162,11 @@ Result<void, MapError> Map::Discard(Range range) {
   range = Clamp(range);
   if (range.empty()) return {};
   bool hole = !IsMappedLocked(range);
-  for (MapEntry* entry = FirstAboveLocked(range.start); entry->start < range.end && !AtEnd(entry);
+  for (MapEntry* entry = FirstAboveLocked(range.start); entry->start < range.end;
        entry = entry->next) {
     if (entry->wired_count > 0) return MapError::kBusy;
   }
-  for (MapEntry* entry = FirstAboveLocked(range.start); entry->start < range.end && !AtEnd(entry);
+  for (MapEntry* entry = FirstAboveLocked(range.start); entry->start < range.end;
        entry = entry->next) {
     TRY(DiscardEntryLocked(entry, Overlap(*entry, range)));
   }

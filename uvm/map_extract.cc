@@ -15,7 +15,8 @@ Result<MapEntry*, MapError> Map::CloneEntryLocked(MapEntry* entry, Range part, u
   MapEntry* twin = context_->entries->New();
   if (twin == nullptr) return MapError::kNoMemory;
   CopyAttributes(*entry, twin);
-  entry->shared = twin->shared = true;
+  twin->shared = true;
+  if ((flags & kExtractTransient) == 0) entry->shared = true;
   twin->start = part.start;
   twin->end = part.end;
   if ((flags & kExtractProtAll) != 0) twin->max_prot = base::kProtAll;
@@ -37,14 +38,19 @@ Result<MapEntry*, MapError> Map::CloneEntryLocked(MapEntry* entry, Range part, u
   return twin;
 }
 
-Result<void, MapError> Map::CloneRangeLocked(Range from, Vaddr to, uint32_t flags,
+Result<void, MapError> Map::CloneRangeLocked(Range from, Vaddr to, Range reserved, uint32_t flags,
                                              DeadList* chain) {
   const bool contiguous = (flags & kExtractContiguous) != 0;
   if (contiguous && !IsMappedLocked(from)) return MapError::kInvalidArgument;
   for (MapEntry* entry = FirstAboveLocked(from.start); entry->start < from.end && !AtEnd(entry);
        entry = entry->next) {
     if (entry->submap != nullptr) return MapError::kInvalidArgument;
-    if ((flags & kExtractQuickRef) == 0) {
+    if (entry->range() == reserved) {  // a hole, but for the call
+      if (contiguous) return MapError::kInvalidArgument;
+      continue;
+    }
+    // What is to be removed is clipped anyway.
+    if ((flags & (kExtractQuickRef | kExtractRemove)) != kExtractQuickRef) {
       if (!FillSparesLocked()) return MapError::kNoMemory;
       ClipStartLocked(entry, from.start);
       ClipEndLocked(entry, from.end);
@@ -66,11 +72,11 @@ Result<void, MapError> Map::ExtractWithin(Range from, Vaddr to, uint32_t flags) 
   {
     Change change(this, "Map::Extract");
     const Range place = {to, to + from.size()};
-    result = CloneRangeLocked(from, to, flags, &chain);
+    result = CloneRangeLocked(from, to, place, flags, &chain);
     // A reservation that reached across an edge of the source is no longer in one piece.
     if (result.ok() && !ReplaceLocked(place, &chain)) result = MapError::kIo;
     if (result.ok() && (flags & kExtractRemove) != 0) {
-      // Each edge was clipped at above, or lies in a hole or, with quick references, needs spares.
+      // Each edge was clipped at above, or lies in a hole.
       Range below = {from.start, place.start < from.start ? from.start : place.start};
       if (below.end > from.end) below.end = from.end;
       Range above = {place.end < from.start ? from.start : place.end, from.end};
@@ -88,13 +94,15 @@ Result<void, MapError> Map::ExtractWithin(Range from, Vaddr to, uint32_t flags) 
   return result;
 }
 
-// Never two maps locked at once: two threads could extract crosswise.
+// Never two maps locked at once: two threads could extract crosswise. NetBSD locks the target only
+// if it is free just then, else it fills it after the source was emptied; here it is filled first,
+// so that an extraction that fails has removed nothing.
 Result<void, MapError> Map::ExtractInto(Range from, Map* target, Vaddr to, uint32_t flags) {
   DeadList chain;
   Result<void, MapError> result;
   {
     Change change(this, "Map::Extract source");
-    result = CloneRangeLocked(from, to, flags, &chain);
+    result = CloneRangeLocked(from, to, {}, flags, &chain);
   }
   if (result.ok()) {
     Change change(target, "Map::Extract target");

@@ -62,7 +62,7 @@ bool Map::RaiseWiringLocked(MapEntry* entry, Range window) {
 // that could not be wired. LOCKS: none; the map is busy by the caller.
 Result<void, FaultError> Map::FaultMarkedIn(Range range,
                                             Vaddr* failed) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  for (MapEntry* entry = FirstAboveLocked(range.start); entry->start < range.end && !AtEnd(entry);
+  for (MapEntry* entry = FirstAboveLocked(range.start); entry->start < range.end;
        entry = entry->next) {
     if (!entry->wire_me || entry->wired_count != 1) continue;
     *failed = entry->start;
@@ -74,7 +74,7 @@ Result<void, FaultError> Map::FaultMarkedIn(Range range,
 // Takes the marks of the range away, and with them the wirings they stand for. Below `wired_to` the
 // pages were faulted in as well.
 void Map::UndoMarkedLocked(Range range, Vaddr wired_to) {
-  for (MapEntry* entry = FirstAboveLocked(range.start); entry->start < range.end && !AtEnd(entry);
+  for (MapEntry* entry = FirstAboveLocked(range.start); entry->start < range.end;
        entry = entry->next) {
     if (!entry->wire_me) continue;
     entry->wire_me = false;
@@ -97,7 +97,7 @@ Result<void, MapError> Map::WireMarkedLocked(Range range) ABSL_NO_THREAD_SAFETY_
     UndoMarkedLocked(range, failed);
     return MapErrorOf(faulted.error());
   }
-  for (MapEntry* entry = FirstAboveLocked(range.start); entry->start < range.end && !AtEnd(entry);
+  for (MapEntry* entry = FirstAboveLocked(range.start); entry->start < range.end;
        entry = entry->next) {
     entry->wire_me = false;
   }
@@ -110,10 +110,10 @@ Result<void, MapError> Map::WireLocked(Range range) {
   MapEntry* first = LookupLocked(range.start);
   if (first == nullptr) return MapError::kHole;
   if (!IsMappedLocked(range)) return MapError::kInvalidArgument;
-  for (MapEntry* entry = first; entry->start < range.end && !AtEnd(entry); entry = entry->next) {
+  for (MapEntry* entry = first; entry->start < range.end; entry = entry->next) {
     if (entry->prot.IsNone() || entry->submap != nullptr) return MapError::kInvalidArgument;
   }
-  for (MapEntry* entry = first; entry->start < range.end && !AtEnd(entry); entry = entry->next) {
+  for (MapEntry* entry = first; entry->start < range.end; entry = entry->next) {
     if (RaiseWiringLocked(entry, range)) continue;
     UndoMarkedLocked(range, range.start);
     return MapError::kNoMemory;
@@ -125,12 +125,11 @@ Result<void, MapError> Map::UnwireLocked(Range range) {
   MapEntry* first = LookupLocked(range.start);
   if (first == nullptr) return MapError::kHole;
   if (!IsMappedLocked(range)) return MapError::kInvalidArgument;
-  for (MapEntry* entry = first; entry->start < range.end && !AtEnd(entry); entry = entry->next) {
+  for (MapEntry* entry = first; entry->start < range.end; entry = entry->next) {
     if (entry->wired_count == 0) return MapError::kInvalidArgument;
   }
   if (!FillSparesLocked()) return MapError::kNoMemory;
-  for (MapEntry* entry = ClipRangeLocked(range); entry->start < range.end && !AtEnd(entry);
-       entry = entry->next) {
+  for (MapEntry* entry = ClipRangeLocked(range); entry->start < range.end; entry = entry->next) {
     UnwireEntryLocked(entry);
   }
   return {};
@@ -162,8 +161,7 @@ Result<void, MapError> Map::PageableAll(uint32_t flags, uint64_t limit) {
   for (MapEntry* entry = header_.next; !AtEnd(entry); entry = entry->next) {
     if (entry->wired_count == 0 && !entry->prot.IsNone()) more += entry->end - entry->start;
   }
-  const PageStore& pages = *context_->pages;
-  if (base::ToPages(more) + pages.wired_count() > pages.wired_max()) return MapError::kNoMemory;
+  if (!context_->pages->MayWire(base::ToPages(more))) return MapError::kNoMemory;
   if (limit != 0 && more + base::ToBytes(WiredPages()) > limit) return MapError::kNoMemory;
   for (MapEntry* entry = header_.next; !AtEnd(entry); entry = entry->next) {
     if (entry->prot.IsNone() || entry->submap != nullptr) continue;

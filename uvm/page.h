@@ -155,6 +155,10 @@ class PageStore {
   PageCount wired_count() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return PageCount(wired_); }
   // NetBSD: uvmexp.wiredmax: no more than this may be wired by users.
   PageCount wired_max() const { return PageCount(total_.value() / 3); }
+  // Whether users may wire `pages` more.
+  bool MayWire(PageCount pages) const {
+    return pages <= wired_max() && wired_count() <= wired_max() - pages;
+  }
   // NetBSD: uvm_reclaimable(). False: waiting for memory would be in vain. Nothing pages out yet.
   bool Reclaimable() const { return false; }
 

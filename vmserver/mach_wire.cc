@@ -24,10 +24,7 @@ HostRight RightOf(const Task* caller, uint64_t name) {
 
 // kNoMemory also where too much of the machine's memory is wired already.
 base::Result<void, MapError> Server::Wire(Task* task, Range range) {
-  const uvm::PageStore& pages = uvm_->DebugPages();
-  const uint64_t most = pages.wired_max().value();
-  const uint64_t wanted = base::ToPages(range.size()).value();
-  if (wanted > most || pages.wired_count().value() > most - wanted) return MapError::kNoMemory;
+  if (!uvm_->DebugPages().MayWire(range.pages())) return MapError::kNoMemory;
   return task->space->map().Pageable(range, uvm::Wiring::kWire);
 }
 

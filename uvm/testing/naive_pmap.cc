@@ -185,6 +185,8 @@ base::Result<void, PmapError> NaivePmap::Enter(Pmap* pmap, Vaddr va, Paddr pa, P
   if (replaces) Remember(pmap, {va, va + base::kPageSize});
   if (lie_ == PmapLie::kEnterAddsWrite) prot = prot | base::kProtWrite;
   if (lie_ == PmapLie::kReplacementCountsTwice && replaces) ++miscounted_;
+  const bool ahead = flags.access.IsNone() && flags.wired == Wired::kNo;
+  if (ahead && old != pmap->table.end() && !replaces) ++entered_ahead_twice_;
   pmap->table[va.value()] = {va, pa, prot, flags.wired};
   // A replacement may be deferred like a removal followed by an entry; a mere change of rights
   // takes effect at once.

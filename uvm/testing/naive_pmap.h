@@ -96,6 +96,10 @@ class NaivePmap final : public PmapSystem {
   // Called at the beginning of each call that copies or changes translations: what other processors
   // do meanwhile. Calls that the hook makes call no hook.
   void AtEachStep(std::function<void()> hook) { at_each_step_ = std::move(hook); }
+  // How often a mapping was entered ahead of any access (flags.access none, not wired) where it was
+  // already. A pmap that does not look adds to the page's list a mapping that is none, which
+  // nothing takes away again (FreeBSD PR 266108).
+  uint64_t entered_ahead_twice() const { return entered_ahead_twice_; }
   // Rule 10: of the coming Enters, the one after `successes` more fails.
   void FailEnterAfter(uint64_t successes) { enter_fails_in_ = successes + 1; }
 
@@ -167,6 +171,7 @@ class NaivePmap final : public PmapSystem {
   bool references_hidden_ = false;
   PmapLie lie_ = PmapLie::kNone;
   uint64_t miscounted_ = 0;  // by a lie
+  uint64_t entered_ahead_twice_ = 0;
   std::function<void()> before_copies_;
   std::function<void()> at_each_step_;
 };
