@@ -592,6 +592,13 @@ Step DecodeBsd(const Query& q) {
       return Mincore(q);
     case OpKind::kMsync:
       return Msync(q);
+    case OpKind::kPread:
+    case OpKind::kPwrite:
+    case OpKind::kPeek:
+    case OpKind::kPoke:
+    case OpKind::kSend:
+    case OpKind::kReceive:
+      return DecodeMove(q);
     default:
       return DecodeShared(q);
   }

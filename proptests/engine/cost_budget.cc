@@ -33,12 +33,13 @@ Budget OfAccess(const traces::ResolvedOp& op, const Ledger& before, const Ledger
   const uint64_t breaks = after.loan_breaks - before.loan_breaks;
   const uint64_t faults = after.page_faults - before.page_faults;
   const uint64_t aliases = after.aliases - before.aliases;
+  const uint64_t devices = after.device - before.device;
   // A fault is the kernel's message, perhaps a worker's wake-up, and the answer; an alias is an
-  // order to the mirror and its answer.
+  // order to the mirror and its answer, and so is a page of a device.
   return {.copy = pages + breaks,
           .zero_fill = pages,
           .page_faults = 2 * pages,
-          .ipc = 3 * faults + 2 * aliases};
+          .ipc = 3 * faults + 2 * (aliases + devices)};
 }
 
 Budget BudgetOf(const traces::ResolvedOp& op, const Ledger& before, const Ledger& after) {

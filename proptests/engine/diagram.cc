@@ -61,6 +61,7 @@ Extent ExtentOf(const traces::ResolvedOp& op, const traces::Outcome& seen) {
       if (seen.ok()) at = seen.value;
       break;
     case OpKind::kVmCopy:
+    case OpKind::kPeek:
       at = op.to;
       break;
     case OpKind::kMremap:

@@ -371,6 +371,8 @@ StateRelation::Result StateRelation::InvariantsHold() {
   if (rule != nullptr) return Broken(FailureClass::kStructure, rule, buffer);
   if (!s_->pmap().CheckInvariants(text))
     return Broken(FailureClass::kStructure, "PmapTable", buffer);
+  if (!s_->server().MessagesHoldTheirLoans(&text))
+    return Broken(FailureClass::kStructure, "MessagesHoldTheirLoans", buffer);
   return std::nullopt;
 }
 
