@@ -150,7 +150,7 @@ RefillResult L4Pmap::Refill(uvm::Pmap* pmap, base::Vaddr va, base::Access access
   }
   // Whatever comes of it, what lies there is about to be touched: by the client, or by a copy.
   if ((page->frame & kDeviceBit) == 0) {
-    __builtin_prefetch(HomePointer(AddressOf(page->frame) + va.Offset()), /*rw=*/1);
+    __builtin_prefetch(PeekHome(AddressOf(page->frame) + va.Offset()), /*rw=*/1);
   }
   if (!base::ProtFor(access).IsSubsetOf(page->prot)) {
     ++counters_.refill_misses;

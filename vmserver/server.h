@@ -120,6 +120,7 @@ class Server {
     base::PageSource* memory = nullptr;
     const base::CanarySwitch* canary = nullptr;
     uintptr_t home_bias = 0;
+    uintptr_t stamp_bias = 0;  // L4Pmap::Config
     base::Vaddr alias_area;
     uint64_t alias_windows = 0;
     base::Range kernel_area;
