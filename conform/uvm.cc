@@ -172,15 +172,33 @@ class Run {
   // An operation that failed has split entries in the recording and left no trace in ours. Ours are
   // split after it, too, so that what follows can be compared.
   void FollowSplits() {
-    if (op_ == nullptr || op_->result.error == 0) return;
+    if (op_ == nullptr) return;
+    const bool failed = op_->result.error != 0;
     bool split = false;
     for (const UvmEntry& e : changed_) {
       split = replay_.SplitAt(e.space, e.start) || split;
       split = replay_.SplitAt(e.space, e.end) || split;
     }
-    if (!split) return;
-    name_ = kFailedOperations;
-    Differ("boundaries", "", "split", "as before");
+    if (split) {
+      name_ = failed ? kFailedOperations : "X-split";
+      Differ("boundaries", "", "split", "as before");
+    }
+    bool own = false;
+    for (const UvmEntry& e : changed_) {
+      if (e.amap.has_value() && e.amap->slots == 0) own = replay_.GiveAmap(e) || own;
+    }
+    if (own) {
+      name_ = failed ? kFailedOperations : "X-amap";
+      Differ("amap", "", "own", "none yet");
+    }
+    bool shared = false;
+    for (const UvmEntry& e : changed_) {
+      if (e.amap.has_value() && e.amap->shared) shared = replay_.MarkShared(e) || shared;
+    }
+    if (shared) {
+      name_ = "X-shared";
+      Differ("amap shared", "", "shared", "not");
+    }
   }
   void CompareCounters(const UvmMapCounters& m) {
     uvm::Space* space = replay_.space(m.space);

@@ -137,11 +137,14 @@ bool Map::OwnPages(MapEntry* piece, bool zeros) {
     Amap* fresh = amaps->Allocate(piece->pages());
     if (fresh == nullptr) return false;
     piece->aref = {fresh, 0};
-  } else if (piece->needs_copy && piece->aref.amap->refs > 1) {
+  } else if (piece->needs_copy) {
     MutexLock lock(&piece->aref.amap->lock->mutex);
-    Amap* copy = amaps->CopyRange(piece->aref, piece->pages());
-    if (copy == nullptr) return false;
-    piece->aref = {copy, 0};
+    // With one reference left it is the piece's own.
+    if (piece->aref.amap->refs > 1) {
+      Amap* copy = amaps->CopyRange(piece->aref, piece->pages());
+      if (copy == nullptr) return false;
+      piece->aref = {copy, 0};
+    }
   }
   piece->needs_copy = false;
   if (!amaps->CopyNow(piece->aref, piece->pages())) return false;
