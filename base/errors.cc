@@ -56,6 +56,7 @@ const char* ErrnoName(Errno code) {
     case Errno::kOk: return "ok";
     case Errno::kEperm: return "EPERM";
     case Errno::kEnoent: return "ENOENT";
+    case Errno::kEsrch: return "ESRCH";
     case Errno::kEio: return "EIO";
     case Errno::kE2big: return "E2BIG";
     case Errno::kEbadf: return "EBADF";
@@ -63,10 +64,12 @@ const char* ErrnoName(Errno code) {
     case Errno::kEacces: return "EACCES";
     case Errno::kEfault: return "EFAULT";
     case Errno::kEbusy: return "EBUSY";
+    case Errno::kEexist: return "EEXIST";
     case Errno::kEnodev: return "ENODEV";
     case Errno::kEinval: return "EINVAL";
     case Errno::kEfbig: return "EFBIG";
     case Errno::kEagain: return "EAGAIN";
+    case Errno::kEmsgsize: return "EMSGSIZE";
     case Errno::kEoverflow: return "EOVERFLOW";
   }
   return "?";

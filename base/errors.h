@@ -63,6 +63,7 @@ enum class Errno : int32_t {
   kOk = 0,
   kEperm = 1,
   kEnoent = 2,
+  kEsrch = 3,
   kEio = 5,
   kE2big = 7,
   kEbadf = 9,
@@ -70,10 +71,12 @@ enum class Errno : int32_t {
   kEacces = 13,
   kEfault = 14,
   kEbusy = 16,
+  kEexist = 17,
   kEnodev = 19,
   kEinval = 22,
   kEfbig = 27,
   kEagain = 35,
+  kEmsgsize = 40,
   kEoverflow = 84,
 };
 

@@ -3,7 +3,10 @@
 // WHAT     A PageSource hands out chunks of page-aligned memory: on L4 pages of sigma0 set aside
 //          for the server's own data, in the harness a slice of the machine's arena. A Pool<T> cuts
 //          chunks into slots of one type, keeps freed slots on a list and never gives chunks back.
-//          Each slot lives at one address for ever.
+//          Each slot lives at one address for ever. Slots of whole cache lines start at another
+//          line in each chunk (Bonwick's colouring): the upper nodes of a tree whose elements were
+//          made in order are a power of two apart, and would all want the same few sets of the
+//          cache.
 // INVARIANTS  live() = New() calls that succeeded - Delete() calls. A refused chunk is an ordinary
 //          outcome (nullptr), so that the harness can inject it at every site.
 // SEE      design.md D2; house.md 4.6 (allocation failure is an outcome).
@@ -75,10 +78,20 @@ class Pool {
   static constexpr size_t kChunkBytes =
       ((sizeof(Slot) * 64 > 4096 ? sizeof(Slot) * 64 : 4096) + 4095) / 4096 * 4096;
 
+  static constexpr size_t kLine = 64;
+  static constexpr bool kColoured = sizeof(Slot) % kLine == 0;
+  static constexpr size_t kSlots = kChunkBytes / sizeof(Slot) - (kColoured ? 1 : 0);
+  static constexpr size_t kColours = (kChunkBytes - kSlots * sizeof(Slot)) / kLine;
+
   bool Refill() {
-    auto* slots = static_cast<Slot*>(source_->AllocateChunk(kChunkBytes));
-    if (slots == nullptr) return false;
-    for (size_t i = kChunkBytes / sizeof(Slot); i-- > 0;) {
+    auto* chunk = static_cast<unsigned char*>(source_->AllocateChunk(kChunkBytes));
+    if (chunk == nullptr) return false;
+    if constexpr (kColoured) {
+      chunk += colour_ * kLine;
+      colour_ = colour_ + 1 == kColours ? 0 : colour_ + 1;
+    }
+    auto* slots = reinterpret_cast<Slot*>(chunk);
+    for (size_t i = kSlots; i-- > 0;) {
       slots[i].next = free_;
       free_ = &slots[i];
     }
@@ -89,6 +102,7 @@ class Pool {
   size_t limit_;
   Slot* free_ = nullptr;
   size_t live_ = 0;
+  size_t colour_ = 0;  // of the next chunk
 };
 
 // Arrays of power-of-two sizes from 16 bytes up, for structures whose length varies (amap slots,

@@ -1,7 +1,5 @@
 #include "fake_l4/core.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -19,13 +17,6 @@ thread_local Thread* g_current = nullptr;
 constexpr uint64_t kBootEntryBase =
     0x10000000;  // IPs of Boot threads: nothing else is expected there
 
-uint8_t* AllocateRam(uint64_t bytes) {
-  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  CHECK(memory != MAP_FAILED);
-  return static_cast<uint8_t*>(memory);
-}
-
 FaultInjection::Scene SceneNow(const void* whose) {
   const Core& core = *static_cast<const Core*>(whose);
   return {core.now_ns_, core.running_ == nullptr ? 0 : core.running_->id};
@@ -41,7 +32,8 @@ FaultInjection::Scene SceneNow(const void* whose) {
 Core::Core(const BootOptions& options)
     : options_(options),
       profile_(options_.profile),
-      ram_(AllocateRam(frames() << kPageShift)),
+      ram_memory_(frames() << kPageShift),
+      ram_(ram_memory_.start()),
       faults_(options.faults, &SceneNow, this),
       database_(options.profile, frames(), options.max_mappings, options.quirks),
       processors_(options.processors),
@@ -60,7 +52,6 @@ Core::~Core() {
   for (auto& space : spaces_) {
     if (space != nullptr) space->table.Forget();
   }
-  munmap(ram_, frames() << kPageShift);
 }
 
 void Core::Reset() {

@@ -34,6 +34,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "fake_l4/fault_injection.h"
 #include "fake_l4/fiber.h"
+#include "fake_l4/host_memory.h"
 #include "fake_l4/fpage.h"
 #include "fake_l4/kernel.h"
 #include "fake_l4/mapping_database.h"
@@ -426,7 +427,12 @@ class Core {
   // ---- fast_path.h: the usual IPC, in line ----
   // Each returns what to switch to, or null when nothing was done because the case is not usual.
   Fiber* FastIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec, L4_Word_t timeouts);
+  Fiber* FastWait(Thread& self, L4_ThreadId_t from_spec, L4_Word_t timeouts);
+  bool FastSend(Thread& self, L4_ThreadId_t to, L4_Word_t timeouts);
   Fiber* FastFault(Thread& self, Thread& pager);
+  Thread* FastReceiver(const Thread& self, L4_ThreadId_t to) const;
+  bool FastItems(Thread& self, Thread& r);
+  static void SetPhases(Thread& self, L4_ThreadId_t from_spec, L4_Word_t timeouts);
   bool GoesStraight(const Thread& r) const;
   bool PreemptsAtOnce(const Thread& r, const Thread& self) const;
   bool AwaitsMessage(const Thread& r, const Thread& s, KernelIpc kind) const;
@@ -562,6 +568,7 @@ class Core {
   const Profile& profile_;
   Kernel* kernel_ = nullptr;
 
+  HostMemory ram_memory_;
   uint8_t* ram_;
   FaultInjection faults_;
   Thread* unmapping_ = nullptr;  // injected: whose revocations are held back

@@ -3,7 +3,8 @@
 //
 // WHAT     A message goes to a thread that waits for it, and its sender then waits in turn (call,
 //          reply and wait, page fault) or is preempted by the receiver (send to one more urgent).
-//          Then no queue is touched: both get their states, and the processor goes over. Whatever
+//          Then no queue is touched: both get their states, and the processor goes over. And the
+//          two halves of a reply and wait: a message whose sender goes on, an open wait. Whatever
 //          is out of the ordinary is left to ipc.cc and dispatch.cc, before anything was done.
 //          All in line, because a fiber that is switched to returns from frames that its host's
 //          processor did not enter last: it predicts each of these returns wrongly, at the cost of
@@ -79,14 +80,68 @@ namespace fake_l4 {
   return &r.fiber;
 }
 
+// The one who gets a usual message of `self`; null when it is not usual.
+[[gnu::always_inline]] inline Thread* Core::FastReceiver(const Thread& self,
+                                                         L4_ThreadId_t to) const {
+  Thread* const r = Resolve(self, to);
+  if (r == nullptr || !AwaitsMessage(*r, self, KernelIpc::kNone)) return nullptr;
+  return r->space == self.space || L4_IsNilThread(self.space->redirector) ? r : nullptr;
+}
+
+// Carries out the map item of a usual message, if it has one. False: the message is not usual.
+[[gnu::always_inline]] inline bool Core::FastItems(Thread& self, Thread& r) {
+  const L4_MsgTag_t tag = L4_MsgTagOfRaw(self.mr[0]);
+  if ((tag.raw & L4_TAG_PROPAGATED) != 0) return false;
+  const unsigned t = L4_TypedWords(tag);
+  if (t == 0) return true;
+  const unsigned i = L4_UntypedWords(tag) + 1;
+  return t == 2 && i + 1 < L4_NUM_MRS && (self.mr[i] & 8) != 0 && TransferMapItem(self, r, i);
+}
+
+// What an IPC starts with.
+[[gnu::always_inline]] inline void Core::SetPhases(Thread& self, L4_ThreadId_t from_spec,
+                                                   L4_Word_t timeouts) {
+  self.from_spec = from_spec;
+  self.receive_timeout = static_cast<uint16_t>(timeouts);
+  self.from = L4_nilthread;
+  self.virtual_sender = self.intended = L4_nilthread;
+}
+
+// A message to one who is not more urgent, and no wait: `self` goes on. False: nothing is done.
+[[gnu::always_inline]] inline bool Core::FastSend(Thread& self, L4_ThreadId_t to,
+                                                  L4_Word_t timeouts) {
+  Thread* const r = FastReceiver(self, to);
+  if (r == nullptr || r->priority > self.priority) return false;
+  if (r->halted || r->waits_for_start || r->restart || !FastItems(self, *r)) return false;
+  SetPhases(self, L4_nilthread, timeouts);
+  HandMessage(self, *r);
+  r->ready_ns = now_ns_;
+  plain_->Add(*r, QueueEnd::kBack);
+  return true;
+}
+
+// A wait without end for whoever sends first, with nobody sending yet; null, and nothing is done,
+// if it is another IPC.
+[[gnu::always_inline]] inline Fiber* Core::FastWait(Thread& self, L4_ThreadId_t from_spec,
+                                                    L4_Word_t timeouts) {
+  if (from_spec.raw != L4_anythread.raw && from_spec.raw != L4_anylocalthread.raw) return nullptr;
+  if (self.senders_head != nullptr || static_cast<uint16_t>(timeouts) != L4_Never.raw) {
+    return nullptr;
+  }
+  auto* const next = static_cast<Thread*>(plain_->Peek());
+  if (next == nullptr || next->restart || !next->fiber.started()) return nullptr;
+  if (ledger_.fiber_switches >= switch_limit_) return nullptr;
+  SetPhases(self, from_spec, timeouts);
+  self.state = ThreadState::kReceiving;
+  plain_->Remove(*next);
+  return HandProcessor(self, *next);
+}
+
 // An IPC with a send phase, if it is usual; null, and nothing is done, if it is not.
 [[gnu::always_inline]] inline Fiber* Core::FastIpc(Thread& self, L4_ThreadId_t to,
                                                    L4_ThreadId_t from_spec, L4_Word_t timeouts) {
-  if ((detours_ | attention_) != 0 || faults_.on()) return nullptr;
-  Thread* const r = L4_IsNilThread(to) ? nullptr : Resolve(self, to);
-  if (r == nullptr || !AwaitsMessage(*r, self, KernelIpc::kNone) || !GoesStraight(*r))
-    return nullptr;
-  if (r->space != self.space && !L4_IsNilThread(self.space->redirector)) return nullptr;
+  Thread* const r = FastReceiver(self, to);
+  if (r == nullptr || !GoesStraight(*r)) return nullptr;
   // 1. What `self` does next: waits without end for whom nobody sends for yet, or is preempted.
   const bool receives = !L4_IsNilThread(from_spec);
   if (receives) {
@@ -102,18 +157,9 @@ namespace fake_l4 {
     return nullptr;
   }
   // 2. The message.
-  const L4_MsgTag_t tag = L4_MsgTagOfRaw(self.mr[0]);
-  if ((tag.raw & L4_TAG_PROPAGATED) != 0) return nullptr;
-  if (const unsigned t = L4_TypedWords(tag); t != 0) {
-    const unsigned i = L4_UntypedWords(tag) + 1;
-    const bool one_page_item = t == 2 && i + 1 < L4_NUM_MRS && (self.mr[i] & 8) != 0;
-    if (!one_page_item || !TransferMapItem(self, *r, i)) return nullptr;
-  }
+  if (!FastItems(self, *r)) return nullptr;
   // 3. All is well.
-  self.from_spec = from_spec;
-  self.receive_timeout = static_cast<uint16_t>(timeouts);
-  self.from = L4_nilthread;
-  self.virtual_sender = self.intended = L4_nilthread;
+  SetPhases(self, from_spec, timeouts);
   HandMessage(self, *r);
   if (receives) {
     self.state = ThreadState::kReceiving;

@@ -26,6 +26,10 @@ L4_Fpage_t PageOf(uint64_t va) {
   return L4_FpageAddRights(L4_FpageLog2(static_cast<L4_Word_t>(va), 12), kRwx);
 }
 
+L4_MsgTag_t WaitForEver(L4_ThreadId_t whom, L4_ThreadId_t* from) {
+  return L4_Ipc(L4_nilthread, whom, L4_Timeouts(L4_Never, L4_Never), from);
+}
+
 void Pager() {
   L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam, 22));
   L4_ThreadId_t from;
@@ -62,7 +66,7 @@ struct Talk {
     for (int step = 0; step < kSteps; step++) {
       const L4_ThreadId_t to =
           prng.Chance(1, 3) && !L4_IsNilThread(from) ? from : ids[prng.Below(kThreads)];
-      const uint64_t what = prng.Below(8);
+      const uint64_t what = prng.Below(9);
       const L4_Time_t soon = L4_TimePeriod(1 + prng.Below(50));
       Load(i, what == 7);
       L4_MsgTag_t tag = L4_Niltag;
@@ -72,6 +76,8 @@ struct Talk {
       if (what == 3 || what == 4 || what == 7) tag = L4_ReplyWait(to, &from);
       if (what == 5) tag = L4_Call_Timeouts(to, soon, L4_Never);
       if (what == 6) Touch();
+      if (what == 8 && prng.Chance(1, 16))
+        tag = WaitForEver(prng.Chance(1, 2) ? L4_anythread : L4_anylocalthread, &from);
       Note(i, what, tag, from);
     }
   }

@@ -43,7 +43,7 @@ Mapping Core::MappingOfNode(NodeIndex i) const {
     const MappingNode& n = database_.node(i);
     m.space = SpaceId{n.space};
     m.va = base::Vaddr(n.vpage << kPageShift);
-    m.status = n.pte->status();
+    m.status = database_.links(i).pte->status();
     m.parent = n.parent;
   }
   m.frame = base::Paddr(database_.frame_number(i) << kPageShift);
@@ -91,7 +91,7 @@ void Kernel::ForEachMapping(SpaceId space, absl::FunctionRef<void(const Mapping&
   if (!SpaceExists(space)) return;
   if (space == kSigma0Space) {
     for (NodeIndex root = 1; core.database_.IsRoot(root); root++) {
-      if (core.database_.node(root).first_child != 0) visit(core.MappingOfNode(root));
+      if (core.database_.links(root).first_child != 0) visit(core.MappingOfNode(root));
     }
     return;
   }
@@ -134,7 +134,7 @@ void Kernel::ForEachChild(SpaceId space, base::Vaddr va,
     const NodeIndex node =
         space == kSigma0Space ? db.RootAt(va.value() >> kPageShift, level) : m.node;
     if (node == 0) continue;
-    for (NodeIndex i = db.node(node).first_child; i != 0; i = db.node(i).next) {
+    for (NodeIndex i = db.links(node).first_child; i != 0; i = db.links(i).next) {
       visit(core_->MappingOfNode(i));
     }
   }
@@ -269,14 +269,15 @@ bool Core::CheckNode(const Space& space, uint64_t vpage, unsigned level, const P
   if (i == 0 || database_.IsRoot(i))
     return where("PageTableEqualsDatabase") << "has no node", false;
   const MappingNode& n = database_.node(i);
-  if (n.pte != &pte || n.space != number || n.vpage != vpage || n.level != level) {
+  if (database_.links(i).pte != &pte || n.space != number || n.vpage != vpage || n.level != level) {
     return where("PageTableEqualsDatabase") << "names node " << i << ", which is another page's",
            false;
   }
   if (pte.rights() != profile_.Normalise(pte.rights())) {
     return where("RightsAreSeparable") << "has rights " << int{pte.rights()}, false;
   }
-  if (n.prev != 0 ? database_.node(n.prev).next != i : database_.node(n.parent).first_child != i) {
+  if (n.prev != 0 ? database_.links(n.prev).next != i
+                  : database_.links(n.parent).first_child != i) {
     return where("ChildrenAreLinked") << "is not in its parent's list", false;
   }
   if (options_.quirks.manual() && (pte.rights() & ~database_.rights(n.parent)) != 0) {

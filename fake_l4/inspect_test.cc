@@ -93,7 +93,7 @@ TEST_F(InspectTest, RightsTheProcessorCannotGive) {
 }
 
 TEST_F(InspectTest, AChildItsParentDoesNotKnow) {
-  core_.database_.node(parent_->node()).first_child = 0;
+  core_.database_.links(parent_->node()).first_child = 0;
   EXPECT_EQ(Problem(), "ChildrenAreLinked");
 }
 
@@ -111,8 +111,8 @@ TEST_F(InspectTest, AChainThatRunsInACircle) {
   core_.database_.MapPage(child_->node(), root_space_->table, 1, 20, kR);
   Pte* grandchild = root_space_->table.Find(20);
   MappingNode& child = core_.database_.node(child_->node());
-  MappingNode& parent = core_.database_.node(parent_->node());
-  core_.database_.node(grandchild->node()).first_child = child_->node();
+  MappingLinks& parent = core_.database_.links(parent_->node());
+  core_.database_.links(grandchild->node()).first_child = child_->node();
   parent.first_child = 0;
   child.parent = grandchild->node();
   EXPECT_EQ(Problem(), "ChainsEndAtSigma0");

@@ -354,8 +354,17 @@ Fiber* Core::GeneralIpc(Thread& self, L4_ThreadId_t to, L4_ThreadId_t from_spec,
 [[gnu::always_inline]] inline void Core::Ipc(Thread& self, L4_ThreadId_t to,
                                              L4_ThreadId_t from_spec, L4_Word_t timeouts) {
   Enter(profile_.costs.system_call + profile_.costs.ipc);
-  Fiber* next = FastIpc(self, to, from_spec, timeouts);
-  if (next == nullptr) next = GeneralIpc(self, to, from_spec, timeouts);
+  Fiber* next = nullptr;
+  bool sent = false;
+  if ((detours_ | attention_) == 0 && !faults_.on()) [[likely]] {
+    if (L4_IsNilThread(to)) {
+      next = FastWait(self, from_spec, timeouts);
+    } else {
+      next = FastIpc(self, to, from_spec, timeouts);
+      sent = next == nullptr && L4_IsNilThread(from_spec) && FastSend(self, to, timeouts);
+    }
+  }
+  if (next == nullptr && !sent) next = GeneralIpc(self, to, from_spec, timeouts);
   if (next != nullptr) Fiber::Switch(self.fiber, *next, options_.switch_order);
   if (detours_ != 0) [[unlikely]] {
     Arrive(self);

@@ -6,7 +6,7 @@
 
 namespace fake_l4 {
 
-void MappingDatabase::FreeChunk::operator()(MappingNode* p) const { std::free(p); }
+void MappingDatabase::FreeChunk::operator()(void* p) const { std::free(p); }
 
 MappingDatabase::MappingDatabase(const Profile& profile, uint64_t ram_frames, uint32_t max_nodes,
                                  const Quirks& quirks)
@@ -25,9 +25,7 @@ MappingDatabase::MappingDatabase(const Profile& profile, uint64_t ram_frames, ui
   }
   // Large callocs are zero pages of the host: sigma0's nodes cost nothing until they have children.
   for (uint32_t i = 0; i <= root_count_ >> kChunkShift; i++) {
-    void* memory = std::calloc(kChunkNodes, sizeof(MappingNode));
-    CHECK(memory != nullptr);
-    chunks_.emplace_back(static_cast<MappingNode*>(memory));
+    AddChunk();
   }
   used_ = root_count_;
 }
@@ -60,26 +58,31 @@ uint64_t MappingDatabase::RootFrame(NodeIndex i) const {
   live_++;
   if (free_ != 0) {
     const NodeIndex i = free_;
-    free_ = node(i).next;
+    free_ = links(i).next;
     return i;
   }
   return AllocateFresh();
 }
 
+void MappingDatabase::AddChunk() {
+  void* nodes = std::calloc(kChunkNodes, sizeof(MappingNode));
+  void* links = std::calloc(kChunkNodes, sizeof(MappingLinks));
+  CHECK(nodes != nullptr && links != nullptr);
+  chunks_.emplace_back(static_cast<MappingNode*>(nodes));
+  link_chunks_.emplace_back(static_cast<MappingLinks*>(links));
+}
+
 NodeIndex MappingDatabase::AllocateFresh() {
   const NodeIndex i = ++used_;
-  if (i >> kChunkShift >= chunks_.size()) {
-    void* memory = std::calloc(kChunkNodes, sizeof(MappingNode));
-    CHECK(memory != nullptr);
-    chunks_.emplace_back(static_cast<MappingNode*>(memory));
-  }
+  CHECK(i < kMaxNodes);
+  if (i >> kChunkShift >= chunks_.size()) AddChunk();
   return i;
 }
 
 void MappingDatabase::Free(NodeIndex i) {
-  MappingNode& n = node(i);
-  n = MappingNode{};
-  n.next = free_;
+  node(i) = MappingNode{};
+  links(i) = MappingLinks{};
+  links(i).next = free_;
   free_ = i;
   live_--;
 }
@@ -100,22 +103,24 @@ void MappingDatabase::Reset(uint64_t touched_frames) {
 
 void MappingDatabase::Link(NodeIndex i, NodeIndex parent_index) {
   MappingNode& n = node(i);
-  MappingNode& parent = node(parent_index);
+  MappingLinks& parent = links(parent_index);
+  const NodeIndex next = parent.first_child;
   n.parent = parent_index;
   n.prev = 0;
-  n.next = parent.first_child;
-  if (n.next != 0) node(n.next).prev = i;
+  links(i).next = next;
+  if (next != 0) node(next).prev = i;
   parent.first_child = i;
 }
 
 void MappingDatabase::Unlink(NodeIndex i) {
-  MappingNode& n = node(i);
+  const MappingNode& n = node(i);
+  const NodeIndex next = links(i).next;
   if (n.prev != 0) {
-    node(n.prev).next = n.next;
+    links(n.prev).next = next;
   } else {
-    node(n.parent).first_child = n.next;
+    links(n.parent).first_child = next;
   }
-  if (n.next != 0) node(n.next).prev = n.prev;
+  if (next != 0) node(next).prev = n.prev;
 }
 
 // Gives a node its page. REQUIRES: the entry is absent.
@@ -123,35 +128,35 @@ void MappingDatabase::SetEntry(NodeIndex i, const Target& target, uint64_t frame
                                RightsBits rights) {
   MappingNode& n = node(i);
   n.vpage = target.vpage;
-  n.pte = target.table->Put(target.vpage, target.level, rights, frame, i);
+  links(i).pte = target.table->Put(target.vpage, target.level, rights, frame, i);
   n.table = target.table;
   n.space = target.space;
   n.level = target.level & 3;
 }
 
 void MappingDatabase::ClearEntry(NodeIndex i) {
-  MappingNode& n = node(i);
-  n.pte->Clear();
+  const MappingNode& n = node(i);
+  links(i).pte->Clear();
   n.table->CountAbsent(n.vpage, n.level);
   Revoked(n);
 }
 
 // Collects what node `i` owes its parent.
 void MappingDatabase::PassUp(NodeIndex i) {
-  MappingNode& n = node(i);
+  MappingLinks& n = links(i);
   const RightsBits accessed = n.pte->TakeStatus();
   n.own |= accessed;
-  MappingNode& parent = node(n.parent);
+  const NodeIndex parent = node(i).parent;
   const RightsBits bits = n.up | accessed;
   n.up = 0;
-  parent.sub |= bits;
-  parent.up |= bits;
+  node(parent).sub |= bits;
+  links(parent).up |= bits;
 }
 
 // ---- Map and grant ----
 
 void MappingDatabase::Extend(NodeIndex i, RightsBits rights) {
-  Pte& pte = *node(i).pte;
+  Pte& pte = *links(i).pte;
   pte.set_rights(pte.rights() | rights);
   node(i).out |= rights & 7;
   counters_.extended++;
@@ -164,7 +169,7 @@ MapPageResult MappingDatabase::Create(NodeIndex source, uint64_t frame, const Ta
     counters_.refused++;
     return MapPageResult::kNoMemory;
   }
-  node(i).first_child = 0;
+  links(i).first_child = 0;
   node(i).in = kRwx;
   node(i).out = rights & 7;
   Link(i, source);
@@ -174,7 +179,7 @@ MapPageResult MappingDatabase::Create(NodeIndex source, uint64_t frame, const Ta
 }
 
 void MappingDatabase::Move(NodeIndex source, const Target& target, RightsBits rights) {
-  MappingNode& n = node(source);
+  MappingLinks& n = links(source);
   const uint64_t frame = n.pte->frame_number();
   n.up |= n.pte->TakeStatus();
   n.own = 0;
@@ -187,29 +192,29 @@ void MappingDatabase::Move(NodeIndex source, const Target& target, RightsBits ri
 void MappingDatabase::MoveOnto(NodeIndex source, NodeIndex existing, RightsBits rights) {
   MappingNode& s = node(source);
   MappingNode& e = node(existing);
-  const RightsBits all = rights | e.pte->rights();
+  const RightsBits all = rights | links(existing).pte->rights();
   // 1. The granter's accesses are owed to its parent, those of the other page to whom they were
   // owed.
-  s.up |= s.pte->TakeStatus();
-  if (e.parent == source) s.sub |= e.up | e.pte->status();
-  s.up |= e.up;
+  links(source).up |= links(source).pte->TakeStatus();
+  if (e.parent == source) s.sub |= links(existing).up | links(existing).pte->status();
+  links(source).up |= links(existing).up;
   s.sub |= e.sub;
-  s.own = e.own;
+  links(source).own = links(existing).own;
   // 2. One node for both.
-  while (e.first_child != 0) {
-    const NodeIndex child = e.first_child;
+  while (links(existing).first_child != 0) {
+    const NodeIndex child = links(existing).first_child;
     Unlink(child);
     Link(child, source);
   }
   Unlink(existing);
   ClearEntry(source);
   s.vpage = e.vpage;
-  s.pte = e.pte;
+  links(source).pte = links(existing).pte;
   s.table = e.table;
   s.space = e.space;
-  const RightsBits status = e.pte->status();
-  s.pte->Set(all, s.pte->frame_number(), source);
-  s.pte->AddStatus(status);
+  const RightsBits status = links(existing).pte->status();
+  links(source).pte->Set(all, links(source).pte->frame_number(), source);
+  links(source).pte->AddStatus(status);
   Free(existing);
   RestrictBelow(source, all);
   counters_.extended++;
@@ -232,7 +237,7 @@ MapPageResult MappingDatabase::MapPage(NodeIndex source, PageTable& table, uint3
     }
     // Nodes are never handed out between here and the check below, so an entry that still names
     // `source` is still it.
-    Pte* source_pte = node(source).pte;
+    Pte* source_pte = links(source).pte;
     Remove(old);
     if (source_pte != nullptr && source_pte->node() != source) return MapPageResult::kNothing;
   }
@@ -242,8 +247,8 @@ MapPageResult MappingDatabase::MapPage(NodeIndex source, PageTable& table, uint3
 // ---- Unmap ----
 
 void MappingDatabase::Restrict(NodeIndex i, RightsBits left) {
-  MappingNode& n = node(i);
-  n.pte->set_rights(left);
+  const MappingNode& n = node(i);
+  links(i).pte->set_rights(left);
   counters_.restricted++;
   Revoked(n);
 }
@@ -251,9 +256,9 @@ void MappingDatabase::Restrict(NodeIndex i, RightsBits left) {
 // The node after `i` in the order of parents before children, within what is below `top`; 0 at the
 // end. Without `descend` what is below `i` is passed over.
 NodeIndex MappingDatabase::NextBelow(NodeIndex i, NodeIndex top, bool descend) const {
-  if (descend && node(i).first_child != 0) return node(i).first_child;
+  if (descend && links(i).first_child != 0) return links(i).first_child;
   while (i != top) {
-    if (node(i).next != 0) return node(i).next;
+    if (links(i).next != 0) return links(i).next;
     i = node(i).parent;
   }
   return 0;
@@ -261,9 +266,9 @@ NodeIndex MappingDatabase::NextBelow(NodeIndex i, NodeIndex top, bool descend) c
 
 // Takes from everything below `top` what is not in `allowed`.
 void MappingDatabase::RestrictBelow(NodeIndex top, RightsBits allowed) {
-  NodeIndex i = node(top).first_child;
+  NodeIndex i = links(top).first_child;
   while (i != 0) {
-    const RightsBits before = node(i).pte->rights();
+    const RightsBits before = links(i).pte->rights();
     const RightsBits left = profile_.Normalise(before & allowed);
     const NodeIndex skip = left == 0 ? NextBelow(i, top, false) : 0;
     if (left == 0) {
@@ -292,7 +297,7 @@ void MappingDatabase::Remove(NodeIndex top) {
   // stacks are small.
   NodeIndex i = top;
   for (;;) {
-    while (node(i).first_child != 0) i = node(i).first_child;
+    while (links(i).first_child != 0) i = links(i).first_child;
     const NodeIndex parent = node(i).parent;
     RemoveLeaf(i);
     if (i == top) return;
@@ -301,23 +306,69 @@ void MappingDatabase::Remove(NodeIndex top) {
 }
 
 bool MappingDatabase::UnmapIsIdle(NodeIndex i, RightsBits revoke, Flush flush) const {
-  const MappingNode& n = node(i);
-  if (n.first_child != 0 || n.sub != 0) return false;
+  const MappingLinks& n = links(i);
+  if (n.first_child != 0 || node(i).sub != 0) return false;
   if (flush == Flush::kNo || IsRoot(i)) return true;
   return n.own == 0 && n.pte->status() == 0 && After(n.pte->rights(), revoke) == n.pte->rights();
 }
 
+// Unmap for the children of `top` up to the first that has children itself or loses all rights,
+// which is returned; 0: there is none. A page that was mapped to others in parts has hundreds of
+// children, most of them made one after the other: then the next one's place is guessed from this
+// one's, so that the processor need not wait to be told.
+NodeIndex MappingDatabase::UnmapChildless(NodeIndex top, RightsBits revoke) {
+  constexpr int kAhead = 48;
+  NodeIndex i = links(top).first_child;
+  if (i == 0) return 0;
+  RightsBits accessed_below = 0;
+  uint64_t restricted = 0;
+  for (MappingLinks* n = &links(i);;) {
+    Pte& pte = *n->pte;
+    const RightsBits before = pte.rights();
+    const RightsBits left = After(before, revoke);
+    if (n->first_child != 0 || left == 0) break;
+    if (left != before) {
+      pte.set_rights(left);
+      restricted++;
+      Revoked(node(i));
+    }
+    const RightsBits accessed = pte.status();
+    if ((accessed | n->up) != 0) {
+      pte.TakeStatus();
+      n->own |= accessed;
+      accessed_below |= n->up | accessed;
+      n->up = 0;
+    }
+    const NodeIndex next = n->next;
+    if (next == i - 1 && i % kChunkNodes != 0) {
+      n--;
+      __builtin_prefetch(n - kAhead, /*rw=*/1);
+    } else if (next == i + 1 && next % kChunkNodes != 0) {
+      n++;
+      __builtin_prefetch(n + kAhead, /*rw=*/1);
+    } else if (next != 0) {
+      n = &links(next);
+    }
+    i = next;
+    if (i == 0) break;
+  }
+  counters_.restricted += restricted;
+  node(top).sub |= accessed_below;
+  links(top).up |= accessed_below;
+  return i;
+}
+
 RightsBits MappingDatabase::Unmap(NodeIndex top, RightsBits revoke, Flush flush) {
   // 1. Everything derived: parents before children for rights, children before parents for status.
-  NodeIndex i = node(top).first_child;
+  NodeIndex i = UnmapChildless(top, revoke);
   while (i != 0) {
-    const RightsBits before = node(i).pte->rights();
+    const RightsBits before = links(i).pte->rights();
     const RightsBits left = After(before, revoke);
     NodeIndex next;
     if (left == 0) {
       const NodeIndex parent = node(i).parent;
-      next = node(i).next;
-      if (node(i).first_child == 0) {
+      next = links(i).next;
+      if (links(i).first_child == 0) {
         RemoveLeaf(i);
       } else {
         Remove(i);
@@ -325,17 +376,17 @@ RightsBits MappingDatabase::Unmap(NodeIndex top, RightsBits revoke, Flush flush)
       i = parent;
     } else {
       if (left != before) Restrict(i, left);
-      next = node(i).first_child;
+      next = links(i).first_child;
       if (next == 0) {
         PassUp(i);
-        next = node(i).next;
+        next = links(i).next;
         i = node(i).parent;
       }
     }
     // Up until there is a next sibling, or back at the top.
     while (next == 0 && i != top) {
       PassUp(i);
-      next = node(i).next;
+      next = links(i).next;
       i = node(i).parent;
     }
     i = next;
@@ -345,14 +396,14 @@ RightsBits MappingDatabase::Unmap(NodeIndex top, RightsBits revoke, Flush flush)
   RightsBits result = n.sub;
   n.sub = 0;
   if (flush == Flush::kNo || IsRoot(top)) return result;
-  const RightsBits accessed = n.pte->TakeStatus();
-  result |= n.own | accessed;
-  n.own = 0;
-  n.up |= accessed;
-  const RightsBits left = After(n.pte->rights(), revoke);
+  const RightsBits accessed = links(top).pte->TakeStatus();
+  result |= links(top).own | accessed;
+  links(top).own = 0;
+  links(top).up |= accessed;
+  const RightsBits left = After(links(top).pte->rights(), revoke);
   if (left == 0) {
     Remove(top);
-  } else if (left != n.pte->rights()) {
+  } else if (left != links(top).pte->rights()) {
     Restrict(top, left);
   }
   return result;
@@ -371,10 +422,10 @@ NodeIndex MappingDatabase::PartOf(NodeIndex old, uint64_t part) const {
 // with the children of its own size, until those are split.
 void MappingDatabase::SplitOne(NodeIndex i, NodeIndex top, uint64_t frame) {
   MappingNode& n = node(i);
-  const RightsBits rights = n.pte->rights(), status = n.pte->status();
+  const RightsBits rights = links(i).pte->rights(), status = links(i).pte->status();
   const unsigned level = n.level - 1u;
   const uint64_t parts = pages(n.level) >> shift(level);
-  n.pte->Clear();
+  links(i).pte->Clear();
   n.table->CountAbsent(n.vpage, n.level);
   for (uint64_t part = 0; part < parts; part++) {
     const uint64_t offset = part << shift(level);
@@ -386,22 +437,22 @@ void MappingDatabase::SplitOne(NodeIndex i, NodeIndex top, uint64_t frame) {
     }
     const NodeIndex p = Allocate(Limit::kNo);
     MappingNode& made = node(p);
-    made.first_child = 0;
-    made.own = n.own;
+    links(p).first_child = 0;
+    links(p).own = links(i).own;
     made.sub = n.sub;
-    made.up = n.up;
+    links(p).up = links(i).up;
     made.in = n.in;
     made.out = n.out;
     Link(p, parent);
     SetEntry(p, {n.table, n.space, n.vpage + offset, level}, frame + offset, rights);
-    made.pte->AddStatus(status);
+    links(p).pte->AddStatus(status);
   }
   NodeIndex next;
-  for (NodeIndex c = n.first_child; c != 0; c = next) {
-    next = node(c).next;
+  for (NodeIndex c = links(i).first_child; c != 0; c = next) {
+    next = links(c).next;
     if (node(c).level == n.level) continue;
     Unlink(c);
-    Link(c, PartOf(i, (node(c).pte->frame_number() - frame) >> shift(level)));
+    Link(c, PartOf(i, (links(c).pte->frame_number() - frame) >> shift(level)));
   }
 }
 
@@ -417,7 +468,7 @@ void MappingDatabase::Split(NodeIndex top) {
   // Then the nodes without entries, leaves first.
   i = top;
   for (;;) {
-    while (node(i).first_child != 0) i = node(i).first_child;
+    while (links(i).first_child != 0) i = links(i).first_child;
     const NodeIndex parent = node(i).parent;
     Unlink(i);
     Free(i);
@@ -430,9 +481,9 @@ void MappingDatabase::Split(NodeIndex top) {
 void MappingDatabase::SplitChildrenOfRoot(NodeIndex root) {
   const unsigned level = RootLevel(root) - 1u;
   const uint64_t frame = RootFrame(root);
-  while (node(root).first_child != 0) Split(node(root).first_child);
+  while (links(root).first_child != 0) Split(links(root).first_child);
   const RightsBits owed = node(root).sub;
-  node(root).sub = node(root).up = 0;
+  node(root).sub = links(root).up = 0;
   if (owed == 0) return;
   for (uint64_t f = frame; f < frame + pages(level + 1); f += pages(level)) {
     node(RootAt(f, level)).sub |= owed;

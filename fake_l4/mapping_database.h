@@ -44,15 +44,24 @@ namespace fake_l4 {
 
 using NodeIndex = uint32_t;  // 0: none. The first ones are sigma0's, by level and physical page.
 
+// What an unmap reads of each page derived from another; the rest lies apart, because such a walk
+// takes as long as the host takes to fetch it.
+struct MappingLinks {
+  Pte* pte = nullptr;       // null: a root
+  NodeIndex next : 29 = 0;  // sibling; links free nodes
+  NodeIndex own : 3 = 0;
+  NodeIndex first_child : 29 = 0;
+  NodeIndex up : 3 = 0;
+};
+static_assert(sizeof(MappingLinks) == 8 + sizeof(Pte*));
+
 struct MappingNode {
   NodeIndex parent = 0;
-  NodeIndex first_child = 0;
-  NodeIndex next = 0, prev = 0;  // siblings; `next` links free nodes
+  NodeIndex prev = 0;  // sibling
   uint64_t vpage = 0;
-  Pte* pte = nullptr;  // null: a root
   PageTable* table = nullptr;
   uint32_t space = 0;
-  RightsBits own = 0, sub = 0, up = 0;
+  RightsBits sub = 0;
   // Under RevokeRule::kSetRights: which rights the page (in) and its parent (out) let pass.
   uint8_t level : 2 = 0, in : 3 = 0, out : 3 = 0;
 };
@@ -99,10 +108,14 @@ class MappingDatabase {
   const MappingNode& node(NodeIndex i) const {
     return chunks_[i >> kChunkShift][i & (kChunkNodes - 1)];
   }
+  MappingLinks& links(NodeIndex i) { return link_chunks_[i >> kChunkShift][i & (kChunkNodes - 1)]; }
+  const MappingLinks& links(NodeIndex i) const {
+    return link_chunks_[i >> kChunkShift][i & (kChunkNodes - 1)];
+  }
   // What the page of a node may do, its (first) physical page number (absolute), and its size.
-  RightsBits rights(NodeIndex i) const { return IsRoot(i) ? kRwx : node(i).pte->rights(); }
+  RightsBits rights(NodeIndex i) const { return IsRoot(i) ? kRwx : links(i).pte->rights(); }
   uint64_t frame_number(NodeIndex i) const {
-    return IsRoot(i) ? RootFrame(i) : node(i).pte->frame_number();
+    return IsRoot(i) ? RootFrame(i) : links(i).pte->frame_number();
   }
   unsigned level(NodeIndex i) const { return IsRoot(i) ? RootLevel(i) : node(i).level; }
   const PageSizes& sizes() const { return sizes_; }
@@ -178,6 +191,7 @@ class MappingDatabase {
  private:
   static constexpr unsigned kChunkShift = 12;
   static constexpr uint32_t kChunkNodes = 1u << kChunkShift;
+  static constexpr NodeIndex kMaxNodes = NodeIndex{1} << 29;
 
   unsigned RootLevel(NodeIndex i) const;
   uint64_t RootFrame(NodeIndex i) const;
@@ -185,6 +199,7 @@ class MappingDatabase {
   enum class Limit : bool { kNo, kYes };
   NodeIndex Allocate(Limit limit);
   NodeIndex AllocateFresh();
+  void AddChunk();
   void Free(NodeIndex i);
   void Link(NodeIndex i, NodeIndex parent);
   void Unlink(NodeIndex i);
@@ -194,6 +209,7 @@ class MappingDatabase {
   void PassUp(NodeIndex i);
   void Restrict(NodeIndex i, RightsBits left);
   void RestrictBelow(NodeIndex top, RightsBits allowed);
+  NodeIndex UnmapChildless(NodeIndex top, RightsBits revoke);
   NodeIndex PartOf(NodeIndex old, uint64_t part) const;
   void SplitOne(NodeIndex i, NodeIndex top, uint64_t frame);
   void Revoked(const MappingNode& n) {
@@ -232,9 +248,10 @@ class MappingDatabase {
   const uint32_t max_nodes_;
   FaultInjection* faults_ = nullptr;
   struct FreeChunk {
-    void operator()(MappingNode* p) const;
+    void operator()(void* p) const;
   };
   std::vector<std::unique_ptr<MappingNode[], FreeChunk>> chunks_;
+  std::vector<std::unique_ptr<MappingLinks[], FreeChunk>> link_chunks_;
   NodeIndex free_ = 0;
   NodeIndex used_ = 0;  // highest index ever handed out
   uint32_t live_ = 0;

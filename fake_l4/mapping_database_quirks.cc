@@ -44,7 +44,7 @@ RightsBits MappingDatabase::QuirkUnmap(NodeIndex top, RightsBits revoke, Flush f
 bool MappingDatabase::Overlooked(NodeIndex child, NodeIndex top, Flush flush) const {
   if (flush == Flush::kYes || IsRoot(top) || node(child).parent != top) return false;
   return node(child).level < node(top).level &&
-         node(child).pte->frame_number() != frame_number(top);
+         links(child).pte->frame_number() != frame_number(top);
 }
 
 // [8.c, 8.e] Children before parents; every page below remembers what was collected from it. Bits
@@ -53,32 +53,32 @@ RightsBits MappingDatabase::CollectPushing(NodeIndex top, Flush flush) {
   RightsBits result = 0;
   NodeIndex i = FirstBelow(top, flush);
   while (i != 0 && i != top) {
-    while (node(i).first_child != 0) i = node(i).first_child;
+    while (links(i).first_child != 0) i = links(i).first_child;
     // Up, until there is a sibling that has not been looked at.
     for (NodeIndex next = 0; next == 0 && i != top;) {
       MappingNode& n = node(i);
-      const RightsBits bits = n.pte->TakeStatus() | n.sub;
+      const RightsBits bits = links(i).pte->TakeStatus() | n.sub;
       n.sub = 0;
-      n.own |= bits;
+      links(i).own |= bits;
       const bool direct = n.parent == top;
       if (direct) {
         result |= bits;
       } else {
         node(n.parent).sub |= bits;
       }
-      next = direct ? NextSibling(i, top, flush) : n.next;
+      next = direct ? NextSibling(i, top, flush) : links(i).next;
       i = next != 0 ? next : n.parent;
     }
   }
   MappingNode& t = node(top);
   if (IsRoot(top)) return result;
   if (flush == Flush::kNo) {
-    t.pte->AddStatus(Pushed(result));
+    links(top).pte->AddStatus(Pushed(result));
     return result;
   }
-  result |= t.pte->TakeStatus() | t.own;
-  t.own = 0;
-  if (!IsRoot(t.parent)) node(t.parent).pte->AddStatus(Pushed(result));
+  result |= links(top).pte->TakeStatus() | links(top).own;
+  links(top).own = 0;
+  if (!IsRoot(t.parent)) links(t.parent).pte->AddStatus(Pushed(result));
   return result;
 }
 
@@ -86,31 +86,29 @@ RightsBits MappingDatabase::CollectPushing(NodeIndex top, Flush flush) {
 RightsBits MappingDatabase::CollectKeeping(NodeIndex top, Flush flush) {
   RightsBits result = 0;
   for (NodeIndex i = NextBelow(top, top, true); i != 0; i = NextBelow(i, top, true)) {
-    MappingNode& n = node(i);
-    const RightsBits bits = n.pte->TakeStatus();
-    n.own |= bits;
+    const RightsBits bits = links(i).pte->TakeStatus();
+    links(i).own |= bits;
     result |= bits;
   }
   if (IsRoot(top)) return result;
-  MappingNode& t = node(top);
-  const RightsBits own = t.pte->TakeStatus();
+  const RightsBits own = links(top).pte->TakeStatus();
   if (flush == Flush::kNo) {
-    t.pte->AddStatus(Pushed(result));
+    links(top).pte->AddStatus(Pushed(result));
     return result;
   }
-  result |= own | t.own;
-  t.own = 0;
+  result |= own | links(top).own;
+  links(top).own = 0;
   return result;
 }
 
 NodeIndex MappingDatabase::NextSibling(NodeIndex i, NodeIndex top, Flush flush) const {
-  i = node(i).next;
-  while (i != 0 && Overlooked(i, top, flush)) i = node(i).next;
+  i = links(i).next;
+  while (i != 0 && Overlooked(i, top, flush)) i = links(i).next;
   return i;
 }
 
 NodeIndex MappingDatabase::FirstBelow(NodeIndex top, Flush flush) const {
-  const NodeIndex i = node(top).first_child;
+  const NodeIndex i = links(top).first_child;
   return i != 0 && Overlooked(i, top, flush) ? NextSibling(i, top, flush) : i;
 }
 
@@ -140,7 +138,7 @@ void MappingDatabase::SetRights(NodeIndex top, RightsBits revoke, Flush flush) {
 void MappingDatabase::PassRights(NodeIndex top, bool extend, RightsBits allowed) {
   for (NodeIndex i = top; i != 0; i = NextBelow(i, top, true)) {
     const MappingNode& n = node(i);
-    const RightsBits before = n.pte->rights();
+    const RightsBits before = links(i).pte->rights();
     RightsBits after = before & allowed;
     if (extend) after = before | (rights(n.parent) & n.out & n.in);
     after = profile_.Normalise(after | kR);

@@ -32,11 +32,11 @@ bool Core::CheckRange(Space& space, uint64_t first, uint64_t end, base::TextSink
     if (page.pte == nullptr) return true;
     v = page.vpage + database_.pages(page.level);
     if (!CheckNode(space, page.vpage, page.level, *page.pte, out)) return false;
-    const MappingNode& node = database_.node(page.pte->node());
-    for (NodeIndex i = node.first_child; i != 0; i = database_.node(i).next) {
+    for (NodeIndex i = database_.links(page.pte->node()).first_child; i != 0;
+         i = database_.links(i).next) {
       const MappingNode& child = database_.node(i);
       const Space& owner = *spaces_[child.space];
-      if (!CheckNode(owner, child.vpage, child.level, *child.pte, out)) return false;
+      if (!CheckNode(owner, child.vpage, child.level, *database_.links(i).pte, out)) return false;
     }
   }
   return true;
@@ -58,8 +58,8 @@ bool Core::CheckUnmapped(Space& space, uint64_t first, uint64_t end, RightsBits 
     if (page.vpage < first || v > end) continue;
     const NodeIndex top = page.pte->node();
     NodeIndex bad = flush == Flush::kYes && holds(top) ? top : 0;
-    for (NodeIndex i = database_.node(top).first_child; i != 0 && bad == 0;
-         i = database_.node(i).next) {
+    for (NodeIndex i = database_.links(top).first_child; i != 0 && bad == 0;
+         i = database_.links(i).next) {
       if (holds(i)) bad = i;
     }
     if (bad == 0) continue;

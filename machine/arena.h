@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "base/pool.h"
+#include "fake_l4/host_memory.h"
 
 namespace machine {
 
@@ -18,7 +19,6 @@ class Arena final : public base::PageSource {
  public:
   // Reserves `bytes`, rounded up to pages; aborts when the host refuses.
   explicit Arena(size_t bytes);
-  ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
@@ -26,8 +26,7 @@ class Arena final : public base::PageSource {
   size_t used_bytes() const { return used_; }
 
  private:
-  unsigned char* start_;
-  size_t bytes_;
+  const fake_l4::HostMemory memory_;
   size_t used_ = 0;
 };
 

@@ -101,12 +101,21 @@ Outcome Fetch(const Command& command, vmserver::Personality personality) {
 
 client::Reply Mmap(const ResolvedOp& op, uint32_t flags) {
   if (op.file_key == 0) flags |= vmserver::kMmapAnonymous;
-  return client::Mmap({.at = op.at,
-                       .size = op.size,
-                       .prot = op.prot.bits(),
-                       .flags = flags,
-                       .file_key = op.file_key,
-                       .offset = op.offset});
+  const client::MmapArguments arguments = {.at = op.at,
+                                           .size = op.size,
+                                           .prot = op.prot.bits(),
+                                           .flags = flags,
+                                           .file_key = op.file_key,
+                                           .offset = op.offset};
+  switch (op.backing) {
+    case traces::Backing::kFile:
+      break;
+    case traces::Backing::kMemfd:
+      return client::MmapShared(vmserver::kBsdMemfdMmap, arguments);
+    case traces::Backing::kDevice:
+      return client::MmapShared(vmserver::kBsdDeviceMmap, arguments);
+  }
+  return client::Mmap(arguments);
 }
 
 client::Reply MmapWithFlags(const ResolvedOp& op) {
@@ -138,6 +147,41 @@ uint32_t MsyncFlags(const ResolvedOp& op) {
   if ((op.flags & traces::kFlagSync) != 0) flags |= vmserver::kMsyncSync;
   if ((op.flags & traces::kFlagInvalidate) != 0) flags |= vmserver::kMsyncInvalidate;
   return flags;
+}
+
+uint32_t ShmatFlags(const ResolvedOp& op) {
+  uint32_t flags = 0;
+  if ((op.flags & traces::kFlagReadOnly) != 0) flags |= vmserver::kShmReadOnly;
+  if ((op.flags & traces::kFlagRound) != 0) flags |= vmserver::kShmRound;
+  return flags;
+}
+
+// Calls for memory that has a name.
+client::Reply SharedCall(const ResolvedOp& op) {
+  switch (op.kind) {
+    case OpKind::kMemfd:
+      return client::Memfd(op.file_key, op.size, (op.flags & traces::kFlagSealable) != 0);
+    case OpKind::kMemfdTruncate:
+      return client::MemfdTruncate(op.file_key, op.size);
+    case OpKind::kMemfdSeal:
+      return client::MemfdSeal(op.file_key, static_cast<uint32_t>(op.mask));
+    case OpKind::kMemfdClose:
+      return client::MemfdClose(op.file_key);
+    case OpKind::kShmget:
+      return client::Shmget(op.file_key, op.size);
+    case OpKind::kShmat:
+      return client::Shmat(op.file_key, op.at, ShmatFlags(op));
+    case OpKind::kShmdt:
+      return client::Shmdt(op.at);
+    case OpKind::kShmRemove:
+      return client::ShmControl(vmserver::kBsdShmRemove, op.file_key);
+    case OpKind::kShmLock:
+      return client::ShmControl(vmserver::kBsdShmLock, op.file_key);
+    case OpKind::kShmUnlock:
+      return client::ShmControl(vmserver::kBsdShmUnlock, op.file_key);
+    default:
+      return {};  // none of them
+  }
 }
 
 client::Placement PlacementOf(const ResolvedOp& op) {
@@ -242,6 +286,29 @@ client::Reply Call(const ResolvedOp& op, uint32_t target) {
       return client::Mincore(op.at, op.size);
     case OpKind::kMsync:
       return client::Msync(op.at, op.size, MsyncFlags(op));
+    case OpKind::kPread:
+      return client::Pread(op.at, op.size, op.file_key, op.offset);
+    case OpKind::kPwrite:
+      return client::Pwrite(op.at, op.size, op.file_key, op.offset);
+    case OpKind::kPeek:
+      return client::Peek(target, op.at, op.size, op.to);
+    case OpKind::kPoke:
+      return client::Poke(target, op.at, op.size, op.to);
+    case OpKind::kSend:
+      return client::Send(op.at, op.size);
+    case OpKind::kReceive:
+      return client::Receive(op.at, op.size);
+    case OpKind::kMemfd:
+    case OpKind::kMemfdTruncate:
+    case OpKind::kMemfdSeal:
+    case OpKind::kMemfdClose:
+    case OpKind::kShmget:
+    case OpKind::kShmat:
+    case OpKind::kShmdt:
+    case OpKind::kShmRemove:
+    case OpKind::kShmLock:
+    case OpKind::kShmUnlock:
+      return SharedCall(op);
     default:  // Mach calls; accesses and injections are none
       break;
   }
@@ -259,9 +326,16 @@ Outcome OutcomeOf(const ResolvedOp& op, const client::Reply& reply) {
     case OpKind::kExecMap:
     case OpKind::kMremap:
     case OpKind::kMincore:
+    case OpKind::kShmat:
     case OpKind::kVmAllocate:
     case OpKind::kVmMap:
     case OpKind::kVmRead:
+    case OpKind::kPread:
+    case OpKind::kPwrite:
+    case OpKind::kPeek:
+    case OpKind::kPoke:
+    case OpKind::kSend:
+    case OpKind::kReceive:
       outcome.value = reply.words[0];
       break;
     case OpKind::kVmRegion:

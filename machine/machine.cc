@@ -45,9 +45,10 @@ bool IsBirth(OpKind kind) {
 
 bool IsDeath(OpKind kind) { return kind == OpKind::kExit || kind == OpKind::kTaskTerminate; }
 
-// The server's areas lie in the same addresses.
+// The server's areas lie in the same addresses. The frame buffer is made of device memory.
 bool HasRoom(const fake_l4::Profile& profile) {
-  return profile.user_top >= kClientUtcb + base::kPageSize;
+  return profile.user_top >= kClientUtcb + base::kPageSize &&
+         profile.device_bytes >= base::ToBytes(base::PageCount(traces::kFrameBufferPages));
 }
 
 }  // namespace
@@ -96,6 +97,12 @@ vmserver::Server::Config Machine::ServerConfig(const Options& options, Arena* ar
   config.client_utcb_area = L4_FpageLog2(kClientUtcb, base::kPageShift);
   config.client32_kip_area = L4_FpageLog2(kClient32Kip, base::kPageShift);
   config.max_tasks = options.max_tasks;
+  // The device memory that the kernel's memory table names lies right above RAM.
+  config.frame_buffer.key = traces::KeyOfName(traces::kFrameBuffer);
+  config.frame_buffer.read_only_key = traces::KeyOfName(traces::kFrameBufferReadOnly);
+  config.frame_buffer.start = base::Paddr(kernel.profile().ram_base + options.ram_bytes);
+  config.frame_buffer.pages = traces::kFrameBufferPages;
+  config.frame_buffer.writable_pages = traces::kFrameBufferWritablePages;
   return config;
 }
 
@@ -318,6 +325,7 @@ Ledger Machine::ReadLedger() const {
   ledger.direct = pmap.direct_sends;
   ledger.recall = pmap.recalls;
   ledger.dropped = pmap.dropped;
+  ledger.device = pmap.device_pages;
   ledger.fault_1a = uvm.fault_1a;
   ledger.fault_1b = uvm.fault_1b;
   ledger.fault_2a = uvm.fault_2a;

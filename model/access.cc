@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "model/presence.h"
 
 namespace model {
 namespace {
@@ -25,6 +26,10 @@ FaultCode CodeFor(Personality personality, bool mapped) {
   return FaultCode::kNone;
 }
 
+FaultCode CodeForMissing(Personality personality) {
+  return personality == Personality::kBsd ? FaultCode::kBus : FaultCode::kMachMemoryError;
+}
+
 bool Permitted(OpKind kind, base::Prot prot, ExecuteRight execute) {
   if (!prot.CanRead()) return false;
   switch (kind) {
@@ -39,7 +44,8 @@ bool Permitted(OpKind kind, base::Prot prot, ExecuteRight execute) {
 
 }  // namespace
 
-Step DecodeAccess(const Task& task, const traces::ResolvedOp& op, ExecuteRight execute) {
+Step DecodeAccess(const Task& task, const traces::ResolvedOp& op, ExecuteRight execute,
+                  const FileTable& files) {
   Step step;
   step.outcome.family = traces::Outcome::Family::kFault;
   step.start = step.end = op.at;
@@ -50,6 +56,9 @@ Step DecodeAccess(const Task& task, const traces::ResolvedOp& op, ExecuteRight e
   bool bsd = task.personality == Personality::kBsd;
   step.shortage_code = static_cast<int32_t>(bsd ? FaultCode::kKill : FaultCode::kMachShortage);
 
+  step.missing_code = static_cast<int32_t>(CodeForMissing(task.personality));
+  const base::Access access =
+      op.kind == OpKind::kWrite ? base::Access::kWrite : base::Access::kRead;
   uint64_t left = op.kind == OpKind::kFetch ? 1 : op.size;
   while (left > 0) {
     const Region* region = task.space.Find(step.end);
@@ -59,6 +68,16 @@ Step DecodeAccess(const Task& task, const traces::ResolvedOp& op, ExecuteRight e
       break;
     }
     uint64_t part = std::min(left, region->end - step.end);
+    if (files.Object(region->file_key) != nullptr) {
+      part = std::min(part, base::TruncPage(step.end) + base::kPageSize - step.end);
+      const Presence presence = PresenceFor(*region, step.end, access, files);
+      if (presence == Presence::kOpen) step.may_fail_at.push_back(step.end);
+      if (presence == Presence::kAbsent) {
+        step.outcome.code = step.missing_code;
+        step.outcome.value = step.end;
+        break;
+      }
+    }
     step.end += part;
     left -= part;
   }
@@ -102,6 +121,14 @@ Choice ReadSet::Answer(uint64_t gone, const Choice* choice) const {
   return (gone >> i & 1) != 0 ? Choice::kGone : Choice::kKept;
 }
 
+bool ReadSet::MayBeRead(uint64_t gone) const {
+  auto answer = [&](const Choice* choice) { return Answer(gone, choice); };
+  for (const Piece& piece : pieces_) {
+    if (piece.source.missing && piece.source.slot->ValueIf(answer) == nullptr) return false;
+  }
+  return true;
+}
+
 uint64_t ReadSet::ValueIf(uint64_t gone) {
   auto answer = [&](const Choice* choice) { return Answer(gone, choice); };
   for (const Piece& piece : pieces_) {
@@ -115,6 +142,7 @@ std::vector<uint64_t> ReadSet::Values() {
   CHECK(checkable_);
   std::vector<uint64_t> values{canonical_};
   for (uint64_t gone = 1; gone < uint64_t{1} << choices_.size(); ++gone) {
+    if (!MayBeRead(gone)) continue;
     uint64_t value = ValueIf(gone);
     if (std::find(values.begin(), values.end(), value) == values.end()) values.push_back(value);
   }
@@ -128,7 +156,7 @@ void ReadSet::Choose(uint64_t value) {
   std::vector<std::vector<bool>> possible;  // alternatives of each piece that hold in one of them
   for (const Piece& piece : pieces_) possible.emplace_back(piece.source.slot->alternatives());
   for (uint64_t gone = 0; gone < uint64_t{1} << choices_.size(); ++gone) {
-    if (ValueIf(gone) != value) continue;
+    if (!MayBeRead(gone) || ValueIf(gone) != value) continue;
     always &= gone;
     ever |= gone;
     for (size_t i = 0; i < pieces_.size(); ++i) {

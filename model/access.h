@@ -20,7 +20,8 @@ enum class ExecuteRight : uint8_t { kNeeded, kImpliedByRead };
 
 // What kRead, kWrite or kFetch will do: the bytes [start, end) are accessed, then it is over or
 // fails. For a read the outcome's value is still to be filled in from a ReadSet.
-Step DecodeAccess(const Task& task, const traces::ResolvedOp& op, ExecuteRight execute);
+Step DecodeAccess(const Task& task, const traces::ResolvedOp& op, ExecuteRight execute,
+                  const FileTable& files);
 
 class ReadSet {
  public:
@@ -48,6 +49,8 @@ class ReadSet {
   };
   // Bit i of `gone` answers choices_[i].
   Choice Answer(uint64_t gone, const Choice* choice) const;
+  // Whether a load can succeed under one answer to all open choices.
+  bool MayBeRead(uint64_t gone) const;
   // The value under one answer to all open choices.
   uint64_t ValueIf(uint64_t gone);
 

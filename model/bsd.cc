@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/addr.h"
+#include "model/presence.h"
 #include "model/step.h"
 
 namespace model {
@@ -71,6 +72,22 @@ Step Fork(const Query& q) {
   return Succeed(Step::Action::kFork, 0, 0);
 }
 
+Errno WiringError(Lack lack) { return lack == Lack::kDevice ? Errno::kEio : Errno::kEinval; }
+
+// What comes of wiring [start, end) when pages may not be there. `step` is what happens otherwise.
+Step UnlessMissing(const Query& q, Step step, uint64_t start, uint64_t end) {
+  const Walk walk = WalkToWire(q.task->space, start, end, WireWhat::kWithRights, {}, *q.files);
+  if (walk.doubtful != Lack::kNothing) {
+    step.missing_code = static_cast<int32_t>(WiringError(walk.doubtful));
+  }
+  if (walk.lack == Lack::kNothing) return step;
+  step.outcome.code = static_cast<int32_t>(WiringError(walk.lack));
+  if (step.action == Step::Action::kSetWired) step.action = Step::Action::kMayWire;
+  step.cannot_wire = true;
+  step.attributes.wired = false;
+  return step;
+}
+
 // What mmap and exec_map put in place; the address is still to be decided.
 Step NewMapping(const ResolvedOp& op, bool shared, uint64_t page_offset) {
   Step step = Succeed(Step::Action::kMap, 0, 0);
@@ -115,14 +132,20 @@ Step MayWire(const Query& q, Step step) {
   if (!q.task->space.wires_future() || step.attributes.prot.IsNone()) return step;
   Room room = RoomToWire(q, step.end - step.start);
   step.attributes.wired = true;
-  if (room == Room::kYes) return step;
-  Step failed = Fail(Errno::kEnomem);
+  // The driver of a device is asked before, but by a private mapping.
+  const MemoryObject* object = q.files->Object(step.file_key);
+  const bool hidden =
+      object != nullptr && object->kind == MemoryObject::Kind::kDevice && !step.attributes.shared;
+  if (room == Room::kYes && !hidden) return step;
+  Step failed = Fail(hidden && room != Room::kNo ? Errno::kEio : Errno::kEnomem);
   if (step.freedom == Step::Freedom::kNone) {
     failed.action = Step::Action::kUnmap;
     failed.start = step.start;
     failed.end = step.end;
   }
   if (room == Room::kNo) return failed;
+  if (hidden) step = failed;
+  if (room == Room::kYes) return step;
   step.refusal_code = static_cast<int32_t>(Errno::kEnomem);
   return step;
 }
@@ -132,20 +155,32 @@ Step Mmap(const Query& q, uint32_t flags) {
   const Space& space = q.task->space;
   bool fixed = (flags & traces::kFlagFixed) != 0;
   bool try_fixed = (flags & traces::kFlagTryFixed) != 0;
+  base::Prot max_prot = base::kProtAll;
+  uint64_t object = 0;
+  const bool memfd = op.backing == traces::Backing::kMemfd;
+  if (memfd) {
+    Errno wrong = CheckNamed(q, op.size, &object, &max_prot);
+    if (wrong != Errno::kOk) return Fail(wrong);
+  }
   if (op.size == 0 && op.file_key != 0) return Fail(Errno::kEinval);
   uint64_t page_offset = op.file_key == 0 ? 0 : op.offset & base::kPageMask;
   uint64_t size = RoundPage(op.size + page_offset);
   if (size < op.size) return Fail(Errno::kEnomem);
-  Step step = NewMapping(op, (flags & traces::kFlagShared) != 0, page_offset);
+  const uint64_t start = op.at - page_offset;
   if (fixed) {
-    uint64_t start = op.at - page_offset;
     if (!IsPageAligned(start)) return Fail(Errno::kEinval);
     if (start + size > space.max()) return Fail(Errno::kEfbig);
     if (start < space.min()) return Fail(Errno::kEinval);
     if (start + size < start) return Fail(Errno::kEoverflow);
-    if (size == 0) return Succeed(start);
-    return MayWire(q, At(step, start, size));
   }
+  if (op.backing == traces::Backing::kDevice) {
+    Errno wrong = CheckNamed(q, size, &object, &max_prot);
+    if (wrong != Errno::kOk) return Fail(wrong);
+  }
+  Step step = NewMapping(op, (flags & traces::kFlagShared) != 0, page_offset);
+  if (object != 0) step.file_key = object;
+  step.attributes.max_prot = max_prot;
+  if (fixed) return size == 0 ? Succeed(start) : MayWire(q, At(step, start, size));
   // Nothing is mapped; the address is where a search would begin.
   if (size == 0) return Succeed(try_fixed && op.at != 0 ? op.at : std::max(op.at, space.min()));
   if (try_fixed && IsPageAligned(op.at) && space.Contains(op.at, size) &&
@@ -176,7 +211,7 @@ Step Mprotect(const Query& q) {
   if (!q.task->space.MaxAllows(range.start, range.end(), prot)) return Fail(Errno::kEacces);
   Step step = Succeed(Step::Action::kSetProt, range.start, range.end());
   step.attributes.prot = prot;
-  return step;
+  return AndWire(q, step, static_cast<int32_t>(Errno::kEnomem));
 }
 
 Step Minherit(const Query& q) {
@@ -230,13 +265,17 @@ Step Madvise(const Query& q) {
 }
 
 // What growing continues: the page before the end of the old range, and its file if it has one.
-Errno CheckGrowth(const Space& space, uint64_t end, uint64_t more) {
-  const Region* last = space.Find(end - 1);
+Errno CheckGrowth(const Query& q, uint64_t end, uint64_t more) {
+  const Region* last = q.task->space.Find(end - 1);
   if (last == nullptr) return Errno::kEinval;
   if (last->file_key == 0) return Errno::kOk;
   uint64_t file_end = (last->FilePage(end - 1) + 1) << base::kPageShift;
   bool fits = file_end <= kFileOffsetLimit && more <= kFileOffsetLimit - file_end;
-  return fits ? Errno::kOk : Errno::kE2big;
+  if (!fits) return Errno::kE2big;
+  // Beyond its end an object has nothing to map. A device does not say where that is.
+  const MemoryObject* object = q.files->Object(last->file_key);
+  if (object == nullptr || object->kind == MemoryObject::Kind::kDevice) return Errno::kOk;
+  return file_end + more > RoundPage(object->size) ? Errno::kEinval : Errno::kOk;
 }
 
 // What is moved from a range with holes may be sent into one of them, where it does not fit.
@@ -262,7 +301,7 @@ Step GrowMapping(const Query& q, uint64_t size, uint64_t new_size, bool move_onl
                        : space.LowestHole(new_size, &to);
     if (!place) return Fail(Errno::kEnomem);
   }
-  Errno wrong = CheckGrowth(space, end, more);
+  Errno wrong = CheckGrowth(q, end, more);
   if (wrong != Errno::kOk) {
     return fixed || stays ? Fail(wrong) : MayMeetItself(q, size, Fail(wrong));
   }
@@ -343,6 +382,7 @@ Step Mlock(const Query& q) {
     if (region->attributes.prot.IsNone()) step = Fail(Errno::kEinval);
     at = region->end;
   }
+  if (step.ok()) step = UnlessMissing(q, step, range.start, range.end());
   if (room == Room::kMaybe) step.refusal_code = static_cast<int32_t>(Errno::kEagain);
   return step;
 }
@@ -378,16 +418,20 @@ Step Mlockall(const Query& q) {
   }
   Room room = RoomToWire(q, bytes);
   if (room == Room::kMaybe) step.refusal_code = static_cast<int32_t>(Errno::kEnomem);
+  if (room != Room::kNo) return UnlessMissing(q, step, space.min(), space.max());
   // MCL_FUTURE holds even when the present cannot be wired.
-  if (room == Room::kNo) {
-    step.outcome.code = static_cast<int32_t>(Errno::kEnomem);
-    step.attributes.wired = false;
-  }
+  step.outcome.code = static_cast<int32_t>(Errno::kEnomem);
+  step.attributes.wired = false;
   return step;
 }
 
 // Pages of [start, end) of `region` that were written and are in memory whatever happens.
-uint64_t OwnedPages(const Region& region, uint64_t start, uint64_t end) {
+uint64_t OwnedPages(const Region& region, uint64_t start, uint64_t end, const FileTable& files) {
+  // Of a device every page counts as resident.
+  const MemoryObject* object = files.Object(region.file_key);
+  if (object != nullptr && object->kind == MemoryObject::Kind::kDevice) {
+    return (end - start) >> base::kPageShift;
+  }
   if (region.layer == nullptr) return 0;
   uint64_t pages = 0;
   const PageMap& owned = region.layer->owned;
@@ -412,7 +456,7 @@ Step Mincore(const Query& q) {
   step.new_size = size >> base::kPageShift;
   for (uint64_t at = q.op.at; at < end;) {
     const Region* region = space.Find(at);
-    step.size += OwnedPages(*region, at, std::min(end, region->end));
+    step.size += OwnedPages(*region, at, std::min(end, region->end), *q.files);
     at = region->end;
   }
   step.outcome.value = step.size;
@@ -488,6 +532,18 @@ Step LinuxDontneed(const Query& q) {
 
 }  // namespace
 
+Step AndWire(const Query& q, Step step, int32_t code) {
+  const Space& space = q.task->space;
+  if (!space.wires_future() || step.attributes.prot.IsNone()) return step;
+  const Walk walk = WalkToWire(space, step.start, step.end, WireWhat::kWithoutRights,
+                               step.attributes.prot, *q.files);
+  if (walk.doubtful != Lack::kNothing) step.missing_code = code;
+  if (walk.lack == Lack::kNothing) return step;
+  step.outcome.code = code;
+  step.cannot_wire = true;
+  return step;
+}
+
 Step DecodeBsd(const Query& q) {
   switch (q.op.kind) {
     case OpKind::kSpace:
@@ -536,8 +592,15 @@ Step DecodeBsd(const Query& q) {
       return Mincore(q);
     case OpKind::kMsync:
       return Msync(q);
+    case OpKind::kPread:
+    case OpKind::kPwrite:
+    case OpKind::kPeek:
+    case OpKind::kPoke:
+    case OpKind::kSend:
+    case OpKind::kReceive:
+      return DecodeMove(q);
     default:
-      return Fail(Errno::kEinval);  // not a BSD call
+      return DecodeShared(q);
   }
 }
 

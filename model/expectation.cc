@@ -27,12 +27,43 @@ bool Expectation::IsShortage(const Outcome& seen) const {
          (seen.value == parts_.step.start || base::IsPageAligned(seen.value));
 }
 
+// Memory that runs out after something was moved makes the number smaller.
+bool Expectation::IsShortCount(const Outcome& seen) const {
+  if (!parts_.memory_may_run_out || !parts_.step.counted || !seen.ok()) return false;
+  Outcome count;
+  count.family = seen.family;
+  count.value = seen.value;
+  return seen == count && seen.value >= 1 && seen.value <= parts_.step.size;
+}
+
+bool Expectation::MayFailWith(const Outcome& seen) const {
+  const std::vector<int32_t>& errors = parts_.step.may_fail_with;
+  Outcome error;
+  error.family = seen.family;
+  error.code = seen.code;
+  return seen == error && std::find(errors.begin(), errors.end(), seen.code) != errors.end();
+}
+
 bool Expectation::IsRefusal(const Outcome& seen) const {
   if (parts_.step.refusal_code == 0 || seen.code != parts_.step.refusal_code) return false;
   Outcome refused;
   refused.family = seen.family;
   refused.code = seen.code;
   return seen == refused;
+}
+
+bool Expectation::IsMissing(const Outcome& seen) const {
+  const Step& step = parts_.step;
+  if (step.missing_code == 0 || seen.code != step.missing_code) return false;
+  Outcome missing;
+  missing.family = seen.family;
+  missing.code = seen.code;
+  if (seen.family == Outcome::Family::kFault) {
+    const std::vector<uint64_t>& at = step.may_fail_at;
+    if (std::find(at.begin(), at.end(), seen.value) == at.end()) return false;
+    missing.value = seen.value;
+  }
+  return seen == missing;
 }
 
 bool Expectation::AcceptsChoice(const Outcome& seen) const {
@@ -72,7 +103,8 @@ bool Expectation::AcceptsChoice(const Outcome& seen) const {
 
 bool Expectation::Accepts(const Outcome& seen, std::string* why) const {
   if (seen.family == parts_.step.outcome.family &&
-      (AcceptsChoice(seen) || IsShortage(seen) || IsRefusal(seen)))
+      (AcceptsChoice(seen) || IsShortage(seen) || IsRefusal(seen) || IsMissing(seen) ||
+       IsShortCount(seen) || MayFailWith(seen)))
     return true;
   if (why != nullptr) {
     *why =
@@ -103,6 +135,14 @@ std::string Expectation::Describe() const {
     absl::StrAppend(&text, " or ", traces::FormatOutcome(parts_.kind, other));
   }
   if (parts_.any_read_value) text = "any value";
+  const bool fault = parts_.step.outcome.family == Outcome::Family::kFault;
+  if (parts_.step.missing_code != 0 && (!fault || !parts_.step.may_fail_at.empty())) {
+    Outcome missing;
+    missing.family = parts_.step.outcome.family;
+    missing.code = parts_.step.missing_code;
+    if (fault) missing.value = parts_.step.may_fail_at.front();
+    absl::StrAppend(&text, " or ", traces::FormatOutcome(parts_.kind, missing));
+  }
   if (parts_.memory_may_run_out && parts_.step.shortage_code != 0) {
     Outcome shortage;
     shortage.family = parts_.step.outcome.family;

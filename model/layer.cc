@@ -65,6 +65,54 @@ bool Slot::NeedsBase() const {
                                [](const GivenUp& alternative) { return !alternative.value; });
 }
 
+std::vector<bool> Slot::Possible() const {
+  std::vector<bool> possible(alternatives());
+  for (size_t i = 0; i < given_up_.size(); ++i) {
+    possible[i] = *given_up_[i].choice != Choice::kKept;
+    if (*given_up_[i].choice == Choice::kGone) return possible;
+  }
+  possible.back() = true;
+  return possible;
+}
+
+Presence Slot::presence() const {
+  if (unknown_) return Presence::kOpen;
+  const std::vector<bool> possible = Possible();
+  bool some = false;
+  bool none = false;
+  for (size_t i = 0; i < possible.size(); ++i) {
+    const bool owns = i < given_up_.size() ? given_up_[i].value.has_value() : last_.has_value();
+    some = some || (possible[i] && owns);
+    none = none || (possible[i] && !owns);
+  }
+  if (some && none) return Presence::kOpen;
+  return some ? Presence::kThere : Presence::kAbsent;
+}
+
+void Slot::Decide(Presence found) {
+  CHECK(found != Presence::kOpen);
+  if (unknown_) {
+    // Which contents it has stays unknown.
+    if (found == Presence::kAbsent) *this = Slot();
+    return;
+  }
+  std::vector<bool> possible = Possible();
+  size_t left = 0;
+  size_t first = possible.size();
+  for (size_t i = possible.size(); i-- > 0;) {
+    const bool owns = i < given_up_.size() ? given_up_[i].value.has_value() : last_.has_value();
+    possible[i] = possible[i] && owns == (found == Presence::kThere);
+    if (!possible[i]) continue;
+    first = i;
+    ++left;
+  }
+  CHECK(left > 0);
+  // Choices first: copies of the page elsewhere hang on them.
+  for (size_t i = 0; i < first && i < given_up_.size(); ++i) *given_up_[i].choice = Choice::kKept;
+  if (left == 1 && first < given_up_.size()) *given_up_[first].choice = Choice::kGone;
+  KeepOnly(possible);
+}
+
 Slot Slot::WithBase(const PageValue& base) const {
   Slot copy = *this;
   for (GivenUp& alternative : copy.given_up_) {
@@ -74,8 +122,8 @@ Slot Slot::WithBase(const PageValue& base) const {
   return copy;
 }
 
-void Slot::Store(const PageValue& base, uint64_t start, uint64_t size, uint64_t value,
-                 uint64_t page) {
+template <typename Change>
+void Slot::Apply(const PageValue& base, uint64_t size, const Change& change) {
   if (size == base::kPageSize) {
     given_up_.clear();
     unknown_ = false;
@@ -83,10 +131,20 @@ void Slot::Store(const PageValue& base, uint64_t start, uint64_t size, uint64_t 
   if (!given_up_.empty()) Settle();
   for (GivenUp& alternative : given_up_) {
     if (!alternative.value) alternative.value = base;
-    alternative.value->Store(start, size, value, page);
+    change(&*alternative.value);
   }
   if (!last_) last_ = base;
-  last_->Store(start, size, value, page);
+  change(&*last_);
+}
+
+void Slot::Store(const PageValue& base, uint64_t start, uint64_t size, uint64_t value,
+                 uint64_t page) {
+  Apply(base, size, [&](PageValue* contents) { contents->Store(start, size, value, page); });
+}
+
+void Slot::StoreBytes(const PageValue& base, uint64_t start, uint64_t size,
+                      const unsigned char* bytes) {
+  Apply(base, size, [&](PageValue* contents) { contents->StoreBytes(start, size, bytes); });
 }
 
 void Slot::Bind(const PageValue& base) {

@@ -27,6 +27,9 @@ namespace model {
 
 enum class Choice : uint8_t { kOpen, kKept, kGone };
 
+// Whether a page can be had; kOpen: that depends on choices not made yet.
+enum class Presence : uint8_t { kThere, kAbsent, kOpen };
+
 class Slot {
  public:
   // An alternative while its choice is open or gone. No value: the page reads its base again.
@@ -80,9 +83,16 @@ class Slot {
   // True when an alternative does not own the page, so that a store to part of it needs to know the
   // base.
   bool NeedsBase() const;
+  // Whether this slot alone has contents, with nothing below it.
+  Presence presence() const;
+  // It turned out that it has, or has not: the choices that follow are made. REQUIRES: presence()
+  // is kOpen.
+  void Decide(Presence found);
   // A store as PageValue::Store; `base` gives the contents of alternatives that do not own the
   // page.
   void Store(const PageValue& base, uint64_t start, uint64_t size, uint64_t value, uint64_t page);
+  // The same with bytes from anywhere.
+  void StoreBytes(const PageValue& base, uint64_t start, uint64_t size, const unsigned char* bytes);
   // The page is owned from here on, with the contents it has: `base` where it owned nothing.
   void Bind(const PageValue& base);
   // MADV_FREE: the page may or may not be owned from here on.
@@ -96,6 +106,11 @@ class Slot {
   // pages or read them.
   static constexpr size_t kMaxAlternatives = 8;
 
+  // Applies `change` to every alternative, each with its own contents from then on.
+  template <typename Change>
+  void Apply(const PageValue& base, uint64_t size, const Change& change);
+  // Which alternatives the choices made so far leave.
+  std::vector<bool> Possible() const;
   // Forgets the alternatives that choices made meanwhile rule out.
   void Settle();
   // Forgets alternatives that can be told apart from no other: equal contents, and no copy of their
@@ -115,17 +130,6 @@ using PageCopies = std::vector<std::optional<Slot>>;
 struct Layer {
   PageMap owned;
 };
-
-// A page of a file that was stored to. Unknown: it got a copy of a page that MADV_FREE had left
-// open, and files do not keep possibilities apart.
-struct FilePage {
-  PageValue value;
-  bool unknown = false;
-};
-
-// The pages of files that were stored to through shared mappings, by file key and page number in
-// the file. They outlive every mapping.
-using FileTable = std::map<uint64_t, std::map<uint64_t, FilePage>>;
 
 }  // namespace model
 

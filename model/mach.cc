@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/addr.h"
+#include "model/presence.h"
 #include "model/step.h"
 
 namespace model {
@@ -154,7 +155,8 @@ Step VmProtect(const Query& q) {
   Step step =
       Succeed(maximum ? Step::Action::kSetMaxProt : Step::Action::kSetProt, range.start, range.end);
   step.attributes.prot = step.attributes.max_prot = q.op.prot;
-  return step;
+  if (maximum) return step;
+  return AndWire(q, step, static_cast<int32_t>(KernReturn::kResourceShortage));
 }
 
 Step VmInherit(const Query& q) {
@@ -202,7 +204,8 @@ Step VmRegion(const Query& q) {
 
 // What stands in the way of reading or writing all of [at, at + size): the first hole or missing
 // right from below.
-KernReturn Obstacle(const Task& task, uint64_t at, uint64_t size, base::Prot needed) {
+KernReturn Obstacle(const Task& task, uint64_t at, uint64_t size, base::Prot needed,
+                    const FileTable& files) {
   const uint64_t end = Word(task, at + size);
   if (end <= at) return KernReturn::kInvalidAddress;
   for (uint64_t va = at; va < end;) {
@@ -219,16 +222,31 @@ KernReturn Obstacle(const Task& task, uint64_t at, uint64_t size, base::Prot nee
     const bool usable = base::kProtReadWrite.IsSubsetOf(region->attributes.prot) ||
                         base::kProtReadWrite.IsSubsetOf(region->attributes.max_prot);
     if (region->layer == nullptr && !usable) return KernReturn::kProtectionFailure;
+    // Where it has no page, nothing can be written in place; nor to the frames of a device.
+    const uint64_t last = std::min(end, region->end);
+    const bool whole =
+        region->layer != nullptr || WalkToCopy(task.space, va, last, files).lack == Lack::kNothing;
+    if (!whole) return KernReturn::kMemoryError;
     va = region->end;
   }
   return KernReturn::kSuccess;
+}
+
+// `step`, or its failure, as the pages of [start, end) of `task` are there to be copied or not.
+Step IfCopied(const Query& q, const Task& task, uint64_t start, uint64_t end, Step step) {
+  const Walk walk = WalkToCopy(task.space, start, end, *q.files);
+  if (walk.lack != Lack::kNothing) return Return(KernReturn::kMemoryError);
+  if (walk.doubtful != Lack::kNothing) {
+    step.missing_code = static_cast<int32_t>(KernReturn::kMemoryError);
+  }
+  return step;
 }
 
 Step VmRead(const Query& q) {
   const uint64_t at = Word(*q.task, q.op.at);
   const uint64_t size = Word(*q.task, q.op.size);
   if (size == 0) return Return(KernReturn::kSuccess);
-  const KernReturn obstacle = Obstacle(*q.task, at, size, base::kProtRead);
+  const KernReturn obstacle = Obstacle(*q.task, at, size, base::kProtRead, *q.files);
   if (obstacle != KernReturn::kSuccess) return Return(obstacle);
   Step step = Succeed(Step::Action::kCopyOut, base::TruncPage(at), base::RoundPage(at + size));
   step.freedom = Step::Freedom::kAddress;
@@ -236,31 +254,33 @@ Step VmRead(const Query& q) {
   step.page_offset = at - step.start;
   uint64_t lowest;
   if (!q.caller->space.LowestHole(step.free_size, 0, &lowest)) {
-    return Return(KernReturn::kNoSpace);
+    step = Return(KernReturn::kNoSpace);
+  } else {
+    step.outcome.value = lowest + step.page_offset;
   }
-  step.outcome.value = lowest + step.page_offset;
-  return step;
+  return IfCopied(q, *q.task, base::TruncPage(at), base::RoundPage(at + size), step);
 }
 
-// A snapshot of [from, from + size), which may be read, goes to `to`.
-Step Overwrite(const Query& q, Step::Action action, uint64_t from, uint64_t size, uint64_t to) {
+// A snapshot of [from, from + size) of `source`, which may be read, goes to `to`.
+Step Overwrite(const Query& q, Step::Action action, const Task& source, uint64_t from,
+               uint64_t size, uint64_t to) {
   if (!base::IsPageAligned(from) || !base::IsPageAligned(size) || !base::IsPageAligned(to)) {
     return Return(KernReturn::kInvalidArgument);
   }
-  const KernReturn obstacle = Obstacle(*q.task, to, size, base::kProtWrite);
-  if (obstacle != KernReturn::kSuccess) return Return(obstacle);
-  Step step = Succeed(action, from, from + size);
+  const KernReturn obstacle = Obstacle(*q.task, to, size, base::kProtWrite, *q.files);
+  Step step = Return(obstacle);
+  if (obstacle == KernReturn::kSuccess) step = Succeed(action, from, from + size);
   step.to = to;
-  return step;
+  return IfCopied(q, source, from, from + size, step);
 }
 
 Step VmCopy(const Query& q) {
   const uint64_t from = Word(*q.task, q.op.at);
   const uint64_t size = Word(*q.task, q.op.size);
   if (size == 0) return Return(KernReturn::kSuccess);
-  const KernReturn obstacle = Obstacle(*q.task, from, size, base::kProtRead);
+  const KernReturn obstacle = Obstacle(*q.task, from, size, base::kProtRead, *q.files);
   if (obstacle != KernReturn::kSuccess) return Return(obstacle);
-  return Overwrite(q, Step::Action::kOverwrite, from, size, Word(*q.task, q.op.to));
+  return Overwrite(q, Step::Action::kOverwrite, *q.task, from, size, Word(*q.task, q.op.to));
 }
 
 // The data travels with the message: what is wrong with it comes first.
@@ -268,14 +288,30 @@ Step VmWrite(const Query& q) {
   const uint64_t from = Word(*q.caller, q.op.to);
   const uint64_t size = Word(*q.task, q.op.size);
   if (size == 0) return Return(KernReturn::kSuccess);
-  if (Obstacle(*q.caller, from, size, base::kProtRead) != KernReturn::kSuccess) {
+  if (Obstacle(*q.caller, from, size, base::kProtRead, *q.files) != KernReturn::kSuccess) {
     return Return(KernReturn::kSendInvalidMemory);
   }
-  return Overwrite(q, Step::Action::kStoreFrom, from, size, Word(*q.task, q.op.at));
+  return Overwrite(q, Step::Action::kStoreFrom, *q.caller, from, size, Word(*q.task, q.op.at));
 }
 
 // By the plain name of the host no task may have more than this wired.
 constexpr uint64_t kMostUnprivilegedBytes = uint64_t{8} << 20;
+
+KernReturn WiringError(Lack lack) {
+  return lack == Lack::kDevice ? KernReturn::kMemoryError : KernReturn::kInvalidArgument;
+}
+
+Step UnlessMissing(const Query& q, Step step) {
+  const Walk walk =
+      WalkToWire(q.task->space, step.start, step.end, WireWhat::kWithRights, {}, *q.files);
+  if (walk.doubtful != Lack::kNothing) {
+    step.missing_code = static_cast<int32_t>(WiringError(walk.doubtful));
+  }
+  if (walk.lack == Lack::kNothing) return step;
+  step.outcome.code = static_cast<int32_t>(WiringError(walk.lack));
+  step.action = Step::Action::kMayWire;
+  return step;
+}
 
 Step VmWire(const Query& q) {
   const bool privileged = (q.op.flags & traces::kFlagPrivileged) != 0;
@@ -297,7 +333,7 @@ Step VmWire(const Query& q) {
   }
   Step step = Succeed(Step::Action::kSetWired, range.start, range.end);
   step.attributes.wired = !q.op.prot.IsNone();
-  return step.attributes.wired ? IfRoom(q, step) : step;
+  return step.attributes.wired ? IfRoom(q, UnlessMissing(q, step)) : step;
 }
 
 }  // namespace

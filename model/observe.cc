@@ -23,6 +23,7 @@ PageKind KindOf(const PageSource& source) {
     if (source.slot->IsOpen()) return PageKind::kEither;
     if (source.slot->Canonical() != nullptr) return PageKind::kOwned;
   }
+  if (source.missing) return PageKind::kNothing;
   if (source.BaseUnknown()) return PageKind::kEither;
   if (source.file_page != nullptr) return PageKind::kOwned;
   return source.file_key == 0 ? PageKind::kUntouchedZero : PageKind::kUntouchedFile;
@@ -149,6 +150,23 @@ uint64_t World::StateHash() const {
       hash = base::Chain(hash, page + static_cast<uint64_t>(kind));
       hash = base::Chain(hash, base::HashBytes(bytes.data(), bytes.size()));
     });
+  }
+  for (const auto& [label, channel] : channels_) {
+    for (const Parcel& message : channel) {
+      hash = base::Chain(hash, label);
+      hash = base::Chain(hash, base::HashBytes(message.bytes.data(), message.bytes.size()));
+    }
+  }
+  auto names = [&](const std::map<uint64_t, uint64_t>& taken) {
+    for (const auto& [key, id] : taken) hash = base::Chain(base::Chain(hash, key), id);
+  };
+  names(files_.memfds);
+  names(files_.segments);
+  for (const auto& [id, object] : files_.objects) {
+    hash = base::Chain(base::Chain(hash, id), object.size);
+    hash = base::Chain(
+        hash, uint64_t{object.seals} << 2 | (object.locked ? 2u : 0u) | (object.removed ? 1u : 0u));
+    hash = base::Chain(hash, object.attachments);
   }
   for (const auto& [key, pages] : files_) {
     for (const auto& [page, value] : pages) {

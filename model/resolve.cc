@@ -2,7 +2,6 @@
 //
 // SEE      design.md D9; traces/op.h for what a Place means.
 
-#include "base/hash.h"
 #include "model/world.h"
 
 namespace model {
@@ -16,9 +15,13 @@ namespace {
 
 // False when the operation names a file that there is not.
 bool ResolveFile(const Op& op, const std::vector<std::string>& files, ResolvedOp* out) {
-  if (op.file == 0) return true;
+  if (op.file == 0) {
+    return op.kind == OpKind::kMmap || op.kind == OpKind::kExecMap || op.kind == OpKind::kPread ||
+           op.kind == OpKind::kPwrite;
+  }
   if (op.file > files.size()) return false;
-  out->file_key = base::HashText(files[op.file - 1].c_str()) | 1;
+  out->file_key = traces::KeyOfName(files[op.file - 1].c_str());
+  out->backing = op.backing;
   out->offset = op.offset;
   return true;
 }
@@ -30,7 +33,12 @@ void CopyPlainOperands(const Op& op, ResolvedOp* out) {
     case OpKind::kVmAllocate:
     case OpKind::kMsync:
     case OpKind::kMlockall:
+    case OpKind::kMemfd:
+    case OpKind::kShmat:
       out->flags = op.flags;
+      break;
+    case OpKind::kMemfdSeal:
+      out->mask = op.mask;
       break;
     case OpKind::kExecMap:
     case OpKind::kMmap:
@@ -152,6 +160,21 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
     case OpKind::kVmRegion:
     case OpKind::kFetch:
       return ResolvePlace(space, op.at, &out->at);
+    case OpKind::kMemfd:
+    case OpKind::kMemfdTruncate:
+    case OpKind::kShmget:
+      out->size = op.size;
+      return ResolveFile(op, files, out);
+    case OpKind::kMemfdSeal:
+    case OpKind::kMemfdClose:
+    case OpKind::kShmRemove:
+    case OpKind::kShmLock:
+    case OpKind::kShmUnlock:
+      return ResolveFile(op, files, out);
+    case OpKind::kShmdt:
+      return ResolvePlace(space, op.at, &out->at);
+    case OpKind::kShmat:
+      return ResolveFile(op, files, out) && ResolvePlace(space, op.at, &out->at);
     case OpKind::kExecMap:
     case OpKind::kMmap:
       if (!ResolveFile(op, files, out)) return false;
@@ -160,7 +183,13 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
     case OpKind::kVmCopy:
       if (!ResolvePlace(space, op.to, &out->to)) return false;
       break;
+    case OpKind::kPread:
+    case OpKind::kPwrite:
+      if (!ResolveFile(op, files, out)) return false;
+      break;
     case OpKind::kVmWrite:
+    case OpKind::kPeek:
+    case OpKind::kPoke:
       if (!ResolvePlace(own, op.to, &out->to)) return false;
       break;
     default:

@@ -226,6 +226,7 @@ void Space::BindPages(const Region& region, const FileTable& files) {
   bool binds =
       region.layer != nullptr && region.file_key != 0 && region.attributes.max_prot.CanWrite();
   for (uint64_t va = region.start; binds && va < region.end; va += base::kPageSize) {
+    if (Look(region, va, files).missing) continue;  // or its own already
     Slot& slot = region.layer->owned[region.LayerPage(va)];
     if (slot.NeedsBase()) Bind(Look(region, va, files), &slot);
   }
@@ -233,14 +234,45 @@ void Space::BindPages(const Region& region, const FileTable& files) {
 
 void Space::MayBind(const Region& region, uint64_t va, const FileTable& files) {
   if (!region.attributes.wired || region.layer == nullptr || region.file_key == 0) return;
-  if (!region.attributes.max_prot.CanWrite()) return;
+  BindMaybe(region, va, files);
+}
+
+void Space::BindMaybe(const Region& region, uint64_t va, const FileTable& files) {
+  if (!region.attributes.max_prot.CanWrite() || Look(region, va, files).missing) return;
   Slot& slot = region.layer->owned[region.LayerPage(va)];
   if (!slot.NeedsBase()) return;
   Bind(Look(region, va, files), &slot);
   slot.GiveUp();
 }
 
+void Space::MayWire(uint64_t start, uint64_t end, const FileTable& files) {
+  for (const Region& region : Slice(start, end)) {
+    if (region.layer == nullptr || region.file_key == 0) continue;
+    for (uint64_t va = region.start; va < region.end; va += base::kPageSize) {
+      BindMaybe(region, va, files);
+    }
+  }
+}
+
+void Space::Decide(const Region& region, uint64_t va, Presence found, const FileTable& files) {
+  const PageSource source = Look(region, va, files);
+  if (source.slot != nullptr && source.presence() == Presence::kOpen) source.slot->Decide(found);
+}
+
+void Space::DecideThere(uint64_t start, uint64_t end, const FileTable& files) {
+  for (const Region& region : Slice(start, end)) {
+    if (files.Object(region.file_key) == nullptr || region.layer == nullptr) continue;
+    PageMap& owned = region.layer->owned;
+    auto stop = owned.lower_bound(region.LayerPage(region.end));
+    for (auto it = owned.lower_bound(region.layer_page); it != stop; ++it) {
+      const uint64_t page = it->first - region.layer_page;
+      Decide(region, region.start + (page << base::kPageShift), Presence::kThere, files);
+    }
+  }
+}
+
 void Space::Wire(uint64_t start, uint64_t end, const FileTable& files) {
+  DecideThere(start, end, files);
   Apply(start, end, [](Region& region) { region.attributes.wired = true; });
   for (const Region& region : Slice(start, end)) BindPages(region, files);
 }
@@ -447,17 +479,55 @@ PageSource Space::Look(const Region& region, uint64_t va, const FileTable& files
     auto slot = region.layer->owned.find(region.LayerPage(va));
     if (slot != region.layer->owned.end()) source.slot = &slot->second;
   }
-  if (region.file_key != 0) {
-    source.file_key = region.file_key;
-    uint64_t page = region.FilePage(va);
-    source.file_offset = page << base::kPageShift;
-    auto file = files.find(region.file_key);
-    if (file != files.end()) {
-      auto stored = file->second.find(page);
-      if (stored != file->second.end()) source.file_page = &stored->second;
-    }
+  if (region.file_key == 0) return source;
+  Slot* slot = source.slot;
+  source = LookInFile(region.file_key, region.FilePage(va), files);
+  source.slot = slot;
+  // A device shows in shared mappings only.
+  const MemoryObject* object = region.layer != nullptr ? files.Object(region.file_key) : nullptr;
+  if (object != nullptr && object->kind == MemoryObject::Kind::kDevice) {
+    source.missing = true;
+    source.file_page = nullptr;
   }
   return source;
+}
+
+PageSource Space::LookInFile(uint64_t key, uint64_t page, const FileTable& files) {
+  PageSource source;
+  source.file_key = key;
+  source.file_offset = page << base::kPageShift;
+  auto file = files.find(key);
+  if (file != files.end()) {
+    auto stored = file->second.find(page);
+    if (stored != file->second.end()) source.file_page = &stored->second;
+  }
+  if (const MemoryObject* object = files.Object(key)) {
+    source.file_key = 0;  // zeros where nothing was stored
+    source.missing = !object->Has(page);
+    if (source.missing) source.file_page = nullptr;
+  }
+  return source;
+}
+
+void Space::StoreInFile(uint64_t key, uint64_t page, uint64_t start, uint64_t size,
+                        const unsigned char* bytes, FileTable* files) {
+  const PageSource source = LookInFile(key, page, *files);
+  auto [stored, fresh] = (*files)[key].try_emplace(page);
+  if (fresh) stored->second.value = source.Base();
+  if (bytes != nullptr) stored->second.value.StoreBytes(start, size, bytes);
+  if (size == base::kPageSize || bytes == nullptr) stored->second.unknown = bytes == nullptr;
+}
+
+void Space::StoreBytes(const Region& region, uint64_t va, uint64_t size, const unsigned char* bytes,
+                       FileTable* files) {
+  const uint64_t start = va & base::kPageMask;
+  if (region.layer == nullptr) {
+    return StoreInFile(region.file_key, region.FilePage(va), start, size, bytes, files);
+  }
+  Slot& slot = region.layer->owned[region.LayerPage(va)];
+  const PageSource source = slot.NeedsBase() ? Look(region, va, *files) : PageSource();
+  if (source.BaseUnknown() || bytes == nullptr) slot = Slot::Unknown();
+  if (bytes != nullptr) slot.StoreBytes(source.Base(), start, size, bytes);
 }
 
 void Space::Store(const Region& region, uint64_t va, uint64_t size, uint64_t value,

@@ -24,6 +24,7 @@
 #include "base/addr.h"
 #include "base/prot.h"
 #include "model/layer.h"
+#include "model/objects.h"
 
 namespace model {
 
@@ -43,7 +44,7 @@ struct Region {
   Attributes attributes;
   std::shared_ptr<Layer> layer;  // null: the pages of the file itself
   uint64_t layer_page = 0;       // number of the first page in the layer
-  uint64_t file_key = 0;         // the base; 0 = zeros
+  uint64_t file_key = 0;         // the base, a file or an object (objects.h); 0 = zeros
   uint64_t file_page = 0;        // number of the first page in the file
 
   uint64_t LayerPage(uint64_t va) const { return layer_page + ((va - start) >> base::kPageShift); }
@@ -59,7 +60,13 @@ struct PageSource {
   const FilePage* file_page = nullptr;  // stored-to page of the base
   uint64_t file_key = 0;
   uint64_t file_offset = 0;
+  bool missing = false;  // the base has no page here; what would be read of it is zeros
 
+  // Whether there is anything to read.
+  Presence presence() const {
+    if (!missing) return Presence::kThere;
+    return slot == nullptr ? Presence::kAbsent : slot->presence();
+  }
   // The contents without the slot.
   PageValue Base() const;
   bool BaseUnknown() const { return file_page != nullptr && file_page->unknown; }
@@ -116,6 +123,10 @@ class Space {
   // on: wiring fetches them for every access that their maximum protection permits.
   void Wire(uint64_t start, uint64_t end, const FileTable& files);
   void Unwire(uint64_t start, uint64_t end);
+  // Pages that wiring would own from then on may be owned: it failed some way up.
+  void MayWire(uint64_t start, uint64_t end, const FileTable& files);
+  // Every page of the range could be had.
+  void DecideThere(uint64_t start, uint64_t end, const FileTable& files);
   // MADV_FREE: owned pages may be owned no more.
   void GiveUp(uint64_t start, uint64_t end);
   // Owned pages of private regions are owned no more.
@@ -153,6 +164,15 @@ class Space {
   // Stores to bytes of one page. REQUIRES: [va, va + size) lies in one page.
   static void Store(const Region& region, uint64_t va, uint64_t size, uint64_t value,
                     FileTable* files);
+  // The same with bytes from anywhere; null: bytes that nobody knows.
+  static void StoreBytes(const Region& region, uint64_t va, uint64_t size,
+                         const unsigned char* bytes, FileTable* files);
+  // Page number `page` of a file, and a store to [start, start + size) of it.
+  static PageSource LookInFile(uint64_t key, uint64_t page, const FileTable& files);
+  static void StoreInFile(uint64_t key, uint64_t page, uint64_t start, uint64_t size,
+                          const unsigned char* bytes, FileTable* files);
+  // A page turned out to be there, or not to be.
+  static void Decide(const Region& region, uint64_t va, Presence found, const FileTable& files);
   // A read of a wired page may have to fetch it again, as wiring does (see Wire), or may not.
   static void MayBind(const Region& region, uint64_t va, const FileTable& files);
 
@@ -165,6 +185,7 @@ class Space {
   // The pieces of regions inside [start, end).
   std::vector<Region> Slice(uint64_t start, uint64_t end) const;
   static void BindPages(const Region& region, const FileTable& files);
+  static void BindMaybe(const Region& region, uint64_t va, const FileTable& files);
   void Place(std::vector<Region> pieces, uint64_t start, uint64_t size, uint64_t to,
              uint64_t new_size, bool tail_shared);
   static Region Continuation(const Region& last, uint64_t end, uint64_t size);

@@ -5,18 +5,21 @@
 //          makes. Decoding may fail and is pure; carrying the change out may not fail and is the
 //          value core's (world.cc). So a failed operation cannot have changed anything.
 // INVARIANTS  With an error as outcome, action is kNothing (excepted: kDiscard of linux_dontneed
-//          over a hole, kUnmap of a fixed mapping that could not be wired). start, end, to are page
-//          aligned and inside the bounds.
+//          over a hole, kUnmap of a fixed mapping that could not be wired, rights that were set
+//          though wiring failed, kMayWire, kTransfer). start, end, to are page aligned and inside
+//          the bounds.
 // SEE      house.md 4.6 "Check then act"; bsd.cc, mach.cc.
 
 #ifndef MODEL_STEP_H_
 #define MODEL_STEP_H_
 
 #include <cstdint>
+#include <vector>
 
 #include "base/errors.h"
 #include "base/prot.h"
 #include "model/space.h"
+#include "model/transfer.h"
 #include "traces/op.h"
 
 namespace model {
@@ -29,6 +32,13 @@ struct Task {
   bool has_heap = false;
   uint64_t heap_base = 0;
   uint64_t heap_current = 0;  // any byte address; the heap's pages end at its page, rounded up
+  uint32_t channel = 0;       // label of the first task of its family, whose messages it may have
+  // System V segments, newest first.
+  struct Attachment {
+    uint64_t segment;  // its id
+    uint64_t start;
+  };
+  std::vector<Attachment> attachments;
 };
 
 struct Step {
@@ -56,7 +66,20 @@ struct Step {
     kOverwrite,  // pages from `to` on get a snapshot of [start, end)
     kStoreFrom,  // the same, [start, end) being in the caller's space
     kRead,
-    kWrite,  // [start, end): the bytes that will be accessed
+    // Calls that move bytes (moves.cc): `size` of them, whatever the outcome.
+    kTransfer,
+    kWrite,    // [start, end): the bytes that will be accessed
+    kMayWire,  // [start, end): wiring failed, after having faulted in nobody knows what
+    // shared.cc. `object` is the id where there is one already, file_key the name.
+    kMakeMemfd,  // size, seals
+    kTruncate,   // size
+    kSeal,       // seals, all of them
+    kCloseMemfd,
+    kMakeSegment,  // size
+    kDetach,       // number `size` of the task's attachments, and [start, end)
+    kRemoveSegment,
+    kLockSegment,
+    kUnlockSegment,
   };
   enum class Freedom : uint8_t {
     kNone,
@@ -78,6 +101,10 @@ struct Step {
   // Another code that is right, which changes next to nothing (World::Refuse): whether limits of
   // the whole machine are met depends on more than the model counts; 0 for none.
   int32_t refusal_code = 0;
+  // Another code that is right, because pages that MADV_FREE left open may have nothing below them
+  // (presence.h). Of accesses: at these addresses only.
+  int32_t missing_code = 0;
+  std::vector<uint64_t> may_fail_at;
 
   uint64_t start = 0;
   uint64_t end = 0;
@@ -95,7 +122,17 @@ struct Step {
   bool sets_heap = false;       // current = heap
   uint64_t heap = 0;
   bool wires_future = false;  // kWireAll
-  bool blind = false;         // kRead: its value is not seen
+  // kTransfer. Where memory may run out, any smaller number of bytes but none is right too.
+  bool counted = false;
+  // Of the `size` bytes these are surely moved when the outcome is an error: what follows them is
+  // behind a page of which nobody knows whether it is there. Codes that are right if it is not.
+  uint64_t sure = 0;
+  std::vector<int32_t> may_fail_with;
+  bool cannot_wire = false;  // kSetProt, kWireAll: wiring was tried, and failed
+  bool attaches = false;     // kMap: as a segment
+  uint64_t object = 0;
+  uint32_t seals = 0;
+  bool blind = false;  // kRead: its value is not seen
 
   bool ok() const { return outcome.code == 0; }
 };
@@ -107,13 +144,27 @@ struct Query {
   bool task_limit_reached;  // no further task may be born
   const Task* caller;       // who calls; the same as `task` unless a Mach call names another
   bool may_name;            // the caller may name `task`, and it is alive
+  const Channel* channel;   // the caller's
   // Frames that all tasks together may wire, and an upper bound of those that are.
   uint64_t wired_max = ~uint64_t{0};
   uint64_t wired_at_most = 0;
+  uint64_t shm_max = ~uint64_t{0};  // bytes of the largest segment
+  const FileTable* files = nullptr;
+  bool is_mapped = false;  // kMemfdSeal: the file, by anybody
 };
 
 // Calls whose outcome is an errno. REQUIRES: traces::FamilyOf(op.kind) == kErrno.
 Step DecodeBsd(const Query& query);
+// Of these, calls that move bytes.
+Step DecodeMove(const Query& query);
+// `step` gives memory rights: after mlockall(MCL_FUTURE) what had none before is wired by that.
+// Wiring that fails does not take the rights back, but answers `code`.
+Step AndWire(const Query& query, Step step, int32_t code);
+// Those of them that are about memory with a name (traces/op.h); of mmap, what is in the way of
+// mapping a memory file or the frame buffer, and *id and *max_prot of what is mapped.
+Step DecodeShared(const Query& query);
+base::Errno CheckNamed(const Query& query, uint64_t size, uint64_t* id, base::Prot* max_prot);
+
 // Calls whose outcome is a kern_return_t. REQUIRES: traces::FamilyOf(op.kind) == kKern.
 Step DecodeMach(const Query& query);
 

@@ -15,7 +15,19 @@ using traces::Outcome;
 using traces::Personality;
 using traces::ResolvedOp;
 
-World::World(const Options& options) : options_(options) {}
+World::World(const Options& options) : options_(options) {
+  files_.objects[FileTable::kDeviceId] = {.kind = MemoryObject::Kind::kDevice,
+                                          .size = traces::kFrameBufferPages << base::kPageShift};
+}
+
+bool World::IsMapped(uint64_t id) const {
+  for (const auto& [label, task] : tasks_) {
+    for (const Region& region : task.space.regions()) {
+      if (region.file_key == id) return true;
+    }
+  }
+  return false;
+}
 
 const Task* World::FindTask(uint32_t label) const {
   auto it = tasks_.find(label);
@@ -47,8 +59,23 @@ Step World::Decode(const ResolvedOp& op) const {
     return Step();
   }
   const bool may_name = task == caller || (task != nullptr && task->owner == op.task);
-  Query query{op, task, tasks_.size() >= options_.max_tasks, caller, may_name, options_.wired_max};
+  Query query{op,
+              task,
+              tasks_.size() >= options_.max_tasks,
+              caller,
+              may_name,
+              caller == nullptr ? nullptr : &channels_.at(caller->channel),
+              options_.wired_max};
   for (const auto& [label, other] : tasks_) query.wired_at_most += other.space.WiredPages();
+  for (const auto& [id, object] : files_.objects) {
+    if (object.locked) query.wired_at_most += object.pages();
+  }
+  query.shm_max = options_.shm_max;
+  query.files = &files_;
+  if (op.kind == OpKind::kMemfdSeal) {
+    auto file = files_.memfds.find(op.file_key);
+    query.is_mapped = file != files_.memfds.end() && IsMapped(file->second);
+  }
   switch (traces::FamilyOf(op.kind)) {
     case Outcome::Family::kErrno:
       return DecodeBsd(query);
@@ -57,7 +84,8 @@ Step World::Decode(const ResolvedOp& op) const {
     case Outcome::Family::kFault:
       return DecodeAccess(
           *task, op,
-          options_.execute_implied_by_read ? ExecuteRight::kImpliedByRead : ExecuteRight::kNeeded);
+          options_.execute_implied_by_read ? ExecuteRight::kImpliedByRead : ExecuteRight::kNeeded,
+          files_);
     case Outcome::Family::kNone:
       break;
   }
@@ -92,18 +120,33 @@ void World::Adopt(const ResolvedOp& op, const Outcome& observed) {
   }
   const bool may_run_out = MemoryMayRunOut(op);
   threads_may_run_out_ = false;
-  if (observed.code == step.outcome.code) {
-    Commit(step, op, observed);
-  } else if (step.refusal_code != 0 && step.refusal_code == observed.code) {
-    Refuse(step, op);
-  } else {
-    CHECK(may_run_out && step.shortage_code == observed.code);
-    // A new mapping needs memory only to be wired.
-    if (step.attributes.wired && step.action == Step::Action::kMap) return Refuse(step, op);
-    if (step.action != Step::Action::kWrite) return;
-    step.end = observed.value;  // what was stored before memory ran out stays
-    Commit(step, op, observed);
+  if (observed.family == Outcome::Family::kFault) return AdoptAccess(step, op, observed);
+  if (observed.ok() && step.action == Step::Action::kTransfer) {
+    step.size = step.sure = observed.value;
   }
+  const std::vector<int32_t>& errors = step.may_fail_with;
+  if (observed.code == step.outcome.code || (step.counted && observed.ok()) ||
+      std::find(errors.begin(), errors.end(), observed.code) != errors.end()) {
+    Commit(step, op, observed);
+  } else {
+    const bool refused = step.refusal_code != 0 && step.refusal_code == observed.code;
+    const bool missing = step.missing_code != 0 && step.missing_code == observed.code;
+    CHECK(refused || missing || (may_run_out && step.shortage_code == observed.code));
+    Refuse(step, op, refused ? Why::kNoRoom : missing ? Why::kMissing : Why::kShortage);
+  }
+}
+
+// An access that ends early did what it does up to there, and shows which pages were there.
+void World::AdoptAccess(Step step, const ResolvedOp& op, const Outcome& observed) {
+  const Task& task = tasks_.find(op.task)->second;
+  if (!observed.ok()) step.end = observed.value;
+  for (uint64_t va : step.may_fail_at) {
+    const bool there = observed.ok() || va < observed.value;
+    const bool absent = observed.code == step.missing_code && va == observed.value;
+    if (!there && !absent) break;
+    Space::Decide(*task.space.Find(va), va, there ? Presence::kThere : Presence::kAbsent, files_);
+  }
+  Commit(step, op, observed);
 }
 
 // --- Changes ---
@@ -119,13 +162,20 @@ void World::CommitBirth(const Step& step, const ResolvedOp& op) {
              orphan ? 0 : op.task,
              false,
              0,
-             0};
+             0,
+             orphan ? op.child : FindTask(op.task)->channel,
+             {}};
+  channels_.try_emplace(child.channel);
   if (step.action == Step::Action::kFork) {
     Task& parent = tasks_.find(traces::ActsOn(op))->second;
     child.space = parent.space.Fork();
     child.has_heap = parent.has_heap;
     child.heap_base = parent.heap_base;
     child.heap_current = parent.heap_current;
+    child.attachments = parent.attachments;
+    for (const Task::Attachment& at : child.attachments) {
+      ++files_.objects.at(at.segment).attachments;
+    }
   } else {
     child.space = Space(step.start, step.end);
   }
@@ -145,21 +195,43 @@ void World::CommitMap(const Step& step, uint64_t start, Task* task) {
   if (!is_file_itself) region.layer = std::make_shared<Layer>();
   uint64_t end = region.end;
   const bool wires = region.attributes.wired;
+  if (step.attaches) Attach(task, step.object, start);
   region.attributes.wired = false;
   task->space.Map(std::move(region));
   if (wires) task->space.Wire(start, end, files_);
 }
 
 // What could not be wired is not mapped, and what it was to replace is gone; MCL_FUTURE holds
-// whatever happens to the present.
-void World::Refuse(Step step, const ResolvedOp& op) {
+// whatever happens to the present, and rights that were given stay. Where memory ran out the
+// wiring had come some way up, as where pages are missing.
+void World::Refuse(Step step, const ResolvedOp& op, Why why) {
   Task& task = tasks_.find(traces::ActsOn(op))->second;
-  if (step.action == Step::Action::kMap && step.freedom == Step::Freedom::kNone) {
-    task.space.Unmap(step.start, step.end);
+  switch (step.action) {
+    case Step::Action::kMap:
+    case Step::Action::kUnmap:
+      // A new mapping needs memory only to be wired.
+      if ((why != Why::kShortage || step.attributes.wired) &&
+          step.freedom == Step::Freedom::kNone) {
+        task.space.Unmap(step.start, step.end);
+      }
+      break;
+    case Step::Action::kSetWired:
+    case Step::Action::kMayWire:
+      if (why != Why::kNoRoom) task.space.MayWire(step.start, step.end, files_);
+      break;
+    case Step::Action::kSetProt:
+      if (!task.space.wires_future()) break;
+      step.cannot_wire = true;
+      SetProt(step, &task.space);
+      break;
+    case Step::Action::kWireAll:
+      step.attributes.wired = false;
+      step.cannot_wire = why != Why::kNoRoom;
+      WireAll(step, &task);
+      break;
+    default:
+      break;
   }
-  if (step.action != Step::Action::kWireAll) return;
-  step.attributes.wired = false;
-  WireAll(step, &task);
 }
 
 // After mlockall(MCL_FUTURE) memory that gets its first rights is wired by that.
@@ -174,8 +246,13 @@ void World::SetProt(const Step& step, Space* space) {
     }
   }
   space->SetProt(step.start, step.end, step.attributes.prot);
-  for (const base::Range& range : fresh)
-    space->Wire(range.start.value(), range.end.value(), files_);
+  for (const base::Range& range : fresh) {
+    if (step.cannot_wire) {
+      space->MayWire(range.start.value(), range.end.value(), files_);
+    } else {
+      space->Wire(range.start.value(), range.end.value(), files_);
+    }
+  }
 }
 
 void World::WireAll(const Step& step, Task* task) {
@@ -186,6 +263,7 @@ void World::WireAll(const Step& step, Task* task) {
     return;
   }
   if (step.wires_future) space.WireFuture();
+  if (step.cannot_wire) space.MayWire(space.min(), space.max(), files_);
   if (!step.attributes.wired) return;
   const std::vector<Region> before = space.regions();
   for (const Region& region : before) {
@@ -212,6 +290,8 @@ void World::Overwrite(const Step& step, PageCopies copies, Space* space) {
 }
 
 void World::CommitCopy(const Step& step, const Outcome& observed, Task* task, Task* caller) {
+  Task* from = step.action == Step::Action::kStoreFrom ? caller : task;
+  from->space.DecideThere(step.start, step.end, files_);
   switch (step.action) {
     case Step::Action::kCopyOut:
       return CommitCopyOut(step, observed.value - step.page_offset, *task, caller);
@@ -253,10 +333,11 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
     case Step::Action::kNothing:
       break;
     case Step::Action::kDie:
-      births_.erase(std::find(births_.begin(), births_.end(), label));
-      tasks_.erase(label);
+      ForgetAttachments(&task);
+      CommitDeath(label);
       return;
     case Step::Action::kClear:
+      ForgetAttachments(&task);
       task.space.Clear();
       task.has_heap = false;
       task.heap_base = task.heap_current = 0;
@@ -303,6 +384,15 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
       break;
     case Step::Action::kWrite:
       CommitWrite(step, op.value, task);
+      break;
+    case Step::Action::kTransfer:
+      CommitTransfer(step, op, observed, &task, &tasks_.find(op.task)->second);
+      break;
+    case Step::Action::kMayWire:
+      task.space.MayWire(step.start, step.end, files_);
+      break;
+    default:
+      CommitShared(step, &task);
       break;
   }
   if (step.sets_heap_base) task.has_heap = true;

@@ -16,7 +16,8 @@
 //              }
 //
 // INVARIANTS  A failed call changes nothing, but for linux_dontneed over a hole and accesses that
-//          end part of the way. The same calls give the same world on every host.
+//          end part of the way, wiring that fails some way up, and rights that were given though
+//          what they should wire cannot be. The same calls give the same world on every host.
 // SEE      design.md D8, D11; model/README.md; model/bsd.cc and model/mach.cc for what each call
 //          checks.
 
@@ -68,6 +69,9 @@ class Expectation {
   bool AcceptsChoice(const traces::Outcome& seen) const;
   bool IsShortage(const traces::Outcome& seen) const;
   bool IsRefusal(const traces::Outcome& seen) const;
+  bool IsShortCount(const traces::Outcome& seen) const;
+  bool MayFailWith(const traces::Outcome& seen) const;
+  bool IsMissing(const traces::Outcome& seen) const;
 
   Parts parts_;
 };
@@ -79,6 +83,7 @@ enum class PageKind : uint8_t {
   kUntouchedFile,  // reads as the file's synthesised contents
   kOwned,          // written: contents by value
   kEither,         // given up by MADV_FREE and not read since: two or more contents are right
+  kNothing,        // mapped, but there is no page: accesses fail
 };
 
 class World {
@@ -91,6 +96,8 @@ class World {
     uint32_t max_tasks = 64;
     // Frames that may be wired at once, all tasks together.
     uint64_t wired_max = ~uint64_t{0};
+    // Bytes of the largest System V segment.
+    uint64_t shm_max = ~uint64_t{0};
     // Hardware that cannot tell execution from reading: executable iff readable.
     bool execute_implied_by_read = false;
   };
@@ -139,6 +146,11 @@ class World {
   // True when these may be the contents; the question to ask for kEither.
   bool MayHold(uint32_t task, uint64_t va, const PageBytes& bytes) const;
 
+  // Names of memory files and segments that are taken.
+  bool HasMemfd(uint64_t key) const { return files_.memfds.count(key) != 0; }
+  uint64_t names() const { return files_.memfds.size() + files_.segments.size(); }
+  bool HasSegment(uint64_t key) const { return files_.segments.count(key) != 0; }
+
   // Of everything observable, by contents: two worlds that went through equal states agree.
   uint64_t StateHash() const;
   // Reads whose value could not be checked, because too many pages were undecided or one had too
@@ -162,20 +174,40 @@ class World {
   void CommitBirth(const Step& step, const traces::ResolvedOp& op);
   void SetProt(const Step& step, Space* space);
   void CommitMap(const Step& step, uint64_t start, Task* task);
-  void Refuse(Step step, const traces::ResolvedOp& op);
+  enum class Why : uint8_t { kNoRoom, kMissing, kShortage };
+  void Refuse(Step step, const traces::ResolvedOp& op, Why why);
+  void AdoptAccess(Step step, const traces::ResolvedOp& op, const traces::Outcome& observed);
+  bool IsMapped(uint64_t id) const;
   void WireAll(const Step& step, Task* task);
   void CommitCopy(const Step& step, const traces::Outcome& observed, Task* task, Task* caller);
   void SetAttribute(const Step& step, Space* space);
   void Overwrite(const Step& step, PageCopies copies, Space* space);
   void CommitCopyOut(const Step& step, uint64_t start, const Task& task, Task* caller);
   void CommitRead(const Step& step, const traces::Outcome& observed, const Task& task);
+  // shared.cc
+  void CommitShared(const Step& step, Task* task);
+  void Resize(uint64_t id, uint64_t size);
+  uint64_t MakeObject(MemoryObject::Kind kind, uint64_t size, uint32_t seals);
+  void MayDropSegment(uint64_t id);
+  void Attach(Task* task, uint64_t segment, uint64_t start);
+  void ForgetAttachments(Task* task);
   void CommitWrite(const Step& step, uint64_t value, const Task& task);
+  // commit_moves.cc
+  void CommitDeath(uint32_t label);
+  void CommitTransfer(const Step& step, const traces::ResolvedOp& op,
+                      const traces::Outcome& observed, const Task* task, const Task* caller);
+  void CommitReceive(const Step& step, const traces::ResolvedOp& op,
+                     const traces::Outcome& observed, const Task& caller);
+  void CommitSend(const traces::ResolvedOp& op, const traces::Outcome& observed,
+                  const Task& caller);
+  void FoundThere(const Space& space, uint64_t at, uint64_t size);
 
   Options options_;
   TaskMap tasks_;
   std::vector<uint32_t> births_;  // labels of live tasks in the order of their births
   std::set<uint32_t> used_labels_;
   FileTable files_;
+  std::map<uint32_t, Channel> channels_;  // by Task::channel, as long as a task has it
   // The next operation meets a kernel without memory for threads (an injected fault). The faults of
   // the other sites change no outcome: who asks again gets what was refused.
   bool threads_may_run_out_ = false;

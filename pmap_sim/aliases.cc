@@ -70,10 +70,10 @@ void L4Pmap::FlushOldAliases(Leaf* leaf, uint32_t first, uint32_t count) {
   uint32_t old = 0;
   for (uint32_t slot = first; slot < first + count; ++slot) {
     Translation& page = leaf->pages[slot];
-    if (page.alias_frame == 0 || page.alias_frame == page.frame) continue;
+    if (page.rest().alias_frame == 0 || page.rest().alias_frame == page.frame) continue;
     const auto alias = static_cast<L4_Word_t>(AliasAddress(leaf, slot).value());
     fpages[old++] = L4_FpageAddRights(L4_FpageLog2(alias, base::kPageShift), L4_FullyAccessible);
-    page.alias_frame = 0;
+    page.rest().alias_frame = 0;
     --leaf->aliases;
   }
   if (old != 0) L4_FlushFpages(old, fpages);
@@ -100,9 +100,9 @@ bool L4Pmap::OrderAliases(Leaf* leaf, uint32_t first, uint32_t count) {
     L4_MapItem_t item =
         L4_MapItem(L4_FpageAddRights(L4_FpageLog2(home, base::kPageShift), rights), alias);
     L4_LoadMRs(static_cast<int>(1 + 2 * i), 2, item.raw);
-    if (page.alias_frame == 0) ++leaf->aliases;
-    page.alias_frame = page.frame;
-    page.alias_age = AgeOf(page.frame);
+    if (page.rest().alias_frame == 0) ++leaf->aliases;
+    page.rest().alias_frame = page.frame;
+    page.rest().alias_age = AgeOf(page.frame);
   }
   L4_Set_MsgTag(L4_MakeMsgTag(0, 0, 2 * count));
   ++counters_.mirror_sends;
@@ -113,9 +113,9 @@ bool L4Pmap::OrderAliases(Leaf* leaf, uint32_t first, uint32_t count) {
 // Takes back what was mapped from home of this page's frame. Whoever has it will ask for it again
 // and get it from an alias.
 void L4Pmap::Recall(const Translation& page) {
-  if ((page.frame & kDeviceBit) != 0 || !FrameOf(page).direct) return;
+  if ((page.frame & kDeviceBit) != 0 || !StatusOf(page).direct) return;
   Translation* at = FrameOf(page).first;
-  while (!at->direct) at = at->next;
+  while (!at->direct) at = at->rest().next;
   ++counters_.recalls;
   Take(at, at->sent);
   batch_.Flush();

@@ -74,7 +74,11 @@ bool L4Pmap::MakeFrames() {
   if (memory == nullptr) return false;
   frames_ = static_cast<Frame*>(memory);
   for (uint32_t i = 0; i < frames; ++i) new (&frames_[i]) Frame();
-  batch_.Boot(frames_);
+  memory = config_.memory->AllocateChunk(sizeof(FrameStatus) * frames);
+  if (memory == nullptr) return false;
+  status_ = static_cast<FrameStatus*>(memory);
+  for (uint32_t i = 0; i < frames; ++i) new (&status_[i]) FrameStatus();
+  batch_.Boot(status_);
   return true;
 }
 

@@ -8,14 +8,14 @@ namespace pmap_sim {
 
 // TableListsFrames: a frame's list holds its mappings, each of which names the frame; that it holds
 // all, the sum over all frames tells. DirectIsAlone: while a page is with its client straight from
-// home, nobody else has the frame.
+// home, nobody else has the frame, and no alias of it counts.
 bool L4Pmap::CheckFrame(uint32_t index, uint64_t* mappings, base::TextSink& out) const {
   const Frame& frame = frames_[index];
   const Translation* previous = nullptr;
   uint32_t direct = 0;
   uint32_t with_clients = frame.own;
-  for (const Translation* at = frame.first; at != nullptr; at = at->next) {
-    if (at->frame != index + 1 || !at->managed || at->prev != previous) {
+  for (const Translation* at = frame.first; at != nullptr; at = at->rest().next) {
+    if (at->frame != index + 1 || !at->managed || at->rest().prev != previous) {
       out << "TableListsFrames: frame " << AddressOf(index + 1) << " lists an entry that names "
           << "frame number " << at->frame;
       return false;
@@ -25,7 +25,12 @@ bool L4Pmap::CheckFrame(uint32_t index, uint64_t* mappings, base::TextSink& out)
     previous = at;
     ++*mappings;
   }
-  if (direct == (frame.direct ? 1 : 0) && (direct == 0 || with_clients == 1)) return true;
+  for (const Translation* at = frame.first; direct != 0 && at != nullptr; at = at->rest().next) {
+    if (!AliasShows(*at)) continue;
+    out << "DirectIsAlone: frame " << AddressOf(index + 1) << " has an alias that counts";
+    return false;
+  }
+  if (direct == (status_[index].direct ? 1 : 0) && (direct == 0 || with_clients == 1)) return true;
   out << "DirectIsAlone: frame " << AddressOf(index + 1) << " has " << direct
       << " mappings from home, " << with_clients << " in use";
   return false;
@@ -48,10 +53,10 @@ bool L4Pmap::CheckPage(const Leaf* leaf, const Translation& page, base::TextSink
   }
   if (!page.sent.IsNone() && !page.direct && !AliasShows(page)) {
     out << "AliasShowsFrame: va " << va << " sent " << page.sent << " from alias of frame number "
-        << page.alias_frame << ", table has " << page.frame;
+        << page.rest().alias_frame << ", table has " << page.frame;
     return false;
   }
-  if (page.direct && (page.sent.IsNone() || !page.managed || !FrameOf(page).direct)) {
+  if (page.direct && (page.sent.IsNone() || !page.managed || !StatusOf(page).direct)) {
     out << "DirectIsAlone: va " << va << " sent " << page.sent << " from home, frame number "
         << page.frame << " does not know";
     return false;
@@ -68,7 +73,7 @@ bool L4Pmap::CheckLeaf(const Window* window, const Leaf* leaf, base::TextSink& o
   for (const Translation& page : leaf->pages) {
     if (!CheckPage(leaf, page, out)) return false;
     present += page.present() ? 1 : 0;
-    aliases += page.alias_frame != 0 ? 1 : 0;
+    aliases += page.rest().alias_frame != 0 ? 1 : 0;
   }
   if (leaf->window == window && present == leaf->present && aliases == leaf->aliases) return true;
   out << "CountsAgree: leaf at " << window->start() << " + " << leaf->first_page << " pages counts "
@@ -135,7 +140,7 @@ bool L4Pmap::CheckInvariants(base::TextSink& out) const {
   uint64_t own = 0;
   for (uint32_t i = 0, frames = frame_count(); i < frames; ++i) {
     own += frames_[i].own;
-    const bool unused = frames_[i].first == nullptr && !frames_[i].direct;
+    const bool unused = frames_[i].first == nullptr && !status_[i].direct;
     if (!unused && !CheckFrame(i, &mappings, out)) return false;
   }
   for (const uvm::Pmap* pmap = pmaps_.front(); pmap != nullptr; pmap = pmaps_.Next(pmap)) {

@@ -44,7 +44,7 @@ bool L4Pmap::MapOwn(Translation* page) {
   if (!OrderAliases(Leaf::Of(page), page->slot, 1)) return false;
   page->sent = page->prot;
   // Loads leave no trace and nothing faults, so that it may always have been referenced.
-  if (page->managed && !traits_.reference_bits) FrameOf(*page).referenced = true;
+  if (page->managed && !traits_.reference_bits) StatusOf(*page).referenced = true;
   return true;
 }
 
@@ -63,15 +63,22 @@ void L4Pmap::KenterPa(base::Vaddr va, base::Paddr pa, base::Prot prot, uvm::Cach
 }
 
 // Takes a page that is no segment's from sigma0, which gives it as often as it is asked for. 0:
-// sigma0 refuses, or the server's own areas are in its place.
+// sigma0 refuses, or the server's own areas are in its place. What comes of a kernel without memory
+// for the mapping looks like a refusal, so one is not believed before room was made.
 FrameNumber L4Pmap::TakeDevicePage(base::Paddr pa) {
   CHECK(pa.IsAligned());
   const uint64_t page = pa.PageNumber();
   if (page >= kDeviceBit || pa.value() >= home_end()) return 0;
   const L4_Fpage_t place = L4_FpageLog2(static_cast<L4_Word_t>(pa.value()), base::kPageShift);
-  L4_Fpage_t got = L4_Sigma0_GetPage_RcvWindow(L4_nilthread,
-                                               L4_FpageAddRights(place, L4_FullyAccessible), place);
-  return L4_IsNilFpage(got) ? 0 : kDeviceBit | static_cast<FrameNumber>(page);
+  constexpr int kAttempts = 3;
+  for (int attempt = 1; attempt <= kAttempts; ++attempt) {
+    if (attempt == kAttempts) DropMappings(nullptr);
+    ++counters_.device_pages;
+    const L4_Fpage_t got = L4_Sigma0_GetPage_RcvWindow(
+        L4_nilthread, L4_FpageAddRights(place, L4_FullyAccessible), place);
+    if (!L4_IsNilFpage(got)) return kDeviceBit | static_cast<FrameNumber>(page);
+  }
+  return 0;
 }
 
 void L4Pmap::Kremove(base::Range range) {

@@ -96,9 +96,9 @@ void L4Pmap::Link(uvm::Pmap* pmap, Translation* mapping, FrameNumber frame, bool
   mapping->managed = managed;
   if (managed) {
     Frame& of = FrameOf(*mapping);
-    mapping->prev = nullptr;
-    mapping->next = of.first;
-    if (of.first != nullptr) of.first->prev = mapping;
+    mapping->rest().prev = nullptr;
+    mapping->rest().next = of.first;
+    if (of.first != nullptr) of.first->rest().prev = mapping;
     of.first = mapping;
   }
   if (pmap->is_kernel && (frame & kDeviceBit) == 0) ++FrameOf(*mapping).own;
@@ -113,13 +113,13 @@ void L4Pmap::Unlink(uvm::Pmap* pmap, Translation* mapping) {
   if (pmap->is_kernel && (mapping->frame & kDeviceBit) == 0) --FrameOf(*mapping).own;
   if (mapping->managed) {
     Frame& of = FrameOf(*mapping);
-    if (mapping->prev != nullptr) {
-      mapping->prev->next = mapping->next;
+    if (mapping->rest().prev != nullptr) {
+      mapping->rest().prev->rest().next = mapping->rest().next;
     } else {
-      of.first = mapping->next;
+      of.first = mapping->rest().next;
     }
-    if (mapping->next != nullptr) mapping->next->prev = mapping->prev;
-    mapping->next = mapping->prev = nullptr;
+    if (mapping->rest().next != nullptr) mapping->rest().next->rest().prev = mapping->rest().prev;
+    mapping->rest().next = mapping->rest().prev = nullptr;
     mapping->managed = false;
   }
   SetWired(pmap, mapping, false);
@@ -142,9 +142,10 @@ void L4Pmap::Take(Translation* page, Prot rights) {
   Leaf* leaf = Leaf::Of(page);
   if (NeedsFaultsForModified()) rights = page->sent;
   const bool ask = rights.IsNone();
+  counters_.pages_lowered += ask ? 0 : 1;
   const bool writable = page->sent.CanWrite();
   const bool own = leaf->window->pmap->is_kernel;
-  Frame* frame = (page->frame & kDeviceBit) == 0 ? &FrameOf(*page) : nullptr;
+  FrameStatus* frame = (page->frame & kDeviceBit) == 0 ? &StatusOf(*page) : nullptr;
   UnmapBatch::Page entry;
   entry.address =
       page->direct ? Vaddr(AddressOf(page->frame).value()) : AliasAddress(leaf, page->slot);
@@ -160,16 +161,62 @@ void L4Pmap::Take(Translation* page, Prot rights) {
   const bool all = page->sent.IsNone();
   entry.take = all ? L4_FullyAccessible : ToL4Rights(rights);
   if (page->direct) {
-    if (!ask) ++frame->age;
     if (all) page->direct = frame->direct = false;
   } else if (frame != nullptr) {
     frame->home_owed = true;
   }
-  if (own && all && page->alias_frame != 0) {
-    page->alias_frame = 0;
+  if (own && all && page->rest().alias_frame != 0) {
+    page->rest().alias_frame = 0;
     --leaf->aliases;
   }
   batch_.Add(entry);
+}
+
+// Lowers the rights of pages [from, to) of a leaf to `prot`. Pages whose status is no news go to
+// the batch by runs of addresses that follow each other.
+void L4Pmap::LowerLeaf(Leaf* leaf, uint32_t from, uint32_t to, Prot prot) {
+  const bool by_runs = traits_.by_the_manual && !leaf->window->pmap->is_kernel;
+  const uint64_t aliases = AliasAddress(leaf, 0).value();
+  UnmapBatch::Page run{.news = UnmapBatch::News::kNone, .pages = 0};
+  uint64_t start = 0, end = 0;
+  Prot taken;
+  uint32_t lowered = 0;
+  const auto add = [&] {
+    run.address = Vaddr(start);
+    run.pages = static_cast<uint32_t>((end - start) >> base::kPageShift);
+    run.take = ToL4Rights(taken);
+    if (run.pages != 0) batch_.Add(run);
+  };
+  for (uint32_t slot = from; slot < to; ++slot) {
+    Translation& page = leaf->pages[slot];
+    const Prot excess = page.sent - prot;
+    page.prot = page.prot & prot;
+    if (excess.IsNone()) continue;
+    FrameStatus* status = page.managed && by_runs ? &StatusOf(page) : nullptr;
+    if (status == nullptr || !status->referenced || !(status->modified || !page.sent.CanWrite()) ||
+        page.sent == excess) {
+      Take(&page, excess);
+      continue;
+    }
+    page.sent = page.sent - excess;
+    if (!page.direct) status->home_owed = true;
+    const uint64_t address =
+        page.direct ? AddressOf(page.frame).value() : aliases + (slot << base::kPageShift);
+    ++lowered;
+    if (excess == taken && address == end) {
+      end += base::kPageSize;
+    } else if (excess == taken && address + base::kPageSize == start) {
+      start = address;
+    } else {
+      add();
+      start = address;
+      end = address + base::kPageSize;
+      taken = excess;
+    }
+  }
+  add();
+  counters_.pages_lowered += lowered;
+  counters_.lowered_in_runs += lowered;
 }
 
 bool L4Pmap::TakeBack(Translation* page) {
@@ -179,7 +226,7 @@ bool L4Pmap::TakeBack(Translation* page) {
     batch_.Flush();
     return false;
   }
-  Frame& frame = FrameOf(*page);
+  FrameStatus& frame = StatusOf(*page);
   const bool referenced = frame.referenced;
   frame.referenced = false;
   if (!page->sent.IsNone()) Take(page, page->sent);
@@ -229,14 +276,14 @@ base::Result<void, uvm::PmapError> L4Pmap::NoRoom(uvm::Pmap* pmap, Translation* 
 // What caused the mapping is about to happen.
 void L4Pmap::Seed(const Translation& mapping, Prot access) {
   if (!mapping.managed || access.IsNone()) return;
-  Frame& frame = FrameOf(mapping);
+  FrameStatus& frame = StatusOf(mapping);
   frame.referenced = true;
   if (access.CanWrite()) frame.modified = true;
 }
 
 // A bug on purpose: the client keeps what it was sent, and nobody knows.
 void L4Pmap::Abandon(Translation* page) {
-  if (page->direct) page->direct = FrameOf(*page).direct = false;
+  if (page->direct) page->direct = StatusOf(*page).direct = false;
   page->sent = base::kProtNone;
 }
 
@@ -270,11 +317,18 @@ base::Result<void, uvm::PmapError> L4Pmap::Enter(uvm::Pmap* pmap, Vaddr va, Padd
   return {};
 }
 
+void L4Pmap::RemovePage(uvm::Pmap* pmap, Translation* mapping) {
+  if (!mapping->sent.IsNone()) Take(mapping, mapping->sent);
+  Unlink(pmap, mapping);
+}
+
 void L4Pmap::RemoveRange(uvm::Pmap* pmap, Range range) {
-  ForRange(pmap, range, [this, pmap](Leaf*, Translation* mapping) {
-    if (!mapping->sent.IsNone()) Take(mapping, mapping->sent);
-    Unlink(pmap, mapping);
-  });
+  if (range.size() == base::kPageSize) {
+    Translation* mapping = Find(pmap, range.start);
+    if (mapping != nullptr && mapping->present()) RemovePage(pmap, mapping);
+    return;
+  }
+  ForRange(pmap, range, [this, pmap](Leaf*, Translation* mapping) { RemovePage(pmap, mapping); });
   ReleaseWholeWindows(pmap, range);
 }
 
@@ -311,10 +365,8 @@ Vaddr L4Pmap::Prefer(uint64_t, Vaddr hint, uint64_t, uvm::PreferSide) { return h
 void L4Pmap::Protect(uvm::Pmap* pmap, Range range, Prot prot) {
   Guard guard(this);
   if (!prot.CanRead()) return RemoveRange(pmap, range);
-  ForRange(pmap, range, [this, prot](Leaf*, Translation* mapping) {
-    const Prot excess = mapping->sent - prot;
-    mapping->prot = mapping->prot & prot;
-    if (!excess.IsNone()) Take(mapping, excess);
+  ForLeaves(pmap, range, [this, prot](Leaf* leaf, uint32_t from, uint32_t to) {
+    LowerLeaf(leaf, from, to, prot);
   });
   if (!pmap->is_kernel) return;
   ForRange(pmap, range, [this](Leaf*, Translation* mapping) { MapOwn(mapping); });
@@ -333,6 +385,20 @@ bool L4Pmap::Extract(uvm::Pmap* pmap, Vaddr va, Paddr* pa) {
   if (mapping == nullptr || !mapping->present()) return false;
   if (pa != nullptr) *pa = AddressOf(mapping->frame) + va.Offset();
   return true;
+}
+
+uint64_t L4Pmap::Mapped(uvm::Pmap* pmap, Vaddr first, uint32_t count) {
+  Guard guard(this);
+  uint64_t mapped = 0;
+  for (uint32_t i = 0; i < count;) {
+    const Translation* at = Find(pmap, first + i * base::kPageSize);
+    const uint32_t slot = PageInWindow(first + i * base::kPageSize) % kLeafPages;
+    uint32_t rest = kLeafPages - slot < count - i ? kLeafPages - slot : count - i;
+    for (; rest > 0; --rest, ++i, at += at != nullptr) {
+      mapped |= static_cast<uint64_t>(at != nullptr && at->present()) << i;
+    }
+  }
+  return mapped;
 }
 
 // What waits is everybody's: the calls are fuller that way. Whoever added something sees it.

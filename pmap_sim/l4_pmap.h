@@ -54,7 +54,7 @@ enum class RefillResult : uint8_t {
 // for.
 struct ReplyTarget {
   L4_ThreadId_t client;
-  L4_ThreadId_t pager;
+  L4_ThreadId_t pager;  // nilthread: the caller's own name
 };
 
 // Work done since boot.
@@ -69,11 +69,14 @@ struct PmapCounters {
   uint64_t home_settled = 0;  // status read at home before, to be rid of it
   uint64_t recalls = 0;       // direct mappings taken back because the frame got another mapping
   uint64_t aliases_made = 0;
+  uint64_t device_pages = 0;  // asked of sigma0 for pages that are no segment's
   uint64_t mirror_sends = 0;
   uint64_t unmap_calls = 0;
   uint64_t fpages_unmapped = 0;
-  uint64_t fpages_merged = 0;   // fpages saved by rule (b)
-  uint64_t status_queries = 0;  // pages unmapped without taking a right
+  uint64_t fpages_merged = 0;    // fpages saved by rule (b)
+  uint64_t pages_lowered = 0;    // pages that lost rights, and
+  uint64_t lowered_in_runs = 0;  // ... of them, those that were not looked at one by one
+  uint64_t status_queries = 0;   // pages unmapped without taking a right
   uint64_t windows_flushed = 0;
   uint64_t shortages = 0;  // times that mappings were dropped to make room for others
   uint64_t dropped = 0;    // unwired mappings dropped then; the table keeps them
@@ -115,9 +118,10 @@ class L4Pmap final : public uvm::PmapSystem {
   // are ordered.
   [[noreturn]] static void MirrorLoop();
 
-  // Answers the fault `access` at `va` from the table: builds the map item and sends it, both under
-  // the lock, with send timeout zero. Nothing is sent unless the result is kSent. For the kernel
-  // pmap: makes the mapping of the server's own space anew, and answers without an item.
+  // Answers the fault `access` at `va`, which need not be aligned, from the table: builds the map
+  // item and sends it, both under the lock, with send timeout zero. Nothing is sent unless the
+  // result is kSent. For the kernel pmap: makes the mapping of the server's own space anew, and
+  // answers without an item.
   RefillResult Refill(uvm::Pmap* pmap, base::Vaddr va, base::Access access, const ReplyTarget& to);
 
   // uvm::PmapSystem
@@ -136,6 +140,7 @@ class L4Pmap final : public uvm::PmapSystem {
   void Protect(uvm::Pmap* pmap, base::Range range, base::Prot prot) override;
   void Unwire(uvm::Pmap* pmap, base::Vaddr va) override;
   bool Extract(uvm::Pmap* pmap, base::Vaddr va, base::Paddr* pa) override;
+  uint64_t Mapped(uvm::Pmap* pmap, base::Vaddr first, uint32_t count) override;
   void Update(uvm::Pmap* pmap) override;
   void Copy(uvm::Pmap* target, uvm::Pmap* source, base::Vaddr to, uint64_t bytes,
             base::Vaddr from) override;
@@ -220,6 +225,8 @@ class L4Pmap final : public uvm::PmapSystem {
   base::Paddr AddressOfOther(FrameNumber number) const;
   // REQUIRES: memory of a segment.
   Frame& FrameOf(const Translation& mapping) const { return frames_[mapping.frame - 1]; }
+  FrameStatus& StatusOf(const Translation& mapping) const { return status_[mapping.frame - 1]; }
+  FrameStatus& StatusOf(const Frame* frame) const { return status_[frame - frames_]; }
   uint16_t AgeOf(FrameNumber number) const {
     return (number & kDeviceBit) != 0 ? 0 : frames_[number - 1].age;
   }
@@ -241,6 +248,10 @@ class L4Pmap final : public uvm::PmapSystem {
   static base::Vaddr AliasAddress(const Leaf* leaf, uint32_t slot) {
     return leaf->window->alias_start + base::ToBytes(base::PageCount(leaf->first_page + slot));
   }
+  // visit(leaf, from, to) of every leaf of the range that has present pages, ascending, with the
+  // slots that lie in the range.
+  template <typename Visitor>
+  static void ForLeaves(uvm::Pmap* pmap, base::Range range, Visitor visit);
   // visit(leaf, translation) of every present page of the range, ascending.
   template <typename Visitor>
   static void ForRange(uvm::Pmap* pmap, base::Range range, Visitor visit);
@@ -251,12 +262,14 @@ class L4Pmap final : public uvm::PmapSystem {
   base::Result<void, uvm::PmapError> NoRoom(uvm::Pmap* pmap, Translation* mapping,
                                             const uvm::EnterFlags& flags);
   static void SetWired(uvm::Pmap* pmap, Translation* mapping, bool wired);
+  void RemovePage(uvm::Pmap* pmap, Translation* mapping);
   void RemoveRange(uvm::Pmap* pmap, base::Range range);
   void Abandon(Translation* page);
   void Seed(const Translation& mapping, base::Prot access);
   // Takes at least these rights from whom the page was sent to, as soon as the batch goes; none of
   // them: asks for its status only.
   void Take(Translation* page, base::Prot rights);
+  void LowerLeaf(Leaf* leaf, uint32_t from, uint32_t to, base::Prot prot);
   // Takes everything at once, status included; true when the client had used it.
   bool TakeBack(Translation* page);
 
@@ -287,7 +300,8 @@ class L4Pmap final : public uvm::PmapSystem {
   static void TakeItems(L4_ThreadId_t from, L4_Fpage_t window);
   static void TakeString(L4_ThreadId_t from, L4_Word_t address, L4_Word_t bytes);
   bool AliasShows(const Translation& page) const {
-    return page.alias_frame == page.frame && page.alias_age == AgeOf(page.frame);
+    const TranslationRest& rest = page.rest();
+    return rest.alias_frame == page.frame && rest.alias_age == AgeOf(page.frame);
   }
   void Recall(const Translation& page);
   bool MakeAliases(Leaf* leaf, uint32_t first, uint32_t count);
@@ -314,6 +328,7 @@ class L4Pmap final : public uvm::PmapSystem {
   Segment segments_[kMaxSegments];
   uint32_t segment_count_ = 0;
   Frame* frames_ = nullptr;
+  FrameStatus* status_ = nullptr;  // by frame, too
 
   // Guarded by lock_.
   base::SpinWord lock_;
@@ -345,7 +360,7 @@ void L4Pmap::ForEachMapping(const uvm::Pmap* pmap, Visitor visit) {
 }
 
 template <typename Visitor>
-void L4Pmap::ForRange(uvm::Pmap* pmap, base::Range range, Visitor visit) {
+void L4Pmap::ForLeaves(uvm::Pmap* pmap, base::Range range, Visitor visit) {
   if (range.empty()) return;
   uint64_t first_page = range.start.PageNumber();
   uint64_t last_page = (range.end - 1).PageNumber();
@@ -353,17 +368,26 @@ void L4Pmap::ForRange(uvm::Pmap* pmap, base::Range range, Visitor visit) {
        window = pmap->windows.Next(window)) {
     uint64_t base_page = window->number * kWindowPages;
     if (base_page > last_page) return;
-    for (Leaf* leaf : window->leaves) {
+    for (uint32_t i = 0; i < kLeaves; ++i) {
+      Leaf* leaf = window->leaves[i];
+      if (i + 1 < kLeaves) Leaf::Expect(window->leaves[i + 1]);
       if (leaf == nullptr || leaf->present == 0) continue;
       uint64_t leaf_page = base_page + leaf->first_page;
       if (leaf_page + kLeafPages <= first_page || leaf_page > last_page) continue;
       uint64_t from = first_page > leaf_page ? first_page - leaf_page : 0;
       uint64_t to = last_page - leaf_page < kLeafPages ? last_page - leaf_page + 1 : kLeafPages;
-      for (uint64_t slot = from; slot < to; ++slot) {
-        if (leaf->pages[slot].present()) visit(leaf, &leaf->pages[slot]);
-      }
+      visit(leaf, static_cast<uint32_t>(from), static_cast<uint32_t>(to));
     }
   }
+}
+
+template <typename Visitor>
+void L4Pmap::ForRange(uvm::Pmap* pmap, base::Range range, Visitor visit) {
+  ForLeaves(pmap, range, [&visit](Leaf* leaf, uint32_t from, uint32_t to) {
+    for (uint32_t slot = from; slot < to; ++slot) {
+      if (leaf->pages[slot].present()) visit(leaf, &leaf->pages[slot]);
+    }
+  });
 }
 
 }  // namespace pmap_sim

@@ -22,8 +22,10 @@ constexpr uint8_t kResendsBeforeDropping = 2, kResendsBeforeDroppingOthers = 4, 
 
 // An answer to a fault, in the pager's name: what the message registers hold.
 bool Reply(L4_MsgTag_t tag, const ReplyTarget& to) {
-  L4_Set_Propagation(&tag);
-  L4_Set_VirtualSender(to.pager);
+  if (!L4_IsNilThread(to.pager)) {
+    L4_Set_Propagation(&tag);
+    L4_Set_VirtualSender(to.pager);
+  }
   L4_Set_MsgTag(tag);
   return L4_IpcSucceeded(L4_Reply(to.client));
 }
@@ -44,7 +46,7 @@ uint32_t L4Pmap::RunLength(const Leaf* leaf, uint32_t slot, uint32_t* first) con
     for (uint32_t i = buddy; i < buddy + length; ++i) {
       const Translation& page = leaf->pages[i];
       if (!page.present() || page.prot != prot || page.sent == prot || page.direct) return length;
-      if (NeedsFaultsForReferenced() && page.managed && !FrameOf(page).referenced) return length;
+      if (NeedsFaultsForReferenced() && page.managed && !StatusOf(page).referenced) return length;
     }
     *first &= ~length;
     length *= 2;
@@ -56,7 +58,7 @@ uint32_t L4Pmap::RunLength(const Leaf* leaf, uint32_t slot, uint32_t* first) con
 // meets nobody else.
 bool L4Pmap::MayGoDirect(const Translation& page) const {
   if (!traits_.by_the_manual || !page.managed || page.wired) return false;
-  return page.prev == nullptr && page.next == nullptr && FrameOf(page).own == 0;
+  return page.rest().prev == nullptr && page.rest().next == nullptr && FrameOf(page).own == 0;
 }
 
 // Sends pages [first, first + count) of the leaf to where the client sees them.
@@ -86,7 +88,7 @@ void L4Pmap::SendItem(Leaf* leaf, uint32_t first, uint32_t count, Prot rights,
 // it is asked for with it.
 Prot L4Pmap::RightsToSend(const Translation& page, base::Access access) {
   if (!page.managed) return page.prot;
-  Frame& frame = FrameOf(page);
+  FrameStatus& frame = StatusOf(page);
   if (NeedsFaultsForReferenced()) frame.referenced = true;
   if (!NeedsFaultsForModified() || !page.prot.CanWrite()) return page.prot;
   if (access == base::Access::kWrite) frame.modified = true;
@@ -95,8 +97,9 @@ Prot L4Pmap::RightsToSend(const Translation& page, base::Access access) {
 
 // From now on status is read at home. What home was told already comes first; nobody has the frame.
 void L4Pmap::GoDirect(Translation* page) {
-  Frame& frame = FrameOf(*page);
+  FrameStatus& frame = StatusOf(*page);
   page->direct = frame.direct = true;
+  ++FrameOf(*page).age;
   if (!frame.home_owed) return;
   frame.home_owed = false;
   ++counters_.home_settled;
@@ -145,6 +148,10 @@ RefillResult L4Pmap::Refill(uvm::Pmap* pmap, base::Vaddr va, base::Access access
     ++counters_.refill_misses;
     return RefillResult::kMiss;
   }
+  // Whatever comes of it, what lies there is about to be touched: by the client, or by a copy.
+  if ((page->frame & kDeviceBit) == 0) {
+    __builtin_prefetch(HomePointer(AddressOf(page->frame) + va.Offset()), /*rw=*/1);
+  }
   if (!base::ProtFor(access).IsSubsetOf(page->prot)) {
     ++counters_.refill_misses;
     return RefillResult::kRightsMissing;
@@ -174,7 +181,7 @@ bool L4Pmap::Retry(Translation* page) {
   uvm::Pmap* pmap = Leaf::Of(page)->window->pmap;
   if (page->resends == kResendsBeforeDropping && !pmap->is_kernel) DropMappings(pmap);
   if (page->resends >= kResendsBeforeDroppingOthers) DropMappings(nullptr);
-  page->alias_age = static_cast<uint16_t>(AgeOf(page->frame) - 1);
+  page->rest().alias_age = static_cast<uint16_t>(AgeOf(page->frame) - 1);
   return true;
 }
 
@@ -213,10 +220,10 @@ void L4Pmap::DropAliases(Leaf* leaf) {
   L4_Fpage_t fpages[kLeafPages];
   uint32_t count = 0;
   for (Translation& page : leaf->pages) {
-    if (page.alias_frame == 0 || !page.sent.IsNone()) continue;
+    if (page.rest().alias_frame == 0 || !page.sent.IsNone()) continue;
     auto alias = static_cast<L4_Word_t>(AliasAddress(leaf, page.slot).value());
     fpages[count++] = L4_FpageAddRights(L4_FpageLog2(alias, base::kPageShift), L4_FullyAccessible);
-    page.alias_frame = 0;
+    page.rest().alias_frame = 0;
     --leaf->aliases;
   }
   if (count != 0) L4_FlushFpages(count, fpages);

@@ -11,7 +11,7 @@ using base::Prot;
 // Kernel mappings that lost more than they should, because the kernel cannot take less than all.
 void L4Pmap::RemakeOwn(Frame* frame) {
   if (frame->own == 0) return;
-  for (Translation* at = frame->first; at != nullptr; at = at->next) {
+  for (Translation* at = frame->first; at != nullptr; at = at->rest().next) {
     if (Leaf::Of(at)->window->pmap->is_kernel) MapOwn(at);
   }
 }
@@ -23,7 +23,7 @@ void L4Pmap::PageProtect(Paddr pa, Prot prot) {
   // The canary leaves the first mapping alone.
   Translation* forgotten =
       remove && config_.canary->Armed(base::Canary::kUnmapMissesOneSpace) ? frame->first : nullptr;
-  for (Translation* at = frame->first; at != nullptr; at = at->next) {
+  for (Translation* at = frame->first; at != nullptr; at = at->rest().next) {
     if (at == forgotten) continue;
     Prot excess = remove ? at->sent : at->sent - prot;
     if (!remove) at->prot = at->prot & prot;
@@ -33,7 +33,7 @@ void L4Pmap::PageProtect(Paddr pa, Prot prot) {
   batch_.Flush();
   if (!remove) return RemakeOwn(frame);
   for (Translation *at = frame->first, *next; at != nullptr; at = next) {
-    next = at->next;
+    next = at->rest().next;
     if (at != forgotten) Unlink(Leaf::Of(at)->window->pmap, at);
   }
 }
@@ -43,7 +43,7 @@ void L4Pmap::PageProtect(Paddr pa, Prot prot) {
 void L4Pmap::CollectStatus(Frame* frame) {
   batch_.Flush();
   if (!traits_.by_the_manual && frame->own == 0) return;
-  for (Translation* at = frame->first; at != nullptr; at = at->next) {
+  for (Translation* at = frame->first; at != nullptr; at = at->rest().next) {
     if (at->sent.IsNone()) continue;
     if (!traits_.by_the_manual && !Leaf::Of(at)->window->pmap->is_kernel) continue;
     ++counters_.status_queries;
@@ -56,16 +56,16 @@ void L4Pmap::CollectStatus(Frame* frame) {
 bool L4Pmap::IsModified(Paddr pa) {
   Guard guard(this);
   Frame* frame = FrameAt(pa);
-  if (!frame->modified) CollectStatus(frame);
-  return frame->modified;
+  if (!StatusOf(frame).modified) CollectStatus(frame);
+  return StatusOf(frame).modified;
 }
 
 bool L4Pmap::IsReferenced(Paddr pa) {
   Guard guard(this);
   Frame* frame = FrameAt(pa);
   batch_.Flush();
-  if (!frame->referenced) CollectStatus(frame);
-  return frame->referenced;
+  if (!StatusOf(frame).referenced) CollectStatus(frame);
+  return StatusOf(frame).referenced;
 }
 
 // Reading status resets it in the kernel, so the next access sets it afresh: detection needs no
@@ -74,14 +74,14 @@ bool L4Pmap::ClearModify(Paddr pa) {
   Guard guard(this);
   Frame* frame = FrameAt(pa);
   if (NeedsFaultsForModified()) {
-    for (Translation* at = frame->first; at != nullptr; at = at->next) {
+    for (Translation* at = frame->first; at != nullptr; at = at->rest().next) {
       const bool own = Leaf::Of(at)->window->pmap->is_kernel;
       if (at->sent.CanWrite() && !own) Take(at, at->sent);
     }
   }
   CollectStatus(frame);
-  const bool was = frame->modified;
-  frame->modified = false;
+  const bool was = StatusOf(frame).modified;
+  StatusOf(frame).modified = false;
   return was;
 }
 
@@ -92,7 +92,7 @@ bool L4Pmap::ClearReference(Paddr pa) {
   Frame* frame = FrameAt(pa);
   bool kept = false;
   if (NeedsFaultsForReferenced()) {
-    for (Translation* at = frame->first; at != nullptr; at = at->next) {
+    for (Translation* at = frame->first; at != nullptr; at = at->rest().next) {
       if (at->sent.IsNone()) continue;
       const bool own = Leaf::Of(at)->window->pmap->is_kernel;
       kept |= own ? !traits_.reference_bits : at->wired;
@@ -100,8 +100,8 @@ bool L4Pmap::ClearReference(Paddr pa) {
     }
   }
   CollectStatus(frame);
-  const bool was = frame->referenced;
-  frame->referenced = kept;
+  const bool was = StatusOf(frame).referenced;
+  StatusOf(frame).referenced = kept;
   return was;
 }
 

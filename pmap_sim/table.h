@@ -3,7 +3,9 @@
 // WHAT     A client's 4 MiB of address space in use is a Window: 1024 pages in 16 lazily allocated
 //          leaves, and as much of the server's own space, the window's aliases. A Translation is
 //          one (pmap, va). The frame's list (pv list in NetBSD) threads through the translations
-//          themselves, so entering a page allocates nothing once its leaf exists. Worked example:
+//          themselves, so entering a page allocates nothing once its leaf exists. A walk over many
+//          pages reads eight bytes of each, and a byte of each frame; the rest lies apart. Worked
+//          example:
 //          client page 0x403000 in the window with aliases at A stands in leaf 0, slot 3; the
 //          server maps the frame to itself at A + 0x3000 and from there to the client at 0x403000.
 // STATES   of a Translation:  absent (frame 0) -> entered -> absent.   Apart from that: alias_frame
@@ -11,7 +13,8 @@
 //          window); sent 0 -> rights (refill) -> fewer (unmap) ... ; sent is what the client may
 //          hold at most, once the unmaps that wait for Update are made. A page is sent from its
 //          alias, or straight from home (direct); an alias counts as long as its frame's age is the
-//          one at which it was made, because an unmap at home takes the aliases along.
+//          one at which it was made, because an unmap at home takes the aliases along, and there is
+//          none while a page is direct.
 // LOCKS    All fields belong to L4Pmap's lock.
 // INVARIANTS  see L4Pmap::CheckInvariants.
 
@@ -49,20 +52,29 @@ constexpr uint32_t PageInWindow(base::Vaddr va) {
 using FrameNumber = uint32_t;
 inline constexpr FrameNumber kDeviceBit = FrameNumber{1} << 31;
 
+struct TranslationRest;
+
 struct Translation {
-  Translation* next = nullptr;  // on the frame's list, where managed mappings are
-  Translation* prev = nullptr;  // null: the first
-  FrameNumber frame = 0;        // 0: absent
-  FrameNumber alias_frame = 0;  // what the server's alias of this page shows; 0: nothing
-  uint16_t alias_age = 0;       // the frame's age when the alias was made
-  base::Prot prot;              // the table's rights
-  base::Prot sent;              // rights the client may hold; a subset of prot
+  FrameNumber frame = 0;  // 0: absent
+  base::Prot prot;        // the table's rights
+  base::Prot sent;        // rights the client may hold; a subset of prot
+  uint8_t slot = 0;       // place in the leaf
   bool wired : 1 = false;
   bool managed : 1 = false;  // on its frame's list; its accesses are the frame's status
   bool direct : 1 = false;   // what was sent was mapped from home
-  uint8_t slot = 0;          // place in the leaf
-  uint8_t resends = 0;       // times in a row that the client asked for what it had been sent
+  uint8_t resends : 5 = 0;   // times in a row that the client asked for what it had been sent
   bool present() const { return frame != 0; }
+  TranslationRest& rest();
+  const TranslationRest& rest() const;
+};
+static_assert(sizeof(Translation) == 8);
+
+// What walks over many pages do not look at.
+struct TranslationRest {
+  Translation* next = nullptr;  // on the frame's list, where managed mappings are
+  Translation* prev = nullptr;  // null: the first
+  FrameNumber alias_frame = 0;  // what the server's alias of this page shows; 0: nothing
+  uint16_t alias_age = 0;       // the frame's age when the alias was made
 };
 
 struct Window;
@@ -76,12 +88,25 @@ struct Leaf {
   uint32_t present = 0;       // pages with frame != 0
   uint32_t aliases = 0;       // pages with alias_frame != 0
   Translation pages[kLeafPages];
+  TranslationRest rest[kLeafPages];
 
+  // Has what a walk reads of a leaf, or of none, brought in.
+  static void Expect(const Leaf* leaf) {
+    constexpr size_t kLineBytes = 64, kBytes = sizeof(Translation) * kLeafPages;
+    const auto* start = reinterpret_cast<const unsigned char*>(leaf);
+    for (size_t at = 0; at < kBytes + kLineBytes; at += kLineBytes) __builtin_prefetch(start + at);
+  }
   static Leaf* Of(Translation* mapping) {
     auto* first = reinterpret_cast<unsigned char*>(mapping - mapping->slot);
     return reinterpret_cast<Leaf*>(first - offsetof(Leaf, pages));
   }
+  static const Leaf* Of(const Translation* mapping) {
+    return Of(const_cast<Translation*>(mapping));
+  }
 };
+
+inline TranslationRest& Translation::rest() { return Leaf::Of(this)->rest[slot]; }
+inline const TranslationRest& Translation::rest() const { return Leaf::Of(this)->rest[slot]; }
 
 struct Window : base::RbNode<Window> {
   uvm::Pmap* pmap = nullptr;  // null: on the free list
@@ -103,9 +128,15 @@ struct WindowOrder {
 struct Frame {
   Translation* first = nullptr;
   uint32_t own = 0;  // mappings of the kernel pmap, unmanaged ones included
-  uint16_t age = 0;  // unmaps at home so far; aliases made before are gone, or weaker
-  // Status folded in from unmaps. A set bit says "has been", a clear one "ask the kernel", or "the
-  // next fault will tell" where the kernel cannot.
+  // Times that a page went straight from home; aliases made before are gone by then, or will be
+  // when the page is taken back.
+  uint16_t age = 0;
+};
+
+// In an array of its own, by frame.
+struct FrameStatus {
+  // Folded in from unmaps. A set bit says "has been", a clear one "ask the kernel", or "the next
+  // fault will tell" where the kernel cannot.
   bool modified : 1 = false;
   bool referenced : 1 = false;
   bool direct : 1 = false;  // one of its mappings was sent from home

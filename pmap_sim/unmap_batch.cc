@@ -9,7 +9,7 @@ namespace pmap_sim {
 // Whether the page goes on where the last run ends. A run that had no news so far gets room for
 // its pages' frames: 0, nobody's.
 bool UnmapBatch::Joins(const Page& page) {
-  if (count_ == 0 || page.news == News::kAll) return false;
+  if (count_ == 0 || page.news == News::kAll || page.pages != 1) return false;
   Run& last = runs_[count_ - 1];
   if (last.news == News::kAll || last.end() != page.address.value() || last.take != page.take) {
     return false;
@@ -33,7 +33,7 @@ void UnmapBatch::AddSlowly(const Page& page) {
     __atomic_store_n(&count_, count_ + 1, __ATOMIC_RELAXED);
   }
   Run& run = runs_[count_ - 1];
-  ++run.pages;
+  run.pages += page.pages;
   if (run.news != News::kNone) {
     frames_of_[frame_count_++] = page.news == News::kNone ? 0 : page.frame;
   }
@@ -88,7 +88,7 @@ void UnmapBatch::Fold(const Part& part, L4_Word_t status) {
   for (uint32_t i = 0; i < 1u << part.log2; ++i) {
     const FrameNumber number = frames_of_[run.first + part.offset + i];
     if (number == 0) continue;
-    Frame& frame = frames_[number - 1];
+    FrameStatus& frame = status_[number - 1];
     frame.referenced = true;
     frame.modified |= modified;
   }

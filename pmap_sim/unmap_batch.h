@@ -41,6 +41,7 @@ class UnmapBatch {
     FrameNumber frame = 0;  // whose status it is, where there may be news
     Call call = Call::kUnmap;
     News news = News::kAll;
+    uint32_t pages = 1;  // from `address` on; one where there is news
   };
 
   struct Counters {
@@ -49,8 +50,8 @@ class UnmapBatch {
     uint64_t merged = 0;  // fpages saved by rule (b)
   };
 
-  // `frames` outlives the batch.
-  void Boot(Frame* frames) { frames_ = frames; }
+  // `status`, by frame, outlives the batch.
+  void Boot(FrameStatus* status) { status_ = status; }
   // May be asked without the lock by who added something.
   bool empty() const { return __atomic_load_n(&count_, __ATOMIC_RELAXED) == 0; }
   void Add(const Page& page) {
@@ -58,13 +59,14 @@ class UnmapBatch {
       Run& last = runs_[count_ - 1];
       const bool alike = last.news == News::kNone && last.take == page.take && call_ == page.call;
       if (alike && last.end() == page.address.value()) {
-        ++last.pages;
+        last.pages += page.pages;
         return;
       }
       // A list of free frames that was filled in ascending order is used in descending order.
-      if (alike && last.address == page.address.value() + base::kPageSize) {
-        last.address -= base::kPageSize;
-        ++last.pages;
+      const uint64_t bytes = uint64_t{page.pages} << base::kPageShift;
+      if (alike && last.address == page.address.value() + bytes) {
+        last.address -= bytes;
+        last.pages += page.pages;
         return;
       }
     }
@@ -103,7 +105,7 @@ class UnmapBatch {
   void Fold(const Part& part, L4_Word_t status);
   void Clear();
 
-  Frame* frames_ = nullptr;
+  FrameStatus* status_ = nullptr;
   uint32_t count_ = 0;
   uint32_t frame_count_ = 0;
   Call call_ = Call::kUnmap;

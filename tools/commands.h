@@ -18,6 +18,7 @@ int RunCommand(const Arguments& arguments);
 int ShrinkCommand(const Arguments& arguments);
 int DiagramCommand(const Arguments& arguments);
 int CoverageCommand(const Arguments& arguments);
+int MutantsCommand(const Arguments& arguments);
 int ConformCommand(const Arguments& arguments);
 
 }  // namespace tools

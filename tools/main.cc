@@ -27,6 +27,7 @@ constexpr Command kCommands[] = {
     {"shrink", ShrinkCommand, "find the smallest trace with the same failure"},
     {"diagram", DiagramCommand, "draw a trace's operations against an address ruler"},
     {"coverage", CoverageCommand, "which lines and branches random operations reach"},
+    {"mutants", MutantsCommand, "deliberate bugs in the system: who notices, how fast?"},
     {"conform", ConformCommand, "run recordings of a real kernel on the simulated one, compare"},
 };
 

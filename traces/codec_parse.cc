@@ -34,11 +34,11 @@ constexpr std::array<int8_t, 256> MakeHexTable() {
 constexpr std::array<int8_t, 256> kHexValue = MakeHexTable();
 
 // Operation words by a hash of all their letters; the seed makes it free of collisions.
-constexpr size_t kWordSlots = 256;
+constexpr size_t kWordSlots = 1024;
 size_t WordHash(absl::string_view word, uint32_t seed) {
   uint32_t hash = seed;
   for (char c : word) hash = (hash ^ static_cast<unsigned char>(c)) * 0x01000193;
-  return hash >> 24;
+  return hash >> 22;
 }
 
 struct WordTable {
@@ -96,7 +96,8 @@ class Scanner {
   bool PlaceOperand(absl::string_view what, Place* place);
   bool Flags(const KindRow& row, uint32_t* flags);
   bool ProtOperand(base::Prot* prot);
-  bool FileOperand(Trace* trace, Op* op);
+  bool FileOperand(absl::Span<const Word> sources, Trace* trace, Op* op);
+  bool NameOperand(absl::string_view what, Trace* trace, Op* op);
   bool TargetOperand(TaskRef* target);
   bool ValueOperand(absl::string_view what, uint64_t* value);
 
@@ -367,7 +368,8 @@ bool Scanner::Operands(const KindRow& row, Trace* trace, Op* op) {
     if (operand == Operand::kEnd) break;
     SkipBlanks();
     bool optional = operand == Operand::kMax || operand == Operand::kFile ||
-                    operand == Operand::kSkip || operand == Operand::kTarget;
+                    operand == Operand::kSource || operand == Operand::kSkip ||
+                    operand == Operand::kTarget;
     if (optional && AtOperandsEnd()) break;
     if (!OperandValue(row, operand, trace, op)) return false;
   }
@@ -420,7 +422,11 @@ bool Scanner::OperandValue(const KindRow& row, Operand operand, Trace* trace, Op
     case Operand::kValue:
       return ValueOperand("a value (a number below 2^64 or a character like 'B')", &op->value);
     case Operand::kFile:
-      return FileOperand(trace, op);
+      return FileOperand(BackingWords().first(1), trace, op);
+    case Operand::kSource:
+      return FileOperand(BackingWords(), trace, op);
+    case Operand::kName:
+      return NameOperand("a name (A-Z a-z 0-9 . _ + - only)", trace, op);
     case Operand::kSite: {
       uint32_t value;
       if (!FixedWord("a site", SiteWords(), &value)) return false;
@@ -550,14 +556,30 @@ bool Scanner::ProtOperand(base::Prot* prot) {
   return true;
 }
 
-bool Scanner::FileOperand(Trace* trace, Op* op) {
-  if (Token() != "file") return Fail("'file NAME OFFSET', '->', a comment or the end of the line");
-  p_ += 4;
-  SkipBlanks();
+bool Scanner::NameOperand(absl::string_view what, Trace* trace, Op* op) {
   absl::string_view name = Token();
-  if (!ValidFileName(name)) return Fail("a file's base name (A-Z a-z 0-9 . _ + - only)");
+  if (!ValidFileName(name)) return Fail(what);
   p_ += name.size();
   op->file = trace->Intern(name);
+  return true;
+}
+
+bool Scanner::FileOperand(absl::Span<const Word> sources, Trace* trace, Op* op) {
+  const absl::string_view token = Token();
+  const Word* source = nullptr;
+  for (const Word& word : sources) {
+    if (word.word == token) source = &word;
+  }
+  if (source == nullptr) {
+    return Fail(sources.size() == 1
+                    ? "'file NAME OFFSET', '->', a comment or the end of the line"
+                    : "'file NAME OFFSET' (or memfd, device), '->', a comment or the end of the "
+                      "line");
+  }
+  p_ += token.size();
+  op->backing = static_cast<Backing>(source->value);
+  SkipBlanks();
+  if (!NameOperand("a file's base name (A-Z a-z 0-9 . _ + - only)", trace, op)) return false;
   SkipBlanks();
   return Number("an offset in the file (a number below 2^64)", ~uint64_t{0}, &op->offset);
 }

@@ -81,10 +81,14 @@ void Flags(const KindRow& row, uint32_t flags, std::string* out) {
   if (more != 0) absl::StrAppend(out, ",", WordFor(row.more_flags, more));
 }
 
+absl::string_view FileName(const Op& op, const std::vector<std::string>& files) {
+  return op.file != 0 && op.file <= files.size() ? absl::string_view(files[op.file - 1]) : "?";
+}
+
 void OperandText(const KindRow& row, Operand operand, const Op& op,
                  const std::vector<std::string>& files, std::string* out) {
   if (operand == Operand::kMax && op.size == 0) return;
-  if (operand == Operand::kFile && op.file == 0) return;
+  if ((operand == Operand::kFile || operand == Operand::kSource) && op.file == 0) return;
   if (operand == Operand::kSkip && op.skip == 0) return;
   if (operand == Operand::kTarget && op.target == TaskRef()) return;
   out->push_back(' ');
@@ -129,8 +133,13 @@ void OperandText(const KindRow& row, Operand operand, const Op& op,
       Value(op.value, out);
       break;
     case Operand::kFile:
-      absl::StrAppend(out, "file ", op.file <= files.size() ? files[op.file - 1] : "?", " ");
+    case Operand::kSource:
+      absl::StrAppend(out, WordFor(BackingWords(), static_cast<uint32_t>(op.backing)), " ",
+                      FileName(op, files), " ");
       Hex(op.offset, out);
+      break;
+    case Operand::kName:
+      absl::StrAppend(out, FileName(op, files));
       break;
     case Operand::kSite:
       out->append(base::FaultSiteName(op.site));
@@ -264,6 +273,14 @@ void AppendOperandName(const KindRow& row, Operand operand, std::string* out) {
     case Operand::kFile:
       absl::StrAppend(out, " [file NAME OFFSET]");
       return;
+    case Operand::kSource:
+      out->append(" [");
+      AppendWords(BackingWords(), out);
+      out->append(" NAME OFFSET]");
+      return;
+    case Operand::kName:
+      absl::StrAppend(out, " NAME");
+      return;
     case Operand::kSite:
       absl::StrAppend(out, " SITE");
       return;
@@ -329,6 +346,7 @@ std::string FormatResolvedOp(const ResolvedOp& op) {
   plain.flags = op.flags;
   plain.value = op.value;
   plain.offset = op.offset;
+  plain.backing = op.backing;
   plain.site = op.site;
   plain.skip = op.skip;
   if (op.file_key == 0) return FormatOp(plain, {});

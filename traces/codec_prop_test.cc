@@ -89,6 +89,15 @@ void FillOperand(const KindRow& row, Operand operand, Trace* trace, Op* op) {
     case Operand::kValue:
       op->value = *AnyNumber();
       break;
+    case Operand::kName:
+      op->file = trace->Intern(*rc::gen::element<std::string>("m1", "g", "x+-_.Z"));
+      break;
+    case Operand::kSource:
+      if (*rc::gen::arbitrary<bool>()) break;
+      op->backing = static_cast<Backing>(AnyWord(BackingWords()));
+      op->file = trace->Intern(*rc::gen::element<std::string>("a", "m1", "fb"));
+      op->offset = *AnyNumber();
+      break;
     case Operand::kFile:
       if (*rc::gen::arbitrary<bool>()) break;
       op->file = trace->Intern(

@@ -34,6 +34,8 @@ enum class Operand : uint8_t {
   kAdvice,      // Op::advice
   kValue,       // number or 'c': Op::value
   kFile,        // optional `file NAME OFFSET`: Op::file, Op::offset
+  kSource,      // the same, or `memfd`, or `device`: Op::backing
+  kName,        // Op::file
   kSite,        // Op::site
   kSkip,        // optional `skip=K`: Op::skip
   kTarget,      // optional `of TASK`: Op::target
@@ -72,6 +74,7 @@ struct KindRow {
 const std::array<KindRow, kOpKindCount>& KindRows();
 inline const KindRow& RowOf(OpKind kind) { return KindRows()[static_cast<size_t>(kind)]; }
 
+absl::Span<const Word> BackingWords();
 absl::Span<const Word> InheritWords();
 absl::Span<const Word> AdviceWords();
 absl::Span<const Word> SiteWords();

@@ -4,6 +4,8 @@
 
 namespace traces {
 
+uint64_t KeyOfName(const char* name) { return base::HashText(name) | 1; }
+
 uint64_t ReadValue(const unsigned char* bytes, uint64_t size) {
   if (size == 0) return 0;
   uint64_t i = 1;
@@ -13,6 +15,7 @@ uint64_t ReadValue(const unsigned char* bytes, uint64_t size) {
 }
 
 bool HasTarget(OpKind kind) {
+  if (kind == OpKind::kPeek || kind == OpKind::kPoke) return true;
   const bool birth = kind == OpKind::kTask || kind == OpKind::kTask32;
   return !birth && FamilyOf(kind) == Outcome::Family::kKern;
 }
@@ -58,6 +61,22 @@ Outcome::Family FamilyOf(OpKind kind) {
     case OpKind::kMunlockall:
     case OpKind::kMincore:
     case OpKind::kMsync:
+    case OpKind::kPread:
+    case OpKind::kPwrite:
+    case OpKind::kPeek:
+    case OpKind::kPoke:
+    case OpKind::kSend:
+    case OpKind::kReceive:
+    case OpKind::kMemfd:
+    case OpKind::kMemfdTruncate:
+    case OpKind::kMemfdSeal:
+    case OpKind::kMemfdClose:
+    case OpKind::kShmget:
+    case OpKind::kShmat:
+    case OpKind::kShmdt:
+    case OpKind::kShmRemove:
+    case OpKind::kShmLock:
+    case OpKind::kShmUnlock:
     case OpKind::kInject:
       return Outcome::Family::kErrno;
   }

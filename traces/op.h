@@ -36,7 +36,7 @@ enum class OpKind : uint8_t {
   kExecMap,  // s.exec_map ADDR SIZE PROT observed|inferred [file NAME OFFSET]
   kExecBrk,  // s.exec_brk ADDR           where the heap starts
   // BSD calls.
-  kMmap,      // s.mmap ADDR SIZE PROT FLAGS [file NAME OFFSET]
+  kMmap,      // s.mmap ADDR SIZE PROT FLAGS [file|memfd|device NAME OFFSET]
   kMunmap,    // s.munmap ADDR SIZE
   kMprotect,  // s.mprotect ADDR SIZE PROT
   kMinherit,  // s.minherit ADDR SIZE INHERIT
@@ -52,6 +52,17 @@ enum class OpKind : uint8_t {
   kMunlockall,  // s.munlockall
   kMincore,     // s.mincore ADDR SIZE      outcome: how many pages are resident
   kMsync,       // s.msync ADDR SIZE async|sync|none[,invalidate]
+  // Memory under a name that every task may use. Memory files and segments have names of their own.
+  kMemfd,          // s.memfd NAME SIZE none|sealable
+  kMemfdTruncate,  // s.memfd_truncate NAME SIZE
+  kMemfdSeal,      // s.memfd_seal NAME MASK    fcntl(2)'s F_SEAL_*
+  kMemfdClose,     // s.memfd_close NAME
+  kShmget,         // s.shmget NAME SIZE
+  kShmat,          // s.shmat NAME ADDR none|rdonly[,round]    0: anywhere
+  kShmdt,          // s.shmdt ADDR
+  kShmRemove,      // s.shm_remove NAME
+  kShmLock,        // s.shm_lock NAME
+  kShmUnlock,      // s.shm_unlock NAME
   // Mach calls.
   kVmAllocate,    // s.vm_allocate ADDR SIZE anywhere|fixed
   kVmDeallocate,  // s.vm_deallocate ADDR SIZE
@@ -67,12 +78,21 @@ enum class OpKind : uint8_t {
   kRead,   // s.read ADDR SIZE
   kWrite,  // s.write ADDR SIZE VALUE     VALUE: base/pattern.h
   kFetch,  // s.fetch ADDR                an instruction fetch
+  // Calls that move bytes; the outcome is how many. Of files without a mapping:
+  kPread,   // s.pread ADDR SIZE [file NAME OFFSET]
+  kPwrite,  // s.pwrite ADDR SIZE [file NAME OFFSET]
+  // Of another task, by the maximum protection:
+  kPeek,  // s.peek ADDR SIZE TO [of sM]     TO: where it goes, in the caller's space
+  kPoke,  // s.poke ADDR SIZE TO [of sM]     TO: where it comes from, in the caller's space
+  // By way of a message, whose pages are lent:
+  kSend,     // s.send ADDR SIZE
+  kReceive,  // s.receive ADDR SIZE
   // What the kernel below does, not what a program does.
   kInject,  // inject SITE [skip=K]       the next operation meets a fault
 };
 inline constexpr int kOpKindCount = static_cast<int>(OpKind::kInject) + 1;
 // The kinds below are what programs do: every one but kInject.
-inline constexpr int kProgramKindCount = static_cast<int>(OpKind::kFetch) + 1;
+inline constexpr int kProgramKindCount = static_cast<int>(OpKind::kInject);
 
 // Op::flags. mmap's sharing is exactly one of the first two.
 enum OpFlags : uint32_t {
@@ -92,7 +112,13 @@ enum OpFlags : uint32_t {
   kFlagSync = 1u << 13,        // msync
   kFlagInvalidate = 1u << 14,  // msync
   kFlagPrivileged = 1u << 15,  // vm_wire: by the privileged name of the host
+  kFlagSealable = 1u << 16,    // memfd
+  kFlagReadOnly = 1u << 17,    // shmat
+  kFlagRound = 1u << 18,       // shmat: the address is rounded down to its page
 };
+
+// What the name in an mmap is the name of.
+enum class Backing : uint8_t { kFile, kMemfd, kDevice };
 
 // A task operand: a label (`s3`), or the n-th live task modulo their number (`~3`).
 struct TaskRef {
@@ -119,22 +145,23 @@ constexpr Place At(uint64_t address) { return {Place::Kind::kAbsolute, 0, addres
 struct Op {
   OpKind kind = OpKind::kSpace;
   TaskRef task;  // who acts; unused by kSpace, kTask, kTask32, kInject
-  // Mach calls: on whom (`of s2`). Relative: the n-th of the actor and the tasks it brought into
-  // being; number 0, not relative: the actor.
+  // Mach calls, peek and poke: on whom (`of s2`). Relative: the n-th of the actor and the tasks it
+  // brought into being; number 0, not relative: the actor.
   TaskRef target;
   uint32_t child = 0;  // label (>= 1) of the task being born
   Place at;            // the primary address
-  Place to;            // mremap, vm_copy: the destination; vm_write: the data, in the actor's space
+  Place to;  // mremap, vm_copy: the destination; vm_write, peek, poke: in the actor's space
   uint64_t size = 0;   // bytes; kSpace/kTask: map maximum, 0 = the default
   uint64_t new_size = 0;  // mremap
-  uint64_t mask = 0;      // vm_map: bits that the address shall not have
+  uint64_t mask = 0;      // vm_map: bits that the address shall not have; memfd_seal: seals
   base::Prot prot;
   base::Prot max_prot;  // vm_map
   base::Inherit inherit = base::Inherit::kCopy;
   base::Advice advice = base::Advice::kNormal;
-  uint32_t flags = 0;   // OpFlags
-  uint64_t value = 0;   // write: which bytes
-  uint32_t file = 0;    // 1 + index into Trace::files; 0 = anonymous
+  uint32_t flags = 0;  // OpFlags
+  uint64_t value = 0;  // write: which bytes
+  uint32_t file = 0;   // 1 + index into Trace::files; 0 = anonymous
+  Backing backing = Backing::kFile;
   uint64_t offset = 0;  // byte offset in the file
   // kInject: visit number skip + 1 of the site fires, counted while the next operation runs.
   base::FaultSite site{};
@@ -160,7 +187,8 @@ struct ResolvedOp {
   base::Advice advice = base::Advice::kNormal;
   uint32_t flags = 0;
   uint64_t value = 0;
-  uint64_t file_key = 0;  // base::HashText(file name) | 1; 0 = anonymous
+  uint64_t file_key = 0;  // KeyOfName(); 0 = anonymous
+  Backing backing = Backing::kFile;
   uint64_t offset = 0;
   base::FaultSite site{};
   uint64_t skip = 0;
@@ -186,9 +214,9 @@ struct Outcome {
   };
   Family family = Family::kNone;
   int32_t code = 0;  // 0 = success in every family
-  // mmap, mremap, vm_allocate: the address. mincore: pages resident. vm_region: the start. read:
-  // what was read (ReadValue below). mmap, mremap, vm_allocate, vm_map: the address. vm_read: of
-  // the copy. vm_region: the start. read: what was read (ReadValue below).
+  // mmap, mremap, vm_allocate, vm_map: the address. vm_read: of the copy. mincore: pages resident.
+  // pread, pwrite, peek, poke, send, receive: bytes moved. vm_region: the start. read: what was
+  // read (ReadValue below).
   uint64_t value = 0;
   uint64_t size = 0;  // vm_region
   RegionInfo region;  // vm_region
@@ -196,11 +224,14 @@ struct Outcome {
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
 
+// The key of a file, memory file, segment or device: never 0.
+uint64_t KeyOfName(const char* name);
+
 // The `value` of a read: the byte itself when all bytes read are equal, else a digest with the top
 // bit set.
 uint64_t ReadValue(const unsigned char* bytes, uint64_t size);
 
-// Whether a Mach call may name another task (Op::target).
+// Whether a call may name another task (Op::target).
 bool HasTarget(OpKind kind);
 // On whom an operation acts: its target, or who does it.
 inline uint32_t ActsOn(const ResolvedOp& op) { return op.target != 0 ? op.target : op.task; }
@@ -215,6 +246,14 @@ enum class Personality : uint8_t { kBsd, kMach };
 // Default first address beyond a task's map: 47-bit user space less one guard page, as amd64
 // programs see it.
 inline constexpr uint64_t kDefaultMapMax = 0x7ffffffff000;
+// Every machine's one device: a frame buffer, under one name for who opened it for reading and
+// writing, and one for who opened it for reading alone. The first pages may be had with all rights,
+// the others with all but writing.
+inline constexpr const char* kFrameBuffer = "fb";
+inline constexpr const char* kFrameBufferReadOnly = "fb_read";
+inline constexpr uint64_t kFrameBufferPages = 6;
+inline constexpr uint64_t kFrameBufferWritablePages = 4;
+
 // Lowest mappable address of every task; page 0 stays unmapped (NetBSD's user_va0_disable).
 inline constexpr uint64_t kMapMin = 0x1000;
 // Of a 32-bit task: the map is [0, at most this), and operands of its Mach calls are cut to 32

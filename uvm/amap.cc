@@ -17,8 +17,14 @@ uint32_t CapacityFor(uint32_t slots) { return std::bit_ceil(slots < 4 ? 4u : slo
 }  // namespace
 
 bool AmapStore::AllocateArrays(Amap* amap, uint32_t capacity) {
-  // used[] and back[] mean nothing beyond what Add() writes.
-  amap->anons = static_cast<Anon**>(arrays_.Allocate(capacity * sizeof(Anon*)));
+  if (!AllocateRawArrays(amap, capacity)) return false;
+  __builtin_memset(amap->anons, 0, capacity * sizeof(Anon*));
+  return true;
+}
+
+// What the slots hold is undefined; used[] and back[] mean nothing beyond what Add() writes.
+bool AmapStore::AllocateRawArrays(Amap* amap, uint32_t capacity) {
+  amap->anons = static_cast<Anon**>(arrays_.AllocateRaw(capacity * sizeof(Anon*)));
   amap->used = static_cast<uint32_t*>(arrays_.AllocateRaw(capacity * sizeof(uint32_t)));
   amap->back = static_cast<uint32_t*>(arrays_.AllocateRaw(capacity * sizeof(uint32_t)));
   amap->capacity = capacity;
@@ -159,12 +165,34 @@ Anon* AmapStore::Remove(Amap* amap, uint32_t slot) {
   return anon;
 }
 
+// The slots of `from` from `first` on, as many as `to` has, with one more reference on each anon.
+// There may be many, and nothing of it in the cache: the anons are asked for before their turn
+// comes, and each array is gone through once.
+void AmapStore::CopySlots(const Amap& from, uint32_t first, Amap* to) {
+  constexpr uint32_t kAhead = 24;
+  const uint32_t count = to->slot_count;
+  Anon** const anons = to->anons;
+  uint32_t* const used = to->used;
+  uint32_t* const back = to->back;
+  uint32_t found = 0;
+  for (uint32_t slot = 0; slot < count; ++slot) {
+    Anon* const anon = anons[slot] = from.anons[first + slot];
+    if (slot + kAhead < count) __builtin_prefetch(from.anons[first + slot + kAhead], /*rw=*/1);
+    if (anon == nullptr) continue;
+    ++anon->refs;
+    back[slot] = found;
+    used[found++] = slot;
+  }
+  to->used_count = found;
+  __builtin_memset(anons + count, 0, (to->capacity - count) * sizeof(Anon*));
+}
+
 Amap* AmapStore::CopyRange(const AmapRef& ref, PageCount pages) {
   Amap* source = ref.amap;
   Amap* copy = pool_.New();
   if (copy == nullptr) return nullptr;
   auto count = static_cast<uint32_t>(pages.value());
-  if (!AllocateArrays(copy, CapacityFor(count))) {
+  if (!AllocateRawArrays(copy, CapacityFor(count))) {
     pool_.Delete(copy);
     return nullptr;
   }
@@ -173,16 +201,7 @@ Amap* AmapStore::CopyRange(const AmapRef& ref, PageCount pages) {
   copy->lock = source->lock;
   ++copy->lock->refs;
   all_.PushBack(copy);
-  // Add() in short: there may be many, and nothing is in their places.
-  uint32_t used = 0;
-  ForEachUsed(source, ref.slot, uint64_t{ref.slot} + count, [&](uint32_t slot) {
-    Anon* anon = source->anons[slot];
-    ++anon->refs;
-    copy->anons[slot - ref.slot] = anon;
-    copy->back[slot - ref.slot] = used;
-    copy->used[used++] = slot - ref.slot;
-  });
-  copy->used_count = used;
+  CopySlots(*source, ref.slot, copy);
   Uncover(source, ref.slot, pages);
   ++core_->counters.amap_copy;
   return copy;

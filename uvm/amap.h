@@ -162,7 +162,9 @@ class AmapStore {
     uint32_t length;
   };
   bool AllocateArrays(Amap* amap, uint32_t capacity);
+  bool AllocateRawArrays(Amap* amap, uint32_t capacity);
   void FreeArrays(Amap* amap);
+  static void CopySlots(const Amap& from, uint32_t first, Amap* to);
   void Destroy(Amap* amap);
   void Uncover(Amap* amap, uint32_t slot, PageCount pages);
   // ppref.cc. LOCKS: the amap's.

@@ -20,6 +20,17 @@ Result<void, FaultError> FaultHandler::Fault(Map* map, Vaddr va, Access access) 
   return Run(&attempt);
 }
 
+Result<FaultHandler::Prompt, FaultError> FaultHandler::FaultPromptly(Map* map, Vaddr va,
+                                                                     Access access) {
+  Attempt attempt;
+  attempt.info.origin = map;
+  attempt.info.va = va.Trunc();
+  attempt.info.access = access;
+  attempt.info.patient = false;
+  TRY(Run(&attempt));
+  return attempt.info.refused ? Prompt::kWouldWait : Prompt::kDone;
+}
+
 Result<void, FaultError> FaultHandler::FaultMaxProt(Map* map, Vaddr va, Access access) {
   Attempt attempt;
   attempt.info.origin = map;
@@ -44,6 +55,10 @@ Result<void, FaultError> FaultHandler::Run(Attempt* a) {
       return step.error();
     }
     if (step.value() == Step::kDone) return {};
+    if (a->info.refused) {
+      --core_->counters.faults;  // it is yet to come
+      return {};
+    }
     ++core_->counters.fault_restarts;
   }
 }
@@ -52,8 +67,12 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Try(Attempt* a) {
   if (TRY(Check(a)) == Step::kAgain) return Step::kAgain;
   FaultInfo& info = a->info;
   ChooseWindow(a);
-  info.LockAmap();
-  if (info.entry->advice == Advice::kSequential && info.centre > 0) DeactivateBehind(a);
+  if (!info.LockAmap()) return Step::kAgain;
+  if (info.entry->advice == Advice::kSequential && info.centre > 0) {
+    if (!info.patient) return Refuse(a);
+    DeactivateBehind(a);
+  }
+  a->mapped = info.count > 1 ? core_->pmap->Mapped(info.pmap(), info.first, info.count) : 0;
   Anon* anon = LookUpUpper(a);
   return anon != nullptr ? Upper(a, anon) : Lower(a);
 }
@@ -63,7 +82,10 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Try(Attempt* a) {
 // Rights and debts. kDone: the entry, its layers and what may be entered stand in a->info.
 Result<FaultHandler::Step, FaultError> FaultHandler::Check(Attempt* a) {
   FaultInfo& info = a->info;
-  if (!info.LookUp()) return FaultError::kNoEntry;
+  if (!info.LookUp()) {
+    if (info.refused) return Step::kAgain;
+    return FaultError::kNoEntry;
+  }
   MapEntry* entry = info.entry;
   Prot prot = a->kind == Kind::kMaxProt ? entry->max_prot : entry->prot;
   // Wiring is not an access: what has any right at all can be wired.
@@ -73,6 +95,7 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Check(Attempt* a) {
   bool wired = a->wiring() || entry->wired_count > 0;
   info.wired = wired ? Wired::kYes : Wired::kNo;
   if (wired) {
+    if (!info.patient) return Refuse(a);
     if (!a->wiring()) ++core_->counters.fault_wired;
     a->narrow = true;
     // Nothing may fault later, so everything is done now.
@@ -99,6 +122,7 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Check(Attempt* a) {
 // Giving the entry its own amap changes the map, so it needs the write lock; meanwhile anything may
 // have happened.
 Result<FaultHandler::Step, FaultError> FaultHandler::CopyOwed(Attempt* a) {
+  if (!a->info.patient) return Refuse(a);
   Map* map = a->info.map;
   a->info.UnlockMap();
   Map::Change change(map, "FaultHandler");
@@ -152,6 +176,7 @@ void FaultHandler::DeactivateBehind(Attempt* a) ABSL_NO_THREAD_SAFETY_ANALYSIS {
 // Costs nobody anything: a page that is there, at an address where nothing is yet. What the pmap
 // refuses is left out.
 void FaultHandler::MapNeighbour(Attempt* a, uint32_t i, Page* page, Prot prot) {
+  if ((a->mapped >> i & 1) != 0) return;
   FaultInfo& info = a->info;
   Vaddr va = info.first + i * base::kPageSize;
   if (core_->pmap->Extract(info.pmap(), va, nullptr)) return;

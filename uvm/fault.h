@@ -70,6 +70,12 @@ class FaultHandler final : public WiringDoor {
   // NetBSD: uvm_fault(). On success the map's pmap permits `access` at `va`. `va` need not be
   // aligned.
   Result<void, FaultError> Fault(Map* map, Vaddr va, Access access);
+  // The same for a caller that must not wait: kWouldWait when a lock of a map, an amap or an object
+  // is not free, or something else that takes time is in the way. Then Fault has yet to be called;
+  // nothing was done but what costs nobody anything. Waits for page queues and the pmap, whose
+  // holders wait for nothing.
+  enum class Prompt : uint8_t { kDone, kWouldWait };
+  Result<Prompt, FaultError> FaultPromptly(Map* map, Vaddr va, Access access);
   // The same by the entry's maximum protection (UVM_FAULT_MAXPROT): for debuggers.
   Result<void, FaultError> FaultMaxProt(Map* map, Vaddr va, Access access);
 
@@ -87,6 +93,7 @@ class FaultHandler final : public WiringDoor {
     bool narrow = false;        // no window (any more): neighbours are mapped once a fault
     bool write = false;         // a write is about to follow, or may without a fault
     bool copy_now = false;      // what can only be written as a copy is copied
+    uint64_t mapped = 0;        // pages of the window that had a translation a moment ago
     bool moved = false;         // translations changed, so that Update is due
     Page* pages[kMaxGetPages];  // DontCare() where the upper layer has a page
     bool wiring() const { return kind == Kind::kWire; }
@@ -102,6 +109,10 @@ class FaultHandler final : public WiringDoor {
 
   // fault.cc
   Result<void, FaultError> Run(Attempt* a);
+  static Step Refuse(Attempt* a) {
+    a->info.refused = true;
+    return Step::kAgain;
+  }
   Result<Step, FaultError> Try(Attempt* a);
   Result<Step, FaultError> Check(Attempt* a);
   Result<Step, FaultError> CopyOwed(Attempt* a);
@@ -114,6 +125,7 @@ class FaultHandler final : public WiringDoor {
   Result<Step, FaultError> Upper(Attempt* a, Anon* anon);
   Result<Step, FaultError> CopyUpper(Attempt* a, Anon* old);
   // fault_lower.cc
+  bool IsAtHand(const Attempt& a);
   Result<Step, FaultError> Lower(Attempt* a);
   Result<Step, FaultError> LowerSpecial(Attempt* a);
   Result<Step, FaultError> LowerResident(Attempt* a, Page* page);

@@ -48,6 +48,9 @@ struct FaultInfo {
   bool map_locked = false;     // `map`, for reading
   bool amap_locked = false;    // `amap`
   bool object_locked = false;  // `object`
+  // Not patient: a lock that is not free is not waited for, and what wanted it says `refused`.
+  bool patient = true;
+  bool refused = false;
   // Set by Pager::Fault, which then returns success: nothing was entered, look everything up again.
   bool restart = false;
 
@@ -55,12 +58,12 @@ struct FaultInfo {
   PageIndex IndexOf(uint32_t i) const { return entry->ObjectIndexOf(first + i * base::kPageSize); }
 
   // NetBSD: uvmfault_lookup(). Sets map, entry and timestamp from origin and va, following submaps.
-  // True with the map locked for reading when there is an entry; false with nothing locked.
+  // True with the map locked for reading when there is an entry; false, or refused, with nothing
+  // locked.
   bool LookUp() ABSL_NO_THREAD_SAFETY_ANALYSIS {
     map = origin;
     for (;;) {
-      map->lock().ReadLock();
-      map_locked = true;
+      if (!LockMap()) return false;
       entry = map->LookupLocked(va);
       if (entry == nullptr || entry->submap == nullptr) break;
       Map* submap = entry->submap;
@@ -94,13 +97,23 @@ struct FaultInfo {
     UnlockAmap();
     UnlockMap();
   }
-  void LockAmap() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    if (amap != nullptr) amap->lock->mutex.Lock();
-    amap_locked = amap != nullptr;
+  // False: refused.
+  bool LockMap() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    if (patient) {
+      map->lock().ReadLock();
+    } else if (!map->lock().TryReadLock()) {
+      refused = true;
+    }
+    map_locked = !refused;
+    return map_locked;
   }
-  void LockObject() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    object->mu.Lock();
-    object_locked = true;
+  bool LockAmap() {
+    amap_locked = amap != nullptr && Lock(&amap->lock->mutex);
+    return !refused;
+  }
+  bool LockObject() {
+    object_locked = Lock(&object->mu);
+    return object_locked;
   }
   // NetBSD: uvmfault_relock(). Takes the map's lock again; false, with nothing locked, when it may
   // have changed meanwhile.
@@ -110,6 +123,16 @@ struct FaultInfo {
     if (map->timestamp() == timestamp) return true;
     UnlockMap();
     return false;
+  }
+
+ private:
+  bool Lock(Mutex* mutex) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    if (patient) {
+      mutex->Lock();
+    } else if (!mutex->TryLock()) {
+      refused = true;
+    }
+    return !refused;
   }
 };
 

@@ -4,12 +4,22 @@
 #include "uvm/fault.h"
 
 namespace uvm {
+
+// Whether the object's page can be had without its pager, and without waiting. LOCKS: object.
+bool FaultHandler::IsAtHand(const Attempt& a) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const FaultInfo& info = a.info;
+  if (info.object->pager()->HandlesFaults()) return false;
+  const Page* page = info.object->Lookup(info.IndexOf(info.centre));
+  return page != nullptr && !page->IsBusy() && page->loan_count == 0 && !page->read_only;
+}
+
 // NetBSD: uvm_fault_lower(). LOCKS: map read, amap if there is one.
 Result<FaultHandler::Step, FaultError> FaultHandler::Lower(Attempt* a) {
   FaultInfo& info = a->info;
   Object* object = info.object;
   if (object == nullptr) return Promote(a, nullptr);
-  info.LockObject();
+  if (!info.LockObject()) return Step::kAgain;
+  if (!info.patient && !IsAtHand(*a)) return Refuse(a);
   if (object->pager()->HandlesFaults()) return LowerSpecial(a);
   GetRequest request;
   request.first = info.IndexOf(0);

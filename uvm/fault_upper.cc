@@ -39,6 +39,7 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Upper(Attempt* a, Anon* ano
   FaultInfo& info = a->info;
   Page* page = anon->page;
   CHECK(page != nullptr);
+  if (!info.patient && (page->IsBusy() || page->loan_count > 0)) return Refuse(a);
   // While its object works on a borrowed page the contents stand still, so there is no need to
   // wait.
   if (page->IsBusy() && page->object == nullptr) {
@@ -64,6 +65,7 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Upper(Attempt* a, Anon* ano
 Result<FaultHandler::Step, FaultError> FaultHandler::CopyUpper(Attempt* a, Anon* old) {
   ++core_->counters.fault_1b;
   FaultInfo& info = a->info;
+  pages_->ExpectCopy(old->page);
   Anon* fresh = anons_->Allocate();
   if (fresh == nullptr) return FaultError::kNoMemory;
   bool counted_here = CountedHere(*a);

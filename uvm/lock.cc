@@ -14,26 +14,27 @@ uint32_t FromRank(base::LockRank rank) { return ~(RankBit(rank) - 1); }
 
 // ---- Mutex ----
 
-void Mutex::Acquire(Thread* self) {
+// Called with the guard held, releases it.
+void Mutex::Wait(Thread* self) {
   CHECK(owner_ != self);
-  threads_->LockPoint();
-  guard_.Acquire(threads_);
-  if (owner_ == nullptr) {
-    owner_ = self;
-    guard_.Release();
-  } else {
-    waiters_.PushBack(self);
-    guard_.Release();
-    threads_->Park();  // Unlock() made us the owner
-    CHECK(owner_ == self);
-  }
-  self->held_ranks |= RankBit(rank_);
+  waiters_.PushBack(self);
+  guard_.Release();
+  threads_->Park();  // Unlock() made us the owner
+  CHECK(owner_ == self);
 }
 
 void Mutex::Lock() {
   Thread* self = threads_->Self();
   CHECK((self->held_ranks & FromRank(rank_)) == 0);
-  Acquire(self);
+  threads_->LockPoint();
+  guard_.Acquire(threads_);
+  if (__builtin_expect(owner_ == nullptr, 1)) {
+    owner_ = self;
+    guard_.Release();
+  } else {
+    Wait(self);
+  }
+  self->held_ranks |= RankBit(rank_);
 }
 
 bool Mutex::TryLock() {
@@ -49,14 +50,19 @@ bool Mutex::TryLock() {
 
 void Mutex::Unlock() {
   ThreadSystem* threads = threads_;  // once released, the lock may be gone
-  Thread* self = threads->Self();
-  CHECK(owner_ == self);
-  self->held_ranks &= ~RankBit(rank_);
-  guard_.Acquire(threads_);
-  Thread* next = waiters_.PopFront();
-  owner_ = next;
-  guard_.Release();
-  if (next != nullptr) threads->Unpark(next);
+  CHECK(owner_ != nullptr);
+  DCHECK(owner_ == threads->Self());  // to ask who that is costs as much as the rest
+  owner_->held_ranks &= ~RankBit(rank_);
+  guard_.Acquire(threads);
+  if (__builtin_expect(waiters_.empty(), 1)) {
+    owner_ = nullptr;
+    guard_.Release();
+  } else {
+    Thread* next = waiters_.PopFront();
+    owner_ = next;
+    guard_.Release();
+    threads->Unpark(next);
+  }
   threads->LockPoint();
 }
 
@@ -66,26 +72,20 @@ void Mutex::AssertHeld() const { DCHECK(HeldBySelf()); }
 
 // ---- RwLock ----
 
-void RwLock::Acquire(Thread* self, bool write) {
+// Called with the guard held, releases it.
+void RwLock::Wait(Thread* self, bool write) {
   CHECK(writer_ != self);
-  threads_->LockPoint();
-  guard_.Acquire(threads_);
-  // A reader queues behind a waiting writer, or writers would starve.
-  bool free = write ? writer_ == nullptr && readers_ == 0 : writer_ == nullptr && waiters_.empty();
-  if (free) {
-    if (write) {
-      writer_ = self;
-    } else {
-      ++readers_;
-    }
-    guard_.Release();
-  } else {
-    self->wants_write = write;
-    waiters_.PushBack(self);
-    guard_.Release();
-    threads_->Park();  // GrantAndRelease() counted us in
-  }
-  self->held_ranks |= RankBit(rank_);
+  self->wants_write = write;
+  waiters_.PushBack(self);
+  guard_.Release();
+  threads_->Park();  // GrantAndRelease() counted us in
+}
+
+inline void RwLock::Release() {
+  if (__builtin_expect(!waiters_.empty(), 0)) return GrantAndRelease();
+  ThreadSystem* threads = threads_;  // once released, the lock may be gone
+  guard_.Release();
+  threads->LockPoint();
 }
 
 void RwLock::GrantAndRelease() {
@@ -115,7 +115,15 @@ void RwLock::GrantAndRelease() {
 void RwLock::WriteLock() {
   Thread* self = threads_->Self();
   CHECK((self->held_ranks & FromRank(rank_)) == 0);
-  Acquire(self, /*write=*/true);
+  threads_->LockPoint();
+  guard_.Acquire(threads_);
+  if (__builtin_expect(writer_ == nullptr && readers_ == 0, 1)) {
+    writer_ = self;
+    guard_.Release();
+  } else {
+    Wait(self, /*write=*/true);
+  }
+  self->held_ranks |= RankBit(rank_);
 }
 
 bool RwLock::TryWriteLock() {
@@ -135,13 +143,33 @@ void RwLock::WriteUnlock() {
   self->held_ranks &= ~RankBit(rank_);
   guard_.Acquire(threads_);
   writer_ = nullptr;
-  GrantAndRelease();
+  Release();
 }
 
 void RwLock::ReadLock() {
   Thread* self = threads_->Self();
   CHECK((self->held_ranks & FromRank(rank_)) == 0);
-  Acquire(self, /*write=*/false);
+  threads_->LockPoint();
+  guard_.Acquire(threads_);
+  // A reader queues behind a waiting writer, or writers would starve.
+  if (__builtin_expect(writer_ == nullptr && waiters_.empty(), 1)) {
+    ++readers_;
+    guard_.Release();
+  } else {
+    Wait(self, /*write=*/false);
+  }
+  self->held_ranks |= RankBit(rank_);
+}
+
+bool RwLock::TryReadLock() {
+  Thread* self = threads_->Self();
+  threads_->LockPoint();
+  guard_.Acquire(threads_);
+  const bool free = writer_ == nullptr && waiters_.empty();
+  if (free) ++readers_;
+  guard_.Release();
+  if (free) self->held_ranks |= RankBit(rank_);
+  return free;
 }
 
 void RwLock::ReadUnlock() {
@@ -150,7 +178,7 @@ void RwLock::ReadUnlock() {
   self->held_ranks &= ~RankBit(rank_);
   guard_.Acquire(threads_);
   --readers_;
-  GrantAndRelease();
+  Release();
 }
 
 bool RwLock::TryUpgrade() {

@@ -53,7 +53,7 @@ class ABSL_LOCKABLE Mutex {
   bool DebugIdle() const { return owner_ == nullptr && waiters_.empty(); }
 
  private:
-  void Acquire(Thread* self);
+  void Wait(Thread* self);
 
   ThreadSystem* const threads_;
   const base::LockRank rank_;
@@ -86,6 +86,8 @@ class ABSL_LOCKABLE RwLock {
   bool TryWriteLock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true);
   void WriteUnlock() ABSL_UNLOCK_FUNCTION();
   void ReadLock() ABSL_SHARED_LOCK_FUNCTION();
+  // False, at once, when somebody writes or waits for it.
+  bool TryReadLock() ABSL_SHARED_TRYLOCK_FUNCTION(true);
   void ReadUnlock() ABSL_UNLOCK_FUNCTION();
   // Turns the caller's read lock into the write lock if it is the only reader. On failure the read
   // lock stays.
@@ -93,9 +95,10 @@ class ABSL_LOCKABLE RwLock {
   bool DebugIdle() const { return writer_ == nullptr && readers_ == 0 && waiters_.empty(); }
 
  private:
-  void Acquire(Thread* self, bool write);
-  // Hands the lock to the head of the queue: one writer or a run of readers. Called with the guard
-  // held, releases it.
+  void Wait(Thread* self, bool write);
+  // Called with the guard held, release it. GrantAndRelease hands the lock to the head of the
+  // queue: one writer or a run of readers.
+  void Release();
   void GrantAndRelease();
 
   ThreadSystem* const threads_;

@@ -94,8 +94,7 @@ void Map::WaitForSpaceLocked() {
   LockForChange();
 }
 
-void Map::WakeSpaceWaitersLocked() {
-  if (__builtin_expect(!wants_space_, 1)) return;
+void Map::WakeWaitersLocked() {
   {
     MutexLock lock(&wait_mutex_);
     wants_space_ = false;
@@ -113,17 +112,13 @@ Range Map::Clamp(Range range) const {
 }
 
 bool Map::FillSparesLocked() {
+  base::Pool<MapEntry>* const entries = context_->entries;
   while (spare_count_ < kSpares) {
-    MapEntry* entry = context_->entries->New();
+    MapEntry* entry = entries->New();
     if (entry == nullptr) return false;
     spares_[spare_count_++] = entry;
   }
   return true;
-}
-
-MapEntry* Map::TakeSpareLocked() {
-  CHECK(spare_count_ > 0);
-  return spares_[--spare_count_];
 }
 
 void Map::ReturnSpareLocked(MapEntry* entry) {
@@ -147,6 +142,9 @@ bool Map::FindEntryLocked(Vaddr va, MapEntry** out) const {
   }
   MapEntry* best = const_cast<MapEntry*>(&header_);
   for (MapEntry* at = tree_.root(); at != nullptr;) {
+    // Which way it goes is a guess until `at` is here; meanwhile both may be on their way.
+    __builtin_prefetch(at->rb_child[0]);
+    __builtin_prefetch(at->rb_child[1]);
     if (va < at->start) {
       at = at->rb_child[0];
       continue;
@@ -220,8 +218,9 @@ void Map::UnlinkLocked(MapEntry* entry) {
   if (!AtEnd(first_free_) && first_free_->start >= entry->start) first_free_ = prev;
   prev->next = entry->next;
   entry->next->prev = prev;
-  tree_.Erase(entry);
+  // First what grows: erasing then changes little on the way up.
   RefreshGapLocked(prev);
+  tree_.Erase(entry);
   entry->prev = entry->next = nullptr;
   --count_;
   size_ -= entry->end - entry->start;
@@ -266,22 +265,22 @@ void Map::SplitLayers(MapEntry* left, MapEntry* right, Vaddr at) {
 }
 
 MapEntry* Map::ClipRangeLocked(Range range) {
-  if (range.empty()) return &header_;
-  MapEntry* entry = FirstAboveLocked(range.start);
-  if (AtEnd(entry) || entry->start >= range.end) return &header_;
-  ClipStartLocked(entry, range.start);
+  return ClipRangeLocked(range, FirstAboveLocked(range.start));
+}
+
+MapEntry* Map::ClipRangeLocked(Range range, MapEntry* entry) {
+  if (range.empty() || AtEnd(entry) || entry->start >= range.end) return &header_;
+  if (entry->start < range.start) ClipStartLocked(entry, range.start);
   if (entry->end >= range.end) {
-    ClipEndLocked(entry, range.end);
+    if (entry->end > range.end) ClipEndLocked(entry, range.end);
   } else if (MapEntry* last = LookupLocked(range.end - 1)) {
     ClipEndLocked(last, range.end);
   }
   return entry;
 }
 
-bool Map::SplitsLocked(Range range) {
-  if (range.empty()) return false;
-  const MapEntry* first = FirstAboveLocked(range.start);
-  if (AtEnd(first) || first->start >= range.end) return false;
+bool Map::SplitsLocked(Range range, const MapEntry* first) {
+  if (range.empty() || AtEnd(first) || first->start >= range.end) return false;
   if (first->start < range.start) return true;
   if (first->end >= range.end) return first->end > range.end;
   const MapEntry* last = LookupLocked(range.end - 1);

@@ -29,7 +29,7 @@
 
 #include <cstdint>
 
-#include "base/list.h"
+#include "base/check.h"
 #include "base/rb_tree.h"
 #include "base/text_sink.h"
 #include "uvm/amap.h"
@@ -39,30 +39,34 @@
 
 namespace uvm {
 
-// Aligned so that what walks down the tree read, the fields up to max_gap, is one cache line.
+// Two cache lines: what walks down the tree read, the fields up to max_gap, is the first one; a map
+// of many entries is felt in every line it takes. The first seven fields fit beside the tree's
+// colour.
 struct alignas(64) MapEntry : base::RbNode<MapEntry> {
-  Vaddr start;
-  Vaddr end;
-  uint64_t gap = 0;          // bytes from `end` to the next entry or the map's end
-  uint64_t max_gap = 0;      // largest gap in this entry's subtree
-  MapEntry* prev = nullptr;  // a ring through the map's header
-  MapEntry* next = nullptr;
-  Object* object = nullptr;
-  uint64_t offset = 0;  // byte offset of `start` in `object`
-  AmapRef aref;
+  // Not defaulted: that would have a new entry filled with zeroes before its fields are set.
+  MapEntry() {}
+
   bool copy_on_write = false;
   bool needs_copy = false;
   bool shared = false;  // mapped shared, or took part in a fork by SHARE; what vm_region reports
   Prot prot;
   Prot max_prot;
-  Inherit inherit = Inherit::kCopy;
   Advice advice = Advice::kNormal;
-  uint32_t wired_count = 0;  // calls of Pageable since it was last not wired
-  bool no_merge = false;
-  bool bare = false;            // only reserves space: nothing behind it, now or ever
-  bool wire_me = false;         // chosen by the wiring call under way
+  Inherit inherit = Inherit::kCopy;
+  Vaddr start;
+  Vaddr end;
+  uint64_t gap = 0;          // bytes from `end` to the next entry or the map's end
+  uint64_t max_gap = 0;      // largest gap in this entry's subtree
+  MapEntry* prev = nullptr;  // a ring through the map's header
+  MapEntry* next = nullptr;  // that ring, or the chain of an entry in no map
+  Object* object = nullptr;
+  uint64_t offset = 0;  // byte offset of `start` in `object`
+  AmapRef aref;
   class Map* submap = nullptr;  // faults and lookups go there; no layers of its own
-  base::ListLink dead_link;
+  uint32_t wired_count = 0;     // calls of Pageable since it was last not wired
+  bool no_merge = false;
+  bool bare = false;     // only reserves space: nothing behind it, now or ever
+  bool wire_me = false;  // chosen by the wiring call under way
 
   Range range() const { return {start, end}; }
   PageCount pages() const { return base::ToPages(end - start); }
@@ -71,6 +75,42 @@ struct alignas(64) MapEntry : base::RbNode<MapEntry> {
     return aref.slot + static_cast<uint32_t>((va - start) >> base::kPageShift);
   }
   PageIndex ObjectIndexOf(Vaddr va) const { return base::ToPageIndex(offset + (va - start)); }
+};
+
+static_assert(sizeof(void*) < 8 || sizeof(MapEntry) == 128);
+
+// Entries in no map, in an order, linked by `next`.
+class EntryChain {
+ public:
+  EntryChain() = default;
+  EntryChain(const EntryChain&) = delete;
+  EntryChain& operator=(const EntryChain&) = delete;
+
+  bool empty() const { return first_ == nullptr; }
+  MapEntry* front() const { return first_; }
+  static MapEntry* Next(const MapEntry* entry) { return entry->next; }
+  void PushBack(MapEntry* entry) {
+    entry->next = nullptr;
+    (first_ == nullptr ? first_ : last_->next) = entry;
+    last_ = entry;
+  }
+  // `entry` comes right after `position`, which is of this chain.
+  void InsertAfter(MapEntry* position, MapEntry* entry) {
+    entry->next = position->next;
+    position->next = entry;
+    if (last_ == position) last_ = entry;
+  }
+  MapEntry* PopFront() {
+    MapEntry* entry = first_;
+    if (entry == nullptr) return nullptr;
+    first_ = entry->next;
+    entry->next = nullptr;
+    return entry;
+  }
+
+ private:
+  MapEntry* first_ = nullptr;
+  MapEntry* last_ = nullptr;  // means nothing while the chain is empty
 };
 
 // Rights that an entry's protection really gives: nothing without read, on every hardware
@@ -120,7 +160,7 @@ enum MapFlags : uint32_t {
 // a gap, their addresses counted from 0. Whoever has it gives it to CopyOut, Overwrite or
 // DropSnapshot.
 struct Snapshot {
-  base::List<MapEntry, &MapEntry::dead_link> pieces;
+  EntryChain pieces;
   uint64_t size = 0;  // bytes
 };
 
@@ -261,6 +301,8 @@ class Map {
     kExtractFixProt = 8,      // rights become the maximum's
     kExtractReserved = 0x10,  // `to` names an exactly blank reservation
     kExtractProtAll = 0x20,   // the maximum becomes all
+    // The clone is gone before the source's owner runs again: the source is not marked shared.
+    kExtractTransient = 0x40,
   };
   // NetBSD: uvm_map_extract(): makes the pages of `from` appear in `target` (this map or another)
   // as well, shared; holes stay holes. Returns where: the nearest fit from `to` (kNear), or `to`
@@ -369,8 +411,8 @@ class Map {
   uint64_t CountCoreSegments() ABSL_LOCKS_EXCLUDED(lock_);
 
   // ---- Copies (map_copy.cc); for clients use Uvm's, which bring in what is missing ----
-  // REQUIRES: no submap in the range. kHole; kNoMemory; kIo: a device, of which nothing is ever
-  // resident; kTryAgain: the page *missing must be resident in its object first. On error *out is
+  // REQUIRES: no submap in the range. kHole; kNoMemory; kIo: a page of a device, which nobody can
+  // copy; kTryAgain: the page *missing must be resident in its object first. On error *out is
   // empty.
   Result<void, MapError> CopyIn(Range range, Snapshot* out, Vaddr* missing)
       ABSL_LOCKS_EXCLUDED(lock_);
@@ -378,8 +420,8 @@ class Map {
   // as maximum. kNoSpace: *copy is untouched, else it is empty.
   Result<Vaddr, MapError> CopyOut(Snapshot* copy, Prot prot) ABSL_LOCKS_EXCLUDED(lock_);
   // The range from `at` on shows the snapshot's contents; its attributes stay, but for its wiring.
-  // Who shares a page sees them too. kHole, kNoMemory, kIo (shared mappings only), kTryAgain as
-  // CopyIn: no contents changed and *copy still whole; else it is empty.
+  // Who shares a page sees them too. kHole, kNoMemory, kIo, kTryAgain as CopyIn: no
+  // contents changed and *copy still whole; else it is empty.
   Result<void, MapError> Overwrite(Vaddr at, Snapshot* copy, Vaddr* missing)
       ABSL_LOCKS_EXCLUDED(lock_);
   void DropSnapshot(Snapshot* copy);
@@ -447,7 +489,7 @@ class Map {
     }
   };
   using Tree = base::RbTree<MapEntry, ByStart>;
-  using DeadList = base::List<MapEntry, &MapEntry::dead_link>;
+  using DeadList = EntryChain;
   // Entries an operation may need for clipping and adding, set aside before it changes anything.
   static constexpr int kSpares = 4;
 
@@ -458,10 +500,16 @@ class Map {
   void SetBusyLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // Lets go of the lock until somebody unmaps something here.
   void WaitForSpaceLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  void WakeSpaceWaitersLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void WakeSpaceWaitersLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_) {
+    if (__builtin_expect(wants_space_, 0)) WakeWaitersLocked();
+  }
+  void WakeWaitersLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   Range Clamp(Range range) const;
   bool FillSparesLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  MapEntry* TakeSpareLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  MapEntry* TakeSpareLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_) {
+    CHECK(spare_count_ > 0);
+    return spares_[--spare_count_];
+  }
   void ReturnSpareLocked(MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // The entry that contains `va` and true, or the last one that ends at or below it (perhaps the
   // header) and false.
@@ -478,10 +526,12 @@ class Map {
   // NetBSD: UVM_MAP_CLIP_START / _END: split the entry when the address lies inside it.
   void ClipStartLocked(MapEntry* entry, Vaddr at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void ClipEndLocked(MapEntry* entry, Vaddr at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  // Clips at both ends and returns the first entry in the range, or the header.
+  // Clips at both ends and returns the first entry in the range, or the header. `first` is
+  // FirstAboveLocked(range.start).
   MapEntry* ClipRangeLocked(Range range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  MapEntry* ClipRangeLocked(Range range, MapEntry* first) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // True when removing the range splits an entry, which takes spares.
-  bool SplitsLocked(Range range) ABSL_SHARED_LOCKS_REQUIRED(lock_);
+  bool SplitsLocked(Range range, const MapEntry* first) ABSL_SHARED_LOCKS_REQUIRED(lock_);
   // Null, or what is wrong with the entry.
   const char* WrongWith(const MapEntry& entry) const ABSL_SHARED_LOCKS_REQUIRED(lock_);
 
@@ -517,8 +567,12 @@ class Map {
   bool TryMergeCopyingLocked(MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // `entry` swallows its lower or upper neighbour, whose object reference goes.
   void SwallowLocked(MapEntry* entry, MapEntry* neighbour) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  // kEnterVaOnly in `flags`: there are no translations to remove.
+  // kEnterVaOnly in `flags`: there are no translations to remove. `first` as for ClipRangeLocked.
   void RemoveLocked(Range range, DeadList* dead, uint32_t flags = 0)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_) {
+    RemoveLocked(range, FirstAboveLocked(range.start), dead, flags);
+  }
+  void RemoveLocked(Range range, MapEntry* first, DeadList* dead, uint32_t flags)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // NetBSD: uvm_unmap_detach(). Called unlocked: releasing a layer takes its lock and may reach a
   // pager.

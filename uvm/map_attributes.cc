@@ -22,12 +22,14 @@ Result<void, MapError> Map::Protect(Range range, Prot prot, SetMax set_max) {
   range = Clamp(range);
   if (range.empty()) return {};
   TRY(CheckProtectLocked(range, prot));
-  if (SplitsLocked(range) && !FillSparesLocked()) return MapError::kNoMemory;
+  MapEntry* const first = FirstAboveLocked(range.start);
+  if (SplitsLocked(range, first) && !FillSparesLocked()) return MapError::kNoMemory;
   PmapSystem* pmap = context_->core->pmap;
   bool lowered = false;
   bool wire = false;
   bool short_of_memory = false;
-  for (MapEntry* entry = ClipRangeLocked(range); entry->start < range.end; entry = entry->next) {
+  for (MapEntry* entry = ClipRangeLocked(range, first); entry->start < range.end;
+       entry = entry->next) {
     Prot old = entry->prot;
     if (set_max == SetMax::kYes) {
       entry->max_prot = prot;
@@ -60,8 +62,10 @@ Result<void, MapError> Map::SetInherit(Range range, Inherit inherit) {
   }
   Change change(this, "Map::SetInherit");
   range = Clamp(range);
-  if (SplitsLocked(range) && !FillSparesLocked()) return MapError::kNoMemory;
-  for (MapEntry* entry = ClipRangeLocked(range); entry->start < range.end; entry = entry->next) {
+  MapEntry* const first = FirstAboveLocked(range.start);
+  if (SplitsLocked(range, first) && !FillSparesLocked()) return MapError::kNoMemory;
+  for (MapEntry* entry = ClipRangeLocked(range, first); entry->start < range.end;
+       entry = entry->next) {
     entry->inherit = inherit;
   }
   return {};
@@ -74,8 +78,10 @@ Result<void, MapError> Map::SetAdvice(Range range, Advice advice) {
       !IsFreeLocked(range)) {
     return MapError::kInvalidArgument;
   }
-  if (SplitsLocked(range) && !FillSparesLocked()) return MapError::kNoMemory;
-  for (MapEntry* entry = ClipRangeLocked(range); entry->start < range.end; entry = entry->next) {
+  MapEntry* const first = FirstAboveLocked(range.start);
+  if (SplitsLocked(range, first) && !FillSparesLocked()) return MapError::kNoMemory;
+  for (MapEntry* entry = ClipRangeLocked(range, first); entry->start < range.end;
+       entry = entry->next) {
     entry->advice = advice;
   }
   return {};

@@ -29,7 +29,8 @@ void Map::DropSnapshot(Snapshot* copy) {
 Result<void, MapError> Map::CopyObjectLocked(MapEntry* entry, MapEntry* twin, Vaddr* missing) {
   AmapStore* amaps = context_->amaps;
   twin->copy_on_write = true;
-  if (entry->object->pager()->HandlesFaults()) return MapError::kIo;  // nothing becomes resident
+  // The frames of a device are nobody's pages: they can be mapped, not copied.
+  const bool device = entry->object->pager()->HandlesFaults();
   if (entry->aref.amap == nullptr) {
     Amap* fresh = amaps->Allocate(entry->pages());
     if (fresh == nullptr) return MapError::kNoMemory;
@@ -45,6 +46,7 @@ Result<void, MapError> Map::CopyObjectLocked(MapEntry* entry, MapEntry* twin, Va
         twin->aref.slot + static_cast<uint32_t>((va - entry->start) >> base::kPageShift);
     MutexLock lock(&amap->lock->mutex);
     if (amaps->Lookup(amap, slot) != nullptr) continue;
+    if (device) return MapError::kIo;
     MutexLock object_lock(&entry->object->mu);
     Page* page = entry->object->Lookup(entry->ObjectIndexOf(va));
     if (page == nullptr || page->IsBusy()) {
@@ -180,6 +182,7 @@ Result<void, MapError> Map::PrepareOverwriteLocked(MapEntry* entry, MapEntry* pi
       !base::kProtReadWrite.IsSubsetOf(entry->max_prot)) {
     return MapError::kProtection;
   }
+  if (entry->object->pager()->HandlesFaults()) return MapError::kIo;  // a device
   MutexLock lock(&entry->object->mu);
   for (Vaddr va = entry->start; va < entry->end; va = va + base::kPageSize) {
     const Page* page = entry->object->Lookup(entry->ObjectIndexOf(va));

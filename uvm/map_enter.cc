@@ -336,10 +336,10 @@ void Map::Detach(DeadList* dead) {
   while (MapEntry* entry = dead->PopFront()) ReleaseEntry(entry);
 }
 
-void Map::RemoveLocked(Range range, DeadList* dead, uint32_t flags) {
+void Map::RemoveLocked(Range range, MapEntry* first, DeadList* dead, uint32_t flags) {
   PmapSystem* pmap = context_->core->pmap;
   const bool mapped = (flags & kEnterVaOnly) == 0;
-  MapEntry* entry = ClipRangeLocked(range);
+  MapEntry* entry = ClipRangeLocked(range, first);
   if (AtEnd(entry)) return;
   while (entry->start < range.end && !AtEnd(entry)) {
     MapEntry* next = entry->next;
@@ -359,8 +359,9 @@ Result<void, MapError> Map::Unmap(Range range) {
   {
     Change change(this, "Map::Unmap");
     range = Clamp(range);
-    if (SplitsLocked(range) && !FillSparesLocked()) return MapError::kNoMemory;
-    RemoveLocked(range, &dead);
+    MapEntry* first = FirstAboveLocked(range.start);
+    if (SplitsLocked(range, first) && !FillSparesLocked()) return MapError::kNoMemory;
+    RemoveLocked(range, first, &dead, 0);
   }
   Detach(&dead);
   return {};
@@ -376,9 +377,11 @@ void Map::UnmapAll() {
       if (entry->wired_count != 0) UnwireEntryLocked(entry);
     }
     bool gone = pmap->RemoveAll(pmap_);
-    for (MapEntry* entry = header_.next; !AtEnd(entry); entry = entry->next) {
+    for (MapEntry* entry = header_.next; !AtEnd(entry);) {
+      MapEntry* next = entry->next;
       if (!gone) pmap->Remove(pmap_, entry->range());
       dead.PushBack(entry);
+      entry = next;
     }
     if (!gone) pmap->Update(pmap_);
     tree_.Clear();

@@ -96,6 +96,8 @@ bool Map::FindSpaceLocked(const FindOptions& options, Vaddr* out, MapEntry** pre
     hint = min();
   }
   if (hint > max()) return false;
+  // Where nothing is free nobody has to look. The entries up to first_free_ touch.
+  if (options.fixed && !AtEnd(first_free_) && hint < first_free_->end) return false;
   MapEntry* start;
   bool taken = false;
   if (!options.fixed && hint == min() && direction_ == Direction::kBottomUp) {
@@ -111,6 +113,9 @@ bool Map::FindSpaceLocked(const FindOptions& options, Vaddr* out, MapEntry** pre
   if (taken && direction_ == Direction::kTopDown) start = start->prev;
   const MapEntry* entry = start;
   while (!FitsAfterLocked(options, hint, entry, out)) {
+    // Below first_free_ there is no gap. If its own is too small, the next is the first of all.
+    if (entry == first_free_ && entry->gap < options.size && direction_ == Direction::kBottomUp)
+      entry = &header_;
     entry = NextGapLocked(entry, options.size);
     if (entry == nullptr) return false;
   }

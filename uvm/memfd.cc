@@ -20,16 +20,21 @@ Errno Memfd::Truncate(uint64_t bytes) {
   if (bytes > kMaxSize) return Errno::kEinval;
   if (bytes < size_ && (seals_ & (kSealShrink | kSealWrite)) != 0) return Errno::kEperm;
   if (bytes > size_ && (seals_ & (kSealGrow | kSealWrite)) != 0) return Errno::kEperm;
-  if (bytes != size_) uvm_->TruncateAobj(object_, bytes);
+  if (bytes != size_ && !uvm_->TruncateAobj(object_, bytes)) return Errno::kEnomem;
   size_ = bytes;
   return Errno::kOk;
+}
+
+bool Memfd::IsMapped() const {
+  MutexLock lock(&object_->mu);
+  return object_->refs > 1;  // one is the file's own
 }
 
 Errno Memfd::AddSeals(uint32_t seals) {
   if ((seals & ~kAllSeals) != 0) return Errno::kEinval;
   if ((seals_ & kSealSeal) != 0) return Errno::kEperm;
-  // A mapping may be writable, and one reference is the file's own.
-  if ((seals & kSealWrite) != 0 && object_->DebugRefs() > 1) return Errno::kEbusy;
+  // A mapping may be writable.
+  if ((seals & kSealWrite) != 0 && IsMapped()) return Errno::kEbusy;
   seals_ |= seals;
   return Errno::kOk;
 }

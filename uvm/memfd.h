@@ -32,7 +32,8 @@ class Memfd {
   enum class Sealing : uint8_t { kAllowed, kForbidden };
   static Result<Memfd, MapError> Create(Uvm* uvm, Sealing sealing);
 
-  // ftruncate(2). EINVAL: the size is no off_t; EPERM: sealed.
+  // ftruncate(2). EINVAL: the size is no off_t; EPERM: sealed; ENOMEM: the last page is lent and
+  // there is no frame for a copy.
   Errno Truncate(uint64_t bytes);
   // EPERM: sealed against it; EINVAL: no such seal; EBUSY: kSealWrite while somebody has it mapped.
   Errno AddSeals(uint32_t seals);
@@ -45,6 +46,8 @@ class Memfd {
   void Close();
 
  private:
+  bool IsMapped() const;
+
   Memfd(Uvm* uvm, Object* object, uint32_t seals) : uvm_(uvm), object_(object), seals_(seals) {}
 
   Uvm* uvm_;

@@ -45,7 +45,7 @@ Errno CheckFile(const MmapArguments& a, Prot* max_prot) {
   *max_prot = base::kProtAll;
   if ((a.flags & kMapAnon) != 0) return Errno::kOk;
   if (!a.file.given || !a.file.known) return Errno::kEbadf;
-  if (a.file.object == nullptr) return Errno::kEnodev;
+  if (a.file.object == nullptr && a.file.driver == nullptr) return Errno::kEnodev;
   if (!a.file.readable) {
     if (a.prot.CanRead()) return Errno::kEacces;
     *max_prot = base::kProtWrite;
@@ -55,6 +55,18 @@ Errno CheckFile(const MmapArguments& a, Prot* max_prot) {
     *max_prot = *max_prot - base::kProtWrite;
   }
   return Errno::kOk;
+}
+
+// The object to be mapped, with a reference for the mapping. Null: the device's driver refuses, for
+// a private mapping without the right to write.
+Object* ReferToObject(Uvm* uvm, const MmapArguments& a, Prot max_prot, uint64_t size) {
+  if (a.file.driver == nullptr) {
+    uvm->ReferenceObject(a.file.object);
+    return a.file.object;
+  }
+  if ((a.flags & kMapShared) == 0) max_prot = max_prot - base::kProtWrite;
+  return uvm->AttachDevice(a.file.driver, a.file.device, max_prot, base::TruncPage(a.position),
+                           size);
 }
 
 }  // namespace
@@ -83,6 +95,35 @@ Errno ErrnoOf(MapError error) {
       return Errno::kEio;
   }
   UNREACHABLE("no such map error");
+}
+
+// The last checks, and the mapping, at or near `address`. On error nothing is mapped.
+AddressResult MmapCalls::EnterMapping(Process* process, const MmapArguments& a, uint64_t address,
+                                      Map::EnterOptions* options) {
+  const Map& map = *process->map;
+  const uint64_t size = options->size;
+  const bool fixed = (a.flags & kMapFixed) != 0;
+  uint64_t align;
+  if (!AlignmentOf(a.flags, &align)) return {Errno::kEinval};
+  if (align >= map.max().value()) return {Errno::kEnomem};
+  if (fixed && (address & (align - 1)) != 0 && align != 0) return {Errno::kEinval};
+  if (size > process->limit_address_space ||
+      map.size_bytes() > process->limit_address_space - size) {
+    return {Errno::kEnomem};
+  }
+  if (!a.prot.IsSubsetOf(options->max_prot)) return {Errno::kEacces};
+  options->where = fixed ? Map::Where::kFixedReplace : Map::Where::kNear;
+  options->at = Vaddr(fixed ? address : base::RoundPage(address));
+  options->align = align;
+  Result<Vaddr, MapError> entered = process->map->Enter(*options);
+  // A genuine hint is given up before the call is; an address that was insisted on is not.
+  const bool hinted = (a.flags & (kMapFixed | kMapTryFixed)) == 0 && a.address != 0;
+  if (!entered.ok() && hinted) {
+    options->at = process->default_address;
+    entered = process->map->Enter(*options);
+  }
+  if (!entered.ok()) return {ErrnoOf(entered.error())};
+  return {Errno::kOk, entered.value().value()};
 }
 
 AddressResult MmapCalls::Mmap(Process* process, const MmapArguments& a) {
@@ -114,41 +155,23 @@ AddressResult MmapCalls::Mmap(Process* process, const MmapArguments& a) {
   if (error != Errno::kOk) return {error};
   // Nothing is mapped, and nothing else is checked either.
   if (size == 0) return {Errno::kOk, address};
-  uint64_t align;
-  if (!AlignmentOf(a.flags, &align)) return {Errno::kEinval};
-  if (align >= map.max().value()) return {Errno::kEnomem};
-  if (fixed && (address & (align - 1)) != 0 && align != 0) return {Errno::kEinval};
-  if (size > process->limit_address_space ||
-      map.size_bytes() > process->limit_address_space - size) {
-    return {Errno::kEnomem};
-  }
-  if (!a.prot.IsSubsetOf(max_prot)) return {Errno::kEacces};
   Map::EnterOptions options;
   options.size = size;
-  options.where = fixed ? Map::Where::kFixedReplace : Map::Where::kNear;
-  options.at = Vaddr(fixed ? address : base::RoundPage(address));
   options.prot = a.prot;
   options.max_prot = max_prot;
   options.inherit = shared ? Inherit::kShare : Inherit::kCopy;
   options.sharing = shared ? Sharing::kShared : Sharing::kPrivate;
-  options.align = align;
   if (!anonymous) {
-    options.object = a.file.object;
+    options.object = ReferToObject(uvm_, a, max_prot, size);
+    if (options.object == nullptr) return {Errno::kEinval};
     options.offset = a.position - in_page;
-    uvm_->ReferenceObject(options.object);
   }
-  Result<Vaddr, MapError> entered = map.Enter(options);
-  // A genuine hint is given up before the call is; an address that was insisted on is not.
-  const bool hinted = (a.flags & (kMapFixed | kMapTryFixed)) == 0 && a.address != 0;
-  if (!entered.ok() && hinted) {
-    options.at = process->default_address;
-    entered = map.Enter(options);
-  }
-  if (!entered.ok()) {
+  const AddressResult entered = EnterMapping(process, a, address, &options);
+  if (entered.error != Errno::kOk) {
     if (!anonymous) uvm_->ReleaseObject(options.object);
-    return {ErrnoOf(entered.error())};
+    return entered;
   }
-  Range range = {entered.value(), entered.value() + size};
+  Range range = {Vaddr(entered.address), Vaddr(entered.address) + size};
   if ((a.flags & kMapWired) != 0 || map.wires_future()) {
     if (!a.prot.IsNone()) error = WireNewMapping(process, range);
     if (error != Errno::kOk) return {error};

@@ -19,6 +19,8 @@ namespace uvm {
 
 using base::Errno;
 
+struct ShmAttachment;
+
 // What the calls need of a process besides its map. Limits are in bytes.
 struct Process {
   Map* map = nullptr;
@@ -28,6 +30,7 @@ struct Process {
   uint64_t limit_data = ~uint64_t{0};           // RLIMIT_DATA
   Vaddr heap_start;                             // first address of the heap
   Vaddr heap_end;                               // what brk was last set to
+  ShmAttachment* attachments = nullptr;         // System V segments, newest first (shm.h)
 };
 
 // mmap(2)'s flags, NetBSD's values.
@@ -51,6 +54,9 @@ struct MmapFile {
   bool given = false;        // fd != -1
   bool known = true;         // false: EBADF
   Object* object = nullptr;  // null: a kind that cannot be mapped, ENODEV
+  // A device in place of an object: `object` is not looked at.
+  DeviceDriver* driver = nullptr;
+  uint64_t device = 0;
   bool readable = true;
   bool writable = true;
 };
@@ -96,6 +102,8 @@ class MmapCalls {
   Errno Brk(Process* process, uint64_t address);
 
  private:
+  AddressResult EnterMapping(Process* process, const MmapArguments& a, uint64_t address,
+                             Map::EnterOptions* options);
   Errno WireNewMapping(Process* process, Range range);
   static Errno CheckMincore(const Process& process, uint64_t address, uint64_t length,
                             Range* range);

@@ -45,25 +45,51 @@ Page* Object::Search(PageIndex index, Towards towards, uint8_t tags) const {
   }
 }
 
+// Pages come in order more often than not, so the place is most likely next to the last one.
+void Object::Insert(Page* page) {
+  Page* const hint = hint_;
+  const Page* next = hint != nullptr ? Tree::Next(hint) : nullptr;
+  if (hint != nullptr && hint->index < page->index &&
+      (next == nullptr || page->index < next->index)) {
+    pages_.InsertAfter(hint, page);
+  } else {
+    pages_.Insert(page);
+  }
+  hint_ = page;
+  ++page_count_;
+}
+
+// Search(index, kUp, 0). Windows of faults follow each other: the way from the last one is short.
+Page* Object::FirstFrom(PageIndex index) const {
+  constexpr uint64_t kNear = 8;  // pages; about as many steps as a search from the root takes
+  Page* page = hint_;
+  if (page == nullptr || page->index + PageCount(1) < index ||
+      page->index > index + PageCount(kNear))
+    return Search(index, Towards::kUp, 0);
+  if (page->index < index) return Tree::Next(page);
+  for (Page* before = Tree::Prev(page); before != nullptr && before->index >= index;
+       before = Tree::Prev(before)) {
+    page = before;
+  }
+  return page;
+}
+
 void Object::LookupWindow(PageIndex first, uint32_t count, Page** pages) const {
-  Page* next = Search(first, Towards::kUp, 0);
+  if (count == 1) {
+    if (pages[0] == DontCare()) return;
+    Page* page = Lookup(first);
+    pages[0] = page != nullptr && !page->IsBusy() ? page : nullptr;
+    return;
+  }
+  Page* next = FirstFrom(first);
   for (uint32_t i = 0; i < count; ++i) {
     Page* here = nullptr;
     if (next != nullptr && next->index == first + PageCount(i)) {
-      here = next;
+      here = hint_ = next;
       next = NextPage(next);
     }
     if (pages[i] == DontCare()) continue;
     pages[i] = here != nullptr && !here->IsBusy() ? here : nullptr;
-  }
-}
-
-// Summaries are exact before, so the way up may end where one does not change.
-void Object::Retag(Page* page) {
-  for (Page* at = page; at != nullptr; at = at->rb_parent) {
-    const uint8_t before = at->subtree_tags;
-    ByIndex::Update(at);
-    if (at->subtree_tags == before) return;
   }
 }
 

@@ -51,12 +51,21 @@ class Object {
   ObjectLock* lock() const { return lock_; }
 
   // The resident (possibly busy) page at `index`, or null. NetBSD: uvm_pagelookup().
-  Page* Lookup(PageIndex index) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) { return Find(index); }
-  void Insert(Page* page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
-    pages_.Insert(page);
-    ++page_count_;
+  Page* Lookup(PageIndex index) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+    Page* page = hint_;
+    if (page != nullptr && page->index == index) return page;
+    if (page != nullptr && page->index + PageCount(1) == index) {
+      page = Tree::Next(page);
+      if (page == nullptr || page->index != index) return nullptr;
+    } else {
+      page = Find(index);
+    }
+    if (page != nullptr) hint_ = page;
+    return page;
   }
+  void Insert(Page* page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void Remove(Page* page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+    if (hint_ == page) hint_ = Tree::Prev(page);
     pages_.Erase(page);
     --page_count_;
   }
@@ -126,12 +135,14 @@ class Object {
  private:
   struct ByIndex {
     static bool Less(const Page& a, const Page& b) { return a.index < b.index; }
-    static void Update(Page* page) {
+    static bool Update(Page* page) {
       uint8_t tags = TagsOf(*page);
       for (const Page* child : page->rb_child) {
         if (child != nullptr) tags |= child->subtree_tags;
       }
+      const bool changed = tags != page->subtree_tags;
       page->subtree_tags = tags;
+      return changed;
     }
   };
   using Tree = base::RbTree<Page, ByIndex>;
@@ -141,13 +152,15 @@ class Object {
     return at;
   }
 
-  void Retag(Page* page);
+  Page* FirstFrom(PageIndex index) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void Retag(Page* page) { Tree::Propagate(page); }
 
   ObjectLock* const lock_;
   Pager* const pager_;
   const uint64_t key_;
   Tree pages_;
   uint64_t page_count_ = 0;
+  mutable Page* hint_ = nullptr;  // a page of the tree that was asked for lately, or null
 };
 
 class ObjectStore {

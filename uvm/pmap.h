@@ -90,6 +90,15 @@ class PmapSystem {
   virtual void Unwire(Pmap* pmap, base::Vaddr va) = 0;
   // pmap_extract(9): true when `va` is mapped; then *pa is its frame (pa may be null).
   virtual bool Extract(Pmap* pmap, base::Vaddr va, base::Paddr* pa) = 0;
+  // Which of `count` pages from `first` on, at most 64, have a translation: bit i for page i.
+  virtual uint64_t Mapped(Pmap* pmap, base::Vaddr first, uint32_t count) {
+    uint64_t mapped = 0;
+    for (uint32_t i = 0; i < count; ++i) {
+      const bool is = Extract(pmap, first + i * base::kPageSize, nullptr);
+      mapped |= static_cast<uint64_t>(is) << i;
+    }
+    return mapped;
+  }
   // pmap_update(9): completes every deferred effect.
   virtual void Update(Pmap* pmap) = 0;
   // pmap_copy(9): advice that [to, +bytes) of `target` will need what `source` has at `from`. May

@@ -12,35 +12,32 @@ PageIndex EndOf(const ShmSegment& segment) {
 }  // namespace
 
 Errno ShmStore::Create(uint64_t bytes, ShmSegment** out) {
-  if (bytes == 0) return Errno::kEinval;
-  uint64_t rounded = base::RoundPage(bytes);
-  if (rounded < bytes) return Errno::kEnomem;
-  ShmSegment* segment = segments_pool_.New();
+  if (bytes == 0 || bytes > MaxBytes()) return Errno::kEinval;
+  ShmSegment* segment = segments_.New();
   if (segment == nullptr) return Errno::kEnomem;
-  Result<Object*, MapError> object = uvm_->CreateAobj(rounded, 0);
+  Result<Object*, MapError> object = uvm_->CreateAobj(base::RoundPage(bytes), 0);
   if (!object.ok()) {
-    segments_pool_.Delete(segment);
+    segments_.Delete(segment);
     return Errno::kEnomem;
   }
   segment->object = object.value();
   segment->size = bytes;
-  segments_.PushBack(segment);
   *out = segment;
   return Errno::kOk;
 }
 
 AddressResult ShmStore::Attach(Process* process, ShmSegment* segment, uint64_t address,
                                uint32_t flags) {
-  Map& map = *process->map;
+  const bool anywhere = address == 0;
   if (segment->removed) return {Errno::kEinval};
   if ((flags & kShmRound) != 0) address = base::TruncPage(address);
   if (!base::IsPageAligned(address)) return {Errno::kEinval};
-  ShmAttachment* attachment = attachments_pool_.New();
+  ShmAttachment* attachment = attachments_.New();
   if (attachment == nullptr) return {Errno::kEnomem};
   Map::EnterOptions options;
-  options.at = address != 0 ? Vaddr(address) : process->default_address;
+  options.at = anywhere ? process->default_address : Vaddr(address);
   options.size = base::RoundPage(segment->size);
-  options.where = address != 0 ? Map::Where::kFixed : Map::Where::kNear;
+  options.where = anywhere ? Map::Where::kNear : Map::Where::kFixed;
   options.prot = (flags & kShmReadOnly) != 0 ? base::kProtRead : base::kProtReadWrite;
   options.max_prot = options.prot;
   options.inherit = Inherit::kShare;
@@ -48,46 +45,45 @@ AddressResult ShmStore::Attach(Process* process, ShmSegment* segment, uint64_t a
   options.sharing = Sharing::kShared;
   options.advice = Advice::kRandom;
   uvm_->ReferenceObject(segment->object);
-  Result<Vaddr, MapError> entered = map.Enter(options);
+  Result<Vaddr, MapError> entered = process->map->Enter(options);
   if (!entered.ok()) {
     uvm_->ReleaseObject(segment->object);
-    attachments_pool_.Delete(attachment);
+    attachments_.Delete(attachment);
     // Wherever it cannot be, and for whatever reason, there is no room for it.
     return {Errno::kEnomem};
   }
-  attachment->process = process;
+  attachment->segment = segment;
   attachment->range = {entered.value(), entered.value() + options.size};
-  segment->attachments.PushBack(attachment);
+  attachment->older = process->attachments;
+  process->attachments = attachment;
+  ++segment->attachments;
   return {Errno::kOk, entered.value().value()};
 }
 
 void ShmStore::DestroyIfUnused(ShmSegment* segment) {
-  if (!segment->removed || !segment->attachments.empty()) return;
+  if (!segment->removed || segment->attachments != 0) return;
   if (segment->locked) CHECK(Unlock(segment) == Errno::kOk);
-  segments_.Remove(segment);
   uvm_->ReleaseObject(segment->object);
-  segments_pool_.Delete(segment);
+  segments_.Delete(segment);
 }
 
-void ShmStore::Release(ShmSegment* segment, ShmAttachment* attachment) {
-  segment->attachments.Remove(attachment);
-  attachments_pool_.Delete(attachment);
+void ShmStore::Release(ShmAttachment* attachment) {
+  ShmSegment* segment = attachment->segment;
+  attachments_.Delete(attachment);
+  CHECK(segment->attachments > 0);
+  --segment->attachments;
   DestroyIfUnused(segment);
 }
 
 Errno ShmStore::Detach(Process* process, uint64_t address) {
-  for (ShmSegment* segment = segments_.front(); segment != nullptr;
-       segment = segments_.Next(segment)) {
-    for (ShmAttachment* at = segment->attachments.front(); at != nullptr;
-         at = segment->attachments.Next(at)) {
-      if (at->process != process || at->range.start != Vaddr(address)) continue;
-      Result<void, MapError> unmapped = process->map->Unmap(at->range);
-      if (!unmapped.ok()) return Errno::kEnomem;
-      Release(segment, at);
-      return Errno::kOk;
-    }
-  }
-  return Errno::kEinval;
+  ShmAttachment** link = &process->attachments;
+  while (*link != nullptr && (*link)->range.start != Vaddr(address)) link = &(*link)->older;
+  ShmAttachment* found = *link;
+  if (found == nullptr) return Errno::kEinval;
+  if (!process->map->Unmap(found->range).ok()) return Errno::kEnomem;
+  *link = found->older;
+  Release(found);
+  return Errno::kOk;
 }
 
 Errno ShmStore::Remove(ShmSegment* segment) {
@@ -99,6 +95,10 @@ Errno ShmStore::Remove(ShmSegment* segment) {
 
 Errno ShmStore::Lock(ShmSegment* segment) {
   if (segment->locked) return Errno::kEinval;
+  const PageStore& frames = uvm_->DebugPages();
+  const uint64_t most = frames.wired_max().value();
+  const uint64_t pages = EndOf(*segment).value();
+  if (pages > most || frames.wired_count().value() > most - pages) return Errno::kEnomem;
   if (!uvm_->WireObject(segment->object, PageIndex(0), EndOf(*segment), nullptr).ok()) {
     return Errno::kEnomem;
   }
@@ -114,33 +114,27 @@ Errno ShmStore::Unlock(ShmSegment* segment) {
 }
 
 bool ShmStore::Fork(const Process* parent, Process* child) {
-  for (ShmSegment* segment = segments_.front(); segment != nullptr;
-       segment = segments_.Next(segment)) {
-    for (ShmAttachment* at = segment->attachments.front(); at != nullptr;
-         at = segment->attachments.Next(at)) {
-      if (at->process != parent) continue;
-      ShmAttachment* twin = attachments_pool_.New();
-      if (twin == nullptr) {
-        Forget(child);
-        return false;
-      }
-      twin->process = child;
-      twin->range = at->range;
-      segment->attachments.PushFront(twin);
+  CHECK(child->attachments == nullptr);
+  ShmAttachment** last = &child->attachments;
+  for (const ShmAttachment* at = parent->attachments; at != nullptr; at = at->older) {
+    ShmAttachment* twin = attachments_.New();
+    if (twin == nullptr) {
+      Forget(child);
+      return false;
     }
+    twin->segment = at->segment;
+    twin->range = at->range;
+    ++at->segment->attachments;
+    *last = twin;
+    last = &twin->older;
   }
   return true;
 }
 
 void ShmStore::Forget(Process* process) {
-  ShmSegment* next_segment;
-  for (ShmSegment* segment = segments_.front(); segment != nullptr; segment = next_segment) {
-    next_segment = segments_.Next(segment);
-    ShmAttachment* next;
-    for (ShmAttachment* at = segment->attachments.front(); at != nullptr; at = next) {
-      next = segment->attachments.Next(at);
-      if (at->process == process) Release(segment, at);
-    }
+  while (ShmAttachment* attachment = process->attachments) {
+    process->attachments = attachment->older;
+    Release(attachment);
   }
 }
 

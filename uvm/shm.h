@@ -1,14 +1,14 @@
 // uvm/shm.h: System V shared memory: segments that processes attach to their maps.
 //
 // WHAT     A ShmSegment is an anonymous object with a size; an attachment is a shared mapping of
-// all
-//          of it in one process. Keys, permissions and ids are its user's business.
+//          all of it in one process. Keys, permissions and ids are its user's business.
 // STATES   segment: present -> removed (shmctl(IPC_RMID); lives on while attached) -> gone with the
 //          last detachment.
 // LOCKS    None of its own: calls are made by one thread at a time, as the lists of a Uvm are
 //          changed. A fork's hook runs between the fork and the child's first call.
-// INVARIANTS  Each segment counts its attachments. An attachment outlives what was mapped over or
-//          unmapped by other calls: it is the process's until it detaches, execs or exits.
+// INVARIANTS  A segment's count of attachments is that of the records which name it, each in the
+//          list of one process. An attachment outlives what was mapped over or unmapped by other
+//          calls: it is the process's until it detaches, execs or exits.
 // SEE      shmat(2), shmctl(2) of NetBSD; facts/uvm.md 1.16, 4.4 (shmat01-04).
 
 #ifndef UVM_SHM_H_
@@ -17,7 +17,6 @@
 #include <cstdint>
 
 #include "base/errors.h"
-#include "base/list.h"
 #include "base/pool.h"
 #include "uvm/mmap.h"
 #include "uvm/uvm.h"
@@ -29,38 +28,43 @@ enum ShmFlags : uint32_t {
   kShmRound = 020000,     // round the address down instead of refusing it
 };
 
-struct ShmAttachment {
-  Process* process = nullptr;
-  Range range;
-  base::ListLink link;
-};
-
 struct ShmSegment {
   Object* object = nullptr;
   uint64_t size = 0;  // bytes, as asked for
   bool removed = false;
   bool locked = false;
-  base::List<ShmAttachment, &ShmAttachment::link> attachments;
-  base::ListLink link;
+  uint64_t attachments = 0;
+};
+
+struct ShmAttachment {
+  ShmSegment* segment = nullptr;
+  Range range;
+  ShmAttachment* older = nullptr;  // of the same process
 };
 
 class ShmStore {
  public:
   ShmStore(Uvm* uvm, base::PageSource* memory)
-      : uvm_(uvm), segments_pool_(memory), attachments_pool_(memory) {}
+      : uvm_(uvm), segments_(memory), attachments_(memory) {}
   ShmStore(const ShmStore&) = delete;
   ShmStore& operator=(const ShmStore&) = delete;
 
-  // shmget(2). EINVAL: size 0; ENOMEM. *out lives until Remove and its last detachment.
+  // The largest segment, in bytes: a quarter of the machine's memory (shmmax).
+  uint64_t MaxBytes() const { return base::ToBytes(uvm_->DebugPages().total()) / 4; }
+
+  // shmget(2). EINVAL: size 0, or above MaxBytes(); ENOMEM. *out lives until Remove and its last
+  // detachment.
   Errno Create(uint64_t bytes, ShmSegment** out);
   // shmat(2). Address 0: anywhere. EINVAL: removed, or an address inside a page without kShmRound;
   // ENOMEM: the place is taken, or there is no memory.
   AddressResult Attach(Process* process, ShmSegment* segment, uint64_t address, uint32_t flags);
-  // shmdt(2). EINVAL: nothing was attached there.
+  // shmdt(2): the newest attachment at the address goes, with whatever stands in its range now.
+  // EINVAL: nothing was attached there.
   Errno Detach(Process* process, uint64_t address);
   // shmctl(IPC_RMID): the segment is gone as soon as nobody is attached. EINVAL: removed before.
   Errno Remove(ShmSegment* segment);
-  // shmctl(SHM_LOCK), SHM_UNLOCK: its pages stay in memory. EINVAL: it is (not) locked; ENOMEM.
+  // shmctl(SHM_LOCK), SHM_UNLOCK: its pages stay in memory. EINVAL: it is (not) locked; ENOMEM,
+  // also where too much of the machine's memory is wired already.
   Errno Lock(ShmSegment* segment);
   Errno Unlock(ShmSegment* segment);
 
@@ -70,17 +74,16 @@ class ShmStore {
   // The process's memory is going away (exec, exit): it is attached to nothing. Unmaps nothing.
   void Forget(Process* process);
 
-  uint64_t live() const { return segments_pool_.live(); }
-  static uint64_t AttachmentsOf(const ShmSegment* segment) { return segment->attachments.size(); }
+  uint64_t live() const { return segments_.live(); }
+  static uint64_t AttachmentsOf(const ShmSegment* segment) { return segment->attachments; }
 
  private:
-  void Release(ShmSegment* segment, ShmAttachment* attachment);
+  void Release(ShmAttachment* attachment);
   void DestroyIfUnused(ShmSegment* segment);
 
   Uvm* const uvm_;
-  base::Pool<ShmSegment> segments_pool_;
-  base::Pool<ShmAttachment> attachments_pool_;
-  base::List<ShmSegment, &ShmSegment::link> segments_;
+  base::Pool<ShmSegment> segments_;
+  base::Pool<ShmAttachment> attachments_;
 };
 
 }  // namespace uvm

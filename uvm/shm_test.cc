@@ -66,7 +66,8 @@ TEST_F(ShmTest, AttachesWhereItIsToldOrAnywhere) {
 TEST_F(ShmTest, SizesThatCannotBe) {
   ShmSegment* none = nullptr;
   EXPECT_EQ(store_.Create(0, &none), Errno::kEinval);
-  EXPECT_EQ(store_.Create(~uint64_t{0}, &none), Errno::kEnomem);
+  EXPECT_EQ(store_.Create(~uint64_t{0}, &none), Errno::kEinval);
+  EXPECT_EQ(store_.Create(store_.MaxBytes() + 1, &none), Errno::kEinval);
   EXPECT_EQ(none, nullptr);
 }
 

@@ -343,18 +343,18 @@ void Lookups(World& world, Meter& meter, uint64_t entries, Order order) {
   Space* space = NewScattered(world, entries, 1, 1, 0);
   const uint64_t lookups = Scaled(1000000);
   base::Prng prng(1, "uvm_benchmark.lookups");
-  std::vector<Vaddr> places;
-  for (uint64_t i = 0; i < lookups; ++i) {
-    const uint64_t entry = order == Order::kRandom       ? prng.Below(entries)
-                           : order == Order::kSequential ? i % entries
-                                                         : entries / 2;
-    places.push_back(PageAt(2 * entry));
-  }
   {
     const ReaderLock lock(&space->map().lock());
     meter.Start();
-    for (Vaddr va : places) {
-      MapEntry* entry = space->map().LookupLocked(va);
+    // The addresses are made here: a list of them would take the cache from the entries.
+    for (uint64_t i = 0, next = 0; i < lookups; ++i) {
+      uint64_t at = entries / 2;
+      if (order == Order::kRandom) at = prng.Below(entries);
+      if (order == Order::kSequential) {
+        at = next;
+        next = next + 1 == entries ? 0 : next + 1;
+      }
+      MapEntry* entry = space->map().LookupLocked(PageAt(2 * at));
       CHECK(entry != nullptr);
     }
     meter.Stop(lookups);

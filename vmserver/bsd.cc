@@ -4,42 +4,18 @@
 // are rounded with plain wrapping arithmetic, as the calls do. SEE facts/uvm.md 2.14; design.md D11
 // (the model states the same on its own).
 
-#include "base/check.h"
+#include "vmserver/bsd_words.h"
 #include "vmserver/server.h"
 
 namespace vmserver {
-namespace {
 
 using base::Errno;
-using base::Prot;
 using base::Range;
 using base::Vaddr;
 
-// This edge's rule: writing or executing implies reading.
-Prot BsdProt(L4_Word_t bits) {
-  Prot prot(static_cast<uint8_t>(bits & base::kProtAll.bits()));
-  return prot.IsNone() ? prot : prot | base::kProtRead;
-}
-
-Answer AnswerOf(const uvm::AddressResult& result) {
-  if (result.error != Errno::kOk) return result.error;
-  return Answer(Errno::kOk).With(result.address);
-}
-
-uint64_t Wide(L4_Word_t low, L4_Word_t high) {
-  return (uint64_t{low} & 0xffffffff) | uint64_t{high} << 32;
-}
-
-}  // namespace
-
 Answer Server::Mmap(Task* task, const Message& m) {
-  uvm::MmapArguments arguments;
-  arguments.address = m.words[0];
-  arguments.length = m.words[1];
-  arguments.prot = BsdProt(m.words[2]);
-  arguments.flags = static_cast<uint32_t>(m.words[3]);
-  const uint64_t key = Wide(m.words[4], m.words[5]);
-  arguments.position = Wide(m.words[6], m.words[7]);
+  uvm::MmapArguments arguments = MmapOperands(m);
+  const uint64_t key = MmapKey(m);
   arguments.file.given = key != 0;
   if (key != 0) {
     arguments.file.object = FileObject(key);
@@ -145,6 +121,7 @@ Answer Server::Fork(Task* task) {
 Answer Server::Exec(Task* task) {
   auto emptied = uvm_->ExecSpace(task->space);
   if (!emptied.ok()) return uvm::ErrnoOf(emptied.error());
+  shared_->Forget(&task->process);
   task->has_heap = false;
   return Errno::kOk;
 }

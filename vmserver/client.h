@@ -99,6 +99,48 @@ inline Reply Mincore(L4_Word_t at, L4_Word_t size) { return Call(kBsdMincore, at
 inline Reply Msync(L4_Word_t at, L4_Word_t size, uint32_t flags) {
   return Call(kBsdMsync, at, size, flags);
 }
+inline Reply Memfd(uint64_t key, uint64_t size, bool sealable) {
+  return Call(kBsdMemfd, Low(key), High(key), Low(size), High(size), sealable ? 1 : 0);
+}
+inline Reply MemfdTruncate(uint64_t key, uint64_t size) {
+  return Call(kBsdMemfdTruncate, Low(key), High(key), Low(size), High(size));
+}
+inline Reply MemfdSeal(uint64_t key, uint32_t seals) {
+  return Call(kBsdMemfdSeal, Low(key), High(key), seals);
+}
+inline Reply MemfdClose(uint64_t key) { return Call(kBsdMemfdClose, Low(key), High(key)); }
+// `request`: kBsdMemfdMmap or kBsdDeviceMmap.
+inline Reply MmapShared(Request request, const MmapArguments& a) {
+  return Call(request, a.at, a.size, a.prot, a.flags, Low(a.file_key), High(a.file_key),
+              Low(a.offset), High(a.offset));
+}
+inline Reply Shmget(uint64_t key, uint64_t size) {
+  return Call(kBsdShmget, Low(key), High(key), Low(size), High(size));
+}
+inline Reply Shmat(uint64_t key, L4_Word_t at, uint32_t flags) {
+  return Call(kBsdShmat, Low(key), High(key), at, flags);
+}
+inline Reply Shmdt(L4_Word_t at) { return Call(kBsdShmdt, at); }
+// `request`: kBsdShmRemove, kBsdShmLock or kBsdShmUnlock.
+inline Reply ShmControl(Request request, uint64_t key) {
+  return Call(request, Low(key), High(key));
+}
+
+inline Reply Pread(L4_Word_t at, L4_Word_t size, uint64_t file_key, uint64_t offset) {
+  return Call(kBsdPread, at, size, Low(file_key), High(file_key), Low(offset), High(offset));
+}
+inline Reply Pwrite(L4_Word_t at, L4_Word_t size, uint64_t file_key, uint64_t offset) {
+  return Call(kBsdPwrite, at, size, Low(file_key), High(file_key), Low(offset), High(offset));
+}
+// `task` as for Mach calls.
+inline Reply Peek(L4_Word_t task, L4_Word_t at, L4_Word_t size, L4_Word_t to) {
+  return Call(kBsdPeek, task, at, size, to);
+}
+inline Reply Poke(L4_Word_t task, L4_Word_t at, L4_Word_t size, L4_Word_t from) {
+  return Call(kBsdPoke, task, at, size, from);
+}
+inline Reply Send(L4_Word_t at, L4_Word_t size) { return Call(kBsdSend, at, size); }
+inline Reply Receive(L4_Word_t at, L4_Word_t size) { return Call(kBsdReceive, at, size); }
 
 // Mach. `task` is the target: 0, or a task that this one brought into being.
 inline constexpr L4_Word_t kSelf = 0;

@@ -60,27 +60,47 @@ base::FaultCode MachCode(base::FaultError error) {
 
 }  // namespace
 
-void Server::HandleFault(Task* task, const Message& message) {
-  ++counters_.faults;
-  const base::Vaddr va = base::Vaddr(message.words[0]).Trunc();
+// A translation for the access, by UVM. False: it would have to wait and must not.
+base::Result<bool, base::FaultError> Server::Resolve(Task* task, base::Vaddr va,
+                                                     base::Access access, Patience patience) {
+  if (patience == Patience::kNone) {
+    return TRY(uvm_->FaultPromptly(task->space, va, access)) == uvm::FaultHandler::Prompt::kDone;
+  }
+  TRY(uvm_->Fault(task->space, va, access));
+  return true;
+}
+
+bool Server::ServesFault(const Message& message) {
+  // Another task may use the record, and the worker, by now.
+  Task* task = message.task;
+  return task->id != message.task_id || HandleFault(task, message, Patience::kNone);
+}
+
+bool Server::HandleFault(Task* task, const Message& message, Patience patience) {
+  const base::Vaddr va = base::Vaddr(message.words[0]);
   const base::Access access = AccessOf(L4_PageFaultAccess(message.tag));
-  const pmap_sim::ReplyTarget to = {message.client, task->pager->thread};
+  const bool own_name = patience == Patience::kNone;
+  const pmap_sim::ReplyTarget to = {message.client, own_name ? L4_nilthread : task->pager->thread};
   base::FaultError error = base::FaultError::kNoMemory;
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     pmap_sim::RefillResult result = pmap_.Refill(task->space->pmap(), va, access, to);
     if (result == pmap_sim::RefillResult::kSent) {
       if (attempt == 0) ++counters_.refills;
-      return;
+      ++counters_.faults;
+      return true;
     }
     if (result == pmap_sim::RefillResult::kNoMemory) break;
-    auto fault = uvm_->Fault(task->space, va, access);
-    if (!fault.ok()) {
-      error = fault.error();
+    auto resolved = Resolve(task, va, access, patience);
+    if (!resolved.ok()) {
+      error = resolved.error();
       break;
     }
+    if (!resolved.value()) return false;
   }
+  ++counters_.faults;
   ++counters_.faults_failed;
   Raise(task, task->personality == Personality::kBsd ? BsdCode(error) : MachCode(error));
+  return true;
 }
 
 // Takes the client out of its fault and lets it go on at its exception address (feature

@@ -10,6 +10,7 @@ namespace vmserver {
 namespace {
 
 constexpr bool IsBsd(uint32_t request) { return request >= kBsdMmap && request < kBsdEnd; }
+constexpr bool NamesATask(uint32_t request) { return request == kBsdPeek || request == kBsdPoke; }
 constexpr bool IsErrno(uint32_t request) { return request == kSpaceCreate || IsBsd(request); }
 
 // Words a request has; -1 for an unknown one.
@@ -50,6 +51,33 @@ constexpr int RequestWords(uint32_t request) {
       return 0;
     case kBsdMsync:
       return 3;
+    case kBsdPread:
+    case kBsdPwrite:
+      return 6;
+    case kBsdPeek:
+    case kBsdPoke:
+      return 4;
+    case kBsdSend:
+    case kBsdReceive:
+      return 2;
+    case kBsdMemfd:
+      return 5;
+    case kBsdMemfdTruncate:
+    case kBsdShmget:
+    case kBsdShmat:
+      return 4;
+    case kBsdMemfdSeal:
+      return 3;
+    case kBsdMemfdMmap:
+    case kBsdDeviceMmap:
+      return 8;
+    case kBsdShmdt:
+      return 1;
+    case kBsdMemfdClose:
+    case kBsdShmRemove:
+    case kBsdShmLock:
+    case kBsdShmUnlock:
+      return 2;
     case kMachTaskCreate:
       return 2;
     case kMachTaskTerminate:
@@ -112,7 +140,8 @@ Server::Server(const Config& config)
       file_store_(config.memory, &threads_),
       mu_(&threads_, base::LockRank::kServer),
       task_pool_(config.memory),
-      files_(config.memory) {}
+      files_(config.memory),
+      message_pool_(config.memory) {}
 
 void Server::Main() {
   L4_Accept(L4_UntypedWordsAcceptor);
@@ -121,6 +150,7 @@ void Server::Main() {
   CHECK(mirror != nullptr);
   if (!pmap_.Boot(mirror->thread)) vm_panic(__FILE__, __LINE__, pmap_.boot_error());
   uvm_.Emplace(uvm::Config{.memory = config_.memory, .pmap = &pmap_, .threads = &threads_});
+  shared_.Emplace(&*uvm_, config_.memory, &threads_, config_.frame_buffer);
   auto init = Birth({.privileged = true, .max = base::Vaddr(kDefaultMapMax)});
   init_ = MUST(init, "a fresh machine has room for its first task");
   // From here on this thread is the pager of the server's other threads, and none of them may fault
@@ -154,8 +184,8 @@ void Server::ThreadMain() {
   WorkerLoop(self);
 }
 
-// Takes a message off the registers and says what the pager does next. Runs no UVM code and takes
-// no lock.
+// Takes a message off the registers and says what the pager does next. A fault of a task whose
+// worker is idle is served here and now, if nothing has to be waited for.
 Server::Next Server::TakeMessage(ServerThread* self, L4_MsgTag_t tag, L4_ThreadId_t* from,
                                  ServerThread** worker) {
   if (L4_IpcFailed(tag)) return Next::kWait;
@@ -182,9 +212,20 @@ Server::Next Server::TakeMessage(ServerThread* self, L4_MsgTag_t tag, L4_ThreadI
   message.task_id = task_id;
   message.client = *from;
   message.tag = tag;
-  L4_StoreMRs(1, static_cast<int>(L4_UntypedWords(tag)), message.words);
-  bool wake = false;
+  bool mine = false, wake = false;
+  if (fault) {
+    // One by one: a load of both waits until the kernel's two stores have left the processor,
+    // behind all that the client stored before.
+    L4_StoreMR(1, &message.words[0]);
+    L4_StoreMR(2, &message.words[1]);
+    mine = self->partner->TakeDuty();
+    *worker = self->partner;
+    if (mine && ServesFault(message)) return self->partner->LeaveDuty() ? Next::kWake : Next::kWait;
+  } else {
+    L4_StoreMRs(1, static_cast<int>(L4_UntypedWords(tag)), message.words);
+  }
   if (!self->partner->Push(message, &wake)) {
+    CHECK(!mine);  // the ring of an idle worker is empty
     ++counters_.rejected;
     if (fault) return Next::kWait;
     LoadAnswer(request,
@@ -194,7 +235,7 @@ Server::Next Server::TakeMessage(ServerThread* self, L4_MsgTag_t tag, L4_ThreadI
     return Next::kAnswer;
   }
   *worker = self->partner;
-  return wake ? Next::kWake : Next::kWait;
+  return mine || wake ? Next::kWake : Next::kWait;
 }
 
 void Server::PagerLoop(ServerThread* self) {
@@ -234,7 +275,10 @@ void Server::WorkerLoop(ServerThread* self) {
 void Server::Handle(const Message& message) {
   Task* task = message.task;
   if (task->id != message.task_id) return;  // the task ended while the message waited
-  if (L4_IsPageFault(message.tag)) return HandleFault(task, message);
+  if (L4_IsPageFault(message.tag)) {
+    HandleFault(task, message, Patience::kWaits);
+    return;
+  }
   ++counters_.calls;
   Answer answer = Dispatch(task, message);
   if (!answer.silent) Send(task, static_cast<uint32_t>(L4_Label(message.tag)), answer);
@@ -243,10 +287,17 @@ void Server::Handle(const Message& message) {
 Answer Server::Dispatch(Task* task, const Message& message) {
   const auto request = static_cast<uint32_t>(L4_Label(message.tag));
   if (request == kSpaceCreate) return SpaceCreate(task, message);
-  if (IsBsd(request)) return DispatchBsd(task, message);
+  if (IsBsd(request) && !NamesATask(request)) return DispatchBsd(task, message);
   const L4_Word_t target = message.words[0];
-  if (target == 0 || target == task->id) return DispatchMach(task, task, message);
+  if (target == 0 || target == task->id) return DispatchOn(task, task, message);
   return CallOn(task, static_cast<uint32_t>(target), message);
+}
+
+Answer Server::DispatchOn(Task* caller, Task* target, const Message& message) {
+  const auto request = static_cast<uint32_t>(L4_Label(message.tag));
+  if (!IsBsd(request)) return DispatchMach(caller, target, message);
+  return MoveOfTask(caller, target, message,
+                    request == kBsdPeek ? base::Access::kRead : base::Access::kWrite);
 }
 
 Answer Server::DispatchBsd(Task* task, const Message& message) {
@@ -287,8 +338,16 @@ Answer Server::DispatchBsd(Task* task, const Message& message) {
       return Mincore(task, message);
     case kBsdMsync:
       return Msync(task, message);
+    case kBsdPread:
+      return MoveOfFile(task, message, base::Access::kRead);
+    case kBsdPwrite:
+      return MoveOfFile(task, message, base::Access::kWrite);
+    case kBsdSend:
+      return SendMessage(task, message);
+    case kBsdReceive:
+      return ReceiveMessage(task, message);
     default:
-      UNREACHABLE("the pager passed an unknown BSD call");
+      return SharedCall(task, message);
   }
 }
 

@@ -37,6 +37,7 @@
 #include "base/list.h"
 #include "base/pool.h"
 #include "base/prot.h"
+#include "base/text_sink.h"
 #include "pmap_sim/l4_pmap.h"
 #include "uvm/lock.h"
 #include "uvm/map.h"
@@ -45,6 +46,7 @@
 #include "uvm/uvm.h"
 #include "vmserver/files.h"
 #include "vmserver/protocol.h"
+#include "vmserver/shared.h"
 #include "vmserver/threads.h"
 
 namespace vmserver {
@@ -58,6 +60,8 @@ struct Task {
   bool privileged = false;
   // The id of the task that may name this one; 0: nobody.
   uint32_t owner = 0;
+  // The id of the task of init's that it descends from; who has the same shares its messages.
+  uint32_t family = 0;
   uvm::Space* space = nullptr;
   ServerThread* pager = nullptr;
   ServerThread* worker = nullptr;
@@ -70,6 +74,17 @@ struct Task {
   // Belong to the record, not to the task that uses it now.
   L4_Word_t thread_number = 0;
   L4_Word_t thread_version = 0;
+};
+
+// A message that was sent and not received: pages on loan to the server (lend.cc).
+struct LentMessage {
+  static constexpr uint32_t kMaxPages = static_cast<uint32_t>(kMaxMessageBytes >> base::kPageShift);
+  uint32_t family = 0;
+  uint64_t bytes = 0;     // of all its pages
+  uint64_t received = 0;  // of these
+  uvm::Page* pages[kMaxPages] = {};
+  base::ListLink link;
+  uint64_t page_count() const { return bytes >> base::kPageShift; }
 };
 
 // What a call answers.
@@ -117,6 +132,7 @@ class Server {
     // has 32-bit words: then there are no such tasks.
     L4_Fpage_t client32_kip_area = {0};
     uint32_t max_tasks = 64;  // alive at once, init not counted
+    FrameBufferConfig frame_buffer;
   };
   explicit Server(const Config& config);
   Server(const Server&) = delete;
@@ -139,6 +155,9 @@ class Server {
   void SetLockHook(void (*at_lock)()) { threads_.at_lock = at_lock; }
   const ServerCounters& counters() const { return counters_; }
   const FileStore& DebugFiles() const { return file_store_; }
+  // I20. True when it holds; else the first counterexample goes to *text.
+  bool MessagesHoldTheirLoans(base::TextSink* text) const;
+  const SharedMemory& DebugShared() const { return *shared_; }
   // The live task with this id, or null.
   const Task* DebugFindTask(uint32_t id) const;
 
@@ -172,6 +191,8 @@ class Server {
   Answer Dispatch(Task* task, const Message& message);
   Answer DispatchBsd(Task* task, const Message& message);
   Answer DispatchMach(Task* caller, Task* target, const Message& message);
+  // A call that names a task, on that task's worker.
+  Answer DispatchOn(Task* caller, Task* target, const Message& message);
   void Send(Task* task, uint32_t request, const Answer& answer);
 
   // errand.cc
@@ -182,7 +203,14 @@ class Server {
   static Answer NoSuchTask(const Message& message);
 
   // fault.cc
-  void HandleFault(Task* task, const Message& message);
+  enum class Patience : uint8_t { kNone, kWaits };
+  // False, and nothing is done, when it would have to wait and must not. REQUIRES: the caller is
+  // the one that works on the task's space.
+  bool HandleFault(Task* task, const Message& message, Patience patience);
+  // The same on the pager, which has the worker's duty. True: done with it.
+  bool ServesFault(const Message& message);
+  base::Result<bool, base::FaultError> Resolve(Task* task, base::Vaddr va, base::Access access,
+                                               Patience patience);
   void Raise(Task* task, base::FaultCode code);
 
   // tasks.cc
@@ -234,6 +262,23 @@ class Server {
   Answer Mincore(Task* task, const Message& m);
   Answer Msync(Task* task, const Message& m);
 
+  // file_io.cc
+  Answer MoveOfFile(Task* task, const Message& m, base::Access access);
+  Answer MoveOfTask(Task* caller, Task* target, const Message& m, base::Access access);
+  uvm::BufferCache* Cache() ABSL_LOCKS_EXCLUDED(mu_);
+  uvm::SpaceIo* Io() ABSL_LOCKS_EXCLUDED(mu_);
+  // lend.cc
+  using Messages = base::List<LentMessage, &LentMessage::link>;
+  Answer SendMessage(Task* task, const Message& m) ABSL_LOCKS_EXCLUDED(mu_);
+  Answer ReceiveMessage(Task* task, const Message& m) ABSL_LOCKS_EXCLUDED(mu_);
+  base::Result<void, base::MapError> Lend(Task* task, base::Range range, uvm::Page** pages);
+  bool MayQueue(uint32_t family) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes the messages of a family that has no task any more off the queue.
+  void Disown(uint32_t family, Messages* out) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Drop(LentMessage* message) ABSL_LOCKS_EXCLUDED(mu_);
+  // shared_calls.cc
+  Answer SharedCall(Task* task, const Message& m);
+
   // mach.cc
   Answer TaskCreate(Task* caller, Task* target, const Message& m);
   Answer TaskTerminate(Task* caller, Task* target);
@@ -265,6 +310,7 @@ class Server {
   Threads threads_;
   pmap_sim::L4Pmap pmap_;
   Late<uvm::Uvm> uvm_;
+  Late<SharedMemory> shared_;
   FileStore file_store_;
   ServerCounters counters_;
   Task* init_ = nullptr;  // set once, by Main
@@ -276,6 +322,8 @@ class Server {
   // Each with its worker.
   base::List<ServerThread, &ServerThread::pool_link> unused_pagers_ ABSL_GUARDED_BY(mu_);
   FileTable files_ ABSL_GUARDED_BY(mu_);
+  base::Pool<LentMessage> message_pool_ ABSL_GUARDED_BY(mu_);
+  Messages messages_ ABSL_GUARDED_BY(mu_);  // of all families, oldest first
   uint32_t next_task_id_ ABSL_GUARDED_BY(mu_) = 1;
 };
 

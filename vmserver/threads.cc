@@ -10,38 +10,47 @@
 
 namespace vmserver {
 
+// Between saying that one is idle and looking whether something came in, and between bringing
+// something and looking who is idle. The server's threads run on one processor: it is enough that
+// the compiler keeps the order.
+inline void KeepOrder() { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
+
 bool ServerThread::Push(const Message& message, bool* wake) {
   uint32_t at = __atomic_load_n(&tail, __ATOMIC_RELAXED);
   if (at - __atomic_load_n(&head, __ATOMIC_ACQUIRE) == kRing) return false;
   ring[at % kRing] = message;
-  __atomic_store_n(&tail, at + 1, __ATOMIC_SEQ_CST);
-  *wake = __atomic_exchange_n(&idle, 0u, __ATOMIC_SEQ_CST) == 1;
+  __atomic_store_n(&tail, at + 1, __ATOMIC_RELEASE);
+  KeepOrder();
+  *wake = TakeDuty();
   return true;
 }
 
 bool ServerThread::Pop(Message* out) {
   uint32_t at = __atomic_load_n(&head, __ATOMIC_RELAXED);
-  if (at == __atomic_load_n(&tail, __ATOMIC_SEQ_CST)) return false;
+  if (at == __atomic_load_n(&tail, __ATOMIC_ACQUIRE)) return false;
   *out = ring[at % kRing];
   __atomic_store_n(&head, at + 1, __ATOMIC_RELEASE);
   return true;
 }
 
 bool ServerThread::Call() {
-  __atomic_store_n(&called, 1u, __ATOMIC_SEQ_CST);
-  return __atomic_exchange_n(&idle, 0u, __ATOMIC_SEQ_CST) == 1;
+  __atomic_store_n(&called, 1u, __ATOMIC_RELEASE);
+  KeepOrder();
+  return TakeDuty();
 }
 
-bool ServerThread::GoIdle() {
-  __atomic_store_n(&idle, 1u, __ATOMIC_SEQ_CST);
-  if (__atomic_load_n(&tail, __ATOMIC_SEQ_CST) == head &&
-      __atomic_load_n(&called, __ATOMIC_SEQ_CST) == 0) {
-    return true;
-  }
-  // Something came in. Whoever takes the idle word back decides: if the pager or an asker did, its
-  // wake-up is on the way and must be received.
-  return __atomic_exchange_n(&idle, 0u, __ATOMIC_SEQ_CST) == 0;
+bool ServerThread::LeaveDuty() {
+  duty.Release();
+  KeepOrder();
+  const bool idle =
+      __atomic_load_n(&tail, __ATOMIC_ACQUIRE) == __atomic_load_n(&head, __ATOMIC_RELAXED) &&
+      __atomic_load_n(&called, __ATOMIC_ACQUIRE) == 0;
+  return !idle && TakeDuty();
 }
+
+// Something came in, and whoever takes the duty back decides: if the pager or an asker did, its
+// wake-up is on the way and must be received.
+bool ServerThread::GoIdle() { return !LeaveDuty(); }
 
 Threads::Threads(base::PageSource* memory, const ThreadLayout& layout)
     : memory_(memory), layout_(layout), pool_(memory) {}

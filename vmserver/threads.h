@@ -5,12 +5,13 @@
 //          comes early waits for its Park (design D5). The current thread is found by its
 //          user-defined handle, which is its index here; 0 is the root thread. A worker takes
 //          requests from a small ring that its pager fills. The pager never waits for it: it wakes
-//          the worker only after winning the worker's `idle` word, and an idle worker is, or is
-//          about to be, receiving.
+//          the worker only after winning the worker's `duty`, and a worker without it is, or is
+//          about to be, receiving. Who has the duty is the one that works on the task's space: the
+//          worker while it runs; its pager while it serves a fault itself.
 // STATES   of a worker:  running -> idle (ring empty) -> running. Threads are never deleted; their
 //          tasks come and go.
-// LOCKS    The ring has one producer and one consumer; head, tail and idle are atomic words. The
-//          table of threads only grows, under the server's mutex.
+// LOCKS    The ring has one producer and one consumer; head, tail and the duty are words for
+//          threads of one processor. The table of threads only grows, under the server's mutex.
 // SEE      design.md D5, D14.
 
 #ifndef VMSERVER_THREADS_H_
@@ -23,6 +24,7 @@
 
 #include "base/list.h"
 #include "base/pool.h"
+#include "base/spin_word.h"
 #include "uvm/thread.h"
 #include "vmserver/protocol.h"
 
@@ -37,9 +39,9 @@ struct Message {
   uint32_t task_id = 0;  // of `task` when the message came; another by now: the message is void
   L4_ThreadId_t client = {0};
   L4_MsgTag_t tag = {0};
-  L4_Word_t words[kMaxRequestWords] = {};
+  L4_Word_t words[kMaxRequestWords];  // as many as the tag says
 
-  Message() = default;
+  Message() {}
   Message(const Message&) = delete;
   // Copies the words that there are: a fault has two, and there is no faster way to say so.
   Message& operator=(const Message& other) {
@@ -88,8 +90,10 @@ struct ServerThread : uvm::Thread {
   Message ring[kRing];
   uint32_t head = 0;  // next to take
   uint32_t tail = 0;  // next to fill
-  uint32_t idle = 0;  // 1: parked, or about to be, with nobody having promised to wake it
+  // Taken: the worker runs, somebody has promised to wake it, or its pager serves a fault.
+  base::SpinWord duty;
 
+  ServerThread() { duty.TryTake(base::Processors::kOne); }
   // Producer's side; false when the ring is full. Sets *wake when the caller must wake the worker.
   bool Push(const Message& message, bool* wake);
   // Consumer's side: false when the ring is empty.
@@ -99,6 +103,11 @@ struct ServerThread : uvm::Thread {
   // Consumer's side: true when the worker must wait to be woken, false when something came in
   // meanwhile.
   bool GoIdle();
+  // Producer's side. True: the worker is idle, and stays so until LeaveDuty; the space is the
+  // caller's.
+  bool TakeDuty() { return duty.TryTake(base::Processors::kOne); }
+  // True: something came in, and the caller must wake the worker.
+  bool LeaveDuty();
 };
 
 // What the server must know about where it runs. Words of the server's own simulated (or real)

@@ -31,6 +31,7 @@ char DrawProt(base::Prot prot) { return "-r!w!x!a"[prot.bits()]; }
 
 char DrawPage(PageKind kind, const PageBytes& bytes) {
   if (kind == PageKind::kEither) return '?';
+  if (kind == PageKind::kNothing) return '!';
   if (kind == PageKind::kUntouchedFile) return 'f';
   bool one_byte =
       std::all_of(bytes.begin(), bytes.end(), [&](unsigned char b) { return b == bytes[0]; });

@@ -37,7 +37,7 @@ class Script {
 
   // One character a page, live tasks in the order of their births joined by '|'.
   // Contents: the byte when the page is full of one printable byte; '0' zeros; '.' not mapped; 'f'
-  // a file's own contents; '?' open since MADV_FREE; '*' anything else.
+  // a file's own contents; '?' open since MADV_FREE; '!' nothing to be had; '*' anything else.
   std::string Contents() const;
   // '.' not mapped; '-' none; 'r' r--, 'w' rw-, 'x' r-x, 'a' rwx, '!' sets without r.
   std::string Prots() const;

@@ -39,8 +39,21 @@ Extent ExtentOf(const traces::ResolvedOp& op, const traces::Outcome& seen) {
     case OpKind::kExec:
     case OpKind::kExit:
     case OpKind::kTaskTerminate:
+    case OpKind::kMemfd:
+    case OpKind::kMemfdTruncate:
+    case OpKind::kMemfdSeal:
+    case OpKind::kMemfdClose:
+    case OpKind::kShmget:
+    case OpKind::kShmRemove:
+    case OpKind::kShmLock:
+    case OpKind::kShmUnlock:
     case OpKind::kInject:
       return {};
+    case OpKind::kShmat:
+      if (!seen.ok()) return {};
+      at = seen.value;
+      size = 1;
+      break;
     case OpKind::kMmap:
     case OpKind::kVmAllocate:
     case OpKind::kVmMap:
@@ -48,11 +61,13 @@ Extent ExtentOf(const traces::ResolvedOp& op, const traces::Outcome& seen) {
       if (seen.ok()) at = seen.value;
       break;
     case OpKind::kVmCopy:
+    case OpKind::kPeek:
       at = op.to;
       break;
     case OpKind::kMremap:
       if (seen.ok()) at = seen.value, size = op.new_size;
       break;
+    case OpKind::kShmdt:
     case OpKind::kFetch:
     case OpKind::kVmRegion:
     case OpKind::kBrk:
@@ -76,6 +91,8 @@ char SymbolOf(const model::World& world, uint32_t task, uint64_t va) {
       return 'f';
     case model::PageKind::kEither:
       return '?';
+    case model::PageKind::kNothing:
+      return '!';
     case model::PageKind::kOwned:
       break;
   }
@@ -297,7 +314,8 @@ std::string Diagram::Text() const {
       &text,
       "\n[ ] pages that the operation names   .  unmapped   -  no rights   0  zeros   f  file "
       "bytes\n"
-      "A   bytes 'A'   #  several values   ?  given up by MADV_FREE   :  addresses left out\n");
+      "A   bytes 'A'   #  several values   ?  given up by MADV_FREE   !  no page   :  addresses "
+      "left out\n");
   if (!rows_.empty() && rows_.back().number < total_ops_) {
     absl::StrAppend(&text, "(", total_ops_ - rows_.back().number,
                     " more operations are not shown)\n");
@@ -374,7 +392,7 @@ std::string Diagram::Html() const {
                       "</head>\n<body>\n<p>One row an operation, one square a page (or a stretch "
                       "that nothing tells apart), outlined where"
                       " the operation acts. Letters are contents: 0 zeros, f the file's bytes, # "
-                      "several values, ? given up by MADV_FREE."
+                      "several values, ? given up by MADV_FREE, ! no page to be had."
                       " Rights: <i style=\"background:#bfe3c0\">writable</i><i "
                       "style=\"background:#c3d7f2\">readable</i>"
                       "<i style=\"background:#f7d9a8\">executable</i><i "

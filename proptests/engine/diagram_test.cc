@@ -40,7 +40,8 @@ TEST(DiagramTest, RowsShowOperationsAndPages) {
       "    7  s1.munmap 0x3000 0x1000                  - B[.]   0 x 0    -> ok\n"
       "\n"
       "[ ] pages that the operation names   .  unmapped   -  no rights   0  zeros   f  file bytes\n"
-      "A   bytes 'A'   #  several values   ?  given up by MADV_FREE   :  addresses left out\n");
+      "A   bytes 'A'   #  several values   ?  given up by MADV_FREE   !  no page   :  addresses "
+      "left out\n");
 }
 
 TEST(DiagramTest, AWindowOfTheTraceAndOneTask) {

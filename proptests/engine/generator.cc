@@ -1,6 +1,7 @@
 #include "proptests/engine/generator.h"
 
 #include <cstddef>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "base/addr.h"
@@ -37,7 +38,13 @@ constexpr KindWeight kStandard[] = {
     {OpKind::kVmRegion, 4},      {OpKind::kRead, 42},         {OpKind::kWrite, 50},
     {OpKind::kFetch, 4},         {OpKind::kTask32, 1},        {OpKind::kVmMap, 6},
     {OpKind::kVmCopy, 6},        {OpKind::kVmRead, 4},        {OpKind::kVmWrite, 6},
-    {OpKind::kVmWire, 4},
+    {OpKind::kVmWire, 4},        {OpKind::kPread, 6},         {OpKind::kPwrite, 6},
+    {OpKind::kPeek, 4},          {OpKind::kPoke, 4},          {OpKind::kSend, 5},
+    {OpKind::kReceive, 5},
+    {OpKind::kVmWire, 4},        {OpKind::kMemfd, 4},         {OpKind::kMemfdTruncate, 5},
+    {OpKind::kMemfdSeal, 1},     {OpKind::kMemfdClose, 1},    {OpKind::kShmget, 3},
+    {OpKind::kShmat, 5},         {OpKind::kShmdt, 2},         {OpKind::kShmRemove, 1},
+    {OpKind::kShmLock, 1},       {OpKind::kShmUnlock, 1},
 };
 
 constexpr base::Prot kProts[] = {
@@ -59,6 +66,11 @@ template <typename T, size_t kSize>
 T Pick(Prng* prng, const T (&choices)[kSize]) {
   return choices[prng->Below(kSize)];
 }
+
+// Few, so that the calls meet. Memory files and segments have names of their own.
+constexpr const char* kMemfdNames[] = {"m1", "m2"};
+constexpr const char* kSegmentNames[] = {"g1", "g2"};
+constexpr const char* kDeviceNames[] = {traces::kFrameBuffer, traces::kFrameBufferReadOnly};
 
 bool IsMapper(OpKind kind) {
   return kind == OpKind::kMmap || kind == OpKind::kVmAllocate || kind == OpKind::kVmMap;
@@ -122,6 +134,9 @@ Generator::Generator(const GenOptions& options) : options_(options) {
   CHECK(options.files > 0);
   CHECK(options.pages > 0);
   for (uint32_t i = 1; i <= options.files; ++i) files_.push_back(absl::StrCat("f", i));
+  for (const char* name : kMemfdNames) files_.emplace_back(name);
+  for (const char* name : kSegmentNames) files_.emplace_back(name);
+  for (const char* name : kDeviceNames) files_.emplace_back(name);
 }
 
 OpKind Generator::DrawKind(Prng* prng) const {
@@ -156,6 +171,20 @@ Op Generator::Draw(uint64_t index) const {
     case OpKind::kMunlockall:
     case OpKind::kInject:  // DrawFaults
       break;
+    case OpKind::kMemfd:
+    case OpKind::kMemfdTruncate:
+    case OpKind::kMemfdSeal:
+    case OpKind::kMemfdClose:
+      DrawMemfd(&prng, &op);
+      break;
+    case OpKind::kShmget:
+    case OpKind::kShmat:
+    case OpKind::kShmdt:
+    case OpKind::kShmRemove:
+    case OpKind::kShmLock:
+    case OpKind::kShmUnlock:
+      DrawSegment(&prng, &op);
+      break;
     case OpKind::kExecMap:
     case OpKind::kMmap:
     case OpKind::kVmAllocate:
@@ -166,6 +195,14 @@ Op Generator::Draw(uint64_t index) const {
     case OpKind::kVmRead:
     case OpKind::kVmWrite:
       DrawCopy(&prng, &op);
+      break;
+    case OpKind::kPread:
+    case OpKind::kPwrite:
+    case OpKind::kPeek:
+    case OpKind::kPoke:
+    case OpKind::kSend:
+    case OpKind::kReceive:
+      DrawMove(&prng, &op);
       break;
     case OpKind::kMunmap:
     case OpKind::kMprotect:
@@ -325,6 +362,29 @@ void Generator::DrawCopy(Prng* prng, Op* op) const {
   }
 }
 
+// Bytes rather than pages, except for messages, which are pages.
+void Generator::DrawMove(Prng* prng, Op* op) const {
+  op->at = DrawPlace(prng);
+  op->size = DrawSize(prng);
+  if (op->kind == OpKind::kSend) {
+    if (prng->Chance(1, 16)) return;
+    op->at.offset = base::TruncPage(op->at.offset);
+    op->size = base::RoundPage(op->size);
+    return;
+  }
+  if (prng->Chance(1, 2)) op->size = 1 + prng->Below(3 * kPageSize);
+  if (op->kind == OpKind::kReceive) return;
+  if (op->kind == OpKind::kPeek || op->kind == OpKind::kPoke) {
+    op->to = DrawPlace(prng);
+    return;
+  }
+  if (prng->Chance(1, 32)) return;
+  op->file = 1 + static_cast<uint32_t>(prng->Below(options_.files));
+  op->offset = prng->Below(16) * kPageSize;
+  if (prng->Chance(1, 3)) op->offset += DrawOddBytes(prng);
+  if (prng->Chance(1, 64)) op->offset = (uint64_t{1} << 63) - kPageSize * (1 + prng->Below(8));
+}
+
 // Mostly the caller itself, else a task it made, or any that there may have been.
 void Generator::DrawTarget(Prng* prng, Op* op) const {
   const uint64_t draw = prng->Below(64);
@@ -369,12 +429,67 @@ void Generator::DrawMapping(Prng* prng, Op* op) const {
     if (where == 3) op->flags |= traces::kFlagTryFixed;
     if (where < 2) op->at = DrawPlace(prng);
   }
+  if (op->kind == OpKind::kMmap && prng->Chance(1, 3)) return DrawNamed(prng, op);
   if (prng->Chance(1, 3)) {
     op->file = 1 + static_cast<uint32_t>(prng->Below(options_.files));
     op->offset = prng->Below(8) * kPageSize;
     if (prng->Chance(1, 8)) op->offset += DrawOddBytes(prng);
     if (prng->Chance(1, 64)) op->offset = (uint64_t{1} << 63) - kPageSize * (1 + prng->Below(8));
   }
+}
+
+// Now and then a name of another kind, which is mostly nobody's.
+uint32_t Generator::DrawName(Prng* prng, size_t first, size_t count) const {
+  if (prng->Chance(1, 48)) return 1 + static_cast<uint32_t>(prng->Below(files_.size()));
+  return static_cast<uint32_t>(options_.files + first + 1 + prng->Below(count));
+}
+
+// A mapping of a memory file, or of the frame buffer.
+void Generator::DrawNamed(Prng* prng, Op* op) const {
+  const bool device = prng->Chance(1, 4);
+  op->backing = device ? traces::Backing::kDevice : traces::Backing::kMemfd;
+  op->file = device ? DrawName(prng, std::size(kMemfdNames) + std::size(kSegmentNames),
+                               std::size(kDeviceNames))
+                    : DrawName(prng, 0, std::size(kMemfdNames));
+  const uint64_t most = device ? traces::kFrameBufferPages + 1 : 8;
+  if (prng->Chance(3, 4)) {
+    op->flags = (op->flags & ~uint32_t{traces::kFlagPrivate}) | traces::kFlagShared;
+  }
+  if (prng->Chance(7, 8)) op->size = (1 + prng->Below(4)) * kPageSize;
+  op->offset = prng->Below(prng->Chance(1, 2) ? 2 : most) * kPageSize;
+  if (prng->Chance(1, 8)) op->offset += DrawOddBytes(prng);
+  if (prng->Chance(1, 64)) op->offset = DrawEdge(prng);
+}
+
+void Generator::DrawMemfd(Prng* prng, Op* op) const {
+  op->file = DrawName(prng, 0, std::size(kMemfdNames));
+  if (op->kind == OpKind::kMemfdSeal) {
+    // Sealed against everything a file is of little use: single seals, and seldom that against
+    // seals.
+    op->mask = prng->Chance(1, 16) ? prng->Next() : uint64_t{2} << prng->Below(4);
+    if (prng->Chance(1, 8)) op->mask |= 1;
+    return;
+  }
+  if (op->kind == OpKind::kMemfdClose) return;
+  op->size = DrawSize(prng);
+  if (prng->Chance(1, 2)) op->size = prng->Below(8 * kPageSize);
+  if (op->kind == OpKind::kMemfd && prng->Chance(1, 3)) op->flags = traces::kFlagSealable;
+}
+
+void Generator::DrawSegment(Prng* prng, Op* op) const {
+  if (op->kind != OpKind::kShmdt) {
+    op->file = DrawName(prng, std::size(kMemfdNames), std::size(kSegmentNames));
+  }
+  if (op->kind == OpKind::kShmget) op->size = DrawSize(prng);
+  if (op->kind == OpKind::kShmdt) {
+    op->at = DrawPlace(prng);
+    // Mostly where a region starts.
+    if (prng->Chance(7, 8)) op->at = {Place::Kind::kRegion, op->at.index, 0};
+  }
+  if (op->kind != OpKind::kShmat) return;
+  op->at = prng->Chance(1, 3) ? traces::At(0) : DrawFreePlace(prng);
+  if (prng->Chance(1, 4)) op->flags |= traces::kFlagReadOnly;
+  if (prng->Chance(1, 2)) op->flags |= traces::kFlagRound;
 }
 
 void Generator::DrawRange(Prng* prng, Op* op) const {

@@ -43,7 +43,8 @@ struct GenOptions {
   uint32_t tasks = 8;
   // Most maps of a case have about as many pages, and lengths stay below.
   uint32_t pages = 64;
-  // Distinct files that mmap may name: "f1", "f2" ... At least 1.
+  // Distinct files that mmap may name: "f1", "f2" ... At least 1. The names of memory files,
+  // segments and devices come after them.
   uint32_t files = 2;
   Swarm swarm = StandardMix();
   FaultRates faults;
@@ -63,10 +64,15 @@ class Generator {
   traces::OpKind DrawKind(base::Prng* prng) const;
   void DrawBirth(base::Prng* prng, traces::Op* op) const;
   void DrawMapping(base::Prng* prng, traces::Op* op) const;
+  void DrawNamed(base::Prng* prng, traces::Op* op) const;
+  void DrawMemfd(base::Prng* prng, traces::Op* op) const;
+  void DrawSegment(base::Prng* prng, traces::Op* op) const;
+  uint32_t DrawName(base::Prng* prng, size_t first, size_t count) const;
   void DrawRange(base::Prng* prng, traces::Op* op) const;
   void DrawRemap(base::Prng* prng, traces::Op* op) const;
   void DrawAccess(base::Prng* prng, traces::Op* op) const;
   void DrawHeap(base::Prng* prng, traces::Op* op) const;
+  void DrawMove(base::Prng* prng, traces::Op* op) const;
   void DrawCopy(base::Prng* prng, traces::Op* op) const;
   void DrawTarget(base::Prng* prng, traces::Op* op) const;
   traces::Place DrawPlace(base::Prng* prng) const;

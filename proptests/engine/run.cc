@@ -169,14 +169,15 @@ std::vector<TestOp> OpsOfTrace(const traces::Trace& trace) {
 }
 
 ShrinkOutcome ShrinkRun(const std::vector<TestOp>& ops, const std::vector<std::string>& files,
-                        const RunOptions& options, const Failure& failure) {
+                        const RunOptions& options, const Failure& failure,
+                        const OpsRunner& runner) {
   ShrinkOutcome out;
   out.run = options;
   Experiment experiment = [&](const Candidate& candidate) {
     Attempt attempt;
     RunOptions run = out.run;
     if (candidate.frames != 0) run.machine.ram_bytes = uint64_t{candidate.frames} * base::kPageSize;
-    attempt.failure = RunOps(candidate.ops, files, run, &attempt.executed).failure;
+    attempt.failure = runner(candidate.ops, files, run, &attempt.executed, nullptr).failure;
     return attempt;
   };
   ShrinkLimits coarse;
@@ -193,7 +194,7 @@ ShrinkOutcome ShrinkRun(const std::vector<TestOp>& ops, const std::vector<std::s
   out.shrunk = Shrink(first.smallest, print, experiment);
   out.executions += out.shrunk.executions;
   out.run.machine.ram_bytes = uint64_t{out.shrunk.smallest.frames} * base::kPageSize;
-  RunOps(out.shrunk.smallest.ops, files, out.run, nullptr, &out.outcomes);
+  runner(out.shrunk.smallest.ops, files, out.run, nullptr, &out.outcomes);
   return out;
 }
 

@@ -51,6 +51,12 @@ RunResult RunOps(const std::vector<TestOp>& ops, const std::vector<std::string>&
                  const RunOptions& options, std::vector<TestOp>* executed = nullptr,
                  std::vector<traces::Outcome>* outcomes = nullptr);
 
+// RunOps, or what stands in for it: isolated_run.h.
+using OpsRunner = std::function<RunResult(
+    const std::vector<TestOp>& ops, const std::vector<std::string>& files,
+    const RunOptions& options, std::vector<TestOp>* executed,
+    std::vector<traces::Outcome>* outcomes)>;
+
 RunResult RunTrace(const traces::Trace& trace, const RunOptions& options,
                    const Progress& progress = nullptr);
 
@@ -92,9 +98,10 @@ struct ShrinkOutcome {
 
 // Shrinks a run that failed with `failure` under `options`. Once the run is short, everything is
 // checked after every operation, so that the failure is met where it happens; the fingerprint is
-// then the one met there.
+// then the one met there. `runner` makes the runs.
 ShrinkOutcome ShrinkRun(const std::vector<TestOp>& ops, const std::vector<std::string>& files,
-                        const RunOptions& options, const Failure& failure);
+                        const RunOptions& options, const Failure& failure,
+                        const OpsRunner& runner = RunOps);
 
 // The machine's seed in one case of a campaign.
 uint64_t CaseMachineSeed(const CampaignOptions& options, uint64_t case_index);

@@ -6,6 +6,7 @@
 #include "absl/strings/string_view.h"
 #include "base/addr.h"
 #include "base/hash.h"
+#include "proptests/engine/cost_budget.h"
 #include "traces/codec.h"
 
 namespace proptests {
@@ -25,14 +26,33 @@ bool IsAccess(OpKind kind) {
   return kind == OpKind::kRead || kind == OpKind::kWrite || kind == OpKind::kFetch;
 }
 
+// Calls about memory that has a name, not about a place in a map.
+bool NamesNoPlace(OpKind kind) {
+  switch (kind) {
+    case OpKind::kMemfd:
+    case OpKind::kMemfdTruncate:
+    case OpKind::kMemfdSeal:
+    case OpKind::kMemfdClose:
+    case OpKind::kShmget:
+    case OpKind::kShmRemove:
+    case OpKind::kShmLock:
+    case OpKind::kShmUnlock:
+      return true;
+    default:
+      return false;
+  }
+}
+
 // The pages that an operation may have changed, cut to the bounds of user space.
 base::Range TouchedRange(const traces::ResolvedOp& op, const Outcome& seen) {
   const bool placed = op.kind == OpKind::kMmap || op.kind == OpKind::kVmAllocate ||
                       op.kind == OpKind::kVmMap || op.kind == OpKind::kMremap ||
-                      op.kind == OpKind::kVmRead;
-  uint64_t at = placed ? seen.value : op.kind == OpKind::kVmCopy ? op.to : op.at;
+                      op.kind == OpKind::kVmRead || op.kind == OpKind::kShmat;
+  const bool at_to = op.kind == OpKind::kVmCopy || op.kind == OpKind::kPeek;
+  uint64_t at = placed ? seen.value : at_to ? op.to : op.at;
   uint64_t size = op.kind == OpKind::kMremap ? op.new_size : op.size;
-  if (op.kind == OpKind::kFetch) size = 1;
+  if (NamesNoPlace(op.kind)) return {};
+  if (op.kind == OpKind::kFetch || op.kind == OpKind::kShmat || op.kind == OpKind::kShmdt) size = 1;
   if (at > traces::kDefaultMapMax) at = traces::kDefaultMapMax;
   if (size > traces::kDefaultMapMax - at) size = traces::kDefaultMapMax - at;
   return {base::Vaddr(base::TruncPage(at)), base::Vaddr(base::RoundPage(at + size))};
@@ -86,6 +106,7 @@ Session::Session(const RunOptions& options, const std::vector<std::string>* file
   if (options.lanes.Has(Lane::kUvm)) {
     machine_ = std::make_unique<machine::Machine>(options.machine);
     world.wired_max = machine_->uvm().DebugPages().wired_max().value();
+    world.shm_max = base::ToBytes(machine_->uvm().DebugPages().total()) / 4;
   }
   world_ = std::make_unique<model::World>(world);
   if (!options.lanes.Has(Lane::kUvm)) return;
@@ -125,7 +146,7 @@ bool Session::Step(const traces::Op& op, const Outcome* expected) {
   world_->Adopt(resolved_, seen_);
   stats_.ok += seen_.ok() ? 1 : 0;
   ExtendHash();
-  if (machine_ != nullptr && !CheckTouched()) return false;
+  if (machine_ != nullptr && !(CheckCost() && CheckTouched())) return false;
   if (options_.whole_every != 0 && stats_.ops % options_.whole_every == 0 &&
       !CheckWhole(StateRelation::Depth::kSampled)) {
     return false;
@@ -180,6 +201,17 @@ void Session::ExtendHash() {
   hash_ = OutcomeHash(hash_, seen_);
 }
 
+bool Session::CheckCost() {
+  const machine::Ledger now = machine_->ledger();
+  const bool orderly = now.faults_injected == spent_.faults_injected &&
+                       now.dropped == spent_.dropped && !options_.memory_may_run_out &&
+                       options_.machine.quirks.manual();
+  const std::optional<Finding> finding = proptests::CheckCost(
+      resolved_, spent_, now, orderly ? Conditions::kOrderly : Conditions::kAdverse);
+  spent_ = now;
+  return FailWith(finding);
+}
+
 bool Session::CheckTouched() {
   if (resolved_.kind == OpKind::kInject) return true;
   base::Range range = TouchedRange(resolved_, seen_);
@@ -192,7 +224,9 @@ bool Session::CheckTouched() {
     uint32_t task = traces::ActsOn(resolved_);
     if (IsBirth(resolved_.kind)) task = resolved_.child;
     // The caller's space is where the copy is.
-    if (resolved_.kind == OpKind::kVmRead) task = resolved_.task;
+    if (resolved_.kind == OpKind::kVmRead || resolved_.kind == OpKind::kPeek) {
+      task = resolved_.task;
+    }
     finding = relation_->CheckCall(task, range);
   }
   return FailWith(finding);
@@ -215,20 +249,42 @@ bool Session::Fail(FailureClass cls, std::string rule, std::string text) {
   return false;
 }
 
-// All tasks leave, each in the way of its personality. These operations are the session's own and
-// are not counted.
+bool Session::PerformOwn(const traces::Op& op) {
+  if (!world_->Resolve(op, *files_, &resolved_)) return true;
+  model::Expectation right = world_->Expect(resolved_);
+  seen_ = right.Canonical();
+  if (!ApplyToSystem(right)) return false;
+  world_->Adopt(resolved_, seen_);
+  return true;
+}
+
+// The first task gives up every name of a memory file or segment.
+bool Session::DrainNames() {
+  if (world_->LiveTasks().empty()) return true;
+  for (uint32_t i = 1; i <= files_->size(); ++i) {
+    const uint64_t key = traces::KeyOfName((*files_)[i - 1].c_str());
+    traces::Op op;
+    op.task = {world_->LiveTasks().front(), false};
+    op.file = i;
+    op.kind = OpKind::kMemfdClose;
+    if (world_->HasMemfd(key) && !PerformOwn(op)) return false;
+    op.kind = OpKind::kShmRemove;
+    if (world_->HasSegment(key) && !PerformOwn(op)) return false;
+  }
+  return true;
+}
+
+// All names are given up, and all tasks leave, each in the way of its personality. These operations
+// are the session's own and are not counted.
 bool Session::DrainTasks() {
   const RunStats counted = stats_;
+  if (!DrainNames()) return false;
   for (uint32_t task : world_->LiveTasks()) {
     traces::Op op;
     op.kind = world_->PersonalityOf(task) == traces::Personality::kBsd ? OpKind::kExit
                                                                        : OpKind::kTaskTerminate;
     op.task = {task, false};
-    if (!world_->Resolve(op, *files_, &resolved_)) continue;
-    model::Expectation right = world_->Expect(resolved_);
-    seen_ = right.Canonical();
-    if (!ApplyToSystem(right)) return false;
-    world_->Adopt(resolved_, seen_);
+    if (!PerformOwn(op)) return false;
   }
   stats_ = counted;
   return true;

@@ -4,6 +4,7 @@
 //            op -> model.Resolve -> absolute operands        (names nothing: skipped on both sides)
 //            model.Expect -> the set of right outcomes       machine.Apply -> the outcome seen
 //            seen in the set?   model.Adopt(seen)            what the op touched corresponds?
+//            what the operation cost is within its budget?
 //            every k ops and at the end: the whole state corresponds, all invariants hold
 //            at the end: all tasks leave, nothing is left behind
 //          After the first failure a session does nothing more.
@@ -83,8 +84,11 @@ class Session {
   bool WithinLimits(const traces::Op& op) const;
   bool CompareWithTrace(const model::Expectation& right, const traces::Outcome& expected);
   bool ApplyToSystem(const model::Expectation& right);
+  bool CheckCost();
   bool CheckTouched();
   bool CheckWhole(StateRelation::Depth depth);
+  bool PerformOwn(const traces::Op& op);
+  bool DrainNames();
   bool DrainTasks();
   void ExtendHash();
   bool Fail(FailureClass cls, std::string rule, std::string text);
@@ -102,6 +106,7 @@ class Session {
   traces::ResolvedOp resolved_;
   traces::Outcome seen_;
   bool skipped_ = false;
+  machine::Ledger spent_;  // as of the operation before
 };
 
 }  // namespace proptests

@@ -25,6 +25,14 @@ bool TakesPlace(OpKind kind) {
     case OpKind::kExec:
     case OpKind::kExit:
     case OpKind::kTaskTerminate:
+    case OpKind::kMemfd:
+    case OpKind::kMemfdTruncate:
+    case OpKind::kMemfdSeal:
+    case OpKind::kMemfdClose:
+    case OpKind::kShmget:
+    case OpKind::kShmRemove:
+    case OpKind::kShmLock:
+    case OpKind::kShmUnlock:
     case OpKind::kInject:
       return false;
     default:
@@ -37,9 +45,13 @@ bool TakesProt(OpKind kind) {
          kind == OpKind::kVmProtect || kind == OpKind::kVmMap;
 }
 
+// Whether it maps zeros when it names nothing.
+bool MayNameNothing(OpKind kind) { return kind == OpKind::kMmap || kind == OpKind::kExecMap; }
+
 // Whether the operation has a second place.
 bool TakesTo(OpKind kind) {
-  return kind == OpKind::kMremap || kind == OpKind::kVmCopy || kind == OpKind::kVmWrite;
+  return kind == OpKind::kMremap || kind == OpKind::kVmCopy || kind == OpKind::kVmWrite ||
+         kind == OpKind::kPeek || kind == OpKind::kPoke;
 }
 uint64_t SizeAtTo(const Op& op) { return op.kind == OpKind::kMremap ? op.new_size : op.size; }
 
@@ -326,10 +338,11 @@ class Shrinking {
       add([](Op* o) { --o->skip; });
     }
     if (op.file != 0) {
-      add([](Op* o) { o->file = 0, o->offset = 0; });
+      if (MayNameNothing(op.kind))
+        add([](Op* o) { o->file = 0, o->offset = 0, o->backing = traces::Backing::kFile; });
       add([](Op* o) { o->offset = 0; });
       add([](Op* o) { o->offset = base::TruncPage(o->offset); });
-      add([](Op* o) { o->file = 1; });
+      if (MayNameNothing(op.kind)) add([](Op* o) { o->file = 1; });
     }
     if (op.kind == OpKind::kWrite && (op.value < 'A' || op.value > 'Z'))
       add([](Op* o) { o->value = 'A'; });

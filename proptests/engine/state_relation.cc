@@ -7,7 +7,9 @@
 #include "base/pattern.h"
 #include "base/text_sink.h"
 #include "uvm/invariants.h"
+#include "uvm/pager.h"
 #include "uvm/uvm.h"
+#include "vmserver/shared.h"
 
 namespace proptests {
 namespace {
@@ -83,7 +85,10 @@ const uvm::Page* StateRelation::LayersPage(const uvm::MapEntry& entry, Vaddr va)
 
 void StateRelation::LoadBase(const uvm::MapEntry& entry, Vaddr va, Stretch part,
                              unsigned char* out) {
-  if (entry.object == nullptr) {
+  if (entry.object != nullptr && entry.object->pager()->kind() == uvm::Pager::Kind::kDevice) {
+    LoadFrame(entry, va, part, out);
+  } else if (entry.object == nullptr ||
+             entry.object->pager()->kind() == uvm::Pager::Kind::kAnonymous) {
     std::memset(out, 0, part.size);
   } else {
     uint64_t offset = base::ToBytes(entry.ObjectIndexOf(va)) + part.start;
@@ -94,6 +99,18 @@ void StateRelation::LoadBase(const uvm::MapEntry& entry, Vaddr va, Stretch part,
       return;
     }
     base::FillFile(entry.object->key(), offset, out, part.size);
+  }
+}
+
+// Of the frame buffer; zeros where it has no frame, or does not show it.
+void StateRelation::LoadFrame(const uvm::MapEntry& entry, Vaddr va, Stretch part,
+                              unsigned char* out) {
+  const uint64_t page = entry.ObjectIndexOf(va).value();
+  const vmserver::FrameBuffer& device = s_->server().DebugShared().frame_buffer();
+  if (entry.copy_on_write || page >= device.config().pages) {
+    std::memset(out, 0, part.size);
+  } else {
+    std::memcpy(out, s_->pmap().HomePointer(device.DebugFrame(page)) + part.start, part.size);
   }
 }
 
@@ -168,6 +185,11 @@ StateRelation::Result StateRelation::ContentsAgree(uint32_t task, const uvm::Map
   }
   if (!mapped) return std::nullopt;
   const uvm::Page* page = LayersPage(*entry, va);
+  if (kind == model::PageKind::kNothing) {
+    if (page == nullptr) return std::nullopt;
+    return Broken(FailureClass::kContents, "ContentsAgree",
+                  PageName(task, va) + " is there in the system, and is not in the model");
+  }
   if (page == nullptr && kind == model::PageKind::kUntouchedZero && entry->object == nullptr)
     return std::nullopt;
   Stretch part = NextStretch(kind);
@@ -202,7 +224,10 @@ StateRelation::Result StateRelation::TranslationAllowed(const uvm::Space& space,
   } else {
     const uvm::Page* page = LayersPage(*entry, va);
     bool upper = page != nullptr && page->anon != nullptr;
-    if (page == nullptr || page->pa != t.pa) {
+    const bool frame = page == nullptr && entry->object != nullptr &&
+                       entry->object->pager()->kind() == uvm::Pager::Kind::kDevice &&
+                       s_->uvm().DebugPages().FromPaddr(t.pa) == nullptr;
+    if (!frame && (page == nullptr || page->pa != t.pa)) {
       rule = "TranslationMapsItsPage";
     } else if (!t.prot.IsSubsetOf(uvm::EffectiveProt(entry->prot))) {
       rule = "RightsWithinProtection";
@@ -310,6 +335,8 @@ StateRelation::Result StateRelation::InvariantsHold() {
   if (rule != nullptr) return Broken(FailureClass::kStructure, rule, buffer);
   if (!s_->pmap().CheckInvariants(text))
     return Broken(FailureClass::kStructure, "PmapTable", buffer);
+  if (!s_->server().MessagesHoldTheirLoans(&text))
+    return Broken(FailureClass::kStructure, "MessagesHoldTheirLoans", buffer);
   return std::nullopt;
 }
 
@@ -384,15 +411,19 @@ std::optional<Finding> StateRelation::CheckKernel() {
 std::optional<Finding> StateRelation::NothingLeaks() {
   uvm::Uvm& uvm = s_->uvm();
   uint64_t file_pages = 0;
+  uint64_t unstored = 0;  // memory files, segments and devices
   const uvm::ObjectStore::List& objects = uvm.DebugObjects().DebugAll();
   for (uvm::Object* object = objects.front(); object != nullptr; object = objects.Next(object)) {
     file_pages += object->DebugPageCount();
+    const bool file = object->pager()->kind() != uvm::Pager::Kind::kAnonymous &&
+                      object->pager()->kind() != uvm::Pager::Kind::kDevice;
+    unstored += file || object->DebugRefs() == uvm::Object::kKernelRefs ? 0 : 1;
   }
   uint64_t in_use = uvm.DebugPages().total().value() - uvm.DebugPages().free_count().value();
   uint64_t spaces = uvm.DebugSpaces().size();
   uint64_t pmaps = s_->pmap().pmap_count();
   if (spaces == boot_spaces_ && pmaps == boot_pmaps_ && uvm.DebugAmaps().live() == 0 &&
-      uvm.DebugAnons().live() == 0 && in_use == file_pages) {
+      uvm.DebugAnons().live() == 0 && in_use == file_pages && unstored == m_->names()) {
     return std::nullopt;
   }
   return Broken(
@@ -400,7 +431,8 @@ std::optional<Finding> StateRelation::NothingLeaks() {
       absl::StrCat("all tasks are gone, but there are ", spaces, " spaces (", boot_spaces_,
                    " at boot), ", pmaps, " pmaps (", boot_pmaps_, "), ", uvm.DebugAmaps().live(),
                    " amaps, ", uvm.DebugAnons().live(), " anons, ", in_use, " frames in use, ",
-                   file_pages, " of them file pages"));
+                   file_pages, " of them file pages, ", unstored, " memory objects with ",
+                   m_->names(), " names"));
 }
 
 }  // namespace proptests

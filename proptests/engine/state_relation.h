@@ -94,6 +94,7 @@ class StateRelation {
   static const uvm::Page* LayersPage(const uvm::MapEntry& entry, base::Vaddr va);
   static const uvm::MapEntry* FindEntry(const uvm::Map& map, base::Vaddr va);
   // What a page reads as while nothing is resident.
+  void LoadFrame(const uvm::MapEntry& entry, base::Vaddr va, Stretch part, unsigned char* out);
   void LoadBase(const uvm::MapEntry& entry, base::Vaddr va, Stretch part, unsigned char* out);
   // Which bytes of the next page to compare.
   Stretch NextStretch(model::PageKind kind);

@@ -49,9 +49,10 @@ class Pmap {
     }
     return &table->cells[IndexAt(va, 0)];
   }
-  // visit(va, cell) for every cell in use in [start, end), until it returns false.
+  // visit(va, cells, count) for every run of cells of one lowest table in [start, end), until it
+  // returns false.
   template <typename F>
-  void ForEach(uint64_t start, uint64_t end, F&& visit) {
+  void ForEachRun(uint64_t start, uint64_t end, F&& visit) {
     while (start < end) {
       Table* table = &root;
       int level = testing::FastPmap::kLevels - 1;
@@ -66,13 +67,21 @@ class Pmap {
                             << static_cast<unsigned>(covered * testing::FastPmap::kLevelBits);
       const uint64_t next = std::min((start & ~(span - 1)) + span, end);
       if (level == 0) {
-        for (uint64_t va = start; va < next; va += base::kPageSize) {
-          uint64_t* cell = &table->cells[IndexAt(va, 0)];
-          if (*cell != 0 && !visit(va, cell)) return;
-        }
+        uint64_t* const cells = &table->cells[IndexAt(start, 0)];
+        if (!visit(start, cells, (next - start + base::kPageMask) >> base::kPageShift)) return;
       }
       start = next;
     }
+  }
+  // visit(va, cell) for every cell in use in [start, end), until it returns false.
+  template <typename F>
+  void ForEach(uint64_t start, uint64_t end, F&& visit) {
+    ForEachRun(start, end, [&visit](uint64_t va, uint64_t* cells, uint64_t count) {
+      for (uint64_t i = 0; i < count; ++i, va += base::kPageSize) {
+        if (cells[i] != 0 && !visit(va, &cells[i])) return false;
+      }
+      return true;
+    });
   }
 
   uint32_t refs = 1;
@@ -270,11 +279,16 @@ void FastPmap::Protect(Pmap* pmap, Range range, Prot prot) {
   if (!prot.CanRead()) return Remove(pmap, range);
   ++calls_.protect;
   const uint64_t keep = ~kProtBits | prot.bits();
-  pmap->ForEach(range.start.value(), range.end.value(), [&](uint64_t, uint64_t* cell) {
-    if ((*cell & ~keep) != 0) ++calls_.protected_pages;
-    *cell &= keep;
-    return true;
-  });
+  uint64_t lowered = 0;
+  pmap->ForEachRun(range.start.value(), range.end.value(),
+                   [&lowered, keep](uint64_t, uint64_t* cells, uint64_t count) {
+                     for (uint64_t i = 0; i < count; ++i) {
+                       lowered += (cells[i] & ~keep) != 0 ? 1 : 0;
+                       cells[i] &= keep;
+                     }
+                     return true;
+                   });
+  calls_.protected_pages += lowered;
 }
 
 void FastPmap::Unwire(Pmap* pmap, Vaddr va) {

@@ -1,0 +1,335 @@
+#include "proptests/mutants/judge.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "base/addr.h"
+#include "machine/machine.h"
+#include "nlohmann/json.hpp"
+#include "proptests/engine/emit.h"
+#include "proptests/engine/fault_rates.h"
+#include "proptests/engine/isolate.h"
+#include "proptests/engine/isolated_run.h"
+#include "proptests/engine/run.h"
+#include "traces/codec.h"
+
+namespace mutants {
+namespace {
+
+using proptests::CampaignOptions;
+using proptests::Failure;
+using proptests::IsolatedResult;
+using Json = nlohmann::json;
+
+// One kind of campaign. Ops are for the first round; each round after it has four times as many.
+struct Campaign {
+  const char* name;
+  uint64_t ops;
+  void (*adjust)(CampaignOptions*);
+};
+
+void WithFaults(CampaignOptions* options) { options->faults = *proptests::ParseFaultRates("all"); }
+
+void OnKernel(CampaignOptions* options, const char* quirks) {
+  options->run.machine.quirks = *machine::FindQuirks(quirks);
+}
+
+constexpr Campaign kCampaigns[] = {
+    {"standard", 30000, [](CampaignOptions*) {}},
+    {"faults", 20000, WithFaults},
+    {"preempted", 20000,
+     [](CampaignOptions* options) {
+       options->run.machine.schedule = machine::Schedule::kPct;
+       options->run.machine.processors = 2;
+     }},
+    {"crowded", 20000,
+     [](CampaignOptions* options) {
+       options->run.machine.ram_bytes = 1024 * base::kPageSize;
+       options->run.memory_may_run_out = true;
+       options->pages = 128;
+       options->tasks = 12;
+     }},
+    {"no_reference_bits", 20000,
+     [](CampaignOptions* options) {
+       options->run.machine.profile = *machine::FindProfile("amd64-no-reference");
+     }},
+    {"new_mdb", 20000, [](CampaignOptions* options) { OnKernel(options, "pistachio-new-mdb"); }},
+    {"old_mdb", 20000, [](CampaignOptions* options) { OnKernel(options, "pistachio-old-mdb"); }},
+    {"long_cases", 20000, [](CampaignOptions* options) { options->case_ops = 10000; }},
+};
+
+// Test programs built of the mutated sources, and whose mutants they look for.
+struct Program {
+  const char* name;
+  const char* package;
+};
+constexpr Program kPrograms[] = {
+    {"mapping_model_test", "fake_l4/"}, {"recordings_test", "fake_l4/"},
+    {"ipc_property_test", "fake_l4/"},  {"contract_prop_test", "pmap_sim/"},
+    {"adversarial_prop_test", "uvm/"},  {"object_prop_test", "uvm/"},
+    {"corpus_test", "model/"},          {"mach_model_test", "model/"},
+};
+
+CampaignOptions OptionsOf(const Campaign& campaign, uint64_t seed) {
+  CampaignOptions options;
+  options.seed = seed;
+  options.case_ops = 2000;
+  options.tasks = 6;
+  options.pages = 24;
+  options.run.machine.ram_bytes = uint64_t{16} << 20;
+  options.run.whole_every = 16;
+  campaign.adjust(&options);
+  return options;
+}
+
+// What a child found out about one campaign.
+struct Found {
+  std::optional<Failure> failure;
+  uint64_t case_index = 0;
+  double seconds = 0;
+};
+
+// A case takes a few milliseconds; one that takes so long does not end.
+constexpr double kHangSeconds = 10;
+
+uint64_t Milliseconds() {
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
+                                   std::chrono::steady_clock::now().time_since_epoch())
+                                   .count());
+}
+
+// Runs case after case; notes say which one is under way, and since when. The child says nothing
+// or, as JSON, what failed.
+std::string RunCases(CampaignOptions options, uint64_t ops, proptests::Notes* notes) {
+  uint64_t done = 0;
+  for (uint64_t number = 0; done < ops; ++number, done += options.case_ops) {
+    notes->words[0] = number;
+    notes->words[1] = Milliseconds();
+    options.first_case = number;
+    options.ops = options.case_ops;
+    const proptests::CampaignResult result = proptests::RunCampaign(options);
+    if (!result.run.failure) continue;
+    const Failure& failure = *result.run.failure;
+    return Json{{"case", number},
+                {"class", static_cast<int>(failure.print.cls)},
+                {"rule", failure.print.rule},
+                {"text", failure.text},
+                {"op", failure.op_index}}
+        .dump(-1, ' ', false, Json::error_handler_t::replace);
+  }
+  return "";
+}
+
+Found Meet(const CampaignOptions& options, uint64_t ops, double seconds) {
+  proptests::IsolationLimits limits;
+  limits.seconds = seconds;
+  const IsolatedResult result = proptests::RunIsolated(
+      [&](proptests::Notes* notes) { return RunCases(options, ops, notes); }, limits);
+  Found found;
+  found.seconds = result.seconds;
+  if (result.end == IsolatedResult::End::kTimeout) {
+    const double in_case = static_cast<double>(Milliseconds() - result.notes.words[1]) / 1000;
+    if (in_case < kHangSeconds) return found;
+  }
+  if (result.end != IsolatedResult::End::kReturned) {
+    found.case_index = result.notes.words[0];
+    found.failure = proptests::FailureOfEnd(result, options.case_ops - 1);
+    return found;
+  }
+  if (result.said.empty()) return found;
+  const Json json = Json::parse(result.said);
+  found.case_index = json["case"].get<uint64_t>();
+  Failure& failure = found.failure.emplace();
+  failure.print.cls = static_cast<proptests::FailureClass>(json["class"].get<int>());
+  failure.print.rule = json["rule"].get<std::string>();
+  failure.text = json["text"].get<std::string>();
+  failure.op_index = json["op"].get<uint64_t>();
+  return found;
+}
+
+// The failure when this process runs the trace with the given mutant on.
+std::optional<Failure> Replay(const traces::Trace& trace, const proptests::RunOptions& run,
+                              unsigned number) {
+  const unsigned before = selected_mutant;
+  selected_mutant = number;
+  const proptests::RunResult result =
+      proptests::RunOpsIsolated(proptests::OpsOfTrace(trace), trace.files, run, {.seconds = 20});
+  selected_mutant = before;
+  return result.failure;
+}
+
+// Makes the failing case small, and runs what remains with and without the mutant.
+void Shrink(const Mutant& mutant, const CampaignOptions& campaign, const Found& found,
+            Verdict* verdict) {
+  CampaignOptions options = campaign;
+  options.first_case = found.case_index;
+  proptests::CampaignResult result;
+  result.run.failure = found.failure;
+  result.failing_case = found.case_index;
+  proptests::RunOptions run = proptests::CaseRunOptions(options);
+  run.machine.seed = proptests::CaseMachineSeed(options, found.case_index);
+  proptests::Generator generator(proptests::CaseOptions(options, found.case_index));
+  const proptests::OpsRunner runner =
+      [](const std::vector<proptests::TestOp>& ops, const std::vector<std::string>& files,
+         const proptests::RunOptions& how, std::vector<proptests::TestOp>* executed,
+         std::vector<traces::Outcome>* outcomes) {
+        return proptests::RunOpsIsolated(ops, files, how, {.seconds = 5}, executed, outcomes);
+      };
+  const bool own_process = found.failure->print.cls == proptests::FailureClass::kCrash;
+  const std::vector<proptests::TestOp> ops = proptests::OpsOfFailure(options, result);
+  const proptests::ShrinkOutcome shrunk =
+      own_process ? proptests::ShrinkRun(ops, generator.files(), run, *found.failure, runner)
+                  : proptests::ShrinkRun(ops, generator.files(), run, *found.failure);
+  verdict->ops = shrunk.shrunk.smallest.ops.size();
+  verdict->minimal = shrunk.shrunk.minimal;
+  proptests::FailureReport report;
+  report.failure = shrunk.shrunk.failure;
+  report.ops = shrunk.shrunk.smallest.ops;
+  report.files = generator.files();
+  report.origin = absl::StrCat("mutant ", mutant.id, ", lane ", verdict->lane);
+  report.replay = absl::StrCat("./vmsim mutants --id ", mutant.id);
+  traces::Trace trace = proptests::FailureTrace(report, mutant.id);
+  proptests::RunOptions again = shrunk.run;
+  again.max_live_tasks = 0;
+  again.machine.ram_bytes = campaign.run.machine.ram_bytes;
+  again.whole_every = 1;
+  const std::optional<Failure> with = Replay(trace, again, mutant.number);
+  verdict->confirmed = with && !Replay(trace, again, 0);
+  verdict->trace = traces::FormatTrace(trace);
+  if (!with) return;
+  verdict->rule = proptests::FingerprintText(with->print);
+  verdict->text = with->text;
+}
+
+std::string Encode(const Verdict& verdict) {
+  return Json{
+      {"ops", verdict.ops},   {"minimal", verdict.minimal}, {"confirmed", verdict.confirmed},
+      {"rule", verdict.rule}, {"text", verdict.text},       {"trace", verdict.trace}}
+      .dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+// In a child, so that a mutant that damages the judge's own memory ends only that.
+void ShrinkIsolated(const Mutant& mutant, const CampaignOptions& campaign, const Found& found,
+                    double seconds, Verdict* verdict) {
+  if (found.failure->print.cls == proptests::FailureClass::kTimeout) return;
+  const IsolatedResult result = proptests::RunIsolated(
+      [&](proptests::Notes*) {
+        Verdict small = *verdict;
+        Shrink(mutant, campaign, found, &small);
+        return Encode(small);
+      },
+      {.seconds = seconds});
+  if (result.end != IsolatedResult::End::kReturned) return;
+  const Json json = Json::parse(result.said);
+  verdict->ops = json["ops"].get<uint64_t>();
+  verdict->minimal = json["minimal"].get<bool>();
+  verdict->confirmed = json["confirmed"].get<bool>();
+  verdict->rule = json["rule"].get<std::string>();
+  verdict->text = json["text"].get<std::string>();
+  verdict->trace = json["trace"].get<std::string>();
+}
+
+// What a test program printed, and whether it passed.
+struct Ran {
+  bool passed = false;      // or time was up before it could fail
+  std::string failed_test;  // "MappingModelTest.AllShortSequences", or how it ended
+  double seconds = 0;
+};
+
+Ran RunProgram(const std::string& directory, const Program& program, unsigned number,
+               const std::string& filter, double seconds) {
+  const IsolatedResult result = proptests::RunIsolated(
+      [&](proptests::Notes*) -> std::string {
+        const std::string command = absl::StrCat(
+            "cd '", directory, "' && UVM_MUTANT=", number, " timeout ", seconds,
+            " ./proptests/mutants/judge_", program.name, " --gtest_fail_fast --gtest_brief=1",
+            filter.empty() ? "" : absl::StrCat(" --gtest_filter='", filter, "'"), " 2>&1");
+        FILE* pipe = popen(command.c_str(), "r");
+        if (pipe == nullptr) return "cannot be started\nstatus -1";
+        std::string text;
+        char line[1024];
+        while (std::fgets(line, sizeof line, pipe) != nullptr) {
+          if (absl::StrContains(line, "[  FAILED  ]") && text.empty()) text = line;
+        }
+        const int status = pclose(pipe);
+        return absl::StrCat(text, "\nstatus ", status);
+      },
+      {.seconds = seconds + 5, .bytes = 0});
+  Ran ran;
+  ran.seconds = result.seconds;
+  // 124: `timeout` ended it.
+  ran.passed = absl::EndsWith(result.said, "\nstatus 0") ||
+               absl::EndsWith(result.said, absl::StrCat("\nstatus ", 124 << 8));
+  const std::string mark = "[  FAILED  ] ";
+  const size_t at = result.said.find(mark);
+  if (at != std::string::npos) {
+    const size_t begin = at + mark.size();
+    ran.failed_test = result.said.substr(begin, result.said.find_first_of(" ,\n", begin) - begin);
+  } else if (!ran.passed) {
+    ran.failed_test = "its end";
+  }
+  return ran;
+}
+
+bool RunPrograms(const Mutant& mutant, const JudgeOptions& options, double left, Verdict* verdict) {
+  for (const Program& program : kPrograms) {
+    if (options.programs.empty()) return false;
+    // Without a mutant all must pass.
+    if (mutant.number != 0 && !mutant.DoesNothing() &&
+        !absl::StartsWith(mutant.file, program.package)) {
+      continue;
+    }
+    if (left <= 0) return false;
+    const Ran ran = RunProgram(options.programs, program, mutant.number, "", left);
+    left -= ran.seconds;
+    verdict->seconds += ran.seconds;
+    if (ran.passed) continue;
+    verdict->kind = Verdict::Kind::kKilled;
+    verdict->lane = program.name;
+    verdict->rule = ran.failed_test;
+    const std::string filter = absl::StrContains(ran.failed_test, '.') ? ran.failed_test : "";
+    verdict->confirmed = RunProgram(options.programs, program, 0, filter, 60).passed;
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Verdict Judge(const Mutant& mutant, const JudgeOptions& options) {
+  Verdict verdict;
+  selected_mutant = mutant.number;
+  // A bug in the model must be noticed by what real systems did, not by the system under test.
+  const bool of_model = absl::StartsWith(mutant.file, "model/");
+  uint64_t scale = 1;
+  for (int round = 0; verdict.seconds < options.seconds; ++round, scale *= 4) {
+    for (const Campaign& campaign : kCampaigns) {
+      const double left = options.seconds - verdict.seconds;
+      if (of_model || left <= 0) break;
+      const CampaignOptions how = OptionsOf(campaign, options.seed + static_cast<uint64_t>(round));
+      const Found found = Meet(how, campaign.ops * scale, left);
+      verdict.seconds += found.seconds;
+      if (!found.failure) continue;
+      verdict.kind = Verdict::Kind::kKilled;
+      verdict.lane = campaign.name;
+      verdict.rule = proptests::FingerprintText(found.failure->print);
+      verdict.text = found.failure->text;
+      ShrinkIsolated(mutant, how, found, 60, &verdict);
+      return verdict;
+    }
+    if (round == 0 && RunPrograms(mutant, options, options.seconds - verdict.seconds, &verdict)) {
+      return verdict;
+    }
+    if (of_model) break;
+  }
+  return verdict;
+}
+
+}  // namespace mutants

@@ -1,0 +1,51 @@
+// proptests/mutants/judge.h: does anybody notice this mutant?
+//
+// WHAT     The lanes are random campaigns of different kinds (in this process's image, which holds
+//          all mutants) and test programs built of the same sources. Each mutant meets the
+//          campaigns in rounds, each round with more operations, and the programs of its package
+//          between the first round and the second. The first lane that fails has killed it.
+//              killed -> the failing run is shrunk, and the shrunk trace run again twice: it must
+//              fail alike with the mutant and pass without
+// LOCKS    One thread; each mutant is judged in a process of its own.
+// SEE      design.md section 5, "Mutant files"; facts/verification.md 5.
+
+#ifndef PROPTESTS_MUTANTS_JUDGE_H_
+#define PROPTESTS_MUTANTS_JUDGE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "proptests/mutants/mutant_file.h"
+
+// The number of the mutant that is on, 0: none. selected_mutant.cc sets it at start.
+extern unsigned selected_mutant;
+
+namespace mutants {
+
+struct JudgeOptions {
+  double seconds = 60;   // most that one mutant gets
+  uint64_t seed = 1;     // of the campaigns
+  std::string programs;  // directory of the test programs' runfiles; empty: no programs
+};
+
+struct Verdict {
+  enum class Kind : uint8_t { kKilled, kSurvived };
+  Kind kind = Kind::kSurvived;
+  std::string lane;        // which one noticed
+  std::string rule;        // "contents: ContentsAgree"; of a program: the test that failed
+  std::string text;        // the first counterexample
+  double seconds = 0;      // until it was noticed
+  uint64_t ops = 0;        // of the shrunk trace; 0: there is none
+  bool minimal = false;    // leaving out any one operation makes it pass
+  bool confirmed = false;  // the trace, or the program, fails with the mutant and passes without
+  std::string trace;
+};
+
+// Judges one mutant; number 0 is the program as it is.
+Verdict Judge(const Mutant& mutant, const JudgeOptions& options);
+
+}  // namespace mutants
+
+#endif  // PROPTESTS_MUTANTS_JUDGE_H_

@@ -1,0 +1,74 @@
+// The lists of this directory name texts that are in the tree, each once.
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "proptests/mutants/mutant_file.h"
+
+namespace mutants {
+namespace {
+
+std::string ReadWhole(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return file ? text.str() : "";
+}
+
+std::vector<Mutant> AllMutants() {
+  std::set<std::string> paths;
+  for (const auto& entry : std::filesystem::directory_iterator("proptests/mutants")) {
+    if (entry.path().extension() == ".json") paths.insert(entry.path().string());
+  }
+  std::vector<std::vector<Mutant>> lists;
+  for (const std::string& path : paths) {
+    auto list = ParseMutants(ReadWhole(path), path);
+    EXPECT_TRUE(list.ok()) << list.status();
+    if (list.ok()) lists.push_back(*list);
+  }
+  auto all = JoinMutants(lists);
+  EXPECT_TRUE(all.ok()) << all.status();
+  return all.ok() ? *all : std::vector<Mutant>();
+}
+
+TEST(ListsTest, EveryMutantCanBeMade) {
+  std::set<std::string> files;
+  const std::vector<Mutant> all = AllMutants();
+  for (const Mutant& mutant : all) files.insert(mutant.file);
+  EXPECT_FALSE(files.empty());
+  for (const std::string& file : files) {
+    const std::string source = ReadWhole(file);
+    EXPECT_FALSE(source.empty()) << file << " is not there";
+    for (const Mutant& mutant : all) {
+      if (mutant.file != file) continue;
+      const auto text = Rewrite(file, source, {mutant});
+      EXPECT_TRUE(text.ok()) << text.status().message();
+    }
+    const auto text = Rewrite(file, source, all);
+    EXPECT_TRUE(text.ok()) << text.status().message();
+  }
+}
+
+TEST(ListsTest, EveryMutantSaysWhatBreaksAndWhoNotices) {
+  int controls = 0;
+  for (const Mutant& mutant : AllMutants()) {
+    EXPECT_FALSE(mutant.breaks.empty()) << mutant.id;
+    controls += mutant.DoesNothing() ? 1 : 0;
+    if (mutant.DoesNothing() || !mutant.equivalent.empty()) continue;
+    EXPECT_FALSE(mutant.rule.empty() && !absl::StartsWith(mutant.file, "fake_l4/") &&
+                 !absl::StartsWith(mutant.file, "model/"))
+        << mutant.id;
+  }
+  EXPECT_GE(controls, 1) << "no control that changes nothing";
+}
+
+}  // namespace
+}  // namespace mutants

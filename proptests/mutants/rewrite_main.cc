@@ -1,0 +1,106 @@
+// Build tool: copies sources into a tree of their own, with every mutant of the lists in them.
+//
+//   rewrite LISTS... -- SOURCE PATH OUT [SOURCE PATH OUT]...
+//
+// PATH is what SOURCE is called in the lists. Ends with an error when a mutant's file is none of
+// them.
+
+#include <cstdio>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "proptests/mutants/mutant_file.h"
+
+namespace mutants {
+namespace {
+
+absl::StatusOr<std::string> ReadWhole(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return absl::NotFoundError(absl::StrCat(path, ": cannot be read"));
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+absl::Status WriteWhole(const std::string& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary);
+  file << text;
+  file.close();
+  if (!file) return absl::InternalError(absl::StrCat(path, ": cannot be written"));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<Mutant>> ReadLists(const std::vector<std::string>& paths) {
+  std::vector<std::vector<Mutant>> lists;
+  for (const std::string& path : paths) {
+    absl::StatusOr<std::string> text = ReadWhole(path);
+    if (!text.ok()) return text.status();
+    absl::StatusOr<std::vector<Mutant>> list = ParseMutants(*text, path);
+    if (!list.ok()) return list.status();
+    lists.push_back(*std::move(list));
+  }
+  return JoinMutants(lists);
+}
+
+absl::Status Run(const std::vector<std::string>& words) {
+  std::vector<std::string> lists;
+  size_t next = 0;
+  while (next < words.size() && words[next] != "--") lists.push_back(words[next++]);
+  ++next;
+  absl::StatusOr<std::vector<Mutant>> all = ReadLists(lists);
+  if (!all.ok()) return all.status();
+  std::set<std::string> paths;
+  // Every refusal is reported, not only the first.
+  std::string refusals;
+  for (; next + 2 < words.size(); next += 3) {
+    paths.insert(words[next + 1]);
+    absl::StatusOr<std::string> source = ReadWhole(words[next]);
+    if (!source.ok()) return source.status();
+    absl::StatusOr<std::string> text = Rewrite(words[next + 1], *source, *all);
+    if (!text.ok()) {
+      absl::StrAppend(&refusals, text.status().message(), "\n");
+      continue;
+    }
+    absl::Status status = WriteWhole(words[next + 2], *text);
+    if (!status.ok()) return status;
+  }
+  for (const Mutant& mutant : *all) {
+    if (paths.count(mutant.file) != 0) continue;
+    absl::StrAppend(&refusals, mutant.id, ": no mutants can be made of ", mutant.file, "\n");
+  }
+  if (!refusals.empty()) return absl::InvalidArgumentError(refusals);
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace mutants
+
+int main(int argc, char** argv) {
+  std::vector<std::string> words;
+  for (int i = 1; i < argc; ++i) {
+    // Long command lines come in a file, one word a line.
+    if (argv[i][0] != '@') {
+      words.push_back(argv[i]);
+      continue;
+    }
+    absl::StatusOr<std::string> text = mutants::ReadWhole(argv[i] + 1);
+    if (!text.ok()) {
+      std::fprintf(stderr, "%s\n", std::string(text.status().message()).c_str());
+      return 1;
+    }
+    for (absl::string_view word : absl::StrSplit(*text, '\n', absl::SkipEmpty())) {
+      words.emplace_back(word);
+    }
+  }
+  const absl::Status status = mutants::Run(words);
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
+  return 1;
+}
