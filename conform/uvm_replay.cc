@@ -528,8 +528,9 @@ bool UvmReplay::SplitAt(uint64_t number, uint64_t va) {
 
 bool UvmReplay::GiveAmap(const UvmEntry& recorded) {
   uvm::Space* ours = space(recorded.space);
-  uvm::MapEntry* e = ours == nullptr ? nullptr : EntryOf(ours, recorded);
-  if (e == nullptr || e->aref.amap != nullptr || !e->needs_copy) return false;
+  uvm::MapEntry* e = ours == nullptr ? nullptr : ours->map().DebugFirst();
+  while (e != nullptr && e->end.value() <= recorded.start) e = uvm::Map::DebugNext(e);
+  if (e == nullptr || e->start.value() > recorded.start || !e->needs_copy) return false;
   bench_->Do([&] {
     uvm::Map::Change change(&ours->map(), "UvmReplay::GiveAmap");
     (void)ours->map().CopyAmapLocked(e, e->range(), uvm::Map::Chunk::kNo, uvm::Map::Merge::kNo);

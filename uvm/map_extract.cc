@@ -68,9 +68,9 @@ Result<void, MapError> Map::ExtractWithin(Range from, Vaddr to, uint32_t flags) 
   {
     Change change(this, "Map::Extract");
     const Range place = {to, to + from.size()};
-    // Part of it would be made of the reservation.
-    if (place.Overlaps(from)) return MapError::kIo;
     result = CloneRangeLocked(from, to, flags, &chain);
+    // Part of it would be made of the reservation.
+    if (result.ok() && place.Overlaps(from)) result = MapError::kIo;
     if (result.ok() && !ReplaceLocked(place, &chain)) result = MapError::kIo;
     // Each edge was clipped at above, or lies in a hole.
     if (result.ok() && (flags & kExtractRemove) != 0) RemoveLocked(from, &dead);
