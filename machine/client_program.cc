@@ -290,6 +290,8 @@ client::Reply Call(const ResolvedOp& op, uint32_t target) {
       return client::Pread(op.at, op.size, op.file_key, op.offset);
     case OpKind::kPwrite:
       return client::Pwrite(op.at, op.size, op.file_key, op.offset);
+    case OpKind::kFtruncate:
+      return client::Ftruncate(op.file_key, op.offset);
     case OpKind::kPeek:
       return client::Peek(target, op.at, op.size, op.to);
     case OpKind::kPoke:

@@ -24,6 +24,15 @@ void World::CommitDeath(uint32_t label) {
   channels_.erase(channel);
 }
 
+// A file's first end is where it is cut first.
+void World::SetEnd(uint64_t file_key, uint64_t size) {
+  MemoryObject whole;
+  whole.kind = MemoryObject::Kind::kFile;
+  whole.size = whole.made_up = kMostFileBytes;
+  files_.objects.emplace(file_key, whole);
+  Resize(file_key, size);
+}
+
 // Bytes of the range were loaded or stored, so its pages are there.
 void World::FoundThere(const Space& space, uint64_t at, uint64_t size) {
   for (uint64_t va = at; va - at < size;) {
@@ -39,13 +48,19 @@ void World::FoundThere(const Space& space, uint64_t at, uint64_t size) {
 
 // In the steps in which bytes really go, since source and destination may overlap: a read one page
 // of its source at a time, a write of a file one stretch of 64 KiB of it.
-void World::CommitTransfer(const Step& step, const ResolvedOp& op, const Outcome& observed,
+void World::CommitTransfer(Step step, const ResolvedOp& op, const Outcome& observed,
                            const Task* task, const Task* caller) {
   if (op.kind == OpKind::kSend) return CommitSend(op, observed, *caller);
   if (op.kind == OpKind::kReceive) return CommitReceive(step, op, observed, *caller);
   const bool of_file = op.kind == OpKind::kPread || op.kind == OpKind::kPwrite;
   const uint64_t place = of_file ? op.offset : op.at;
   const uint64_t stretch = op.kind == OpKind::kPwrite ? uint64_t{64} << 10 : base::kPageSize;
+  const MemoryObject* file = op.kind == OpKind::kPwrite ? files_.Object(op.file_key) : nullptr;
+  if (file != nullptr && op.offset + step.size > file->size) {
+    // What fails does not extend the file.
+    if (!observed.ok()) step.size = file->size - std::min(file->size, op.offset);
+    if (observed.ok()) Resize(op.file_key, op.offset + step.size);
+  }
   FoundThere(caller->space, of_file ? op.at : op.to, step.sure);
   if (!of_file) FoundThere(task->space, op.at, step.sure);
   for (uint64_t done = 0; done < step.size;) {

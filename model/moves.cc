@@ -90,7 +90,11 @@ Step File(const Query& q) {
   if (op.offset >= kSignedLimit || op.size >= kSignedLimit) return Fail(Errno::kEinval);
   const uint64_t left = kSignedLimit - op.offset;
   if (!read && op.size > left) return Fail(Errno::kEfbig);
-  const uint64_t size = std::min({op.size, left, kMaxMove});
+  uint64_t size = std::min({op.size, left, kMaxMove});
+  const MemoryObject* file = q.files->Object(op.file_key);
+  if (read && file != nullptr) {
+    size = std::min(size, file->size - std::min(file->size, op.offset));
+  }
   Reach reach = ReachOf(q.caller->space, op.at, size,
                         read ? base::Access::kWrite : base::Access::kRead, *q.files);
   // The part of a page of the file that could not be supplied is not written at all.
@@ -98,6 +102,18 @@ Step File(const Query& q) {
   if (!read && reach.most < size) reach.most = WholePieces(op.offset, reach.most);
   Step step = Moved(reach.most, reach.most == size ? Errno::kOk : Errno::kEfault);
   return reach.sure < step.size ? MayFail(step, reach.sure, Errno::kEfault) : step;
+}
+
+Step Ftruncate(const Query& q) {
+  const traces::ResolvedOp& op = q.op;
+  if (op.file_key == 0) return Fail(Errno::kEbadf);
+  if (op.offset >= kSignedLimit) return Fail(Errno::kEinval);
+  Step step = Fail(Errno::kOk);
+  step.action = Step::Action::kFtruncate;
+  step.file_key = op.file_key;
+  step.size = op.offset;
+  step.shortage_code = static_cast<int32_t>(Errno::kEnomem);
+  return step;
 }
 
 // Whether a debugger gets at the page: by the maximum protection.
@@ -212,6 +228,8 @@ Step DecodeMove(const Query& q) {
     case OpKind::kPeek:
     case OpKind::kPoke:
       return Other(q);
+    case OpKind::kFtruncate:
+      return Ftruncate(q);
     case OpKind::kSend:
       return Send(q);
     default:

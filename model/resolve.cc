@@ -17,7 +17,7 @@ namespace {
 bool ResolveFile(const Op& op, const std::vector<std::string>& files, ResolvedOp* out) {
   if (op.file == 0) {
     return op.kind == OpKind::kMmap || op.kind == OpKind::kExecMap || op.kind == OpKind::kPread ||
-           op.kind == OpKind::kPwrite;
+           op.kind == OpKind::kPwrite || op.kind == OpKind::kFtruncate;
   }
   if (op.file > files.size()) return false;
   out->file_key = traces::KeyOfName(files[op.file - 1].c_str());
@@ -165,6 +165,7 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
     case OpKind::kShmget:
       out->size = op.size;
       return ResolveFile(op, files, out);
+    case OpKind::kFtruncate:
     case OpKind::kMemfdSeal:
     case OpKind::kMemfdClose:
     case OpKind::kShmRemove:

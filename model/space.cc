@@ -502,7 +502,9 @@ PageSource Space::LookInFile(uint64_t key, uint64_t page, const FileTable& files
     if (stored != file->second.end()) source.file_page = &stored->second;
   }
   if (const MemoryObject* object = files.Object(key)) {
-    source.file_key = 0;  // zeros where nothing was stored
+    // Zeros where nothing was stored.
+    const bool file = object->kind == MemoryObject::Kind::kFile;
+    if (!file || (page << base::kPageShift) >= object->made_up) source.file_key = 0;
     source.missing = !object->Has(page);
     if (source.missing) source.file_page = nullptr;
   }

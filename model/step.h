@@ -73,6 +73,7 @@ struct Step {
     // shared.cc. `object` is the id where there is one already, file_key the name.
     kMakeMemfd,  // size, seals
     kTruncate,   // size
+    kFtruncate,  // the file `file_key`: size
     kSeal,       // seals, all of them
     kCloseMemfd,
     kMakeSegment,  // size

@@ -388,6 +388,9 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
     case Step::Action::kTransfer:
       CommitTransfer(step, op, observed, &task, &tasks_.find(op.task)->second);
       break;
+    case Step::Action::kFtruncate:
+      SetEnd(step.file_key, step.size);
+      break;
     case Step::Action::kMayWire:
       task.space.MayWire(step.start, step.end, files_);
       break;

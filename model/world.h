@@ -194,8 +194,9 @@ class World {
   void CommitWrite(const Step& step, uint64_t value, const Task& task);
   // commit_moves.cc
   void CommitDeath(uint32_t label);
-  void CommitTransfer(const Step& step, const traces::ResolvedOp& op,
-                      const traces::Outcome& observed, const Task* task, const Task* caller);
+  void SetEnd(uint64_t file_key, uint64_t size);
+  void CommitTransfer(Step step, const traces::ResolvedOp& op, const traces::Outcome& observed,
+                      const Task* task, const Task* caller);
   void CommitReceive(const Step& step, const traces::ResolvedOp& op,
                      const traces::Outcome& observed, const Task& caller);
   void CommitSend(const traces::ResolvedOp& op, const traces::Outcome& observed,

@@ -94,6 +94,8 @@ TEST(CodecTest, EveryKindOfLineStandsAsWritten) {
       "s2.vm_copy 0x1000 0x2000 r1+0x1000 -> KERN_INVALID_ARGUMENT",
       "s1.pread 0x1000 0x20 file libc.so.6 0x10 -> 0x20",
       "~1.pwrite r0+0x10 0x20 -> EBADF",
+      "s1.ftruncate file libc.so.6 0x1800 -> ok",
+      "s1.ftruncate -> EBADF",
       "s1.peek 0x1000 0x8 r1+0x4 of ~2 -> ESRCH",
       "s1.poke 0x1000 0x8 0x2000 of s2 -> 0x8",
       "s1.send 0x1000 0x2000 -> EMSGSIZE",

@@ -63,6 +63,7 @@ Outcome::Family FamilyOf(OpKind kind) {
     case OpKind::kMsync:
     case OpKind::kPread:
     case OpKind::kPwrite:
+    case OpKind::kFtruncate:
     case OpKind::kPeek:
     case OpKind::kPoke:
     case OpKind::kSend:

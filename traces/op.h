@@ -79,8 +79,9 @@ enum class OpKind : uint8_t {
   kWrite,  // s.write ADDR SIZE VALUE     VALUE: base/pattern.h
   kFetch,  // s.fetch ADDR                an instruction fetch
   // Calls that move bytes; the outcome is how many. Of files without a mapping:
-  kPread,   // s.pread ADDR SIZE [file NAME OFFSET]
-  kPwrite,  // s.pwrite ADDR SIZE [file NAME OFFSET]
+  kPread,      // s.pread ADDR SIZE [file NAME OFFSET]
+  kPwrite,     // s.pwrite ADDR SIZE [file NAME OFFSET]
+  kFtruncate,  // s.ftruncate [file NAME OFFSET]     the file ends at OFFSET
   // Of another task, by the maximum protection:
   kPeek,  // s.peek ADDR SIZE TO [of sM]     TO: where it goes, in the caller's space
   kPoke,  // s.poke ADDR SIZE TO [of sM]     TO: where it comes from, in the caller's space
@@ -151,7 +152,7 @@ struct Op {
   uint32_t child = 0;  // label (>= 1) of the task being born
   Place at;            // the primary address
   Place to;  // mremap, vm_copy: the destination; vm_write, peek, poke: in the actor's space
-  uint64_t size = 0;   // bytes; kSpace/kTask: map maximum, 0 = the default
+  uint64_t size = 0;      // bytes; kSpace/kTask: map maximum, 0 = the default
   uint64_t new_size = 0;  // mremap
   uint64_t mask = 0;      // vm_map: bits that the address shall not have; memfd_seal: seals
   base::Prot prot;

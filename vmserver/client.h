@@ -132,6 +132,9 @@ inline Reply Pread(L4_Word_t at, L4_Word_t size, uint64_t file_key, uint64_t off
 inline Reply Pwrite(L4_Word_t at, L4_Word_t size, uint64_t file_key, uint64_t offset) {
   return Call(kBsdPwrite, at, size, Low(file_key), High(file_key), Low(offset), High(offset));
 }
+inline Reply Ftruncate(uint64_t file_key, uint64_t size) {
+  return Call(kBsdFtruncate, Low(file_key), High(file_key), Low(size), High(size));
+}
 // `task` as for Mach calls.
 inline Reply Peek(L4_Word_t task, L4_Word_t at, L4_Word_t size, L4_Word_t to) {
   return Call(kBsdPeek, task, at, size, to);

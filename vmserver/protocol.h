@@ -51,12 +51,13 @@ enum Request : uint32_t {
   kBsdMsync = 1017,    // at, size, flags (msync(2)'s)  ->  code
   // Calls that move bytes (file_io.cc, lend.cc); at most kMaxMove of them. A code of success comes
   // with how many.
-  kBsdPread = 1040,    // at, size, file key 64, offset 64  ->  code, bytes
-  kBsdPwrite = 1041,   // at, size, file key 64, offset 64  ->  code, bytes
-  kBsdPeek = 1042,     // task, at, size, to in the caller's space    ->  code, bytes
-  kBsdPoke = 1043,     // task, at, size, from in the caller's space  ->  code, bytes
-  kBsdSend = 1044,     // at, size  ->  code, bytes
-  kBsdReceive = 1045,  // at, size  ->  code, bytes
+  kBsdPread = 1040,      // at, size, file key 64, offset 64  ->  code, bytes
+  kBsdPwrite = 1041,     // at, size, file key 64, offset 64  ->  code, bytes
+  kBsdPeek = 1042,       // task, at, size, to in the caller's space    ->  code, bytes
+  kBsdPoke = 1043,       // task, at, size, from in the caller's space  ->  code, bytes
+  kBsdSend = 1044,       // at, size  ->  code, bytes
+  kBsdReceive = 1045,    // at, size  ->  code, bytes
+  kBsdFtruncate = 1046,  // file key 64, size 64  ->  code
 
   // Memory that several tasks share, under names: 64-bit keys, of one kind each, that everybody may
   // use (vmserver/shared.h). Memory files (memfd_create(2)); System V segments; the frame buffer.

@@ -56,6 +56,7 @@ constexpr int RequestWords(uint32_t request) {
       return 6;
     case kBsdPeek:
     case kBsdPoke:
+    case kBsdFtruncate:
       return 4;
     case kBsdSend:
     case kBsdReceive:
@@ -140,7 +141,7 @@ Server::Server(const Config& config)
       file_store_(config.memory, &threads_),
       mu_(&threads_, base::LockRank::kServer),
       task_pool_(config.memory),
-      files_(config.memory),
+      files_(config.memory, &threads_),
       message_pool_(config.memory) {}
 
 void Server::Main() {
@@ -342,6 +343,8 @@ Answer Server::DispatchBsd(Task* task, const Message& message) {
       return MoveOfFile(task, message, base::Access::kRead);
     case kBsdPwrite:
       return MoveOfFile(task, message, base::Access::kWrite);
+    case kBsdFtruncate:
+      return Ftruncate(message);
     case kBsdSend:
       return SendMessage(task, message);
     case kBsdReceive:

@@ -241,7 +241,8 @@ class Server {
   Answer SpaceCreate(Task* task, const Message& m);
 
   // bsd.cc
-  uvm::Object* FileObject(uint64_t key) ABSL_LOCKS_EXCLUDED(mu_);
+  // The file of this key, made when it is first asked for. Null: no memory.
+  File* FileOf(uint64_t key) ABSL_LOCKS_EXCLUDED(mu_);
   Answer Mmap(Task* task, const Message& m);
   Answer Munmap(Task* task, const Message& m);
   Answer Mprotect(Task* task, const Message& m);
@@ -264,6 +265,8 @@ class Server {
 
   // file_io.cc
   Answer MoveOfFile(Task* task, const Message& m, base::Access access);
+  Answer Ftruncate(const Message& m);
+  base::Errno SetEnd(File* file, uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(file->mu);
   Answer MoveOfTask(Task* caller, Task* target, const Message& m, base::Access access);
   uvm::BufferCache* Cache() ABSL_LOCKS_EXCLUDED(mu_);
   uvm::SpaceIo* Io() ABSL_LOCKS_EXCLUDED(mu_);

@@ -41,6 +41,7 @@ Extent ExtentOf(const traces::ResolvedOp& op, const traces::Outcome& seen) {
     case OpKind::kTaskTerminate:
     case OpKind::kMemfd:
     case OpKind::kMemfdTruncate:
+    case OpKind::kFtruncate:
     case OpKind::kMemfdSeal:
     case OpKind::kMemfdClose:
     case OpKind::kShmget:

@@ -40,11 +40,11 @@ constexpr KindWeight kStandard[] = {
     {OpKind::kVmCopy, 6},        {OpKind::kVmRead, 4},        {OpKind::kVmWrite, 6},
     {OpKind::kVmWire, 4},        {OpKind::kPread, 6},         {OpKind::kPwrite, 6},
     {OpKind::kPeek, 4},          {OpKind::kPoke, 4},          {OpKind::kSend, 5},
-    {OpKind::kReceive, 5},
-    {OpKind::kVmWire, 4},        {OpKind::kMemfd, 4},         {OpKind::kMemfdTruncate, 5},
-    {OpKind::kMemfdSeal, 1},     {OpKind::kMemfdClose, 1},    {OpKind::kShmget, 3},
-    {OpKind::kShmat, 5},         {OpKind::kShmdt, 2},         {OpKind::kShmRemove, 1},
-    {OpKind::kShmLock, 1},       {OpKind::kShmUnlock, 1},
+    {OpKind::kReceive, 5},       {OpKind::kFtruncate, 2},     {OpKind::kVmWire, 4},
+    {OpKind::kMemfd, 4},         {OpKind::kMemfdTruncate, 5}, {OpKind::kMemfdSeal, 1},
+    {OpKind::kMemfdClose, 1},    {OpKind::kShmget, 3},        {OpKind::kShmat, 5},
+    {OpKind::kShmdt, 2},         {OpKind::kShmRemove, 1},     {OpKind::kShmLock, 1},
+    {OpKind::kShmUnlock, 1},
 };
 
 constexpr base::Prot kProts[] = {
@@ -203,6 +203,9 @@ Op Generator::Draw(uint64_t index) const {
     case OpKind::kSend:
     case OpKind::kReceive:
       DrawMove(&prng, &op);
+      break;
+    case OpKind::kFtruncate:
+      DrawEnd(&prng, &op);
       break;
     case OpKind::kMunmap:
     case OpKind::kMprotect:
@@ -383,6 +386,16 @@ void Generator::DrawMove(Prng* prng, Op* op) const {
   op->offset = prng->Below(16) * kPageSize;
   if (prng->Chance(1, 3)) op->offset += DrawOddBytes(prng);
   if (prng->Chance(1, 64)) op->offset = (uint64_t{1} << 63) - kPageSize * (1 + prng->Below(8));
+}
+
+// Ends among what is mapped, and as often beyond, so that files have contents.
+void Generator::DrawEnd(Prng* prng, Op* op) const {
+  if (prng->Chance(1, 32)) return;
+  op->file = 1 + static_cast<uint32_t>(prng->Below(options_.files));
+  const uint64_t pages = prng->Chance(1, 2) ? 16 : 4 * options_.pages;
+  op->offset = prng->Below(pages) * kPageSize;
+  if (prng->Chance(1, 2)) op->offset += DrawOddBytes(prng);
+  if (prng->Chance(1, 16)) op->offset = (uint64_t{1} << 63) - prng->Below(4);
 }
 
 // Mostly the caller itself, else a task it made, or any that there may have been.

@@ -31,6 +31,7 @@ bool NamesNoPlace(OpKind kind) {
   switch (kind) {
     case OpKind::kMemfd:
     case OpKind::kMemfdTruncate:
+    case OpKind::kFtruncate:
     case OpKind::kMemfdSeal:
     case OpKind::kMemfdClose:
     case OpKind::kShmget:

@@ -27,6 +27,7 @@ bool TakesPlace(OpKind kind) {
     case OpKind::kTaskTerminate:
     case OpKind::kMemfd:
     case OpKind::kMemfdTruncate:
+    case OpKind::kFtruncate:
     case OpKind::kMemfdSeal:
     case OpKind::kMemfdClose:
     case OpKind::kShmget:
