@@ -319,6 +319,28 @@ void World::SetAttribute(const Step& step, Space* space) {
   }
 }
 
+// What becomes of the range of one space; `to` is where it goes.
+void World::CommitRange(const Step& step, uint64_t to, Space* space) {
+  switch (step.action) {
+    case Step::Action::kUnmap:
+      return space->Unmap(step.start, step.end);
+    case Step::Action::kMayWire:
+      return space->MayWire(step.start, step.end, files_);
+    case Step::Action::kGiveUp:
+      return space->GiveUp(step.start, step.end);
+    case Step::Action::kDiscard:
+      return space->Discard(step.start, step.end);
+    case Step::Action::kGrow:
+      return space->Grow(step.start, step.end - step.start);
+    case Step::Action::kMove:
+      return space->Move(step.start, step.size, to, step.new_size);
+    case Step::Action::kDuplicate:
+      return space->Duplicate(step.start, step.size, to, step.new_size);
+    default:
+      return SetAttribute(step, space);
+  }
+}
+
 void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observed) {
   if (step.action == Step::Action::kBeBorn || step.action == Step::Action::kFork) {
     return CommitBirth(step, op);
@@ -326,7 +348,6 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
   const uint32_t label = traces::ActsOn(op);
   Task& task = tasks_.find(label)->second;
   const bool chosen = step.freedom == Step::Freedom::kAddress;
-  const uint64_t to = chosen ? observed.value : step.to;
   switch (step.action) {
     case Step::Action::kBeBorn:
     case Step::Action::kFork:
@@ -346,29 +367,18 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
       CommitMap(step, chosen ? observed.value - step.page_offset : step.start, &task);
       break;
     case Step::Action::kUnmap:
-      task.space.Unmap(step.start, step.end);
-      break;
     case Step::Action::kSetProt:
     case Step::Action::kSetMaxProt:
     case Step::Action::kSetInherit:
     case Step::Action::kSetAdvice:
     case Step::Action::kSetWired:
-      SetAttribute(step, &task.space);
-      break;
+    case Step::Action::kMayWire:
     case Step::Action::kGiveUp:
-      task.space.GiveUp(step.start, step.end);
-      break;
     case Step::Action::kDiscard:
-      task.space.Discard(step.start, step.end);
-      break;
     case Step::Action::kGrow:
-      task.space.Grow(step.start, step.end - step.start);
-      break;
     case Step::Action::kMove:
-      task.space.Move(step.start, step.size, to, step.new_size);
-      break;
     case Step::Action::kDuplicate:
-      task.space.Duplicate(step.start, step.size, to, step.new_size);
+      CommitRange(step, chosen ? observed.value : step.to, &task.space);
       break;
     case Step::Action::kWireAll:
     case Step::Action::kUnwireAll:
@@ -390,9 +400,6 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
       break;
     case Step::Action::kFtruncate:
       SetEnd(step.file_key, step.size);
-      break;
-    case Step::Action::kMayWire:
-      task.space.MayWire(step.start, step.end, files_);
       break;
     default:
       CommitShared(step, &task);

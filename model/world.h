@@ -195,6 +195,7 @@ class World {
   void WireAll(const Step& step, Task* task);
   void CommitCopy(const Step& step, const traces::Outcome& observed, Task* task, Task* caller);
   void SetAttribute(const Step& step, Space* space);
+  void CommitRange(const Step& step, uint64_t to, Space* space);
   void Overwrite(const Step& step, PageCopies copies, Space* space);
   void CommitCopyOut(const Step& step, uint64_t start, const Task& task, Task* caller);
   void CommitRead(const Step& step, const traces::Outcome& observed, const Task& task);
