@@ -155,6 +155,8 @@ class AmapStore {
   uint64_t live() const { return pool_.live(); }
   // Locks in use: one for each family of amaps that share anons.
   uint64_t live_locks() const { return locks_.live(); }
+  // Of the arrays of all amaps.
+  uint64_t array_bytes() const { return arrays_.live_bytes(); }
 
  private:
   struct Run {

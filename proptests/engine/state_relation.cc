@@ -420,17 +420,21 @@ std::optional<Finding> StateRelation::NothingLeaks() {
   uint64_t in_use = uvm.DebugPages().total().value() - uvm.DebugPages().free_count().value();
   uint64_t spaces = uvm.DebugSpaces().size();
   uint64_t pmaps = s_->pmap().pmap_count();
-  if (spaces == boot_spaces_ && pmaps == boot_pmaps_ && uvm.DebugAmaps().live() == 0 &&
+  const uvm::AmapStore& amaps = uvm.DebugAmaps();
+  // Amaps, their locks and their arrays.
+  uint64_t of_amaps = amaps.live() + amaps.live_locks() + amaps.array_bytes();
+  if (spaces == boot_spaces_ && pmaps == boot_pmaps_ && of_amaps == 0 &&
       uvm.DebugAnons().live() == 0 && in_use == file_pages && unstored == m_->names()) {
     return std::nullopt;
   }
   return Broken(
       FailureClass::kStructure, "NothingLeaks",
       absl::StrCat("all tasks are gone, but there are ", spaces, " spaces (", boot_spaces_,
-                   " at boot), ", pmaps, " pmaps (", boot_pmaps_, "), ", uvm.DebugAmaps().live(),
-                   " amaps, ", uvm.DebugAnons().live(), " anons, ", in_use, " frames in use, ",
-                   file_pages, " of them file pages, ", unstored, " memory objects with ",
-                   m_->names(), " names"));
+                   " at boot), ", pmaps, " pmaps (", boot_pmaps_, "), ", amaps.live(),
+                   " amaps with ", amaps.live_locks(), " locks and ", amaps.array_bytes(),
+                   " bytes of arrays, ", uvm.DebugAnons().live(), " anons, ", in_use,
+                   " frames in use, ", file_pages, " of them file pages, ", unstored,
+                   " memory objects with ", m_->names(), " names"));
 }
 
 }  // namespace proptests

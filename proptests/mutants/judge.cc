@@ -62,6 +62,11 @@ constexpr Campaign kCampaigns[] = {
      }},
     {"new_mdb", 20000, [](CampaignOptions* options) { OnKernel(options, "pistachio-new-mdb"); }},
     {"old_mdb", 20000, [](CampaignOptions* options) { OnKernel(options, "pistachio-old-mdb"); }},
+    {"few_tasks", 20000,
+     [](CampaignOptions* options) {
+       options->tasks = 12;
+       options->run.machine.max_tasks = 4;
+     }},
     {"long_cases", 20000, [](CampaignOptions* options) { options->case_ops = 10000; }},
 };
 
@@ -71,10 +76,13 @@ struct Program {
   const char* package;
 };
 constexpr Program kPrograms[] = {
-    {"mapping_model_test", "fake_l4/"}, {"recordings_test", "fake_l4/"},
-    {"ipc_property_test", "fake_l4/"},  {"contract_prop_test", "pmap_sim/"},
-    {"adversarial_prop_test", "uvm/"},  {"object_prop_test", "uvm/"},
-    {"corpus_test", "model/"},          {"mach_model_test", "model/"},
+    {"ipc_property_test", "fake_l4/"},    {"system_call_prop_test", "fake_l4/"},
+    {"recordings_test", "fake_l4/"},      {"mapping_model_test", "fake_l4/"},
+    {"contract_prop_test", "pmap_sim/"},  {"map_prop_test", "uvm/"},
+    {"object_prop_test", "uvm/"},         {"loan_prop_test", "uvm/"},
+    {"adversarial_prop_test", "uvm/"},    {"map_threads_prop_test", "uvm/"},
+    {"object_threads_prop_test", "uvm/"}, {"corpus_test", "model/"},
+    {"mach_model_test", "model/"},
 };
 
 CampaignOptions OptionsOf(const Campaign& campaign, uint64_t seed) {
