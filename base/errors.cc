@@ -56,6 +56,7 @@ const char* ErrnoName(Errno code) {
     case Errno::kOk: return "ok";
     case Errno::kEperm: return "EPERM";
     case Errno::kEnoent: return "ENOENT";
+    case Errno::kEsrch: return "ESRCH";
     case Errno::kEio: return "EIO";
     case Errno::kE2big: return "E2BIG";
     case Errno::kEbadf: return "EBADF";
@@ -68,6 +69,7 @@ const char* ErrnoName(Errno code) {
     case Errno::kEinval: return "EINVAL";
     case Errno::kEfbig: return "EFBIG";
     case Errno::kEagain: return "EAGAIN";
+    case Errno::kEmsgsize: return "EMSGSIZE";
     case Errno::kEoverflow: return "EOVERFLOW";
   }
   return "?";

@@ -63,6 +63,7 @@ enum class Errno : int32_t {
   kOk = 0,
   kEperm = 1,
   kEnoent = 2,
+  kEsrch = 3,
   kEio = 5,
   kE2big = 7,
   kEbadf = 9,
@@ -75,6 +76,7 @@ enum class Errno : int32_t {
   kEinval = 22,
   kEfbig = 27,
   kEagain = 35,
+  kEmsgsize = 40,
   kEoverflow = 84,
 };
 

@@ -286,6 +286,20 @@ client::Reply Call(const ResolvedOp& op, uint32_t target) {
       return client::Mincore(op.at, op.size);
     case OpKind::kMsync:
       return client::Msync(op.at, op.size, MsyncFlags(op));
+    case OpKind::kPread:
+      return client::Pread(op.at, op.size, op.file_key, op.offset);
+    case OpKind::kPwrite:
+      return client::Pwrite(op.at, op.size, op.file_key, op.offset);
+    case OpKind::kFtruncate:
+      return client::Ftruncate(op.file_key, op.offset);
+    case OpKind::kPeek:
+      return client::Peek(target, op.at, op.size, op.to);
+    case OpKind::kPoke:
+      return client::Poke(target, op.at, op.size, op.to);
+    case OpKind::kSend:
+      return client::Send(op.at, op.size);
+    case OpKind::kReceive:
+      return client::Receive(op.at, op.size);
     case OpKind::kMemfd:
     case OpKind::kMemfdTruncate:
     case OpKind::kMemfdSeal:
@@ -318,6 +332,12 @@ Outcome OutcomeOf(const ResolvedOp& op, const client::Reply& reply) {
     case OpKind::kVmAllocate:
     case OpKind::kVmMap:
     case OpKind::kVmRead:
+    case OpKind::kPread:
+    case OpKind::kPwrite:
+    case OpKind::kPeek:
+    case OpKind::kPoke:
+    case OpKind::kSend:
+    case OpKind::kReceive:
       outcome.value = reply.words[0];
       break;
     case OpKind::kVmRegion:

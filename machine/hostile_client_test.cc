@@ -190,6 +190,126 @@ TEST_F(HostileClientTest, AnothersPagerServesNoStranger) {
   EXPECT_TRUE(machine_.IsLive(2));
 }
 
+// What names a task is refused alike for tasks that exist and tasks that do not.
+TEST_F(HostileClientTest, NobodyPeeksAtAForeignTask) {
+  struct Codes {
+    uint32_t victim = 0;
+    int32_t codes[10] = {};
+  } seen;
+  seen.victim = machine_.task_of(2);
+  ASSERT_TRUE(AsTask1<Codes>(
+      [](Codes* c) {
+        namespace client = vmserver::client;
+        const L4_Word_t names[] = {c->victim, 1, 0x12345, vmserver::kHostPrivName, ~L4_Word_t{0}};
+        for (int i = 0; i < 5; ++i) {
+          c->codes[2 * i] = client::Peek(names[i], kPage, 0x1000, kPage).code;
+          c->codes[2 * i + 1] = client::Poke(names[i], kPage, 0x1000, kPage).code;
+        }
+      },
+      &seen));
+  for (int32_t code : seen.codes) EXPECT_EQ(code, static_cast<int32_t>(base::Errno::kEsrch));
+}
+
+// Addresses outside every map, the client's own KIP and UTCB, the server's addresses, the last
+// bytes of the number space: for the caller's side of each call and for the other side.
+TEST_F(HostileClientTest, MovesNeverLeaveTheMap) {
+  struct Seen {
+    uint32_t answers = 0;
+    uint32_t moved = 0;
+    uint32_t refused = 0;
+  } seen;
+  ASSERT_TRUE(AsTask1<Seen>(
+      [](Seen* s) {
+        namespace client = vmserver::client;
+        constexpr L4_Word_t kPlaces[] = {0,
+                                         traces::kDefaultMapMax,
+                                         traces::kDefaultMapMax - 0x1000,
+                                         0x100000,
+                                         0x1000'0000'0000,
+                                         0x2000'0000'0000,
+                                         L4_Word_t{1} << 63,
+                                         ~L4_Word_t{0} - 0xfff,
+                                         ~L4_Word_t{0}};
+        constexpr L4_Word_t kSizes[] = {1, 0x1000, 0x10000, L4_Word_t{1} << 40, ~L4_Word_t{0}};
+        for (L4_Word_t at : kPlaces) {
+          for (L4_Word_t size : kSizes) {
+            const client::Reply replies[] = {client::Pread(at, size, 77, 0),
+                                             client::Pwrite(at, size, 77, 0),
+                                             client::Peek(0, kPage, size, at),
+                                             client::Poke(0, kPage, size, at),
+                                             client::Peek(0, at, size, kPage + 0x2000),
+                                             client::Poke(0, at, size, kPage),
+                                             client::Send(at, size),
+                                             client::Receive(at, size)};
+            for (const client::Reply& reply : replies) {
+              s->answers += reply.delivered ? 1 : 0;
+              s->refused += reply.code != 0 ? 1 : 0;
+              s->moved += reply.code == 0 && reply.words[0] != 0 ? 1 : 0;
+            }
+          }
+        }
+      },
+      &seen));
+  EXPECT_EQ(seen.answers, 9u * 5 * 8);
+  EXPECT_EQ(seen.moved, 0u);
+  EXPECT_GT(seen.refused, 9u * 5 * 6);
+}
+
+// Offsets at every edge: nothing but errors and short counts, and the file is as it was.
+TEST_F(HostileClientTest, OffsetsOfFilesHaveAnEnd) {
+  struct Seen {
+    int32_t codes[6] = {};
+    L4_Word_t moved[2] = {};
+  } seen;
+  ASSERT_TRUE(AsTask1<Seen>(
+      [](Seen* s) {
+        namespace client = vmserver::client;
+        constexpr uint64_t kEnd = uint64_t{1} << 63;
+        s->codes[0] = client::Pread(kPage + 0x1000, 1, 77, kEnd).code;
+        s->codes[1] = client::Pread(kPage + 0x1000, 1, 77, ~uint64_t{0}).code;
+        s->codes[2] = client::Pwrite(kPage + 0x1000, 2, 77, kEnd - 1).code;
+        s->codes[3] = client::Pwrite(kPage + 0x1000, 1, 77, ~uint64_t{0}).code;
+        s->codes[4] = client::Pread(kPage + 0x1000, 1, 0, 0).code;
+        s->codes[5] = client::Pread(kPage + 0x1000, ~L4_Word_t{0}, 77, 0).code;
+        s->moved[0] = client::Pread(kPage + 0x1000, 2, 77, kEnd - 1).words[0];
+        s->moved[1] = client::Pwrite(kPage + 0x1000, 1, 77, kEnd - 1).words[0];
+      },
+      &seen));
+  const base::Errno codes[] = {base::Errno::kEinval, base::Errno::kEinval, base::Errno::kEfbig,
+                               base::Errno::kEinval, base::Errno::kEbadf,  base::Errno::kEinval};
+  for (size_t i = 0; i < 6; ++i) EXPECT_EQ(seen.codes[i], static_cast<int32_t>(codes[i])) << i;
+  EXPECT_EQ(seen.moved[0], 1u);
+  EXPECT_EQ(seen.moved[1], 1u);
+}
+
+// A peek at a byte of a huge mapping must not cost what the mapping is large.
+TEST_F(HostileClientTest, PeekingAtHugeMappingsIsCheap) {
+  struct Seen {
+    int32_t code = 0;
+    L4_Word_t moved = 0;
+  } seen;
+  const uint64_t frames = machine_.ledger().peak_frames;
+  ASSERT_TRUE(AsTask1<Seen>(
+      [](Seen* s) {
+        namespace client = vmserver::client;
+        constexpr L4_Word_t kAt = L4_Word_t{1} << 40;
+        s->code = client::Mmap({.at = kAt,
+                                .size = L4_Word_t{1} << 45,
+                                .prot = 3,
+                                .flags = vmserver::kMmapPrivate | vmserver::kMmapFixed |
+                                         vmserver::kMmapAnonymous})
+                      .code;
+        for (L4_Word_t i = 1; i < 200; ++i) {
+          s->moved += client::Poke(0, kAt + (i << 32), 1, kPage).words[0];
+          s->moved += client::Peek(0, kAt + (i << 32) + 0x4000, 1, kPage + 0x1000).words[0];
+        }
+      },
+      &seen));
+  EXPECT_EQ(seen.code, 0);
+  EXPECT_EQ(seen.moved, 2u * 199);
+  EXPECT_LT(machine_.ledger().peak_frames - frames, 1000u);
+}
+
 // Workers answer by propagation, so a propagated message proves nothing about its origin.
 TEST_F(HostileClientTest, APropagatedCallIsRefusedEvenInTheClientsOwnName) {
   Probe probe;

@@ -325,6 +325,7 @@ Ledger Machine::ReadLedger() const {
   ledger.direct = pmap.direct_sends;
   ledger.recall = pmap.recalls;
   ledger.dropped = pmap.dropped;
+  ledger.device = pmap.device_pages;
   ledger.fault_1a = uvm.fault_1a;
   ledger.fault_1b = uvm.fault_1b;
   ledger.fault_2a = uvm.fault_2a;

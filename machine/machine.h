@@ -54,6 +54,7 @@ struct Ledger {
   uint64_t direct = 0;       // pages sent straight from home
   uint64_t recall = 0;       // ... taken back because their frame got another mapping
   uint64_t dropped = 0;      // mappings taken back for want of the kernel's memory
+  uint64_t device = 0;       // requests to sigma0 for pages of devices
   uint64_t fault_1a = 0;
   uint64_t fault_1b = 0;
   uint64_t fault_2a = 0;
@@ -215,6 +216,7 @@ void Ledger::ForEach(Visitor visit) const {
   visit("direct", direct);
   visit("recall", recall);
   visit("dropped", dropped);
+  visit("device", device);
   visit("fault_1a", fault_1a);
   visit("fault_1b", fault_1b);
   visit("fault_2a", fault_2a);

@@ -136,15 +136,21 @@ Step MayWire(const Query& q, Step step) {
   const MemoryObject* object = q.files->Object(step.file_key);
   const bool hidden =
       object != nullptr && object->kind == MemoryObject::Kind::kDevice && !step.attributes.shared;
-  if (room == Room::kYes && !hidden) return step;
-  Step failed = Fail(hidden && room != Room::kNo ? Errno::kEio : Errno::kEnomem);
+  // Of a file that was cut all may be mapped, but not wired.
+  const uint64_t pages = (step.end - step.start) >> base::kPageShift;
+  const bool past_end =
+      object != nullptr && object->kind == MemoryObject::Kind::kFile &&
+      (step.file_page > object->pages() || pages > object->pages() - step.file_page);
+  if (room == Room::kYes && !hidden && !past_end) return step;
+  const Errno code = past_end ? Errno::kEinval : hidden ? Errno::kEio : Errno::kEnomem;
+  Step failed = Fail(room == Room::kNo ? Errno::kEnomem : code);
   if (step.freedom == Step::Freedom::kNone) {
     failed.action = Step::Action::kUnmap;
     failed.start = step.start;
     failed.end = step.end;
   }
   if (room == Room::kNo) return failed;
-  if (hidden) step = failed;
+  if (hidden || past_end) step = failed;
   if (room == Room::kYes) return step;
   step.refusal_code = static_cast<int32_t>(Errno::kEnomem);
   return step;
@@ -592,6 +598,14 @@ Step DecodeBsd(const Query& q) {
       return Mincore(q);
     case OpKind::kMsync:
       return Msync(q);
+    case OpKind::kPread:
+    case OpKind::kPwrite:
+    case OpKind::kFtruncate:
+    case OpKind::kPeek:
+    case OpKind::kPoke:
+    case OpKind::kSend:
+    case OpKind::kReceive:
+      return DecodeMove(q);
     default:
       return DecodeShared(q);
   }

@@ -27,6 +27,23 @@ bool Expectation::IsShortage(const Outcome& seen) const {
          (seen.value == parts_.step.start || base::IsPageAligned(seen.value));
 }
 
+// Memory that runs out after something was moved makes the number smaller.
+bool Expectation::IsShortCount(const Outcome& seen) const {
+  if (!parts_.memory_may_run_out || !parts_.step.counted || !seen.ok()) return false;
+  Outcome count;
+  count.family = seen.family;
+  count.value = seen.value;
+  return seen == count && seen.value >= 1 && seen.value <= parts_.step.size;
+}
+
+bool Expectation::MayFailWith(const Outcome& seen) const {
+  const std::vector<int32_t>& errors = parts_.step.may_fail_with;
+  Outcome error;
+  error.family = seen.family;
+  error.code = seen.code;
+  return seen == error && std::find(errors.begin(), errors.end(), seen.code) != errors.end();
+}
+
 bool Expectation::IsRefusal(const Outcome& seen) const {
   if (parts_.step.refusal_code == 0 || seen.code != parts_.step.refusal_code) return false;
   Outcome refused;
@@ -86,7 +103,8 @@ bool Expectation::AcceptsChoice(const Outcome& seen) const {
 
 bool Expectation::Accepts(const Outcome& seen, std::string* why) const {
   if (seen.family == parts_.step.outcome.family &&
-      (AcceptsChoice(seen) || IsShortage(seen) || IsRefusal(seen) || IsMissing(seen)))
+      (AcceptsChoice(seen) || IsShortage(seen) || IsRefusal(seen) || IsMissing(seen) ||
+       IsShortCount(seen) || MayFailWith(seen)))
     return true;
   if (why != nullptr) {
     *why =

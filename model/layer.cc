@@ -122,8 +122,8 @@ Slot Slot::WithBase(const PageValue& base) const {
   return copy;
 }
 
-void Slot::Store(const PageValue& base, uint64_t start, uint64_t size, uint64_t value,
-                 uint64_t page) {
+template <typename Change>
+void Slot::Apply(const PageValue& base, uint64_t size, const Change& change) {
   if (size == base::kPageSize) {
     given_up_.clear();
     unknown_ = false;
@@ -131,10 +131,20 @@ void Slot::Store(const PageValue& base, uint64_t start, uint64_t size, uint64_t 
   if (!given_up_.empty()) Settle();
   for (GivenUp& alternative : given_up_) {
     if (!alternative.value) alternative.value = base;
-    alternative.value->Store(start, size, value, page);
+    change(&*alternative.value);
   }
   if (!last_) last_ = base;
-  last_->Store(start, size, value, page);
+  change(&*last_);
+}
+
+void Slot::Store(const PageValue& base, uint64_t start, uint64_t size, uint64_t value,
+                 uint64_t page) {
+  Apply(base, size, [&](PageValue* contents) { contents->Store(start, size, value, page); });
+}
+
+void Slot::StoreBytes(const PageValue& base, uint64_t start, uint64_t size,
+                      const unsigned char* bytes) {
+  Apply(base, size, [&](PageValue* contents) { contents->StoreBytes(start, size, bytes); });
 }
 
 void Slot::Bind(const PageValue& base) {

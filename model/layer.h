@@ -91,6 +91,8 @@ class Slot {
   // A store as PageValue::Store; `base` gives the contents of alternatives that do not own the
   // page.
   void Store(const PageValue& base, uint64_t start, uint64_t size, uint64_t value, uint64_t page);
+  // The same with bytes from anywhere.
+  void StoreBytes(const PageValue& base, uint64_t start, uint64_t size, const unsigned char* bytes);
   // The page is owned from here on, with the contents it has: `base` where it owned nothing.
   void Bind(const PageValue& base);
   // MADV_FREE: the page may or may not be owned from here on.
@@ -104,6 +106,9 @@ class Slot {
   // pages or read them.
   static constexpr size_t kMaxAlternatives = 8;
 
+  // Applies `change` to every alternative, each with its own contents from then on.
+  template <typename Change>
+  void Apply(const PageValue& base, uint64_t size, const Change& change);
   // Which alternatives the choices made so far leave.
   std::vector<bool> Possible() const;
   // Forgets the alternatives that choices made meanwhile rule out.

@@ -54,8 +54,9 @@ class NaiveDraws {
     if (roll < 35) return kAccesses[prng_.Below(5)];
     if (roll < 80) return kFavourites[prng_.Below(12)];
     auto kind = static_cast<traces::OpKind>(prng_.Below(traces::kProgramKindCount));
-    if (kind == traces::OpKind::kTask32)
-      return traces::OpKind::kVmCopy;  // all tasks are as wide here
+    // All tasks are as wide here; calls that move bytes have a naive world of their own.
+    if (kind == traces::OpKind::kTask32 || kind > traces::OpKind::kFetch)
+      return traces::OpKind::kVmCopy;
     // Memory with a name is not drawn.
     if (kind >= traces::OpKind::kMemfd && kind <= traces::OpKind::kShmUnlock)
       return traces::OpKind::kFork;

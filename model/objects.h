@@ -7,7 +7,8 @@
 //          mapping of it has nothing below, and accesses fail.
 // STATES   memory file: named -> closed. segment: named -> removed. Both live on in mappings; a
 //          name that is free may be given to another one, with another id.
-// INVARIANTS  Ids of objects are even and never used twice; keys of ordinary files are odd. No page
+// INVARIANTS  Ids of other objects are even and never used twice; keys of ordinary files are odd.
+// No page
 //          is stored beyond an object's end.
 // SEE      layer.h; presence.h.
 
@@ -29,14 +30,19 @@ struct FilePage {
   bool unknown = false;
 };
 
+// Where files end that nobody ever cut: offsets are signed numbers.
+inline constexpr uint64_t kMostFileBytes = uint64_t{1} << 63;
+
 struct MemoryObject {
-  enum class Kind : uint8_t { kMemfd, kSegment, kDevice };
+  // kFile: an ordinary file that was cut once; others have no end.
+  enum class Kind : uint8_t { kMemfd, kSegment, kDevice, kFile };
   Kind kind = Kind::kMemfd;
   uint64_t size = 0;         // bytes
   uint32_t seals = 0;        // kMemfd
   bool locked = false;       // kSegment: SHM_LOCK
   bool removed = false;      // kSegment
   uint64_t attachments = 0;  // kSegment: of all tasks
+  uint64_t made_up = 0;      // kFile: bytes before the lowest place it was cut at
   // Whether the object has a page of this number.
   bool Has(uint64_t page) const { return (page << base::kPageShift) < size; }
   uint64_t pages() const { return base::RoundPage(size) >> base::kPageShift; }
@@ -52,9 +58,9 @@ struct FileTable : std::map<uint64_t, std::map<uint64_t, FilePage>> {
   std::map<uint64_t, uint64_t> segments;
   uint64_t next_id = kDeviceId + 2;
 
-  // Null: an ordinary file, or nothing.
+  // Null: an ordinary file without an end, or nothing.
   const MemoryObject* Object(uint64_t key) const {
-    if (key == 0 || key % 2 != 0) return nullptr;
+    if (key == 0) return nullptr;
     auto it = objects.find(key);
     return it == objects.end() ? nullptr : &it->second;
   }

@@ -151,6 +151,12 @@ uint64_t World::StateHash() const {
       hash = base::Chain(hash, base::HashBytes(bytes.data(), bytes.size()));
     });
   }
+  for (const auto& [label, channel] : channels_) {
+    for (const Parcel& message : channel) {
+      hash = base::Chain(hash, label);
+      hash = base::Chain(hash, base::HashBytes(message.bytes.data(), message.bytes.size()));
+    }
+  }
   auto names = [&](const std::map<uint64_t, uint64_t>& taken) {
     for (const auto& [key, id] : taken) hash = base::Chain(base::Chain(hash, key), id);
   };

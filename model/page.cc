@@ -38,6 +38,20 @@ void PageValue::Store(uint64_t start, uint64_t size, uint64_t value, uint64_t pa
   writes_.push_back({static_cast<uint16_t>(start), static_cast<uint16_t>(size), value, page});
 }
 
+PageValue PageValue::OfBytes(const PageBytes& bytes) {
+  PageValue page;
+  page.fill_ = Fill::kBytes;
+  page.bytes_ = std::make_shared<const PageBytes>(bytes);
+  return page;
+}
+
+void PageValue::StoreBytes(uint64_t start, uint64_t size, const unsigned char* bytes) {
+  CHECK(start < base::kPageSize && size <= base::kPageSize - start);
+  PageBytes all = Expand();
+  std::copy_n(bytes, size, all.begin() + static_cast<ptrdiff_t>(start));
+  *this = OfBytes(all);
+}
+
 void PageValue::LoadFill(uint64_t start, uint64_t size, unsigned char* out) const {
   switch (fill_) {
     case Fill::kZero:

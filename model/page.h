@@ -32,10 +32,14 @@ class PageValue {
   PageValue() = default;
   // The 4096 bytes of file `key` from byte `offset` on (base::FileByte).
   static PageValue OfFile(uint64_t key, uint64_t offset);
+  static PageValue OfBytes(const PageBytes& bytes);
 
   // Stores `size` bytes of `value` (base::StoredByte) from byte `start` of the page, which lies at
   // address `page` in the storing task. REQUIRES: size > 0, start + size <= 4096.
   void Store(uint64_t start, uint64_t size, uint64_t value, uint64_t page);
+
+  // The same with bytes from anywhere.
+  void StoreBytes(uint64_t start, uint64_t size, const unsigned char* bytes);
 
   // Copies bytes [start, start + size) to out. REQUIRES: start + size <= 4096.
   void Load(uint64_t start, uint64_t size, unsigned char* out) const;

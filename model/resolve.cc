@@ -15,7 +15,10 @@ namespace {
 
 // False when the operation names a file that there is not.
 bool ResolveFile(const Op& op, const std::vector<std::string>& files, ResolvedOp* out) {
-  if (op.file == 0) return op.kind == OpKind::kMmap || op.kind == OpKind::kExecMap;
+  if (op.file == 0) {
+    return op.kind == OpKind::kMmap || op.kind == OpKind::kExecMap || op.kind == OpKind::kPread ||
+           op.kind == OpKind::kPwrite || op.kind == OpKind::kFtruncate;
+  }
   if (op.file > files.size()) return false;
   out->file_key = traces::KeyOfName(files[op.file - 1].c_str());
   out->backing = op.backing;
@@ -162,6 +165,7 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
     case OpKind::kShmget:
       out->size = op.size;
       return ResolveFile(op, files, out);
+    case OpKind::kFtruncate:
     case OpKind::kMemfdSeal:
     case OpKind::kMemfdClose:
     case OpKind::kShmRemove:
@@ -180,7 +184,13 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
     case OpKind::kVmCopy:
       if (!ResolvePlace(space, op.to, &out->to)) return false;
       break;
+    case OpKind::kPread:
+    case OpKind::kPwrite:
+      if (!ResolveFile(op, files, out)) return false;
+      break;
     case OpKind::kVmWrite:
+    case OpKind::kPeek:
+    case OpKind::kPoke:
       if (!ResolvePlace(own, op.to, &out->to)) return false;
       break;
     default:

@@ -12,6 +12,15 @@ void World::Resize(uint64_t id, uint64_t size) {
   MemoryObject& object = files_.objects.at(id);
   const uint64_t low = std::min(object.size, size);
   if (size == object.size) return;
+  if (object.kind == MemoryObject::Kind::kFile && size < object.made_up) {
+    // The page that is cut is no longer as it was made up.
+    const uint64_t page = size >> base::kPageShift;
+    const PageSource source = Space::LookInFile(id, page, files_);
+    if (!base::IsPageAligned(size) && source.file_page == nullptr) {
+      files_[id][page].value = source.Base();
+    }
+    object.made_up = size;
+  }
   object.size = size;
   auto stored = files_.find(id);
   if (stored == files_.end()) return;

@@ -479,24 +479,57 @@ PageSource Space::Look(const Region& region, uint64_t va, const FileTable& files
     auto slot = region.layer->owned.find(region.LayerPage(va));
     if (slot != region.layer->owned.end()) source.slot = &slot->second;
   }
-  if (region.file_key != 0) {
-    source.file_key = region.file_key;
-    uint64_t page = region.FilePage(va);
-    source.file_offset = page << base::kPageShift;
-    auto file = files.find(region.file_key);
-    if (file != files.end()) {
-      auto stored = file->second.find(page);
-      if (stored != file->second.end()) source.file_page = &stored->second;
-    }
-    if (const MemoryObject* object = files.Object(region.file_key)) {
-      source.file_key = 0;  // zeros where nothing was stored
-      // A device shows in shared mappings only.
-      const bool hidden = object->kind == MemoryObject::Kind::kDevice && region.layer != nullptr;
-      source.missing = hidden || !object->Has(page);
-      if (source.missing) source.file_page = nullptr;
-    }
+  if (region.file_key == 0) return source;
+  Slot* slot = source.slot;
+  source = LookInFile(region.file_key, region.FilePage(va), files);
+  source.slot = slot;
+  // A device shows in shared mappings only.
+  const MemoryObject* object = region.layer != nullptr ? files.Object(region.file_key) : nullptr;
+  if (object != nullptr && object->kind == MemoryObject::Kind::kDevice) {
+    source.missing = true;
+    source.file_page = nullptr;
   }
   return source;
+}
+
+PageSource Space::LookInFile(uint64_t key, uint64_t page, const FileTable& files) {
+  PageSource source;
+  source.file_key = key;
+  source.file_offset = page << base::kPageShift;
+  auto file = files.find(key);
+  if (file != files.end()) {
+    auto stored = file->second.find(page);
+    if (stored != file->second.end()) source.file_page = &stored->second;
+  }
+  if (const MemoryObject* object = files.Object(key)) {
+    // Zeros where nothing was stored.
+    const bool file = object->kind == MemoryObject::Kind::kFile;
+    if (!file || (page << base::kPageShift) >= object->made_up) source.file_key = 0;
+    source.missing = !object->Has(page);
+    if (source.missing) source.file_page = nullptr;
+  }
+  return source;
+}
+
+void Space::StoreInFile(uint64_t key, uint64_t page, uint64_t start, uint64_t size,
+                        const unsigned char* bytes, FileTable* files) {
+  const PageSource source = LookInFile(key, page, *files);
+  auto [stored, fresh] = (*files)[key].try_emplace(page);
+  if (fresh) stored->second.value = source.Base();
+  if (bytes != nullptr) stored->second.value.StoreBytes(start, size, bytes);
+  if (size == base::kPageSize || bytes == nullptr) stored->second.unknown = bytes == nullptr;
+}
+
+void Space::StoreBytes(const Region& region, uint64_t va, uint64_t size, const unsigned char* bytes,
+                       FileTable* files) {
+  const uint64_t start = va & base::kPageMask;
+  if (region.layer == nullptr) {
+    return StoreInFile(region.file_key, region.FilePage(va), start, size, bytes, files);
+  }
+  Slot& slot = region.layer->owned[region.LayerPage(va)];
+  const PageSource source = slot.NeedsBase() ? Look(region, va, *files) : PageSource();
+  if (source.BaseUnknown() || bytes == nullptr) slot = Slot::Unknown();
+  if (bytes != nullptr) slot.StoreBytes(source.Base(), start, size, bytes);
 }
 
 void Space::Store(const Region& region, uint64_t va, uint64_t size, uint64_t value,

@@ -164,6 +164,13 @@ class Space {
   // Stores to bytes of one page. REQUIRES: [va, va + size) lies in one page.
   static void Store(const Region& region, uint64_t va, uint64_t size, uint64_t value,
                     FileTable* files);
+  // The same with bytes from anywhere; null: bytes that nobody knows.
+  static void StoreBytes(const Region& region, uint64_t va, uint64_t size,
+                         const unsigned char* bytes, FileTable* files);
+  // Page number `page` of a file, and a store to [start, start + size) of it.
+  static PageSource LookInFile(uint64_t key, uint64_t page, const FileTable& files);
+  static void StoreInFile(uint64_t key, uint64_t page, uint64_t start, uint64_t size,
+                          const unsigned char* bytes, FileTable* files);
   // A page turned out to be there, or not to be.
   static void Decide(const Region& region, uint64_t va, Presence found, const FileTable& files);
   // A read of a wired page may have to fetch it again, as wiring does (see Wire), or may not.

@@ -6,8 +6,8 @@
 //          value core's (world.cc). So a failed operation cannot have changed anything.
 // INVARIANTS  With an error as outcome, action is kNothing (excepted: kDiscard of linux_dontneed
 //          over a hole, kUnmap of a fixed mapping that could not be wired, rights that were set
-//          though wiring failed, kMayWire). start, end, to are page
-//          aligned and inside the bounds.
+//          though wiring failed, kMayWire, kTransfer). start, end, to are page aligned and inside
+//          the bounds.
 // SEE      house.md 4.6 "Check then act"; bsd.cc, mach.cc.
 
 #ifndef MODEL_STEP_H_
@@ -19,6 +19,7 @@
 #include "base/errors.h"
 #include "base/prot.h"
 #include "model/space.h"
+#include "model/transfer.h"
 #include "traces/op.h"
 
 namespace model {
@@ -31,6 +32,7 @@ struct Task {
   bool has_heap = false;
   uint64_t heap_base = 0;
   uint64_t heap_current = 0;  // any byte address; the heap's pages end at its page, rounded up
+  uint32_t channel = 0;       // label of the first task of its family, whose messages it may have
   // System V segments, newest first.
   struct Attachment {
     uint64_t segment;  // its id
@@ -64,11 +66,14 @@ struct Step {
     kOverwrite,  // pages from `to` on get a snapshot of [start, end)
     kStoreFrom,  // the same, [start, end) being in the caller's space
     kRead,
+    // Calls that move bytes (moves.cc): `size` of them, whatever the outcome.
+    kTransfer,
     kWrite,    // [start, end): the bytes that will be accessed
     kMayWire,  // [start, end): wiring failed, after having faulted in nobody knows what
     // shared.cc. `object` is the id where there is one already, file_key the name.
     kMakeMemfd,  // size, seals
     kTruncate,   // size
+    kFtruncate,  // the file `file_key`: size
     kSeal,       // seals, all of them
     kCloseMemfd,
     kMakeSegment,  // size
@@ -118,8 +123,14 @@ struct Step {
   bool sets_heap = false;       // current = heap
   uint64_t heap = 0;
   bool wires_future = false;  // kWireAll
-  bool cannot_wire = false;   // kSetProt, kWireAll: wiring was tried, and failed
-  bool attaches = false;      // kMap: as a segment
+  // kTransfer. Where memory may run out, any smaller number of bytes but none is right too.
+  bool counted = false;
+  // Of the `size` bytes these are surely moved when the outcome is an error: what follows them is
+  // behind a page of which nobody knows whether it is there. Codes that are right if it is not.
+  uint64_t sure = 0;
+  std::vector<int32_t> may_fail_with;
+  bool cannot_wire = false;  // kSetProt, kWireAll: wiring was tried, and failed
+  bool attaches = false;     // kMap: as a segment
   uint64_t object = 0;
   uint32_t seals = 0;
   bool blind = false;  // kRead: its value is not seen
@@ -134,6 +145,7 @@ struct Query {
   bool task_limit_reached;  // no further task may be born
   const Task* caller;       // who calls; the same as `task` unless a Mach call names another
   bool may_name;            // the caller may name `task`, and it is alive
+  const Channel* channel;   // the caller's
   // Frames that all tasks together may wire, and an upper bound of those that are.
   uint64_t wired_max = ~uint64_t{0};
   uint64_t wired_at_most = 0;
@@ -144,6 +156,8 @@ struct Query {
 
 // Calls whose outcome is an errno. REQUIRES: traces::FamilyOf(op.kind) == kErrno.
 Step DecodeBsd(const Query& query);
+// Of these, calls that move bytes.
+Step DecodeMove(const Query& query);
 // `step` gives memory rights: after mlockall(MCL_FUTURE) what had none before is wired by that.
 // Wiring that fails does not take the rights back, but answers `code`.
 Step AndWire(const Query& query, Step step, int32_t code);

@@ -59,7 +59,13 @@ Step World::Decode(const ResolvedOp& op) const {
     return Step();
   }
   const bool may_name = task == caller || (task != nullptr && task->owner == op.task);
-  Query query{op, task, tasks_.size() >= options_.max_tasks, caller, may_name, options_.wired_max};
+  Query query{op,
+              task,
+              tasks_.size() >= options_.max_tasks,
+              caller,
+              may_name,
+              caller == nullptr ? nullptr : &channels_.at(caller->channel),
+              options_.wired_max};
   for (const auto& [label, other] : tasks_) query.wired_at_most += other.space.WiredPages();
   for (const auto& [id, object] : files_.objects) {
     if (object.locked) query.wired_at_most += object.pages();
@@ -115,7 +121,12 @@ void World::Adopt(const ResolvedOp& op, const Outcome& observed) {
   const bool may_run_out = MemoryMayRunOut(op);
   threads_may_run_out_ = false;
   if (observed.family == Outcome::Family::kFault) return AdoptAccess(step, op, observed);
-  if (observed.code == step.outcome.code) {
+  if (observed.ok() && step.action == Step::Action::kTransfer) {
+    step.size = step.sure = observed.value;
+  }
+  const std::vector<int32_t>& errors = step.may_fail_with;
+  if (observed.code == step.outcome.code || (step.counted && observed.ok()) ||
+      std::find(errors.begin(), errors.end(), observed.code) != errors.end()) {
     Commit(step, op, observed);
   } else {
     const bool refused = step.refusal_code != 0 && step.refusal_code == observed.code;
@@ -152,7 +163,9 @@ void World::CommitBirth(const Step& step, const ResolvedOp& op) {
              false,
              0,
              0,
+             orphan ? op.child : FindTask(op.task)->channel,
              {}};
+  channels_.try_emplace(child.channel);
   if (step.action == Step::Action::kFork) {
     Task& parent = tasks_.find(traces::ActsOn(op))->second;
     child.space = parent.space.Fork();
@@ -321,8 +334,7 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
       break;
     case Step::Action::kDie:
       ForgetAttachments(&task);
-      births_.erase(std::find(births_.begin(), births_.end(), label));
-      tasks_.erase(label);
+      CommitDeath(label);
       return;
     case Step::Action::kClear:
       ForgetAttachments(&task);
@@ -372,6 +384,12 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
       break;
     case Step::Action::kWrite:
       CommitWrite(step, op.value, task);
+      break;
+    case Step::Action::kTransfer:
+      CommitTransfer(step, op, observed, &task, &tasks_.find(op.task)->second);
+      break;
+    case Step::Action::kFtruncate:
+      SetEnd(step.file_key, step.size);
       break;
     case Step::Action::kMayWire:
       task.space.MayWire(step.start, step.end, files_);

@@ -69,6 +69,8 @@ class Expectation {
   bool AcceptsChoice(const traces::Outcome& seen) const;
   bool IsShortage(const traces::Outcome& seen) const;
   bool IsRefusal(const traces::Outcome& seen) const;
+  bool IsShortCount(const traces::Outcome& seen) const;
+  bool MayFailWith(const traces::Outcome& seen) const;
   bool IsMissing(const traces::Outcome& seen) const;
 
   Parts parts_;
@@ -190,12 +192,23 @@ class World {
   void Attach(Task* task, uint64_t segment, uint64_t start);
   void ForgetAttachments(Task* task);
   void CommitWrite(const Step& step, uint64_t value, const Task& task);
+  // commit_moves.cc
+  void CommitDeath(uint32_t label);
+  void SetEnd(uint64_t file_key, uint64_t size);
+  void CommitTransfer(Step step, const traces::ResolvedOp& op, const traces::Outcome& observed,
+                      const Task* task, const Task* caller);
+  void CommitReceive(const Step& step, const traces::ResolvedOp& op,
+                     const traces::Outcome& observed, const Task& caller);
+  void CommitSend(const traces::ResolvedOp& op, const traces::Outcome& observed,
+                  const Task& caller);
+  void FoundThere(const Space& space, uint64_t at, uint64_t size);
 
   Options options_;
   TaskMap tasks_;
   std::vector<uint32_t> births_;  // labels of live tasks in the order of their births
   std::set<uint32_t> used_labels_;
   FileTable files_;
+  std::map<uint32_t, Channel> channels_;  // by Task::channel, as long as a task has it
   // The next operation meets a kernel without memory for threads (an injected fault). The faults of
   // the other sites change no outcome: who asks again gets what was refused.
   bool threads_may_run_out_ = false;

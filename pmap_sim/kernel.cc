@@ -73,6 +73,7 @@ FrameNumber L4Pmap::TakeDevicePage(base::Paddr pa) {
   constexpr int kAttempts = 3;
   for (int attempt = 1; attempt <= kAttempts; ++attempt) {
     if (attempt == kAttempts) DropMappings(nullptr);
+    ++counters_.device_pages;
     const L4_Fpage_t got = L4_Sigma0_GetPage_RcvWindow(
         L4_nilthread, L4_FpageAddRights(place, L4_FullyAccessible), place);
     if (!L4_IsNilFpage(got)) return kDeviceBit | static_cast<FrameNumber>(page);

@@ -69,6 +69,7 @@ struct PmapCounters {
   uint64_t home_settled = 0;  // status read at home before, to be rid of it
   uint64_t recalls = 0;       // direct mappings taken back because the frame got another mapping
   uint64_t aliases_made = 0;
+  uint64_t device_pages = 0;  // asked of sigma0 for pages that are no segment's
   uint64_t mirror_sends = 0;
   uint64_t unmap_calls = 0;
   uint64_t fpages_unmapped = 0;

@@ -22,7 +22,7 @@
 #include "absl/strings/str_split.h"
 #include "nlohmann/json.hpp"
 #include "proptests/engine/failure.h"
-#include "proptests/mutants/mutant_file.h"
+#include "proptests/engine/mutant_file.h"
 #include "tools/commands.h"
 #include "tools/console.h"
 #include "tools/options.h"
@@ -32,7 +32,7 @@
 namespace tools {
 namespace {
 
-using mutants::Mutant;
+using proptests::Mutant;
 
 constexpr const char* kLists = "proptests/mutants";
 
@@ -144,11 +144,11 @@ absl::Status Campaign::Load() {
   for (const std::string& path : paths_) {
     absl::StatusOr<std::string> text = ReadWhole(path);
     if (!text.ok()) return text.status();
-    absl::StatusOr<std::vector<Mutant>> list = mutants::ParseMutants(*text, path);
+    absl::StatusOr<std::vector<Mutant>> list = proptests::ParseMutants(*text, path);
     if (!list.ok()) return list.status();
     lists.push_back(*std::move(list));
   }
-  absl::StatusOr<std::vector<Mutant>> all = mutants::JoinMutants(lists);
+  absl::StatusOr<std::vector<Mutant>> all = proptests::JoinMutants(lists);
   if (!all.ok()) return all.status();
   std::set<std::string> wanted;
   for (absl::string_view id : absl::StrSplit(flags_.ids, ',', absl::SkipEmpty())) {

@@ -15,6 +15,7 @@ uint64_t ReadValue(const unsigned char* bytes, uint64_t size) {
 }
 
 bool HasTarget(OpKind kind) {
+  if (kind == OpKind::kPeek || kind == OpKind::kPoke) return true;
   const bool birth = kind == OpKind::kTask || kind == OpKind::kTask32;
   return !birth && FamilyOf(kind) == Outcome::Family::kKern;
 }
@@ -60,6 +61,13 @@ Outcome::Family FamilyOf(OpKind kind) {
     case OpKind::kMunlockall:
     case OpKind::kMincore:
     case OpKind::kMsync:
+    case OpKind::kPread:
+    case OpKind::kPwrite:
+    case OpKind::kFtruncate:
+    case OpKind::kPeek:
+    case OpKind::kPoke:
+    case OpKind::kSend:
+    case OpKind::kReceive:
     case OpKind::kMemfd:
     case OpKind::kMemfdTruncate:
     case OpKind::kMemfdSeal:

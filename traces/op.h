@@ -78,12 +78,22 @@ enum class OpKind : uint8_t {
   kRead,   // s.read ADDR SIZE
   kWrite,  // s.write ADDR SIZE VALUE     VALUE: base/pattern.h
   kFetch,  // s.fetch ADDR                an instruction fetch
+  // Calls that move bytes; the outcome is how many. Of files without a mapping:
+  kPread,      // s.pread ADDR SIZE [file NAME OFFSET]
+  kPwrite,     // s.pwrite ADDR SIZE [file NAME OFFSET]
+  kFtruncate,  // s.ftruncate [file NAME OFFSET]     the file ends at OFFSET
+  // Of another task, by the maximum protection:
+  kPeek,  // s.peek ADDR SIZE TO [of sM]     TO: where it goes, in the caller's space
+  kPoke,  // s.poke ADDR SIZE TO [of sM]     TO: where it comes from, in the caller's space
+  // By way of a message, whose pages are lent:
+  kSend,     // s.send ADDR SIZE
+  kReceive,  // s.receive ADDR SIZE
   // What the kernel below does, not what a program does.
   kInject,  // inject SITE [skip=K]       the next operation meets a fault
 };
 inline constexpr int kOpKindCount = static_cast<int>(OpKind::kInject) + 1;
 // The kinds below are what programs do: every one but kInject.
-inline constexpr int kProgramKindCount = static_cast<int>(OpKind::kFetch) + 1;
+inline constexpr int kProgramKindCount = static_cast<int>(OpKind::kInject);
 
 // Op::flags. mmap's sharing is exactly one of the first two.
 enum OpFlags : uint32_t {
@@ -136,13 +146,13 @@ constexpr Place At(uint64_t address) { return {Place::Kind::kAbsolute, 0, addres
 struct Op {
   OpKind kind = OpKind::kSpace;
   TaskRef task;  // who acts; unused by kSpace, kTask, kTask32, kInject
-  // Mach calls: on whom (`of s2`). Relative: the n-th of the actor and the tasks it brought into
-  // being; number 0, not relative: the actor.
+  // Mach calls, peek and poke: on whom (`of s2`). Relative: the n-th of the actor and the tasks it
+  // brought into being; number 0, not relative: the actor.
   TaskRef target;
   uint32_t child = 0;  // label (>= 1) of the task being born
   Place at;            // the primary address
-  Place to;            // mremap, vm_copy: the destination; vm_write: the data, in the actor's space
-  uint64_t size = 0;   // bytes; kSpace/kTask: map maximum, 0 = the default
+  Place to;  // mremap, vm_copy: the destination; vm_write, peek, poke: in the actor's space
+  uint64_t size = 0;      // bytes; kSpace/kTask: map maximum, 0 = the default
   uint64_t new_size = 0;  // mremap
   uint64_t mask = 0;      // vm_map: bits that the address shall not have; memfd_seal: seals
   base::Prot prot;
@@ -205,9 +215,9 @@ struct Outcome {
   };
   Family family = Family::kNone;
   int32_t code = 0;  // 0 = success in every family
-  // mmap, mremap, vm_allocate: the address. mincore: pages resident. vm_region: the start. read:
-  // what was read (ReadValue below). mmap, mremap, vm_allocate, vm_map: the address. vm_read: of
-  // the copy. vm_region: the start. read: what was read (ReadValue below).
+  // mmap, mremap, vm_allocate, vm_map: the address. vm_read: of the copy. mincore: pages resident.
+  // pread, pwrite, peek, poke, send, receive: bytes moved. vm_region: the start. read: what was
+  // read (ReadValue below).
   uint64_t value = 0;
   uint64_t size = 0;  // vm_region
   RegionInfo region;  // vm_region
@@ -222,7 +232,7 @@ uint64_t KeyOfName(const char* name);
 // bit set.
 uint64_t ReadValue(const unsigned char* bytes, uint64_t size);
 
-// Whether a Mach call may name another task (Op::target).
+// Whether a call may name another task (Op::target).
 bool HasTarget(OpKind kind);
 // On whom an operation acts: its target, or who does it.
 inline uint32_t ActsOn(const ResolvedOp& op) { return op.target != 0 ? op.target : op.task; }

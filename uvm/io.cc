@@ -30,9 +30,11 @@ Result<void, MapError> SpaceIo::Io(Map* map, Uio* uio, Access access, uint32_t e
     Result<void, MapError> moved = MoveChunk(map, uio, bytes, access, extract_flags);
     left -= uio->offset - before;
     if (moved.ok()) continue;
-    const bool short_of_room =
-        moved.error() == MapError::kNoMemory || moved.error() == MapError::kNoSpace;
-    if (!short_of_room || chunk == base::kPageSize || uio->offset != before) return moved;
+    // There may be room for less, or memory before the hole.
+    const bool less_may_do = moved.error() == MapError::kNoMemory ||
+                             moved.error() == MapError::kNoSpace ||
+                             moved.error() == MapError::kInvalidArgument;
+    if (!less_may_do || chunk == base::kPageSize || uio->offset != before) return moved;
     chunk /= 2;
   }
   return {};
@@ -44,7 +46,8 @@ Result<void, MapError> SpaceIo::MoveChunk(Map* map, Uio* uio, uint64_t bytes, Ac
   const Vaddr at(uio->offset);
   Range from;
   if (!PagesOf(at, bytes, &from)) return MapError::kIo;
-  const uint32_t flags = Map::kExtractContiguous | Map::kExtractFixProt | extract_flags;
+  const uint32_t flags =
+      Map::kExtractContiguous | Map::kExtractFixProt | Map::kExtractTransient | extract_flags;
   const Vaddr window = TRY(map->Extract(from, kernel_map, kernel_map->min(), flags));
   const Range alias{window, window + from.size()};
   kernel_->GrowTo(alias.end);

@@ -32,10 +32,10 @@ class SpaceIo {
   // NetBSD: uvm_io(). Moves uio->resid bytes at address uio->offset of `map`: to the peer (kRead)
   // or from it (kWrite). The rights that count are the range's maximum; with Map::kExtractProtAll
   // in `extract_flags` all is permitted. A range that begins beyond the map's end is at its end:
-  // success, nothing moved; one that reaches beyond it is cut there. Errors, after part may have
-  // been moved: kIo (the range wraps, or a page's store failed), kInvalidArgument (a hole),
-  // kNoSpace, kNoMemory (not even for one page), kProtection, kHole (nothing behind the page, or
-  // the peer's memory is not there), kTooBig (past the object's end).
+  // success, nothing moved; one that reaches beyond it is cut there, one with a hole ends at the
+  // hole. Errors, after part may have been moved: kIo (the range wraps, or a page's store failed),
+  // kInvalidArgument (a hole), kNoSpace, kNoMemory (not even for one page), kProtection, kHole
+  // (nothing behind the page, or the peer's memory is not there), kTooBig (past the object's end).
   Result<void, MapError> Io(Map* map, Uio* uio, Access access, uint32_t extract_flags);
 
   // NetBSD: uvm_vslock() and vmapbuf(). Maps [at, at + bytes) of `map` at kernel addresses, wired.

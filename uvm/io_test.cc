@@ -76,6 +76,16 @@ TEST_F(SpaceIoTest, MaximumRightsCount) {
   EXPECT_EQ(Read(space, PageAt(1), 1), "b");
 }
 
+// Being looked at makes no memory shared: what only private memory does still works.
+TEST_F(SpaceIoTest, LeavesNoTrace) {
+  Space space = NewSpace("ab");
+  EXPECT_EQ(Read(space, PageAt(0), 1), "a");
+  EXPECT_EQ(Write(space, PageAt(0), "x"), "ok");
+  Map::Region region;
+  ASSERT_TRUE(space->map().FindRegion(PageAt(0), &region));
+  EXPECT_FALSE(region.shared);
+}
+
 TEST_F(SpaceIoTest, TheEdgesOfTheSpace) {
   Space space = NewSpace("ab");
   BufferPeer peer;
@@ -98,6 +108,9 @@ TEST_F(SpaceIoTest, AHoleEndsTheTransfer) {
   EXPECT_EQ(Io(space, &uio, Access::kRead), "invalid_argument");
   EXPECT_EQ(uio.resid, 2 * kPage);
   EXPECT_EQ(Read(space, PageAt(16), 1), "invalid_argument");
+  Uio early{&peer, PageAt(3).value(), 18 * kPage};
+  EXPECT_EQ(Io(space, &early, Access::kRead), "invalid_argument");
+  EXPECT_EQ(early.offset, PageAt(16).value());
 }
 
 TEST_F(SpaceIoTest, AStoreThatFailsEndsItToo) {

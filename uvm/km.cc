@@ -1,8 +1,7 @@
 #include "uvm/km.h"
 
-#include <cstring>
-
 #include "base/check.h"
+#include "uvm/copy_io.h"
 
 namespace uvm {
 namespace {
@@ -199,46 +198,12 @@ const MapEntry* KernelMemory::DebugEntryAt(Vaddr at) {
   return nullptr;
 }
 
-bool KernelMemory::MappedFor(Vaddr at, Access access, Paddr* pa) {
-  PmapSystem::Mapping mapping;
-  if (!core_->pmap->PeekNext(core_->pmap->Kernel(), at.Trunc(), &mapping)) return false;
-  *pa = mapping.pa;
-  return mapping.va == at.Trunc() && base::ProtFor(access).IsSubsetOf(mapping.prot);
-}
-
-// While the entry's layers are locked its translations can only be forgotten, not their frames
-// reused. A frame that is written here gets no modified bit, so its page is told.
-bool KernelMemory::CopyWithin(Vaddr at, unsigned char* buffer, uint64_t bytes,
-                              Access access) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  Map* map = MapOf(at);
-  ReaderLock map_lock(&map->lock());
-  const MapEntry* entry = map->LookupLocked(at);
-  if (entry == nullptr) return false;
-  Mutex* amap = entry->aref.amap != nullptr ? &entry->aref.amap->lock->mutex : nullptr;
-  Mutex* object = entry->object != nullptr ? &entry->object->mu : nullptr;
-  if (amap != nullptr) amap->Lock();
-  if (object != nullptr) object->Lock();
-  Paddr pa;
-  const bool mapped = MappedFor(at, access, &pa);
-  if (mapped && access == Access::kWrite) {
-    std::memcpy(core_->pmap->HomePointer(pa) + at.Offset(), buffer, bytes);
-    Page* page = pages_->FromPaddr(pa);
-    if (page != nullptr && page->object != nullptr) page->object->SetDirty(page, Dirty::kDirty);
-    if (page != nullptr && page->object == nullptr) page->dirty = Dirty::kDirty;
-  } else if (mapped) {
-    std::memcpy(buffer, core_->pmap->HomePointer(pa) + at.Offset(), bytes);
-  }
-  if (object != nullptr) object->Unlock();
-  if (amap != nullptr) amap->Unlock();
-  return mapped;
-}
-
 Result<void, FaultError> KernelMemory::Copy(Vaddr at, unsigned char* buffer, uint64_t bytes,
                                             Access access) {
   while (bytes > 0) {
     const uint64_t left = base::kPageSize - at.Offset();
     const uint64_t some = bytes < left ? bytes : left;
-    while (!CopyWithin(at, buffer, some, access)) TRY(Fault(at, access));
+    while (!CopyMapped(core_, pages_, MapOf(at), at, buffer, some, access)) TRY(Fault(at, access));
     at = at + some;
     buffer += some;
     bytes -= some;

@@ -127,8 +127,6 @@ class KernelMemory {
   Result<void, MapError> Populate(Range range, Prot prot, uint32_t flags);
   bool WaitForMemory(uint32_t flags);
   // Moves what lies within one page. False: it is not mapped for that.
-  bool CopyWithin(Vaddr at, unsigned char* buffer, uint64_t bytes, Access access);
-  bool MappedFor(Vaddr at, Access access, Paddr* pa);
   Map* MapOf(Vaddr at);
 
   Core* const core_;

@@ -301,6 +301,8 @@ class Map {
     kExtractFixProt = 8,      // rights become the maximum's
     kExtractReserved = 0x10,  // `to` names an exactly blank reservation
     kExtractProtAll = 0x20,   // the maximum becomes all
+    // The clone is gone before the source's owner runs again: the source is not marked shared.
+    kExtractTransient = 0x40,
   };
   // NetBSD: uvm_map_extract(): makes the pages of `from` appear in `target` (this map or another)
   // as well, shared; holes stay holes. Returns where: the nearest fit from `to` (kNear), or `to`

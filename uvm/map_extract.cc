@@ -15,7 +15,8 @@ Result<MapEntry*, MapError> Map::CloneEntryLocked(MapEntry* entry, Range part, u
   MapEntry* twin = context_->entries->New();
   if (twin == nullptr) return MapError::kNoMemory;
   CopyAttributes(*entry, twin);
-  entry->shared = twin->shared = true;
+  twin->shared = true;
+  if ((flags & kExtractTransient) == 0) entry->shared = true;
   twin->start = part.start;
   twin->end = part.end;
   if ((flags & kExtractProtAll) != 0) twin->max_prot = base::kProtAll;

@@ -347,8 +347,8 @@ void History::Act() {
       {"core", &History::Core, 2},       {"list", &History::List, 1},
       {"find", &History::Find, 4},       {"touch", &History::Touch, 22},
       {"lend", &History::Lend, 4},       {"return", &History::Return, 3},
-      {"copy", &History::Copies, 5},
-      {"peek", &History::Peek, 3},       {"size", &History::Sizes, 2},
+      {"copy", &History::Copies, 5},     {"peek", &History::Peek, 3},
+      {"size", &History::Sizes, 2},
   };
   uint32_t total = 0;
   for (const Row& row : kRows) total += row.weight;

@@ -215,7 +215,8 @@ AddressResult MmapCalls::Mremap(Process* process, uint64_t old_address, uint64_t
   if (options.from.start < map.min() || options.from.end > map.max()) return {Errno::kEinval};
   if (fixed && (to.start < map.min() || to.end > map.max())) return {Errno::kEnomem};
   // Without an address the search starts where the map's direction says.
-  options.to = new_address != 0 || map.direction() == Direction::kBottomUp ? to.start : map.max();
+  options.to =
+      new_address != 0 || map.direction() == Direction::kBottomUp ? to.start.Trunc() : map.max();
   options.new_size = new_size;
   options.where = fixed ? Map::RemapOptions::Where::kFixed : Map::RemapOptions::Where::kMayMove;
   options.duplicate = (flags & kMapRemapDup) != 0;

@@ -295,6 +295,12 @@ TEST_F(MmapTest, MremapMovesGrowsAndShrinks) {
   EXPECT_EQ(Mremap(0, 2, 0, 2, 8), "EINVAL");  // a flag that means nothing
   EXPECT_EQ(Mremap(0, 0, 0, 2, 0), "EINVAL");
   EXPECT_EQ(Mremap(5, 2, 5, 2, 0), "page 5");  // nothing there, nothing asked
+  EXPECT_EQ(calls_
+                .Mremap(&process_, PageAt(0).value(), kPageSize, PageAt(14).value() + 7, kPageSize,
+                        kMapRemapDup)
+                .address,
+            PageAt(14).value());  // a hint need not be a page's address
+  EXPECT_EQ(calls_.Munmap(&process_, PageAt(14).value(), kPageSize), Errno::kOk);
   EXPECT_EQ(Mremap(0, 2, 4, 2, kMapFixed), "page 4");
   EXPECT_EQ(Contents(space()), "...CAB..0000....");
   EXPECT_EQ(Mremap(4, 2, 8, 2, kMapFixed), "ENOMEM");  // what is there is not replaced

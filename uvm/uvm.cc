@@ -3,6 +3,7 @@
 #include <new>
 
 #include "base/check.h"
+#include "uvm/copy_io.h"
 
 namespace uvm {
 
@@ -122,6 +123,22 @@ Result<void, MapError> Uvm::Overwrite(Space* space, Vaddr at, Snapshot* copy) {
   }
 }
 
+Result<void, FaultError> Uvm::CopyBytes(Space* space, Vaddr at, unsigned char* buffer,
+                                        uint64_t bytes, Access access, uint64_t* moved) {
+  *moved = 0;
+  while (*moved < bytes) {
+    const Vaddr va = at + *moved;
+    const uint64_t in_page = base::kPageSize - va.Offset();
+    const uint64_t left = bytes - *moved;
+    const uint64_t some = left < in_page ? left : in_page;
+    while (!CopyMapped(&core_, &pages_, &space->map(), va, buffer + *moved, some, access)) {
+      TRY(Fault(space, va, access));
+    }
+    *moved += some;
+  }
+  return {};
+}
+
 // ---- Objects ----
 
 Result<Object*, MapError> Uvm::CreateObject(Pager* pager, uint64_t key) {
@@ -166,6 +183,13 @@ BufferCache* Uvm::Cache() {
   const uint64_t windows = eighth < kMaxWindows ? eighth : kMaxWindows;
   if (windows > 0 && cache->Init(static_cast<uint32_t>(windows))) cache_ = cache;
   return cache_;
+}
+
+SpaceIo* Uvm::Io() {
+  if (io_ != nullptr || Kernel() == nullptr) return io_;
+  void* memory = core_.memory->AllocateChunk(sizeof(SpaceIo));
+  if (memory != nullptr) io_ = new (memory) SpaceIo(kernel_);
+  return io_;
 }
 
 }  // namespace uvm

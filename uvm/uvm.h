@@ -19,6 +19,7 @@
 #include "uvm/core.h"
 #include "uvm/device.h"
 #include "uvm/fault.h"
+#include "uvm/io.h"
 #include "uvm/km.h"
 #include "uvm/loan.h"
 #include "uvm/map.h"
@@ -125,11 +126,18 @@ class Uvm {
   // The server's own addresses (km.h), made when they are first asked for. Null: the pmap has none,
   // or memory ran out.
   KernelMemory* Kernel();
-  // The buffer cache (ubc.h), made likewise.
+  // The buffer cache (ubc.h), and what reads and writes other spaces (io.h), made likewise.
   BufferCache* Cache();
+  SpaceIo* Io();
 
   void ReferenceObject(Object* object) { objects_.Reference(object); }
   void ReleaseObject(Object* object) { objects_.Release(object); }
+
+  // NetBSD: copyin() (kRead), copyout() (kWrite). Moves bytes between `buffer` and [at, at +
+  // bytes) of the space, upwards, as its own loads and stores would: with its rights, faulting in
+  // what is missing. *moved, also after an error: how many. Errors: the fault's.
+  Result<void, FaultError> CopyBytes(Space* space, Vaddr at, unsigned char* buffer, uint64_t bytes,
+                                     Access access, uint64_t* moved);
 
   // Lending pages to the kernel and to anons.
   LoanStore& loans() { return loans_; }
@@ -169,6 +177,7 @@ class Uvm {
   MapContext context_;
   KernelMemory* kernel_ = nullptr;
   BufferCache* cache_ = nullptr;
+  SpaceIo* io_ = nullptr;
   SpaceList spaces_;
   uint32_t next_space_id_ = 1;
   uint64_t held_objects_ = 0;

@@ -18,29 +18,23 @@ Answer Server::Mmap(Task* task, const Message& m) {
   const uint64_t key = MmapKey(m);
   arguments.file.given = key != 0;
   if (key != 0) {
-    arguments.file.object = FileObject(key);
-    if (arguments.file.object == nullptr) return Errno::kEnomem;
+    const File* file = FileOf(key);
+    if (file == nullptr) return Errno::kEnomem;
+    arguments.file.object = file->object;
   }
-  uvm::AddressResult mapped = Calls().Mmap(&task->process, arguments);
-  if (key != 0) uvm_->ReleaseObject(arguments.file.object);
-  return AnswerOf(mapped);
+  return AnswerOf(Calls().Mmap(&task->process, arguments));
 }
 
-uvm::Object* Server::FileObject(uint64_t key) {
+File* Server::FileOf(uint64_t key) {
   uvm::MutexLock lock(&mu_);
   File* file = files_.Find(key);
-  if (file == nullptr) {
-    auto object = uvm_->CreateStoredObject(&file_store_, key);
-    if (!object.ok()) return nullptr;
-    file = files_.Add(key, object.value());
-    // An object without a record would be a second one for its key next time.
-    if (file == nullptr) {
-      uvm_->ReleaseObject(object.value());
-      return nullptr;
-    }
-  }
-  uvm_->ReferenceObject(file->object);
-  return file->object;
+  if (file != nullptr) return file;
+  auto object = uvm_->CreateStoredObject(&file_store_, key);
+  if (!object.ok()) return nullptr;
+  file = files_.Add(key, object.value());
+  // An object without a record would be a second one for its key next time.
+  if (file == nullptr) uvm_->ReleaseObject(object.value());
+  return file;
 }
 
 Answer Server::Munmap(Task* task, const Message& m) {

@@ -16,6 +16,7 @@ using base::KernReturn;
 // an operand; the host's names are good names, but no tasks'.
 Answer Server::NoSuchTask(const Message& message) {
   const auto request = static_cast<uint32_t>(L4_Label(message.tag));
+  if (request == kBsdPeek || request == kBsdPoke) return base::Errno::kEsrch;
   const L4_Word_t name = message.words[0];
   const bool host = name == kHostName || name == kHostPrivName;
   if (request == kMachVmWire || request == kMachVmWireAll) return KernReturn::kInvalidTask;
@@ -58,7 +59,7 @@ void Server::RunErrands(ServerThread* self) {
     }
     if (errand == nullptr) return;
     ++counters_.errands;
-    *errand->answer = DispatchMach(errand->caller, errand->target, *errand->message);
+    *errand->answer = DispatchOn(errand->caller, errand->target, *errand->message);
     threads_.Unpark(errand->waiter);
   }
 }

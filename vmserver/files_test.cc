@@ -1,5 +1,6 @@
 #include "vmserver/files.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "base/addr.h"
@@ -53,6 +54,41 @@ TEST_F(FilesTest, WhatWasWrittenOutlivesTheObject) {
   EXPECT_EQ(Read(Open(7), 1), Bytes(base::kPageSize, 'w'));
 }
 
+TEST_F(FilesTest, WhatWasCutOffIsZeroesForEver) {
+  uvm::Object* file = Open(7);
+  for (uint64_t page : {1, 2, 5}) {
+    Bytes fresh(base::kPageSize, 'x');
+    EXPECT_TRUE(store_.WritePage(file, PageIndex(page), fresh.data()).ok());
+  }
+  ASSERT_TRUE(store_.PrepareCut(7));
+  store_.Cut(7, 2 * base::kPageSize + 100);
+  const Bytes zeroes(base::kPageSize);
+  Bytes last(base::kPageSize);
+  std::fill_n(last.begin(), 100, 'x');
+  EXPECT_EQ(Read(file, 0), MadeUp(7, 0));
+  EXPECT_EQ(Read(file, 1), Bytes(base::kPageSize, 'x'));
+  EXPECT_EQ(Read(file, 2), last);
+  EXPECT_EQ(Read(file, 3), zeroes);
+  EXPECT_EQ(Read(file, 5), zeroes);
+  EXPECT_EQ(Read(Open(8), 3), MadeUp(8, 3));
+  // Later cuts further up bring nothing back; one inside a made-up page leaves the rest of it.
+  store_.Cut(7, 9 * base::kPageSize);
+  EXPECT_EQ(Read(file, 3), zeroes);
+  store_.Cut(7, 50);
+  Bytes first = MadeUp(7, 0);
+  std::fill(first.begin() + 50, first.end(), '\0');
+  EXPECT_EQ(Read(file, 0), first);
+  EXPECT_EQ(Read(file, 1), zeroes);
+  unsigned char some[8];
+  store_.DebugRead(7, 46, 8, some);
+  EXPECT_EQ(Bytes(some, some + 8), Bytes(first.begin() + 46, first.begin() + 54));
+}
+
+TEST_F(FilesTest, ATruncationNeedsRoomForItsRecord) {
+  memory_.FailAfter(0);
+  EXPECT_FALSE(store_.PrepareCut(7));
+}
+
 TEST_F(FilesTest, WithoutRoomForAPageTheOldContentsStay) {
   uvm::Object* file = Open(7);
   Bytes fresh(base::kPageSize, 'x');
@@ -62,7 +98,7 @@ TEST_F(FilesTest, WithoutRoomForAPageTheOldContentsStay) {
 }
 
 TEST_F(FilesTest, ATableHasOneObjectAKey) {
-  FileTable table(&memory_);
+  FileTable table(&memory_, &threads_);
   EXPECT_EQ(table.Find(5), nullptr);
   uvm::Object* object = Open(5);
   File* file = table.Add(5, object);

@@ -2,14 +2,14 @@
 //
 // WHAT     A call is an L4 message of untyped words to the caller's pager, its label a request
 //          number; the answer has the label request + 100 (as MIG numbers them), MR1 = code, then
-//          results. BSD calls act on the caller's own task; Mach calls on the task that their first
-//          operand names: 0 or the caller's own id, or the id of a task that the caller brought
-//          into being, that is, whose id it was answered. Nobody else has a right to a task, and
-//          who asks cannot tell a task that is none of its business from one that never was. Page
-//          faults travel on the same channel, in the kernel's format. Every operand is one word,
-//          except those marked 64, which are two words of 32 bits, low one first, so that file
-//          offsets and keys fit on 32-bit systems too. `code` is an errno value (BSD, init) or a
-//          kern_return_t (Mach).
+//          results. BSD calls act on the caller's own task; peek, poke and Mach calls on the task
+//          that their first operand names: 0 or the caller's own id, or the id of a task that the
+//          caller brought into being, that is, whose id it was answered. Nobody else has a right to
+//          a task, and who asks cannot tell a task that is none of its business from one that never
+//          was. Page faults travel on the same channel, in the kernel's format. Every operand is
+//          one word, except those marked 64, which are two words of 32 bits, low one first, so that
+//          file offsets and keys fit on 32-bit systems too. `code` is an errno value (BSD, init) or
+//          a kern_return_t (Mach).
 // INVARIANTS  A message that is malformed (typed items, propagated, wrong number of words) or
 //          unknown gets an answer too: errno EINVAL or ENOSYS for BSD and init numbers, MIG's codes
 //          below for all others. A message from anyone but the pager's own client is answered with
@@ -49,6 +49,15 @@ enum Request : uint32_t {
   // Resident pages of the range, and one bit a page of its first 128, 32 a word, lowest first.
   kBsdMincore = 1016,  // at, size                     ->  code, pages, bits, bits, bits, bits
   kBsdMsync = 1017,    // at, size, flags (msync(2)'s)  ->  code
+  // Calls that move bytes (file_io.cc, lend.cc); at most kMaxMove of them. A code of success comes
+  // with how many.
+  kBsdPread = 1040,      // at, size, file key 64, offset 64  ->  code, bytes
+  kBsdPwrite = 1041,     // at, size, file key 64, offset 64  ->  code, bytes
+  kBsdPeek = 1042,       // task, at, size, to in the caller's space    ->  code, bytes
+  kBsdPoke = 1043,       // task, at, size, from in the caller's space  ->  code, bytes
+  kBsdSend = 1044,       // at, size  ->  code, bytes
+  kBsdReceive = 1045,    // at, size  ->  code, bytes
+  kBsdFtruncate = 1046,  // file key 64, size 64  ->  code
 
   // Memory that several tasks share, under names: 64-bit keys, of one kind each, that everybody may
   // use (vmserver/shared.h). Memory files (memfd_create(2)); System V segments; the frame buffer.
@@ -119,6 +128,12 @@ enum class Personality : uint8_t { kBsd = 0, kMach = 1 };
 // Which addresses a task can say. Operands of a 32-bit task's Mach calls are cut to 32 bits, ranges
 // wrap at 2^32, and its map begins at 0. Fixed at birth, inherited by children. Mach only.
 enum class AddressWidth : uint8_t { kNative = 0, k32 = 1 };
+
+// The most bytes that one call moves, so that nobody keeps the server's memory busy for long.
+inline constexpr uint64_t kMaxMove = 256 << 10;
+// The longest message, and how many a family of tasks may have waiting.
+inline constexpr uint64_t kMaxMessageBytes = 64 << 10;
+inline constexpr uint32_t kMaxMessages = 8;
 
 // Names of the host in Mach calls. They name no task. The privileged one is a right of the tasks
 // that init made, and of init.

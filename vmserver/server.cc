@@ -10,6 +10,7 @@ namespace vmserver {
 namespace {
 
 constexpr bool IsBsd(uint32_t request) { return request >= kBsdMmap && request < kBsdEnd; }
+constexpr bool NamesATask(uint32_t request) { return request == kBsdPeek || request == kBsdPoke; }
 constexpr bool IsErrno(uint32_t request) { return request == kSpaceCreate || IsBsd(request); }
 
 // Words a request has; -1 for an unknown one.
@@ -50,6 +51,16 @@ constexpr int RequestWords(uint32_t request) {
       return 0;
     case kBsdMsync:
       return 3;
+    case kBsdPread:
+    case kBsdPwrite:
+      return 6;
+    case kBsdPeek:
+    case kBsdPoke:
+    case kBsdFtruncate:
+      return 4;
+    case kBsdSend:
+    case kBsdReceive:
+      return 2;
     case kBsdMemfd:
       return 5;
     case kBsdMemfdTruncate:
@@ -130,7 +141,8 @@ Server::Server(const Config& config)
       file_store_(config.memory, &threads_),
       mu_(&threads_, base::LockRank::kServer),
       task_pool_(config.memory),
-      files_(config.memory) {}
+      files_(config.memory, &threads_),
+      message_pool_(config.memory) {}
 
 void Server::Main() {
   L4_Accept(L4_UntypedWordsAcceptor);
@@ -276,10 +288,17 @@ void Server::Handle(const Message& message) {
 Answer Server::Dispatch(Task* task, const Message& message) {
   const auto request = static_cast<uint32_t>(L4_Label(message.tag));
   if (request == kSpaceCreate) return SpaceCreate(task, message);
-  if (IsBsd(request)) return DispatchBsd(task, message);
+  if (IsBsd(request) && !NamesATask(request)) return DispatchBsd(task, message);
   const L4_Word_t target = message.words[0];
-  if (target == 0 || target == task->id) return DispatchMach(task, task, message);
+  if (target == 0 || target == task->id) return DispatchOn(task, task, message);
   return CallOn(task, static_cast<uint32_t>(target), message);
+}
+
+Answer Server::DispatchOn(Task* caller, Task* target, const Message& message) {
+  const auto request = static_cast<uint32_t>(L4_Label(message.tag));
+  if (!IsBsd(request)) return DispatchMach(caller, target, message);
+  return MoveOfTask(caller, target, message,
+                    request == kBsdPeek ? base::Access::kRead : base::Access::kWrite);
 }
 
 Answer Server::DispatchBsd(Task* task, const Message& message) {
@@ -320,6 +339,16 @@ Answer Server::DispatchBsd(Task* task, const Message& message) {
       return Mincore(task, message);
     case kBsdMsync:
       return Msync(task, message);
+    case kBsdPread:
+      return MoveOfFile(task, message, base::Access::kRead);
+    case kBsdPwrite:
+      return MoveOfFile(task, message, base::Access::kWrite);
+    case kBsdFtruncate:
+      return Ftruncate(message);
+    case kBsdSend:
+      return SendMessage(task, message);
+    case kBsdReceive:
+      return ReceiveMessage(task, message);
     default:
       return SharedCall(task, message);
   }

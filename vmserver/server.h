@@ -37,6 +37,7 @@
 #include "base/list.h"
 #include "base/pool.h"
 #include "base/prot.h"
+#include "base/text_sink.h"
 #include "pmap_sim/l4_pmap.h"
 #include "uvm/lock.h"
 #include "uvm/map.h"
@@ -59,6 +60,8 @@ struct Task {
   bool privileged = false;
   // The id of the task that may name this one; 0: nobody.
   uint32_t owner = 0;
+  // The id of the task of init's that it descends from; who has the same shares its messages.
+  uint32_t family = 0;
   uvm::Space* space = nullptr;
   ServerThread* pager = nullptr;
   ServerThread* worker = nullptr;
@@ -71,6 +74,17 @@ struct Task {
   // Belong to the record, not to the task that uses it now.
   L4_Word_t thread_number = 0;
   L4_Word_t thread_version = 0;
+};
+
+// A message that was sent and not received: pages on loan to the server (lend.cc).
+struct LentMessage {
+  static constexpr uint32_t kMaxPages = static_cast<uint32_t>(kMaxMessageBytes >> base::kPageShift);
+  uint32_t family = 0;
+  uint64_t bytes = 0;     // of all its pages
+  uint64_t received = 0;  // of these
+  uvm::Page* pages[kMaxPages] = {};
+  base::ListLink link;
+  uint64_t page_count() const { return bytes >> base::kPageShift; }
 };
 
 // What a call answers.
@@ -141,6 +155,8 @@ class Server {
   void SetLockHook(void (*at_lock)()) { threads_.at_lock = at_lock; }
   const ServerCounters& counters() const { return counters_; }
   const FileStore& DebugFiles() const { return file_store_; }
+  // I20. True when it holds; else the first counterexample goes to *text.
+  bool MessagesHoldTheirLoans(base::TextSink* text) const;
   const SharedMemory& DebugShared() const { return *shared_; }
   // The live task with this id, or null.
   const Task* DebugFindTask(uint32_t id) const;
@@ -175,6 +191,8 @@ class Server {
   Answer Dispatch(Task* task, const Message& message);
   Answer DispatchBsd(Task* task, const Message& message);
   Answer DispatchMach(Task* caller, Task* target, const Message& message);
+  // A call that names a task, on that task's worker.
+  Answer DispatchOn(Task* caller, Task* target, const Message& message);
   void Send(Task* task, uint32_t request, const Answer& answer);
 
   // errand.cc
@@ -223,7 +241,8 @@ class Server {
   Answer SpaceCreate(Task* task, const Message& m);
 
   // bsd.cc
-  uvm::Object* FileObject(uint64_t key) ABSL_LOCKS_EXCLUDED(mu_);
+  // The file of this key, made when it is first asked for. Null: no memory.
+  File* FileOf(uint64_t key) ABSL_LOCKS_EXCLUDED(mu_);
   Answer Mmap(Task* task, const Message& m);
   Answer Munmap(Task* task, const Message& m);
   Answer Mprotect(Task* task, const Message& m);
@@ -244,6 +263,22 @@ class Server {
   Answer Mincore(Task* task, const Message& m);
   Answer Msync(Task* task, const Message& m);
 
+  // file_io.cc
+  Answer MoveOfFile(Task* task, const Message& m, base::Access access);
+  Answer Ftruncate(const Message& m);
+  base::Errno SetEnd(File* file, uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(file->mu);
+  Answer MoveOfTask(Task* caller, Task* target, const Message& m, base::Access access);
+  uvm::BufferCache* Cache() ABSL_LOCKS_EXCLUDED(mu_);
+  uvm::SpaceIo* Io() ABSL_LOCKS_EXCLUDED(mu_);
+  // lend.cc
+  using Messages = base::List<LentMessage, &LentMessage::link>;
+  Answer SendMessage(Task* task, const Message& m) ABSL_LOCKS_EXCLUDED(mu_);
+  Answer ReceiveMessage(Task* task, const Message& m) ABSL_LOCKS_EXCLUDED(mu_);
+  base::Result<void, base::MapError> Lend(Task* task, base::Range range, uvm::Page** pages);
+  bool MayQueue(uint32_t family) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes the messages of a family that has no task any more off the queue.
+  void Disown(uint32_t family, Messages* out) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Drop(LentMessage* message) ABSL_LOCKS_EXCLUDED(mu_);
   // shared_calls.cc
   Answer SharedCall(Task* task, const Message& m);
 
@@ -290,6 +325,8 @@ class Server {
   // Each with its worker.
   base::List<ServerThread, &ServerThread::pool_link> unused_pagers_ ABSL_GUARDED_BY(mu_);
   FileTable files_ ABSL_GUARDED_BY(mu_);
+  base::Pool<LentMessage> message_pool_ ABSL_GUARDED_BY(mu_);
+  Messages messages_ ABSL_GUARDED_BY(mu_);  // of all families, oldest first
   uint32_t next_task_id_ ABSL_GUARDED_BY(mu_) = 1;
 };
 

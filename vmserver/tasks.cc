@@ -58,7 +58,9 @@ base::Result<Task*, Server::BirthError> Server::NewTask(const BirthOptions& opti
   task->space = nullptr;
   task->entry = options.parent != nullptr ? options.parent->entry : config_.init_entry;
   task->has_heap = false;
-  __atomic_store_n(&task->id, next_task_id_++, __ATOMIC_RELEASE);
+  const uint32_t id = next_task_id_++;
+  task->family = options.parent != nullptr ? options.parent->family : id;
+  __atomic_store_n(&task->id, id, __ATOMIC_RELEASE);
   tasks_.PushBack(task);
   return task;
 }
@@ -105,12 +107,14 @@ void Server::FreeTask(Task* task) {
   __atomic_store_n(&task->pager->task, static_cast<Task*>(nullptr), __ATOMIC_RELEASE);
   if (task->space != nullptr) uvm_->FreeSpace(task->space);
   base::List<Errand, &Errand::link> orphans;
+  Messages messages;
   {
     uvm::MutexLock lock(&mu_);
     task->space = nullptr;
     __atomic_store_n(&task->id, 0u, __ATOMIC_RELEASE);
     task->owner = 0;
     tasks_.Remove(task);
+    Disown(task->family, &messages);
     while (Errand* errand = task->worker->errands.PopFront()) orphans.PushBack(errand);
     unused_pagers_.PushFront(task->pager);
     unused_tasks_.PushFront(task);
@@ -119,6 +123,7 @@ void Server::FreeTask(Task* task) {
     *errand->answer = NoSuchTask(*errand->message);
     threads_.Unpark(errand->waiter);
   }
+  while (LentMessage* message = messages.PopFront()) Drop(message);
 }
 
 // The client thread goes first: it must not run while its memory goes, and its space's mappings

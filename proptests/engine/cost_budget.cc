@@ -33,12 +33,27 @@ Budget OfAccess(const traces::ResolvedOp& op, const Ledger& before, const Ledger
   const uint64_t breaks = after.loan_breaks - before.loan_breaks;
   const uint64_t faults = after.page_faults - before.page_faults;
   const uint64_t aliases = after.aliases - before.aliases;
+  const uint64_t devices = after.device - before.device;
   // A fault is the kernel's message, perhaps a worker's wake-up, and the answer; an alias is an
-  // order to the mirror and its answer.
+  // order to the mirror and its answer, and so is a page of a device.
   return {.copy = pages + breaks,
           .zero_fill = pages,
           .page_faults = 2 * pages,
-          .ipc = 3 * faults + 2 * aliases};
+          .ipc = 3 * faults + 2 * (aliases + devices)};
+}
+
+// Calls that move bytes fault nobody's client; they fill what they touch on either side. A window
+// of the buffer cache is read whole.
+Budget OfMove(const traces::ResolvedOp& op, const Ledger& before, const Ledger& after) {
+  constexpr uint64_t kMostBytes = 256 << 10;
+  constexpr uint64_t kWindowPages = 16;
+  const uint64_t size = op.size < kMostBytes ? op.size : kMostBytes;
+  const bool file = op.kind == OpKind::kPread || op.kind == OpKind::kPwrite;
+  const uint64_t other = op.kind == OpKind::kPeek || op.kind == OpKind::kPoke ? op.to : op.offset;
+  const uint64_t pages = PagesOf(op.at, size) + PagesOf(other, size);
+  const uint64_t breaks = after.loan_breaks - before.loan_breaks;
+  return {
+      .copy = pages + breaks, .zero_fill = pages + (file ? 2 * kWindowPages : 0), .page_faults = 0};
 }
 
 Budget BudgetOf(const traces::ResolvedOp& op, const Ledger& before, const Ledger& after) {
@@ -80,6 +95,15 @@ Budget BudgetOf(const traces::ResolvedOp& op, const Ledger& before, const Ledger
     case OpKind::kVmMap:
     case OpKind::kVmProtect:
       return wiring;
+    case OpKind::kPread:
+    case OpKind::kPwrite:
+    case OpKind::kPeek:
+    case OpKind::kPoke:
+    case OpKind::kSend:
+    case OpKind::kReceive:
+      return OfMove(op, before, after);
+    case OpKind::kFtruncate:  // the last page
+      return {.copy = breaks, .zero_fill = 1, .page_faults = 0};
     default:
       // Their copies depend on what is wired or shared.
       return {};

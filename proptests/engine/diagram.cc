@@ -41,6 +41,7 @@ Extent ExtentOf(const traces::ResolvedOp& op, const traces::Outcome& seen) {
     case OpKind::kTaskTerminate:
     case OpKind::kMemfd:
     case OpKind::kMemfdTruncate:
+    case OpKind::kFtruncate:
     case OpKind::kMemfdSeal:
     case OpKind::kMemfdClose:
     case OpKind::kShmget:
@@ -61,6 +62,7 @@ Extent ExtentOf(const traces::ResolvedOp& op, const traces::Outcome& seen) {
       if (seen.ok()) at = seen.value;
       break;
     case OpKind::kVmCopy:
+    case OpKind::kPeek:
       at = op.to;
       break;
     case OpKind::kMremap:

@@ -38,10 +38,13 @@ constexpr KindWeight kStandard[] = {
     {OpKind::kVmRegion, 4},      {OpKind::kRead, 42},         {OpKind::kWrite, 50},
     {OpKind::kFetch, 4},         {OpKind::kTask32, 1},        {OpKind::kVmMap, 6},
     {OpKind::kVmCopy, 6},        {OpKind::kVmRead, 4},        {OpKind::kVmWrite, 6},
-    {OpKind::kVmWire, 4},        {OpKind::kMemfd, 4},         {OpKind::kMemfdTruncate, 5},
-    {OpKind::kMemfdSeal, 1},     {OpKind::kMemfdClose, 1},    {OpKind::kShmget, 3},
-    {OpKind::kShmat, 5},         {OpKind::kShmdt, 2},         {OpKind::kShmRemove, 1},
-    {OpKind::kShmLock, 1},       {OpKind::kShmUnlock, 1},
+    {OpKind::kVmWire, 4},        {OpKind::kPread, 6},         {OpKind::kPwrite, 6},
+    {OpKind::kPeek, 4},          {OpKind::kPoke, 4},          {OpKind::kSend, 5},
+    {OpKind::kReceive, 5},       {OpKind::kFtruncate, 2},     {OpKind::kVmWire, 4},
+    {OpKind::kMemfd, 4},         {OpKind::kMemfdTruncate, 5}, {OpKind::kMemfdSeal, 1},
+    {OpKind::kMemfdClose, 1},    {OpKind::kShmget, 3},        {OpKind::kShmat, 5},
+    {OpKind::kShmdt, 2},         {OpKind::kShmRemove, 1},     {OpKind::kShmLock, 1},
+    {OpKind::kShmUnlock, 1},
 };
 
 constexpr base::Prot kProts[] = {
@@ -192,6 +195,17 @@ Op Generator::Draw(uint64_t index) const {
     case OpKind::kVmRead:
     case OpKind::kVmWrite:
       DrawCopy(&prng, &op);
+      break;
+    case OpKind::kPread:
+    case OpKind::kPwrite:
+    case OpKind::kPeek:
+    case OpKind::kPoke:
+    case OpKind::kSend:
+    case OpKind::kReceive:
+      DrawMove(&prng, &op);
+      break;
+    case OpKind::kFtruncate:
+      DrawEnd(&prng, &op);
       break;
     case OpKind::kMunmap:
     case OpKind::kMprotect:
@@ -349,6 +363,39 @@ void Generator::DrawCopy(Prng* prng, Op* op) const {
     op->to.offset = base::TruncPage(op->to.offset);
     op->size = base::RoundPage(op->size);
   }
+}
+
+// Bytes rather than pages, except for messages, which are pages.
+void Generator::DrawMove(Prng* prng, Op* op) const {
+  op->at = DrawPlace(prng);
+  op->size = DrawSize(prng);
+  if (op->kind == OpKind::kSend) {
+    if (prng->Chance(1, 16)) return;
+    op->at.offset = base::TruncPage(op->at.offset);
+    op->size = base::RoundPage(op->size);
+    return;
+  }
+  if (prng->Chance(1, 2)) op->size = 1 + prng->Below(3 * kPageSize);
+  if (op->kind == OpKind::kReceive) return;
+  if (op->kind == OpKind::kPeek || op->kind == OpKind::kPoke) {
+    op->to = DrawPlace(prng);
+    return;
+  }
+  if (prng->Chance(1, 32)) return;
+  op->file = 1 + static_cast<uint32_t>(prng->Below(options_.files));
+  op->offset = prng->Below(16) * kPageSize;
+  if (prng->Chance(1, 3)) op->offset += DrawOddBytes(prng);
+  if (prng->Chance(1, 64)) op->offset = (uint64_t{1} << 63) - kPageSize * (1 + prng->Below(8));
+}
+
+// Ends among what is mapped, and as often beyond, so that files have contents.
+void Generator::DrawEnd(Prng* prng, Op* op) const {
+  if (prng->Chance(1, 32)) return;
+  op->file = 1 + static_cast<uint32_t>(prng->Below(options_.files));
+  const uint64_t pages = prng->Chance(1, 2) ? 16 : 4 * options_.pages;
+  op->offset = prng->Below(pages) * kPageSize;
+  if (prng->Chance(1, 2)) op->offset += DrawOddBytes(prng);
+  if (prng->Chance(1, 16)) op->offset = (uint64_t{1} << 63) - prng->Below(4);
 }
 
 // Mostly the caller itself, else a task it made, or any that there may have been.

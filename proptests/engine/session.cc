@@ -31,6 +31,7 @@ bool NamesNoPlace(OpKind kind) {
   switch (kind) {
     case OpKind::kMemfd:
     case OpKind::kMemfdTruncate:
+    case OpKind::kFtruncate:
     case OpKind::kMemfdSeal:
     case OpKind::kMemfdClose:
     case OpKind::kShmget:
@@ -48,7 +49,8 @@ base::Range TouchedRange(const traces::ResolvedOp& op, const Outcome& seen) {
   const bool placed = op.kind == OpKind::kMmap || op.kind == OpKind::kVmAllocate ||
                       op.kind == OpKind::kVmMap || op.kind == OpKind::kMremap ||
                       op.kind == OpKind::kVmRead || op.kind == OpKind::kShmat;
-  uint64_t at = placed ? seen.value : op.kind == OpKind::kVmCopy ? op.to : op.at;
+  const bool at_to = op.kind == OpKind::kVmCopy || op.kind == OpKind::kPeek;
+  uint64_t at = placed ? seen.value : at_to ? op.to : op.at;
   uint64_t size = op.kind == OpKind::kMremap ? op.new_size : op.size;
   if (NamesNoPlace(op.kind)) return {};
   if (op.kind == OpKind::kFetch || op.kind == OpKind::kShmat || op.kind == OpKind::kShmdt) size = 1;
@@ -223,7 +225,9 @@ bool Session::CheckTouched() {
     uint32_t task = traces::ActsOn(resolved_);
     if (IsBirth(resolved_.kind)) task = resolved_.child;
     // The caller's space is where the copy is.
-    if (resolved_.kind == OpKind::kVmRead) task = resolved_.task;
+    if (resolved_.kind == OpKind::kVmRead || resolved_.kind == OpKind::kPeek) {
+      task = resolved_.task;
+    }
     finding = relation_->CheckCall(task, range);
   }
   return FailWith(finding);

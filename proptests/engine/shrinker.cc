@@ -27,6 +27,7 @@ bool TakesPlace(OpKind kind) {
     case OpKind::kTaskTerminate:
     case OpKind::kMemfd:
     case OpKind::kMemfdTruncate:
+    case OpKind::kFtruncate:
     case OpKind::kMemfdSeal:
     case OpKind::kMemfdClose:
     case OpKind::kShmget:
@@ -50,7 +51,8 @@ bool MayNameNothing(OpKind kind) { return kind == OpKind::kMmap || kind == OpKin
 
 // Whether the operation has a second place.
 bool TakesTo(OpKind kind) {
-  return kind == OpKind::kMremap || kind == OpKind::kVmCopy || kind == OpKind::kVmWrite;
+  return kind == OpKind::kMremap || kind == OpKind::kVmCopy || kind == OpKind::kVmWrite ||
+         kind == OpKind::kPeek || kind == OpKind::kPoke;
 }
 uint64_t SizeAtTo(const Op& op) { return op.kind == OpKind::kMremap ? op.new_size : op.size; }
 

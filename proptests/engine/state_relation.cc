@@ -92,13 +92,7 @@ void StateRelation::LoadBase(const uvm::MapEntry& entry, Vaddr va, Stretch part,
     std::memset(out, 0, part.size);
   } else {
     uint64_t offset = base::ToBytes(entry.ObjectIndexOf(va)) + part.start;
-    const unsigned char* written = s_->server().DebugFiles().DebugWritten(
-        entry.object->key(), base::ToPageIndex(base::TruncPage(offset)));
-    if (written != nullptr) {
-      std::memcpy(out, written + part.start, part.size);
-      return;
-    }
-    base::FillFile(entry.object->key(), offset, out, part.size);
+    s_->server().DebugFiles().DebugRead(entry.object->key(), offset, part.size, out);
   }
 }
 
@@ -335,6 +329,8 @@ StateRelation::Result StateRelation::InvariantsHold() {
   if (rule != nullptr) return Broken(FailureClass::kStructure, rule, buffer);
   if (!s_->pmap().CheckInvariants(text))
     return Broken(FailureClass::kStructure, "PmapTable", buffer);
+  if (!s_->server().MessagesHoldTheirLoans(&text))
+    return Broken(FailureClass::kStructure, "MessagesHoldTheirLoans", buffer);
   return std::nullopt;
 }
 

@@ -17,12 +17,14 @@
 #include <string>
 #include <vector>
 
-#include "proptests/mutants/mutant_file.h"
+#include "proptests/engine/mutant_file.h"
 
 // The number of the mutant that is on, 0: none. selected_mutant.cc sets it at start.
 extern unsigned selected_mutant;
 
 namespace mutants {
+
+using proptests::Mutant;
 
 struct JudgeOptions {
   double seconds = 60;   // most that one mutant gets

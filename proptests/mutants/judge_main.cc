@@ -13,11 +13,14 @@
 #include <vector>
 
 #include "nlohmann/json.hpp"
+#include "proptests/engine/mutant_file.h"
 #include "proptests/mutants/judge.h"
-#include "proptests/mutants/mutant_file.h"
 
 namespace mutants {
 namespace {
+
+using proptests::JoinMutants;
+using proptests::ParseMutants;
 
 int Fail(const std::string& sentence) {
   std::fprintf(stderr, "judge: error: %s\n", sentence.c_str());

@@ -11,10 +11,15 @@
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "proptests/mutants/mutant_file.h"
+#include "proptests/engine/mutant_file.h"
 
 namespace mutants {
 namespace {
+
+using proptests::JoinMutants;
+using proptests::Mutant;
+using proptests::ParseMutants;
+using proptests::Rewrite;
 
 std::string ReadWhole(const std::string& path) {
   std::ifstream file(path, std::ios::binary);

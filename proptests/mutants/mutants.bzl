@@ -86,7 +86,7 @@ def mutant_programs(name, srcs, lists, deps, test_deps, tests, data = [], tags =
         data = [":%s_%s" % (name, t) for t in tests] + data + lists,
         features = ["-layering_check"],
         tags = tags,
-        deps = [":" + name + "_code", ":mutant_file"] + deps,
+        deps = [":" + name + "_code"] + deps,
     )
 
     # The judge without the programs: enough for campaigns, and quicker to build.

@@ -16,10 +16,15 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "proptests/mutants/mutant_file.h"
+#include "proptests/engine/mutant_file.h"
 
 namespace mutants {
 namespace {
+
+using proptests::JoinMutants;
+using proptests::Mutant;
+using proptests::ParseMutants;
+using proptests::Rewrite;
 
 absl::StatusOr<std::string> ReadWhole(const std::string& path) {
   std::ifstream file(path, std::ios::binary);

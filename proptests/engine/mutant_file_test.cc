@@ -1,11 +1,11 @@
-#include "proptests/mutants/mutant_file.h"
+#include "proptests/engine/mutant_file.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
-namespace mutants {
+namespace proptests {
 namespace {
 
 constexpr const char* kSource =
@@ -139,4 +139,4 @@ TEST(ParseMutantsTest, RefusesWhatIsNoList) {
 }
 
 }  // namespace
-}  // namespace mutants
+}  // namespace proptests

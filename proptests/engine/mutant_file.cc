@@ -1,4 +1,4 @@
-#include "proptests/mutants/mutant_file.h"
+#include "proptests/engine/mutant_file.h"
 
 #include <algorithm>
 #include <set>
@@ -8,7 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "nlohmann/json.hpp"
 
-namespace mutants {
+namespace proptests {
 namespace {
 
 using Json = nlohmann::json;
@@ -402,4 +402,4 @@ absl::StatusOr<std::string> Rewrite(const std::string& path, const std::string& 
                       Emit(source, spots, 0, source.size(), &next));
 }
 
-}  // namespace mutants
+}  // namespace proptests

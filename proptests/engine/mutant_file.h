@@ -1,4 +1,4 @@
-// proptests/mutants/mutant_file.h: deliberate bugs kept as data, and the sources that have them
+// proptests/engine/mutant_file.h: deliberate bugs kept as data, and the sources that have them
 // all.
 //
 // WHAT     A mutant file is a JSON list of entries that each replace one piece of one source file.
@@ -11,8 +11,8 @@
 // INVARIANTS  With number 0 the rewritten file means what the original does.
 // SEE      design.md section 5, "Mutant files"; facts/verification.md 5.
 
-#ifndef PROPTESTS_MUTANTS_MUTANT_FILE_H_
-#define PROPTESTS_MUTANTS_MUTANT_FILE_H_
+#ifndef PROPTESTS_ENGINE_MUTANT_FILE_H_
+#define PROPTESTS_ENGINE_MUTANT_FILE_H_
 
 #include <cstdint>
 #include <string>
@@ -22,7 +22,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-namespace mutants {
+namespace proptests {
 
 struct Mutant {
   std::string id;       // of a-z, 0-9 and _; unique among all lists of a build
@@ -49,6 +49,6 @@ absl::StatusOr<std::vector<Mutant>> JoinMutants(const std::vector<std::vector<Mu
 absl::StatusOr<std::string> Rewrite(const std::string& path, const std::string& source,
                                     const std::vector<Mutant>& mutants);
 
-}  // namespace mutants
+}  // namespace proptests
 
-#endif  // PROPTESTS_MUTANTS_MUTANT_FILE_H_
+#endif  // PROPTESTS_ENGINE_MUTANT_FILE_H_

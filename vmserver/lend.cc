@@ -1,0 +1,159 @@
+// Messages made of pages that are lent: send and receive.
+//
+// Tasks of one family (a task of init's and all that descend from it) share one queue, as if they
+// had inherited the two ends of a pipe. A sender's pages are lent to the server as they are,
+// without a copy; who writes to them meanwhile, through whatever mapping or call, breaks the loan,
+// and the message stays what it was. Receiving copies it out and returns the loan. A message
+// outlives its sender, and its mappings, but not its family. SEE uvm/loan.h;
+// facts/uvm.md 1.13, 2.15.
+
+#include "uvm/loan.h"
+#include "vmserver/server.h"
+
+namespace vmserver {
+
+using base::Access;
+using base::Errno;
+using base::MapError;
+using base::Range;
+using base::Vaddr;
+
+bool Server::MayQueue(uint32_t family) {
+  uint32_t count = 0;
+  for (LentMessage* at = messages_.front(); at != nullptr; at = messages_.Next(at)) {
+    count += at->family == family ? 1 : 0;
+  }
+  return count < kMaxMessages;
+}
+
+void Server::Disown(uint32_t family, Messages* out) {
+  for (Task* task = tasks_.front(); task != nullptr; task = tasks_.Next(task)) {
+    if (task->family == family) return;
+  }
+  LentMessage* next;
+  for (LentMessage* at = messages_.front(); at != nullptr; at = next) {
+    next = messages_.Next(at);
+    if (at->family != family) continue;
+    messages_.Remove(at);
+    out->PushBack(at);
+  }
+}
+
+void Server::Drop(LentMessage* message) {
+  uvm_->loans().ReturnPages(message->pages, message->page_count());
+  uvm::MutexLock lock(&mu_);
+  message_pool_.Delete(message);
+}
+
+// What only keeps addresses has no page that could be lent until somebody has touched it.
+base::Result<void, MapError> Server::Lend(Task* task, Range range, uvm::Page** pages) {
+  uvm::Map* map = &task->space->map();
+  auto lent = uvm_->loans().LendPages(map, range, pages);
+  if (lent.ok()) return lent;
+  for (Vaddr va = range.start; va < range.end; va = va + base::kPageSize) {
+    auto fault = uvm_->Fault(task->space, va, Access::kRead);
+    if (!fault.ok()) return MapError::kInvalidArgument;
+  }
+  return uvm_->loans().LendPages(map, range, pages);
+}
+
+Answer Server::SendMessage(Task* task, const Message& m) {
+  const Vaddr at(m.words[0]);
+  const uint64_t size = m.words[1];
+  if (size == 0 || !at.IsAligned() || !base::IsPageAligned(size)) return Errno::kEinval;
+  if (size > kMaxMessageBytes) return Errno::kEmsgsize;
+  LentMessage* message;
+  {
+    uvm::MutexLock lock(&mu_);
+    if (!MayQueue(task->family)) return Errno::kEagain;
+    message = message_pool_.New();
+  }
+  if (message == nullptr) return Errno::kEnomem;
+  message->family = task->family;
+  Errno failed = Errno::kOk;
+  Range range;
+  if (!Range::FromSize(at, size, &range) || !task->space->map().CheckProt(range, base::kProtRead)) {
+    failed = Errno::kEfault;
+  } else if (!Lend(task, range, message->pages).ok()) {
+    failed = Errno::kEinval;
+  } else {
+    message->bytes = size;
+    uvm::MutexLock lock(&mu_);
+    if (MayQueue(task->family)) {
+      messages_.PushBack(message);
+      return Answer(Errno::kOk).With(size);
+    }
+    failed = Errno::kEagain;
+  }
+  Drop(message);
+  return failed;
+}
+
+// The server borrows pages for nothing else, so that the counts are exact. REQUIRES: no receive is
+// under way.
+bool Server::MessagesHoldTheirLoans(base::TextSink* text) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const uvm::Page* wrong = nullptr;
+  uint32_t found = 0;
+  auto check = [&](const uvm::Page& page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    if (page.loan_count == 0 || wrong != nullptr) return;
+    // An anon that borrows its object's page.
+    uint32_t loans = page.object != nullptr && page.anon != nullptr ? 1 : 0;
+    for (LentMessage* at = messages_.front(); at != nullptr; at = messages_.Next(at)) {
+      for (uint64_t i = 0; i < at->page_count(); ++i) loans += at->pages[i] == &page ? 1 : 0;
+    }
+    if (loans == page.loan_count) return;
+    wrong = &page;
+    found = loans;
+  };
+  uvm_->DebugPages().DebugForEach(check);
+  for (LentMessage* at = messages_.front(); at != nullptr; at = messages_.Next(at)) {
+    for (uint64_t i = 0; i < at->page_count() && wrong == nullptr; ++i) {
+      if (at->pages[i]->loan_count == 0) wrong = at->pages[i];
+    }
+  }
+  if (wrong == nullptr) return true;
+  *text << "frame " << wrong->pa.value() << " loan_count=" << wrong->loan_count
+        << ", borrowers found=" << found;
+  return false;
+}
+
+// While it is copied out nobody else sees the message.
+Answer Server::ReceiveMessage(Task* task, const Message& m) {
+  LentMessage* message;
+  {
+    uvm::MutexLock lock(&mu_);
+    message = messages_.front();
+    while (message != nullptr && message->family != task->family) {
+      message = messages_.Next(message);
+    }
+    if (message == nullptr) return Errno::kEagain;
+    messages_.Remove(message);
+  }
+  uint64_t size = message->bytes - message->received;
+  if (m.words[1] < size) size = m.words[1];
+  uint64_t done = 0;
+  base::Result<void, base::FaultError> copied;
+  while (copied.ok() && done < size) {
+    const uint64_t from = message->received + done;
+    uint64_t some = base::kPageSize - (from & base::kPageMask);
+    if (size - done < some) some = size - done;
+    unsigned char* contents = pmap_.HomePointer(message->pages[from >> base::kPageShift]->pa);
+    uint64_t moved;
+    copied = uvm_->CopyBytes(task->space, Vaddr(m.words[0] + done),
+                             contents + (from & base::kPageMask), some, Access::kWrite, &moved);
+    done += moved;
+  }
+  const bool shortage = !copied.ok() && copied.error() == base::FaultError::kNoMemory;
+  const bool taken = copied.ok() || (shortage && done > 0);
+  if (taken) message->received += done;
+  if (message->received == message->bytes) {
+    Drop(message);
+  } else {
+    uvm::MutexLock lock(&mu_);
+    messages_.PushFront(message);
+  }
+  if (taken) return Answer(Errno::kOk).With(done);
+  return shortage ? Errno::kEnomem : Errno::kEfault;
+}
+
+}  // namespace vmserver
