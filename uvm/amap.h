@@ -62,6 +62,7 @@ struct Amap {
   // For checkers only, of the walk under way: entries, and the slots they cover together.
   uint32_t debug_refs = 0;
   uint64_t debug_pages = 0;
+  uint32_t debug_slot = 0;  // the first slot of one of them
 };
 
 // A map entry's share of an amap: its first slot. Null amap: no upper layer yet.

@@ -376,6 +376,24 @@ std::optional<Finding> StateRelation::CheckAccess(uint32_t task, Range range, By
   return space == nullptr ? std::nullopt : EndsAgree(task, *space, range, bytes);
 }
 
+std::optional<Finding> StateRelation::ResidencyAgrees(uint32_t task, Range range,
+                                                      uint64_t resident) {
+  const uvm::Map& map = s_->space_of(task)->map();
+  uint64_t there = 0;
+  for (Vaddr va = range.start; va < range.end; va = va + kPageSize) {
+    const uvm::MapEntry* entry = FindEntry(map, va);
+    if (entry == nullptr) continue;
+    // A device's pages are always there.
+    const bool device =
+        entry->object != nullptr && entry->object->pager()->kind() == uvm::Pager::Kind::kDevice;
+    there += device || LayersPage(*entry, va) != nullptr ? 1 : 0;
+  }
+  if (there == resident) return std::nullopt;
+  return Broken(FailureClass::kOutcome, "ResidencyAgrees",
+                absl::StrCat("s", task, ": mincore of ", RangeText(range), " counts ", resident,
+                             " pages, ", there, " are resident"));
+}
+
 std::optional<Finding> StateRelation::CheckWhole(Depth depth) {
   thorough_ = depth == Depth::kEveryByte;
   Result found = CheckSpaces();

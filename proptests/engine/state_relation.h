@@ -53,6 +53,9 @@ class StateRelation {
   // kSkip leaves the rest of its pages to CheckWhole.
   enum class Bytes : uint8_t { kCompare, kSkip };
   std::optional<Finding> CheckAccess(uint32_t task, base::Range range, Bytes bytes);
+  // After mincore of `range` that counted `resident` pages: as many as the task's layers hold. The
+  // model cannot tell, as it does not know what was only read.
+  std::optional<Finding> ResidencyAgrees(uint32_t task, base::Range range, uint64_t resident);
   // Every page of every task, every translation, all invariants of uvm and pmap. kSampled looks at
   // a window of 256 bytes of pages that are file contents as they came, another one each time:
   // making those up again is what costs most.
