@@ -605,6 +605,7 @@ Step DecodeBsd(const Query& q) {
     case OpKind::kPoke:
     case OpKind::kSend:
     case OpKind::kReceive:
+    case OpKind::kSendFile:
       return DecodeMove(q);
     default:
       return DecodeShared(q);

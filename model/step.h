@@ -123,6 +123,8 @@ struct Step {
   bool sets_heap = false;       // current = heap
   uint64_t heap = 0;
   bool wires_future = false;  // kWireAll
+  // kTransfer: `new_size` bytes of the caller's memory are fetched before anything moves.
+  bool direct = false;
   // kTransfer. Where memory may run out, any smaller number of bytes but none is right too.
   bool counted = false;
   // Of the `size` bytes these are surely moved when the outcome is an error: what follows them is

@@ -219,6 +219,10 @@ void World::Refuse(Step step, const ResolvedOp& op, Why why) {
     case Step::Action::kMayWire:
       if (why != Why::kNoRoom) task.space.MayWire(step.start, step.end, files_);
       break;
+    case Step::Action::kTransfer:
+      if (step.direct)
+        CommitTransfer(step, op, Outcome{Outcome::Family::kErrno, 1, 0, 0, {}}, &task, &task);
+      break;
     case Step::Action::kSetProt:
       if (!task.space.wires_future()) break;
       step.cannot_wire = true;

@@ -211,11 +211,13 @@ class World {
   void CommitDeath(uint32_t label);
   void SetEnd(uint64_t file_key, uint64_t size);
   void CommitTransfer(Step step, const traces::ResolvedOp& op, const traces::Outcome& observed,
-                      const Task* task, const Task* caller);
+                      const Task* task, Task* caller);
   void CommitReceive(const Step& step, const traces::ResolvedOp& op,
                      const traces::Outcome& observed, const Task& caller);
   void CommitSend(const traces::ResolvedOp& op, const traces::Outcome& observed,
                   const Task& caller);
+  void CommitSendFile(const traces::ResolvedOp& op, const traces::Outcome& observed,
+                      const Task& caller);
   void FoundThere(const Space& space, uint64_t at, uint64_t size);
 
   Options options_;

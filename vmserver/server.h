@@ -76,6 +76,8 @@ struct Task {
   L4_Word_t thread_version = 0;
 };
 
+class TransferPeer;  // file_io.cc
+
 // A message that was sent and not received: pages on loan to the server (lend.cc).
 struct LentMessage {
   static constexpr uint32_t kMaxPages = static_cast<uint32_t>(kMaxMessageBytes >> base::kPageShift);
@@ -268,6 +270,10 @@ class Server {
 
   // file_io.cc
   Answer MoveOfFile(Task* task, const Message& m, base::Access access);
+  Answer MoveDirect(Task* task, File* file, uint64_t at, uint64_t offset, uint64_t bytes,
+                    base::Access access) ABSL_EXCLUSIVE_LOCKS_REQUIRED(file->mu);
+  Answer MoveBytes(File* file, TransferPeer* peer, uint64_t offset, uint64_t bytes,
+                   base::Access access) ABSL_EXCLUSIVE_LOCKS_REQUIRED(file->mu);
   Answer Ftruncate(const Message& m);
   base::Errno SetEnd(File* file, uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(file->mu);
   Answer MoveOfTask(Task* caller, Task* target, const Message& m, base::Access access);
@@ -276,6 +282,11 @@ class Server {
   // lend.cc
   using Messages = base::List<LentMessage, &LentMessage::link>;
   Answer SendMessage(Task* task, const Message& m) ABSL_LOCKS_EXCLUDED(mu_);
+  Answer SendFile(Task* task, const Message& m) ABSL_LOCKS_EXCLUDED(mu_);
+  // An empty message of the task's family; null: there are too many (EAGAIN), or no memory.
+  LentMessage* NewMessage(Task* task, base::Errno* why) ABSL_LOCKS_EXCLUDED(mu_);
+  // Sends the message, or drops it and answers `failed`.
+  Answer Post(LentMessage* message, base::Errno failed) ABSL_LOCKS_EXCLUDED(mu_);
   Answer ReceiveMessage(Task* task, const Message& m) ABSL_LOCKS_EXCLUDED(mu_);
   base::Result<void, base::MapError> Lend(Task* task, base::Range range, uvm::Page** pages);
   bool MayQueue(uint32_t family) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -32,6 +32,7 @@ bool NamesNoPlace(OpKind kind) {
     case OpKind::kMemfd:
     case OpKind::kMemfdTruncate:
     case OpKind::kFtruncate:
+    case OpKind::kSendFile:
     case OpKind::kMemfdSeal:
     case OpKind::kMemfdClose:
     case OpKind::kShmget:
