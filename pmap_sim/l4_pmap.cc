@@ -79,13 +79,17 @@ uvm::PhysicalSegment L4Pmap::segment(uint32_t index) const {
 }
 
 unsigned char* L4Pmap::HomePointer(Paddr pa) {
-  return reinterpret_cast<unsigned char*>(static_cast<uintptr_t>(pa.value()) + config_.home_bias);
+  if (config_.stamp_bias != 0) {
+    ++*reinterpret_cast<uint32_t*>(static_cast<uintptr_t>(pa.PageNumber()) * sizeof(uint32_t) +
+                                   config_.stamp_bias);
+  }
+  return PeekHome(pa);
 }
 
 void L4Pmap::ZeroPage(Paddr pa) { __builtin_memset(HomePointer(pa), 0, base::kPageSize); }
 
 void L4Pmap::CopyPage(Paddr from, Paddr to) {
-  __builtin_memcpy(HomePointer(to), HomePointer(from), base::kPageSize);
+  __builtin_memcpy(HomePointer(to), PeekHome(from), base::kPageSize);
 }
 
 // ---- Translations ----

@@ -100,6 +100,9 @@ class L4Pmap final : public uvm::PmapSystem {
     base::PageSource* memory = nullptr;          // for the tables; outlives the pmap
     const base::CanarySwitch* canary = nullptr;  // outlives the pmap
     uintptr_t home_bias = 0;  // home address + bias = pointer; 0 on a real kernel
+    // Page number * 4 + bias = where it is counted how often HomePointer gave the page away; 0: is
+    // not counted.
+    uintptr_t stamp_bias = 0;
     base::Vaddr alias_area;  // where aliases may lie in the server's space; aligned to kWindowBytes
     uint64_t alias_windows = 0;  // how many windows fit there
     // Where the kernel pmap's mappings lie in the server's space; aligned to kWindowBytes. May be
@@ -223,6 +226,10 @@ class L4Pmap final : public uvm::PmapSystem {
     return AddressOfOther(number);
   }
   base::Paddr AddressOfOther(FrameNumber number) const;
+  // HomePointer for who only reads.
+  unsigned char* PeekHome(base::Paddr pa) const {
+    return reinterpret_cast<unsigned char*>(static_cast<uintptr_t>(pa.value()) + config_.home_bias);
+  }
   // REQUIRES: memory of a segment.
   Frame& FrameOf(const Translation& mapping) const { return frames_[mapping.frame - 1]; }
   FrameStatus& StatusOf(const Translation& mapping) const { return status_[mapping.frame - 1]; }
