@@ -276,6 +276,8 @@ class L4Pmap final : public uvm::PmapSystem {
   // Takes at least these rights from whom the page was sent to, as soon as the batch goes; none of
   // them: asks for its status only.
   void Take(Translation* page, base::Prot rights);
+  bool IsNoNews(const Translation& page) const;
+  uint32_t LowerRun(Leaf* leaf, uint32_t slot, uint32_t to, base::Prot prot);
   void LowerLeaf(Leaf* leaf, uint32_t from, uint32_t to, base::Prot prot);
   // Takes everything at once, status included; true when the client had used it.
   bool TakeBack(Translation* page);
@@ -377,15 +379,22 @@ void L4Pmap::ForEachMapping(const uvm::Pmap* pmap, Visitor visit) {
 template <typename Visitor>
 void L4Pmap::ForLeaves(uvm::Pmap* pmap, base::Range range, Visitor visit) {
   if (range.empty()) return;
+  constexpr uint32_t kAhead = 2;  // leaves
   uint64_t first_page = range.start.PageNumber();
   uint64_t last_page = (range.end - 1).PageNumber();
   for (Window* window = LowerBound(pmap, WindowNumber(range.start)); window != nullptr;
        window = pmap->windows.Next(window)) {
     uint64_t base_page = window->number * kWindowPages;
     if (base_page > last_page) return;
+    const Window* next = pmap->windows.Next(window);
+    if (next != nullptr) __builtin_prefetch(&next->leaves[0]);
     for (uint32_t i = 0; i < kLeaves; ++i) {
       Leaf* leaf = window->leaves[i];
-      if (i + 1 < kLeaves) Leaf::Expect(window->leaves[i + 1]);
+      if (i + kAhead < kLeaves) {
+        Leaf::Expect(window->leaves[i + kAhead]);
+      } else if (next != nullptr) {
+        Leaf::Expect(next->leaves[i + kAhead - kLeaves]);
+      }
       if (leaf == nullptr || leaf->present == 0) continue;
       uint64_t leaf_page = base_page + leaf->first_page;
       if (leaf_page + kLeafPages <= first_page || leaf_page > last_page) continue;

@@ -147,6 +147,34 @@ bool ValidAmapSlots(Uvm* uvm, TextSink* text) {
   });
 }
 
+// Where slots are not counted one by one, each entry covers the same ones, and nothing else is
+// used: else nobody would release what the last of them leaves behind.
+bool SlotsCoveredAlike(Uvm* uvm, TextSink* text) {
+  auto absent = [](const Amap* amap) { return amap->pp == Ppref::kAbsent && amap->refs != 0; };
+  const bool alike = ForEachEntry(uvm, [&](Space*, MapEntry* entry) {
+    const Amap* amap = entry->aref.amap;
+    if (amap == nullptr || !absent(amap)) return true;
+    const uint64_t pages = entry->pages().value();
+    if (entry->aref.slot == amap->debug_slot && pages * amap->debug_refs == amap->debug_pages)
+      return true;
+    *text << "amap#" << amap->id << " counts no slots, and " << entry->range()
+          << " covers others than its other entries";
+    return false;
+  });
+  if (!alike) return false;
+  return ForEachAmap(uvm, [&](Amap* amap) {
+    if (!absent(amap) || amap->debug_refs == 0) return true;
+    const uint64_t end = amap->debug_slot + amap->debug_pages / amap->debug_refs;
+    for (uint32_t i = 0; i < amap->used_count; ++i) {
+      if (amap->used[i] >= amap->debug_slot && amap->used[i] < end) continue;
+      *text << "amap#" << amap->id << " slot " << amap->used[i]
+            << " is used, covered by nobody and not counted";
+      return false;
+    }
+    return true;
+  });
+}
+
 bool ValidAmapRefs(Uvm* uvm, TextSink* text) {
   ForEachAmap(uvm, [](Amap* amap) {
     amap->debug_refs = 0;
@@ -157,8 +185,10 @@ bool ValidAmapRefs(Uvm* uvm, TextSink* text) {
     if (entry->aref.amap == nullptr) return true;
     ++entry->aref.amap->debug_refs;
     entry->aref.amap->debug_pages += entry->pages().value();
+    entry->aref.amap->debug_slot = entry->aref.slot;
     return true;
   });
+  if (!SlotsCoveredAlike(uvm, text)) return false;
   return ForEachAmap(uvm, [&](Amap* amap) {
     if (amap->refs == amap->debug_refs && (!amap->shared || amap->refs > 1)) {
       if (amap->pp != Ppref::kPresent) return true;

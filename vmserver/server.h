@@ -159,6 +159,8 @@ class Server {
   // I20. True when it holds; else the first counterexample goes to *text.
   bool MessagesHoldTheirLoans(base::TextSink* text) const;
   const SharedMemory& DebugShared() const { return *shared_; }
+  // I21. The same.
+  bool AttachmentsAreCounted(base::TextSink* text) const;
   // The live task with this id, or null.
   const Task* DebugFindTask(uint32_t id) const;
 

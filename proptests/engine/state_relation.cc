@@ -367,6 +367,8 @@ StateRelation::Result StateRelation::InvariantsHold() {
     return Broken(FailureClass::kStructure, "PmapTable", buffer);
   if (!s_->server().MessagesHoldTheirLoans(&text))
     return Broken(FailureClass::kStructure, "MessagesHoldTheirLoans", buffer);
+  if (!s_->server().AttachmentsAreCounted(&text))
+    return Broken(FailureClass::kStructure, "AttachmentsAreCounted", buffer);
   return std::nullopt;
 }
 
@@ -412,6 +414,24 @@ std::optional<Finding> StateRelation::CheckAccess(uint32_t task, Range range, By
   return space == nullptr ? std::nullopt : EndsAgree(task, *space, range, bytes);
 }
 
+std::optional<Finding> StateRelation::ResidencyAgrees(uint32_t task, Range range,
+                                                      uint64_t resident) {
+  const uvm::Map& map = s_->space_of(task)->map();
+  uint64_t there = 0;
+  for (Vaddr va = range.start; va < range.end; va = va + kPageSize) {
+    const uvm::MapEntry* entry = FindEntry(map, va);
+    if (entry == nullptr) continue;
+    // A device's pages are always there.
+    const bool device =
+        entry->object != nullptr && entry->object->pager()->kind() == uvm::Pager::Kind::kDevice;
+    there += device || LayersPage(*entry, va) != nullptr ? 1 : 0;
+  }
+  if (there == resident) return std::nullopt;
+  return Broken(FailureClass::kOutcome, "ResidencyAgrees",
+                absl::StrCat("s", task, ": mincore of ", RangeText(range), " counts ", resident,
+                             " pages, ", there, " are resident"));
+}
+
 std::optional<Finding> StateRelation::CheckWhole(Depth depth) {
   ++whole_checks_;
   thorough_ = depth == Depth::kEveryByte;
@@ -453,17 +473,21 @@ std::optional<Finding> StateRelation::NothingLeaks() {
   uint64_t in_use = uvm.DebugPages().total().value() - uvm.DebugPages().free_count().value();
   uint64_t spaces = uvm.DebugSpaces().size();
   uint64_t pmaps = s_->pmap().pmap_count();
-  if (spaces == boot_spaces_ && pmaps == boot_pmaps_ && uvm.DebugAmaps().live() == 0 &&
+  const uvm::AmapStore& amaps = uvm.DebugAmaps();
+  // Amaps, their locks and their arrays.
+  uint64_t of_amaps = amaps.live() + amaps.live_locks() + amaps.array_bytes();
+  if (spaces == boot_spaces_ && pmaps == boot_pmaps_ && of_amaps == 0 &&
       uvm.DebugAnons().live() == 0 && in_use == file_pages && unstored == m_->names()) {
     return std::nullopt;
   }
   return Broken(
       FailureClass::kStructure, "NothingLeaks",
       absl::StrCat("all tasks are gone, but there are ", spaces, " spaces (", boot_spaces_,
-                   " at boot), ", pmaps, " pmaps (", boot_pmaps_, "), ", uvm.DebugAmaps().live(),
-                   " amaps, ", uvm.DebugAnons().live(), " anons, ", in_use, " frames in use, ",
-                   file_pages, " of them file pages, ", unstored, " memory objects with ",
-                   m_->names(), " names"));
+                   " at boot), ", pmaps, " pmaps (", boot_pmaps_, "), ", amaps.live(),
+                   " amaps with ", amaps.live_locks(), " locks and ", amaps.array_bytes(),
+                   " bytes of arrays, ", uvm.DebugAnons().live(), " anons, ", in_use,
+                   " frames in use, ", file_pages, " of them file pages, ", unstored,
+                   " memory objects with ", m_->names(), " names"));
 }
 
 }  // namespace proptests

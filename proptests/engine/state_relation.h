@@ -54,6 +54,9 @@ class StateRelation {
   // kSkip leaves the rest of its pages to CheckWhole.
   enum class Bytes : uint8_t { kCompare, kSkip };
   std::optional<Finding> CheckAccess(uint32_t task, base::Range range, Bytes bytes);
+  // After mincore of `range` that counted `resident` pages: as many as the task's layers hold. The
+  // model cannot tell, as it does not know what was only read.
+  std::optional<Finding> ResidencyAgrees(uint32_t task, base::Range range, uint64_t resident);
   // Every page of every task, every translation, all invariants of uvm and pmap. kSampled compares
   // the bytes of a frame again when it may have been written to (Kernel::DebugStamp) or the model
   // says that it holds something else (PageValue::version), and of one frame in sixteen besides,
