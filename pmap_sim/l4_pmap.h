@@ -347,6 +347,8 @@ class L4Pmap final : public uvm::PmapSystem {
   Frame* frames_ = nullptr;
   FrameStatus* status_ = nullptr;  // by frame, too
 
+  unsigned char* zeroed_before_ = nullptr;  // the canary's
+
   // Guarded by lock_.
   base::SpinWord lock_;
   base::Pool<uvm::Pmap> pmap_pool_;
