@@ -125,6 +125,7 @@ void AmapStore::ReleaseLock(LayerLock* lock) {
 
 void AmapStore::Destroy(Amap* amap) {
   all_.Remove(amap);
+  DropPpref(amap);
   FreeArrays(amap);
   pool_.Delete(amap);
 }

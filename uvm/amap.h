@@ -62,6 +62,7 @@ struct Amap {
   // For checkers only, of the walk under way: entries, and the slots they cover together.
   uint32_t debug_refs = 0;
   uint64_t debug_pages = 0;
+  uint32_t debug_slot = 0;  // the first slot of one of them
 };
 
 // A map entry's share of an amap: its first slot. Null amap: no upper layer yet.
@@ -155,6 +156,8 @@ class AmapStore {
   uint64_t live() const { return pool_.live(); }
   // Locks in use: one for each family of amaps that share anons.
   uint64_t live_locks() const { return locks_.live(); }
+  // Of the arrays of all amaps.
+  uint64_t array_bytes() const { return arrays_.live_bytes(); }
 
  private:
   struct Run {

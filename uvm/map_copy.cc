@@ -141,7 +141,7 @@ bool Map::OwnPages(MapEntry* piece, bool zeros) {
     piece->aref = {fresh, 0};
   } else if (piece->needs_copy) {
     MutexLock lock(&piece->aref.amap->lock->mutex);
-    // With one reference left it is the piece's own.
+      // Others may be letting go of it; with one reference left it is the piece's own.
     if (piece->aref.amap->refs > 1) {
       Amap* copy = amaps->CopyRange(piece->aref, piece->pages());
       if (copy == nullptr) return false;
@@ -171,7 +171,6 @@ Result<void, MapError> Map::PrepareOverwriteLocked(MapEntry* entry, MapEntry* pi
                                                    Vaddr* missing) {
   if (entry->bare) return MapError::kHole;
   if (!entry->shared) return {};
-  if (entry->object != nullptr && entry->object->pager()->HandlesFaults()) return MapError::kIo;
   if (entry->needs_copy && !CopyAmapLocked(entry, entry->range(), Chunk::kNo, Merge::kNo)) {
     return MapError::kNoMemory;
   }

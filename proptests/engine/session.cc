@@ -229,6 +229,9 @@ bool Session::CheckTouched() {
       task = resolved_.task;
     }
     finding = relation_->CheckCall(task, range);
+    if (!finding && resolved_.kind == OpKind::kMincore && seen_.ok()) {
+      finding = relation_->ResidencyAgrees(task, range, seen_.value);
+    }
   }
   return FailWith(finding);
 }

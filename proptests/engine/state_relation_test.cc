@@ -87,6 +87,12 @@ TEST_F(StateRelationTest, TasksAgreeSeesATaskThatShouldBeGone) {
   EXPECT_EQ(Rule(relation_.CheckCall(1, Pages(0, 0))), "TasksAgree");
 }
 
+TEST_F(StateRelationTest, ResidencyAgreesSeesWrongCounts) {
+  EXPECT_EQ(Rule(relation_.ResidencyAgrees(1, Pages(0x10000, 0x14000), 1)), "");
+  EXPECT_EQ(Rule(relation_.ResidencyAgrees(1, Pages(0x10000, 0x14000), 2)), "ResidencyAgrees");
+  EXPECT_EQ(Rule(relation_.ResidencyAgrees(1, Pages(0x11000, 0x12000), 0)), "ResidencyAgrees");
+}
+
 TEST_F(StateRelationTest, AttributesAgreeSeesAMissingUnmap) {
   OnlyModel(Op(OpKind::kMunmap, 0x13000, 0x1000));
   EXPECT_EQ(Whole(), "AttributesAgree");

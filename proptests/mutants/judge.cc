@@ -1,7 +1,9 @@
 #include "proptests/mutants/judge.h"
 
+#include <unistd.h>
+
 #include <algorithm>
-#include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
@@ -62,6 +64,11 @@ constexpr Campaign kCampaigns[] = {
      }},
     {"new_mdb", 20000, [](CampaignOptions* options) { OnKernel(options, "pistachio-new-mdb"); }},
     {"old_mdb", 20000, [](CampaignOptions* options) { OnKernel(options, "pistachio-old-mdb"); }},
+    {"few_tasks", 20000,
+     [](CampaignOptions* options) {
+       options->tasks = 12;
+       options->run.machine.max_tasks = 4;
+     }},
     {"long_cases", 20000, [](CampaignOptions* options) { options->case_ops = 10000; }},
 };
 
@@ -71,10 +78,16 @@ struct Program {
   const char* package;
 };
 constexpr Program kPrograms[] = {
-    {"mapping_model_test", "fake_l4/"}, {"recordings_test", "fake_l4/"},
-    {"ipc_property_test", "fake_l4/"},  {"contract_prop_test", "pmap_sim/"},
-    {"adversarial_prop_test", "uvm/"},  {"object_prop_test", "uvm/"},
-    {"corpus_test", "model/"},          {"mach_model_test", "model/"},
+    {"ipc_property_test", "fake_l4/"},    {"system_call_prop_test", "fake_l4/"},
+    {"recordings_test", "fake_l4/"},      {"mapping_model_test", "fake_l4/"},
+    {"contract_prop_test", "pmap_sim/"},  {"known_bugs_map_test", "uvm/"},
+    {"known_bugs_fault_test", "uvm/"},    {"known_bugs_object_test", "uvm/"},
+    {"lock_prop_test", "uvm/"},           {"mmap_prop_test", "uvm/"},
+    {"object_errors_prop_test", "uvm/"},  {"map_prop_test", "uvm/"},
+    {"object_prop_test", "uvm/"},         {"loan_prop_test", "uvm/"},
+    {"adversarial_prop_test", "uvm/"},    {"map_threads_prop_test", "uvm/"},
+    {"object_threads_prop_test", "uvm/"}, {"corpus_test", "model/"},
+    {"mach_model_test", "model/"},
 };
 
 CampaignOptions OptionsOf(const Campaign& campaign, uint64_t seed) {
@@ -97,21 +110,15 @@ struct Found {
 };
 
 // A case takes a few milliseconds; one that takes so long does not end.
-constexpr double kHangSeconds = 10;
+constexpr unsigned kHangSeconds = 10;
 
-uint64_t Milliseconds() {
-  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
-                                   std::chrono::steady_clock::now().time_since_epoch())
-                                   .count());
-}
-
-// Runs case after case; notes say which one is under way, and since when. The child says nothing
-// or, as JSON, what failed.
+// Runs case after case; notes say which one is under way. One that does not end is ended by
+// SIGALRM. The child says nothing or, as JSON, what failed.
 std::string RunCases(CampaignOptions options, uint64_t ops, proptests::Notes* notes) {
   uint64_t done = 0;
   for (uint64_t number = 0; done < ops; ++number, done += options.case_ops) {
     notes->words[0] = number;
-    notes->words[1] = Milliseconds();
+    alarm(kHangSeconds);
     options.first_case = number;
     options.ops = options.case_ops;
     const proptests::CampaignResult result = proptests::RunCampaign(options);
@@ -130,13 +137,13 @@ std::string RunCases(CampaignOptions options, uint64_t ops, proptests::Notes* no
 Found Meet(const CampaignOptions& options, uint64_t ops, double seconds) {
   proptests::IsolationLimits limits;
   limits.seconds = seconds;
-  const IsolatedResult result = proptests::RunIsolated(
+  IsolatedResult result = proptests::RunIsolated(
       [&](proptests::Notes* notes) { return RunCases(options, ops, notes); }, limits);
   Found found;
   found.seconds = result.seconds;
-  if (result.end == IsolatedResult::End::kTimeout) {
-    const double in_case = static_cast<double>(Milliseconds() - result.notes.words[1]) / 1000;
-    if (in_case < kHangSeconds) return found;
+  if (result.end == IsolatedResult::End::kTimeout) return found;
+  if (result.end == IsolatedResult::End::kSignal && result.code == SIGALRM) {
+    result.end = IsolatedResult::End::kTimeout;
   }
   if (result.end != IsolatedResult::End::kReturned) {
     found.case_index = result.notes.words[0];
@@ -160,7 +167,7 @@ std::optional<Failure> Replay(const traces::Trace& trace, const proptests::RunOp
   const unsigned before = selected_mutant;
   selected_mutant = number;
   const proptests::RunResult result =
-      proptests::RunOpsIsolated(proptests::OpsOfTrace(trace), trace.files, run, {.seconds = 20});
+      proptests::RunOpsIsolated(proptests::OpsOfTrace(trace), trace.files, run, {.seconds = 10});
   selected_mutant = before;
   return result.failure;
 }
@@ -176,13 +183,16 @@ void Shrink(const Mutant& mutant, const CampaignOptions& campaign, const Found& 
   proptests::RunOptions run = proptests::CaseRunOptions(options);
   run.machine.seed = proptests::CaseMachineSeed(options, found.case_index);
   proptests::Generator generator(proptests::CaseOptions(options, found.case_index));
+  const bool hangs = found.failure->print.cls == proptests::FailureClass::kTimeout;
+  const bool own_process = hangs || found.failure->print.cls == proptests::FailureClass::kCrash;
+  // Most tries of one that hangs do, too.
+  const proptests::IsolationLimits limits{.seconds = hangs ? 1.0 : 5.0};
   const proptests::OpsRunner runner =
-      [](const std::vector<proptests::TestOp>& ops, const std::vector<std::string>& files,
-         const proptests::RunOptions& how, std::vector<proptests::TestOp>* executed,
-         std::vector<traces::Outcome>* outcomes) {
-        return proptests::RunOpsIsolated(ops, files, how, {.seconds = 5}, executed, outcomes);
+      [&](const std::vector<proptests::TestOp>& ops, const std::vector<std::string>& files,
+          const proptests::RunOptions& how, std::vector<proptests::TestOp>* executed,
+          std::vector<traces::Outcome>* outcomes) {
+        return proptests::RunOpsIsolated(ops, files, how, limits, executed, outcomes);
       };
-  const bool own_process = found.failure->print.cls == proptests::FailureClass::kCrash;
   const std::vector<proptests::TestOp> ops = proptests::OpsOfFailure(options, result);
   const proptests::ShrinkOutcome shrunk =
       own_process ? proptests::ShrinkRun(ops, generator.files(), run, *found.failure, runner)
@@ -218,7 +228,6 @@ std::string Encode(const Verdict& verdict) {
 // In a child, so that a mutant that damages the judge's own memory ends only that.
 void ShrinkIsolated(const Mutant& mutant, const CampaignOptions& campaign, const Found& found,
                     double seconds, Verdict* verdict) {
-  if (found.failure->print.cls == proptests::FailureClass::kTimeout) return;
   const IsolatedResult result = proptests::RunIsolated(
       [&](proptests::Notes*) {
         Verdict small = *verdict;

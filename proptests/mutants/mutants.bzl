@@ -88,6 +88,17 @@ def mutant_programs(name, srcs, lists, deps, test_deps, tests, data = [], tags =
         tags = tags,
         deps = [":" + name + "_code"] + deps,
     )
+
+    # The judge without the programs: enough for campaigns, and quicker to build.
+    native.cc_binary(
+        name = name + "_of_campaigns",
+        testonly = True,
+        srcs = ["judge.cc", "judge.h", "judge_main.cc", "selected_mutant.cc"],
+        copts = options,
+        features = ["-layering_check"],
+        tags = tags,
+        deps = [":" + name + "_code", ":mutant_file"] + deps,
+    )
     for test in tests:
         native.cc_binary(
             name = "%s_%s" % (name, test),
