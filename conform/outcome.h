@@ -40,6 +40,7 @@ struct Outcome {
   std::vector<Difference> listed;                   // disagreements, as many as are worth reading
   uint64_t hash = 0;                                // over every step's outcome
   fake_l4::Ledger ledger;                           // of all kernels booted for the file
+  bool of_structure = false;  // names are decisions, and what has none is undecided
 
   uint64_t NamedCount() const;
   // Counts one step: it agrees without a difference; with one it agrees by the name of a difference

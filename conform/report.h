@@ -1,6 +1,7 @@
 // conform/report.h: what a `vmsim conform` command prints, whatever kind of recording it reads.
 //
-// WHAT     For each file the line `FILE: agree N of M (K by named differences: NAME xK, ...)`, the
+// WHAT     For each file the line `FILE: agree N of M (K by named differences: NAME xK, ...)`, where
+//          structure counts `FILE: agree N of M, K by decision (NAME xK, ...), U undecided`, the
 //          first disagreement, and how much was not compared and why; or one JSON object over all
 //          files. The kinds of recordings differ in how an Outcome comes about, not in how it is
 //          told.

@@ -17,6 +17,7 @@
 #include "conform/uvm_picture.h"
 #include "conform/uvm_replay.h"
 #include "conform/uvm_search.h"
+#include "conform/uvm_structure.h"
 #include "uvm/invariants.h"
 
 namespace conform {
@@ -162,25 +163,50 @@ class Run {
     Differ(picture_.ComparePages(replay_));
     if (scope_ == UvmScope::kMeaning || difference_.has_value()) return;
     // Another structure is no reason to stop: what it means is the same.
-    FollowSplits();
+    FollowStructure();
+    const bool followed = difference_.has_value();
     for (const UvmEntry& e : changed_) Differ(CompareEntry(replay_, e));
     for (const UvmMapCounters& m : map_counters_) CompareCounters(m);
     for (const UvmView& v : views_) CompareView(v);
     if (counters_.has_value()) CompareCounters(*counters_);
+    if (!followed && difference_.has_value()) {
+      name_ = causes_.NameOf(difference_->field, difference_->recorded);
+    }
     resumes_ = resumes_ || difference_.has_value();
   }
-  // An operation that failed has split entries in the recording and left no trace in ours. Ours are
-  // split after it, too, so that what follows can be compared.
-  void FollowSplits() {
-    if (op_ == nullptr || op_->result.error == 0) return;
+  // Where the recorded kernel has split entries, or given them amaps, and ours has not, ours follow
+  // after it has been told, so that what comes next can be compared: their meaning is the same.
+  void FollowStructure() {
+    if (op_ == nullptr) return;
+    const bool failed = op_->result.error != 0;
+    // What fails has copied an amap before it split entries; what moves is in its pieces first.
+    if (failed) FollowAmaps();
     bool split = false;
     for (const UvmEntry& e : changed_) {
       split = replay_.SplitAt(e.space, e.start) || split;
       split = replay_.SplitAt(e.space, e.end) || split;
     }
-    if (!split) return;
-    name_ = kFailedOperations;
-    Differ("boundaries", "", "split", "as before");
+    if (split) DifferInStructure("boundaries", "split", "as before");
+    if (!failed) FollowAmaps();
+    bool shared = false;
+    for (const UvmEntry& e : changed_) {
+      if (e.amap.has_value() && e.amap->shared) shared = replay_.MarkShared(e) || shared;
+    }
+    if (shared) DifferInStructure("amap shared", "shared", "not");
+  }
+  void FollowAmaps() {
+    bool own = false;
+    for (const UvmEntry& e : changed_) {
+      if (e.amap.has_value() && !e.needs_copy) own = replay_.GiveAmap(e) || own;
+    }
+    if (own) DifferInStructure("amap", "own", "none yet");
+  }
+  // Differ() for what has no meaning: the decision behind it is the recording's affair.
+  void DifferInStructure(const std::string& field, const std::string& recorded,
+                         const std::string& ours) {
+    const bool first = !difference_.has_value();
+    Differ(field, "", recorded, ours);
+    if (first && difference_.has_value()) name_ = causes_.NameOf(field, recorded);
   }
   void CompareCounters(const UvmMapCounters& m) {
     uvm::Space* space = replay_.space(m.space);
@@ -218,6 +244,7 @@ class Run {
   void Visit(const UvmOpLine& l) {
     Close();
     op_ = &l;
+    causes_.Operation(l);
     Open(absl::StrCat("op ", l.number), absl::StrCat(" (", ToString(l.op), ")"));
     compares_ = true;
     if (left_out_) {
@@ -264,6 +291,7 @@ class Run {
 
   void Visit(const UvmEntry& e) {
     picture_.Apply(e);
+    causes_.Entry(e);
     changed_.push_back(e);
   }
   void Visit(const UvmEntryGone& e) { picture_.Apply(e); }
@@ -307,6 +335,7 @@ class Run {
   void Visit(const UvmNote& n) {
     Close();
     directed_.Note(n.text);
+    causes_.Note(n.text);
   }
   void Visit(const UvmTrigger& t) {
     Close();
@@ -366,6 +395,7 @@ class Run {
   bool left_out_ = false;
   bool resumes_ = false;  // a difference does not end the sequence
   // Of the sequence.
+  UvmCauses causes_;
   const char* trigger_ = nullptr;  // name of the difference that the last `trigger` line allows
   bool stopped_ = false;           // behind a difference
 };
@@ -383,6 +413,7 @@ absl::Span<const FieldRule> UvmFieldTable() { return kFieldTable; }
 
 void RunUvmSequence(const UvmRecording& recording, const UvmSequence& sequence,
                     const UvmBenchMaker& make_bench, UvmScope scope, Outcome* totals) {
+  totals->of_structure = scope == UvmScope::kStructure;
   totals->steps += sequence.Count();
   if (!CanReplay(sequence)) {
     totals->not_replayed += sequence.Count();

@@ -24,9 +24,6 @@ absl::Span<const UvmDefect> UvmDefects();
 // The name of the difference for a defect, or null.
 const char* NamedUvmDefect(absl::string_view defect);
 
-// Of structure: an operation that failed has split entries in the recording, and none here.
-inline constexpr char kFailedOperations[] = "failed-operations-leave-no-trace";
-
 enum class UvmAfter : uint8_t {
   kEnds,
   kGoesOn,   // both kernels are in the same state again

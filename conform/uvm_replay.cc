@@ -503,6 +503,19 @@ std::vector<UvmPageBytes> UvmReplay::Contents(uint64_t number, uint64_t start, s
   return contents;
 }
 
+namespace {
+
+// Ours of the same boundaries, or null.
+uvm::MapEntry* EntryOf(uvm::Space* space, const UvmEntry& recorded) {
+  uvm::MapEntry* e = space->map().DebugFirst();
+  while (e != nullptr && e->start.value() < recorded.start) e = uvm::Map::DebugNext(e);
+  const bool same =
+      e != nullptr && e->start.value() == recorded.start && e->end.value() == recorded.end;
+  return same ? e : nullptr;
+}
+
+}  // namespace
+
 bool UvmReplay::SplitAt(uint64_t number, uint64_t va) {
   uvm::Space* ours = space(number);
   uvm::MapEntry* e = ours == nullptr ? nullptr : ours->map().DebugFirst();
@@ -510,6 +523,30 @@ bool UvmReplay::SplitAt(uint64_t number, uint64_t va) {
   if (e == nullptr || e->start.value() >= va) return false;
   // Setting what is set already splits and changes nothing else.
   bench_->Do([&] { (void)ours->map().SetInherit({Vaddr(va), e->end}, e->inherit); });
+  return true;
+}
+
+bool UvmReplay::GiveAmap(const UvmEntry& recorded) {
+  uvm::Space* ours = space(recorded.space);
+  uvm::MapEntry* e = ours == nullptr ? nullptr : ours->map().DebugFirst();
+  while (e != nullptr && e->end.value() <= recorded.start) e = uvm::Map::DebugNext(e);
+  if (e == nullptr || e->start.value() > recorded.start || !e->needs_copy) return false;
+  bench_->Do([&] {
+    uvm::Map::Change change(&ours->map(), "UvmReplay::GiveAmap");
+    (void)ours->map().CopyAmapLocked(e, e->range(), uvm::Map::Chunk::kNo, uvm::Map::Merge::kNo);
+  });
+  return true;
+}
+
+bool UvmReplay::MarkShared(const UvmEntry& recorded) {
+  uvm::Space* ours = space(recorded.space);
+  uvm::MapEntry* e = ours == nullptr ? nullptr : EntryOf(ours, recorded);
+  uvm::Amap* amap = e == nullptr ? nullptr : e->aref.amap;
+  if (amap == nullptr || amap->shared) return false;
+  bench_->Do([&] {
+    uvm::MutexLock lock(&amap->lock->mutex);
+    amap->shared = true;
+  });
   return true;
 }
 

@@ -40,6 +40,10 @@ class UvmReplay {
 
   // Splits the entry that the address is inside of. False: it is inside of none.
   bool SplitAt(uint64_t space, uint64_t va);
+  // The entry of ours with the recorded one's boundaries gets the amap that it owes; has its amap
+  // marked as shared. False: there is nothing to do.
+  bool GiveAmap(const UvmEntry& recorded);
+  bool MarkShared(const UvmEntry& recorded);
   // The next read of a file fails.
   void FailNextRead() { files_.failing_reads = 1; }
 

@@ -34,6 +34,7 @@ Core::Core(const BootOptions& options)
       profile_(options_.profile),
       ram_memory_(frames() << kPageShift),
       ram_(ram_memory_.start()),
+      stamps_(frames()),
       faults_(options.faults, &SceneNow, this),
       database_(options.profile, frames(), options.max_mappings, options.quirks),
       processors_(options.processors),

@@ -560,6 +560,10 @@ class Core {
     return const_cast<Core*>(this)->ram_at(frame_number);
   }
 
+  void Stamp(uint64_t frame_number) {
+    ++stamps_[frame_number - (profile_.ram_base >> kPageShift)];
+  }
+
   // Pages of physical memory: RAM, then device registers.
   uint64_t ram_frames() const { return options_.ram_bytes >> kPageShift; }
   uint64_t frames() const { return ram_frames() + (profile_.device_bytes >> kPageShift); }
@@ -570,6 +574,7 @@ class Core {
 
   HostMemory ram_memory_;
   uint8_t* ram_;
+  std::vector<uint32_t> stamps_;  // by frame; how often it may have been written to
   FaultInjection faults_;
   Thread* unmapping_ = nullptr;  // injected: whose revocations are held back
   bool reorder_unmap_ = false;

@@ -79,7 +79,10 @@ AccessStatus Core::Access(uint64_t va, uint8_t* bytes, size_t size, AccessKind k
     now_ns_ += profile_.costs.access;
     uint8_t* memory = ram_at(page.frame) + offset;
     if (kind == AccessKind::kLoad) std::memcpy(bytes, memory, part);
-    if (kind == AccessKind::kStore) std::memcpy(memory, bytes, part);
+    if (kind == AccessKind::kStore) {
+      Stamp(page.frame);
+      std::memcpy(memory, bytes, part);
+    }
     bytes += part;
     va += part;
     size -= part;
@@ -139,6 +142,7 @@ template <Core::AccessKind kKind>
   now_ns_ += profile_.costs.access;
   const uint64_t frame = page.pte->frame_number() + ((va >> kPageShift) - page.vpage);
   uint8_t* const memory = ram_at(frame) + offset;
+  if (kStore) Stamp(frame);
   if (!kFetch) CopyFew(kStore ? memory : bytes, kStore ? bytes : memory, size);
   *status = AccessEventDue() && !AtAccess() ? AccessStatus::kRedirected : AccessStatus::kOk;
   return true;

@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdint>
 
 #include "base/check.h"
@@ -11,18 +12,35 @@ namespace {
 
 constexpr size_t kLargePage = size_t{1} << 21;
 
+constexpr bool IsLarge(size_t bytes) { return bytes >= 2 * kLargePage; }
+
 }  // namespace
 
-HostMemory::HostMemory(size_t bytes) : mapped_bytes_(bytes + kLargePage), bytes_(bytes) {
+HostMemory::HostMemory(size_t bytes)
+    : mapped_bytes_(IsLarge(bytes) ? bytes + kLargePage : bytes), bytes_(bytes) {
   mapped_ = mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   CHECK(mapped_ != MAP_FAILED);
-  const uintptr_t aligned = (reinterpret_cast<uintptr_t>(mapped_) + kLargePage - 1) & -kLargePage;
-  start_ = reinterpret_cast<unsigned char*>(aligned);
+  start_ = static_cast<unsigned char*>(mapped_);
+  if (!IsLarge(bytes)) return;
+  start_ += -reinterpret_cast<uintptr_t>(mapped_) & (kLargePage - 1);
   // Advice: a host that has no such pages says so, and all goes on as it would.
-  if (bytes >= 2 * kLargePage) madvise(start_, bytes, MADV_HUGEPAGE);
+  madvise(start_, bytes, MADV_HUGEPAGE);
 }
 
 HostMemory::~HostMemory() { munmap(mapped_, mapped_bytes_); }
+
+void* HostTables::Take(size_t bytes) {
+  bytes = (bytes + kAlignment - 1) & ~(kAlignment - 1);
+  CHECK(bytes <= kFirstSlab);
+  if (slabs_.empty() || bytes > slabs_.back().bytes() - used_) {
+    slabs_.emplace_back(slabs_.empty() ? kFirstSlab
+                                       : std::min(2 * slabs_.back().bytes(), kLargestSlab));
+    used_ = 0;
+  }
+  void* const piece = slabs_.back().start() + used_;
+  used_ += bytes;
+  return piece;
+}
 
 }  // namespace fake_l4

@@ -79,6 +79,16 @@ uintptr_t Kernel::home_bias() const {
   return reinterpret_cast<uintptr_t>(core_->ram_) -
          static_cast<uintptr_t>(core_->profile_.ram_base);
 }
+const uint8_t* Kernel::DebugFrame(base::Paddr pa) const {
+  return core_->ram_at(pa.PageNumber());
+}
+uint32_t Kernel::DebugStamp(base::Paddr pa) const {
+  return core_->stamps_[pa.PageNumber() - (core_->profile_.ram_base >> kPageShift)];
+}
+uintptr_t Kernel::stamp_bias() {
+  return reinterpret_cast<uintptr_t>(core_->stamps_.data()) -
+         static_cast<uintptr_t>(core_->profile_.ram_base >> kPageShift) * sizeof(uint32_t);
+}
 const Profile& Kernel::profile() const { return core_->profile_; }
 uint64_t Kernel::root_utcb_area() const { return core_->profile_.root_utcb_area; }
 uint64_t Kernel::utcb_bytes() const { return uint64_t{1} << core_->profile_.utcb_log2; }

@@ -291,6 +291,13 @@ class Kernel {
   uint64_t ram_bytes() const;
   base::Paddr ram_base() const;
   uintptr_t home_bias() const;
+  // Of each page of memory it is counted how often it may have been written to: by each store of
+  // simulated code, and, by whoever asks for this, where its 32-bit count is found: at the page's
+  // number * 4 + stamp_bias().
+  uintptr_t stamp_bias();
+  uint32_t DebugStamp(base::Paddr pa) const;
+  // The bytes of the page at `pa`, for checkers, who may not count as writers.
+  const uint8_t* DebugFrame(base::Paddr pa) const;
   const Profile& profile() const;
   // Where UTCBs of new threads in root's space go: area base and size; slot 0 is root's own.
   uint64_t root_utcb_area() const;

@@ -1,12 +1,8 @@
 #include "fake_l4/mapping_database.h"
 
-#include <cstdlib>
-
 #include "base/check.h"
 
 namespace fake_l4 {
-
-void MappingDatabase::FreeChunk::operator()(void* p) const { std::free(p); }
 
 MappingDatabase::MappingDatabase(const Profile& profile, uint64_t ram_frames, uint32_t max_nodes,
                                  const Quirks& quirks)
@@ -23,7 +19,7 @@ MappingDatabase::MappingDatabase(const Profile& profile, uint64_t ram_frames, ui
     roots_[l] = {root_count_ + 1, first, end > first ? end - first : 0};
     root_count_ += static_cast<uint32_t>(roots_[l].count);
   }
-  // Large callocs are zero pages of the host: sigma0's nodes cost nothing until they have children.
+  // Sigma0's nodes cost nothing until they have children.
   for (uint32_t i = 0; i <= root_count_ >> kChunkShift; i++) {
     AddChunk();
   }
@@ -65,11 +61,9 @@ uint64_t MappingDatabase::RootFrame(NodeIndex i) const {
 }
 
 void MappingDatabase::AddChunk() {
-  void* nodes = std::calloc(kChunkNodes, sizeof(MappingNode));
-  void* links = std::calloc(kChunkNodes, sizeof(MappingLinks));
-  CHECK(nodes != nullptr && links != nullptr);
-  chunks_.emplace_back(static_cast<MappingNode*>(nodes));
-  link_chunks_.emplace_back(static_cast<MappingLinks*>(links));
+  chunks_.push_back(static_cast<MappingNode*>(tables_.Take(kChunkNodes * sizeof(MappingNode))));
+  link_chunks_.push_back(
+      static_cast<MappingLinks*>(tables_.Take(kChunkNodes * sizeof(MappingLinks))));
 }
 
 NodeIndex MappingDatabase::AllocateFresh() {
@@ -315,46 +309,49 @@ bool MappingDatabase::UnmapIsIdle(NodeIndex i, RightsBits revoke, Flush flush) c
 // Unmap for the children of `top` up to the first that has children itself or loses all rights,
 // which is returned; 0: there is none. A page that was mapped to others in parts has hundreds of
 // children, most of them made one after the other: then the next one's place is guessed from this
-// one's, so that the processor need not wait to be told.
+// one's, so that the processor need not wait to be told, and what comes after is fetched early.
 NodeIndex MappingDatabase::UnmapChildless(NodeIndex top, RightsBits revoke) {
-  constexpr int kAhead = 48;
+  constexpr int kLinksAhead = 48, kEntriesAhead = 64;
   NodeIndex i = links(top).first_child;
   if (i == 0) return 0;
-  RightsBits accessed_below = 0;
+  RightsBits after[kRwx + 1];
+  for (RightsBits rights = 0; rights <= kRwx; rights++) after[rights] = After(rights, revoke);
+  const bool told = listener_ != nullptr;
+  RightsBits below = 0;
   uint64_t restricted = 0;
+  const Pte* last = nullptr;
+  int step = -1;  // from one node to the next
   for (MappingLinks* n = &links(i);;) {
-    Pte& pte = *n->pte;
-    const RightsBits before = pte.rights();
-    const RightsBits left = After(before, revoke);
-    if (n->first_child != 0 || left == 0) break;
-    if (left != before) {
-      pte.set_rights(left);
-      restricted++;
+    const MappingLinks l = *n;
+    const Pte entry = *l.pte;
+    const RightsBits before = entry.rights(), accessed = entry.status();
+    const RightsBits left = after[before];
+    if (l.first_child != 0 || left == 0) break;
+    restricted += left != before;
+    l.pte->SetRightsAndStatus(left, 0);
+    if (told && left != before) [[unlikely]] {
       Revoked(node(i));
     }
-    const RightsBits accessed = pte.status();
-    if ((accessed | n->up) != 0) {
-      pte.TakeStatus();
-      n->own |= accessed;
-      accessed_below |= n->up | accessed;
-      n->up = 0;
+    if ((accessed & ~l.own) != 0) n->own = (l.own | accessed) & kRwx;
+    if (l.up != 0) n->up = 0;
+    below |= accessed | l.up;
+    const NodeIndex next = l.next;
+    if (next != i + step || ((next ^ i) >> kChunkShift) != 0) {
+      step = next == i + 1 ? 1 : -1;
+      i = next;
+      if (i == 0) break;
+      n = &links(i);
+    } else {
+      i = next;
+      n += step;
+      __builtin_prefetch(n + step * kLinksAhead, /*rw=*/1);
     }
-    const NodeIndex next = n->next;
-    if (next == i - 1 && i % kChunkNodes != 0) {
-      n--;
-      __builtin_prefetch(n - kAhead, /*rw=*/1);
-    } else if (next == i + 1 && next % kChunkNodes != 0) {
-      n++;
-      __builtin_prefetch(n + kAhead, /*rw=*/1);
-    } else if (next != 0) {
-      n = &links(next);
-    }
-    i = next;
-    if (i == 0) break;
+    __builtin_prefetch(l.pte + (l.pte - last) * kEntriesAhead, /*rw=*/1);
+    last = l.pte;
   }
   counters_.restricted += restricted;
-  node(top).sub |= accessed_below;
-  links(top).up |= accessed_below;
+  node(top).sub |= below;
+  links(top).up |= below;
   return i;
 }
 

@@ -32,10 +32,10 @@
 #define FAKE_L4_MAPPING_DATABASE_H_
 
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "fake_l4/fault_injection.h"
+#include "fake_l4/host_memory.h"
 #include "fake_l4/page_table.h"
 #include "fake_l4/profile.h"
 #include "fake_l4/quirks.h"
@@ -247,11 +247,9 @@ class MappingDatabase {
   uint32_t root_count_ = 0;
   const uint32_t max_nodes_;
   FaultInjection* faults_ = nullptr;
-  struct FreeChunk {
-    void operator()(void* p) const;
-  };
-  std::vector<std::unique_ptr<MappingNode[], FreeChunk>> chunks_;
-  std::vector<std::unique_ptr<MappingLinks[], FreeChunk>> link_chunks_;
+  HostTables tables_;
+  std::vector<MappingNode*> chunks_;
+  std::vector<MappingLinks*> link_chunks_;
   NodeIndex free_ = 0;
   NodeIndex used_ = 0;  // highest index ever handed out
   uint32_t live_ = 0;

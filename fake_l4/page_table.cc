@@ -8,10 +8,7 @@
 namespace fake_l4 {
 
 Leaf* LeafPool::Take() {
-  if (free_.empty()) {
-    owned_.push_back(std::make_unique<Leaf>());
-    return owned_.back().get();
-  }
+  if (free_.empty()) return static_cast<Leaf*>(tables_.Take(sizeof(Leaf)));
   Leaf* leaf = free_.back();
   free_.pop_back();
   return leaf;

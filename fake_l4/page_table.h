@@ -17,6 +17,7 @@
 
 #include "absl/container/btree_map.h"
 #include "base/check.h"
+#include "fake_l4/host_memory.h"
 #include "fake_l4/profile.h"
 
 namespace fake_l4 {
@@ -38,6 +39,9 @@ class Pte {
   }
   void set_rights(RightsBits rights) { bits_ = (bits_ & ~uint64_t{kRwx}) | rights; }
   void AddStatus(RightsBits accessed) { bits_ |= uint64_t{accessed} << 3; }
+  void SetRightsAndStatus(RightsBits rights, RightsBits status) {
+    bits_ = (bits_ & ~uint64_t{kRwx << 3 | kRwx}) | static_cast<RightsBits>(status << 3 | rights);
+  }
   RightsBits TakeStatus() {
     const RightsBits s = status();
     bits_ &= ~(uint64_t{kRwx} << 3);
@@ -58,14 +62,15 @@ struct Leaf {
   uint32_t count = 0;                     // entries present
 };
 
-// Leaves of all spaces of a machine. A returned leaf is empty, hence all zero.
+// Leaves of all spaces of a machine. A returned leaf is empty, hence all zero. Those made one after
+// the other lie side by side.
 class LeafPool {
  public:
   Leaf* Take();
   void Return(Leaf* leaf);
 
  private:
-  std::vector<std::unique_ptr<Leaf>> owned_;
+  HostTables tables_;
   std::vector<Leaf*> free_;
 };
 

@@ -69,7 +69,9 @@ uint8_t* Core::TouchForCopy(Thread& t, uint64_t va, RightsBits need, uint64_t* b
     return p;
   }
   page.pte->AddStatus(need == kW ? profile_.status_write : profile_.status_read);
-  return ram_at(page.pte->frame_number() + (vpage - page.vpage)) + (va & (kPageBytes - 1));
+  const uint64_t frame = page.pte->frame_number() + (vpage - page.vpage);
+  if (need == kW) Stamp(frame);
+  return ram_at(frame) + (va & (kPageBytes - 1));
 }
 
 // Copies what is left of the string at hand.

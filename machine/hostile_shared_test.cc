@@ -192,7 +192,7 @@ TEST_F(HostileSharedTest, FlagsThatContradictThemselves) {
   EXPECT_EQ(Code(vmserver::kBsdMemfdMmap, {0x123, 0x1000, 3, 0x11, low, high, 0, 0}), "EINVAL");
   EXPECT_EQ(
       Code(vmserver::kBsdMemfdMmap, {~L4_Word_t{0} - 0xfff, 0x1000, 3, 0x11, low, high, 0, 0}),
-      "EINVAL");
+      "EOVERFLOW");
   EXPECT_EQ(Code(vmserver::kBsdMemfdMmap, {0, 0, 3, 1, low, high, 0, 0}), "EINVAL");
   // Anonymous memory that has a name has the name's memory.
   EXPECT_EQ(Code(vmserver::kBsdMemfdMmap, {0, 0x1000, 1, 0x1001, low, high, 0, 0}), "ok");

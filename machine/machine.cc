@@ -76,11 +76,12 @@ std::vector<std::string> QuirkNames() {
 
 vmserver::Server::Config Machine::ServerConfig(const Options& options, Arena* arena,
                                                const base::CanarySwitch* canary,
-                                               const fake_l4::Kernel& kernel) {
+                                               fake_l4::Kernel& kernel) {
   vmserver::Server::Config config;
   config.memory = arena;
   config.canary = canary;
   config.home_bias = kernel.home_bias();
+  config.stamp_bias = kernel.stamp_bias();
   config.alias_area = base::Vaddr(kAliasArea);
   config.alias_windows = kAliasWindows;
   config.kernel_area = {base::Vaddr(kKernelArea), base::Vaddr(kKernelArea + kKernelBytes)};

@@ -171,7 +171,7 @@ class Machine {
 
   static vmserver::Server::Config ServerConfig(const Options& options, Arena* arena,
                                                const base::CanarySwitch* canary,
-                                               const fake_l4::Kernel& kernel);
+                                               fake_l4::Kernel& kernel);
   [[noreturn]] void ClientMain();
   fake_l4::StopReason RunKernel();
   void Explore();

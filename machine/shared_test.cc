@@ -34,6 +34,7 @@ class SharedTest : public testing::Test {
     const char* broken = uvm::FirstViolation(&machine_.uvm(), &out);
     EXPECT_EQ(broken, nullptr) << broken << ": " << text;
     EXPECT_TRUE(machine_.pmap().CheckInvariants(out)) << text;
+    EXPECT_TRUE(machine_.server().AttachmentsAreCounted(&out)) << text;
   }
   Outcome Do(const ResolvedOp& op) { return machine_.Apply(op); }
   void Must(const ResolvedOp& op) { EXPECT_TRUE(Do(op).ok()) << machine_.crash().value_or(""); }
@@ -107,6 +108,21 @@ TEST_F(SharedTest, ARecordThatIsUsedAgainIsAttachedToNothing) {
   }
   Must({.kind = OpKind::kShmRemove, .task = 1, .file_key = kName});
   EXPECT_EQ(machine_.server().DebugShared().DebugSegments(), 0u);
+}
+
+TEST_F(SharedTest, AttachmentsAreCountedSeesAForgottenOne) {
+  Must({.kind = OpKind::kShmget, .task = 1, .size = base::kPageSize, .file_key = kName});
+  Must({.kind = OpKind::kShmat, .task = 1, .at = kAt, .file_key = kName});
+  char buffer[256];
+  base::TextSink text(buffer, sizeof buffer);
+  EXPECT_TRUE(machine_.server().AttachmentsAreCounted(&text));
+  auto* task = const_cast<vmserver::Task*>(machine_.server().DebugFindTask(machine_.task_of(1)));
+  uvm::ShmAttachment* hidden = task->process.attachments;
+  task->process.attachments = nullptr;
+  EXPECT_FALSE(machine_.server().AttachmentsAreCounted(&text));
+  EXPECT_NE(std::string(buffer).find("attachments=1, records found=0"), std::string::npos)
+      << buffer;
+  task->process.attachments = hidden;
 }
 
 // The client reaches the device's own frames, with the rights it asked for; nothing is copied, and

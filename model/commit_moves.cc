@@ -56,7 +56,7 @@ void World::CommitTransfer(Step step, const ResolvedOp& op, const Outcome& obser
   const uint64_t place = of_file ? op.offset : op.at;
   const uint64_t stretch = op.kind == OpKind::kPwrite ? uint64_t{64} << 10 : base::kPageSize;
   const MemoryObject* file = op.kind == OpKind::kPwrite ? files_.Object(op.file_key) : nullptr;
-  if (file != nullptr && op.offset + step.size > file->size) {
+  if (file != nullptr && step.size > 0 && op.offset + step.size > file->size) {
     // What fails does not extend the file.
     if (!observed.ok()) step.size = file->size - std::min(file->size, op.offset);
     if (observed.ok()) Resize(op.file_key, op.offset + step.size);

@@ -242,6 +242,13 @@ Step IfCopied(const Query& q, const Task& task, uint64_t start, uint64_t end, St
   return step;
 }
 
+// The snapshot is made, for which memory may not do, before anybody looks at where it goes.
+Step RefuseCopy(KernReturn code) {
+  Step step = Return(code);
+  step.shortage_code = static_cast<int32_t>(KernReturn::kResourceShortage);
+  return step;
+}
+
 Step VmRead(const Query& q) {
   const uint64_t at = Word(*q.task, q.op.at);
   const uint64_t size = Word(*q.task, q.op.size);
@@ -254,7 +261,7 @@ Step VmRead(const Query& q) {
   step.page_offset = at - step.start;
   uint64_t lowest;
   if (!q.caller->space.LowestHole(step.free_size, 0, &lowest)) {
-    step = Return(KernReturn::kNoSpace);
+    step = RefuseCopy(KernReturn::kNoSpace);
   } else {
     step.outcome.value = lowest + step.page_offset;
   }
@@ -268,8 +275,8 @@ Step Overwrite(const Query& q, Step::Action action, const Task& source, uint64_t
     return Return(KernReturn::kInvalidArgument);
   }
   const KernReturn obstacle = Obstacle(*q.task, to, size, base::kProtWrite, *q.files);
-  Step step = Return(obstacle);
-  if (obstacle == KernReturn::kSuccess) step = Succeed(action, from, from + size);
+  Step step =
+      obstacle == KernReturn::kSuccess ? Succeed(action, from, from + size) : RefuseCopy(obstacle);
   step.to = to;
   return IfCopied(q, source, from, from + size, step);
 }

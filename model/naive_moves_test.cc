@@ -59,14 +59,19 @@ class NaiveMoves {
     return page.of_file ? FileAt(page.file_page * kPage + va % kPage) : '\0';
   }
 
+  // Beyond its last page a file has nothing to show.
+  bool There(const Page& page) const {
+    return page.own != nullptr || !page.of_file || page.file_page * kPage < end_;
+  }
+
  private:
   static Outcome Bsd(Errno code, uint64_t value = 0) {
     return {Outcome::Family::kErrno, static_cast<int32_t>(code), value, 0, {}};
   }
-  static bool Can(const Task& task, uint64_t va, int needed) {
+  bool Can(const Task& task, uint64_t va, int needed) const {
     if (va < kMin || va >= kMax) return false;
     const Page& page = task.pages[(va - kMin) / kPage];
-    return page.mapped && (page.prot & needed) == needed;
+    return page.mapped && (page.prot & needed) == needed && There(page);
   }
   static bool Mapped(const Task& task, uint64_t va) {
     return va >= kMin && va < kMax && task.pages[(va - kMin) / kPage].mapped;
@@ -74,8 +79,23 @@ class NaiveMoves {
   unsigned char& FileAt(uint64_t offset) {
     auto [it, fresh] = files_.try_emplace(offset / kPage);
     for (uint64_t i = 0; fresh && i < kPage; ++i)
-      it->second[i] = base::FileByte(kKey, offset / kPage * kPage + i);
+      it->second[i] = MadeUp(offset / kPage * kPage + i);
     return it->second[offset % kPage];
+  }
+  unsigned char MadeUp(uint64_t offset) const {
+    return offset < made_up_ ? base::FileByte(kKey, offset) : '\0';
+  }
+  // What lies beyond the lower of both ends is forgotten.
+  void SetEnd(uint64_t end) {
+    const uint64_t low = std::min(end, end_);
+    if (end != end_ && low % kPage != 0) FileAt(low);
+    for (auto& [page, bytes] : files_) {
+      for (uint64_t i = 0; i < kPage && end != end_; ++i) {
+        if (page * kPage + i >= low) bytes[i] = 0;
+      }
+    }
+    made_up_ = std::min(made_up_, end);
+    end_ = end;
   }
   void Put(Task& task, uint64_t va, unsigned char byte) {
     Page& page = task.pages[(va - kMin) / kPage];
@@ -92,6 +112,7 @@ class NaiveMoves {
   }
   Outcome Birth(const ResolvedOp& op);
   Outcome Fill(const ResolvedOp& op, Task& task);
+  Outcome Ftruncate(const ResolvedOp& op);
   Outcome Pread(const ResolvedOp& op, Task& task);
   Outcome Pwrite(const ResolvedOp& op, Task& task);
   Outcome Debug(const ResolvedOp& op, Task& caller);
@@ -100,6 +121,8 @@ class NaiveMoves {
 
   std::map<uint32_t, Task> tasks_;
   std::map<uint64_t, Bytes> files_;
+  uint64_t end_ = uint64_t{1} << 63;
+  uint64_t made_up_ = uint64_t{1} << 63;
   std::map<uint32_t, std::deque<std::vector<unsigned char>>> queues_;
 };
 
@@ -143,7 +166,7 @@ Outcome NaiveMoves::Pread(const ResolvedOp& op, Task& task) {
   Bytes page{};
   for (uint64_t i = 0; i < size; ++i) {
     uint64_t offset = op.offset + i;
-    if (offset >> 63 != 0) return Bsd(Errno::kOk, i);
+    if (offset >= end_) return Bsd(Errno::kOk, i);
     if (i == 0 || offset % kPage == 0)
       for (uint64_t k = 0; k < kPage; ++k) page[k] = FileAt(offset / kPage * kPage + k);
     if (!Can(task, op.at + i, 3)) return Bsd(Errno::kEfault);
@@ -157,22 +180,29 @@ Outcome NaiveMoves::Pwrite(const ResolvedOp& op, Task& task) {
   if ((op.offset | op.size) >> 63 != 0) return Bsd(Errno::kEinval);
   if ((op.offset + op.size) > uint64_t{1} << 63) return Bsd(Errno::kEfbig);
   uint64_t size = std::min<uint64_t>(op.size, 256 * 1024);
+  uint64_t count = 0;
+  while (count < size && Can(task, op.at + count, 1)) ++count;
+  const bool all = count == size;
+  if (all && size != 0 && op.offset + size > end_) SetEnd(op.offset + size);
+  // A part of a page of the file, and what would extend it, only when all goes well.
+  if (!all) count -= std::min(count, (op.offset + count) % kPage);
+  if (!all) count = std::min(count, end_ - std::min(end_, op.offset));
   std::vector<unsigned char> taken;  // of this stretch of 64 KiB
-  for (uint64_t i = 0; i < size; ++i) {
-    uint64_t offset = op.offset + i;
-    bool readable = Can(task, op.at + i, 1);
-    if (readable) taken.push_back(Get(task, op.at + i));
-    uint64_t whole = taken.size();
-    if (!readable) whole -= std::min<uint64_t>(whole, offset % kPage);
-    bool last = i + 1 == size || (offset + 1) % 65536 == 0;
-    if (!readable || last) {
-      uint64_t start = (readable ? offset + 1 : offset) - taken.size();
-      for (uint64_t k = 0; k < whole; ++k) FileAt(start + k) = taken[k];
-      taken.clear();
-    }
-    if (!readable) return Bsd(Errno::kEfault);
+  for (uint64_t i = 0; i < count; ++i) {
+    taken.push_back(Get(task, op.at + i));
+    if (i + 1 != count && (op.offset + i + 1) % 65536 != 0) continue;
+    const uint64_t start = op.offset + i + 1 - taken.size();
+    for (uint64_t k = 0; k < taken.size(); ++k) FileAt(start + k) = taken[k];
+    taken.clear();
   }
-  return Bsd(Errno::kOk, size);
+  return all ? Bsd(Errno::kOk, size) : Bsd(Errno::kEfault);
+}
+
+Outcome NaiveMoves::Ftruncate(const ResolvedOp& op) {
+  if (op.file_key == 0) return Bsd(Errno::kEbadf);
+  if (op.offset >> 63 != 0) return Bsd(Errno::kEinval);
+  SetEnd(op.offset);
+  return Bsd(Errno::kOk);
 }
 
 // No page here has lost maximum rights: holes are all that a debugger meets.
@@ -189,6 +219,8 @@ Outcome NaiveMoves::Debug(const ResolvedOp& op, Task& caller) {
   for (uint64_t done = 0; done < size;) {
     uint64_t end = std::min(size, done + kPage - (op.at + done) % kPage);
     if (!Mapped(target, op.at + done)) return Bsd(Errno::kEinval);
+    const bool there = There(target.pages[(op.at + done - kMin) / kPage]);
+    if (peek && !there) return Bsd(Errno::kEinval);
     std::vector<unsigned char> piece;
     Task& from = peek ? target : caller;
     Task& to = peek ? caller : target;
@@ -196,6 +228,7 @@ Outcome NaiveMoves::Debug(const ResolvedOp& op, Task& caller) {
       if (!peek && !Can(caller, op.to + k, 1)) return Bsd(Errno::kEfault);
       piece.push_back(Get(from, (peek ? op.at : op.to) + k));
     }
+    if (!there) return Bsd(Errno::kEinval);
     for (uint64_t k = done; k < end; ++k) {
       if (peek && !Can(caller, op.to + k, 3)) return Bsd(Errno::kEfault);
       Put(to, (peek ? op.to : op.at) + k, piece[k - done]);
@@ -211,10 +244,15 @@ Outcome NaiveMoves::Send(const ResolvedOp& op, Task& task) {
   auto& queue = queues_[task.family];
   if (queue.size() == 8) return Bsd(Errno::kEagain);
   std::vector<unsigned char> message;
+  bool there = true;
   for (uint64_t i = 0; i < op.size; ++i) {
-    if (!Can(task, op.at + i, 1)) return Bsd(Errno::kEfault);
+    if (!Mapped(task, op.at + i)) return Bsd(Errno::kEfault);
+    const Page& page = task.pages[(op.at + i - kMin) / kPage];
+    if ((page.prot & 1) == 0) return Bsd(Errno::kEfault);
+    there = there && There(page);
     message.push_back(Get(task, op.at + i));
   }
+  if (!there) return Bsd(Errno::kEinval);
   queue.push_back(message);
   return Bsd(Errno::kOk, op.size);
 }
@@ -249,6 +287,8 @@ Outcome NaiveMoves::Run(const ResolvedOp& op) {
       return Pread(op, task);
     case OpKind::kPwrite:
       return Pwrite(op, task);
+    case OpKind::kFtruncate:
+      return Ftruncate(op);
     case OpKind::kPeek:
     case OpKind::kPoke:
       return Debug(op, task);
@@ -274,7 +314,8 @@ class Draws {
  public:
   explicit Draws(uint64_t seed) : prng_(seed, "moves") {}
 
-  ResolvedOp Next(const std::map<uint32_t, Task>& tasks) {
+  ResolvedOp Next(const NaiveMoves& world) {
+    const std::map<uint32_t, Task>& tasks = world.tasks();
     ResolvedOp op;
     if (tasks.empty() || (tasks.size() < 4 && prng_.Chance(1, 12))) {
       op.kind = tasks.empty() || prng_.Chance(1, 4) ? OpKind::kSpace : OpKind::kFork;
@@ -287,12 +328,18 @@ class Draws {
     const uint64_t draw = prng_.Below(24);
     if (draw == 0) op.kind = OpKind::kExit;
     if (draw == 0) return op;
-    if (draw < 9) return Setup(op, tasks.at(op.task));
+    if (draw < 9) return Setup(op, world, tasks.at(op.task));
+    if (draw == 9) {
+      op.kind = OpKind::kFtruncate;
+      op.file_key = prng_.Chance(1, 20) ? 0 : kKey;
+      op.offset = prng_.Chance(1, 2) ? prng_.Next() : 0xd000 + prng_.Below(8 * kPage);
+      return op;
+    }
     constexpr OpKind kMoves[] = {OpKind::kPread, OpKind::kPwrite, OpKind::kPeek,
                                  OpKind::kPoke,  OpKind::kSend,   OpKind::kReceive};
     op.kind = kMoves[prng_.Below(6)];
     op.at = Address();
-    op.size = prng_.Chance(1, 30) ? prng_.Next() : prng_.Below(4 * kPage);
+    op.size = prng_.Chance(1, 30) ? prng_.Next() : prng_.Chance(1, 20) ? 0 : prng_.Below(4 * kPage);
     if (op.kind == OpKind::kSend && prng_.Chance(9, 10)) {
       op.at = op.at / kPage * kPage;
       op.size = (op.size + kPage - 1) / kPage * kPage;
@@ -318,7 +365,7 @@ class Draws {
     return prng_.Below((kPages + 2) * kPage);
   }
   // Something that succeeds.
-  ResolvedOp Setup(ResolvedOp op, const Task& task) {
+  ResolvedOp Setup(ResolvedOp op, const NaiveMoves& world, const Task& task) {
     const uint64_t first = prng_.Below(kPages);
     op.at = kMin + first * kPage;
     op.size = (1 + prng_.Below(kPages - first)) * kPage;
@@ -332,7 +379,8 @@ class Draws {
         op.size = kPage;
         return op;
       case 2:
-        if (task.pages[first].mapped && task.pages[first].prot == 3) {
+        if (task.pages[first].mapped && task.pages[first].prot == 3 &&
+            world.There(task.pages[first])) {
           op.kind = OpKind::kWrite;
           op.size = kPage;
           op.value = prng_.Next() | 0x100;
@@ -364,6 +412,7 @@ std::string Difference(const World& world, NaiveMoves* naive) {
       PageBytes bytes;
       std::string where = "s" + std::to_string(label) + " page " + std::to_string(va / kPage);
       if (world.PageContents(label, va, &bytes) != mapped) return where + " is mapped in one world";
+      if (!naive->There(task.pages[(va - kMin) / kPage])) continue;
       for (uint64_t i = 0; mapped && i < kPage; ++i) {
         if (bytes[i] != naive->Get(task, va + i)) return where + " byte " + std::to_string(i);
       }
@@ -378,7 +427,7 @@ std::string FirstDisagreement(uint64_t seed, int count) {
   Draws draws(seed);
   std::string history;
   for (int i = 0; i < count; ++i) {
-    ResolvedOp op = draws.Next(naive.tasks());
+    ResolvedOp op = draws.Next(naive);
     const Outcome seen = naive.Run(op);
     history += traces::FormatResolvedOp(op) + " -> " + traces::FormatOutcome(op.kind, seen) + "\n";
     std::string why;

@@ -659,8 +659,10 @@ Outcome NaiveWorld::MachCall(const ResolvedOp& op, NaiveTask& task) {
     if (op.kind == OpKind::kVmInherit) p.attributes.inherit = op.inherit;
     if (op.kind != OpKind::kVmProtect) return;
     if ((op.flags & traces::kFlagSetMax) != 0) p.attributes.max_prot = op.prot;
+    const bool none = p.attributes.prot.IsNone();
     p.attributes.prot =
         (op.flags & traces::kFlagSetMax) != 0 ? p.attributes.prot & op.prot : op.prot;
+    if (task.wires_future && none && !p.attributes.prot.IsNone()) Wire(p);
   });
   return Mach(KernReturn::kSuccess);
 }

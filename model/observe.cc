@@ -90,6 +90,56 @@ void World::ForEachTouchedPage(uint32_t task, const PageVisitor& visit) const {
   }
 }
 
+namespace {
+
+PageView ViewOf(const PageSource& source, uint64_t page) {
+  PageView view{page, KindOf(source)};
+  const PageValue* value = source.slot == nullptr ? nullptr : source.slot->Canonical();
+  if (value == nullptr && source.file_page != nullptr) value = &source.file_page->value;
+  if (value != nullptr) {
+    view.version = value->version();
+  } else if (source.file_key != 0) {
+    view.version = PageValue::FileVersion(source.file_key, source.file_offset);
+  }
+  return view;
+}
+
+bool IsTouched(const PageView& view) {
+  return view.kind == PageKind::kOwned || view.kind == PageKind::kEither;
+}
+
+}  // namespace
+
+PageView World::ViewPage(uint32_t task, uint64_t va) const {
+  const Region* region = FindTask(task)->space.Find(va);
+  const uint64_t page = base::TruncPage(va);
+  return region == nullptr ? PageView{page} : ViewOf(Space::Look(*region, va, files_), page);
+}
+
+void World::ForEachTouchedView(uint32_t task, const ViewVisitor& visit) const {
+  for (const Region& region : FindTask(task)->space.regions()) {
+    if (region.file_key != 0) {
+      for (uint64_t page : PossiblyTouched(region, files_)) {
+        const PageView view = ViewOf(Space::Look(region, page, files_), page);
+        if (IsTouched(view)) visit(view);
+      }
+      continue;
+    }
+    // Anonymous memory is what there is most of: nothing but slots.
+    if (region.layer == nullptr) continue;
+    PageMap& owned = region.layer->owned;
+    const uint64_t end = region.LayerPage(region.end);
+    for (auto it = owned.lower_bound(region.layer_page); it != owned.end() && it->first < end;
+         ++it) {
+      PageSource source;
+      source.slot = &it->second;
+      const uint64_t page = region.start + ((it->first - region.layer_page) << base::kPageShift);
+      const PageView view = ViewOf(source, page);
+      if (IsTouched(view)) visit(view);
+    }
+  }
+}
+
 bool World::LoadBytes(uint32_t task, uint64_t va, uint64_t size, unsigned char* out) const {
   const Region* region = FindTask(task)->space.Find(va);
   if (region == nullptr) return false;

@@ -14,7 +14,12 @@ PageValue PageValue::OfFile(uint64_t key, uint64_t offset) {
   page.fill_ = Fill::kFile;
   page.file_key_ = key;
   page.file_offset_ = offset;
+  page.version_ = FileVersion(key, offset);
   return page;
+}
+
+uint64_t PageValue::FileVersion(uint64_t key, uint64_t offset) {
+  return base::Chain(base::Chain(1, key), offset);
 }
 
 void PageValue::Store(uint64_t start, uint64_t size, uint64_t value, uint64_t page) {
@@ -25,6 +30,7 @@ void PageValue::Store(uint64_t start, uint64_t size, uint64_t value, uint64_t pa
   };
   writes_.erase(std::remove_if(writes_.begin(), writes_.end(), covered), writes_.end());
   if (size == base::kPageSize) {
+    version_ = kZeroVersion;
     fill_ = Fill::kZero;  // nothing of it shows any more
     file_key_ = file_offset_ = 0;
     bytes_.reset();
@@ -35,6 +41,7 @@ void PageValue::Store(uint64_t start, uint64_t size, uint64_t value, uint64_t pa
     file_key_ = file_offset_ = 0;
     writes_.clear();
   }
+  version_ = base::Chain(base::Chain(base::Chain(version_, start << 16 | size), value), page);
   writes_.push_back({static_cast<uint16_t>(start), static_cast<uint16_t>(size), value, page});
 }
 

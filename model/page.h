@@ -45,6 +45,12 @@ class PageValue {
   void Load(uint64_t start, uint64_t size, unsigned char* out) const;
   PageBytes Expand() const;
 
+  // Of how the contents came about: values of one version have equal contents. Costs nothing.
+  uint64_t version() const { return version_; }
+  // version() of zeros, and of OfFile(key, offset).
+  static constexpr uint64_t kZeroVersion = 0;
+  static uint64_t FileVersion(uint64_t key, uint64_t offset);
+
   // Of the contents, so that equal values have equal hashes.
   uint64_t ContentHash() const;
   friend bool operator==(const PageValue& a, const PageValue& b);
@@ -66,6 +72,7 @@ class PageValue {
   Fill fill_ = Fill::kZero;
   uint64_t file_key_ = 0;
   uint64_t file_offset_ = 0;
+  uint64_t version_ = kZeroVersion;
   std::shared_ptr<const PageBytes> bytes_;
   absl::InlinedVector<Write, 2> writes_;
 };

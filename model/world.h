@@ -86,6 +86,14 @@ enum class PageKind : uint8_t {
   kNothing,        // mapped, but there is no page: accesses fail
 };
 
+// A page of a task, at a glance.
+struct PageView {
+  uint64_t va = 0;  // of its first byte
+  PageKind kind = PageKind::kUnmapped;
+  // PageValue::version() of its contents. Means nothing of kUnmapped, kEither and kNothing.
+  uint64_t version = 0;
+};
+
 class World {
  public:
   struct Options {
@@ -138,6 +146,12 @@ class World {
   // Every page that is kOwned or kEither, in address order; costs nothing for the others.
   using PageVisitor = std::function<void(uint64_t page_address, PageKind kind)>;
   void ForEachTouchedPage(uint32_t task, const PageVisitor& visit) const;
+
+  // The two above in one, the second for the pages of kOwned and kEither in address order within
+  // each run of equal pages.
+  PageView ViewPage(uint32_t task, uint64_t va) const;
+  using ViewVisitor = std::function<void(const PageView&)>;
+  void ForEachTouchedView(uint32_t task, const ViewVisitor& visit) const;
 
   // The contents of the page that `va` lies in, the canonical one of kEither; false when unmapped.
   bool PageContents(uint32_t task, uint64_t va, PageBytes* out) const;

@@ -63,22 +63,17 @@ void L4Pmap::KenterPa(base::Vaddr va, base::Paddr pa, base::Prot prot, uvm::Cach
 }
 
 // Takes a page that is no segment's from sigma0, which gives it as often as it is asked for. 0:
-// sigma0 refuses, or the server's own areas are in its place. What comes of a kernel without memory
-// for the mapping looks like a refusal, so one is not believed before room was made.
+// sigma0 refuses, or the server's own areas are in its place. Where the kernel had no memory for the
+// mapping the page is not there all the same: Retry asks again.
 FrameNumber L4Pmap::TakeDevicePage(base::Paddr pa) {
   CHECK(pa.IsAligned());
   const uint64_t page = pa.PageNumber();
   if (page >= kDeviceBit || pa.value() >= home_end()) return 0;
   const L4_Fpage_t place = L4_FpageLog2(static_cast<L4_Word_t>(pa.value()), base::kPageShift);
-  constexpr int kAttempts = 3;
-  for (int attempt = 1; attempt <= kAttempts; ++attempt) {
-    if (attempt == kAttempts) DropMappings(nullptr);
-    ++counters_.device_pages;
-    const L4_Fpage_t got = L4_Sigma0_GetPage_RcvWindow(
-        L4_nilthread, L4_FpageAddRights(place, L4_FullyAccessible), place);
-    if (!L4_IsNilFpage(got)) return kDeviceBit | static_cast<FrameNumber>(page);
-  }
-  return 0;
+  ++counters_.device_pages;
+  L4_Fpage_t got = L4_Sigma0_GetPage_RcvWindow(L4_nilthread,
+                                               L4_FpageAddRights(place, L4_FullyAccessible), place);
+  return L4_IsNilFpage(got) ? 0 : kDeviceBit | static_cast<FrameNumber>(page);
 }
 
 void L4Pmap::Kremove(base::Range range) {

@@ -79,13 +79,17 @@ uvm::PhysicalSegment L4Pmap::segment(uint32_t index) const {
 }
 
 unsigned char* L4Pmap::HomePointer(Paddr pa) {
-  return reinterpret_cast<unsigned char*>(static_cast<uintptr_t>(pa.value()) + config_.home_bias);
+  if (config_.stamp_bias != 0) {
+    ++*reinterpret_cast<uint32_t*>(static_cast<uintptr_t>(pa.PageNumber()) * sizeof(uint32_t) +
+                                   config_.stamp_bias);
+  }
+  return PeekHome(pa);
 }
 
 void L4Pmap::ZeroPage(Paddr pa) { __builtin_memset(HomePointer(pa), 0, base::kPageSize); }
 
 void L4Pmap::CopyPage(Paddr from, Paddr to) {
-  __builtin_memcpy(HomePointer(to), HomePointer(from), base::kPageSize);
+  __builtin_memcpy(HomePointer(to), PeekHome(from), base::kPageSize);
 }
 
 // ---- Translations ----
@@ -172,51 +176,66 @@ void L4Pmap::Take(Translation* page, Prot rights) {
   batch_.Add(entry);
 }
 
-// Lowers the rights of pages [from, to) of a leaf to `prot`. Pages whose status is no news go to
-// the batch by runs of addresses that follow each other.
+// Whether the kernel's status of the page says nothing new, so that neighbours may come along.
+bool L4Pmap::IsNoNews(const Translation& page) const {
+  if (!page.managed) return false;
+  const FrameStatus status = StatusOf(page);
+  return status.referenced && (status.modified || !page.sent.CanWrite());
+}
+
+// Lowers the rights of pages [from, to) of a leaf to `prot`, which leaves some. Pages that are
+// alike, and whose status is no news, go to the batch as a run.
 void L4Pmap::LowerLeaf(Leaf* leaf, uint32_t from, uint32_t to, Prot prot) {
   const bool by_runs = traits_.by_the_manual && !leaf->window->pmap->is_kernel;
-  const uint64_t aliases = AliasAddress(leaf, 0).value();
-  UnmapBatch::Page run{.news = UnmapBatch::News::kNone, .pages = 0};
-  uint64_t start = 0, end = 0;
-  Prot taken;
-  uint32_t lowered = 0;
-  const auto add = [&] {
-    run.address = Vaddr(start);
-    run.pages = static_cast<uint32_t>((end - start) >> base::kPageShift);
-    run.take = ToL4Rights(taken);
-    if (run.pages != 0) batch_.Add(run);
-  };
-  for (uint32_t slot = from; slot < to; ++slot) {
+  for (uint32_t slot = from; slot < to;) {
     Translation& page = leaf->pages[slot];
     const Prot excess = page.sent - prot;
-    page.prot = page.prot & prot;
-    if (excess.IsNone()) continue;
-    FrameStatus* status = page.managed && by_runs ? &StatusOf(page) : nullptr;
-    if (status == nullptr || !status->referenced || !(status->modified || !page.sent.CanWrite()) ||
-        page.sent == excess) {
-      Take(&page, excess);
+    if (excess.IsNone() || !by_runs || page.sent == excess || !IsNoNews(page)) {
+      page.prot = page.prot & prot;
+      if (!excess.IsNone()) Take(&page, excess);
+      ++slot;
       continue;
     }
-    page.sent = page.sent - excess;
-    if (!page.direct) status->home_owed = true;
-    const uint64_t address =
-        page.direct ? AddressOf(page.frame).value() : aliases + (slot << base::kPageShift);
-    ++lowered;
-    if (excess == taken && address == end) {
-      end += base::kPageSize;
-    } else if (excess == taken && address + base::kPageSize == start) {
-      start = address;
-    } else {
-      add();
-      start = address;
-      end = address + base::kPageSize;
-      taken = excess;
-    }
+    slot += LowerRun(leaf, slot, to, prot);
   }
-  add();
-  counters_.pages_lowered += lowered;
-  counters_.lowered_in_runs += lowered;
+}
+
+// The first pages of [slot, to) that differ by nothing but their frames, which follow each other
+// where they are mapped from home. Returns how many there are, at least one. REQUIRES: the first
+// one has rights beyond `prot`, and others, and IsNoNews.
+uint32_t L4Pmap::LowerRun(Leaf* leaf, uint32_t slot, uint32_t to, Prot prot) {
+  Translation* const first = &leaf->pages[slot];
+  const bool direct = first->direct;
+  const Prot excess = first->sent - prot;
+  FrameStatus* const status = status_;
+  // Two neighbours' words differ by a slot and, where they are mapped from home, by a frame.
+  const uint64_t compared = direct ? ~uint64_t{0} : ~Translation{.frame = ~FrameNumber{0}}.Word();
+  const bool down = slot + 1 < to && first[1].frame + 1 == first->frame;
+  const uint64_t one_frame = Translation{.frame = 1}.Word();
+  const uint64_t step = Translation{.slot = 1}.Word() + (down ? -one_frame : one_frame);
+  const uint64_t kept = ~Translation{.prot = base::kProtAll - prot, .sent = excess}.Word();
+  FrameStatus quiet;
+  quiet.referenced = true;
+  quiet.modified = first->sent.CanWrite();
+  uint64_t expected = first->Word();
+  uint32_t count = 0;
+  for (Translation *page = first, *end = &leaf->pages[to]; page < end; ++page, ++count) {
+    const uint64_t word = page->Word();
+    if (((word ^ expected) & compared) != 0) break;
+    FrameStatus& of = status[page->frame - 1];
+    if (!of.Includes(quiet)) break;
+    page->SetWord(word & kept);
+    if (!direct) of.home_owed = true;
+    expected += step;
+  }
+  UnmapBatch::Page run{.news = UnmapBatch::News::kNone, .pages = count};
+  const Translation& lowest = down ? first[count - 1] : *first;
+  run.address = direct ? Vaddr(AddressOf(lowest.frame).value()) : AliasAddress(leaf, first->slot);
+  run.take = ToL4Rights(excess);
+  batch_.Add(run);
+  counters_.pages_lowered += count;
+  counters_.lowered_in_runs += count;
+  return count;
 }
 
 bool L4Pmap::TakeBack(Translation* page) {

@@ -100,6 +100,9 @@ class L4Pmap final : public uvm::PmapSystem {
     base::PageSource* memory = nullptr;          // for the tables; outlives the pmap
     const base::CanarySwitch* canary = nullptr;  // outlives the pmap
     uintptr_t home_bias = 0;  // home address + bias = pointer; 0 on a real kernel
+    // Page number * 4 + bias = where it is counted how often HomePointer gave the page away; 0: is
+    // not counted.
+    uintptr_t stamp_bias = 0;
     base::Vaddr alias_area;  // where aliases may lie in the server's space; aligned to kWindowBytes
     uint64_t alias_windows = 0;  // how many windows fit there
     // Where the kernel pmap's mappings lie in the server's space; aligned to kWindowBytes. May be
@@ -223,6 +226,10 @@ class L4Pmap final : public uvm::PmapSystem {
     return AddressOfOther(number);
   }
   base::Paddr AddressOfOther(FrameNumber number) const;
+  // HomePointer for who only reads.
+  unsigned char* PeekHome(base::Paddr pa) const {
+    return reinterpret_cast<unsigned char*>(static_cast<uintptr_t>(pa.value()) + config_.home_bias);
+  }
   // REQUIRES: memory of a segment.
   Frame& FrameOf(const Translation& mapping) const { return frames_[mapping.frame - 1]; }
   FrameStatus& StatusOf(const Translation& mapping) const { return status_[mapping.frame - 1]; }
@@ -269,6 +276,8 @@ class L4Pmap final : public uvm::PmapSystem {
   // Takes at least these rights from whom the page was sent to, as soon as the batch goes; none of
   // them: asks for its status only.
   void Take(Translation* page, base::Prot rights);
+  bool IsNoNews(const Translation& page) const;
+  uint32_t LowerRun(Leaf* leaf, uint32_t slot, uint32_t to, base::Prot prot);
   void LowerLeaf(Leaf* leaf, uint32_t from, uint32_t to, base::Prot prot);
   // Takes everything at once, status included; true when the client had used it.
   bool TakeBack(Translation* page);
@@ -362,15 +371,22 @@ void L4Pmap::ForEachMapping(const uvm::Pmap* pmap, Visitor visit) {
 template <typename Visitor>
 void L4Pmap::ForLeaves(uvm::Pmap* pmap, base::Range range, Visitor visit) {
   if (range.empty()) return;
+  constexpr uint32_t kAhead = 2;  // leaves
   uint64_t first_page = range.start.PageNumber();
   uint64_t last_page = (range.end - 1).PageNumber();
   for (Window* window = LowerBound(pmap, WindowNumber(range.start)); window != nullptr;
        window = pmap->windows.Next(window)) {
     uint64_t base_page = window->number * kWindowPages;
     if (base_page > last_page) return;
+    const Window* next = pmap->windows.Next(window);
+    if (next != nullptr) __builtin_prefetch(&next->leaves[0]);
     for (uint32_t i = 0; i < kLeaves; ++i) {
       Leaf* leaf = window->leaves[i];
-      if (i + 1 < kLeaves) Leaf::Expect(window->leaves[i + 1]);
+      if (i + kAhead < kLeaves) {
+        Leaf::Expect(window->leaves[i + kAhead]);
+      } else if (next != nullptr) {
+        Leaf::Expect(next->leaves[i + kAhead - kLeaves]);
+      }
       if (leaf == nullptr || leaf->present == 0) continue;
       uint64_t leaf_page = base_page + leaf->first_page;
       if (leaf_page + kLeafPages <= first_page || leaf_page > last_page) continue;

@@ -150,7 +150,7 @@ RefillResult L4Pmap::Refill(uvm::Pmap* pmap, base::Vaddr va, base::Access access
   }
   // Whatever comes of it, what lies there is about to be touched: by the client, or by a copy.
   if ((page->frame & kDeviceBit) == 0) {
-    __builtin_prefetch(HomePointer(AddressOf(page->frame) + va.Offset()), /*rw=*/1);
+    __builtin_prefetch(PeekHome(AddressOf(page->frame) + va.Offset()), /*rw=*/1);
   }
   if (!base::ProtFor(access).IsSubsetOf(page->prot)) {
     ++counters_.refill_misses;
@@ -181,6 +181,8 @@ bool L4Pmap::Retry(Translation* page) {
   uvm::Pmap* pmap = Leaf::Of(page)->window->pmap;
   if (page->resends == kResendsBeforeDropping && !pmap->is_kernel) DropMappings(pmap);
   if (page->resends >= kResendsBeforeDroppingOthers) DropMappings(nullptr);
+  // What the kernel had no memory for may be the server's own mapping of the page.
+  if ((page->frame & kDeviceBit) != 0) TakeDevicePage(AddressOf(page->frame));
   page->rest().alias_age = static_cast<uint16_t>(AgeOf(page->frame) - 1);
   return true;
 }

@@ -56,14 +56,21 @@ struct TranslationRest;
 
 struct Translation {
   FrameNumber frame = 0;  // 0: absent
-  base::Prot prot;        // the table's rights
-  base::Prot sent;        // rights the client may hold; a subset of prot
+  base::Prot prot{};      // the table's rights
+  base::Prot sent{};      // rights the client may hold; a subset of prot
   uint8_t slot = 0;       // place in the leaf
   bool wired : 1 = false;
   bool managed : 1 = false;  // on its frame's list; its accesses are the frame's status
   bool direct : 1 = false;   // what was sent was mapped from home
   uint8_t resends : 5 = 0;   // times in a row that the client asked for what it had been sent
   bool present() const { return frame != 0; }
+  // All of it, to compare and change several fields at once.
+  uint64_t Word() const {
+    uint64_t word;
+    __builtin_memcpy(&word, this, sizeof word);
+    return word;
+  }
+  void SetWord(uint64_t word) { __builtin_memcpy(static_cast<void*>(this), &word, sizeof word); }
   TranslationRest& rest();
   const TranslationRest& rest() const;
 };
@@ -143,7 +150,15 @@ struct FrameStatus {
   // Status was read at an alias, or is about to be: home's owner has yet to be told of the same
   // accesses, and must not take them for new ones.
   bool home_owed : 1 = false;
+
+  bool Includes(FrameStatus other) const {
+    uint8_t all, some;
+    __builtin_memcpy(&all, this, 1);
+    __builtin_memcpy(&some, &other, 1);
+    return (all & some) == some;
+  }
 };
+static_assert(sizeof(FrameStatus) == 1);
 
 // The two orders of rights: base R=1 W=2 X=4, X.2 r=4 w=2 x=1.
 constexpr L4_Word_t ToL4Rights(base::Prot prot) {

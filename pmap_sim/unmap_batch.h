@@ -36,7 +36,7 @@ class UnmapBatch {
   };
 
   struct Page {
-    base::Vaddr address;    // in the server's space
+    base::Vaddr address{};  // in the server's space
     L4_Word_t take = 0;     // rights, in X.2's order
     FrameNumber frame = 0;  // whose status it is, where there may be news
     Call call = Call::kUnmap;

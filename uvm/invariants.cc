@@ -400,17 +400,6 @@ bool WiringsAreCounted(Uvm* uvm, TextSink* text) {
   return false;
 }
 
-bool CleanPagesAreReadOnly(Uvm* uvm, TextSink* text) {
-  return ForEachTranslation(uvm, [&](const Backed& backed) {
-    if (!backed.mapping.prot.CanWrite() || backed.anon != nullptr) return true;
-    if (backed.page == nullptr || backed.page->object == nullptr) return true;
-    const bool hole = backed.page->read_only;
-    if (!hole && backed.page->dirty != Dirty::kClean) return true;
-    Name(*text, backed) << " is writable though its page is " << (hole ? "a hole" : "clean");
-    return false;
-  });
-}
-
 bool KernelMappings(Uvm* uvm, TextSink* text) {
   KernelMemory* kernel = uvm->DebugKernel();
   if (kernel == nullptr) return true;
@@ -469,46 +458,102 @@ bool NoLockHeld(Uvm* uvm, TextSink* text) {
          });
 }
 
+// ---- Translations. Each rule looks at one; null: it holds, else why not (or a word that says so).
+
+namespace {
+
+const char* WrongPlace(const Backed& backed) {
+  return backed.entry != nullptr ? nullptr : " is in the pmap but in no map entry";
+}
+
+const char* WrongPage(Uvm* uvm, const Backed& backed) {
+  if (backed.page != nullptr && backed.page->pa == backed.mapping.pa) return nullptr;
+  // A device's frames are nobody's, and its driver alone knows which they are.
+  const Object* object = backed.entry == nullptr ? nullptr : backed.entry->object;
+  if (backed.anon == nullptr && object != nullptr && object->pager()->HandlesFaults() &&
+      uvm->DebugPages().FromPaddr(backed.mapping.pa) == nullptr)
+    return nullptr;
+  return backed.anon != nullptr ? "anon" : "object";
+}
+
+const char* WrongRights(const Backed& backed) {
+  if (backed.entry == nullptr || backed.mapping.prot.IsSubsetOf(EffectiveProt(backed.entry->prot)))
+    return nullptr;
+  return " exceeds the entry's ";
+}
+
+const char* WronglyWritable(const Backed& backed) {
+  if (backed.entry == nullptr || !backed.mapping.prot.CanWrite()) return nullptr;
+  const char* why = nullptr;
+  if (backed.entry->needs_copy) why = "its entry owes a copy";
+  if (backed.anon != nullptr && backed.anon->refs > 1) why = "its anon has other owners";
+  if (backed.anon == nullptr && backed.entry->copy_on_write)
+    why = "it is the object's page in a private mapping";
+  return why;
+}
+
+const char* WritableAndClean(const Backed& backed) {
+  if (!backed.mapping.prot.CanWrite() || backed.anon != nullptr) return nullptr;
+  if (backed.page == nullptr || backed.page->object == nullptr) return nullptr;
+  if (backed.page->read_only) return "a hole";
+  return backed.page->dirty == Dirty::kClean ? "clean" : nullptr;
+}
+
+bool WritableAndLent(const Backed& backed) {
+  return backed.page != nullptr && backed.page->loan_count != 0 && backed.mapping.prot.CanWrite();
+}
+
+// All of the rules for translations at once.
+bool TranslationsHold(Uvm* uvm) {
+  return ForEachTranslation(uvm, [&](const Backed& backed) {
+    return WrongPlace(backed) == nullptr && WrongPage(uvm, backed) == nullptr &&
+           WrongRights(backed) == nullptr && WronglyWritable(backed) == nullptr &&
+           WritableAndClean(backed) == nullptr && !WritableAndLent(backed);
+  });
+}
+
+}  // namespace
+
+bool CleanPagesAreReadOnly(Uvm* uvm, TextSink* text) {
+  return ForEachTranslation(uvm, [&](const Backed& backed) {
+    const char* wrong = WritableAndClean(backed);
+    if (wrong == nullptr) return true;
+    Name(*text, backed) << " is writable though its page is " << wrong;
+    return false;
+  });
+}
+
 bool TranslationInsideEntry(Uvm* uvm, TextSink* text) {
   return ForEachTranslation(uvm, [&](const Backed& backed) {
-    if (backed.entry != nullptr) return true;
-    Name(*text, backed) << " is in the pmap but in no map entry";
+    const char* wrong = WrongPlace(backed);
+    if (wrong == nullptr) return true;
+    Name(*text, backed) << wrong;
     return false;
   });
 }
 
 bool TranslationMapsItsPage(Uvm* uvm, TextSink* text) {
   return ForEachTranslation(uvm, [&](const Backed& backed) {
-    if (backed.page != nullptr && backed.page->pa == backed.mapping.pa) return true;
-    // A device's frames are nobody's, and its driver alone knows which they are.
-    const Object* object = backed.entry == nullptr ? nullptr : backed.entry->object;
-    if (backed.anon == nullptr && object != nullptr && object->pager()->HandlesFaults() &&
-        uvm->DebugPages().FromPaddr(backed.mapping.pa) == nullptr)
-      return true;
-    Name(*text, backed) << ", but the layers hold " << (backed.anon != nullptr ? "anon" : "object")
-                        << " frame " << (backed.page == nullptr ? Paddr(0) : backed.page->pa);
+    const char* holder = WrongPage(uvm, backed);
+    if (holder == nullptr) return true;
+    Name(*text, backed) << ", but the layers hold " << holder << " frame "
+                        << (backed.page == nullptr ? Paddr(0) : backed.page->pa);
     return false;
   });
 }
 
 bool RightsWithinProtection(Uvm* uvm, TextSink* text) {
   return ForEachTranslation(uvm, [&](const Backed& backed) {
-    if (backed.entry == nullptr ||
-        backed.mapping.prot.IsSubsetOf(EffectiveProt(backed.entry->prot)))
-      return true;
-    Name(*text, backed) << " exceeds the entry's " << backed.entry->prot;
+    const char* wrong = WrongRights(backed);
+    if (wrong == nullptr) return true;
+    Name(*text, backed) << wrong << backed.entry->prot;
     return false;
   });
 }
 
 bool CopyOnWriteIsReadOnly(Uvm* uvm, TextSink* text) {
   return ForEachTranslation(uvm, [&](const Backed& backed) {
-    if (backed.entry == nullptr || !backed.mapping.prot.CanWrite()) return true;
-    const char* why = nullptr;
-    if (backed.entry->needs_copy) why = "its entry owes a copy";
-    if (backed.anon != nullptr && backed.anon->refs > 1) why = "its anon has other owners";
-    if (backed.anon == nullptr && backed.entry->copy_on_write)
-      why = "it is the object's page in a private mapping";
+    const char* why = WronglyWritable(backed);
     if (why == nullptr) return true;
     Name(*text, backed) << " is writable though " << why;
     return false;
@@ -517,8 +562,7 @@ bool CopyOnWriteIsReadOnly(Uvm* uvm, TextSink* text) {
 
 bool LentPagesAreReadOnly(Uvm* uvm, TextSink* text) {
   return ForEachTranslation(uvm, [&](const Backed& backed) {
-    if (backed.page == nullptr || backed.page->loan_count == 0 || !backed.mapping.prot.CanWrite())
-      return true;
+    if (!WritableAndLent(backed)) return true;
     Name(*text, backed) << " is writable though its page is lent";
     return false;
   });
@@ -528,6 +572,7 @@ const char* FirstViolation(Uvm* uvm, TextSink* text) {
   struct Rule {
     const char* name;
     bool (*holds)(Uvm*, TextSink*);
+    bool translations = false;  // is part of TranslationsHold
   };
   // Structure before meaning: a later rule may rely on what an earlier one checked.
   constexpr Rule kRules[] = {
@@ -543,16 +588,21 @@ const char* FirstViolation(Uvm* uvm, TextSink* text) {
       {"FreeAccounting", FreeAccounting},
       {"ValidPageStates", ValidPageStates},
       {"WiringsAreCounted", WiringsAreCounted},
-      {"TranslationInsideEntry", TranslationInsideEntry},
-      {"TranslationMapsItsPage", TranslationMapsItsPage},
-      {"RightsWithinProtection", RightsWithinProtection},
-      {"CopyOnWriteIsReadOnly", CopyOnWriteIsReadOnly},
-      {"CleanPagesAreReadOnly", CleanPagesAreReadOnly},
+      {"TranslationInsideEntry", TranslationInsideEntry, true},
+      {"TranslationMapsItsPage", TranslationMapsItsPage, true},
+      {"RightsWithinProtection", RightsWithinProtection, true},
+      {"CopyOnWriteIsReadOnly", CopyOnWriteIsReadOnly, true},
+      {"CleanPagesAreReadOnly", CleanPagesAreReadOnly, true},
       {"KernelMappings", KernelMappings},
       {"ValidWindows", ValidWindows},
-      {"LentPagesAreReadOnly", LentPagesAreReadOnly},
+      {"LentPagesAreReadOnly", LentPagesAreReadOnly, true},
   };
+  // Mostly they all hold, and one walk over the translations is enough to see that.
+  enum class Walk : uint8_t { kNotYet, kHold, kBroken } walk = Walk::kNotYet;
   for (const Rule& rule : kRules) {
+    if (rule.translations && walk == Walk::kNotYet)
+      walk = TranslationsHold(uvm) ? Walk::kHold : Walk::kBroken;
+    if (rule.translations && walk == Walk::kHold) continue;
     if (!rule.holds(uvm, text)) return rule.name;
   }
   return nullptr;

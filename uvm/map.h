@@ -309,10 +309,9 @@ class Map {
   // itself with kExtractReserved. Rights of wired source pages are taken over, wiring is not; with
   // kExtractRemove the source is unwired and unmapped (facts/uvm.md 5.B item 13). Errors, nothing
   // changed but that the source may have been clipped: kNoSpace, kNoMemory, kInvalidArgument
-  // (kExtractContiguous and a hole), kIo (the reservation is not blank; or the space found lies
-  // across an edge of `from`, which a caller who wants it that way reserves first). Between two
-  // maps kExtractRemove is not one step: for a moment both show the pages, and what another thread
-  // maps into `from` then is unmapped with them.
+  // (kExtractContiguous and a hole), kIo (the reservation is not blank, or it or the space found
+  // overlaps `from`). Between two maps kExtractRemove is not one step: for a moment both show the
+  // pages, and what another thread maps into `from` then is unmapped with them.
   Result<Vaddr, MapError> Extract(Range from, Map* target, Vaddr to, uint32_t flags)
       ABSL_LOCKS_EXCLUDED(lock_);
 
@@ -625,10 +624,9 @@ class Map {
   void HideObjectPage(const MapEntry* entry, Vaddr va);
   void SwapLayers(MapEntry* entry, MapEntry* piece);
   bool ForkEagerlyLocked(MapEntry* entry, MapEntry* twin) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  // Collects shared clones of the pages of `from`, moved to `to`. An entry of exactly `reserved` is
-  // where they will go, and counts as a hole.
-  Result<void, MapError> CloneRangeLocked(Range from, Vaddr to, Range reserved, uint32_t flags,
-                                          DeadList* chain) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // Collects shared clones of the pages of `from`, moved to `to`.
+  Result<void, MapError> CloneRangeLocked(Range from, Vaddr to, uint32_t flags, DeadList* chain)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   Result<MapEntry*, MapError> CloneEntryLocked(MapEntry* entry, Range part, uint32_t flags)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   Result<void, MapError> ExtractInto(Range from, Map* target, Vaddr to, uint32_t flags);

@@ -139,11 +139,14 @@ bool Map::OwnPages(MapEntry* piece, bool zeros) {
     Amap* fresh = amaps->Allocate(piece->pages());
     if (fresh == nullptr) return false;
     piece->aref = {fresh, 0};
-  } else if (piece->needs_copy && piece->aref.amap->refs > 1) {
+  } else if (piece->needs_copy) {
     MutexLock lock(&piece->aref.amap->lock->mutex);
-    Amap* copy = amaps->CopyRange(piece->aref, piece->pages());
-    if (copy == nullptr) return false;
-    piece->aref = {copy, 0};
+      // Others may be letting go of it; with one reference left it is the piece's own.
+    if (piece->aref.amap->refs > 1) {
+      Amap* copy = amaps->CopyRange(piece->aref, piece->pages());
+      if (copy == nullptr) return false;
+      piece->aref = {copy, 0};
+    }
   }
   piece->needs_copy = false;
   if (!amaps->CopyNow(piece->aref, piece->pages())) return false;
@@ -168,7 +171,6 @@ Result<void, MapError> Map::PrepareOverwriteLocked(MapEntry* entry, MapEntry* pi
                                                    Vaddr* missing) {
   if (entry->bare) return MapError::kHole;
   if (!entry->shared) return {};
-  if (entry->object != nullptr && entry->object->pager()->HandlesFaults()) return MapError::kIo;
   if (entry->needs_copy && !CopyAmapLocked(entry, entry->range(), Chunk::kNo, Merge::kNo)) {
     return MapError::kNoMemory;
   }

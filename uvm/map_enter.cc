@@ -118,21 +118,21 @@ bool Map::TryMergeCopyingLocked(MapEntry* entry) {
   auto extendable = [this](const MapEntry& neighbour) {
     return !AtEnd(&neighbour) && neighbour.aref.amap != nullptr && !neighbour.needs_copy;
   };
+  // One neighbour at most: two amaps are never joined. The upper one first, as NetBSD does.
+  MapEntry* next = entry->next;
+  if (extendable(*next) && Mergeable(*entry, *next, true) &&
+      amaps->Extend(&next->aref, next->pages(), entry->pages(), ExtendTo::kBackward).ok()) {
+    entry->aref = next->aref;
+    entry->needs_copy = false;
+    SwallowLocked(entry, next);
+    return true;
+  }
   MapEntry* prev = entry->prev;
   if (extendable(*prev) && Mergeable(*prev, *entry, true) &&
       amaps->Extend(&prev->aref, prev->pages(), entry->pages(), ExtendTo::kForward).ok()) {
     entry->aref = prev->aref;
     entry->needs_copy = false;
     SwallowLocked(entry, prev);
-  }
-  MapEntry* next = entry->next;
-  if (extendable(*next) && Mergeable(*entry, *next, true)) {
-    if (!entry->needs_copy) return true;  // two amaps by now
-    if (amaps->Extend(&next->aref, next->pages(), entry->pages(), ExtendTo::kBackward).ok()) {
-      entry->aref = next->aref;
-      entry->needs_copy = false;
-      SwallowLocked(entry, next);
-    }
   }
   return !entry->needs_copy;
 }

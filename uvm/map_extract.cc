@@ -38,17 +38,13 @@ Result<MapEntry*, MapError> Map::CloneEntryLocked(MapEntry* entry, Range part, u
   return twin;
 }
 
-Result<void, MapError> Map::CloneRangeLocked(Range from, Vaddr to, Range reserved, uint32_t flags,
+Result<void, MapError> Map::CloneRangeLocked(Range from, Vaddr to, uint32_t flags,
                                              DeadList* chain) {
   const bool contiguous = (flags & kExtractContiguous) != 0;
   if (contiguous && !IsMappedLocked(from)) return MapError::kInvalidArgument;
   for (MapEntry* entry = FirstAboveLocked(from.start); entry->start < from.end && !AtEnd(entry);
        entry = entry->next) {
     if (entry->submap != nullptr) return MapError::kInvalidArgument;
-    if (entry->range() == reserved) {  // a hole, but for the call
-      if (contiguous) return MapError::kInvalidArgument;
-      continue;
-    }
     // What is to be removed is clipped anyway.
     if ((flags & (kExtractQuickRef | kExtractRemove)) != kExtractQuickRef) {
       if (!FillSparesLocked()) return MapError::kNoMemory;
@@ -72,22 +68,12 @@ Result<void, MapError> Map::ExtractWithin(Range from, Vaddr to, uint32_t flags) 
   {
     Change change(this, "Map::Extract");
     const Range place = {to, to + from.size()};
-    result = CloneRangeLocked(from, to, place, flags, &chain);
-    // A reservation that reached across an edge of the source is no longer in one piece.
+    result = CloneRangeLocked(from, to, flags, &chain);
+    // Part of it would be made of the reservation.
+    if (result.ok() && place.Overlaps(from)) result = MapError::kIo;
     if (result.ok() && !ReplaceLocked(place, &chain)) result = MapError::kIo;
-    if (result.ok() && (flags & kExtractRemove) != 0) {
-      // Each edge was clipped at above, or lies in a hole.
-      Range below = {from.start, place.start < from.start ? from.start : place.start};
-      if (below.end > from.end) below.end = from.end;
-      Range above = {place.end < from.start ? from.start : place.end, from.end};
-      if (above.start > from.end) above.start = from.end;
-      if (place.Overlaps(from)) {
-        RemoveLocked(below, &dead);
-        RemoveLocked(above, &dead);
-      } else {
-        RemoveLocked(from, &dead);
-      }
-    }
+    // Each edge was clipped at above, or lies in a hole.
+    if (result.ok() && (flags & kExtractRemove) != 0) RemoveLocked(from, &dead);
   }
   Detach(&chain);
   Detach(&dead);
@@ -102,7 +88,7 @@ Result<void, MapError> Map::ExtractInto(Range from, Map* target, Vaddr to, uint3
   Result<void, MapError> result;
   {
     Change change(this, "Map::Extract source");
-    result = CloneRangeLocked(from, to, {}, flags, &chain);
+    result = CloneRangeLocked(from, to, flags, &chain);
   }
   if (result.ok()) {
     Change change(target, "Map::Extract target");

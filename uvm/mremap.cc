@@ -120,7 +120,7 @@ Result<void, MapError> Map::RemapLocked(const RemapOptions& options, Vaddr to, D
   }
   if (options.duplicate) {
     DeadList chain;
-    Result<void, MapError> cloned = CloneRangeLocked(moving, to, {}, 0, &chain);
+    Result<void, MapError> cloned = CloneRangeLocked(moving, to, 0, &chain);
     if (!cloned.ok()) {
       if (grown != nullptr) dead->PushBack(grown);
       while (MapEntry* entry = chain.PopFront()) dead->PushBack(entry);

@@ -34,6 +34,7 @@ struct ShmSegment {
   bool removed = false;
   bool locked = false;
   uint64_t attachments = 0;
+  uint64_t debug_found = 0;  // for checkers only
 };
 
 struct ShmAttachment {

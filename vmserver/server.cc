@@ -135,6 +135,7 @@ Server::Server(const Config& config)
       pmap_({.memory = config.memory,
              .canary = config.canary,
              .home_bias = config.home_bias,
+             .stamp_bias = config.stamp_bias,
              .alias_area = config.alias_area,
              .alias_windows = config.alias_windows,
              .kernel_area = config.kernel_area}),

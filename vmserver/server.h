@@ -120,6 +120,7 @@ class Server {
     base::PageSource* memory = nullptr;
     const base::CanarySwitch* canary = nullptr;
     uintptr_t home_bias = 0;
+    uintptr_t stamp_bias = 0;  // L4Pmap::Config
     base::Vaddr alias_area;
     uint64_t alias_windows = 0;
     base::Range kernel_area;
@@ -158,6 +159,8 @@ class Server {
   // I20. True when it holds; else the first counterexample goes to *text.
   bool MessagesHoldTheirLoans(base::TextSink* text) const;
   const SharedMemory& DebugShared() const { return *shared_; }
+  // I21. The same.
+  bool AttachmentsAreCounted(base::TextSink* text) const;
   // The live task with this id, or null.
   const Task* DebugFindTask(uint32_t id) const;
 

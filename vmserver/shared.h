@@ -89,7 +89,15 @@ class SharedMemory {
   void Forget(uvm::Process* process);
 
   const FrameBuffer& frame_buffer() const { return frame_buffer_; }
-  // For checkers: segments that are there, removed ones with attachments included.
+  // For checkers. Calls visit(segment) for each that has a name.
+  template <typename Visit>
+  void DebugForEachNamed(const Visit& visit) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    for (const Segment* at = segments_.First(); at != nullptr;
+         at = Tree<Segment>::Next(const_cast<Segment*>(at))) {
+      visit(at->segment);
+    }
+  }
+  // Segments that are there, removed ones with attachments included.
   uint64_t DebugSegments() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return store_.live(); }
 
  private:

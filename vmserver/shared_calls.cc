@@ -46,4 +46,28 @@ Answer Server::SharedCall(Task* task, const Message& m) {
   }
 }
 
+bool Server::AttachmentsAreCounted(base::TextSink* text) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  auto each = [this](const auto& visit) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    for (const Task* task = tasks_.front(); task != nullptr; task = tasks_.Next(task)) {
+      for (const uvm::ShmAttachment* at = task->process.attachments; at != nullptr;
+           at = at->older) {
+        visit(at->segment);
+      }
+    }
+  };
+  const uvm::ShmSegment* wrong = nullptr;
+  auto check = [&](const uvm::ShmSegment* segment) {
+    if (segment->debug_found != segment->attachments) wrong = segment;
+  };
+  shared_->DebugForEachNamed([](uvm::ShmSegment* segment) { segment->debug_found = 0; });
+  each([](uvm::ShmSegment* segment) { segment->debug_found = 0; });
+  each([](uvm::ShmSegment* segment) { ++segment->debug_found; });
+  shared_->DebugForEachNamed(check);
+  each(check);
+  if (wrong == nullptr) return true;
+  *text << "segment of object#" << wrong->object->id << " attachments=" << wrong->attachments
+        << ", records found=" << wrong->debug_found;
+  return false;
+}
+
 }  // namespace vmserver

@@ -64,7 +64,8 @@ StateRelation::StateRelation(const model::World* m, machine::Machine* s)
     : m_(m),
       s_(s),
       boot_spaces_(s->uvm().DebugSpaces().size()),
-      boot_pmaps_(s->pmap().pmap_count()) {}
+      boot_pmaps_(s->pmap().pmap_count()),
+      compared_(s->kernel().ram_bytes() >> base::kPageShift) {}
 
 const uvm::MapEntry* StateRelation::FindEntry(const uvm::Map& map, Vaddr va) {
   const uvm::MapEntry* at = map.DebugRoot();
@@ -104,7 +105,7 @@ void StateRelation::LoadFrame(const uvm::MapEntry& entry, Vaddr va, Stretch part
   if (entry.copy_on_write || page >= device.config().pages) {
     std::memset(out, 0, part.size);
   } else {
-    std::memcpy(out, s_->pmap().HomePointer(device.DebugFrame(page)) + part.start, part.size);
+    std::memcpy(out, s_->kernel().DebugFrame(device.DebugFrame(page)) + part.start, part.size);
   }
 }
 
@@ -161,16 +162,30 @@ StateRelation::Result StateRelation::AttributesAgree(uint32_t task, const uvm::M
   return found;
 }
 
-StateRelation::Stretch StateRelation::NextStretch(model::PageKind kind) {
+bool StateRelation::IsUnchanged(const uvm::Page& page, const model::PageView& view,
+                                Compared* compared) const {
+  constexpr uint64_t kOneIn = 16;
+  const uint32_t stamp = s_->kernel().DebugStamp(page.pa);
+  if (compared->stamp != stamp || compared->version != view.version) {
+    compared->stamp = stamp;
+    compared->version = view.version;
+    compared->parts = 0;
+    return false;
+  }
+  const bool sampled = (page.pa.PageNumber() + whole_checks_) % kOneIn == 0;
+  return compared->parts >= kParts && !thorough_ && !sampled;
+}
+
+StateRelation::Stretch StateRelation::NextStretch(model::PageKind kind, const Compared* compared) {
   if (kind != model::PageKind::kUntouchedFile || thorough_) return {0, kPageSize};
-  constexpr uint64_t kWindow = 256;
-  window_ = (window_ + kWindow) % kPageSize;
-  return {window_, kWindow};
+  const uint64_t part = compared != nullptr ? compared->parts : ++part_;
+  return {part % kParts * kPartBytes, kPartBytes};
 }
 
 StateRelation::Result StateRelation::ContentsAgree(uint32_t task, const uvm::MapEntry* entry,
-                                                   Vaddr va) {
-  model::PageKind kind = m_->KindOfPage(task, va.value());
+                                                   const model::PageView& view) {
+  const Vaddr va(view.va);
+  const model::PageKind kind = view.kind;
   bool mapped = kind != model::PageKind::kUnmapped;
   if (mapped != (entry != nullptr)) {
     return Broken(
@@ -186,16 +201,26 @@ StateRelation::Result StateRelation::ContentsAgree(uint32_t task, const uvm::Map
   }
   if (page == nullptr && kind == model::PageKind::kUntouchedZero && entry->object == nullptr)
     return std::nullopt;
-  Stretch part = NextStretch(kind);
+  Compared* const compared = page == nullptr ? nullptr : &ComparedOf(*page);
+  if (compared != nullptr) {
+    compared->walk = walk_;
+    compared->va = view.va;
+    if (kind != model::PageKind::kEither && IsUnchanged(*page, view, compared)) return std::nullopt;
+  }
+  Stretch part = NextStretch(kind, compared);
   bytes_compared_ += part.size;
   m_->LoadBytes(task, va.value() + part.start, part.size, expected_.data());
   const unsigned char* found = found_.data();
   if (page != nullptr) {
-    found = s_->uvm().DebugPages().Contents(page) + part.start;
+    found = s_->kernel().DebugFrame(page->pa) + part.start;
   } else {
     LoadBase(*entry, va, part, found_.data());
   }
-  if (std::memcmp(found, expected_.data(), part.size) == 0) return std::nullopt;
+  if (std::memcmp(found, expected_.data(), part.size) == 0) {
+    if (compared != nullptr && kind != model::PageKind::kEither)
+      compared->parts += static_cast<uint32_t>(part.size / kPartBytes);
+    return std::nullopt;
+  }
   if (kind == model::PageKind::kEither) {
     if (found != found_.data()) std::memcpy(found_.data(), found, kPageSize);
     if (m_->MayHold(task, va.value(), found_)) return std::nullopt;
@@ -271,7 +296,8 @@ StateRelation::Result StateRelation::PageAgrees(uint32_t task, const uvm::Space&
   if (client.mapped()) {
     if (Result found = ClientPageSubset(task, space, client)) return found;
   }
-  return bytes == Bytes::kCompare ? ContentsAgree(task, entry, va) : std::nullopt;
+  if (bytes == Bytes::kSkip) return std::nullopt;
+  return ContentsAgree(task, entry, m_->ViewPage(task, va.value()));
 }
 
 StateRelation::Result StateRelation::EndsAgree(uint32_t task, const uvm::Space& space, Range range,
@@ -285,10 +311,15 @@ StateRelation::Result StateRelation::EndsAgree(uint32_t task, const uvm::Space& 
 StateRelation::Result StateRelation::ResidentContentsAgree(uint32_t task,
                                                            const uvm::MapEntry& entry) {
   Result found;
-  auto check = [&](Vaddr va) {
-    model::PageKind kind = m_->KindOfPage(task, va.value());
-    bool seen_already = kind == model::PageKind::kOwned || kind == model::PageKind::kEither;
-    if (!seen_already) found = ContentsAgree(task, &entry, va);
+  auto check = [&](const uvm::Page* page, Vaddr va) {
+    if (page != nullptr) {
+      const Compared& compared = ComparedOf(*page);
+      if (compared.walk == walk_ && compared.va == va.value()) return;
+    }
+    const model::PageView view = m_->ViewPage(task, va.value());
+    bool seen_already =
+        view.kind == model::PageKind::kOwned || view.kind == model::PageKind::kEither;
+    if (!seen_already) found = ContentsAgree(task, &entry, view);
   };
   uint64_t first = entry.aref.slot;
   uint64_t count = entry.pages().value();
@@ -296,7 +327,7 @@ StateRelation::Result StateRelation::ResidentContentsAgree(uint32_t task,
     for (uint32_t i = 0; !found && i < amap->used_count; ++i) {
       uint64_t slot = amap->used[i];
       if (slot >= first && slot < first + count)
-        check(entry.start + base::ToBytes(base::PageCount(slot - first)));
+        check(amap->anons[slot]->page, entry.start + base::ToBytes(base::PageCount(slot - first)));
     }
   }
   if (found || entry.object == nullptr) return found;
@@ -304,7 +335,7 @@ StateRelation::Result StateRelation::ResidentContentsAgree(uint32_t task,
   for (uvm::Page* page = entry.object->DebugFirstPage(); !found && page != nullptr;
        page = uvm::Object::DebugNextPage(page)) {
     if (page->index >= begin && page->index < begin + entry.pages()) {
-      check(entry.start + base::ToBytes(page->index - begin));
+      check(page, entry.start + base::ToBytes(page->index - begin));
     }
   }
   return found;
@@ -312,8 +343,13 @@ StateRelation::Result StateRelation::ResidentContentsAgree(uint32_t task,
 
 StateRelation::Result StateRelation::SpaceContentsAgree(uint32_t task, const uvm::Space& space) {
   Result found;
-  m_->ForEachTouchedPage(task, [&](uint64_t va, model::PageKind) {
-    if (!found) found = ContentsAgree(task, FindEntry(space.map(), Vaddr(va)), Vaddr(va));
+  ++walk_;
+  const uvm::MapEntry* at = space.map().DebugFirst();
+  m_->ForEachTouchedView(task, [&](const model::PageView& view) {
+    if (found) return;
+    const Vaddr va(view.va);
+    if (at == nullptr || va < at->start || va >= at->end) at = FindEntry(space.map(), va);
+    found = ContentsAgree(task, at, view);
   });
   for (uvm::MapEntry* entry = space.map().DebugFirst(); !found && entry != nullptr;
        entry = uvm::Map::DebugNext(entry)) {
@@ -331,6 +367,8 @@ StateRelation::Result StateRelation::InvariantsHold() {
     return Broken(FailureClass::kStructure, "PmapTable", buffer);
   if (!s_->server().MessagesHoldTheirLoans(&text))
     return Broken(FailureClass::kStructure, "MessagesHoldTheirLoans", buffer);
+  if (!s_->server().AttachmentsAreCounted(&text))
+    return Broken(FailureClass::kStructure, "AttachmentsAreCounted", buffer);
   return std::nullopt;
 }
 
@@ -395,6 +433,7 @@ std::optional<Finding> StateRelation::ResidencyAgrees(uint32_t task, Range range
 }
 
 std::optional<Finding> StateRelation::CheckWhole(Depth depth) {
+  ++whole_checks_;
   thorough_ = depth == Depth::kEveryByte;
   Result found = CheckSpaces();
   thorough_ = false;

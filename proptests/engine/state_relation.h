@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/addr.h"
 #include "machine/machine.h"
@@ -56,9 +57,11 @@ class StateRelation {
   // After mincore of `range` that counted `resident` pages: as many as the task's layers hold. The
   // model cannot tell, as it does not know what was only read.
   std::optional<Finding> ResidencyAgrees(uint32_t task, base::Range range, uint64_t resident);
-  // Every page of every task, every translation, all invariants of uvm and pmap. kSampled looks at
-  // a window of 256 bytes of pages that are file contents as they came, another one each time:
-  // making those up again is what costs most.
+  // Every page of every task, every translation, all invariants of uvm and pmap. kSampled compares
+  // the bytes of a frame again when it may have been written to (Kernel::DebugStamp) or the model
+  // says that it holds something else (PageValue::version), and of one frame in sixteen besides,
+  // another one each time. Of pages that are file contents as they came, which take longest to make
+  // up, it compares 256 bytes at a time.
   enum class Depth : uint8_t { kSampled, kEveryByte };
   std::optional<Finding> CheckWhole(Depth depth);
   // The kernel's own invariants; slow, since they cover the server's space too.
@@ -83,7 +86,7 @@ class StateRelation {
   // The first and the last page of a range.
   Result EndsAgree(uint32_t task, const uvm::Space& space, base::Range range, Bytes bytes);
   // `entry` is what maps the page in the system, null when nothing does.
-  Result ContentsAgree(uint32_t task, const uvm::MapEntry* entry, base::Vaddr va);
+  Result ContentsAgree(uint32_t task, const uvm::MapEntry* entry, const model::PageView& view);
   // All pages of a task that the model says were stored to, then all that are resident in the
   // system besides.
   Result SpaceContentsAgree(uint32_t task, const uvm::Space& space);
@@ -99,8 +102,23 @@ class StateRelation {
   // What a page reads as while nothing is resident.
   void LoadFrame(const uvm::MapEntry& entry, base::Vaddr va, Stretch part, unsigned char* out);
   void LoadBase(const uvm::MapEntry& entry, base::Vaddr va, Stretch part, unsigned char* out);
-  // Which bytes of the next page to compare.
-  Stretch NextStretch(model::PageKind kind);
+  // What is known of the bytes of a frame.
+  struct Compared {
+    uint64_t version = 0;  // of the model's page that they were found to be
+    uint32_t stamp = 0;    // of the frame then
+    uint32_t parts = 0;    // of 256 bytes, that were compared; kParts or more: all
+    uint64_t walk = 0;     // the walk over a space that came by last, and where
+    uint64_t va = 0;
+  };
+  static constexpr uint64_t kPartBytes = 256;
+  static constexpr uint32_t kParts = base::kPageSize / kPartBytes;
+  Compared& ComparedOf(const uvm::Page& page) {
+    return compared_[(page.pa - s_->kernel().ram_base()) >> base::kPageShift];
+  }
+  // Brings what is known up to date; true when the page's bytes need not be compared.
+  bool IsUnchanged(const uvm::Page& page, const model::PageView& view, Compared* compared) const;
+  // Which bytes to compare.
+  Stretch NextStretch(model::PageKind kind, const Compared* compared);
 
   const model::World* const m_;
   machine::Machine* const s_;
@@ -108,7 +126,10 @@ class StateRelation {
   const size_t boot_pmaps_;
   uint64_t bytes_compared_ = 0;
   bool thorough_ = false;
-  uint64_t window_ = 0;
+  uint64_t part_ = 0;
+  std::vector<Compared> compared_;  // by frame
+  uint64_t whole_checks_ = 0;
+  uint64_t walk_ = 0;
   model::PageBytes expected_;  // scratch
   model::PageBytes found_;     // scratch
 };
