@@ -186,6 +186,11 @@ client::Reply SharedCall(const ResolvedOp& op) {
   }
 }
 
+vmserver::Transfer TransferOf(const ResolvedOp& op) {
+  return (op.flags & traces::kFlagDirect) != 0 ? vmserver::Transfer::kDirect
+                                               : vmserver::Transfer::kCached;
+}
+
 client::Placement PlacementOf(const ResolvedOp& op) {
   return (op.flags & traces::kFlagAnywhere) != 0 ? client::Placement::kAnywhere
                                                  : client::Placement::kFixed;
@@ -241,9 +246,11 @@ client::Reply MachCall(const ResolvedOp& op, uint32_t target) {
 client::Reply MoveCall(const ResolvedOp& op, uint32_t target) {
   switch (op.kind) {
     case OpKind::kPread:
-      return client::Pread(op.at, op.size, op.file_key, op.offset);
+      return client::Pread(op.at, op.size, op.file_key, op.offset, TransferOf(op));
     case OpKind::kPwrite:
-      return client::Pwrite(op.at, op.size, op.file_key, op.offset);
+      return client::Pwrite(op.at, op.size, op.file_key, op.offset, TransferOf(op));
+    case OpKind::kSendFile:
+      return client::SendFile(op.size, op.file_key, op.offset);
     case OpKind::kFtruncate:
       return client::Ftruncate(op.file_key, op.offset);
     case OpKind::kPeek:
@@ -338,6 +345,7 @@ Outcome OutcomeOf(const ResolvedOp& op, const client::Reply& reply) {
     case OpKind::kPoke:
     case OpKind::kSend:
     case OpKind::kReceive:
+    case OpKind::kSendFile:
       outcome.value = reply.words[0];
       break;
     case OpKind::kVmRegion:

@@ -43,6 +43,15 @@ bool World::MemoryMayRunOut(const ResolvedOp& op) const {
   return options_.memory_may_run_out || (threads_may_run_out_ && is_birth);
 }
 
+uint64_t Query::wired_at_most() const { return world->WiredAtMost(); }
+
+uint64_t World::WiredAtMost() const {
+  uint64_t pages = 0;
+  for (const auto& [label, task] : tasks_) pages += task.space.WiredPages();
+  for (const auto& [id, object] : files_.objects) pages += object.locked ? object.pages() : 0;
+  return pages;
+}
+
 Step World::Decode(const ResolvedOp& op) const {
   if (op.kind == OpKind::kInject) {
     Step done;
@@ -65,11 +74,8 @@ Step World::Decode(const ResolvedOp& op) const {
               caller,
               may_name,
               caller == nullptr ? nullptr : &channels_.at(caller->channel),
+              this,
               options_.wired_max};
-  for (const auto& [label, other] : tasks_) query.wired_at_most += other.space.WiredPages();
-  for (const auto& [id, object] : files_.objects) {
-    if (object.locked) query.wired_at_most += object.pages();
-  }
   query.shm_max = options_.shm_max;
   query.files = &files_;
   if (op.kind == OpKind::kMemfdSeal) {
@@ -111,7 +117,14 @@ Expectation World::Expect(const ResolvedOp& op) const {
 }
 
 void World::Adopt(const ResolvedOp& op, const Outcome& observed) {
-  Step step = Decode(op);
+  AdoptStep(Decode(op), op, observed);
+}
+
+void World::Adopt(Expectation right, const ResolvedOp& op, const Outcome& observed) {
+  AdoptStep(std::move(right).TakeStep(), op, observed);
+}
+
+void World::AdoptStep(Step step, const ResolvedOp& op, const Outcome& observed) {
   CHECK(step.outcome.family == observed.family);
   if (observed.family == Outcome::Family::kNone) return;
   if (op.kind == OpKind::kInject) {
@@ -218,6 +231,10 @@ void World::Refuse(Step step, const ResolvedOp& op, Why why) {
     case Step::Action::kSetWired:
     case Step::Action::kMayWire:
       if (why != Why::kNoRoom) task.space.MayWire(step.start, step.end, files_);
+      break;
+    case Step::Action::kTransfer:
+      if (step.direct)
+        CommitTransfer(step, op, Outcome{Outcome::Family::kErrno, 1, 0, 0, {}}, &task, &task);
       break;
     case Step::Action::kSetProt:
       if (!task.space.wires_future()) break;

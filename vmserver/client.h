@@ -128,11 +128,15 @@ inline Reply ShmControl(Request request, uint64_t key) {
   return Call(request, Low(key), High(key));
 }
 
-inline Reply Pread(L4_Word_t at, L4_Word_t size, uint64_t file_key, uint64_t offset) {
-  return Call(kBsdPread, at, size, Low(file_key), High(file_key), Low(offset), High(offset));
+inline Reply Pread(L4_Word_t at, L4_Word_t size, uint64_t file_key, uint64_t offset,
+                   Transfer how = Transfer::kCached) {
+  return Call(kBsdPread, at, size, Low(file_key), High(file_key), Low(offset), High(offset),
+              static_cast<L4_Word_t>(how));
 }
-inline Reply Pwrite(L4_Word_t at, L4_Word_t size, uint64_t file_key, uint64_t offset) {
-  return Call(kBsdPwrite, at, size, Low(file_key), High(file_key), Low(offset), High(offset));
+inline Reply Pwrite(L4_Word_t at, L4_Word_t size, uint64_t file_key, uint64_t offset,
+                    Transfer how = Transfer::kCached) {
+  return Call(kBsdPwrite, at, size, Low(file_key), High(file_key), Low(offset), High(offset),
+              static_cast<L4_Word_t>(how));
 }
 inline Reply Ftruncate(uint64_t file_key, uint64_t size) {
   return Call(kBsdFtruncate, Low(file_key), High(file_key), Low(size), High(size));
@@ -145,6 +149,9 @@ inline Reply Poke(L4_Word_t task, L4_Word_t at, L4_Word_t size, L4_Word_t from) 
   return Call(kBsdPoke, task, at, size, from);
 }
 inline Reply Send(L4_Word_t at, L4_Word_t size) { return Call(kBsdSend, at, size); }
+inline Reply SendFile(L4_Word_t size, uint64_t file_key, uint64_t offset) {
+  return Call(kBsdSendFile, size, Low(file_key), High(file_key), Low(offset), High(offset));
+}
 inline Reply Receive(L4_Word_t at, L4_Word_t size) { return Call(kBsdReceive, at, size); }
 
 // Mach. `task` is the target: 0, or a task that this one brought into being.

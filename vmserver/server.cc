@@ -113,7 +113,9 @@ constexpr int RequestWords(uint32_t request) {
       return 3;
     case kBsdPread:
     case kBsdPwrite:
-      return 6;
+      return 7;
+    case kBsdSendFile:
+      return 5;
     case kBsdPeek:
     case kBsdPoke:
     case kBsdFtruncate:
@@ -362,6 +364,8 @@ Answer Server::DispatchBsd(Task* task, const Message& message) {
       return Ftruncate(message);
     case kBsdSend:
       return SendMessage(task, message);
+    case kBsdSendFile:
+      return SendFile(task, message);
     case kBsdReceive:
       return ReceiveMessage(task, message);
     default:

@@ -40,7 +40,7 @@ constexpr KindWeight kStandard[] = {
     {OpKind::kVmCopy, 6},        {OpKind::kVmRead, 4},        {OpKind::kVmWrite, 6},
     {OpKind::kVmWire, 4},        {OpKind::kPread, 6},         {OpKind::kPwrite, 6},
     {OpKind::kPeek, 4},          {OpKind::kPoke, 4},          {OpKind::kSend, 5},
-    {OpKind::kReceive, 5},       {OpKind::kFtruncate, 2},     {OpKind::kVmWire, 4},
+    {OpKind::kReceive, 5},       {OpKind::kFtruncate, 2},     {OpKind::kSendFile, 2},
     {OpKind::kMemfd, 4},         {OpKind::kMemfdTruncate, 5}, {OpKind::kMemfdSeal, 1},
     {OpKind::kMemfdClose, 1},    {OpKind::kShmget, 3},        {OpKind::kShmat, 5},
     {OpKind::kShmdt, 2},         {OpKind::kShmRemove, 1},     {OpKind::kShmLock, 1},
@@ -205,6 +205,7 @@ void Generator::DrawOperands(Prng* prng, Op* op) const {
     case OpKind::kPoke:
     case OpKind::kSend:
     case OpKind::kReceive:
+    case OpKind::kSendFile:
       DrawMove(prng, op);
       break;
     case OpKind::kFtruncate:
@@ -355,8 +356,15 @@ void Generator::DrawCopy(Prng* prng, Op* op) const {
 
 // Bytes rather than pages, except for messages, which are pages.
 void Generator::DrawMove(Prng* prng, Op* op) const {
-  op->at = DrawPlace(prng);
   op->size = DrawSize(prng);
+  if (op->kind == OpKind::kSendFile) {
+    if (!prng->Chance(1, 16)) op->size = base::RoundPage(op->size);
+    op->file = prng->Chance(1, 32) ? 0 : 1 + static_cast<uint32_t>(prng->Below(options_.files));
+    if (op->file != 0) op->offset = prng->Below(16) * kPageSize;
+    if (op->file != 0 && prng->Chance(1, 16)) op->offset += DrawOddBytes(prng);
+    return;
+  }
+  op->at = DrawPlace(prng);
   if (op->kind == OpKind::kSend) {
     if (prng->Chance(1, 16)) return;
     op->at.offset = base::TruncPage(op->at.offset);
@@ -369,6 +377,7 @@ void Generator::DrawMove(Prng* prng, Op* op) const {
     op->to = DrawPlace(prng);
     return;
   }
+  if (prng->Chance(1, 4)) op->flags = traces::kFlagDirect;
   if (prng->Chance(1, 32)) return;
   op->file = 1 + static_cast<uint32_t>(prng->Below(options_.files));
   op->offset = prng->Below(16) * kPageSize;
