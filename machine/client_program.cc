@@ -240,6 +240,30 @@ client::Reply MachCall(const ResolvedOp& op, uint32_t target) {
   }
 }
 
+// Calls that move bytes.
+client::Reply MoveCall(const ResolvedOp& op, uint32_t target) {
+  switch (op.kind) {
+    case OpKind::kPread:
+      return client::Pread(op.at, op.size, op.file_key, op.offset, TransferOf(op));
+    case OpKind::kPwrite:
+      return client::Pwrite(op.at, op.size, op.file_key, op.offset, TransferOf(op));
+    case OpKind::kSendFile:
+      return client::SendFile(op.size, op.file_key, op.offset);
+    case OpKind::kFtruncate:
+      return client::Ftruncate(op.file_key, op.offset);
+    case OpKind::kPeek:
+      return client::Peek(target, op.at, op.size, op.to);
+    case OpKind::kPoke:
+      return client::Poke(target, op.at, op.size, op.to);
+    case OpKind::kSend:
+      return client::Send(op.at, op.size);
+    case OpKind::kReceive:
+      return client::Receive(op.at, op.size);
+    default:
+      return {};
+  }
+}
+
 client::Reply Call(const ResolvedOp& op, uint32_t target) {
   switch (op.kind) {
     case OpKind::kSpace:
@@ -291,22 +315,6 @@ client::Reply Call(const ResolvedOp& op, uint32_t target) {
       return client::Mincore(op.at, op.size);
     case OpKind::kMsync:
       return client::Msync(op.at, op.size, MsyncFlags(op));
-    case OpKind::kPread:
-      return client::Pread(op.at, op.size, op.file_key, op.offset, TransferOf(op));
-    case OpKind::kPwrite:
-      return client::Pwrite(op.at, op.size, op.file_key, op.offset, TransferOf(op));
-    case OpKind::kSendFile:
-      return client::SendFile(op.size, op.file_key, op.offset);
-    case OpKind::kFtruncate:
-      return client::Ftruncate(op.file_key, op.offset);
-    case OpKind::kPeek:
-      return client::Peek(target, op.at, op.size, op.to);
-    case OpKind::kPoke:
-      return client::Poke(target, op.at, op.size, op.to);
-    case OpKind::kSend:
-      return client::Send(op.at, op.size);
-    case OpKind::kReceive:
-      return client::Receive(op.at, op.size);
     case OpKind::kMemfd:
     case OpKind::kMemfdTruncate:
     case OpKind::kMemfdSeal:
@@ -321,6 +329,7 @@ client::Reply Call(const ResolvedOp& op, uint32_t target) {
     default:  // Mach calls; accesses and injections are none
       break;
   }
+  if (op.kind >= OpKind::kPread && op.kind <= OpKind::kSendFile) return MoveCall(op, target);
   return traces::HasTarget(op.kind) ? MachCall(op, target) : client::Reply{};
 }
 

@@ -323,6 +323,36 @@ void World::SetAttribute(const Step& step, Space* space) {
   }
 }
 
+// What changes bytes, or memory with a name.
+void World::CommitContents(const Step& step, const ResolvedOp& op, const Outcome& observed,
+                           Task* task) {
+  switch (step.action) {
+    case Step::Action::kCopyOut:
+    case Step::Action::kOverwrite:
+    case Step::Action::kStoreFrom:
+      CommitCopy(step, observed, task, &tasks_.find(op.task)->second);
+      break;
+    case Step::Action::kRead:
+      CommitRead(step, observed, *task);
+      break;
+    case Step::Action::kWrite:
+      CommitWrite(step, op.value, *task);
+      break;
+    case Step::Action::kTransfer:
+      CommitTransfer(step, op, observed, task, &tasks_.find(op.task)->second);
+      break;
+    case Step::Action::kFtruncate:
+      SetEnd(step.file_key, step.size);
+      break;
+    case Step::Action::kMayWire:
+      task->space.MayWire(step.start, step.end, files_);
+      break;
+    default:
+      CommitShared(step, task);
+      break;
+  }
+}
+
 void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observed) {
   if (step.action == Step::Action::kBeBorn || step.action == Step::Action::kFork) {
     return CommitBirth(step, op);
@@ -378,28 +408,8 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
     case Step::Action::kUnwireAll:
       WireAll(step, &task);
       break;
-    case Step::Action::kCopyOut:
-    case Step::Action::kOverwrite:
-    case Step::Action::kStoreFrom:
-      CommitCopy(step, observed, &task, &tasks_.find(op.task)->second);
-      break;
-    case Step::Action::kRead:
-      CommitRead(step, observed, task);
-      break;
-    case Step::Action::kWrite:
-      CommitWrite(step, op.value, task);
-      break;
-    case Step::Action::kTransfer:
-      CommitTransfer(step, op, observed, &task, &tasks_.find(op.task)->second);
-      break;
-    case Step::Action::kFtruncate:
-      SetEnd(step.file_key, step.size);
-      break;
-    case Step::Action::kMayWire:
-      task.space.MayWire(step.start, step.end, files_);
-      break;
     default:
-      CommitShared(step, &task);
+      CommitContents(step, op, observed, &task);
       break;
   }
   if (step.sets_heap_base) task.has_heap = true;

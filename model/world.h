@@ -185,6 +185,8 @@ class World {
   Step Decode(const traces::ResolvedOp& op) const;
   bool MemoryMayRunOut(const traces::ResolvedOp& op) const;
   void Commit(const Step& step, const traces::ResolvedOp& op, const traces::Outcome& observed);
+  void CommitContents(const Step& step, const traces::ResolvedOp& op,
+                      const traces::Outcome& observed, Task* task);
   void CommitBirth(const Step& step, const traces::ResolvedOp& op);
   void SetProt(const Step& step, Space* space);
   void CommitMap(const Step& step, uint64_t start, Task* task);

@@ -191,10 +191,21 @@ Op Generator::Draw(uint64_t index) const {
     case OpKind::kVmMap:
       DrawMapping(&prng, &op);
       break;
+    default:
+      DrawPlaced(&prng, &op);
+      break;
+  }
+  if (traces::HasTarget(op.kind)) DrawTarget(&prng, &op);
+  return op;
+}
+
+// What acts on memory that there is.
+void Generator::DrawPlaced(Prng* prng, Op* op) const {
+  switch (op->kind) {
     case OpKind::kVmCopy:
     case OpKind::kVmRead:
     case OpKind::kVmWrite:
-      DrawCopy(&prng, &op);
+      DrawCopy(prng, op);
       break;
     case OpKind::kPread:
     case OpKind::kPwrite:
@@ -203,10 +214,10 @@ Op Generator::Draw(uint64_t index) const {
     case OpKind::kSend:
     case OpKind::kReceive:
     case OpKind::kSendFile:
-      DrawMove(&prng, &op);
+      DrawMove(prng, op);
       break;
     case OpKind::kFtruncate:
-      DrawEnd(&prng, &op);
+      DrawEnd(prng, op);
       break;
     case OpKind::kMunmap:
     case OpKind::kMprotect:
@@ -222,23 +233,23 @@ Op Generator::Draw(uint64_t index) const {
     case OpKind::kVmWire:
     case OpKind::kVmInherit:
     case OpKind::kVmRegion:
-      DrawRange(&prng, &op);
+      DrawRange(prng, op);
       break;
     case OpKind::kMremap:
-      DrawRemap(&prng, &op);
+      DrawRemap(prng, op);
       break;
     case OpKind::kExecBrk:
     case OpKind::kBrk:
-      DrawHeap(&prng, &op);
+      DrawHeap(prng, op);
       break;
     case OpKind::kRead:
     case OpKind::kWrite:
     case OpKind::kFetch:
-      DrawAccess(&prng, &op);
+      DrawAccess(prng, op);
+      break;
+    default:
       break;
   }
-  if (traces::HasTarget(op.kind)) DrawTarget(&prng, &op);
-  return op;
 }
 
 // A stream for each site and index: neither rates of other sites nor operations left out move a

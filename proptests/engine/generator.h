@@ -72,6 +72,7 @@ class Generator {
   void DrawRemap(base::Prng* prng, traces::Op* op) const;
   void DrawAccess(base::Prng* prng, traces::Op* op) const;
   void DrawHeap(base::Prng* prng, traces::Op* op) const;
+  void DrawPlaced(base::Prng* prng, traces::Op* op) const;
   void DrawEnd(base::Prng* prng, traces::Op* op) const;
   void DrawMove(base::Prng* prng, traces::Op* op) const;
   void DrawCopy(base::Prng* prng, traces::Op* op) const;
