@@ -160,7 +160,9 @@ uint32_t ShmatFlags(const ResolvedOp& op) {
 client::Reply SharedCall(const ResolvedOp& op) {
   switch (op.kind) {
     case OpKind::kMemfd:
-      return client::Memfd(op.file_key, op.size, (op.flags & traces::kFlagSealable) != 0);
+      return client::Memfd(op.file_key, op.size,
+                           (op.flags & traces::kFlagSealable) != 0 ? client::Sealing::kAllowed
+                                                                   : client::Sealing::kForbidden);
     case OpKind::kMemfdTruncate:
       return client::MemfdTruncate(op.file_key, op.size);
     case OpKind::kMemfdSeal:
@@ -240,7 +242,7 @@ client::Reply MachCall(const ResolvedOp& op, uint32_t target) {
   }
 }
 
-// Calls that move bytes.
+// Calls that move bytes, and the rest of the BSD calls.
 client::Reply MoveCall(const ResolvedOp& op, uint32_t target) {
   switch (op.kind) {
     case OpKind::kPread:
@@ -260,7 +262,7 @@ client::Reply MoveCall(const ResolvedOp& op, uint32_t target) {
     case OpKind::kReceive:
       return client::Receive(op.at, op.size);
     default:
-      return {};
+      return SharedCall(op);
   }
 }
 
@@ -315,22 +317,11 @@ client::Reply Call(const ResolvedOp& op, uint32_t target) {
       return client::Mincore(op.at, op.size);
     case OpKind::kMsync:
       return client::Msync(op.at, op.size, MsyncFlags(op));
-    case OpKind::kMemfd:
-    case OpKind::kMemfdTruncate:
-    case OpKind::kMemfdSeal:
-    case OpKind::kMemfdClose:
-    case OpKind::kShmget:
-    case OpKind::kShmat:
-    case OpKind::kShmdt:
-    case OpKind::kShmRemove:
-    case OpKind::kShmLock:
-    case OpKind::kShmUnlock:
-      return SharedCall(op);
-    default:  // Mach calls; accesses and injections are none
+    default:
       break;
   }
-  if (op.kind >= OpKind::kPread && op.kind <= OpKind::kSendFile) return MoveCall(op, target);
-  return traces::HasTarget(op.kind) ? MachCall(op, target) : client::Reply{};
+  if (traces::FamilyOf(op.kind) == Outcome::Family::kKern) return MachCall(op, target);
+  return MoveCall(op, target);
 }
 
 Outcome OutcomeOf(const ResolvedOp& op, const client::Reply& reply) {

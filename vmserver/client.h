@@ -99,8 +99,10 @@ inline Reply Mincore(L4_Word_t at, L4_Word_t size) { return Call(kBsdMincore, at
 inline Reply Msync(L4_Word_t at, L4_Word_t size, uint32_t flags) {
   return Call(kBsdMsync, at, size, flags);
 }
-inline Reply Memfd(uint64_t key, uint64_t size, bool sealable) {
-  return Call(kBsdMemfd, Low(key), High(key), Low(size), High(size), sealable ? 1 : 0);
+enum class Sealing { kForbidden, kAllowed };
+inline Reply Memfd(uint64_t key, uint64_t size, Sealing sealing) {
+  return Call(kBsdMemfd, Low(key), High(key), Low(size), High(size),
+              sealing == Sealing::kAllowed ? 1 : 0);
 }
 inline Reply MemfdTruncate(uint64_t key, uint64_t size) {
   return Call(kBsdMemfdTruncate, Low(key), High(key), Low(size), High(size));

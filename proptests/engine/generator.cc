@@ -153,17 +153,20 @@ Op Generator::Draw(uint64_t index) const {
   if (index == 0) op.kind = prng.Chance(1, 2) ? OpKind::kSpace : OpKind::kTask;
   bool orphan = op.kind == OpKind::kSpace || op.kind == OpKind::kTask || op.kind == OpKind::kTask32;
   if (!orphan) op.task = {static_cast<uint32_t>(prng.Below(options_.tasks)), true};
-  switch (op.kind) {
-    case OpKind::kSpace:
-    case OpKind::kTask:
-    case OpKind::kTask32:
-    case OpKind::kFork:
-    case OpKind::kTaskCreate:
-      op.child = static_cast<uint32_t>(index + 1);
-      DrawBirth(&prng, &op);
-      break;
+  if (orphan || op.kind == OpKind::kFork || op.kind == OpKind::kTaskCreate) {
+    op.child = static_cast<uint32_t>(index + 1);
+    DrawBirth(&prng, &op);
+  } else {
+    DrawOperands(&prng, &op);
+  }
+  if (traces::HasTarget(op.kind)) DrawTarget(&prng, &op);
+  return op;
+}
+
+void Generator::DrawOperands(Prng* prng, Op* op) const {
+  switch (op->kind) {
     case OpKind::kMlockall:
-      op.flags = Pick(&prng, kMlockallFlags);
+      op->flags = Pick(prng, kMlockallFlags);
       break;
     case OpKind::kExec:
     case OpKind::kExit:
@@ -175,7 +178,7 @@ Op Generator::Draw(uint64_t index) const {
     case OpKind::kMemfdTruncate:
     case OpKind::kMemfdSeal:
     case OpKind::kMemfdClose:
-      DrawMemfd(&prng, &op);
+      DrawMemfd(prng, op);
       break;
     case OpKind::kShmget:
     case OpKind::kShmat:
@@ -183,25 +186,14 @@ Op Generator::Draw(uint64_t index) const {
     case OpKind::kShmRemove:
     case OpKind::kShmLock:
     case OpKind::kShmUnlock:
-      DrawSegment(&prng, &op);
+      DrawSegment(prng, op);
       break;
     case OpKind::kExecMap:
     case OpKind::kMmap:
     case OpKind::kVmAllocate:
     case OpKind::kVmMap:
-      DrawMapping(&prng, &op);
+      DrawMapping(prng, op);
       break;
-    default:
-      DrawPlaced(&prng, &op);
-      break;
-  }
-  if (traces::HasTarget(op.kind)) DrawTarget(&prng, &op);
-  return op;
-}
-
-// What acts on memory that there is.
-void Generator::DrawPlaced(Prng* prng, Op* op) const {
-  switch (op->kind) {
     case OpKind::kVmCopy:
     case OpKind::kVmRead:
     case OpKind::kVmWrite:
@@ -219,22 +211,6 @@ void Generator::DrawPlaced(Prng* prng, Op* op) const {
     case OpKind::kFtruncate:
       DrawEnd(prng, op);
       break;
-    case OpKind::kMunmap:
-    case OpKind::kMprotect:
-    case OpKind::kMinherit:
-    case OpKind::kMadvise:
-    case OpKind::kLinuxDontneed:
-    case OpKind::kMlock:
-    case OpKind::kMunlock:
-    case OpKind::kMincore:
-    case OpKind::kMsync:
-    case OpKind::kVmDeallocate:
-    case OpKind::kVmProtect:
-    case OpKind::kVmWire:
-    case OpKind::kVmInherit:
-    case OpKind::kVmRegion:
-      DrawRange(prng, op);
-      break;
     case OpKind::kMremap:
       DrawRemap(prng, op);
       break;
@@ -248,6 +224,7 @@ void Generator::DrawPlaced(Prng* prng, Op* op) const {
       DrawAccess(prng, op);
       break;
     default:
+      DrawRange(prng, op);
       break;
   }
 }

@@ -62,6 +62,7 @@ class Generator {
 
  private:
   traces::OpKind DrawKind(base::Prng* prng) const;
+  void DrawOperands(base::Prng* prng, traces::Op* op) const;
   void DrawBirth(base::Prng* prng, traces::Op* op) const;
   void DrawMapping(base::Prng* prng, traces::Op* op) const;
   void DrawNamed(base::Prng* prng, traces::Op* op) const;
@@ -72,7 +73,6 @@ class Generator {
   void DrawRemap(base::Prng* prng, traces::Op* op) const;
   void DrawAccess(base::Prng* prng, traces::Op* op) const;
   void DrawHeap(base::Prng* prng, traces::Op* op) const;
-  void DrawPlaced(base::Prng* prng, traces::Op* op) const;
   void DrawEnd(base::Prng* prng, traces::Op* op) const;
   void DrawMove(base::Prng* prng, traces::Op* op) const;
   void DrawCopy(base::Prng* prng, traces::Op* op) const;

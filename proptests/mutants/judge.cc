@@ -78,15 +78,24 @@ struct Program {
   const char* package;
 };
 constexpr Program kPrograms[] = {
-    {"ipc_property_test", "fake_l4/"},    {"system_call_prop_test", "fake_l4/"},
-    {"recordings_test", "fake_l4/"},      {"mapping_model_test", "fake_l4/"},
-    {"contract_prop_test", "pmap_sim/"},  {"known_bugs_map_test", "uvm/"},
-    {"known_bugs_fault_test", "uvm/"},    {"known_bugs_object_test", "uvm/"},
-    {"lock_prop_test", "uvm/"},           {"mmap_prop_test", "uvm/"},
-    {"object_errors_prop_test", "uvm/"},  {"map_prop_test", "uvm/"},
-    {"object_prop_test", "uvm/"},         {"loan_prop_test", "uvm/"},
-    {"adversarial_prop_test", "uvm/"},    {"map_threads_prop_test", "uvm/"},
-    {"object_threads_prop_test", "uvm/"}, {"corpus_test", "model/"},
+    {"ipc_property_test", "fake_l4/"},
+    {"mapping_model_test", "fake_l4/"},
+    {"system_call_prop_test", "fake_l4/"},
+    {"recordings_test", "fake_l4/"},
+    {"contract_prop_test", "pmap_sim/"},
+    {"known_bugs_map_test", "uvm/"},
+    {"known_bugs_fault_test", "uvm/"},
+    {"known_bugs_object_test", "uvm/"},
+    {"lock_prop_test", "uvm/"},
+    {"loan_prop_test", "uvm/"},
+    {"mmap_prop_test", "uvm/"},
+    {"object_prop_test", "uvm/"},
+    {"object_errors_prop_test", "uvm/"},
+    {"map_prop_test", "uvm/"},
+    {"adversarial_prop_test", "uvm/"},
+    {"map_threads_prop_test", "uvm/"},
+    {"object_threads_prop_test", "uvm/"},
+    {"corpus_test", "model/"},
     {"mach_model_test", "model/"},
 };
 
@@ -116,7 +125,7 @@ constexpr unsigned kHangSeconds = 10;
 // SIGALRM. The child says nothing or, as JSON, what failed.
 std::string RunCases(CampaignOptions options, uint64_t ops, proptests::Notes* notes) {
   uint64_t done = 0;
-  for (uint64_t number = 0; done < ops; ++number, done += options.case_ops) {
+  for (uint64_t number = options.first_case; done < ops; ++number, done += options.case_ops) {
     notes->words[0] = number;
     alarm(kHangSeconds);
     options.first_case = number;
@@ -158,6 +167,32 @@ Found Meet(const CampaignOptions& options, uint64_t ops, double seconds) {
   failure.print.rule = json["rule"].get<std::string>();
   failure.text = json["text"].get<std::string>();
   failure.op_index = json["op"].get<uint64_t>();
+  return found;
+}
+
+// Whether this process fails in that case without any mutant: then it is no evidence.
+bool FailsAnyway(CampaignOptions options, uint64_t case_index) {
+  const unsigned before = selected_mutant;
+  selected_mutant = 0;
+  options.first_case = case_index;
+  const bool fails = Meet(options, options.case_ops, 2 * kHangSeconds).failure.has_value();
+  selected_mutant = before;
+  return fails;
+}
+
+// Meets cases until one fails that passes without the mutant.
+Found MeetEvidence(CampaignOptions options, uint64_t ops, double seconds) {
+  const uint64_t cases = (ops + options.case_ops - 1) / options.case_ops;
+  Found found;
+  double spent = 0;
+  while (options.first_case < cases && spent < seconds) {
+    found = Meet(options, (cases - options.first_case) * options.case_ops, seconds - spent);
+    spent += found.seconds;
+    found.seconds = spent;
+    if (!found.failure || !FailsAnyway(options, found.case_index)) return found;
+    options.first_case = found.case_index + 1;
+    found.failure.reset();
+  }
   return found;
 }
 
@@ -287,6 +322,31 @@ Ran RunProgram(const std::string& directory, const Program& program, unsigned nu
   return ran;
 }
 
+// Runs a program until a test fails that passes without the mutant. True: one did.
+bool RunForEvidence(const std::string& directory, const Program& program, unsigned number,
+                    double left, Verdict* verdict) {
+  std::string without = "*-";  // tests that fail anyway
+  for (;;) {
+    const Ran ran = RunProgram(directory, program, number, without, left);
+    left -= ran.seconds;
+    verdict->seconds += ran.seconds;
+    if (ran.passed) return false;
+    const bool named = absl::StrContains(ran.failed_test, '.');
+    const bool alone =
+        number == 0 ||
+        RunProgram(directory, program, 0, named ? ran.failed_test : "", 2 * left + 10).passed;
+    if (alone) {
+      verdict->kind = Verdict::Kind::kKilled;
+      verdict->lane = program.name;
+      verdict->rule = ran.failed_test;
+      verdict->confirmed = number != 0;
+      return true;
+    }
+    if (!named || left <= 0) return false;
+    absl::StrAppend(&without, ":", ran.failed_test);
+  }
+}
+
 bool RunPrograms(const Mutant& mutant, const JudgeOptions& options, double left, Verdict* verdict) {
   for (const Program& program : kPrograms) {
     if (options.programs.empty()) return false;
@@ -295,17 +355,10 @@ bool RunPrograms(const Mutant& mutant, const JudgeOptions& options, double left,
         !absl::StartsWith(mutant.file, program.package)) {
       continue;
     }
+    const double before = verdict->seconds;
     if (left <= 0) return false;
-    const Ran ran = RunProgram(options.programs, program, mutant.number, "", left);
-    left -= ran.seconds;
-    verdict->seconds += ran.seconds;
-    if (ran.passed) continue;
-    verdict->kind = Verdict::Kind::kKilled;
-    verdict->lane = program.name;
-    verdict->rule = ran.failed_test;
-    const std::string filter = absl::StrContains(ran.failed_test, '.') ? ran.failed_test : "";
-    verdict->confirmed = RunProgram(options.programs, program, 0, filter, 60).passed;
-    return true;
+    if (RunForEvidence(options.programs, program, mutant.number, left, verdict)) return true;
+    left -= verdict->seconds - before;
   }
   return false;
 }
@@ -323,7 +376,8 @@ Verdict Judge(const Mutant& mutant, const JudgeOptions& options) {
       const double left = options.seconds - verdict.seconds;
       if (of_model || left <= 0) break;
       const CampaignOptions how = OptionsOf(campaign, options.seed + static_cast<uint64_t>(round));
-      const Found found = Meet(how, campaign.ops * scale, left);
+      const Found found = selected_mutant == 0 ? Meet(how, campaign.ops * scale, left)
+                                               : MeetEvidence(how, campaign.ops * scale, left);
       verdict.seconds += found.seconds;
       if (!found.failure) continue;
       verdict.kind = Verdict::Kind::kKilled;

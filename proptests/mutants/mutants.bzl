@@ -97,7 +97,7 @@ def mutant_programs(name, srcs, lists, deps, test_deps, tests, data = [], tags =
         copts = options,
         features = ["-layering_check"],
         tags = tags,
-        deps = [":" + name + "_code", ":mutant_file"] + deps,
+        deps = [":" + name + "_code"] + deps,
     )
     for test in tests:
         native.cc_binary(
