@@ -64,6 +64,12 @@ constexpr Campaign kCampaigns[] = {
      }},
     {"new_mdb", 20000, [](CampaignOptions* options) { OnKernel(options, "pistachio-new-mdb"); }},
     {"old_mdb", 20000, [](CampaignOptions* options) { OnKernel(options, "pistachio-old-mdb"); }},
+    {"starved", 20000,
+     [](CampaignOptions* options) {
+       options->run.machine.ram_bytes = 256 * base::kPageSize;
+       options->run.memory_may_run_out = true;
+       options->pages = 160;
+     }},
     {"few_tasks", 20000,
      [](CampaignOptions* options) {
        options->tasks = 12;
@@ -384,6 +390,7 @@ Verdict Judge(const Mutant& mutant, const JudgeOptions& options) {
       verdict.lane = campaign.name;
       verdict.rule = proptests::FingerprintText(found.failure->print);
       verdict.text = found.failure->text;
+      verdict.confirmed = selected_mutant != 0;  // the case passes without
       ShrinkIsolated(mutant, how, found, 60, &verdict);
       return verdict;
     }
