@@ -30,8 +30,9 @@ enum class Canary : uint8_t {
   kShortageDropsWired,       // short of mapping memory, the pmap forgets wired mappings, too
   kCleanKeepsWritable,       // a page that was written back counts as clean and stays writable
   kPromotionKeepsSharers,    // a copy of an object's page leaves the other sharers the old one
+  kWritesBehindStamps,       // zeroing a page changes the one zeroed before, which nobody counts
 };
-inline constexpr int kCanaryCount = 16;
+inline constexpr int kCanaryCount = 17;
 
 class CanarySwitch {
  public:

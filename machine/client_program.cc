@@ -160,7 +160,9 @@ uint32_t ShmatFlags(const ResolvedOp& op) {
 client::Reply SharedCall(const ResolvedOp& op) {
   switch (op.kind) {
     case OpKind::kMemfd:
-      return client::Memfd(op.file_key, op.size, (op.flags & traces::kFlagSealable) != 0);
+      return client::Memfd(op.file_key, op.size,
+                           (op.flags & traces::kFlagSealable) != 0 ? client::Sealing::kAllowed
+                                                                   : client::Sealing::kForbidden);
     case OpKind::kMemfdTruncate:
       return client::MemfdTruncate(op.file_key, op.size);
     case OpKind::kMemfdSeal:
@@ -182,6 +184,11 @@ client::Reply SharedCall(const ResolvedOp& op) {
     default:
       return {};  // none of them
   }
+}
+
+vmserver::Transfer TransferOf(const ResolvedOp& op) {
+  return (op.flags & traces::kFlagDirect) != 0 ? vmserver::Transfer::kDirect
+                                               : vmserver::Transfer::kCached;
 }
 
 client::Placement PlacementOf(const ResolvedOp& op) {
@@ -232,6 +239,30 @@ client::Reply MachCall(const ResolvedOp& op, uint32_t target) {
           op.at, op.size, op.prot.bits());
     default:
       return {};  // no Mach call
+  }
+}
+
+// Calls that move bytes, and the rest of the BSD calls.
+client::Reply MoveCall(const ResolvedOp& op, uint32_t target) {
+  switch (op.kind) {
+    case OpKind::kPread:
+      return client::Pread(op.at, op.size, op.file_key, op.offset, TransferOf(op));
+    case OpKind::kPwrite:
+      return client::Pwrite(op.at, op.size, op.file_key, op.offset, TransferOf(op));
+    case OpKind::kSendFile:
+      return client::SendFile(op.size, op.file_key, op.offset);
+    case OpKind::kFtruncate:
+      return client::Ftruncate(op.file_key, op.offset);
+    case OpKind::kPeek:
+      return client::Peek(target, op.at, op.size, op.to);
+    case OpKind::kPoke:
+      return client::Poke(target, op.at, op.size, op.to);
+    case OpKind::kSend:
+      return client::Send(op.at, op.size);
+    case OpKind::kReceive:
+      return client::Receive(op.at, op.size);
+    default:
+      return SharedCall(op);
   }
 }
 
@@ -286,35 +317,11 @@ client::Reply Call(const ResolvedOp& op, uint32_t target) {
       return client::Mincore(op.at, op.size);
     case OpKind::kMsync:
       return client::Msync(op.at, op.size, MsyncFlags(op));
-    case OpKind::kPread:
-      return client::Pread(op.at, op.size, op.file_key, op.offset);
-    case OpKind::kPwrite:
-      return client::Pwrite(op.at, op.size, op.file_key, op.offset);
-    case OpKind::kFtruncate:
-      return client::Ftruncate(op.file_key, op.offset);
-    case OpKind::kPeek:
-      return client::Peek(target, op.at, op.size, op.to);
-    case OpKind::kPoke:
-      return client::Poke(target, op.at, op.size, op.to);
-    case OpKind::kSend:
-      return client::Send(op.at, op.size);
-    case OpKind::kReceive:
-      return client::Receive(op.at, op.size);
-    case OpKind::kMemfd:
-    case OpKind::kMemfdTruncate:
-    case OpKind::kMemfdSeal:
-    case OpKind::kMemfdClose:
-    case OpKind::kShmget:
-    case OpKind::kShmat:
-    case OpKind::kShmdt:
-    case OpKind::kShmRemove:
-    case OpKind::kShmLock:
-    case OpKind::kShmUnlock:
-      return SharedCall(op);
-    default:  // Mach calls; accesses and injections are none
+    default:
       break;
   }
-  return traces::HasTarget(op.kind) ? MachCall(op, target) : client::Reply{};
+  if (traces::FamilyOf(op.kind) == Outcome::Family::kKern) return MachCall(op, target);
+  return MoveCall(op, target);
 }
 
 Outcome OutcomeOf(const ResolvedOp& op, const client::Reply& reply) {
@@ -338,6 +345,7 @@ Outcome OutcomeOf(const ResolvedOp& op, const client::Reply& reply) {
     case OpKind::kPoke:
     case OpKind::kSend:
     case OpKind::kReceive:
+    case OpKind::kSendFile:
       outcome.value = reply.words[0];
       break;
     case OpKind::kVmRegion:

@@ -234,6 +234,10 @@ TEST_F(HostileClientTest, MovesNeverLeaveTheMap) {
         for (L4_Word_t at : kPlaces) {
           for (L4_Word_t size : kSizes) {
             const client::Reply replies[] = {client::Pread(at, size, 77, 0),
+                                             client::Pread(at, size, 77, 0,
+                                                           vmserver::Transfer::kDirect),
+                                             client::Pwrite(at, size, 77, 0,
+                                                            vmserver::Transfer::kDirect),
                                              client::Pwrite(at, size, 77, 0),
                                              client::Peek(0, kPage, size, at),
                                              client::Poke(0, kPage, size, at),
@@ -250,7 +254,7 @@ TEST_F(HostileClientTest, MovesNeverLeaveTheMap) {
         }
       },
       &seen));
-  EXPECT_EQ(seen.answers, 9u * 5 * 8);
+  EXPECT_EQ(seen.answers, 9u * 5 * 10);
   EXPECT_EQ(seen.moved, 0u);
   EXPECT_GT(seen.refused, 9u * 5 * 6);
 }

@@ -162,24 +162,22 @@ Machine::~Machine() = default;
 
 // A client thread's program: one operation each time the host says so.
 void Machine::ClientMain() {
+  Client* self = nullptr;  // known once the host has woken us
   for (;;) {
     kernel_.WaitForHost();
-    Client* self = by_thread_.at(L4_Myself().raw);
+    if (self == nullptr) self = by_thread_.at(L4_Myself().raw);
     Execute(&self->command, self->personality, &last_read_);
   }
 }
 
 Machine::Client* Machine::ActorFor(const traces::ResolvedOp& op) {
-  if (IsBirth(op.kind) && (op.child == 0 || clients_.count(op.child) != 0)) return nullptr;
-  if (IsOrphan(op.kind)) return clients_[0].get();
-  if (op.task == 0 || !IsLive(op.task)) return nullptr;
-  return clients_[op.task].get();
+  if (IsBirth(op.kind) && (op.child == 0 || Find(op.child) != nullptr)) return nullptr;
+  if (IsOrphan(op.kind)) return Find(0);
+  return op.task == 0 || !IsLive(op.task) ? nullptr : Find(op.task);
 }
 
 Machine::Client* Machine::TargetOf(const traces::ResolvedOp& op, Client* actor) {
-  if (op.target == 0) return actor;
-  auto it = clients_.find(op.target);
-  return it == clients_.end() ? nullptr : it->second.get();
+  return op.target == 0 ? actor : Find(op.target);
 }
 
 void Machine::Bury(Client* client) {
@@ -269,9 +267,16 @@ std::optional<std::string> Machine::crash() const {
   return kernel_.crash_text();
 }
 
-bool Machine::IsLive(uint32_t label) const {
+Machine::Client* Machine::Find(uint32_t label) const {
+  if (found_ != nullptr && found_->label == label) return found_;
   auto it = clients_.find(label);
-  return it != clients_.end() && !L4_IsNilThread(it->second->thread);
+  if (it != clients_.end()) found_ = it->second.get();
+  return it == clients_.end() ? nullptr : it->second.get();
+}
+
+bool Machine::IsLive(uint32_t label) const {
+  const Client* client = Find(label);
+  return client != nullptr && !L4_IsNilThread(client->thread);
 }
 
 std::vector<uint32_t> Machine::live_labels() const {
@@ -284,7 +289,7 @@ std::vector<uint32_t> Machine::live_labels() const {
 
 uvm::Space* Machine::space_of(uint32_t label) const {
   if (label == 0 || !IsLive(label)) return nullptr;
-  const vmserver::Task* task = server_.DebugFindTask(clients_.at(label)->task);
+  const vmserver::Task* task = server_.DebugFindTask(Find(label)->task);
   return task == nullptr ? nullptr : task->space;
 }
 
@@ -294,7 +299,11 @@ fake_l4::SpaceId Machine::l4_space_of(uint32_t label) const {
   return space;
 }
 
-L4_ThreadId_t Machine::thread_of(uint32_t label) const { return clients_.at(label)->thread; }
+L4_ThreadId_t Machine::thread_of(uint32_t label) const {
+  const Client* client = Find(label);
+  CHECK(client != nullptr);
+  return client->thread;
+}
 
 Ledger Machine::ledger() const {
   Ledger ledger = ReadLedger();

@@ -124,7 +124,7 @@ enum class Room : uint8_t { kYes, kNo, kMaybe };
 Room RoomToWire(const Query& q, uint64_t bytes) {
   uint64_t pages = bytes >> base::kPageShift;
   if (pages > q.wired_max) return Room::kNo;
-  return q.wired_at_most <= q.wired_max - pages ? Room::kYes : Room::kMaybe;
+  return q.wired_at_most() <= q.wired_max - pages ? Room::kYes : Room::kMaybe;
 }
 
 // A new mapping after mlockall(MCL_FUTURE): wired, or gone again.
@@ -605,6 +605,7 @@ Step DecodeBsd(const Query& q) {
     case OpKind::kPoke:
     case OpKind::kSend:
     case OpKind::kReceive:
+    case OpKind::kSendFile:
       return DecodeMove(q);
     default:
       return DecodeShared(q);

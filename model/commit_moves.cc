@@ -49,7 +49,14 @@ void World::FoundThere(const Space& space, uint64_t at, uint64_t size) {
 // In the steps in which bytes really go, since source and destination may overlap: a read one page
 // of its source at a time, a write of a file one stretch of 64 KiB of it.
 void World::CommitTransfer(Step step, const ResolvedOp& op, const Outcome& observed,
-                           const Task* task, const Task* caller) {
+                           const Task* task, Task* caller) {
+  if (step.direct) {
+    const uint64_t start = base::TruncPage(op.at);
+    const uint64_t end = base::RoundPage(op.at + step.new_size);
+    if (!observed.ok()) return caller->space.MayWire(start, end, files_);
+    caller->space.Fetch(start, end, files_);
+  }
+  if (op.kind == OpKind::kSendFile) return CommitSendFile(op, observed, *caller);
   if (op.kind == OpKind::kSend) return CommitSend(op, observed, *caller);
   if (op.kind == OpKind::kReceive) return CommitReceive(step, op, observed, *caller);
   const bool of_file = op.kind == OpKind::kPread || op.kind == OpKind::kPwrite;
@@ -100,6 +107,13 @@ void World::CommitSend(const ResolvedOp& op, const Outcome& observed, const Task
   Channel& channel = channels_.at(caller.channel);
   channel.emplace_back();
   TakeFromMemory(caller.space, op.at, op.size, files_, &channel.back());
+}
+
+void World::CommitSendFile(const ResolvedOp& op, const Outcome& observed, const Task& caller) {
+  if (!observed.ok()) return;
+  Channel& channel = channels_.at(caller.channel);
+  channel.emplace_back();
+  TakeFromFile(op.file_key, op.offset, op.size, files_, &channel.back());
 }
 
 // A message of which something was received without error loses that; one of which nothing is left

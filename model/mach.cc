@@ -96,7 +96,7 @@ enum class Room : uint8_t { kYes, kNo, kMaybe };
 Room RoomToWire(const Query& q, uint64_t bytes) {
   const uint64_t pages = bytes >> base::kPageShift;
   if (pages > q.wired_max) return Room::kNo;
-  return pages + q.wired_at_most <= q.wired_max ? Room::kYes : Room::kMaybe;
+  return pages + q.wired_at_most() <= q.wired_max ? Room::kYes : Room::kMaybe;
 }
 
 // `step`, if its [start, end) may be wired.

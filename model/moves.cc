@@ -83,6 +83,37 @@ uint64_t WholePieces(uint64_t to, uint64_t bytes) {
   return end > to ? end - to : 0;
 }
 
+// All of the caller's memory is fetched as wiring fetches it, or nothing is moved.
+Step Direct(const Query& q, uint64_t size) {
+  const traces::ResolvedOp& op = q.op;
+  const Space& space = q.caller->space;
+  const base::Prot needed = op.kind == OpKind::kPread ? base::kProtReadWrite : base::kProtRead;
+  Step step = Moved(size, Errno::kOk);
+  step.direct = size > 0;
+  step.new_size = size;
+  for (uint64_t done = 0; done < size;) {
+    const uint64_t at = op.at + done;
+    const Region* region = space.Find(at);
+    if (region == nullptr || !needed.IsSubsetOf(region->attributes.prot)) {
+      // Holes are found before anything is fetched.
+      step = Moved(0, Errno::kEfault);
+      step.direct = region != nullptr;
+      step.new_size = size;
+      return step;
+    }
+    const base::Access access =
+        region->attributes.prot.CanWrite() ? base::Access::kWrite : base::Access::kRead;
+    const Presence presence = PresenceFor(*region, at, access, *q.files);
+    if (presence != Presence::kThere && step.ok()) {
+      step = MayFail(step, 0, Errno::kEfault);
+      if (presence == Presence::kAbsent) step.outcome.code = static_cast<int32_t>(Errno::kEfault);
+      if (presence == Presence::kAbsent) step.outcome.value = step.size = 0;
+    }
+    done += std::min(size - done, base::kPageSize - (at & base::kPageMask));
+  }
+  return step;
+}
+
 Step File(const Query& q) {
   const traces::ResolvedOp& op = q.op;
   const bool read = op.kind == OpKind::kPread;
@@ -95,6 +126,7 @@ Step File(const Query& q) {
   if (read && file != nullptr) {
     size = std::min(size, file->size - std::min(file->size, op.offset));
   }
+  if ((op.flags & traces::kFlagDirect) != 0) return Direct(q, size);
   Reach reach = ReachOf(q.caller->space, op.at, size,
                         read ? base::Access::kWrite : base::Access::kRead, *q.files);
   // The part of a page of the file that could not be supplied is not written at all.
@@ -206,7 +238,28 @@ Step Send(const Query& q) {
   if (walk.lack != Lack::kNothing) return Fail(Errno::kEinval);
   if (walk.doubtful != Lack::kNothing) step = MayFail(step, 0, Errno::kEinval);
   // Others may have wired the same pages.
-  if (q.wired_at_most > 0) step.refusal_code = static_cast<int32_t>(Errno::kEinval);
+  if (q.wired_at_most() > 0) step.refusal_code = static_cast<int32_t>(Errno::kEinval);
+  return step;
+}
+
+Step SendFile(const Query& q) {
+  const traces::ResolvedOp& op = q.op;
+  if (op.file_key == 0) return Fail(Errno::kEbadf);
+  if (op.size == 0 || !base::IsPageAligned(op.offset) || !base::IsPageAligned(op.size)) {
+    return Fail(Errno::kEinval);
+  }
+  if (op.size > kMaxMessageBytes) return Fail(Errno::kEmsgsize);
+  if (op.offset > kSignedLimit - op.size) return Fail(Errno::kEinval);
+  if (q.channel->size() >= kMaxMessages) return Fail(Errno::kEagain);
+  Step step = Moved(op.size, Errno::kOk);
+  const MemoryObject* file = q.files->Object(op.file_key);
+  if (file != nullptr && op.offset + op.size > base::RoundPage(file->size)) {
+    step = Fail(Errno::kEinval);
+    step.shortage_code = static_cast<int32_t>(Errno::kEnomem);
+  }
+  step.counted = false;
+  // Somebody may have wired its pages.
+  if (q.wired_at_most > 0) step.refusal_code = static_cast<int32_t>(Errno::kEbusy);
   return step;
 }
 
@@ -232,6 +285,8 @@ Step DecodeMove(const Query& q) {
       return Ftruncate(q);
     case OpKind::kSend:
       return Send(q);
+    case OpKind::kSendFile:
+      return SendFile(q);
     default:
       return Receive(q);
   }

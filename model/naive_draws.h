@@ -46,20 +46,21 @@ class NaiveDraws {
                                             traces::OpKind::kWrite, traces::OpKind::kWrite,
                                             traces::OpKind::kFetch};
     constexpr traces::OpKind kFavourites[] = {
-        traces::OpKind::kMmap,     traces::OpKind::kFork,    traces::OpKind::kTaskCreate,
-        traces::OpKind::kMinherit, traces::OpKind::kMadvise, traces::OpKind::kVmInherit,
-        traces::OpKind::kMremap,   traces::OpKind::kExit,    traces::OpKind::kVmCopy,
-        traces::OpKind::kVmRead,   traces::OpKind::kVmWrite, traces::OpKind::kMlock};
+        traces::OpKind::kMmap,     traces::OpKind::kFork,         traces::OpKind::kTaskCreate,
+        traces::OpKind::kMinherit, traces::OpKind::kMadvise,      traces::OpKind::kVmInherit,
+        traces::OpKind::kMremap,   traces::OpKind::kExit,         traces::OpKind::kVmCopy,
+        traces::OpKind::kVmRead,   traces::OpKind::kVmWrite,      traces::OpKind::kMlock,
+        traces::OpKind::kMemfd,    traces::OpKind::kMemfdTruncate};
     uint64_t roll = prng_.Below(100);
     if (roll < 35) return kAccesses[prng_.Below(5)];
-    if (roll < 80) return kFavourites[prng_.Below(12)];
+    if (roll < 80) return kFavourites[prng_.Below(14)];
     auto kind = static_cast<traces::OpKind>(prng_.Below(traces::kProgramKindCount));
     // All tasks are as wide here; calls that move bytes have a naive world of their own.
     if (kind == traces::OpKind::kTask32 || kind > traces::OpKind::kFetch)
       return traces::OpKind::kVmCopy;
-    // Memory with a name is not drawn.
-    if (kind >= traces::OpKind::kMemfd && kind <= traces::OpKind::kShmUnlock)
-      return traces::OpKind::kFork;
+    // Of memory with a name memory files alone, without seals.
+    if (kind >= traces::OpKind::kMemfdSeal && kind <= traces::OpKind::kShmUnlock)
+      return prng_.Chance(1, 8) ? traces::OpKind::kMemfdClose : traces::OpKind::kMemfdTruncate;
     return kind == traces::OpKind::kExec && prng_.Chance(3, 4) ? traces::OpKind::kMmap : kind;
   }
   uint32_t Maybe(uint64_t chances, uint64_t of, uint32_t flag) {
@@ -104,6 +105,16 @@ class NaiveDraws {
         op->offset = prng_.Chance(1, 10) ? 0x7ffffffffffff000
                                          : prng_.Below(4) * 4096 + (prng_.Chance(1, 6) ? 1 : 0);
       }
+    }
+    const bool memfd = op->kind == traces::OpKind::kMemfd ||
+                       op->kind == traces::OpKind::kMemfdTruncate ||
+                       op->kind == traces::OpKind::kMemfdClose;
+    const bool maps_memfd = op->kind == traces::OpKind::kMmap && prng_.Chance(1, 3);
+    if (memfd || maps_memfd) op->file_key = prng_.Chance(1, 16) ? 0xbad : 0xf11d;
+    if (memfd && prng_.Chance(7, 8)) op->size = prng_.Below(5 * 4096);
+    if (maps_memfd) {
+      op->backing = traces::Backing::kMemfd;
+      op->offset = prng_.Chance(1, 2) ? 0 : prng_.Below(4) * 4096 + prng_.Below(2);
     }
     if (op->kind == traces::OpKind::kMremap)
       op->flags = Maybe(1, 2, traces::kFlagFixed) | Maybe(1, 4, traces::kFlagDuplicate);

@@ -62,6 +62,8 @@ class NaiveWorld {
   explicit NaiveWorld(uint64_t seed) : coin_(seed, "naive") {}
 
   Outcome Run(const ResolvedOp& op);
+  // What wiring and copying do where pages are missing is not simulated.
+  bool Leaves(const ResolvedOp& op) const;
   const std::map<uint32_t, NaiveTask>& tasks() const { return tasks_; }
   bool wrote_files() const { return wrote_files_; }
   Bytes Contents(const Page& page) const {
@@ -99,6 +101,15 @@ class NaiveWorld {
     return all;
   }
   Bytes BaseContents(const Page& page) const;
+  // Memory files have even keys here, each its own.
+  static bool IsMemfd(const Page& page) { return page.file_key != 0 && page.file_key % 2 == 0; }
+  bool BeyondEnd(const Page& page) const {
+    return IsMemfd(page) && page.file_offset >= sizes_.at(page.file_key);
+  }
+  bool IsMissing(const Page& page) const {
+    return page.mapped && BeyondEnd(page) && (page.own == nullptr || !page.own->has_value());
+  }
+  Outcome Memfd(const ResolvedOp& op);
   void Wire(Page& page);
   std::optional<uint64_t> AnyHole(NaiveTask& task, Wide size, uint64_t mask = 0);
   Page NewPage(base::Prot prot, bool shared, uint64_t file_key, uint64_t file_offset);
@@ -124,6 +135,8 @@ class NaiveWorld {
   std::vector<uint32_t> used_;
   std::map<std::pair<uint64_t, uint64_t>, Bytes> files_;
   bool wrote_files_ = false;
+  std::map<uint64_t, uint64_t> memfds_;  // name -> key
+  std::map<uint64_t, uint64_t> sizes_;   // key -> bytes
 };
 
 Bytes NaiveWorld::BaseContents(const Page& page) const {
@@ -131,6 +144,7 @@ Bytes NaiveWorld::BaseContents(const Page& page) const {
   if (page.file_key == 0) return bytes;
   auto it = files_.find({page.file_key, page.file_offset});
   if (it != files_.end()) return it->second;
+  if (IsMemfd(page)) return bytes;
   for (uint64_t i = 0; i < 4096; ++i)
     bytes[i] = base::FileByte(page.file_key, page.file_offset + i);
   return bytes;
@@ -140,6 +154,7 @@ Bytes NaiveWorld::BaseContents(const Page& page) const {
 void NaiveWorld::Wire(Page& page) {
   page.attributes.wired = true;
   if (page.file_key == 0 || page.own == nullptr || page.own->has_value()) return;
+  if (BeyondEnd(page)) return;
   if (page.attributes.max_prot.CanWrite()) *page.own = BaseContents(page);
 }
 
@@ -189,6 +204,10 @@ Outcome NaiveWorld::Run(const ResolvedOp& op) {
     case OpKind::kMmap:
     case OpKind::kExecMap:
       return Mmap(op, task);
+    case OpKind::kMemfd:
+    case OpKind::kMemfdTruncate:
+    case OpKind::kMemfdClose:
+      return Memfd(op);
     case OpKind::kMremap:
       return Mremap(op, task);
     case OpKind::kMincore:
@@ -207,6 +226,60 @@ Outcome NaiveWorld::Run(const ResolvedOp& op) {
       return traces::FamilyOf(op.kind) == Outcome::Family::kKern ? MachCall(op, task)
                                                                  : Ranged(op, task);
   }
+}
+
+bool NaiveWorld::Leaves(const ResolvedOp& op) const {
+  bool missing = false;
+  bool memfds = false;
+  for (const auto& [label, task] : tasks_) {
+    for (const Page& page : task.pages) {
+      missing |= IsMissing(page);
+      memfds |= page.mapped && IsMemfd(page);
+    }
+  }
+  switch (op.kind) {
+    case OpKind::kMremap:
+      return memfds && op.new_size > op.size;
+    case OpKind::kMlock:
+    case OpKind::kMlockall:
+    case OpKind::kMprotect:
+    case OpKind::kVmProtect:
+    case OpKind::kVmWire:
+    case OpKind::kVmRead:
+    case OpKind::kVmWrite:
+    case OpKind::kVmCopy:
+      return missing;
+    default:
+      return false;
+  }
+}
+
+Outcome NaiveWorld::Memfd(const ResolvedOp& op) {
+  auto name = memfds_.find(op.file_key);
+  const bool there = name != memfds_.end();
+  if (op.kind == OpKind::kMemfd && there) return Bsd(Errno::kEexist);
+  if (op.kind != OpKind::kMemfd && !there) return Bsd(Errno::kEbadf);
+  if (op.kind == OpKind::kMemfdClose) {
+    memfds_.erase(name);
+    return Bsd(Errno::kOk);
+  }
+  if (op.size > ~uint64_t{0} / 2) return Bsd(Errno::kEinval);
+  if (op.kind == OpKind::kMemfd) {
+    const uint64_t key = 2 * (sizes_.size() + 1);
+    memfds_[op.file_key] = key;
+    sizes_[key] = op.size;
+    return Bsd(Errno::kOk);
+  }
+  uint64_t& size = sizes_[name->second];
+  const uint64_t low = std::min(size, op.size);
+  for (auto& [place, bytes] : files_) {
+    if (place.first != name->second || size == op.size) continue;
+    for (uint64_t i = 0; i < 4096; ++i) {
+      if (place.second + i >= low) bytes[i] = 0;
+    }
+  }
+  size = op.size;
+  return Bsd(Errno::kOk);
 }
 
 Outcome NaiveWorld::Birth(const ResolvedOp& op) {
@@ -247,6 +320,13 @@ Outcome NaiveWorld::Mmap(const ResolvedOp& op, NaiveTask& task) {
   bool fixed = exec || (op.flags & traces::kFlagFixed) != 0;
   bool hint = !exec && (op.flags & traces::kFlagTryFixed) != 0;
   bool shared = !exec && (op.flags & traces::kFlagShared) != 0;
+  uint64_t key = op.file_key;
+  if (op.backing == traces::Backing::kMemfd) {
+    if (memfds_.count(key) == 0) return Bsd(Errno::kEbadf);
+    key = memfds_[key];
+    if (Wide{op.offset} + op.size > (Wide{sizes_[key]} + 4095) / 4096 * 4096)
+      return Bsd(Errno::kEinval);
+  }
   if (op.size == 0 && op.file_key != 0) return Bsd(Errno::kEinval);
   uint64_t rest = op.file_key == 0 ? 0 : op.offset % 4096;
   Wide size = (Wide{op.size} + rest + 4095) / 4096 * 4096;
@@ -278,7 +358,7 @@ Outcome NaiveWorld::Mmap(const ResolvedOp& op, NaiveTask& task) {
   base::Prot prot = op.prot.IsNone() ? op.prot : op.prot | base::kProtRead;
   for (uint64_t at = 0; at < size; at += 4096) {
     Page& page = task.pages[PageOf(start + at)];
-    page = NewPage(prot, shared, op.file_key, op.file_key == 0 ? 0 : op.offset - rest + at);
+    page = NewPage(prot, shared, key, op.file_key == 0 ? 0 : op.offset - rest + at);
     if (task.wires_future && !prot.IsNone()) Wire(page);
   }
   return Bsd(Errno::kOk, start + rest);
@@ -685,6 +765,12 @@ Outcome NaiveWorld::Access(const ResolvedOp& op, NaiveTask& task) {
       return outcome;
     }
     Page& page = task.pages[i];
+    if (IsMissing(page)) {
+      outcome.code =
+          static_cast<int32_t>(task.mach ? FaultCode::kMachMemoryError : FaultCode::kBus);
+      outcome.value = va;
+      return outcome;
+    }
     // A wired page that has to be fetched again is fetched for every access.
     if (op.kind != OpKind::kWrite && page.attributes.wired && va % 4096 == 0 &&
         coin_.Chance(1, 2)) {
@@ -705,7 +791,9 @@ Outcome NaiveWorld::Access(const ResolvedOp& op, NaiveTask& task) {
     if (op.kind != OpKind::kWrite) continue;
     if (page.own == nullptr) {
       auto [it, fresh] = files_.try_emplace({page.file_key, page.file_offset});
-      if (fresh) {
+      if (fresh && IsMemfd(page)) {
+        it->second = {};
+      } else if (fresh) {
         for (uint64_t k = 0; k < 4096; ++k)
           it->second[k] = base::FileByte(page.file_key, page.file_offset + k);
       }
@@ -766,6 +854,7 @@ std::string FirstDisagreement(uint64_t seed, int count) {
   std::string history;
   for (int i = 0; i < count; ++i) {
     ResolvedOp op = draws.Next(world.LiveTasks());
+    if (naive.Leaves(op)) continue;
     Outcome seen = naive.Run(op);
     history += traces::FormatResolvedOp(op) + " -> " + traces::FormatOutcome(op.kind, seen) + "\n";
     Expectation expectation = world.Expect(op);

@@ -17,7 +17,8 @@ namespace {
 bool ResolveFile(const Op& op, const std::vector<std::string>& files, ResolvedOp* out) {
   if (op.file == 0) {
     return op.kind == OpKind::kMmap || op.kind == OpKind::kExecMap || op.kind == OpKind::kPread ||
-           op.kind == OpKind::kPwrite || op.kind == OpKind::kFtruncate;
+           op.kind == OpKind::kPwrite || op.kind == OpKind::kFtruncate ||
+           op.kind == OpKind::kSendFile;
   }
   if (op.file > files.size()) return false;
   out->file_key = traces::KeyOfName(files[op.file - 1].c_str());
@@ -32,6 +33,8 @@ void CopyPlainOperands(const Op& op, ResolvedOp* out) {
     case OpKind::kTaskCreate:
     case OpKind::kVmAllocate:
     case OpKind::kMsync:
+    case OpKind::kPread:
+    case OpKind::kPwrite:
     case OpKind::kMlockall:
     case OpKind::kMemfd:
     case OpKind::kShmat:
@@ -162,6 +165,7 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
       return ResolvePlace(space, op.at, &out->at);
     case OpKind::kMemfd:
     case OpKind::kMemfdTruncate:
+    case OpKind::kSendFile:
     case OpKind::kShmget:
       out->size = op.size;
       return ResolveFile(op, files, out);

@@ -136,7 +136,7 @@ Step LockSegment(const Query& q, uint64_t id, const MemoryObject& segment) {
   if (pages > q.wired_max) return Answer(Errno::kEnomem);
   Step step = Do(Step::Action::kLockSegment, q);
   step.object = id;
-  if (q.wired_at_most > q.wired_max - pages) {
+  if (q.wired_at_most() > q.wired_max - pages) {
     step.refusal_code = static_cast<int32_t>(Errno::kEnomem);
   }
   return step;

@@ -277,6 +277,11 @@ void Space::Wire(uint64_t start, uint64_t end, const FileTable& files) {
   for (const Region& region : Slice(start, end)) BindPages(region, files);
 }
 
+void Space::Fetch(uint64_t start, uint64_t end, const FileTable& files) {
+  DecideThere(start, end, files);
+  for (const Region& region : Slice(start, end)) BindPages(region, files);
+}
+
 void Space::Unwire(uint64_t start, uint64_t end) {
   Apply(start, end, [](Region& region) { region.attributes.wired = false; });
 }

@@ -123,6 +123,8 @@ class Space {
   // on: wiring fetches them for every access that their maximum protection permits.
   void Wire(uint64_t start, uint64_t end, const FileTable& files);
   void Unwire(uint64_t start, uint64_t end);
+  // What wiring does to contents, without it.
+  void Fetch(uint64_t start, uint64_t end, const FileTable& files);
   // Pages that wiring would own from then on may be owned: it failed some way up.
   void MayWire(uint64_t start, uint64_t end, const FileTable& files);
   // Every page of the range could be had.

@@ -123,6 +123,8 @@ struct Step {
   bool sets_heap = false;       // current = heap
   uint64_t heap = 0;
   bool wires_future = false;  // kWireAll
+  // kTransfer: `new_size` bytes of the caller's memory are fetched before anything moves.
+  bool direct = false;
   // kTransfer. Where memory may run out, any smaller number of bytes but none is right too.
   bool counted = false;
   // Of the `size` bytes these are surely moved when the outcome is an error: what follows them is
@@ -138,6 +140,8 @@ struct Step {
   bool ok() const { return outcome.code == 0; }
 };
 
+class World;
+
 // What every decoder gets.
 struct Query {
   const traces::ResolvedOp& op;
@@ -146,9 +150,10 @@ struct Query {
   const Task* caller;       // who calls; the same as `task` unless a Mach call names another
   bool may_name;            // the caller may name `task`, and it is alive
   const Channel* channel;   // the caller's
+  const World* world;       // for what few calls ask
   // Frames that all tasks together may wire, and an upper bound of those that are.
   uint64_t wired_max = ~uint64_t{0};
-  uint64_t wired_at_most = 0;
+  uint64_t wired_at_most() const;
   uint64_t shm_max = ~uint64_t{0};  // bytes of the largest segment
   const FileTable* files = nullptr;
   bool is_mapped = false;  // kMemfdSeal: the file, by anybody

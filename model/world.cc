@@ -43,6 +43,15 @@ bool World::MemoryMayRunOut(const ResolvedOp& op) const {
   return options_.memory_may_run_out || (threads_may_run_out_ && is_birth);
 }
 
+uint64_t Query::wired_at_most() const { return world->WiredAtMost(); }
+
+uint64_t World::WiredAtMost() const {
+  uint64_t pages = 0;
+  for (const auto& [label, task] : tasks_) pages += task.space.WiredPages();
+  for (const auto& [id, object] : files_.objects) pages += object.locked ? object.pages() : 0;
+  return pages;
+}
+
 Step World::Decode(const ResolvedOp& op) const {
   if (op.kind == OpKind::kInject) {
     Step done;
@@ -65,11 +74,8 @@ Step World::Decode(const ResolvedOp& op) const {
               caller,
               may_name,
               caller == nullptr ? nullptr : &channels_.at(caller->channel),
+              this,
               options_.wired_max};
-  for (const auto& [label, other] : tasks_) query.wired_at_most += other.space.WiredPages();
-  for (const auto& [id, object] : files_.objects) {
-    if (object.locked) query.wired_at_most += object.pages();
-  }
   query.shm_max = options_.shm_max;
   query.files = &files_;
   if (op.kind == OpKind::kMemfdSeal) {
@@ -111,7 +117,14 @@ Expectation World::Expect(const ResolvedOp& op) const {
 }
 
 void World::Adopt(const ResolvedOp& op, const Outcome& observed) {
-  Step step = Decode(op);
+  AdoptStep(Decode(op), op, observed);
+}
+
+void World::Adopt(Expectation right, const ResolvedOp& op, const Outcome& observed) {
+  AdoptStep(std::move(right).TakeStep(), op, observed);
+}
+
+void World::AdoptStep(Step step, const ResolvedOp& op, const Outcome& observed) {
   CHECK(step.outcome.family == observed.family);
   if (observed.family == Outcome::Family::kNone) return;
   if (op.kind == OpKind::kInject) {
@@ -219,6 +232,10 @@ void World::Refuse(Step step, const ResolvedOp& op, Why why) {
     case Step::Action::kMayWire:
       if (why != Why::kNoRoom) task.space.MayWire(step.start, step.end, files_);
       break;
+    case Step::Action::kTransfer:
+      if (step.direct)
+        CommitTransfer(step, op, Outcome{Outcome::Family::kErrno, 1, 0, 0, {}}, &task, &task);
+      break;
     case Step::Action::kSetProt:
       if (!task.space.wires_future()) break;
       step.cannot_wire = true;
@@ -319,6 +336,28 @@ void World::SetAttribute(const Step& step, Space* space) {
   }
 }
 
+// What becomes of the range of one space; `to` is where it goes.
+void World::CommitRange(const Step& step, uint64_t to, Space* space) {
+  switch (step.action) {
+    case Step::Action::kUnmap:
+      return space->Unmap(step.start, step.end);
+    case Step::Action::kMayWire:
+      return space->MayWire(step.start, step.end, files_);
+    case Step::Action::kGiveUp:
+      return space->GiveUp(step.start, step.end);
+    case Step::Action::kDiscard:
+      return space->Discard(step.start, step.end);
+    case Step::Action::kGrow:
+      return space->Grow(step.start, step.end - step.start);
+    case Step::Action::kMove:
+      return space->Move(step.start, step.size, to, step.new_size);
+    case Step::Action::kDuplicate:
+      return space->Duplicate(step.start, step.size, to, step.new_size);
+    default:
+      return SetAttribute(step, space);
+  }
+}
+
 void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observed) {
   if (step.action == Step::Action::kBeBorn || step.action == Step::Action::kFork) {
     return CommitBirth(step, op);
@@ -326,7 +365,6 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
   const uint32_t label = traces::ActsOn(op);
   Task& task = tasks_.find(label)->second;
   const bool chosen = step.freedom == Step::Freedom::kAddress;
-  const uint64_t to = chosen ? observed.value : step.to;
   switch (step.action) {
     case Step::Action::kBeBorn:
     case Step::Action::kFork:
@@ -346,29 +384,18 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
       CommitMap(step, chosen ? observed.value - step.page_offset : step.start, &task);
       break;
     case Step::Action::kUnmap:
-      task.space.Unmap(step.start, step.end);
-      break;
     case Step::Action::kSetProt:
     case Step::Action::kSetMaxProt:
     case Step::Action::kSetInherit:
     case Step::Action::kSetAdvice:
     case Step::Action::kSetWired:
-      SetAttribute(step, &task.space);
-      break;
+    case Step::Action::kMayWire:
     case Step::Action::kGiveUp:
-      task.space.GiveUp(step.start, step.end);
-      break;
     case Step::Action::kDiscard:
-      task.space.Discard(step.start, step.end);
-      break;
     case Step::Action::kGrow:
-      task.space.Grow(step.start, step.end - step.start);
-      break;
     case Step::Action::kMove:
-      task.space.Move(step.start, step.size, to, step.new_size);
-      break;
     case Step::Action::kDuplicate:
-      task.space.Duplicate(step.start, step.size, to, step.new_size);
+      CommitRange(step, chosen ? observed.value : step.to, &task.space);
       break;
     case Step::Action::kWireAll:
     case Step::Action::kUnwireAll:
@@ -390,9 +417,6 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
       break;
     case Step::Action::kFtruncate:
       SetEnd(step.file_key, step.size);
-      break;
-    case Step::Action::kMayWire:
-      task.space.MayWire(step.start, step.end, files_);
       break;
     default:
       CommitShared(step, &task);

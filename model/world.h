@@ -62,6 +62,8 @@ class Expectation {
   // A member of the set, always the same one: the lowest address, memory kept by MADV_FREE, enough
   // memory.
   traces::Outcome Canonical() const { return parts_.step.outcome; }
+  // What World will do; the set is gone.
+  Step TakeStep() && { return std::move(parts_.step); }
   // The set in words: "ok", "an address of 0x4000 free bytes in [0x1000,0x20000)" ...
   std::string Describe() const;
 
@@ -127,6 +129,8 @@ class World {
 
   // Does the operation with the outcome that was observed. REQUIRES: Expect(op).Accepts(observed).
   void Adopt(const traces::ResolvedOp& op, const traces::Outcome& observed);
+  // The same for who still has what Expect(op) said.
+  void Adopt(Expectation right, const traces::ResolvedOp& op, const traces::Outcome& observed);
 
   // --- Observers, for the state relation ---
 
@@ -167,6 +171,8 @@ class World {
 
   // Of everything observable, by contents: two worlds that went through equal states agree.
   uint64_t StateHash() const;
+  // An upper bound of the frames that are wired, all tasks together.
+  uint64_t WiredAtMost() const;
   // Reads whose value could not be checked, because too many pages were undecided or one had too
   // long a past.
   uint64_t unchecked_reads() const { return unchecked_reads_; }
@@ -183,6 +189,7 @@ class World {
   static bool ResolvePlace(const Space& space, const traces::Place& place, uint64_t* address);
 
   Step Decode(const traces::ResolvedOp& op) const;
+  void AdoptStep(Step step, const traces::ResolvedOp& op, const traces::Outcome& observed);
   bool MemoryMayRunOut(const traces::ResolvedOp& op) const;
   void Commit(const Step& step, const traces::ResolvedOp& op, const traces::Outcome& observed);
   void CommitBirth(const Step& step, const traces::ResolvedOp& op);
@@ -195,6 +202,7 @@ class World {
   void WireAll(const Step& step, Task* task);
   void CommitCopy(const Step& step, const traces::Outcome& observed, Task* task, Task* caller);
   void SetAttribute(const Step& step, Space* space);
+  void CommitRange(const Step& step, uint64_t to, Space* space);
   void Overwrite(const Step& step, PageCopies copies, Space* space);
   void CommitCopyOut(const Step& step, uint64_t start, const Task& task, Task* caller);
   void CommitRead(const Step& step, const traces::Outcome& observed, const Task& task);
@@ -210,11 +218,13 @@ class World {
   void CommitDeath(uint32_t label);
   void SetEnd(uint64_t file_key, uint64_t size);
   void CommitTransfer(Step step, const traces::ResolvedOp& op, const traces::Outcome& observed,
-                      const Task* task, const Task* caller);
+                      const Task* task, Task* caller);
   void CommitReceive(const Step& step, const traces::ResolvedOp& op,
                      const traces::Outcome& observed, const Task& caller);
   void CommitSend(const traces::ResolvedOp& op, const traces::Outcome& observed,
                   const Task& caller);
+  void CommitSendFile(const traces::ResolvedOp& op, const traces::Outcome& observed,
+                      const Task& caller);
   void FoundThere(const Space& space, uint64_t at, uint64_t size);
 
   Options options_;

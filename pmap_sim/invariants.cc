@@ -38,11 +38,12 @@ bool L4Pmap::CheckFrame(uint32_t index, uint64_t* mappings, base::TextSink& out)
 
 // SentWithinTable, AliasShowsFrame, DirectIsAlone, KernelIsMapped: what one page may have been
 // sent, and from where.
-bool L4Pmap::CheckPage(const Leaf* leaf, const Translation& page, base::TextSink& out) const {
+bool L4Pmap::CheckPage(const Leaf* leaf, const Translation& page, uint32_t frames,
+                       base::TextSink& out) const {
   const base::Vaddr va =
       leaf->window->start() + base::ToBytes(base::PageCount(leaf->first_page + page.slot));
   const bool device = (page.frame & kDeviceBit) != 0;
-  if ((!device && page.frame > frame_count()) || (device && page.managed) ||
+  if ((!device && page.frame > frames) || (device && page.managed) ||
       ((page.wired || page.managed) && !page.present())) {
     out << "TableListsFrames: va " << va << " names frame number " << page.frame;
     return false;
@@ -67,14 +68,21 @@ bool L4Pmap::CheckPage(const Leaf* leaf, const Translation& page, base::TextSink
   return false;
 }
 
-bool L4Pmap::CheckLeaf(const Window* window, const Leaf* leaf, base::TextSink& out) const {
+bool L4Pmap::CheckLeaf(const Window* window, const Leaf* leaf, Found* found,
+                       base::TextSink& out) const {
   uint32_t present = 0;
   uint32_t aliases = 0;
+  for (const TranslationRest& rest : leaf->rest) aliases += rest.alias_frame != 0 ? 1 : 0;
   for (const Translation& page : leaf->pages) {
-    if (!CheckPage(leaf, page, out)) return false;
+    // Of most there is nothing to be said.
+    if (!page.present() && page.sent.IsNone() && !page.wired && !page.managed && !page.direct)
+      continue;
+    if (!CheckPage(leaf, page, found->frames, out)) return false;
     present += page.present() ? 1 : 0;
-    aliases += page.rest().alias_frame != 0 ? 1 : 0;
+    found->wired += page.wired ? 1 : 0;
+    found->managed += page.managed ? 1 : 0;
   }
+  found->present += present;
   if (leaf->window == window && present == leaf->present && aliases == leaf->aliases) return true;
   out << "CountsAgree: leaf at " << window->start() << " + " << leaf->first_page << " pages counts "
       << leaf->present << " present, " << leaf->aliases << " aliases; found " << present << ", "
@@ -84,32 +92,26 @@ bool L4Pmap::CheckLeaf(const Window* window, const Leaf* leaf, base::TextSink& o
 
 // CountsAgree: resident and wired counts are those of the table; last_found is one of the windows.
 bool L4Pmap::CheckPmap(const uvm::Pmap* pmap, uint64_t* managed, base::TextSink& out) const {
-  uint32_t resident = 0;
-  uint32_t wired = 0;
+  Found found{.frames = frame_count()};
   bool last_found = pmap->last_found == nullptr;
   for (Window* window = pmap->windows.First(); window != nullptr;
        window = pmap->windows.Next(window)) {
-    uint32_t present = 0;
     last_found |= window == pmap->last_found;
+    const uint32_t before = found.present;
     for (const Leaf* leaf : window->leaves) {
-      if (leaf == nullptr) continue;
-      if (!CheckLeaf(window, leaf, out)) return false;
-      present += leaf->present;
-      for (const Translation& page : leaf->pages) {
-        wired += page.wired ? 1 : 0;
-        *managed += page.managed ? 1 : 0;
-      }
+      if (leaf != nullptr && !CheckLeaf(window, leaf, &found, out)) return false;
     }
+    const uint32_t present = found.present - before;
     if (window->pmap != pmap || window->present != present) {
       out << "CountsAgree: window at " << window->start() << " counts " << window->present
           << " pages, found " << present;
       return false;
     }
-    resident += present;
   }
-  if (last_found && resident == pmap->resident && wired == pmap->wired) return true;
+  *managed += found.managed;
+  if (last_found && found.present == pmap->resident && found.wired == pmap->wired) return true;
   out << "CountsAgree: pmap counts " << pmap->resident << " resident, " << pmap->wired
-      << " wired; found " << resident << ", " << wired;
+      << " wired; found " << found.present << ", " << found.wired;
   return false;
 }
 

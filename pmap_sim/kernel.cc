@@ -63,8 +63,8 @@ void L4Pmap::KenterPa(base::Vaddr va, base::Paddr pa, base::Prot prot, uvm::Cach
 }
 
 // Takes a page that is no segment's from sigma0, which gives it as often as it is asked for. 0:
-// sigma0 refuses, or the server's own areas are in its place. Where the kernel had no memory for the
-// mapping the page is not there all the same: Retry asks again.
+// sigma0 refuses, or the server's own areas are in its place. Where the kernel had no memory for
+// the mapping the page is not there all the same: Retry asks again.
 FrameNumber L4Pmap::TakeDevicePage(base::Paddr pa) {
   CHECK(pa.IsAligned());
   const uint64_t page = pa.PageNumber();

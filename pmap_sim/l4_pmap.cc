@@ -86,7 +86,12 @@ unsigned char* L4Pmap::HomePointer(Paddr pa) {
   return PeekHome(pa);
 }
 
-void L4Pmap::ZeroPage(Paddr pa) { __builtin_memset(HomePointer(pa), 0, base::kPageSize); }
+void L4Pmap::ZeroPage(Paddr pa) {
+  __builtin_memset(HomePointer(pa), 0, base::kPageSize);
+  if (!config_.canary->Armed(base::Canary::kWritesBehindStamps)) return;
+  if (zeroed_before_ != nullptr) zeroed_before_[base::kPageSize / 2] ^= 1;
+  zeroed_before_ = PeekHome(pa);
+}
 
 void L4Pmap::CopyPage(Paddr from, Paddr to) {
   __builtin_memcpy(HomePointer(to), PeekHome(from), base::kPageSize);

@@ -325,8 +325,16 @@ class L4Pmap final : public uvm::PmapSystem {
   // invariants.cc
   bool CheckFrame(uint32_t index, uint64_t* mappings, base::TextSink& out) const;
   bool CheckPmap(const uvm::Pmap* pmap, uint64_t* managed, base::TextSink& out) const;
-  bool CheckLeaf(const Window* window, const Leaf* leaf, base::TextSink& out) const;
-  bool CheckPage(const Leaf* leaf, const Translation& page, base::TextSink& out) const;
+  // What a walk over a table has found; `frames` is frame_count().
+  struct Found {
+    uint32_t frames = 0;
+    uint32_t present = 0;
+    uint32_t wired = 0;
+    uint64_t managed = 0;
+  };
+  bool CheckLeaf(const Window* window, const Leaf* leaf, Found* found, base::TextSink& out) const;
+  bool CheckPage(const Leaf* leaf, const Translation& page, uint32_t frames,
+                 base::TextSink& out) const;
   bool CheckAliases(base::TextSink& out) const;
 
   // Constant after Boot.
@@ -338,6 +346,8 @@ class L4Pmap final : public uvm::PmapSystem {
   uint32_t segment_count_ = 0;
   Frame* frames_ = nullptr;
   FrameStatus* status_ = nullptr;  // by frame, too
+
+  unsigned char* zeroed_before_ = nullptr;  // the canary's
 
   // Guarded by lock_.
   base::SpinWord lock_;

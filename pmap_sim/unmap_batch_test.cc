@@ -150,6 +150,24 @@ TEST_F(UnmapBatchTest, FramesInDescendingOrderMergeToo) {
   EXPECT_EQ(cost.fpages, 1u);
 }
 
+// A page that is unlike its neighbours ends their run and is lowered all the same.
+TEST_F(UnmapBatchTest, NeighboursThatAreAlikeAreLoweredTogether) {
+  Client* a = NewClient();
+  constexpr uint32_t kPages = 64;
+  GiveWrittenPages(a, kVa, kPages);
+  Enter(a, kVa + 5 * base::kPageSize, NewFrame(), base::kProtReadWrite);
+  EXPECT_TRUE(Read(a, kVa + 5 * base::kPageSize));
+  Enter(a, kVa + 9 * base::kPageSize, NewFrame(), base::kProtRead);
+  Server([&] { pmap_.Remove(a->pmap, Pages(kVa + 20 * base::kPageSize, 1)); });
+  const PmapCounters before = pmap_.counters();
+  Server([&] { pmap_.Protect(a->pmap, Pages(kVa, kPages), base::kProtRead); });
+  const PmapCounters after = pmap_.counters();
+  EXPECT_EQ(Layout(a, kVa, 24), "rrrrrrrrr.rrrrrrrrrr.rrr");
+  EXPECT_EQ(after.pages_lowered - before.pages_lowered, kPages - 2);
+  EXPECT_EQ(after.lowered_in_runs - before.lowered_in_runs, kPages - 3);
+  EXPECT_TRUE(Read(a, kVa + 9 * base::kPageSize));
+}
+
 TEST_F(UnmapBatchTest, PagesThatMayBeCleanGoOneByOneSixtyFourACall) {
   Client* a = NewClient();
   constexpr uint32_t kPages = 256;

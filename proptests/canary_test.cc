@@ -48,6 +48,7 @@ std::vector<CanaryCase> CanaryTable() {
       {base::Canary::kPromotionKeepsSharers,
        "PromotionKeepsSharers",
        {"TranslationMapsItsPage", "ContentsAgree"}},
+      {base::Canary::kWritesBehindStamps, "WritesBehindStamps", {"ContentsAgree"}},
   };
 }
 

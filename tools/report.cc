@@ -43,6 +43,7 @@ constexpr CanaryName kCanaries[] = {
     {base::Canary::kShortageDropsWired, "shortage_drops_wired"},
     {base::Canary::kCleanKeepsWritable, "clean_keeps_writable"},
     {base::Canary::kPromotionKeepsSharers, "promotion_keeps_sharers"},
+    {base::Canary::kWritesBehindStamps, "writes_behind_stamps"},
 };
 static_assert(std::size(kCanaries) == base::kCanaryCount);
 

@@ -27,6 +27,7 @@ constexpr Word kAllocateWords[] = {{"anywhere", kFlagAnywhere}, {"fixed", kFlagF
 constexpr Word kProtectWords[] = {{"current", 0}, {"maximum", kFlagSetMax}};
 constexpr Word kCreateWords[] = {{"0", 0}, {"1", kFlagInherit}};
 constexpr Word kHostWords[] = {{"plain", 0}, {"priv", kFlagPrivileged}};
+constexpr Word kTransferWords[] = {{"cached", 0}, {"direct", kFlagDirect}};
 constexpr Word kSourceWords[] = {{"observed", kFlagObserved}, {"inferred", kFlagInferred}};
 
 // clang-format off: a table.
@@ -375,17 +376,17 @@ constexpr std::array<KindRow, kOpKindCount> kRows = {{
     {OpKind::kPread,
      "pread",
      Subject::kTask,
-     {kAt, kSize, kFile},
+     {kAt, kSize, kFlags, kFile},
      Success::kCount,
-     {},
+     kTransferWords,
      {},
      "BSD: ADDR gets what the file has from OFFSET on"},
     {OpKind::kPwrite,
      "pwrite",
      Subject::kTask,
-     {kAt, kSize, kFile},
+     {kAt, kSize, kFlags, kFile},
      Success::kCount,
-     {},
+     kTransferWords,
      {},
      "BSD: the file gets what is at ADDR"},
     {OpKind::kFtruncate,
@@ -428,6 +429,14 @@ constexpr std::array<KindRow, kOpKindCount> kRows = {{
      {},
      {},
      "ADDR gets what the oldest message holds"},
+    {OpKind::kSendFile,
+     "send_file",
+     Subject::kTask,
+     {kSize, kFile},
+     Success::kCount,
+     {},
+     {},
+     "the same, made of pages of a file"},
     {OpKind::kInject,
      "inject",
      Subject::kNobody,
@@ -479,11 +488,11 @@ constexpr std::array<Word, base::kFaultSiteCount> MakeSiteWords() {
 constexpr std::array<Word, base::kFaultSiteCount> kSiteWords = MakeSiteWords();
 
 constexpr base::Errno kErrnos[] = {
-    base::Errno::kEperm,     base::Errno::kEnoent, base::Errno::kEio,    base::Errno::kE2big,
-    base::Errno::kEbadf,     base::Errno::kEnomem, base::Errno::kEacces, base::Errno::kEfault,
-    base::Errno::kEbusy,     base::Errno::kEexist, base::Errno::kEnodev, base::Errno::kEinval,
-    base::Errno::kEfbig,     base::Errno::kEagain, base::Errno::kEoverflow,
-    base::Errno::kEsrch,     base::Errno::kEmsgsize};
+    base::Errno::kEperm,   base::Errno::kEnoent, base::Errno::kEio,       base::Errno::kE2big,
+    base::Errno::kEbadf,   base::Errno::kEnomem, base::Errno::kEacces,    base::Errno::kEfault,
+    base::Errno::kEbusy,   base::Errno::kEexist, base::Errno::kEnodev,    base::Errno::kEinval,
+    base::Errno::kEfbig,   base::Errno::kEagain, base::Errno::kEoverflow, base::Errno::kEsrch,
+    base::Errno::kEmsgsize};
 constexpr base::KernReturn kKernReturns[] = {
     base::KernReturn::kInvalidAddress,   base::KernReturn::kProtectionFailure,
     base::KernReturn::kNoSpace,          base::KernReturn::kInvalidArgument,

@@ -68,6 +68,7 @@ Outcome::Family FamilyOf(OpKind kind) {
     case OpKind::kPoke:
     case OpKind::kSend:
     case OpKind::kReceive:
+    case OpKind::kSendFile:
     case OpKind::kMemfd:
     case OpKind::kMemfdTruncate:
     case OpKind::kMemfdSeal:

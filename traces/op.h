@@ -79,15 +79,16 @@ enum class OpKind : uint8_t {
   kWrite,  // s.write ADDR SIZE VALUE     VALUE: base/pattern.h
   kFetch,  // s.fetch ADDR                an instruction fetch
   // Calls that move bytes; the outcome is how many. Of files without a mapping:
-  kPread,      // s.pread ADDR SIZE [file NAME OFFSET]
-  kPwrite,     // s.pwrite ADDR SIZE [file NAME OFFSET]
+  kPread,      // s.pread ADDR SIZE cached|direct [file NAME OFFSET]
+  kPwrite,     // s.pwrite ADDR SIZE cached|direct [file NAME OFFSET]
   kFtruncate,  // s.ftruncate [file NAME OFFSET]     the file ends at OFFSET
   // Of another task, by the maximum protection:
   kPeek,  // s.peek ADDR SIZE TO [of sM]     TO: where it goes, in the caller's space
   kPoke,  // s.poke ADDR SIZE TO [of sM]     TO: where it comes from, in the caller's space
   // By way of a message, whose pages are lent:
-  kSend,     // s.send ADDR SIZE
-  kReceive,  // s.receive ADDR SIZE
+  kSend,      // s.send ADDR SIZE
+  kReceive,   // s.receive ADDR SIZE
+  kSendFile,  // s.send_file SIZE [file NAME OFFSET]
   // What the kernel below does, not what a program does.
   kInject,  // inject SITE [skip=K]       the next operation meets a fault
 };
@@ -116,6 +117,7 @@ enum OpFlags : uint32_t {
   kFlagSealable = 1u << 16,    // memfd
   kFlagReadOnly = 1u << 17,    // shmat
   kFlagRound = 1u << 18,       // shmat: the address is rounded down to its page
+  kFlagDirect = 1u << 19,      // pread, pwrite: the caller's memory is locked meanwhile
 };
 
 // What the name in an mmap is the name of.

@@ -43,6 +43,16 @@ class DeviceTest : public PictureTest {
   FrameBuffer driver_{&pmap()};
 };
 
+// 5.A item 24 of facts/uvm.md, for pagers that map pages themselves.
+TEST_F(DeviceTest, NeighboursThatAreMappedAreLeftAlone) {
+  Space space = Mapped(0, 4);
+  EXPECT_EQ(space.Touch(0, Access::kRead), "ok");
+  pmap().Remove(space->pmap(), Pages(1, 1));
+  EXPECT_EQ(space.Touch(1, Access::kRead), "ok");
+  EXPECT_EQ(pmap().ResidentCount(space->pmap()), PageCount(4));
+  EXPECT_EQ(pmap().entered_ahead_twice(), 0u);
+}
+
 TEST_F(DeviceTest, ThereIsOneObjectADevice) {
   Object* object = uvm().AttachDevice(&driver_, 1, base::kProtReadWrite, 0, kPage);
   EXPECT_EQ(uvm().AttachDevice(&driver_, 1, base::kProtRead, 3 * kPage, kPage), object);

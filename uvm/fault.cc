@@ -50,6 +50,8 @@ Result<void, FaultError> FaultHandler::Run(Attempt* a) {
       a->moved = false;
     }
     a->info.UnlockAll();
+    // Who may wait may get some after all.
+    if (!step.ok() && step.error() == FaultError::kNoMemory && !a->info.patient) step = Refuse(a);
     if (!step.ok()) {
       ++core_->counters.fault_errors;
       return step.error();

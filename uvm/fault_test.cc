@@ -19,6 +19,85 @@ using base::kProtRead;
 using base::kProtWrite;
 using FaultTest = PictureTest;
 
+// ---- Faults that must not wait.
+
+class PromptFaultTest : public PictureTest {
+ protected:
+  std::string Promptly(const Space& space, uint64_t page, Access access) {
+    const uint64_t faults = uvm().counters().faults;
+    auto result = uvm().FaultPromptly(space.get(), PageAt(page), access);
+    const bool counted = uvm().counters().faults != faults;
+    std::string end = "error";
+    if (result.ok()) end = result.value() == FaultHandler::Prompt::kDone ? "done" : "would wait";
+    return end == "would wait" && counted ? "would wait, and counted" : end;
+  }
+};
+
+TEST_F(PromptFaultTest, WhatIsAtHandIsDone) {
+  Space space = NewSpace("000");
+  EXPECT_EQ(Promptly(space, 0, Access::kWrite), "would wait");  // has no layer of its own yet
+  space.Write("x..");
+  EXPECT_EQ(Promptly(space, 1, Access::kWrite), "done");
+  Space child = space.Fork();
+  EXPECT_EQ(Promptly(space, 0, Access::kWrite), "would wait");
+  child.Write("y..");
+  EXPECT_EQ(Promptly(child, 1, Access::kWrite), "done");
+  space.Write("z..");
+  EXPECT_EQ(Promptly(space, 1, Access::kWrite), "done");
+  EXPECT_EQ(Contents(space, child), "z00|y00");
+}
+
+TEST_F(PromptFaultTest, ErrorsAreNotWaitedFor) {
+  Space space = NewSpace("A.");
+  space.Protect(0, 1, kProtRead);
+  EXPECT_EQ(Promptly(space, 0, Access::kWrite), "error");
+  EXPECT_EQ(Promptly(space, 1, Access::kRead), "error");
+}
+
+TEST_F(PromptFaultTest, NoLockOfAMapAnAmapOrAnObjectIsWaitedFor) {
+  Object* file = File(7);
+  Space space = NewSpace("A..");
+  space.Map({.at = 1, .pages = 1, .file = file});
+  space.Read(".x.");
+  pmap().RemoveAll(space->pmap());
+  {
+    WriterLock lock(&space->map().lock());
+    EXPECT_EQ(Promptly(space, 0, Access::kRead), "would wait");
+  }
+  {
+    MutexLock lock(&EntryAt(space, 0)->aref.amap->lock->mutex);
+    EXPECT_EQ(Promptly(space, 0, Access::kRead), "would wait");
+  }
+  {
+    MutexLock lock(&file->mu);
+    EXPECT_EQ(Promptly(space, 1, Access::kRead), "would wait");
+  }
+  EXPECT_EQ(Rights(space), "---");
+  EXPECT_EQ(Promptly(space, 0, Access::kRead), "done");
+  EXPECT_EQ(Promptly(space, 1, Access::kRead), "done");
+  EXPECT_TRUE(space->map().DebugIdle());
+}
+
+TEST_F(PromptFaultTest, NoPageIsFetchedOrWaitedFor) {
+  Object* file = File(7);
+  Space space = NewSpace("A..");
+  space.Map({.at = 1, .pages = 1, .file = file});
+  EXPECT_EQ(Promptly(space, 1, Access::kRead), "would wait");
+  EXPECT_EQ(uvm().counters().pager_get, 0u);
+  pmap().RemoveAll(space->pmap());
+  Page* page = ResidentAt(space, 0);
+  page->busy = BusyReason::kLoan;
+  EXPECT_EQ(Promptly(space, 0, Access::kRead), "would wait");
+  page->busy = BusyReason::kNotBusy;
+  Loan loan = space.Lend(0, 1);
+  EXPECT_EQ(Promptly(space, 0, Access::kWrite), "would wait");
+  Return(&loan);
+  space.Wire(0, 1);
+  pmap().RemoveAll(space->pmap());
+  EXPECT_EQ(Promptly(space, 0, Access::kRead), "would wait");
+  EXPECT_EQ(uvm().counters().fault_wired, 0u);
+}
+
 // ---- The four cases, their rights and their frames.
 
 TEST_F(FaultTest, FirstTouchOfAnonymousMemoryIsZeroFilled) {

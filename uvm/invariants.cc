@@ -301,22 +301,84 @@ bool ValidObjectPages(Uvm* uvm, TextSink* text) {
   });
 }
 
-bool ValidPageOwners(Uvm* uvm, TextSink* text) {
+// ---- Pages. Each rule looks at one, or at sums; null: it holds.
+
+namespace {
+
+const char* WrongOwner(const Page& page) {
+  const char* wrong = nullptr;
+  bool lent_to_anon = page.object != nullptr && page.anon != nullptr && page.loan_count > 0;
+  bool nobodys = !page.free && page.object == nullptr && page.anon == nullptr;
+  int owners =
+      (page.free ? 1 : 0) + (page.object != nullptr ? 1 : 0) + (page.anon != nullptr ? 1 : 0);
+  if (owners != 1 && !lent_to_anon && !(nobodys && (page.loan_count > 0 || page.wire_count == 1)))
+    wrong = "is not exactly one of free, object's, anon's, nobody's but lent or the kernel's";
+  if (page.anon != nullptr && page.anon->page != &page)
+    wrong = "names an anon that has another page";
+  if (page.object != nullptr && page.object->DebugLookup(page.index) != &page)
+    wrong = "is not in its object";
+  if (page.IsBusy()) wrong = "is busy at rest";
+  return wrong;
+}
+
+const char* WrongState(const Page& page) {
+  const bool owned = page.object != nullptr || page.anon != nullptr;
+  const bool queued = page.queue != PageQueue::kNone;
+  const char* wrong = nullptr;
+  if (page.free && (queued || page.wire_count > 0 || page.loan_count > 0))
+    wrong = "is free, but queued, wired or lent";
+  if (page.wire_count > 0 && page.loan_count > 0) wrong = "is wired and lent";
+  if (owned && queued == (page.wire_count > 0))
+    wrong = queued ? "is wired and on a queue" : "is on no queue and not wired";
+  if (!owned && queued) wrong = "is on a queue and nobody's";
+  if (owned && page.fake) wrong = "was never filled";
+  if (page.released) wrong = "was released and is still there";
+  return wrong;
+}
+
+struct PageSums {
+  uint64_t used = 0, wired = 0, active = 0, inactive = 0;
+
+  void Add(const Page& page) {
+    used += page.free ? 0 : 1;
+    wired += page.wire_count > 0 ? 1 : 0;
+    active += page.queue == PageQueue::kActive ? 1 : 0;
+    inactive += page.queue == PageQueue::kInactive ? 1 : 0;
+  }
+  bool Accounted(Uvm* uvm) const {
+    const PageStore& pages = uvm->DebugPages();
+    return used + pages.free_count().value() == pages.total().value() &&
+           used == uvm->counters().frames_in_use;
+  }
+  bool Counted(Uvm* uvm) const {
+    const PageStore& pages = uvm->DebugPages();
+    return wired == pages.wired_count().value() && active == pages.active_count().value() &&
+           inactive == pages.inactive_count().value();
+  }
+};
+
+PageSums SumsOf(Uvm* uvm) {
+  PageSums sums;
+  uvm->DebugPages().DebugForEach([&](const Page& page) { sums.Add(page); });
+  return sums;
+}
+
+// All of the rules for pages at once.
+bool PagesHold(Uvm* uvm) {
+  PageSums sums;
+  bool right = true;
+  uvm->DebugPages().DebugForEach([&](const Page& page) {
+    sums.Add(page);
+    right = right && WrongOwner(page) == nullptr && WrongState(page) == nullptr;
+  });
+  return right && sums.Accounted(uvm) && sums.Counted(uvm);
+}
+
+// Looks for a page with which something is wrong.
+bool NoPageIs(Uvm* uvm, TextSink* text, const char* (*wrong_with)(const Page&)) {
   bool valid = true;
   uvm->DebugPages().DebugForEach([&](const Page& page) {
-    if (!valid) return;
-    const char* wrong = nullptr;
-    bool lent_to_anon = page.object != nullptr && page.anon != nullptr && page.loan_count > 0;
-    bool nobodys = !page.free && page.object == nullptr && page.anon == nullptr;
-    int owners =
-        (page.free ? 1 : 0) + (page.object != nullptr ? 1 : 0) + (page.anon != nullptr ? 1 : 0);
-    if (owners != 1 && !lent_to_anon && !(nobodys && (page.loan_count > 0 || page.wire_count == 1)))
-      wrong = "is not exactly one of free, object's, anon's, nobody's but lent or the kernel's";
-    if (page.anon != nullptr && page.anon->page != &page)
-      wrong = "names an anon that has another page";
-    if (page.object != nullptr && page.object->DebugLookup(page.index) != &page)
-      wrong = "is not in its object";
-    if (page.IsBusy()) wrong = "is busy at rest";
+    const char* wrong = valid ? wrong_with(page) : nullptr;
     if (wrong == nullptr) return;
     valid = false;
     *text << "frame " << page.pa << " " << wrong;
@@ -324,55 +386,35 @@ bool ValidPageOwners(Uvm* uvm, TextSink* text) {
   return valid;
 }
 
+}  // namespace
+
+bool ValidPageOwners(Uvm* uvm, TextSink* text) { return NoPageIs(uvm, text, WrongOwner); }
+
 bool FreeAccounting(Uvm* uvm, TextSink* text) {
-  uint64_t used = 0;
-  uvm->DebugPages().DebugForEach([&](const Page& page) { used += page.free ? 0 : 1; });
-  uint64_t total = uvm->DebugPages().total().value();
-  uint64_t free = uvm->DebugPages().free_count().value();
-  if (used + free == total && used == uvm->counters().frames_in_use) return true;
-  *text << total << " frames, " << free << " on the free list, " << used << " owned, "
-        << uvm->counters().frames_in_use << " counted in use";
+  const PageSums sums = SumsOf(uvm);
+  if (sums.Accounted(uvm)) return true;
+  const PageStore& pages = uvm->DebugPages();
+  *text << pages.total().value() << " frames, " << pages.free_count().value()
+        << " on the free list, " << sums.used << " owned, " << uvm->counters().frames_in_use
+        << " counted in use";
   return false;
 }
 
 bool ValidPageStates(Uvm* uvm, TextSink* text) {
-  uint64_t wired = 0, active = 0, inactive = 0;
-  const Page* bad = nullptr;
-  const char* wrong = nullptr;
-  uvm->DebugPages().DebugForEach([&](const Page& page) {
-    wired += page.wire_count > 0 ? 1 : 0;
-    active += page.queue == PageQueue::kActive ? 1 : 0;
-    inactive += page.queue == PageQueue::kInactive ? 1 : 0;
-    const bool owned = page.object != nullptr || page.anon != nullptr;
-    const bool queued = page.queue != PageQueue::kNone;
-    const char* found = nullptr;
-    if (page.free && (queued || page.wire_count > 0 || page.loan_count > 0))
-      found = "is free, but queued, wired or lent";
-    if (page.wire_count > 0 && page.loan_count > 0) found = "is wired and lent";
-    if (owned && queued == (page.wire_count > 0))
-      found = queued ? "is wired and on a queue" : "is on no queue and not wired";
-    if (!owned && queued) found = "is on a queue and nobody's";
-    if (owned && page.fake) found = "was never filled";
-    if (page.released) found = "was released and is still there";
-    if (found == nullptr || wrong != nullptr) return;
-    wrong = found;
-    bad = &page;
-  });
+  if (!NoPageIs(uvm, text, WrongState)) return false;
+  const PageSums sums = SumsOf(uvm);
+  if (sums.Counted(uvm)) return true;
   const PageStore& pages = uvm->DebugPages();
-  if (wrong != nullptr) {
-    *text << "frame " << bad->pa << " " << wrong;
-    return false;
-  }
-  if (wired == pages.wired_count().value() && active == pages.active_count().value() &&
-      inactive == pages.inactive_count().value())
-    return true;
-  *text << "wired " << wired << " of " << pages.wired_count().value() << " counted, active "
-        << active << " of " << pages.active_count().value() << ", inactive " << inactive << " of "
-        << pages.inactive_count().value();
+  *text << "wired " << sums.wired << " of " << pages.wired_count().value() << " counted, active "
+        << sums.active << " of " << pages.active_count().value() << ", inactive " << sums.inactive
+        << " of " << pages.inactive_count().value();
   return false;
 }
 
 bool WiringsAreCounted(Uvm* uvm, TextSink* text) {
+  // Where nothing is wired there is nothing to count.
+  const bool none = ForEachEntry(uvm, [](Space*, MapEntry* e) { return e->wired_count == 0; });
+  if (none && SumsOf(uvm).wired == 0) return true;
   uvm->DebugPages().DebugForEach([](Page& page) { page.debug_wired = 0; });
   ForEachEntry(uvm, [](Space*, MapEntry* entry) {
     if (entry->wired_count == 0 || entry->submap != nullptr) return true;
@@ -573,10 +615,13 @@ bool LentPagesAreReadOnly(Uvm* uvm, TextSink* text) {
 }
 
 const char* FirstViolation(Uvm* uvm, TextSink* text) {
+  // Mostly they all hold, and one walk over the pages and one over the translations are enough to
+  // see that.
+  enum Walk : uint8_t { kNone, kPages, kTranslations };
   struct Rule {
     const char* name;
     bool (*holds)(Uvm*, TextSink*);
-    bool translations = false;  // is part of TranslationsHold
+    Walk walk = kNone;  // that it is part of
   };
   // Structure before meaning: a later rule may rely on what an earlier one checked.
   constexpr Rule kRules[] = {
@@ -588,26 +633,27 @@ const char* FirstViolation(Uvm* uvm, TextSink* text) {
       {"ValidAnonRefs", ValidAnonRefs},
       {"ValidObjectRefs", ValidObjectRefs},
       {"ValidObjectPages", ValidObjectPages},
-      {"ValidPageOwners", ValidPageOwners},
-      {"FreeAccounting", FreeAccounting},
-      {"ValidPageStates", ValidPageStates},
+      {"ValidPageOwners", ValidPageOwners, kPages},
+      {"FreeAccounting", FreeAccounting, kPages},
+      {"ValidPageStates", ValidPageStates, kPages},
       {"WiringsAreCounted", WiringsAreCounted},
-      {"TranslationInsideEntry", TranslationInsideEntry, true},
-      {"TranslationMapsItsPage", TranslationMapsItsPage, true},
-      {"RightsWithinProtection", RightsWithinProtection, true},
-      {"CopyOnWriteIsReadOnly", CopyOnWriteIsReadOnly, true},
-      {"CleanPagesAreReadOnly", CleanPagesAreReadOnly, true},
+      {"TranslationInsideEntry", TranslationInsideEntry, kTranslations},
+      {"TranslationMapsItsPage", TranslationMapsItsPage, kTranslations},
+      {"RightsWithinProtection", RightsWithinProtection, kTranslations},
+      {"CopyOnWriteIsReadOnly", CopyOnWriteIsReadOnly, kTranslations},
+      {"CleanPagesAreReadOnly", CleanPagesAreReadOnly, kTranslations},
       {"KernelMappings", KernelMappings},
       {"ValidWindows", ValidWindows},
-      {"LentPagesAreReadOnly", LentPagesAreReadOnly, true},
+      {"LentPagesAreReadOnly", LentPagesAreReadOnly, kTranslations},
   };
-  // Mostly they all hold, and one walk over the translations is enough to see that.
-  enum class Walk : uint8_t { kNotYet, kHold, kBroken } walk = Walk::kNotYet;
+  bool walked[] = {true, false, false};
+  bool hold[] = {false, false, false};
   for (const Rule& rule : kRules) {
-    if (rule.translations && walk == Walk::kNotYet)
-      walk = TranslationsHold(uvm) ? Walk::kHold : Walk::kBroken;
-    if (rule.translations && walk == Walk::kHold) continue;
-    if (!rule.holds(uvm, text)) return rule.name;
+    if (!walked[rule.walk]) {
+      walked[rule.walk] = true;
+      hold[rule.walk] = rule.walk == kPages ? PagesHold(uvm) : TranslationsHold(uvm);
+    }
+    if (!hold[rule.walk] && !rule.holds(uvm, text)) return rule.name;
   }
   return nullptr;
 }

@@ -78,13 +78,14 @@ Result<void, MapError> SpaceIo::CopyChunk(Vaddr at, Uio* uio, uint64_t bytes, Ac
   return {};
 }
 
-Result<Vaddr, MapError> SpaceIo::MapLocked(Map* map, Vaddr at, uint64_t bytes, Access access) {
+Result<Vaddr, MapError> SpaceIo::MapLocked(Map* map, Vaddr at, uint64_t bytes, Access access,
+                                           uint32_t extract_flags) {
   CHECK(bytes > 0);
   Map* kernel_map = kernel_->map();
   Range from;
   if (!PagesOf(at, bytes, &from)) return MapError::kOutOfRange;
-  const Vaddr window =
-      TRY(map->Extract(from, kernel_map, kernel_map->min(), Map::kExtractContiguous));
+  const Vaddr window = TRY(
+      map->Extract(from, kernel_map, kernel_map->min(), Map::kExtractContiguous | extract_flags));
   const Range alias{window, window + from.size()};
   kernel_->GrowTo(alias.end);
   Result<void, MapError> wired = MapError::kProtection;

@@ -125,6 +125,37 @@ TEST(LockPointTest, BeforeEachTakingAndAfterEachRelease) {
   EXPECT_EQ(points([&] { WriteLock(&map), WriteUnlock(&map); }), 2);
 }
 
+TEST(RwLockTest, TryReadLockFailsAtOnceBehindAWriterOrAWaiter) {
+  BatonThreads threads;
+  RwLock lock(&threads, LockRank::kMap);
+  const auto try_read = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    const bool got = lock.TryReadLock();
+    if (got) lock.ReadUnlock();
+    return got;
+  };
+  EXPECT_TRUE(lock.DebugIdle());
+  threads.Add([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    EXPECT_TRUE(lock.TryReadLock());
+    EXPECT_NE(threads.Self()->held_ranks, 0u);
+    threads.Yield();  // the writer queues
+    lock.ReadUnlock();
+  });
+  threads.Add([&] {
+    WriterLock writer(&lock);
+    threads.Yield();
+  });
+  threads.Add([&] {
+    threads.Log(try_read() ? "read" : "writer waits");
+    threads.Yield();
+    threads.Log(try_read() ? "read" : "written");
+    threads.Yield();
+    threads.Log(try_read() ? "read" : "still written");
+  });
+  threads.Run();
+  EXPECT_EQ(threads.log(), "writer waits written read");
+  EXPECT_TRUE(lock.DebugIdle());
+}
+
 using LockDeathTest = ::testing::Test;
 
 TEST(LockDeathTest, FallingRanksDie) {

@@ -141,7 +141,7 @@ bool Map::OwnPages(MapEntry* piece, bool zeros) {
     piece->aref = {fresh, 0};
   } else if (piece->needs_copy) {
     MutexLock lock(&piece->aref.amap->lock->mutex);
-      // Others may be letting go of it; with one reference left it is the piece's own.
+    // Others may be letting go of it; with one reference left it is the piece's own.
     if (piece->aref.amap->refs > 1) {
       Amap* copy = amaps->CopyRange(piece->aref, piece->pages());
       if (copy == nullptr) return false;

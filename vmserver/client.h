@@ -99,8 +99,10 @@ inline Reply Mincore(L4_Word_t at, L4_Word_t size) { return Call(kBsdMincore, at
 inline Reply Msync(L4_Word_t at, L4_Word_t size, uint32_t flags) {
   return Call(kBsdMsync, at, size, flags);
 }
-inline Reply Memfd(uint64_t key, uint64_t size, bool sealable) {
-  return Call(kBsdMemfd, Low(key), High(key), Low(size), High(size), sealable ? 1 : 0);
+enum class Sealing { kForbidden, kAllowed };
+inline Reply Memfd(uint64_t key, uint64_t size, Sealing sealing) {
+  return Call(kBsdMemfd, Low(key), High(key), Low(size), High(size),
+              sealing == Sealing::kAllowed ? 1 : 0);
 }
 inline Reply MemfdTruncate(uint64_t key, uint64_t size) {
   return Call(kBsdMemfdTruncate, Low(key), High(key), Low(size), High(size));
@@ -126,11 +128,15 @@ inline Reply ShmControl(Request request, uint64_t key) {
   return Call(request, Low(key), High(key));
 }
 
-inline Reply Pread(L4_Word_t at, L4_Word_t size, uint64_t file_key, uint64_t offset) {
-  return Call(kBsdPread, at, size, Low(file_key), High(file_key), Low(offset), High(offset));
+inline Reply Pread(L4_Word_t at, L4_Word_t size, uint64_t file_key, uint64_t offset,
+                   Transfer how = Transfer::kCached) {
+  return Call(kBsdPread, at, size, Low(file_key), High(file_key), Low(offset), High(offset),
+              static_cast<L4_Word_t>(how));
 }
-inline Reply Pwrite(L4_Word_t at, L4_Word_t size, uint64_t file_key, uint64_t offset) {
-  return Call(kBsdPwrite, at, size, Low(file_key), High(file_key), Low(offset), High(offset));
+inline Reply Pwrite(L4_Word_t at, L4_Word_t size, uint64_t file_key, uint64_t offset,
+                    Transfer how = Transfer::kCached) {
+  return Call(kBsdPwrite, at, size, Low(file_key), High(file_key), Low(offset), High(offset),
+              static_cast<L4_Word_t>(how));
 }
 inline Reply Ftruncate(uint64_t file_key, uint64_t size) {
   return Call(kBsdFtruncate, Low(file_key), High(file_key), Low(size), High(size));
@@ -143,6 +149,9 @@ inline Reply Poke(L4_Word_t task, L4_Word_t at, L4_Word_t size, L4_Word_t from) 
   return Call(kBsdPoke, task, at, size, from);
 }
 inline Reply Send(L4_Word_t at, L4_Word_t size) { return Call(kBsdSend, at, size); }
+inline Reply SendFile(L4_Word_t size, uint64_t file_key, uint64_t offset) {
+  return Call(kBsdSendFile, size, Low(file_key), High(file_key), Low(offset), High(offset));
+}
 inline Reply Receive(L4_Word_t at, L4_Word_t size) { return Call(kBsdReceive, at, size); }
 
 // Mach. `task` is the target: 0, or a task that this one brought into being.

@@ -36,24 +36,50 @@ uint64_t EndOf(const File& file) {
   return Least(file.object->pager()->SizeInBytes(file.object), kSignedLimit);
 }
 
+}  // namespace
+
 // The caller's memory as the other side of a transfer.
-class ClientPeer final : public uvm::UioPeer {
+class TransferPeer : public uvm::UioPeer {
+ public:
+  base::Result<void, FaultError> Move(unsigned char* here, uint64_t bytes) final {
+    // What failed once fails again: who asks for less would get it at the wrong place.
+    if (!failure_.ok()) return failure_;
+    uint64_t moved = 0;
+    failure_ = Copy(here, bytes, &moved);
+    moved_ += moved;
+    return failure_;
+  }
+  uint64_t moved() const { return moved_; }
+
+  // What becomes of a transfer that ended after `moved` bytes. `shortage`: the other side failed,
+  // for want of memory; `other`: what it says where it was neither that nor this side.
+  Answer Outcome(bool ok, uint64_t moved, bool shortage, Errno other) const {
+    const bool mine = !failure_.ok();
+    if (mine && failure_.error() != FaultError::kNoMemory) return Errno::kEfault;
+    if (!ok && !mine && !shortage) return other;
+    if (!ok && moved == 0) return Errno::kEnomem;
+    return Answer(Errno::kOk).With(moved);
+  }
+
+ protected:
+  ~TransferPeer() = default;
+
+ private:
+  // Moves bytes to or from the place that is `moved_` bytes behind the first.
+  virtual base::Result<void, FaultError> Copy(unsigned char* here, uint64_t bytes,
+                                              uint64_t* moved) = 0;
+  uint64_t moved_ = 0;
+  base::Result<void, FaultError> failure_;
+};
+
+namespace {
+
+// By its own rights, as its loads and stores would.
+class ClientPeer final : public TransferPeer {
  public:
   // `access` is what is done to the memory from `at` on.
   ClientPeer(uvm::Uvm* uvm, uvm::Space* space, uint64_t at, Access access)
       : uvm_(uvm), space_(space), at_(at), access_(access) {}
-
-  base::Result<void, FaultError> Move(unsigned char* here, uint64_t bytes) override {
-    // What failed once fails again: who asks for less would get it at the wrong place.
-    if (!failure_.ok()) return failure_;
-    uint64_t moved;
-    auto copied = uvm_->CopyBytes(space_, Vaddr(at_), here, bytes, access_, &moved);
-    at_ += moved;
-    moved_ += moved;
-    failure_ = copied;
-    return copied;
-  }
-  uint64_t moved() const { return moved_; }
 
   // How many of `bytes` can be loaded, before the first that cannot: asked before the end of a file
   // moves, which would move what the caller's mappings of it show, too.
@@ -69,23 +95,35 @@ class ClientPeer final : public uvm::UioPeer {
     return {};
   }
 
-  // What becomes of a transfer that ended after `moved` bytes. `shortage`: the other side failed,
-  // for want of memory; `other`: what it says where it was neither that nor this side.
-  Answer Outcome(bool ok, uint64_t moved, bool shortage, Errno other) const {
-    const bool mine = !failure_.ok();
-    if (mine && failure_.error() != FaultError::kNoMemory) return Errno::kEfault;
-    if (!ok && !mine && !shortage) return other;
-    if (!ok && moved == 0) return Errno::kEnomem;
-    return Answer(Errno::kOk).With(moved);
+ private:
+  base::Result<void, FaultError> Copy(unsigned char* here, uint64_t bytes,
+                                      uint64_t* moved) override {
+    return uvm_->CopyBytes(space_, Vaddr(at_ + this->moved()), here, bytes, access_, moved);
   }
 
- private:
   uvm::Uvm* const uvm_;
   uvm::Space* const space_;
-  uint64_t at_;
+  const uint64_t at_;
   const Access access_;
-  uint64_t moved_ = 0;
-  base::Result<void, FaultError> failure_;
+};
+
+// Locked and mapped at an address of the server's own.
+class LockedPeer final : public TransferPeer {
+ public:
+  LockedPeer(uvm::KernelMemory* kernel, Vaddr at, Access access)
+      : kernel_(kernel), at_(at), access_(access) {}
+
+ private:
+  base::Result<void, FaultError> Copy(unsigned char* here, uint64_t bytes,
+                                      uint64_t* moved) override {
+    TRY(kernel_->Copy(at_ + this->moved(), here, bytes, access_));
+    *moved = bytes;
+    return {};
+  }
+
+  uvm::KernelMemory* const kernel_;
+  const Vaddr at_;
+  const Access access_;
 };
 
 }  // namespace
@@ -106,44 +144,73 @@ Answer Server::MoveOfFile(Task* task, const Message& m, Access access) {
   const uint64_t key = Wide(m.words[2], m.words[3]);
   const uint64_t offset = Wide(m.words[4], m.words[5]);
   const uint64_t size = m.words[1];
+  if (m.words[6] > static_cast<L4_Word_t>(Transfer::kDirect)) return Errno::kEinval;
   if (key == 0) return Errno::kEbadf;
   if (offset >= kSignedLimit || size >= kSignedLimit) return Errno::kEinval;
   const uint64_t left = kSignedLimit - offset;
   if (!read && size > left) return Errno::kEfbig;
-  uvm::BufferCache* cache = Cache();
-  File* file = cache != nullptr ? FileOf(key) : nullptr;
+  File* file = Cache() != nullptr && Io() != nullptr ? FileOf(key) : nullptr;
   if (file == nullptr) return Errno::kEnomem;
-  ClientPeer peer(&*uvm_, task->space, m.words[0], read ? Access::kWrite : Access::kRead);
   uvm::MutexLock lock(&file->mu);
   const uint64_t end = EndOf(*file);
   uint64_t most = Least(Least(size, left), kMaxMove);
   if (read) most = Least(most, end > offset ? end - offset : 0);
-  const bool extends = !read && most > 0 && offset + most > end;
-  base::Result<void, FaultError> readable;
-  if (extends) {
+  if (m.words[6] == static_cast<L4_Word_t>(Transfer::kDirect) && most > 0) {
+    return MoveDirect(task, file, m.words[0], offset, most, access);
+  }
+  ClientPeer peer(&*uvm_, task->space, m.words[0], read ? Access::kWrite : Access::kRead);
+  bool bad = false;
+  if (!read && most > 0 && offset + most > end) {
     uint64_t reach;
-    readable = peer.Probe(most, &reach);
-    const bool bad = !readable.ok() && readable.error() != FaultError::kNoMemory;
+    auto readable = peer.Probe(most, &reach);
+    bad = !readable.ok() && readable.error() != FaultError::kNoMemory;
     // What fails does not extend the file.
     most = bad ? Least(WholePieces(offset, reach), end > offset ? end - offset : 0) : reach;
     if (!bad && most == 0) return Errno::kEnomem;
-    const Errno extended = bad ? Errno::kOk : SetEnd(file, offset + most);
+  }
+  Answer answer = MoveBytes(file, &peer, offset, most, access);
+  return bad ? Answer(Errno::kEfault) : answer;
+}
+
+// All of the caller's memory is there and stays before anything is moved, or nothing is moved.
+Answer Server::MoveDirect(Task* task, File* file, uint64_t at, uint64_t offset, uint64_t bytes,
+                          Access access) {
+  const Access memory = access == Access::kRead ? Access::kWrite : Access::kRead;
+  uvm::SpaceIo* io = uvm_->Io();
+  auto window =
+      io->MapLocked(&task->space->map(), Vaddr(at), bytes, memory, uvm::Map::kExtractTransient);
+  if (!window.ok()) {
+    const bool shortage =
+        window.error() == base::MapError::kNoMemory || window.error() == base::MapError::kNoSpace;
+    return shortage ? Errno::kEnomem : Errno::kEfault;
+  }
+  LockedPeer peer(uvm_->Kernel(), window.value(), memory);
+  Answer answer = MoveBytes(file, &peer, offset, bytes, access);
+  io->UnmapLocked(window.value(), bytes);
+  return answer;
+}
+
+// Bytes beyond the end of the file extend it; a write that falls short extends it by what it wrote.
+Answer Server::MoveBytes(File* file, TransferPeer* peer, uint64_t offset, uint64_t bytes,
+                         Access access) {
+  const bool read = access == Access::kRead;
+  const uint64_t end = EndOf(*file);
+  const bool extends = !read && bytes > 0 && offset + bytes > end;
+  if (extends) {
+    const Errno extended = SetEnd(file, offset + bytes);
     if (extended != Errno::kOk) return extended;
   }
-  uvm::Uio uio{&peer, offset, most};
+  uvm::Uio uio{peer, offset, bytes};
   // Nothing of a page that cannot be supplied is written, and what it held stays.
   const uint32_t flags = read ? uvm::kUbcRead : uvm::kUbcWrite | uvm::kUbcFaultBusy;
-  auto moved =
-      cache->UioMove(file->object, &uio, most, base::Advice::kNormal, flags | uvm::kUbcPartialOk);
-  Answer answer = peer.Outcome(moved.ok(), read ? peer.moved() : uio.offset - offset,
-                               !moved.ok() && moved.error() == FaultError::kNoMemory, Errno::kEio);
-  // What is short extends the file by what it wrote.
-  if (extends && !moved.ok() && EndOf(*file) > end) {
+  auto moved = uvm_->Cache()->UioMove(file->object, &uio, bytes, base::Advice::kNormal,
+                                      flags | uvm::kUbcPartialOk);
+  if (extends && !moved.ok()) {
     const Errno cut = SetEnd(file, uio.offset > end ? uio.offset : end);
     if (cut != Errno::kOk) return cut;
   }
-  if (!readable.ok() && readable.error() != FaultError::kNoMemory) return Errno::kEfault;
-  return answer;
+  return peer->Outcome(moved.ok(), read ? peer->moved() : uio.offset - offset,
+                       !moved.ok() && moved.error() == FaultError::kNoMemory, Errno::kEio);
 }
 
 // ftruncate(2).

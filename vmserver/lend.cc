@@ -8,6 +8,7 @@
 // facts/uvm.md 1.13, 2.15.
 
 #include "uvm/loan.h"
+#include "vmserver/bsd_words.h"
 #include "vmserver/server.h"
 
 namespace vmserver {
@@ -57,36 +58,83 @@ base::Result<void, MapError> Server::Lend(Task* task, Range range, uvm::Page** p
   return uvm_->loans().LendPages(map, range, pages);
 }
 
+LentMessage* Server::NewMessage(Task* task, Errno* why) {
+  uvm::MutexLock lock(&mu_);
+  *why = Errno::kEagain;
+  if (!MayQueue(task->family)) return nullptr;
+  LentMessage* message = message_pool_.New();
+  *why = Errno::kEnomem;
+  if (message != nullptr) message->family = task->family;
+  return message;
+}
+
+Answer Server::Post(LentMessage* message, Errno failed) {
+  if (failed == Errno::kOk) {
+    uvm::MutexLock lock(&mu_);
+    if (MayQueue(message->family)) {
+      messages_.PushBack(message);
+      return Answer(Errno::kOk).With(message->bytes);
+    }
+    failed = Errno::kEagain;
+  }
+  Drop(message);
+  return failed;
+}
+
 Answer Server::SendMessage(Task* task, const Message& m) {
   const Vaddr at(m.words[0]);
   const uint64_t size = m.words[1];
   if (size == 0 || !at.IsAligned() || !base::IsPageAligned(size)) return Errno::kEinval;
   if (size > kMaxMessageBytes) return Errno::kEmsgsize;
-  LentMessage* message;
-  {
-    uvm::MutexLock lock(&mu_);
-    if (!MayQueue(task->family)) return Errno::kEagain;
-    message = message_pool_.New();
-  }
-  if (message == nullptr) return Errno::kEnomem;
-  message->family = task->family;
-  Errno failed = Errno::kOk;
+  Errno failed;
+  LentMessage* message = NewMessage(task, &failed);
+  if (message == nullptr) return failed;
   Range range;
+  failed = Errno::kOk;
   if (!Range::FromSize(at, size, &range) || !task->space->map().CheckProt(range, base::kProtRead)) {
     failed = Errno::kEfault;
   } else if (!Lend(task, range, message->pages).ok()) {
     failed = Errno::kEinval;
   } else {
     message->bytes = size;
-    uvm::MutexLock lock(&mu_);
-    if (MayQueue(task->family)) {
-      messages_.PushBack(message);
-      return Answer(Errno::kOk).With(size);
-    }
-    failed = Errno::kEagain;
   }
-  Drop(message);
-  return failed;
+  return Post(message, failed);
+}
+
+// Of a file's pages, whoever has them mapped.
+Answer Server::SendFile(Task* task, const Message& m) {
+  const uint64_t size = m.words[0];
+  const uint64_t key = Wide(m.words[1], m.words[2]);
+  const uint64_t offset = Wide(m.words[3], m.words[4]);
+  constexpr uint64_t kMostOffset = uint64_t{1} << 63;
+  if (key == 0) return Errno::kEbadf;
+  if (size == 0 || !base::IsPageAligned(offset) || !base::IsPageAligned(size)) {
+    return Errno::kEinval;
+  }
+  if (size > kMaxMessageBytes) return Errno::kEmsgsize;
+  if (offset > kMostOffset - size) return Errno::kEinval;
+  Errno failed;
+  LentMessage* message = NewMessage(task, &failed);
+  if (message == nullptr) return failed;
+  const File* file = FileOf(key);
+  if (file == nullptr) return Post(message, Errno::kEnomem);
+  auto lent = uvm_->loans().LendObjectPages(file->object, base::ToPageIndex(offset),
+                                            static_cast<uint32_t>(size >> base::kPageShift),
+                                            message->pages);
+  if (lent.ok()) {
+    message->bytes = size;
+    return Post(message, Errno::kOk);
+  }
+  switch (lent.error()) {
+    case uvm::PagerError::kBusy:
+      return Post(message, Errno::kEbusy);
+    case uvm::PagerError::kPastEnd:
+      return Post(message, Errno::kEinval);
+    case uvm::PagerError::kNoMemory:
+      return Post(message, Errno::kEnomem);
+    default:
+      return Post(message, Errno::kEio);
+  }
 }
 
 // The server borrows pages for nothing else, so that the counts are exact. REQUIRES: no receive is

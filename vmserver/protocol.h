@@ -51,13 +51,15 @@ enum Request : uint32_t {
   kBsdMsync = 1017,    // at, size, flags (msync(2)'s)  ->  code
   // Calls that move bytes (file_io.cc, lend.cc); at most kMaxMove of them. A code of success comes
   // with how many.
-  kBsdPread = 1040,      // at, size, file key 64, offset 64  ->  code, bytes
-  kBsdPwrite = 1041,     // at, size, file key 64, offset 64  ->  code, bytes
+  // `how`: Transfer.
+  kBsdPread = 1040,      // at, size, file key 64, offset 64, how  ->  code, bytes
+  kBsdPwrite = 1041,     // at, size, file key 64, offset 64, how  ->  code, bytes
   kBsdPeek = 1042,       // task, at, size, to in the caller's space    ->  code, bytes
   kBsdPoke = 1043,       // task, at, size, from in the caller's space  ->  code, bytes
   kBsdSend = 1044,       // at, size  ->  code, bytes
   kBsdReceive = 1045,    // at, size  ->  code, bytes
   kBsdFtruncate = 1046,  // file key 64, size 64  ->  code
+  kBsdSendFile = 1047,   // size, file key 64, offset 64  ->  code, bytes
 
   // Memory that several tasks share, under names: 64-bit keys, of one kind each, that everybody may
   // use (vmserver/shared.h). Memory files (memfd_create(2)); System V segments; the frame buffer.
@@ -128,6 +130,10 @@ enum class Personality : uint8_t { kBsd = 0, kMach = 1 };
 // Which addresses a task can say. Operands of a 32-bit task's Mach calls are cut to 32 bits, ranges
 // wrap at 2^32, and its map begins at 0. Fixed at birth, inherited by children. Mach only.
 enum class AddressWidth : uint8_t { kNative = 0, k32 = 1 };
+
+// How the caller's memory is reached: as its loads and stores would, or by locking it as a device
+// driver does (physio), which fetches all of it before anything is moved.
+enum class Transfer : uint8_t { kCached = 0, kDirect = 1 };
 
 // The most bytes that one call moves, so that nobody keeps the server's memory busy for long.
 inline constexpr uint64_t kMaxMove = 256 << 10;

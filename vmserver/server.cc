@@ -14,6 +14,66 @@ constexpr bool NamesATask(uint32_t request) { return request == kBsdPeek || requ
 constexpr bool IsErrno(uint32_t request) { return request == kSpaceCreate || IsBsd(request); }
 
 // Words a request has; -1 for an unknown one.
+constexpr int MachWords(uint32_t request) {
+  switch (request) {
+    case kMachTaskCreate:
+      return 2;
+    case kMachTaskTerminate:
+      return 1;
+    case kMachVmAllocate:
+      return 4;
+    case kMachVmDeallocate:
+      return 3;
+    case kMachVmProtect:
+      return 5;
+    case kMachVmInherit:
+      return 4;
+    case kMachVmRead:
+      return 3;
+    case kMachVmWrite:
+      return 4;
+    case kMachVmCopy:
+      return 4;
+    case kMachVmRegion:
+      return 2;
+    case kMachVmMap:
+      return 12;
+    case kMachVmMsync:
+      return 4;
+    case kMachVmWire:
+      return 5;
+    case kMachVmWireAll:
+      return 3;
+    default:
+      return -1;
+  }
+}
+
+constexpr int SharedWords(uint32_t request) {
+  switch (request) {
+    case kBsdMemfd:
+      return 5;
+    case kBsdMemfdTruncate:
+    case kBsdShmget:
+    case kBsdShmat:
+      return 4;
+    case kBsdMemfdSeal:
+      return 3;
+    case kBsdMemfdMmap:
+    case kBsdDeviceMmap:
+      return 8;
+    case kBsdShmdt:
+      return 1;
+    case kBsdMemfdClose:
+    case kBsdShmRemove:
+    case kBsdShmLock:
+    case kBsdShmUnlock:
+      return 2;
+    default:
+      return MachWords(request);
+  }
+}
+
 constexpr int RequestWords(uint32_t request) {
   switch (request) {
     case kSpaceCreate:
@@ -53,7 +113,9 @@ constexpr int RequestWords(uint32_t request) {
       return 3;
     case kBsdPread:
     case kBsdPwrite:
-      return 6;
+      return 7;
+    case kBsdSendFile:
+      return 5;
     case kBsdPeek:
     case kBsdPoke:
     case kBsdFtruncate:
@@ -61,54 +123,8 @@ constexpr int RequestWords(uint32_t request) {
     case kBsdSend:
     case kBsdReceive:
       return 2;
-    case kBsdMemfd:
-      return 5;
-    case kBsdMemfdTruncate:
-    case kBsdShmget:
-    case kBsdShmat:
-      return 4;
-    case kBsdMemfdSeal:
-      return 3;
-    case kBsdMemfdMmap:
-    case kBsdDeviceMmap:
-      return 8;
-    case kBsdShmdt:
-      return 1;
-    case kBsdMemfdClose:
-    case kBsdShmRemove:
-    case kBsdShmLock:
-    case kBsdShmUnlock:
-      return 2;
-    case kMachTaskCreate:
-      return 2;
-    case kMachTaskTerminate:
-      return 1;
-    case kMachVmAllocate:
-      return 4;
-    case kMachVmDeallocate:
-      return 3;
-    case kMachVmProtect:
-      return 5;
-    case kMachVmInherit:
-      return 4;
-    case kMachVmRead:
-      return 3;
-    case kMachVmWrite:
-      return 4;
-    case kMachVmCopy:
-      return 4;
-    case kMachVmRegion:
-      return 2;
-    case kMachVmMap:
-      return 12;
-    case kMachVmMsync:
-      return 4;
-    case kMachVmWire:
-      return 5;
-    case kMachVmWireAll:
-      return 3;
     default:
-      return -1;
+      return SharedWords(request);
   }
 }
 
@@ -348,6 +364,8 @@ Answer Server::DispatchBsd(Task* task, const Message& message) {
       return Ftruncate(message);
     case kBsdSend:
       return SendMessage(task, message);
+    case kBsdSendFile:
+      return SendFile(task, message);
     case kBsdReceive:
       return ReceiveMessage(task, message);
     default:

@@ -7,7 +7,8 @@
 //              client --fault, call--> pager --ring, wake--> worker --UVM, pmap-->
 //              answer to client, in the pager's name
 //
-//          A fault is first looked up in the pmap's table (a refill); only a miss goes to UVM. A
+//          A pager whose worker is idle takes its duty and serves a fault itself, as long as
+//          nothing has to be waited for. A fault is first looked up in the pmap's table (a refill); only a miss goes to UVM. A
 //          fault that fails makes the client go on at its exception address with a base::FaultCode
 //          in its user-defined handle. A Mach call that names another task is done by that task's
 //          worker, an Errand, while the caller's worker waits: whatever happens to a space, one
@@ -15,12 +16,13 @@
 //          trees and never wait for each other in a ring.
 // STATES   of a task:  unused -> starting -> live -> dying -> unused, with a new id.
 // LOCKS    mu_ (LockRank::kServer) guards the lists of tasks, files and unused threads. A task's
-//          own fields are written by its worker only, or before it starts.
+//          own fields are written by its worker only, or before it starts. Its space is its
+//          worker's, or its pager's while that has the worker's duty.
 //          A worker that does an errand owns the asker's space too, whose worker waits.
 // INVARIANTS  There are as many workers as client threads, reserved when the thread comes into
 //          being. In a receive from a client nothing is accepted. No client can stop the server or
 //          act on another task.
-// SEE      design.md D5, D6, D11, D14; protocol.h; bsd.cc and mach.cc for the calls.
+// SEE      design.md D5, D6, D11, D14; docs/decisions/0015; protocol.h; bsd.cc and mach.cc for the calls.
 
 #ifndef VMSERVER_SERVER_H_
 #define VMSERVER_SERVER_H_
@@ -75,6 +77,8 @@ struct Task {
   L4_Word_t thread_number = 0;
   L4_Word_t thread_version = 0;
 };
+
+class TransferPeer;  // file_io.cc
 
 // A message that was sent and not received: pages on loan to the server (lend.cc).
 struct LentMessage {
@@ -268,6 +272,10 @@ class Server {
 
   // file_io.cc
   Answer MoveOfFile(Task* task, const Message& m, base::Access access);
+  Answer MoveDirect(Task* task, File* file, uint64_t at, uint64_t offset, uint64_t bytes,
+                    base::Access access) ABSL_EXCLUSIVE_LOCKS_REQUIRED(file->mu);
+  Answer MoveBytes(File* file, TransferPeer* peer, uint64_t offset, uint64_t bytes,
+                   base::Access access) ABSL_EXCLUSIVE_LOCKS_REQUIRED(file->mu);
   Answer Ftruncate(const Message& m);
   base::Errno SetEnd(File* file, uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(file->mu);
   Answer MoveOfTask(Task* caller, Task* target, const Message& m, base::Access access);
@@ -276,6 +284,11 @@ class Server {
   // lend.cc
   using Messages = base::List<LentMessage, &LentMessage::link>;
   Answer SendMessage(Task* task, const Message& m) ABSL_LOCKS_EXCLUDED(mu_);
+  Answer SendFile(Task* task, const Message& m) ABSL_LOCKS_EXCLUDED(mu_);
+  // An empty message of the task's family; null: there are too many (EAGAIN), or no memory.
+  LentMessage* NewMessage(Task* task, base::Errno* why) ABSL_LOCKS_EXCLUDED(mu_);
+  // Sends the message, or drops it and answers `failed`.
+  Answer Post(LentMessage* message, base::Errno failed) ABSL_LOCKS_EXCLUDED(mu_);
   Answer ReceiveMessage(Task* task, const Message& m) ABSL_LOCKS_EXCLUDED(mu_);
   base::Result<void, base::MapError> Lend(Task* task, base::Range range, uvm::Page** pages);
   bool MayQueue(uint32_t family) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -6,6 +6,17 @@ using base::Errno;
 using uvm::AddressResult;
 using uvm::MutexLock;
 
+namespace {
+
+template <typename Tree>
+auto* Find(const Tree& tree, uint64_t key) {
+  auto* at = tree.root();
+  while (at != nullptr && at->key != key) at = at->rb_child[at->key < key ? 1 : 0];
+  return at;
+}
+
+}  // namespace
+
 bool FrameBuffer::Mmap(uint64_t, uint64_t offset, base::Prot prot, uint64_t* cookie) {
   const uint64_t page = offset >> base::kPageShift;
   const uint64_t end = prot.CanWrite() ? config_.writable_pages : config_.pages;

@@ -117,12 +117,6 @@ class SharedMemory {
   };
   template <typename T>
   using Tree = base::RbTree<T, ByKey<T>>;
-  template <typename T>
-  static T* Find(const Tree<T>& tree, uint64_t key) {
-    T* at = tree.root();
-    while (at != nullptr && at->key != key) at = at->rb_child[at->key < key ? 1 : 0];
-    return at;
-  }
 
   uvm::Uvm* const uvm_;
   FrameBuffer frame_buffer_;

@@ -12,7 +12,7 @@
 //          tasks come and go.
 // LOCKS    The ring has one producer and one consumer; head, tail and the duty are words for
 //          threads of one processor. The table of threads only grows, under the server's mutex.
-// SEE      design.md D5, D14.
+// SEE      design.md D5, D14; docs/decisions/0015.
 
 #ifndef VMSERVER_THREADS_H_
 #define VMSERVER_THREADS_H_

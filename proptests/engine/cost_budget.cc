@@ -48,7 +48,8 @@ Budget OfMove(const traces::ResolvedOp& op, const Ledger& before, const Ledger& 
   constexpr uint64_t kMostBytes = 256 << 10;
   constexpr uint64_t kWindowPages = 16;
   const uint64_t size = op.size < kMostBytes ? op.size : kMostBytes;
-  const bool file = op.kind == OpKind::kPread || op.kind == OpKind::kPwrite;
+  const bool file =
+      op.kind == OpKind::kPread || op.kind == OpKind::kPwrite || op.kind == OpKind::kSendFile;
   const uint64_t other = op.kind == OpKind::kPeek || op.kind == OpKind::kPoke ? op.to : op.offset;
   const uint64_t pages = PagesOf(op.at, size) + PagesOf(other, size);
   const uint64_t breaks = after.loan_breaks - before.loan_breaks;
@@ -101,6 +102,7 @@ Budget BudgetOf(const traces::ResolvedOp& op, const Ledger& before, const Ledger
     case OpKind::kPoke:
     case OpKind::kSend:
     case OpKind::kReceive:
+    case OpKind::kSendFile:
       return OfMove(op, before, after);
     case OpKind::kFtruncate:  // the last page
       return {.copy = breaks, .zero_fill = 1, .page_faults = 0};

@@ -42,6 +42,7 @@ Extent ExtentOf(const traces::ResolvedOp& op, const traces::Outcome& seen) {
     case OpKind::kMemfd:
     case OpKind::kMemfdTruncate:
     case OpKind::kFtruncate:
+    case OpKind::kSendFile:
     case OpKind::kMemfdSeal:
     case OpKind::kMemfdClose:
     case OpKind::kShmget:

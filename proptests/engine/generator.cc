@@ -40,7 +40,7 @@ constexpr KindWeight kStandard[] = {
     {OpKind::kVmCopy, 6},        {OpKind::kVmRead, 4},        {OpKind::kVmWrite, 6},
     {OpKind::kVmWire, 4},        {OpKind::kPread, 6},         {OpKind::kPwrite, 6},
     {OpKind::kPeek, 4},          {OpKind::kPoke, 4},          {OpKind::kSend, 5},
-    {OpKind::kReceive, 5},       {OpKind::kFtruncate, 2},     {OpKind::kVmWire, 4},
+    {OpKind::kReceive, 5},       {OpKind::kFtruncate, 2},     {OpKind::kSendFile, 2},
     {OpKind::kMemfd, 4},         {OpKind::kMemfdTruncate, 5}, {OpKind::kMemfdSeal, 1},
     {OpKind::kMemfdClose, 1},    {OpKind::kShmget, 3},        {OpKind::kShmat, 5},
     {OpKind::kShmdt, 2},         {OpKind::kShmRemove, 1},     {OpKind::kShmLock, 1},
@@ -153,17 +153,20 @@ Op Generator::Draw(uint64_t index) const {
   if (index == 0) op.kind = prng.Chance(1, 2) ? OpKind::kSpace : OpKind::kTask;
   bool orphan = op.kind == OpKind::kSpace || op.kind == OpKind::kTask || op.kind == OpKind::kTask32;
   if (!orphan) op.task = {static_cast<uint32_t>(prng.Below(options_.tasks)), true};
-  switch (op.kind) {
-    case OpKind::kSpace:
-    case OpKind::kTask:
-    case OpKind::kTask32:
-    case OpKind::kFork:
-    case OpKind::kTaskCreate:
-      op.child = static_cast<uint32_t>(index + 1);
-      DrawBirth(&prng, &op);
-      break;
+  if (orphan || op.kind == OpKind::kFork || op.kind == OpKind::kTaskCreate) {
+    op.child = static_cast<uint32_t>(index + 1);
+    DrawBirth(&prng, &op);
+  } else {
+    DrawOperands(&prng, &op);
+  }
+  if (traces::HasTarget(op.kind)) DrawTarget(&prng, &op);
+  return op;
+}
+
+void Generator::DrawOperands(Prng* prng, Op* op) const {
+  switch (op->kind) {
     case OpKind::kMlockall:
-      op.flags = Pick(&prng, kMlockallFlags);
+      op->flags = Pick(prng, kMlockallFlags);
       break;
     case OpKind::kExec:
     case OpKind::kExit:
@@ -175,7 +178,7 @@ Op Generator::Draw(uint64_t index) const {
     case OpKind::kMemfdTruncate:
     case OpKind::kMemfdSeal:
     case OpKind::kMemfdClose:
-      DrawMemfd(&prng, &op);
+      DrawMemfd(prng, op);
       break;
     case OpKind::kShmget:
     case OpKind::kShmat:
@@ -183,18 +186,18 @@ Op Generator::Draw(uint64_t index) const {
     case OpKind::kShmRemove:
     case OpKind::kShmLock:
     case OpKind::kShmUnlock:
-      DrawSegment(&prng, &op);
+      DrawSegment(prng, op);
       break;
     case OpKind::kExecMap:
     case OpKind::kMmap:
     case OpKind::kVmAllocate:
     case OpKind::kVmMap:
-      DrawMapping(&prng, &op);
+      DrawMapping(prng, op);
       break;
     case OpKind::kVmCopy:
     case OpKind::kVmRead:
     case OpKind::kVmWrite:
-      DrawCopy(&prng, &op);
+      DrawCopy(prng, op);
       break;
     case OpKind::kPread:
     case OpKind::kPwrite:
@@ -202,42 +205,28 @@ Op Generator::Draw(uint64_t index) const {
     case OpKind::kPoke:
     case OpKind::kSend:
     case OpKind::kReceive:
-      DrawMove(&prng, &op);
+    case OpKind::kSendFile:
+      DrawMove(prng, op);
       break;
     case OpKind::kFtruncate:
-      DrawEnd(&prng, &op);
-      break;
-    case OpKind::kMunmap:
-    case OpKind::kMprotect:
-    case OpKind::kMinherit:
-    case OpKind::kMadvise:
-    case OpKind::kLinuxDontneed:
-    case OpKind::kMlock:
-    case OpKind::kMunlock:
-    case OpKind::kMincore:
-    case OpKind::kMsync:
-    case OpKind::kVmDeallocate:
-    case OpKind::kVmProtect:
-    case OpKind::kVmWire:
-    case OpKind::kVmInherit:
-    case OpKind::kVmRegion:
-      DrawRange(&prng, &op);
+      DrawEnd(prng, op);
       break;
     case OpKind::kMremap:
-      DrawRemap(&prng, &op);
+      DrawRemap(prng, op);
       break;
     case OpKind::kExecBrk:
     case OpKind::kBrk:
-      DrawHeap(&prng, &op);
+      DrawHeap(prng, op);
       break;
     case OpKind::kRead:
     case OpKind::kWrite:
     case OpKind::kFetch:
-      DrawAccess(&prng, &op);
+      DrawAccess(prng, op);
+      break;
+    default:
+      DrawRange(prng, op);
       break;
   }
-  if (traces::HasTarget(op.kind)) DrawTarget(&prng, &op);
-  return op;
 }
 
 // A stream for each site and index: neither rates of other sites nor operations left out move a
@@ -367,8 +356,15 @@ void Generator::DrawCopy(Prng* prng, Op* op) const {
 
 // Bytes rather than pages, except for messages, which are pages.
 void Generator::DrawMove(Prng* prng, Op* op) const {
-  op->at = DrawPlace(prng);
   op->size = DrawSize(prng);
+  if (op->kind == OpKind::kSendFile) {
+    if (!prng->Chance(1, 16)) op->size = base::RoundPage(op->size);
+    op->file = prng->Chance(1, 32) ? 0 : 1 + static_cast<uint32_t>(prng->Below(options_.files));
+    if (op->file != 0) op->offset = prng->Below(16) * kPageSize;
+    if (op->file != 0 && prng->Chance(1, 16)) op->offset += DrawOddBytes(prng);
+    return;
+  }
+  op->at = DrawPlace(prng);
   if (op->kind == OpKind::kSend) {
     if (prng->Chance(1, 16)) return;
     op->at.offset = base::TruncPage(op->at.offset);
@@ -381,6 +377,7 @@ void Generator::DrawMove(Prng* prng, Op* op) const {
     op->to = DrawPlace(prng);
     return;
   }
+  if (prng->Chance(1, 4)) op->flags = traces::kFlagDirect;
   if (prng->Chance(1, 32)) return;
   op->file = 1 + static_cast<uint32_t>(prng->Below(options_.files));
   op->offset = prng->Below(16) * kPageSize;

@@ -62,6 +62,7 @@ class Generator {
 
  private:
   traces::OpKind DrawKind(base::Prng* prng) const;
+  void DrawOperands(base::Prng* prng, traces::Op* op) const;
   void DrawBirth(base::Prng* prng, traces::Op* op) const;
   void DrawMapping(base::Prng* prng, traces::Op* op) const;
   void DrawNamed(base::Prng* prng, traces::Op* op) const;

@@ -32,6 +32,7 @@ bool NamesNoPlace(OpKind kind) {
     case OpKind::kMemfd:
     case OpKind::kMemfdTruncate:
     case OpKind::kFtruncate:
+    case OpKind::kSendFile:
     case OpKind::kMemfdSeal:
     case OpKind::kMemfdClose:
     case OpKind::kShmget:
@@ -144,7 +145,7 @@ bool Session::Step(const traces::Op& op, const Outcome* expected) {
   seen_ = right.Canonical();
   if (compare && !CompareWithTrace(right, *expected)) return false;
   if (machine_ != nullptr && !ApplyToSystem(right)) return false;
-  world_->Adopt(resolved_, seen_);
+  world_->Adopt(std::move(right), resolved_, seen_);
   stats_.ok += seen_.ok() ? 1 : 0;
   ExtendHash();
   if (machine_ != nullptr && !(CheckCost() && CheckTouched())) return false;

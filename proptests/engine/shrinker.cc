@@ -28,6 +28,7 @@ bool TakesPlace(OpKind kind) {
     case OpKind::kMemfd:
     case OpKind::kMemfdTruncate:
     case OpKind::kFtruncate:
+    case OpKind::kSendFile:
     case OpKind::kMemfdSeal:
     case OpKind::kMemfdClose:
     case OpKind::kShmget:

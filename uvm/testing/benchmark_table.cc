@@ -64,6 +64,12 @@ class TableReporter final : public benchmark::BenchmarkReporter {
     } else {
       std::printf(" %10s %6s ", "-", "-");
     }
+    if (!aim.floor.empty() && rows_->medians.count(aim.floor) != 0) {
+      const double floor = rows_->medians[aim.floor];
+      std::printf(" floor %.1f + %.1f", floor, median - floor);
+      if (aim.floor_ns != 0)
+        std::printf(" (%s + %.1f)", aims_ == nullptr ? "" : aims_, most - aim.floor_ns);
+    }
     for (const auto& [counter, value] : one->counters) {
       if (counter != kNs) std::printf(" %s %.4g", counter.c_str(), value.value);
     }

@@ -53,9 +53,13 @@ class Meter {
 };
 
 // What a row should not exceed: `ns`, and as much again as the median of the row `peer`. 0: none.
+// `floor` names a row that does what this one cannot do without, whatever the machine: it is
+// printed how much is above that, here and (unless 0) where `ns` and `floor_ns` come from.
 struct Aim {
   double ns = 0;
   std::string peer = {};
+  std::string floor = {};
+  double floor_ns = 0;
 };
 
 void AddRow(const std::string& name, const Aim& aim, ReadCounts read,
