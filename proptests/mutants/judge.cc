@@ -99,6 +99,7 @@ constexpr Program kPrograms[] = {
     {"object_errors_prop_test", "uvm/"},
     {"map_prop_test", "uvm/"},
     {"adversarial_prop_test", "uvm/"},
+    {"uvm_recordings_test", "uvm/"},
     {"map_threads_prop_test", "uvm/"},
     {"object_threads_prop_test", "uvm/"},
     {"corpus_test", "model/"},
