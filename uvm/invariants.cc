@@ -136,6 +136,10 @@ bool ValidAmapSlots(Uvm* uvm, TextSink* text) {
     for (uint32_t slot = 0; slot < amap->slot_count; ++slot) {
       if (amap->anons[slot] == nullptr) continue;
       ++found;
+      if (amap->anons[slot]->lock != amap->lock) {
+        *text << "amap#" << amap->id << " slot " << slot << " holds an anon of another family";
+        return false;
+      }
       if (amap->back[slot] < amap->used_count && amap->used[amap->back[slot]] == slot) continue;
       *text << "amap#" << amap->id << " slot " << slot << " is used but not listed as used";
       return false;

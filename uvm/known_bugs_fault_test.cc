@@ -275,6 +275,32 @@ TEST_F(KnownBugsFaultTest, B15AReplacedAnonTakesTheOtherSharersWiringOver) {
   EXPECT_EQ(WiredPages(), 0u);
 }
 
+// What takes the wiring over may not be written yet: another sharer still sees the old page.
+TEST_F(KnownBugsFaultTest, B15AWiredSharerDoesNotWriteWhileAnotherReadsTheOldPage) {
+  Space one = NewSpace(".");
+  one.Map({.max_prot = kProtRead, .inherit = base::Inherit::kShare, .flags = kEnterBeyondMax});
+  one.Write("a");
+  Space two = one.Fork();
+  Space three = one.Fork();
+  two.SetInherit(0, 1, base::Inherit::kCopy);
+  Space child = two.Fork();  // the anon has two owners now
+  one.Wire(0, 1);            // in place, as its maximum lets nobody write
+  EXPECT_EQ(three.ReadAll(), "a");
+  int stale = 0;
+  pmap().AtEachStep([&] {
+    const unsigned char* written =
+        pmap().Translate(one->pmap(), PageAt(0), base::Access::kWrite, 1);
+    const unsigned char* read = pmap().Translate(three->pmap(), PageAt(0), base::Access::kRead);
+    stale += written != nullptr && read != nullptr && written != read ? 1 : 0;
+  });
+  two.Write("x");
+  pmap().AtEachStep(nullptr);
+  EXPECT_EQ(stale, 0);
+  EXPECT_EQ(Wirings(one, two, child), "1|1|0");
+  EXPECT_EQ(three.ReadAll(), "x");
+  one.Unwire(0, 1);
+}
+
 TEST_F(KnownBugsFaultTest, B15APromotedObjectPageTakesTheOtherSharersWiringOver) {
   Object* file = File(7);
   Space one = NewSpace(".");

@@ -64,6 +64,12 @@ constexpr Campaign kCampaigns[] = {
      }},
     {"new_mdb", 20000, [](CampaignOptions* options) { OnKernel(options, "pistachio-new-mdb"); }},
     {"old_mdb", 20000, [](CampaignOptions* options) { OnKernel(options, "pistachio-old-mdb"); }},
+    {"starved", 20000,
+     [](CampaignOptions* options) {
+       options->run.machine.ram_bytes = 256 * base::kPageSize;
+       options->run.memory_may_run_out = true;
+       options->pages = 160;
+     }},
     {"few_tasks", 20000,
      [](CampaignOptions* options) {
        options->tasks = 12;
@@ -93,6 +99,7 @@ constexpr Program kPrograms[] = {
     {"object_errors_prop_test", "uvm/"},
     {"map_prop_test", "uvm/"},
     {"adversarial_prop_test", "uvm/"},
+    {"uvm_recordings_test", "uvm/"},
     {"map_threads_prop_test", "uvm/"},
     {"object_threads_prop_test", "uvm/"},
     {"corpus_test", "model/"},
@@ -384,6 +391,7 @@ Verdict Judge(const Mutant& mutant, const JudgeOptions& options) {
       verdict.lane = campaign.name;
       verdict.rule = proptests::FingerprintText(found.failure->print);
       verdict.text = found.failure->text;
+      verdict.confirmed = selected_mutant != 0;  // the case passes without
       ShrinkIsolated(mutant, how, found, 60, &verdict);
       return verdict;
     }

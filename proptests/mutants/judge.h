@@ -41,7 +41,8 @@ struct Verdict {
   double seconds = 0;      // until it was noticed
   uint64_t ops = 0;        // of the shrunk trace; 0: there is none
   bool minimal = false;    // leaving out any one operation makes it pass
-  bool confirmed = false;  // the trace, or the program, fails with the mutant and passes without
+  bool confirmed = false;  // the trace, or the case or program that has none, fails with the mutant
+                           // and passes without
   std::string trace;
 };
 
