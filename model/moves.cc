@@ -257,7 +257,7 @@ Step SendFile(const Query& q) {
   }
   step.counted = false;
   // Somebody may have wired its pages.
-  if (q.wired_at_most > 0) step.refusal_code = static_cast<int32_t>(Errno::kEbusy);
+  if (q.wired_at_most() > 0) step.refusal_code = static_cast<int32_t>(Errno::kEbusy);
   return step;
 }
 
