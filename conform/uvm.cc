@@ -8,7 +8,10 @@
 #include <variant>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "base/hash.h"
 #include "base/text_sink.h"
 #include "conform/differences.h"
@@ -18,6 +21,7 @@
 #include "conform/uvm_replay.h"
 #include "conform/uvm_search.h"
 #include "conform/uvm_structure.h"
+#include "conform/uvm_triggers.h"
 #include "uvm/invariants.h"
 
 namespace conform {
@@ -123,7 +127,7 @@ class Run {
     step_line_ = line_;
     what_ = absl::StrCat("sequence ", sequence_.name, " ", step, details);
     const UvmStepDifference* named = NamedUvmStep(NameOf(recording_), sequence_.name, step);
-    name_ = named != nullptr ? named->name : trigger_;
+    name_ = named != nullptr ? named->name : nullptr;
     resumes_ = named != nullptr && named->after != UvmAfter::kEnds;
     left_out_ = named != nullptr && named->after == UvmAfter::kLeftOut;
     difference_.reset();
@@ -140,10 +144,30 @@ class Run {
       return;
     }
     totals_->hash = base::Chain(totals_->hash, difference_.has_value() ? 1 : 0);
+    if (difference_.has_value() && name_ == nullptr) name_ = Excuse(*difference_);
     totals_->Count(difference_, name_);
     if (difference_.has_value() && !resumes_) stopped_ = true;
     counts_always_ = false;
     resumes_ = false;
+  }
+  // The trigger before it that allows the difference, or null.
+  const char* Excuse(const Difference& d) const {
+    if (d.field == "result") return triggers_.ExcuseResult();
+    if (d.field == "check") return triggers_.ExcuseCheck();
+    uint64_t space = contents_of_;
+    uint64_t va = 0;
+    if (d.field == "contents" && absl::StartsWith(d.where, "0x")) {
+      va = std::stoull(d.where, nullptr, 16);
+    } else if (d.field == "page") {
+      const std::vector<std::string> words = absl::StrSplit(d.where, ' ');  // "space S 0xVA"
+      space = std::stoull(words[1]);
+      va = std::stoull(words[2], nullptr, 16);
+    } else {
+      return nullptr;
+    }
+    const bool wiring = absl::StrReplaceAll(d.recorded, {{" wired", ""}}) ==
+                        absl::StrReplaceAll(d.ours, {{" wired", ""}});
+    return triggers_.ExcusePage(space, va, wiring);
   }
   void Differ(const std::string& field, const std::string& where, const std::string& recorded,
               const std::string& ours) {
@@ -245,6 +269,7 @@ class Run {
     Close();
     op_ = &l;
     causes_.Operation(l);
+    triggers_.Operation(l, picture_);
     Open(absl::StrCat("op ", l.number), absl::StrCat(" (", ToString(l.op), ")"));
     compares_ = true;
     if (left_out_) {
@@ -292,6 +317,7 @@ class Run {
   void Visit(const UvmEntry& e) {
     picture_.Apply(e);
     causes_.Entry(e);
+    triggers_.Entry(e);
     changed_.push_back(e);
   }
   void Visit(const UvmEntryGone& e) { picture_.Apply(e); }
@@ -303,6 +329,7 @@ class Run {
 
   void Visit(const UvmContents& x) {
     Open(absl::StrCat("contents of space ", x.space, " at 0x", absl::Hex(x.start)));
+    contents_of_ = x.space;
     compares_ = false;
     if (stopped_) return;
     const std::vector<UvmPageBytes> ours = replay_.Contents(x.space, x.start, x.pages.size());
@@ -339,7 +366,7 @@ class Run {
   }
   void Visit(const UvmTrigger& t) {
     Close();
-    trigger_ = NamedUvmDefect(t.name);
+    triggers_.Trigger(t.name);
   }
   void Visit(const UvmQuirk&) {}
   void Visit(const UvmGet&) {}
@@ -396,8 +423,9 @@ class Run {
   bool resumes_ = false;  // a difference does not end the sequence
   // Of the sequence.
   UvmCauses causes_;
-  const char* trigger_ = nullptr;  // name of the difference that the last `trigger` line allows
-  bool stopped_ = false;           // behind a difference
+  UvmTriggers triggers_;
+  uint64_t contents_of_ = 0;  // space of the last contents
+  bool stopped_ = false;      // behind a difference
 };
 
 bool CanReplay(const UvmSequence& sequence) {

@@ -35,6 +35,8 @@ class UvmPicture {
   // No entry of the space is left out of a recording, so a space without entries is empty.
   const Entries& EntriesOf(uint64_t space) const;
 
+  const std::map<uint64_t, Entries>& spaces() const { return spaces_; }
+
   // Page by page: rights, maximum, inheritance, advice, whether wired, and which page of which
   // object lies below.
   std::optional<UvmMismatch> ComparePages(const UvmReplay& replay) const;

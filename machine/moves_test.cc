@@ -100,17 +100,18 @@ TEST_F(MovesTest, MessagesGoWithTheFamily) {
 }
 
 TEST_F(MovesTest, MessagesHoldTheirLoansSeesAForgottenOne) {
-  uvm::Page* page[1];
-  uvm::Map* map = &machine_.space_of(1)->map();
-  ASSERT_TRUE(machine_.uvm()
-                  .loans()
-                  .LendPages(map, {base::Vaddr(kAt), base::Vaddr(kAt + 0x1000)}, page)
-                  .ok());
+  Do({.kind = OpKind::kSend, .task = 1, .at = kAt, .size = 0x1000});
+  uvm::Page* lent = nullptr;
+  machine_.uvm().DebugPages().DebugForEach([&](uvm::Page& page) {
+    if (page.loan_count > 0) lent = &page;
+  });
+  ASSERT_NE(lent, nullptr);
+  ++lent->loan_count;
   char buffer[512];
   base::TextSink text(buffer, sizeof buffer);
   EXPECT_FALSE(machine_.server().MessagesHoldTheirLoans(&text));
-  EXPECT_NE(std::string(buffer).find("loan_count=1, borrowers found=0"), std::string::npos);
-  machine_.uvm().loans().ReturnPages(page, 1);
+  EXPECT_NE(std::string(buffer).find("loan_count=2, borrowers found=1"), std::string::npos);
+  --lent->loan_count;
 }
 
 TEST_F(MovesTest, AFileIsReadFromItsStoreOnce) {

@@ -95,10 +95,8 @@ Step Direct(const Query& q, uint64_t size) {
     const uint64_t at = op.at + done;
     const Region* region = space.Find(at);
     if (region == nullptr || !needed.IsSubsetOf(region->attributes.prot)) {
-      // Holes are found before anything is fetched.
+      // Found before anything is fetched.
       step = Moved(0, Errno::kEfault);
-      step.direct = region != nullptr;
-      step.new_size = size;
       return step;
     }
     const base::Access access =
@@ -259,7 +257,7 @@ Step SendFile(const Query& q) {
   }
   step.counted = false;
   // Somebody may have wired its pages.
-  if (q.wired_at_most > 0) step.refusal_code = static_cast<int32_t>(Errno::kEbusy);
+  if (q.wired_at_most() > 0) step.refusal_code = static_cast<int32_t>(Errno::kEbusy);
   return step;
 }
 

@@ -33,6 +33,14 @@ void Forget(const Region& region) {
               owned.lower_bound(region.LayerPage(region.end)));
 }
 
+// What a mapping leaves in a file's last page beyond its end is there until the page is written
+// back, whenever that is.
+void NoteTail(uint64_t key, uint64_t page, uint64_t end_in_page, FileTable* files) {
+  const MemoryObject* object = files->Object(key);
+  if (object == nullptr || object->kind != MemoryObject::Kind::kFile) return;
+  if ((page << base::kPageShift) + end_in_page > object->size) (*files)[key][page].unknown = true;
+}
+
 // The page becomes the layer's own with what stands below it.
 void Bind(const PageSource& source, Slot* slot) {
   if (source.BaseUnknown()) {
@@ -467,6 +475,7 @@ void Space::Overwrite(uint64_t start, PageCopies copies, FileTable* files) {
         const PageValue* value = copy ? copy->Canonical() : nullptr;
         page.unknown = copy && copy->IsOpen();
         page.value = value == nullptr ? PageValue() : *value;
+        NoteTail(piece.file_key, piece.FilePage(va), base::kPageSize, files);
       } else if (copy) {
         piece.layer->owned[piece.LayerPage(va)] = std::move(*copy);
       } else if (piece.file_key == 0) {
@@ -523,6 +532,7 @@ void Space::StoreInFile(uint64_t key, uint64_t page, uint64_t start, uint64_t si
   if (fresh) stored->second.value = source.Base();
   if (bytes != nullptr) stored->second.value.StoreBytes(start, size, bytes);
   if (size == base::kPageSize || bytes == nullptr) stored->second.unknown = bytes == nullptr;
+  NoteTail(key, page, start + size, files);
 }
 
 void Space::StoreBytes(const Region& region, uint64_t va, uint64_t size, const unsigned char* bytes,
@@ -547,6 +557,7 @@ void Space::Store(const Region& region, uint64_t va, uint64_t size, uint64_t val
     if (fresh) stored->second.value = source.Base();
     stored->second.value.Store(start, size, value, page);
     if (size == base::kPageSize) stored->second.unknown = false;
+    NoteTail(region.file_key, region.FilePage(va), start + size, files);
     return;
   }
   Slot& slot = region.layer->owned[region.LayerPage(va)];

@@ -41,6 +41,7 @@ namespace {
 using Words = std::vector<std::string>;
 
 constexpr const char* kExclusionsPath = "tools/coverage_exclusions.txt";
+constexpr const char* kTestsPath = "tools/coverage_tests.txt";
 
 // The campaigns that share the operations when none is given after --: the plain one, a kernel that
 // fails, other schedules and processors, hardware without status bits, and small and crowded
@@ -53,23 +54,29 @@ constexpr const char* kCampaigns[] = {
     "--profile amd64-no-reference",
     "--quirks pistachio-new-mdb --faults all",
     "--quirks pistachio-old-mdb",
+    "--quirks manual-rights-new-mdb",
+    "--quirks manual-rights-old-mdb --faults all",
     "--pages 8 --tasks 24 --case-ops 2000",
     "--pages 512 --tasks 3",
+    "--frames 1100 --pages 256 --tasks 24 --faults all",
 };
 
 constexpr const char* kEpilogue =
-    "Builds vmsim with --config=cov (the first time takes two minutes), runs it, and prints lines\n"
-    "and branches of uvm/*.cc and pmap_sim/*.cc, or of the files or directories given (globs "
-    "too).\n"
+    "Builds vmsim and the tests of tools/coverage_tests.txt, which draw random operations, with\n"
+    "--config=cov (the first time takes some minutes), runs them, and prints lines and branches "
+    "of\n"
+    "the sources in uvm, pmap_sim and vmserver, or of the files or directories given (globs too;\n"
+    "a directory's tests and what lies below it do not count).\n"
     "A branch is one value of one condition.\n"
-    "tools/coverage_exclusions.txt lists what does not count. What follows -- goes to each run\n"
-    "instead of the usual choice of campaigns. Exit code 17 when less than --least-lines or\n"
+    "tools/coverage_exclusions.txt lists what does not count. What follows -- goes to one run,\n"
+    "instead of the campaigns and tests. Exit code 17 when less than --least-lines or\n"
     "--least-branches was reached in total; a run's own code when a campaign failed, in which\n"
     "what it reached until then is counted.\n\n"
     "Examples:\n"
     "  ./vmsim coverage --ops 1m\n"
     "  ./vmsim coverage --ops 200k --missed uvm/amap.cc uvm/fault.cc\n"
     "  ./vmsim coverage --seed 5 --json vmserver\n"
+    "  ./vmsim coverage --tests none\n"
     "  ./vmsim coverage --least-lines 95 --least-branches 90 -- --faults all --no-swarm\n\n"
     "Campaigns:\n";
 
@@ -92,7 +99,8 @@ void Declare(Options* options, CoverageFlags* flags) {
   options->Number("least-branches", &flags->least_branches, 0, 100,
                   "percent of branches to ask for");
   options->Switch("missed", &flags->missed, "also list what was not reached");
-  options->Text("tests", &flags->tests, "LABEL,...", "also run these test targets, and count them");
+  options->Text("tests", &flags->tests, "LABEL,...",
+                "run these test targets instead of the listed ones; none: campaigns only");
   options->Text("binary", &flags->binary, "FILE", "a vmsim of --config=cov that is built already");
   options->Text("from", &flags->from, "FILE", "run nothing: read what llvm-cov export has written");
   options->Switch("json", &flags->json, "one JSON object on standard output");
@@ -250,8 +258,22 @@ void Session::Note(absl::string_view what) const {
   std::fputs(absl::StrCat("\r\033[K", what.empty() ? "" : "coverage: ", what).c_str(), stderr);
 }
 
+// Labels, one a line; `#` starts a comment.
+absl::StatusOr<Words> ListedTests() {
+  absl::StatusOr<std::string> text = ReadWhole(absl::StrCat(Root(), "/", kTestsPath));
+  if (!text.ok()) return text.status();
+  Words labels;
+  for (absl::string_view line : absl::StrSplit(*text, '\n')) {
+    line = absl::StripAsciiWhitespace(line.substr(0, line.find('#')));
+    if (!line.empty()) labels.emplace_back(line);
+  }
+  return labels;
+}
+
 absl::Status Session::Build() {
-  const Words labels = absl::StrSplit(flags_.tests, ',', absl::SkipEmpty());
+  const bool listed = flags_.tests.empty() && flags_.binary.empty() && rest_.empty();
+  Words labels;
+  if (flags_.tests != "none") labels = absl::StrSplit(flags_.tests, ',', absl::SkipEmpty());
   vmsim_ = flags_.binary;
   if (!vmsim_.empty() && labels.empty()) {
     if (access(vmsim_.c_str(), X_OK) == 0) return absl::OkStatus();
@@ -260,6 +282,11 @@ absl::Status Session::Build() {
   if (access(absl::StrCat(Root(), "/WORKSPACE").c_str(), R_OK) != 0) {
     return absl::FailedPreconditionError(
         "there is no source tree to build; start this command as ./vmsim");
+  }
+  if (listed) {
+    absl::StatusOr<Words> tests = ListedTests();
+    if (!tests.ok()) return tests.status();
+    labels = *tests;
   }
   const char* bazel = std::getenv("BAZEL");
   const Words start = absl::StrSplit(bazel == nullptr ? "bazel" : bazel, ' ', absl::SkipEmpty());
@@ -348,11 +375,15 @@ absl::StatusOr<std::string> Session::Export(int* code) {
   return ReadWhole(work_.File("export"));
 }
 
+// A directory means its sources, not its tests, nor what only tests use.
 bool Wanted(const std::string& file, const Words& filters) {
   for (const std::string& filter : filters) {
     if (fnmatch(filter.c_str(), file.c_str(), FNM_PATHNAME) == 0) return true;
     const std::string directory = absl::EndsWith(filter, "/") ? filter : filter + "/";
-    if (absl::StartsWith(file, directory)) return true;
+    if (!absl::StartsWith(file, directory)) continue;
+    const bool test = absl::EndsWith(file, "_test.cc") || absl::EndsWith(file, "_benchmark.cc");
+    const bool below = absl::StrContains(absl::string_view(file).substr(directory.size()), '/');
+    if (!test && !below) return true;
   }
   return false;
 }
@@ -494,7 +525,7 @@ int CoverageCommand(const Arguments& arguments) {
     Print(options.HelpText());
     return kExitPass;
   }
-  if (filters->empty()) *filters = {"uvm/*.cc", "pmap_sim/*.cc"};
+  if (filters->empty()) *filters = {"uvm", "pmap_sim", "vmserver"};
   const Stopwatch watch;
   Session session(flags, options.rest());
   int failed_run = kExitPass;

@@ -89,7 +89,8 @@ Result<Vaddr, MapError> SpaceIo::MapLocked(Map* map, Vaddr at, uint64_t bytes, A
   const Range alias{window, window + from.size()};
   kernel_->GrowTo(alias.end);
   Result<void, MapError> wired = MapError::kProtection;
-  if (kernel_map->CheckProt(alias, base::ProtFor(access))) {
+  // Nothing is accessible that cannot be read.
+  if (kernel_map->CheckProt(alias, base::ProtFor(access) | base::kProtRead)) {
     wired = kernel_map->Pageable(alias, Wiring::kWire);
   }
   if (wired.ok()) return window + at.Offset();
