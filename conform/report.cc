@@ -21,13 +21,14 @@ std::string Listed(const absl::btree_map<std::string, uint64_t>& counts) {
 }
 
 std::string Lines(const std::string& file, const Outcome& r, const std::string& informative) {
-  std::string text = r.of_structure
-                         ? absl::StrCat(file, ": agree ", r.agree - r.NamedCount(), " of ", r.steps,
-                                        ", ", r.NamedCount(), " by decision (", Listed(r.named),
-                                        "), ", r.disagreements, " undecided\n")
-                         : absl::StrCat(file, ": agree ", r.agree, " of ", r.steps, " (",
-                                        r.NamedCount(), " by named differences",
-                                        r.named.empty() ? "" : ": ", Listed(r.named), ")\n");
+  std::string text =
+      r.of_structure ? absl::StrCat(file, ": agree ", r.agree - r.NamedCount(), " of ", r.steps,
+                                    ", ", r.NamedCount(), " by decision",
+                                    r.named.empty() ? "" : absl::StrCat(" (", Listed(r.named), ")"),
+                                    ", ", r.disagreements, " undecided\n")
+                     : absl::StrCat(file, ": agree ", r.agree, " of ", r.steps, " (",
+                                    r.NamedCount(), " by named differences",
+                                    r.named.empty() ? "" : ": ", Listed(r.named), ")\n");
   if (!informative.empty()) absl::StrAppend(&text, "  informative: ", informative, "\n");
   if (r.first.has_value()) {
     absl::StrAppend(&text, "  first disagreement: ", ToString(*r.first, file), "\n");

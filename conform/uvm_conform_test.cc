@@ -54,7 +54,8 @@ TEST(UvmConformTest, AgreementIsOneLineAndExitCodeZero) {
   EXPECT_EQ(r.exit_code, kExitPass);
   EXPECT_EQ(r.out, file + ": agree 3 of 3 (0 by named differences)\n");
   EXPECT_EQ(r.err, "");
-  EXPECT_EQ(Conform({file}, {.structure = true}).out, r.out);
+  EXPECT_EQ(Conform({file}, {.structure = true}).out,
+            file + ": agree 3 of 3, 0 by decision, 0 undecided\n");
   EXPECT_EQ(Conform({file}, {.count_only = true}).out, file + ": 3\n");
 }
 
