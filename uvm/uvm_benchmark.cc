@@ -13,8 +13,11 @@
 // Napkin: a zero-fill fault is a memset (220 to 260 ns) and a map lookup, three locks, an anon and
 // a page off their lists, a pmap entry: 100 to 150 ns more.
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,6 +49,25 @@ bool small = false;
 
 uint64_t Scaled(uint64_t count) { return small ? std::max<uint64_t>(count / 64, 16) : count; }
 
+// The server's own memory: one piece in large pages, as vmserver's is.
+class Tables final : public base::PageSource {
+ public:
+  void* AllocateChunk(size_t bytes) override {
+    const size_t rounded = base::RoundPage(bytes);
+    CHECK(rounded <= kBytes - used_);
+    return memory_.get() + (std::exchange(used_, used_ + rounded));
+  }
+
+ private:
+  struct Free {
+    void operator()(unsigned char* memory) const { std::free(memory); }
+  };
+  static constexpr size_t kBytes = size_t{1} << 30;
+  // Fresh from the host, so zero.
+  const std::unique_ptr<unsigned char, Free> memory_{testing::AllocateLargePages(kBytes)};
+  size_t used_ = 0;
+};
+
 // The machine of all rows: everything a row makes it also takes down.
 struct World {
   static constexpr uint64_t kFrames = 150000;
@@ -54,7 +76,7 @@ struct World {
 
   testing::FastPmap pmap;
   testing::FakeThreads threads;
-  testing::HostPages memory;
+  Tables memory;
   Uvm uvm;
 };
 

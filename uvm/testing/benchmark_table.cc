@@ -13,6 +13,7 @@
 
 #include "base/addr.h"
 #include "base/check.h"
+#include "uvm/testing/host_pages.h"
 
 namespace uvm::testing {
 namespace {
@@ -142,10 +143,7 @@ void AddPeers(double memset_aim_ns, double memcpy_aim_ns) {
   struct Free {
     void operator()(unsigned char* memory) const { std::free(memory); }
   };
-  std::shared_ptr<unsigned char> memory(
-      static_cast<unsigned char*>(std::aligned_alloc(kPageSize, 2 * kWalkPages * kPageSize)),
-      Free());
-  CHECK(memory != nullptr);
+  std::shared_ptr<unsigned char> memory(AllocateLargePages(2 * kWalkPages * kPageSize), Free());
   std::memset(memory.get(), 1, 2 * kWalkPages * kPageSize);
   const ReadCounts nothing = [] { return Counts(); };
   AddRow(kMemsetPeer, {.ns = memset_aim_ns}, nothing, [memory](Meter& meter) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "uvm/testing/host_pages.h"
 
 namespace uvm {
 
@@ -124,8 +125,7 @@ Prot ProtOf(uint64_t cell) { return Prot(static_cast<uint8_t>(cell & kProtBits))
 FastPmap::FastPmap(uint64_t frames)
     : frames_(frames + kDeviceFrames), kernel_(std::make_unique<Pmap>()) {
   const size_t bytes = frames_.size() * base::kPageSize;
-  memory_ = static_cast<unsigned char*>(std::aligned_alloc(base::kPageSize, bytes));
-  CHECK(memory_ != nullptr);
+  memory_ = AllocateLargePages(bytes);
   std::memset(memory_, 0xa5, bytes);
 }
 

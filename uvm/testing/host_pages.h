@@ -6,6 +6,8 @@
 #ifndef UVM_TESTING_HOST_PAGES_H_
 #define UVM_TESTING_HOST_PAGES_H_
 
+#include <sys/mman.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -51,6 +53,17 @@ class HostPages final : public base::PageSource {
   uint64_t refusals_ = 0;
   std::vector<void*> chunks_;
 };
+
+// Memory to be measured on: in large pages of the host, where it has some, as a kernel's own window
+// to its frames is. The caller frees it.
+inline unsigned char* AllocateLargePages(size_t bytes) {
+  constexpr size_t kLarge = size_t{1} << 21;
+  const size_t rounded = (bytes + kLarge - 1) / kLarge * kLarge;
+  void* memory = std::aligned_alloc(kLarge, rounded);
+  if (memory == nullptr) std::abort();
+  madvise(memory, rounded, MADV_HUGEPAGE);
+  return static_cast<unsigned char*>(memory);
+}
 
 }  // namespace uvm::testing
 
