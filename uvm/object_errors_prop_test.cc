@@ -66,6 +66,11 @@ class IllStore final : public Store {
   }
   bool ReadsAhead(const Object*) const override { return holes; }
   bool WantsFirstWrite(const Object*) const override { return holes; }
+  // What reading the page would give.
+  char LetterAt(uint64_t page) const {
+    auto at = pages_.find(page);
+    return at == pages_.end() || at->second == '\0' ? '0' : at->second;
+  }
   void BeIll() {
     ill_ = true;
     error_ = prng_->Chance(1, 3) ? PagerError::kNoMemory : PagerError::kIo;
@@ -170,13 +175,33 @@ class History {
       }
     }
   }
+  // What counts as clean can be had again: whatever failed, nothing that was written is lost with
+  // its page.
+  void CheckClean() {
+    for (size_t i = 0; i < 2; ++i) {
+      for (uint64_t page = 0; page < sizes_[i]; ++page) {
+        const ::uvm::Page* resident = objects_[i]->DebugLookup(PageIndex(page));
+        if (resident == nullptr || resident->IsBusy() || resident->read_only) continue;
+        if (resident->dirty != Dirty::kClean) continue;
+        EXPECT_EQ(LetterOfPage(world_.uvm().DebugPages().Contents(resident)),
+                  (i == 0 ? store_ : other_store_).LetterAt(page))
+            << "object " << i << " page " << page << " is clean and not stored";
+      }
+    }
+  }
+  // What is lent stays what it was, whatever becomes of its owner.
+  void CheckLent() {
+    for (const Loan& loan : loans_) {
+      EXPECT_EQ(LetterOfPage(world_.uvm().DebugPages().Contents(loan.page)), loan.letter);
+    }
+  }
   uint64_t step() const { return step_; }
   bool InDrought() const { return drought_.has_value(); }
 
   std::string End() {
     drought_.reset();
     store_.Heal();
-    for (auto& loan : loans_) world_.uvm().DebugPages().ReturnLoan(loan);
+    for (const Loan& loan : loans_) world_.uvm().DebugPages().ReturnLoan(loan.page);
     for (const Wired& wired : wired_) Unwire(wired);
     for (const Block& block : blocks_) Free(block);
     for (auto [at, count] : shown_) pager_map_->MapOut(at, count);
@@ -193,6 +218,10 @@ class History {
   }
 
  private:
+  struct Loan {
+    ::uvm::Page* page;
+    char letter;  // what it showed when it was lent
+  };
   struct Wired {
     Object* object;
     uint64_t first, count;
@@ -327,7 +356,7 @@ class History {
   }
   void LendOrReturn() {
     if (!loans_.empty() && prng_.Chance(1, 2)) {
-      world_.uvm().DebugPages().ReturnLoan(loans_.back());
+      world_.uvm().DebugPages().ReturnLoan(loans_.back().page);
       loans_.pop_back();
       return;
     }
@@ -339,7 +368,9 @@ class History {
              .ok()) {
       return;
     }
-    loans_.insert(loans_.end(), pages.begin(), pages.end());
+    for (::uvm::Page* page : pages) {
+      loans_.push_back({page, LetterOfPage(world_.uvm().DebugPages().Contents(page))});
+    }
   }
   void Access() {
     const uint64_t page = prng_.Below(kMostPages);
@@ -448,7 +479,7 @@ class History {
   std::vector<std::set<std::pair<uint64_t, char>>> written_;  // of each object: page, letter
   std::optional<Drought> drought_;
   std::vector<Wired> wired_;
-  std::vector<::uvm::Page*> loans_;
+  std::vector<Loan> loans_;
   std::vector<Block> blocks_;
   std::vector<std::pair<Vaddr, uint32_t>> shown_;
   std::vector<::uvm::Page*> frames_;
@@ -468,6 +499,8 @@ TEST(ObjectErrorsPropTest, WhatFailsHarmsNobody) {
       ASSERT_EQ(history.Violation(), "") << "seed " << seed << " step " << step << " kind "
                                          << history.step() << " drought " << history.InDrought();
       history.CheckResident();
+      history.CheckClean();
+      history.CheckLent();
       ASSERT_FALSE(::testing::Test::HasFailure())
           << "seed " << seed << " step " << step << " kind " << history.step();
     }

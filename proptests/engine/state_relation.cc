@@ -440,9 +440,35 @@ std::optional<Finding> StateRelation::CheckWhole(Depth depth) {
   return found;
 }
 
+// Of a sampled check, a part of every eighth page.
+StateRelation::Result StateRelation::CleanPagesAreStored() {
+  const uvm::ObjectStore::List& objects = s_->uvm().DebugObjects().DebugAll();
+  for (uvm::Object* object = objects.front(); object != nullptr; object = objects.Next(object)) {
+    if (object->pager()->kind() != uvm::Pager::Kind::kStored || object->key() == 0) continue;
+    for (uvm::Page* page = object->DebugFirstPage(); page != nullptr;
+         page = uvm::Object::DebugNextPage(page)) {
+      if (page->IsBusy() || page->read_only || page->dirty != uvm::Dirty::kClean) continue;
+      if (!thorough_ && (page->index.value() + whole_checks_) % 8 != 0) continue;
+      const Stretch part = NextStretch(model::PageKind::kUntouchedFile, nullptr);
+      s_->server().DebugFiles().DebugRead(object->key(), base::ToBytes(page->index) + part.start,
+                                          part.size, expected_.data());
+      bytes_compared_ += part.size;
+      const unsigned char* found = s_->kernel().DebugFrame(page->pa) + part.start;
+      if (std::memcmp(found, expected_.data(), part.size) == 0) continue;
+      return Broken(FailureClass::kContents, "CleanPagesAreStored",
+                    absl::StrCat("page ", page->index.value(), " of file key ",
+                                 absl::StrFormat("%x", object->key()),
+                                 " counts as clean and is not what the file holds: ",
+                                 FirstDifference(expected_.data(), found, part.start, part.size)));
+    }
+  }
+  return std::nullopt;
+}
+
 StateRelation::Result StateRelation::CheckSpaces() {
   if (Result found = TasksAgree()) return found;
   if (Result found = InvariantsHold()) return found;
+  if (Result found = CleanPagesAreStored()) return found;
   for (uint32_t task : m_->LiveTasks()) {
     const uvm::Space& space = *s_->space_of(task);
     if (Result found = AttributesAgree(task, space.map())) return found;

@@ -95,6 +95,8 @@ class StateRelation {
   Result ClientRightsSubset(uint32_t task, const uvm::Space& space);
   Result ClientPageSubset(uint32_t task, const uvm::Space& space, const fake_l4::Mapping& client);
   Result InvariantsHold();
+  // A file's page that counts as clean holds what the file would give.
+  Result CleanPagesAreStored();
 
   // The page that the layers hold at `va`; null: none is resident.
   static const uvm::Page* LayersPage(const uvm::MapEntry& entry, base::Vaddr va);

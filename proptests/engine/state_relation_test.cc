@@ -93,6 +93,24 @@ TEST_F(StateRelationTest, ResidencyAgreesSeesWrongCounts) {
   EXPECT_EQ(Rule(relation_.ResidencyAgrees(1, Pages(0x11000, 0x12000), 0)), "ResidencyAgrees");
 }
 
+// Also of pages that nobody maps any more.
+TEST_F(StateRelationTest, CleanPagesAreStoredSeesWhatWouldBeLost) {
+  ResolvedOp map = Op(OpKind::kMmap, 0x20000, 0x1000);
+  map.prot = base::kProtRead;
+  map.flags = traces::kFlagShared | traces::kFlagFixed;
+  map.file_key = 7;
+  Both(map);
+  Both(Op(OpKind::kRead, 0x20000, 1));
+  Both(Op(OpKind::kMunmap, 0x20000, 0x1000));
+  EXPECT_EQ(Whole(), "");
+  const auto& objects = s_.uvm().DebugObjects().DebugAll();
+  for (uvm::Object* object = objects.front(); object != nullptr; object = objects.Next(object)) {
+    if (object->key() != 7) continue;
+    ++s_.pmap().HomePointer(object->DebugFirstPage()->pa)[100];
+  }
+  EXPECT_EQ(Whole(), "CleanPagesAreStored");
+}
+
 TEST_F(StateRelationTest, AttributesAgreeSeesAMissingUnmap) {
   OnlyModel(Op(OpKind::kMunmap, 0x13000, 0x1000));
   EXPECT_EQ(Whole(), "AttributesAgree");
