@@ -320,7 +320,8 @@ Result<void, FaultError> BufferCache::MovePart(Part* part, Uio* uio, Fill fill) 
     Release(part);
   }
   buffers_.Free(memory, size);
-  return result.ok() ? moved : result;
+  // What the object failed at comes before what the peer did not have.
+  return moved.ok() ? result : moved;
 }
 
 Result<void, FaultError> BufferCache::UioMove(Object* object, Uio* uio, uint64_t todo,

@@ -55,7 +55,8 @@ class TransferPeer : public uvm::UioPeer {
   // for want of memory; `other`: what it says where it was neither that nor this side.
   Answer Outcome(bool ok, uint64_t moved, bool shortage, Errno other) const {
     const bool mine = !failure_.ok();
-    if (mine && failure_.error() != FaultError::kNoMemory) return Errno::kEfault;
+    // A shortage on the other side came first: bytes are taken before room is made for them.
+    if (mine && !shortage && failure_.error() != FaultError::kNoMemory) return Errno::kEfault;
     if (!ok && !mine && !shortage) return other;
     if (!ok && moved == 0) return Errno::kEnomem;
     return Answer(Errno::kOk).With(moved);
