@@ -100,8 +100,10 @@ struct Leaf {
   // Has what a walk reads of a leaf, or of none, brought in.
   static void Expect(const Leaf* leaf) {
     constexpr size_t kLineBytes = 64, kBytes = sizeof(Translation) * kLeafPages;
-    const auto* start = reinterpret_cast<const unsigned char*>(leaf);
-    for (size_t at = 0; at < kBytes + kLineBytes; at += kLineBytes) __builtin_prefetch(start + at);
+    const auto start = reinterpret_cast<uintptr_t>(leaf);
+    for (size_t at = 0; at < kBytes + kLineBytes; at += kLineBytes) {
+      __builtin_prefetch(reinterpret_cast<const void*>(start + at));
+    }
   }
   static Leaf* Of(Translation* mapping) {
     auto* first = reinterpret_cast<unsigned char*>(mapping - mapping->slot);
