@@ -70,6 +70,7 @@ constexpr Campaign kCampaigns[] = {
        options->run.memory_may_run_out = true;
        options->pages = 160;
      }},
+    {"wide", 20000, [](CampaignOptions* options) { options->pages = 640; }},
     {"few_tasks", 20000,
      [](CampaignOptions* options) {
        options->tasks = 12;
@@ -85,6 +86,13 @@ struct Program {
 };
 constexpr Program kPrograms[] = {
     {"ipc_property_test", "fake_l4/"},
+    {"ipc_error_test", "fake_l4/"},
+    {"ipc_test", "fake_l4/"},
+    {"redirection_test", "fake_l4/"},
+    {"thread_calls_test", "fake_l4/"},
+    {"exchange_registers_test", "fake_l4/"},
+    {"string_transfer_test", "fake_l4/"},
+    {"processor_test", "fake_l4/"},
     {"mapping_model_test", "fake_l4/"},
     {"system_call_prop_test", "fake_l4/"},
     {"recordings_test", "fake_l4/"},
