@@ -137,8 +137,6 @@ void World::AdoptStep(Step step, const ResolvedOp& op, const Outcome& observed) 
   if (observed.ok() && step.action == Step::Action::kTransfer) {
     step.size = step.sure = observed.value;
   }
-  // The caller's memory is asked first; what the file has no room for is not told any more then.
-  if (may_run_out && !observed.ok() && op.kind == OpKind::kPwrite) step.sure = 0;
   const std::vector<int32_t>& errors = step.may_fail_with;
   if (observed.code == step.outcome.code || (step.counted && observed.ok()) ||
       std::find(errors.begin(), errors.end(), observed.code) != errors.end()) {
