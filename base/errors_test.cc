@@ -47,10 +47,11 @@ TEST(ErrorsTest, ErrnosHaveNetBsdsNumbersAndNames) {
     int number;
     const char* name;
   };
-  for (const Row& row : {Row{0, "ok"}, Row{1, "EPERM"}, Row{2, "ENOENT"}, Row{5, "EIO"},
-                         Row{7, "E2BIG"}, Row{9, "EBADF"}, Row{12, "ENOMEM"}, Row{13, "EACCES"},
-                         Row{14, "EFAULT"}, Row{16, "EBUSY"}, Row{19, "ENODEV"}, Row{22, "EINVAL"},
-                         Row{27, "EFBIG"}, Row{35, "EAGAIN"}, Row{84, "EOVERFLOW"}, Row{3, "ESRCH"}, Row{4, "?"}}) {
+  for (const Row& row :
+       {Row{0, "ok"}, Row{1, "EPERM"}, Row{2, "ENOENT"}, Row{5, "EIO"}, Row{7, "E2BIG"},
+        Row{9, "EBADF"}, Row{12, "ENOMEM"}, Row{13, "EACCES"}, Row{14, "EFAULT"}, Row{16, "EBUSY"},
+        Row{19, "ENODEV"}, Row{22, "EINVAL"}, Row{27, "EFBIG"}, Row{35, "EAGAIN"},
+        Row{84, "EOVERFLOW"}, Row{3, "ESRCH"}, Row{4, "?"}}) {
     EXPECT_STREQ(ErrnoName(static_cast<Errno>(row.number)), row.name);
   }
 }

@@ -1,10 +1,10 @@
 // conform/report.h: what a `vmsim conform` command prints, whatever kind of recording it reads.
 //
-// WHAT     For each file the line `FILE: agree N of M (K by named differences: NAME xK, ...)`, where
-//          structure counts `FILE: agree N of M, K by decision (NAME xK, ...), U undecided`, the
-//          first disagreement, and how much was not compared and why; or one JSON object over all
-//          files. The kinds of recordings differ in how an Outcome comes about, not in how it is
-//          told.
+// WHAT     For each file the line `FILE: agree N of M (K by named differences: NAME xK, ...)`,
+//          where structure counts `FILE: agree N of M, K by decision (NAME xK, ...), U undecided`,
+//          the first disagreement, and how much was not compared and why; or one JSON object over
+//          all files. The kinds of recordings differ in how an Outcome comes about, not in how it
+//          is told.
 // SEE      design.md section 5; conform.h for the commands.
 #ifndef CONFORM_REPORT_H_
 #define CONFORM_REPORT_H_

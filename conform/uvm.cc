@@ -167,7 +167,8 @@ class Run {
     }
     const bool wiring = absl::StrReplaceAll(d.recorded, {{" wired", ""}}) ==
                         absl::StrReplaceAll(d.ours, {{" wired", ""}});
-    return triggers_.ExcusePage(space, va, wiring);
+    using Differs = UvmTriggers::Differs;
+    return triggers_.ExcusePage(space, va, wiring ? Differs::kInWiringOnly : Differs::kAnywhere);
   }
   void Differ(const std::string& field, const std::string& where, const std::string& recorded,
               const std::string& ours) {

@@ -159,13 +159,14 @@ const char* UvmTriggers::ExcuseResult() const {
   return unsure ? NamedUvmDefect("B4") : nullptr;
 }
 
-const char* UvmTriggers::ExcusePage(uint64_t space, uint64_t va, bool wiring) const {
+const char* UvmTriggers::ExcusePage(uint64_t space, uint64_t va, Differs differs) const {
   // A fork that ended the recorded kernel left no child.
   const bool ended = op_ != nullptr && op_->op.call == UvmCall::kFork && op_->result.missing;
   if (ended && space == op_->op.space2 && pages_.contains("B1")) return NamedUvmDefect("N3");
   for (const auto& [defect, pages] : pages_) {
     if (pages.contains({space, Down(va)})) return NamedUvmDefect(defect);
   }
+  const bool wiring = differs == Differs::kInWiringOnly;
   return wiring && unsure_wiring_.contains(space) ? NamedUvmDefect("B4") : nullptr;
 }
 

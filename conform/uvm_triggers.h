@@ -40,8 +40,9 @@ class UvmTriggers {
 
   // The name of the difference that excuses the last operation's result; null: none does.
   const char* ExcuseResult() const;
-  // ... that excuses what the page at `va` is like, or holds. `wiring`: only its wiring differs.
-  const char* ExcusePage(uint64_t space, uint64_t va, bool wiring) const;
+  // ... that excuses what the page at `va` is like, or holds.
+  enum class Differs : uint8_t { kAnywhere, kInWiringOnly };
+  const char* ExcusePage(uint64_t space, uint64_t va, Differs differs) const;
   // ... a check of a directed scenario, which is about its trigger.
   const char* ExcuseCheck() const;
 

@@ -278,7 +278,8 @@ class History {
   void FailStore() {
     constexpr PagerError kErrors[] = {PagerError::kIo, PagerError::kNoMemory, PagerError::kAgain,
                                       PagerError::kIo};
-    world_.pager().FailOnce(prng_.Below(9), kErrors[prng_.Below(4)]);
+    const uint64_t after = prng_.Below(9);
+    world_.pager().FailOnce(after, kErrors[prng_.Below(4)]);
   }
   void Enter();
   void Unmap();
@@ -380,8 +381,10 @@ void History::Enter() {
   if ((options.flags & kEnterColorMatch) != 0) options.align = prng_.Below(2);
   Object* object = prng_.Chance(1, 2) ? nullptr : objects_[prng_.Below(objects_.size())];
   if (object == nullptr && prng_.Chance(1, 5)) {
-    object = world_.uvm().AttachDevice(prng_.Chance(1, 10) ? nullptr : &driver_, prng_.Below(2),
-                                       options.prot, prng_.Below(7) * kPage, kPage);
+    DeviceDriver* const driver = prng_.Chance(1, 10) ? nullptr : &driver_;
+    const uint64_t device = prng_.Below(2);
+    const uint64_t offset = prng_.Below(7) * kPage;
+    object = world_.uvm().AttachDevice(driver, device, options.prot, offset, kPage);
   } else if (object != nullptr) {
     world_.uvm().ReferenceObject(object);
   }

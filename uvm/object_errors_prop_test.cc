@@ -416,8 +416,9 @@ class History {
     block.type &= ~uint32_t{kKmZero | kKmExec};
     blocks_.push_back(block);
     unsigned char byte = 0;
-    (void)kernel_->Copy(block.at + prng_.Below(block.bytes), &byte, 1,
-                        prng_.Chance(1, 2) ? base::Access::kRead : base::Access::kWrite);
+    const Vaddr from = block.at + prng_.Below(block.bytes);
+    const auto access = prng_.Chance(1, 2) ? base::Access::kRead : base::Access::kWrite;
+    (void)kernel_->Copy(from, &byte, 1, access);
     (void)kernel_->Accessible(block.at, prng_.Chance(1, 10) ? ~uint64_t{0} - 1 : block.bytes + 1,
                               base::Access::kRead);
     (void)kernel_->VaStarved();
@@ -457,9 +458,9 @@ class History {
   void Pages() {
     PageObjects status(const_cast<KernelMemory*>(kernel_)->core());
     MutexLock lock(&object_->mu);
-    ::uvm::Page* page =
-        object_->Search(PageIndex(prng_.Below(kMostPages)),
-                        prng_.Chance(1, 2) ? Object::Towards::kUp : Object::Towards::kDown, 0);
+    const PageIndex from(prng_.Below(kMostPages));
+    const auto towards = prng_.Chance(1, 2) ? Object::Towards::kUp : Object::Towards::kDown;
+    ::uvm::Page* page = object_->Search(from, towards, 0);
     if (page == nullptr) return;
     const bool dirty = status.CheckDirty(page, WriteProtected::kNo);
     EXPECT_TRUE(!dirty || page->dirty != Dirty::kClean);

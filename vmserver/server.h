@@ -8,9 +8,9 @@
 //              answer to client, in the pager's name
 //
 //          A pager whose worker is idle takes its duty and serves a fault itself, as long as
-//          nothing has to be waited for. A fault is first looked up in the pmap's table (a refill); only a miss goes to UVM. A
-//          fault that fails makes the client go on at its exception address with a base::FaultCode
-//          in its user-defined handle. A Mach call that names another task is done by that task's
+//          nothing has to be waited for. A fault is first looked up in the pmap's table (a refill);
+//          only a miss goes to UVM. A fault that fails makes the client go on at its exception
+//          address with a base::FaultCode in its user-defined handle. A Mach call that names another task is done by that task's
 //          worker, an Errand, while the caller's worker waits: whatever happens to a space, one
 //          worker at a time does it. Who may name a task brought it into being, so askers form
 //          trees and never wait for each other in a ring.
@@ -22,7 +22,8 @@
 // INVARIANTS  There are as many workers as client threads, reserved when the thread comes into
 //          being. In a receive from a client nothing is accepted. No client can stop the server or
 //          act on another task.
-// SEE      design.md D5, D6, D11, D14; docs/decisions/0015; protocol.h; bsd.cc and mach.cc for the calls.
+// SEE      design.md D5, D6, D11, D14; docs/decisions/0015; protocol.h; bsd.cc and mach.cc for the
+//          calls.
 
 #ifndef VMSERVER_SERVER_H_
 #define VMSERVER_SERVER_H_

@@ -384,7 +384,7 @@ absl::StatusOr<std::string> Rewrite(const std::string& path, const std::string& 
     same->mutants.push_back(&mutant);
   }
   if (spots.empty()) return source;
-  // Outer ones first. No two are equal.
+  // Outer ones first. total order: no two spots have the same bounds.
   std::sort(spots.begin(), spots.end(), [](const Spot& a, const Spot& b) {
     return a.begin != b.begin ? a.begin < b.begin : a.end > b.end;
   });

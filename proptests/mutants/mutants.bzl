@@ -49,12 +49,14 @@ _mutated_tree = rule(
     },
 )
 
-def mutant_programs(name, srcs, lists, deps, test_deps, tests, data = [], tags = []):
+def mutant_programs(name, srcs, judge, selector, lists, deps, test_deps, tests, data = [], tags = []):
     """The judge as cc_binary `name`, and beside it one program for each test.
 
     Args:
       name: of the judge.
       srcs: every source that may have mutants, and all headers that they need.
+      judge: sources of the judge itself, and
+      selector: of what says which mutant is on. They have no mutants.
       lists: mutant files.
       deps: libraries outside the tree that srcs need.
       test_deps: the same for the tests.
@@ -81,7 +83,7 @@ def mutant_programs(name, srcs, lists, deps, test_deps, tests, data = [], tags =
     native.cc_binary(
         name = name,
         testonly = True,
-        srcs = ["judge.cc", "judge.h", "judge_main.cc", "selected_mutant.cc"],
+        srcs = judge + [selector],
         copts = options,
         data = [":%s_%s" % (name, t) for t in tests] + data + lists,
         features = ["-layering_check"],
@@ -93,7 +95,7 @@ def mutant_programs(name, srcs, lists, deps, test_deps, tests, data = [], tags =
     native.cc_binary(
         name = name + "_of_campaigns",
         testonly = True,
-        srcs = ["judge.cc", "judge.h", "judge_main.cc", "selected_mutant.cc"],
+        srcs = judge + [selector],
         copts = options,
         features = ["-layering_check"],
         tags = tags,
@@ -103,7 +105,7 @@ def mutant_programs(name, srcs, lists, deps, test_deps, tests, data = [], tags =
         native.cc_binary(
             name = "%s_%s" % (name, test),
             testonly = True,
-            srcs = [tests[test], "selected_mutant.cc"],
+            srcs = [tests[test], selector],
             copts = options,
             features = ["-layering_check"],
             tags = tags,
