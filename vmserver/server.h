@@ -12,8 +12,8 @@
 //          only a miss goes to UVM. A fault that fails makes the client go on at its exception
 //          address with a base::FaultCode in its user-defined handle. A Mach call that names
 //          another task is done by that task's worker, an Errand, while the caller's worker waits:
-//          whatever happens to a space, one worker at a time does it. Who may name a task brought it into being, so askers form
-//          trees and never wait for each other in a ring.
+//          whatever happens to a space, one worker at a time does it. Who may name a task brought
+//          it into being, so askers form trees and never wait for each other in a ring.
 // STATES   of a task:  unused -> starting -> live -> dying -> unused, with a new id.
 // LOCKS    mu_ (LockRank::kServer) guards the lists of tasks, files and unused threads. A task's
 //          own fields are written by its worker only, or before it starts. Its space is its
