@@ -64,12 +64,6 @@ constexpr Campaign kCampaigns[] = {
      }},
     {"new_mdb", 20000, [](CampaignOptions* options) { OnKernel(options, "pistachio-new-mdb"); }},
     {"old_mdb", 20000, [](CampaignOptions* options) { OnKernel(options, "pistachio-old-mdb"); }},
-    {"starved", 20000,
-     [](CampaignOptions* options) {
-       options->run.machine.ram_bytes = 256 * base::kPageSize;
-       options->run.memory_may_run_out = true;
-       options->pages = 160;
-     }},
     {"wide", 20000, [](CampaignOptions* options) { options->pages = 640; }},
     {"few_tasks", 20000,
      [](CampaignOptions* options) {
@@ -92,6 +86,7 @@ constexpr Program kPrograms[] = {
     {"thread_calls_test", "fake_l4/"},
     {"exchange_registers_test", "fake_l4/"},
     {"string_transfer_test", "fake_l4/"},
+    {"string_fault_test", "fake_l4/"},
     {"processor_test", "fake_l4/"},
     {"mapping_model_test", "fake_l4/"},
     {"system_call_prop_test", "fake_l4/"},

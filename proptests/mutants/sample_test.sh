@@ -35,6 +35,7 @@ by_campaigns=(
   fork_forgets_write_protect protect_does_not_wait_for_the_pmap merge_ignores_offset brk_end_never_falls willneed_keeps_object
   run_of_unequal_rights unlinked_head_stays_first
   exec_keeps_heap vm_read_answers_page_start narrow_task_has_wide_words
+  removed_page_takes_its_status_along unlinked_mapping_still_named_by_next
   shared_after_copied_write_not_seen growth_wraps_the_offset
 )
 by_recordings=(model_protect_ignores_maximum model_set_maximum_keeps_rights)
