@@ -1,19 +1,11 @@
 // vmsim coverage: which lines and branches random operations reach.
 
-#include <fcntl.h>
 #include <fnmatch.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -31,14 +23,11 @@
 #include "tools/console.h"
 #include "tools/coverage.h"
 #include "tools/options.h"
+#include "tools/process.h"
 #include "tools/report.h"
-
-extern char** environ;
 
 namespace tools {
 namespace {
-
-using Words = std::vector<std::string>;
 
 constexpr const char* kExclusionsPath = "tools/coverage_exclusions.txt";
 constexpr const char* kTestsPath = "tools/coverage_tests.txt";
@@ -111,110 +100,6 @@ void Declare(Options* options, CoverageFlags* flags) {
   options->Epilogue(epilogue);
 }
 
-// A directory that goes away with what is in it.
-class WorkDirectory {
- public:
-  ~WorkDirectory() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  absl::Status Create() {
-    const char* base = std::getenv("TMPDIR");
-    std::string name =
-        absl::StrCat(base == nullptr || *base == '\0' ? "/tmp" : base, "/vmsim_coverage.XXXXXX");
-    if (mkdtemp(name.data()) == nullptr) {
-      return absl::InternalError(
-          absl::StrCat("cannot make a directory ", name, ": ", std::strerror(errno)));
-    }
-    path_ = std::filesystem::absolute(name);
-    return absl::OkStatus();
-  }
-  std::string File(absl::string_view name) const { return absl::StrCat(path_, "/", name); }
-
- private:
-  std::string path_;
-};
-
-std::string Root() {
-  const char* root = std::getenv("UVM_L4_ROOT");
-  return root == nullptr || *root == '\0' ? "." : root;
-}
-
-absl::StatusOr<std::string> ReadWhole(const std::string& path) {
-  std::error_code error;
-  std::ifstream file(path, std::ios::binary);
-  if (!std::filesystem::is_regular_file(path, error) || !file) {
-    return absl::NotFoundError(absl::StrCat(path, ": expected a file that can be read"));
-  }
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-struct Program {
-  Words words;            // the first is found in PATH unless it has a slash
-  std::string directory;  // to start in; empty: here
-  std::string output;     // file for both its outputs; `errors` takes standard error if not empty
-  std::string errors;
-  std::string profile;  // value of LLVM_PROFILE_FILE; empty: not set
-};
-
-// Its exit status, 128 + the signal's number if one ended it. Errors: it cannot be started.
-absl::StatusOr<int> Run(const Program& program) {
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  constexpr int kFlags = O_WRONLY | O_CREAT | O_TRUNC;
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, 1, program.output.c_str(), kFlags, 0600);
-  if (program.errors.empty()) {
-    posix_spawn_file_actions_adddup2(&actions, 1, 2);
-  } else {
-    posix_spawn_file_actions_addopen(&actions, 2, program.errors.c_str(), kFlags, 0600);
-  }
-  if (!program.directory.empty()) {
-    posix_spawn_file_actions_addchdir_np(&actions, program.directory.c_str());
-  }
-  std::vector<char*> argv;
-  for (const std::string& word : program.words) argv.push_back(const_cast<char*>(word.c_str()));
-  argv.push_back(nullptr);
-  std::string profile = absl::StrCat("LLVM_PROFILE_FILE=", program.profile);
-  std::vector<char*> environment;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    if (!absl::StartsWith(*entry, "LLVM_PROFILE_FILE=")) environment.push_back(*entry);
-  }
-  if (!program.profile.empty()) environment.push_back(profile.data());
-  environment.push_back(nullptr);
-  pid_t child = 0;
-  const int error =
-      posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environment.data());
-  posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) {
-    return absl::NotFoundError(absl::StrCat(program.words[0], ": expected a program that starts, ",
-                                            "found: ", std::strerror(error)));
-  }
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-// Says what a program said before it failed.
-void ShowOutput(const std::string& path) {
-  absl::StatusOr<std::string> text = ReadWhole(path);
-  if (!text.ok()) return;
-  const size_t error = text->find("ERROR");
-  std::fputs(text->substr(error == std::string::npos ? 0 : error).c_str(), stderr);
-}
-
-absl::Status RunTool(const Program& program, absl::string_view what) {
-  absl::StatusOr<int> status = Run(program);
-  if (!status.ok()) return status.status();
-  if (*status == 0) return absl::OkStatus();
-  ShowOutput(program.errors.empty() ? program.output : program.errors);
-  return absl::FailedPreconditionError(
-      absl::StrCat(what, " failed with status ", *status, ", see above"));
-}
-
 // What a program that failed is to vmsim's own caller. A test that fails ends with 1.
 int CodeOf(int exit) {
   using proptests::FailureClass;
@@ -247,7 +132,7 @@ class Session {
 
   const CoverageFlags& flags_;
   const Words& rest_;
-  WorkDirectory work_;
+  WorkDirectory work_{"coverage"};
   std::string vmsim_;
   std::vector<std::string> tests_;  // paths
   uint64_t ops_ = 0;
@@ -260,7 +145,7 @@ void Session::Note(absl::string_view what) const {
 
 // Labels, one a line; `#` starts a comment.
 absl::StatusOr<Words> ListedTests() {
-  absl::StatusOr<std::string> text = ReadWhole(absl::StrCat(Root(), "/", kTestsPath));
+  absl::StatusOr<std::string> text = ReadWhole(absl::StrCat(SourceRoot(), "/", kTestsPath));
   if (!text.ok()) return text.status();
   Words labels;
   for (absl::string_view line : absl::StrSplit(*text, '\n')) {
@@ -279,35 +164,24 @@ absl::Status Session::Build() {
     if (access(vmsim_.c_str(), X_OK) == 0) return absl::OkStatus();
     return absl::NotFoundError(absl::StrCat(vmsim_, ": expected a program, found none"));
   }
-  if (access(absl::StrCat(Root(), "/WORKSPACE").c_str(), R_OK) != 0) {
-    return absl::FailedPreconditionError(
-        "there is no source tree to build; start this command as ./vmsim");
-  }
+  // Before anything of the tree is read.
+  absl::Status status = NeedSourceTree();
+  if (!status.ok()) return status;
   if (listed) {
     absl::StatusOr<Words> tests = ListedTests();
     if (!tests.ok()) return tests.status();
     labels = *tests;
   }
-  const char* bazel = std::getenv("BAZEL");
-  const Words start = absl::StrSplit(bazel == nullptr ? "bazel" : bazel, ' ', absl::SkipEmpty());
-  Words build = start;
-  build.insert(build.end(), {"build", "--config=cov", "--noshow_progress", "--color=no",
-                             "--symlink_prefix=/", "//tools:vmsim"});
-  build.insert(build.end(), labels.begin(), labels.end());
+  Words wanted = labels;
+  wanted.push_back("//tools:vmsim");
   Note("building ...");
-  absl::Status status = RunTool({build, Root(), work_.File("build"), "", ""}, "the coverage build");
-  if (!status.ok()) return status;
-  Words info = start;
-  info.insert(info.end(), {"info", "--config=cov", "bazel-bin"});
-  status = RunTool({info, Root(), work_.File("bin"), work_.File("info"), ""}, "bazel info");
-  if (!status.ok()) return status;
-  absl::StatusOr<std::string> bin = ReadWhole(work_.File("bin"));
+  absl::StatusOr<std::string> bin =
+      BuildTargets({"--config=cov"}, wanted, work_, "the coverage build");
   if (!bin.ok()) return bin.status();
-  const std::string directory(absl::StripAsciiWhitespace(*bin));
-  if (vmsim_.empty()) vmsim_ = directory + "/tools/vmsim";
+  if (vmsim_.empty()) vmsim_ = *bin + "/tools/vmsim";
   for (absl::string_view label : labels) {
     absl::ConsumePrefix(&label, "//");
-    tests_.push_back(absl::StrCat(directory, "/", absl::StrReplaceAll(label, {{":", "/"}})));
+    tests_.push_back(absl::StrCat(*bin, "/", absl::StrReplaceAll(label, {{":", "/"}})));
   }
   return absl::OkStatus();
 }
@@ -328,7 +202,7 @@ std::vector<Job> Session::Jobs() {
     jobs.push_back(job);
     ops_ += each;
   }
-  for (const std::string& test : tests_) jobs.push_back({{test}, test, Root()});
+  for (const std::string& test : tests_) jobs.push_back({{test}, test, SourceRoot()});
   return jobs;
 }
 
@@ -341,7 +215,8 @@ absl::StatusOr<std::string> Session::Export(int* code) {
   for (const Job& job : Jobs()) {
     Note(job.name);
     const std::string profile = work_.File(absl::StrCat("run", number++, ".profraw"));
-    absl::StatusOr<int> exit = Run({job.words, job.directory, work_.File("output"), "", profile});
+    absl::StatusOr<int> exit = RunProgram(
+        {job.words, job.directory, work_.File("output"), "", "LLVM_PROFILE_FILE=" + profile});
     if (!exit.ok()) return exit.status();
     if (*exit != 0) {
       Note("");
@@ -403,7 +278,7 @@ Words NotBuilt(const std::vector<ExportedFile>& files, const Words& filters) {
     const std::string directory = absl::StrContains(filter, '*')
                                       ? filter.substr(0, filter.find_last_of('/') + 1)
                                       : filter + "/";
-    const std::filesystem::path path(absl::StrCat(Root(), "/", directory));
+    const std::filesystem::path path(absl::StrCat(SourceRoot(), "/", directory));
     for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
       const std::string file = directory + entry.path().filename().string();
       const bool source = absl::EndsWith(file, ".cc") && !absl::EndsWith(file, "_test.cc") &&
@@ -420,7 +295,7 @@ Words NotBuilt(const std::vector<ExportedFile>& files, const Words& filters) {
 }
 
 absl::StatusOr<Measured> MeasureAll(const std::vector<ExportedFile>& files, const Words& filters) {
-  const std::string path = absl::StrCat(Root(), "/", kExclusionsPath);
+  const std::string path = absl::StrCat(SourceRoot(), "/", kExclusionsPath);
   absl::StatusOr<std::string> text = ReadWhole(path);
   if (!text.ok()) return text.status();
   absl::StatusOr<Exclusions> exclusions = Exclusions::Parse(path, *text);
@@ -432,7 +307,7 @@ absl::StatusOr<Measured> MeasureAll(const std::vector<ExportedFile>& files, cons
       measured.left_out.push_back(file.name);
       continue;
     }
-    absl::StatusOr<std::string> source = ReadWhole(absl::StrCat(Root(), "/", file.name));
+    absl::StatusOr<std::string> source = ReadWhole(absl::StrCat(SourceRoot(), "/", file.name));
     if (!source.ok()) return source.status();
     absl::StatusOr<FileCoverage> coverage = Measure(file, *source, *exclusions);
     if (!coverage.ok()) return coverage.status();

@@ -21,17 +21,13 @@
 extern char** environ;
 
 namespace tools {
-namespace {
 
-// What a program said before it failed, from its first error on.
 void ShowOutput(const std::string& path) {
   absl::StatusOr<std::string> text = ReadWhole(path);
   if (!text.ok()) return;
   const size_t error = text->find("ERROR");
   std::fputs(text->substr(error == std::string::npos ? 0 : error).c_str(), stderr);
 }
-
-}  // namespace
 
 WorkDirectory::~WorkDirectory() {
   std::error_code ignored;
@@ -128,13 +124,17 @@ std::string SourceRoot() {
   return root == nullptr || *root == '\0' ? "." : root;
 }
 
+absl::Status NeedSourceTree() {
+  if (access(absl::StrCat(SourceRoot(), "/WORKSPACE").c_str(), R_OK) == 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      "there is no source tree to build; start this command as ./vmsim");
+}
+
 absl::StatusOr<std::string> BuildTargets(const Words& options, const Words& labels,
-                                         const WorkDirectory& work) {
+                                         const WorkDirectory& work, absl::string_view what) {
+  absl::Status status = NeedSourceTree();
+  if (!status.ok()) return status;
   const std::string root = SourceRoot();
-  if (access(absl::StrCat(root, "/WORKSPACE").c_str(), R_OK) != 0) {
-    return absl::FailedPreconditionError(
-        "there is no source tree to build; start this command as ./vmsim");
-  }
   const char* bazel = std::getenv("BAZEL");
   const Words start = absl::StrSplit(bazel == nullptr ? "bazel" : bazel, ' ', absl::SkipEmpty());
   Words build = start;
@@ -142,7 +142,7 @@ absl::StatusOr<std::string> BuildTargets(const Words& options, const Words& labe
   build.insert(build.end(), options.begin(), options.end());
   build.insert(build.end(), {"--noshow_progress", "--color=no", "--symlink_prefix=/"});
   build.insert(build.end(), labels.begin(), labels.end());
-  absl::Status status = RunTool({build, root, work.File("build"), "", ""}, "the build");
+  status = RunTool({build, root, work.File("build"), "", ""}, what);
   if (!status.ok()) return status;
   Words info = start;
   info.push_back("info");

@@ -54,14 +54,20 @@ absl::StatusOr<int> RunProgram(const Program& program);
 // The same, but what it said goes to standard error unless it ends with 0; `what` names it then.
 absl::Status RunTool(const Program& program, absl::string_view what);
 
+// From its first error on, to standard error: what a program said that failed.
+void ShowOutput(const std::string& path);
 // Errors: no regular file, or it cannot be read.
 absl::StatusOr<std::string> ReadWhole(const std::string& path);
 // The root of the source tree; "." when ./vmsim did not say.
 std::string SourceRoot();
 
+// FailedPrecondition: ./vmsim did not say where a tree is, and there is none here.
+absl::Status NeedSourceTree();
 // Builds the labels with the options ("--config=cov") and returns the directory of their outputs.
+// `what` names the build when it fails.
 absl::StatusOr<std::string> BuildTargets(const Words& options, const Words& labels,
-                                         const WorkDirectory& work);
+                                         const WorkDirectory& work,
+                                         absl::string_view what = "the build");
 
 }  // namespace tools
 
