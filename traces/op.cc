@@ -14,6 +14,41 @@ uint64_t ReadValue(const unsigned char* bytes, uint64_t size) {
   return base::HashBytes(bytes, size) | uint64_t{1} << 63;
 }
 
+bool NamesMemory(OpKind kind) {
+  switch (kind) {
+    case OpKind::kMemfd:
+    case OpKind::kMemfdTruncate:
+    case OpKind::kFtruncate:
+    case OpKind::kSendFile:
+    case OpKind::kMemfdSeal:
+    case OpKind::kMemfdClose:
+    case OpKind::kShmget:
+    case OpKind::kShmRemove:
+    case OpKind::kShmLock:
+    case OpKind::kShmUnlock:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool TakesPlace(OpKind kind) {
+  switch (kind) {
+    case OpKind::kSpace:
+    case OpKind::kTask:
+    case OpKind::kTask32:
+    case OpKind::kFork:
+    case OpKind::kTaskCreate:
+    case OpKind::kExec:
+    case OpKind::kExit:
+    case OpKind::kTaskTerminate:
+    case OpKind::kInject:
+      return false;
+    default:
+      return !NamesMemory(kind);
+  }
+}
+
 bool HasTarget(OpKind kind) {
   if (kind == OpKind::kPeek || kind == OpKind::kPoke) return true;
   const bool birth = kind == OpKind::kTask || kind == OpKind::kTask32;

@@ -234,6 +234,11 @@ uint64_t KeyOfName(const char* name);
 // bit set.
 uint64_t ReadValue(const unsigned char* bytes, uint64_t size);
 
+// Calls about memory that has a name, not about a place in a map.
+bool NamesMemory(OpKind kind);
+// Whether the operation is about a place in a map (Op::at). Births, deaths and kInject are not, nor
+// is what NamesMemory.
+bool TakesPlace(OpKind kind);
 // Whether a call may name another task (Op::target).
 bool HasTarget(OpKind kind);
 // On whom an operation acts: its target, or who does it.

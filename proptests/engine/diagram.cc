@@ -28,29 +28,10 @@ struct Extent {
 };
 
 Extent ExtentOf(const traces::ResolvedOp& op, const traces::Outcome& seen) {
+  if (!traces::TakesPlace(op.kind)) return {};
   uint64_t at = op.at;
   uint64_t size = op.size;
   switch (op.kind) {
-    case OpKind::kSpace:
-    case OpKind::kTask:
-    case OpKind::kTask32:
-    case OpKind::kFork:
-    case OpKind::kTaskCreate:
-    case OpKind::kExec:
-    case OpKind::kExit:
-    case OpKind::kTaskTerminate:
-    case OpKind::kMemfd:
-    case OpKind::kMemfdTruncate:
-    case OpKind::kFtruncate:
-    case OpKind::kSendFile:
-    case OpKind::kMemfdSeal:
-    case OpKind::kMemfdClose:
-    case OpKind::kShmget:
-    case OpKind::kShmRemove:
-    case OpKind::kShmLock:
-    case OpKind::kShmUnlock:
-    case OpKind::kInject:
-      return {};
     case OpKind::kShmat:
       if (!seen.ok()) return {};
       at = seen.value;

@@ -26,25 +26,6 @@ bool IsAccess(OpKind kind) {
   return kind == OpKind::kRead || kind == OpKind::kWrite || kind == OpKind::kFetch;
 }
 
-// Calls about memory that has a name, not about a place in a map.
-bool NamesNoPlace(OpKind kind) {
-  switch (kind) {
-    case OpKind::kMemfd:
-    case OpKind::kMemfdTruncate:
-    case OpKind::kFtruncate:
-    case OpKind::kSendFile:
-    case OpKind::kMemfdSeal:
-    case OpKind::kMemfdClose:
-    case OpKind::kShmget:
-    case OpKind::kShmRemove:
-    case OpKind::kShmLock:
-    case OpKind::kShmUnlock:
-      return true;
-    default:
-      return false;
-  }
-}
-
 // The pages that an operation may have changed, cut to the bounds of user space.
 base::Range TouchedRange(const traces::ResolvedOp& op, const Outcome& seen) {
   const bool placed = op.kind == OpKind::kMmap || op.kind == OpKind::kVmAllocate ||
@@ -53,7 +34,7 @@ base::Range TouchedRange(const traces::ResolvedOp& op, const Outcome& seen) {
   const bool at_to = op.kind == OpKind::kVmCopy || op.kind == OpKind::kPeek;
   uint64_t at = placed ? seen.value : at_to ? op.to : op.at;
   uint64_t size = op.kind == OpKind::kMremap ? op.new_size : op.size;
-  if (NamesNoPlace(op.kind)) return {};
+  if (traces::NamesMemory(op.kind)) return {};
   if (op.kind == OpKind::kFetch || op.kind == OpKind::kShmat || op.kind == OpKind::kShmdt) size = 1;
   if (at > traces::kDefaultMapMax) at = traces::kDefaultMapMax;
   if (size > traces::kDefaultMapMax - at) size = traces::kDefaultMapMax - at;

@@ -15,33 +15,6 @@ using traces::Op;
 using traces::OpKind;
 using traces::Place;
 
-bool TakesPlace(OpKind kind) {
-  switch (kind) {
-    case OpKind::kSpace:
-    case OpKind::kTask:
-    case OpKind::kTask32:
-    case OpKind::kFork:
-    case OpKind::kTaskCreate:
-    case OpKind::kExec:
-    case OpKind::kExit:
-    case OpKind::kTaskTerminate:
-    case OpKind::kMemfd:
-    case OpKind::kMemfdTruncate:
-    case OpKind::kFtruncate:
-    case OpKind::kSendFile:
-    case OpKind::kMemfdSeal:
-    case OpKind::kMemfdClose:
-    case OpKind::kShmget:
-    case OpKind::kShmRemove:
-    case OpKind::kShmLock:
-    case OpKind::kShmUnlock:
-    case OpKind::kInject:
-      return false;
-    default:
-      return true;
-  }
-}
-
 bool TakesProt(OpKind kind) {
   return kind == OpKind::kMmap || kind == OpKind::kExecMap || kind == OpKind::kMprotect ||
          kind == OpKind::kVmProtect || kind == OpKind::kVmMap;
@@ -256,7 +229,7 @@ class Shrinking {
   bool CompactAddresses() {
     std::map<uint64_t, uint64_t> pages;  // page number -> new page number
     for (const auto& [op, expected] : best_.ops) {
-      if (!TakesPlace(op.kind)) continue;
+      if (!traces::TakesPlace(op.kind)) continue;
       NotePages(op.at, op.size, &pages);
       if (TakesTo(op.kind)) NotePages(op.to, SizeAtTo(op), &pages);
     }
@@ -296,7 +269,7 @@ class Shrinking {
       place->offset = moved;
     };
     for (auto& [op, expected] : candidate.ops) {
-      if (!TakesPlace(op.kind)) continue;
+      if (!traces::TakesPlace(op.kind)) continue;
       apply(&op.at);
       if (TakesTo(op.kind)) apply(&op.to);
     }
@@ -348,7 +321,7 @@ class Shrinking {
     }
     if (op.kind == OpKind::kWrite && (op.value < 'A' || op.value > 'Z'))
       add([](Op* o) { o->value = 'A'; });
-    if (TakesPlace(op.kind) && op.at.kind == Place::Kind::kAbsolute) {
+    if (traces::TakesPlace(op.kind) && op.at.kind == Place::Kind::kAbsolute) {
       add([](Op* o) { o->at.offset = base::TruncPage(o->at.offset); });
     }
     if (TakesProt(op.kind) && !(op.prot == base::kProtReadWrite) && !(op.prot == base::kProtRead)) {
