@@ -145,6 +145,8 @@ class FaultHandler final : public WiringDoor {
   void MoveSharer(const Sharer& sharer, Page* old, Page* fresh);
   bool MappedWired(Pmap* pmap, Vaddr va);
   // fault_wire.cc
+  uint32_t WiredEntriesOf(const Map& map, const Page* page);
+  void CatchUpWirings(Page* page);
   void UnwirePart(Pmap* pmap, MapEntry* entry, Range part, bool whole);
 
   Core* const core_;
