@@ -429,15 +429,15 @@ bool WiringsAreCounted(Uvm* uvm, TextSink* text) {
     return true;
   });
   // The kernel wires frames of its own and pages of objects. Where an object was cut under a wired
-  // mapping, the page that takes the cut one's place is wired by the first fault only.
+  // mapping, the page that takes the cut one's place is wired when a wired entry asks for it.
   const bool kernel = uvm->counters().kernel_wirings > 0;
   const bool cut = uvm->counters().wired_freed > 0;
   const Page* bad = nullptr;
   uvm->DebugPages().DebugForEach([&](const Page& page) {
     const bool more = page.wire_count > page.debug_wired;
     const bool fewer = page.wire_count < page.debug_wired;
-    const bool wrong =
-        (more && !(kernel && page.anon == nullptr)) || (fewer && !(cut && page.object != nullptr));
+    const bool wrong = (more && !(kernel && page.anon == nullptr)) ||
+                       (fewer && !(cut && page.wire_count == 0 && page.object != nullptr));
     if (wrong && bad == nullptr) bad = &page;
   });
   if (bad == nullptr) return true;
