@@ -105,7 +105,7 @@ TEST_P(AdversePropTest, EveryRunAgreesWithTheModel) {
     forgotten += session.system()->adverse_pmap().forgotten();
     refused += session.system()->adverse_pmap().refused();
   }
-  EXPECT_GT(forgotten, kSeeds * 4);
+  EXPECT_GT(forgotten, kSeeds * 3);
   EXPECT_EQ(refused > kSeeds * 4, GetParam().adversity == Adversity::kRefusing) << refused;
 }
 
