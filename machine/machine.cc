@@ -76,8 +76,9 @@ std::vector<std::string> QuirkNames() {
 
 vmserver::Server::Config Machine::ServerConfig(const Options& options, Arena* arena,
                                                const base::CanarySwitch* canary,
-                                               fake_l4::Kernel& kernel) {
+                                               fake_l4::Kernel& kernel, AdversePmap* adverse) {
   vmserver::Server::Config config;
+  if (options.adversity != Adversity::kNone) config.pmap_between = adverse;
   config.memory = arena;
   config.canary = canary;
   config.home_bias = kernel.home_bias();
@@ -114,7 +115,9 @@ Machine::Machine(const Options& options)
                                    .profile = options.profile,
                                    .quirks = options.quirks,
                                    .processors = options.processors}),
-      server_(ServerConfig(options, &arena_, &canary_, kernel_)) {
+      adverse_pmap_(options.adversity, options.seed),
+      server_(ServerConfig(options, &arena_, &canary_, kernel_, &adverse_pmap_)) {
+  adverse_pmap_.StandOn(&server_.pmap());
   CHECK(HasRoom(options.profile));
   auto server_main = [](void* server) { static_cast<vmserver::Server*>(server)->Main(); };
   auto server_thread = [](void* server) { static_cast<vmserver::Server*>(server)->ThreadMain(); };
