@@ -62,13 +62,13 @@ struct Ledger {
   uint64_t fault_2b = 0;
   uint64_t fault_errors = 0;
   uint64_t extra_faults = 0;  // of UVM, on wired pages: their translations had been taken away
-  uint64_t neighbours = 0;   // pages mapped along with the one that faulted
-  uint64_t wirings = 0;      // pages wired for an entry
-  uint64_t loans = 0;        // pages
-  uint64_t loan_breaks = 0;  // pages
-  uint64_t copy = 0;       // pages
-  uint64_t zero_fill = 0;  // pages
-  uint64_t pager_get = 0;  // pages
+  uint64_t neighbours = 0;    // pages mapped along with the one that faulted
+  uint64_t wirings = 0;       // pages wired for an entry
+  uint64_t loans = 0;         // pages
+  uint64_t loan_breaks = 0;   // pages
+  uint64_t copy = 0;          // pages
+  uint64_t zero_fill = 0;     // pages
+  uint64_t pager_get = 0;     // pages
   uint64_t fork = 0;
   uint64_t clip = 0;
   uint64_t merge = 0;
@@ -155,6 +155,7 @@ class Machine {
   const AdversePmap& adverse_pmap() const { return adverse_pmap_; }
   bool IsLive(uint32_t label) const;
   std::vector<uint32_t> live_labels() const;
+  size_t live_count() const { return by_thread_.size() - 1; }  // init has no label
   // The UVM space, the L4 address space and the L4 thread of a live task. REQUIRES for the latter
   // two: IsLive(label).
   uvm::Space* space_of(uint32_t label) const;  // null when not alive
