@@ -13,22 +13,22 @@
 #include <cstdlib>
 #include <new>
 
+// A sanitizer reserves more address space for its shadow than any limit would leave.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define PROPTESTS_SHADOWED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define PROPTESTS_SHADOWED 1
+#endif
+#endif
+#ifndef PROPTESTS_SHADOWED
+#define PROPTESTS_SHADOWED 0
+#endif
+
 namespace proptests {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
-#else
-constexpr bool kSanitized = false;
-#endif
 
 double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -78,7 +78,7 @@ bool ReadUntilEnd(int fd, Clock::time_point start, double seconds, std::string* 
 }  // namespace
 
 void LimitThisProcess(uint64_t bytes) {
-  if (bytes != 0 && !kSanitized) {
+  if (bytes != 0 && !PROPTESTS_SHADOWED) {
     const rlimit memory = {bytes, bytes};
     setrlimit(RLIMIT_AS, &memory);
   }
