@@ -45,6 +45,19 @@ bool IsBirth(OpKind kind) {
 
 bool IsDeath(OpKind kind) { return kind == OpKind::kExit || kind == OpKind::kTaskTerminate; }
 
+// Canaries that no CHECK catches: only a process of its own survives them.
+void CrashIfItGrew(const traces::ResolvedOp& op, const traces::Outcome& outcome) {
+  if (op.kind != OpKind::kMremap || !outcome.ok() || op.new_size <= op.size) return;
+  auto* const wild = reinterpret_cast<volatile uint64_t*>(base::kPageSize / 2);
+  *wild = outcome.value;
+}
+
+void HangIfItLocked(const traces::ResolvedOp& op, const traces::Outcome& outcome) {
+  if (op.kind != OpKind::kMlockall || !outcome.ok()) return;
+  for (volatile bool forever = true; forever;) {
+  }
+}
+
 // The server's areas lie in the same addresses. The frame buffer is made of device memory.
 bool HasRoom(const fake_l4::Profile& profile) {
   return profile.user_top >= kClientUtcb + base::kPageSize &&
@@ -249,6 +262,8 @@ traces::Outcome Machine::Perform(const traces::ResolvedOp& op, Client* actor) {
              kernel_.DescribeDeadlock() + kernel_.DescribeWaits();
     return {};
   }
+  if (canary_.Armed(base::Canary::kCrashesTheProcess)) CrashIfItGrew(op, actor->command.outcome);
+  if (canary_.Armed(base::Canary::kHangsTheProcess)) HangIfItLocked(op, actor->command.outcome);
   if (IsBirth(op.kind) && actor->command.outcome.ok()) AddClient(op, *actor);
   if (IsDeath(op.kind) && actor->command.outcome.ok()) Bury(target);
   return actor->command.outcome;
@@ -292,6 +307,7 @@ std::vector<uint32_t> Machine::live_labels() const {
 
 uvm::Space* Machine::space_of(uint32_t label) const {
   if (label == 0 || !IsLive(label)) return nullptr;
+  if (canary_.Armed(base::Canary::kObserverTakesTime)) ++observed_;
   const vmserver::Task* task = server_.DebugFindTask(Find(label)->task);
   return task == nullptr ? nullptr : task->space;
 }
@@ -310,6 +326,7 @@ L4_ThreadId_t Machine::thread_of(uint32_t label) const {
 
 Ledger Machine::ledger() const {
   Ledger ledger = ReadLedger();
+  ledger.virtual_us += observed_;
   ledger.ipc -= boot_.ipc;
   ledger.map -= boot_.map;
   ledger.unmap -= boot_.unmap;

@@ -25,6 +25,7 @@ constexpr Command kCommands[] = {
      "run traces through the system and the model, compare, print what they cost"},
     {"run", RunCommand, "random operations, system against model"},
     {"shrink", ShrinkCommand, "find the smallest trace with the same failure"},
+    {"diff", DiffCommand, "where two runs first differ, by the chains they wrote"},
     {"diagram", DiagramCommand, "draw a trace's operations against an address ruler"},
     {"coverage", CoverageCommand, "which lines and branches random operations reach"},
     {"mutants", MutantsCommand, "deliberate bugs in the system: who notices, how fast?"},
