@@ -65,6 +65,8 @@ class Session {
 
   // Executes one operation; `expected` (may be null) is what the trace says. False after a failure.
   bool Step(const traces::Op& op, const traces::Outcome* expected = nullptr);
+  // The whole state, now. False when there is a failure, old or new.
+  bool Check(StateRelation::Depth depth) { return !failure_ && CheckWhole(depth); }
   // The final checks. False when there is a failure, old or new.
   bool Finish();
 
@@ -78,6 +80,7 @@ class Session {
   bool last_was_skipped() const { return skipped_; }
   // All of the machine's counters; zeros without lane uvm.
   const machine::Machine* system() const { return machine_.get(); }
+  machine::Machine* system() { return machine_.get(); }
   const model::World& world() const { return *world_; }
 
  private:
