@@ -170,8 +170,9 @@ class Search {
     bool rewound = true;
     for (uint32_t index = 0; index < alphabet_.ops.size(); ++index) {
       const Op op = OpOf(nodes_[node], index);
-      if (op.task.number >= session_.session().world().LiveTasks().size()) break;
       if (!rewound) session_.Rewind(points_[depth - 1]);
+      rewound = true;
+      if (op.task.number >= session_.session().world().LiveTasks().size()) break;
       rewound = false;
       const bool agrees = session_.Step(op);
       if (agrees && session_.session().last_was_skipped()) continue;
