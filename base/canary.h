@@ -31,8 +31,10 @@ enum class Canary : uint8_t {
   kCleanKeepsWritable,       // a page that was written back counts as clean and stays writable
   kPromotionKeepsSharers,    // a copy of an object's page leaves the other sharers the old one
   kWritesBehindStamps,       // zeroing a page changes the one zeroed before, which nobody counts
+  // Nobody sees this while one client runs at a time.
+  kFaultSkipsAmapLock,       // a fault works on the upper layer without its lock
 };
-inline constexpr int kCanaryCount = 17;
+inline constexpr int kCanaryCount = 18;
 
 class CanarySwitch {
  public:

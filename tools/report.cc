@@ -44,6 +44,7 @@ constexpr CanaryName kCanaries[] = {
     {base::Canary::kCleanKeepsWritable, "clean_keeps_writable"},
     {base::Canary::kPromotionKeepsSharers, "promotion_keeps_sharers"},
     {base::Canary::kWritesBehindStamps, "writes_behind_stamps"},
+    {base::Canary::kFaultSkipsAmapLock, "fault_skips_amap_lock"},
 };
 static_assert(std::size(kCanaries) == base::kCanaryCount);
 
