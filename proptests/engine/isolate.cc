@@ -13,6 +13,18 @@
 #include <cstdlib>
 #include <new>
 
+// A sanitizer reserves more address space for its shadow than any limit would leave.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define PROPTESTS_SHADOWED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define PROPTESTS_SHADOWED 1
+#endif
+#endif
+#ifndef PROPTESTS_SHADOWED
+#define PROPTESTS_SHADOWED 0
+#endif
+
 namespace proptests {
 namespace {
 
@@ -40,7 +52,7 @@ bool WriteAll(int fd, const std::string& text) {
 
 [[noreturn]] void BeTheChild(const std::function<std::string(Notes*)>& work, Notes* notes,
                              const IsolationLimits& limits, int out) {
-  if (limits.bytes != 0) {
+  if (limits.bytes != 0 && !PROPTESTS_SHADOWED) {
     const rlimit memory = {limits.bytes, limits.bytes};
     setrlimit(RLIMIT_AS, &memory);
   }

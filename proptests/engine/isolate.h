@@ -17,7 +17,7 @@ namespace proptests {
 
 struct IsolationLimits {
   double seconds = 60;                 // of wall-clock time
-  uint64_t bytes = uint64_t{8} << 30;  // of address space; 0: no limit (sanitizers need theirs)
+  uint64_t bytes = uint64_t{8} << 30;  // of address space; 0: no limit, as always under sanitizers
 };
 
 // What a child leaves behind even when it is killed: numbers whose meaning is the caller's.
