@@ -417,4 +417,20 @@ std::string WithVariant(std::string_view source, const Site& site, size_t varian
   return text;
 }
 
+std::string IdOfChange(std::string_view path, std::string_view source, std::string_view find,
+                       std::string_view replace) {
+  const size_t at = source.find(find);
+  if (at == std::string_view::npos || source.find(find, at + 1) != std::string_view::npos)
+    return "";
+  const std::string changed = absl::StrCat(std::string(source.substr(0, at)), std::string(replace),
+                                           std::string(source.substr(at + find.size())));
+  for (const Site& site : FindSites(source)) {
+    if (site.begin < at || site.end > at + find.size()) continue;
+    for (size_t v = 0; v < site.variants.size(); ++v) {
+      if (WithVariant(source, site, v) == changed) return VariantId(path, source, site, v);
+    }
+  }
+  return "";
+}
+
 }  // namespace proptests

@@ -63,6 +63,9 @@ std::string VariantId(std::string_view path, std::string_view source, const Site
                       size_t variant);
 // The source with one variant in place.
 std::string WithVariant(std::string_view source, const Site& site, size_t variant);
+// The id of the variant that makes of `find`, which occurs once, `replace`; empty: none does.
+std::string IdOfChange(std::string_view path, std::string_view source, std::string_view find,
+                       std::string_view replace);
 
 }  // namespace proptests
 

@@ -138,6 +138,14 @@ TEST(VariantTest, InPlace) {
   EXPECT_EQ(VariantId("a.cc", source, sites[1], 0), "a.cc:2:9:<=");
 }
 
+TEST(VariantTest, ByItsChange) {
+  const std::string source = Body("Put(a < b);\n  Get(b < a);");
+  EXPECT_EQ(IdOfChange("a.cc", source, "a < b", "a <= b"), "a.cc:2:9:<=");
+  EXPECT_EQ(IdOfChange("a.cc", source, "Get(b < a);", "{}"), "a.cc:3:3:no Get");
+  EXPECT_EQ(IdOfChange("a.cc", source, "a < b", "a > b"), "");
+  EXPECT_EQ(IdOfChange("a.cc", source, " < ", " <= "), "") << "which one?";
+}
+
 TEST(VariantTest, OnlyTheSystemHasThem) {
   EXPECT_TRUE(HasMechanicalMutants("uvm/map.cc"));
   EXPECT_TRUE(HasMechanicalMutants("fake_l4/core.h"));
