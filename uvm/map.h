@@ -619,6 +619,7 @@ class Map {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   Result<void, MapError> PrepareOverwriteLocked(MapEntry* entry, MapEntry* piece, Vaddr* missing)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  bool FindStrangersWiring(const MapEntry* entry, Vaddr* va);
   void OverwriteAmapLocked(MapEntry* entry, MapEntry* piece) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void OverwriteObjectLocked(MapEntry* entry, MapEntry* piece) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void HideObjectPage(const MapEntry* entry, Vaddr va);
