@@ -69,7 +69,8 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Try(Attempt* a) {
   if (TRY(Check(a)) == Step::kAgain) return Step::kAgain;
   FaultInfo& info = a->info;
   ChooseWindow(a);
-  if (!info.LockAmap()) return Step::kAgain;
+  if (!core_->canary.Armed(base::Canary::kFaultSkipsAmapLock) && !info.LockAmap())
+    return Step::kAgain;
   if (info.entry->advice == Advice::kSequential && info.centre > 0) {
     if (!info.patient) return Refuse(a);
     DeactivateBehind(a);

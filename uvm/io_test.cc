@@ -126,6 +126,23 @@ TEST_F(SpaceIoTest, AStoreThatFailsEndsItToo) {
   EXPECT_EQ(Io(space, &uio, Access::kRead), "hole");
 }
 
+// A shortage that comes after the peer gave its bytes: they are not left out of what follows.
+TEST_F(SpaceIoTest, BytesThatCannotBePutAreNotPassedOver) {
+  int failed = 0;
+  for (uint64_t successes = 0; successes < 3; ++successes) {
+    Space space = NewSpace("ab");
+    pmap().FailEnterAfter(successes);
+    BufferPeer peer(std::string(kPage, 'x') + std::string(5 * kPage, 'y'));
+    Uio uio{&peer, PageAt(0).value(), 2 * kPage};
+    if (Io(space, &uio, Access::kWrite) != "ok") ++failed;
+    const uint64_t moved = 2 - uio.resid / kPage;
+    EXPECT_EQ(Contents(space), std::string("xy").substr(0, moved) + std::string("ab").substr(moved))
+        << successes;
+    space.Exit();
+  }
+  EXPECT_GT(failed, 0);
+}
+
 // Where there is no room for a whole chunk, smaller ones do.
 TEST_F(SpaceIoTest, AShortageOfKernelAddressesMakesChunksSmaller) {
   Space space = NewSpace(std::string(16, 'a'));

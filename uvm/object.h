@@ -116,6 +116,16 @@ class Object {
     return Find(index);
   }
   Page* DebugFirstPage() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return pages_.First(); }
+  // The first at or above an index.
+  Page* DebugPageFrom(PageIndex index) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    Page* best = nullptr;
+    for (Page* at = pages_.root(); at != nullptr;) {
+      const bool below = at->index < index;
+      if (!below) best = at;
+      at = at->rb_child[below ? 1 : 0];
+    }
+    return best;
+  }
   static Page* DebugNextPage(Page* page) { return Tree::Next(page); }
   uint64_t DebugPageCount() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return page_count_; }
   uint64_t DebugRefs() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return refs; }
