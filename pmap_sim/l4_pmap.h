@@ -167,6 +167,10 @@ class L4Pmap final : public uvm::PmapSystem {
   base::PageCount ResidentCount(const uvm::Pmap* pmap) const override;
   base::PageCount WiredCount(const uvm::Pmap* pmap) const override;
   bool PeekNext(const uvm::Pmap* pmap, base::Vaddr from, Mapping* out) const override;
+  uint32_t PeekSome(const uvm::Pmap* pmap, base::Vaddr from, Mapping* out,
+                    uint32_t max) const override;
+  // The mapping of the page at `va`; false when there is none.
+  bool Peek(const uvm::Pmap* pmap, base::Vaddr va, Mapping* out) const;
 
   // For checkers; no lock, no effect. `visit(va, mapping)` of every present mapping of a pmap in
   // address order.
@@ -349,7 +353,8 @@ class L4Pmap final : public uvm::PmapSystem {
   Segment segments_[kMaxSegments];
   uint32_t segment_count_ = 0;
   Frame* frames_ = nullptr;
-  FrameStatus* status_ = nullptr;  // by frame, too
+  FrameStatus* status_ = nullptr;   // by frame, too
+  FrameNumber highest_linked_ = 0;  // of any mapping ever made
 
   unsigned char* zeroed_before_ = nullptr;  // the canary's
 

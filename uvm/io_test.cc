@@ -187,6 +187,25 @@ TEST_F(SpaceIoTest, ALockedRangeStaysWhateverItsOwnerDoes) {
   EXPECT_EQ(uvm().DebugPages().wired_count(), PageCount(0));
 }
 
+// A page of a file that only debuggers may write to gets its copy while it is locked.
+TEST_F(SpaceIoTest, WhatCoversALockedPageCoversTheCopyThatReplacesIt) {
+  Object* file = File(1);
+  Space space = NewSpace("..");
+  space.Map({.pages = 2, .prot = base::kProtRead, .max_prot = base::kProtRead, .file = file});
+  Result<Vaddr, MapError> at = io_.MapLocked(&space->map(), PageAt(0), 2 * kPage, Access::kRead);
+  ASSERT_TRUE(at.ok());
+  EXPECT_EQ(uvm().DebugPages().wired_count(), PageCount(2));
+  EXPECT_EQ(Write(space, PageAt(0), std::string(kPage, 'x'), Map::kExtractProtAll), "ok");
+  EXPECT_EQ(Contents(space), "x2");
+  unsigned char byte = 0;
+  EXPECT_TRUE(uvm().Kernel()->Copy(at.value(), &byte, 1, Access::kRead).ok());
+  EXPECT_EQ(byte, 'x');
+  EXPECT_EQ(uvm().DebugPages().wired_count(), PageCount(2));
+  CheckInvariants();
+  io_.UnmapLocked(at.value(), 2 * kPage);
+  EXPECT_EQ(uvm().DebugPages().wired_count(), PageCount(0));
+}
+
 TEST_F(SpaceIoTest, LockingAsksForTheRights) {
   Space space = NewSpace("ab.");
   space.Protect(1, 1, base::kProtRead);
