@@ -347,6 +347,14 @@ void L4Pmap::RemovePage(uvm::Pmap* pmap, Translation* mapping) {
   Unlink(pmap, mapping);
 }
 
+bool L4Pmap::TestOnlyForget(uvm::Pmap* pmap, Vaddr va) {
+  Guard guard(this);
+  Translation* mapping = Find(pmap, va);
+  if (mapping == nullptr || !mapping->present() || mapping->wired) return false;
+  RemovePage(pmap, mapping);
+  return true;
+}
+
 void L4Pmap::RemoveRange(uvm::Pmap* pmap, Range range) {
   if (range.size() == base::kPageSize) {
     Translation* mapping = Find(pmap, range.start);

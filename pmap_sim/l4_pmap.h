@@ -179,6 +179,10 @@ class L4Pmap final : public uvm::PmapSystem {
   // The server address through which the page at `va` is (or would be) mapped; false when its
   // window does not exist.
   bool AliasOf(const uvm::Pmap* pmap, base::Vaddr va, base::Vaddr* alias) const;
+  // Whether nothing waits to be taken from clients until Update.
+  bool DebugNothingWaits() const { return batch_.empty(); }
+  // Contract rule 1, on demand: forgets the mapping at `va`. False: there is none, or it is wired.
+  bool TestOnlyForget(uvm::Pmap* pmap, base::Vaddr va);
   bool CheckInvariants(base::TextSink& out) const;
   void Verify(const char* label) const;
   PmapCounters counters() const;

@@ -433,11 +433,12 @@ namespace {
 
 // Whether the wired entries found do not account for the page's wirings. The kernel wires frames of
 // its own and pages of objects. Where an object was cut under a wired mapping, the page that takes
-// the cut one's place is wired by the first fault only.
+// the cut one's place is wired when a wired entry asks for it.
 bool WrongWiring(const Page& page, bool kernel, bool cut) {
   if (page.wire_count == page.debug_wired) return false;
   const bool more = page.wire_count > page.debug_wired;
-  return more ? !(kernel && page.anon == nullptr) : !(cut && page.object != nullptr);
+  return more ? !(kernel && page.anon == nullptr)
+              : !(cut && page.wire_count == 0 && page.object != nullptr);
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include "proptests/engine/state_relation.h"
 
+#include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -65,6 +67,7 @@ StateRelation::StateRelation(const model::World* m, machine::Machine* s)
       s_(s),
       boot_spaces_(s->uvm().DebugSpaces().size()),
       boot_pmaps_(s->pmap().pmap_count()),
+      boot_kernel_(CountKernel()),
       ram_base_(s->kernel().ram_base()),
       compared_(s->kernel().ram_bytes() >> base::kPageShift) {}
 
@@ -131,6 +134,30 @@ StateRelation::Result StateRelation::TasksAgree() {
     }
   }
   return std::nullopt;
+}
+
+StateRelation::KernelCounts StateRelation::CountKernel() const {
+  const std::vector<fake_l4::ThreadInfo> threads = s_->kernel().Threads();
+  std::vector<uint32_t> spaces;
+  for (const fake_l4::ThreadInfo& thread : threads) {
+    spaces.push_back(static_cast<uint32_t>(thread.space));
+  }
+  std::sort(spaces.begin(), spaces.end());  // total order: numbers
+  spaces.erase(std::unique(spaces.begin(), spaces.end()), spaces.end());
+  return {threads.size() - s_->server().threads().count(), spaces.size()};
+}
+
+StateRelation::Result StateRelation::KernelTasksAgree(const char* rule) {
+  const uint64_t live = s_->live_labels().size();
+  const KernelCounts now = CountKernel();
+  if (now == KernelCounts{boot_kernel_.threads + live, boot_kernel_.spaces + live}) {
+    return std::nullopt;
+  }
+  return Broken(
+      FailureClass::kStructure, rule,
+      absl::StrCat(live, " tasks are alive, but the kernel has ", now.threads, " threads (",
+                   boot_kernel_.threads, " at boot) besides the server's, and ", now.spaces,
+                   " spaces with threads (", boot_kernel_.spaces, ")"));
 }
 
 // Walks both descriptions side by side; the system may have cut a run into several entries.
@@ -490,6 +517,9 @@ StateRelation::Result StateRelation::CleanPagesAreStored() {
 
 StateRelation::Result StateRelation::CheckSpaces() {
   if (Result found = TasksAgree()) return found;
+  if (thorough_) {
+    if (Result found = KernelTasksAgree("TasksAgree")) return found;
+  }
   if (Result found = InvariantsHold()) return found;
   if (Result found = CleanPagesAreStored()) return found;
   for (uint32_t task : m_->LiveTasks()) {
@@ -527,7 +557,7 @@ std::optional<Finding> StateRelation::NothingLeaks() {
   uint64_t of_amaps = amaps.live() + amaps.live_locks() + amaps.array_bytes();
   if (spaces == boot_spaces_ && pmaps == boot_pmaps_ && of_amaps == 0 &&
       uvm.DebugAnons().live() == 0 && in_use == file_pages && unstored == m_->names()) {
-    return std::nullopt;
+    return KernelTasksAgree("NothingLeaks");
   }
   return Broken(
       FailureClass::kStructure, "NothingLeaks",

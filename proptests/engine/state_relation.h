@@ -12,7 +12,8 @@
 //            ClientRightsSubset   what a client can really reach stands in the pmap's table, same
 //                                 frame, no fewer rights
 //            NothingLeaks         when all tasks are gone: no space, amap, anon is left; frames are
-//                                 free but for file pages
+//                                 free but for file pages; the kernel has the threads and the
+//                                 spaces of boot, and those that the server made for itself
 //          and by their own names: uvm's invariants, pmap/l4's (PmapTable), the kernel's
 //          (KernelState).
 // INVARIANTS  Looking changes nothing: no fault, no status bit, no time (design D4).
@@ -79,6 +80,8 @@ class StateRelation {
     uint64_t size;
   };
   Result TasksAgree();
+  // Threads and spaces of the kernel: each task has one of either, the server's own apart.
+  Result KernelTasksAgree(const char* rule);
   Result CheckSpaces();
   Result AmapRefsCover(const uvm::Map& map);
   Result AttributesAgree(uint32_t task, const uvm::Map& map);
@@ -131,6 +134,14 @@ class StateRelation {
   machine::Machine* const s_;
   const size_t boot_spaces_;
   const size_t boot_pmaps_;
+  // What the kernel had when the machine was up, but for the server's threads.
+  struct KernelCounts {
+    uint64_t threads = 0;
+    uint64_t spaces = 0;
+    bool operator==(const KernelCounts&) const = default;
+  };
+  KernelCounts CountKernel() const;
+  const KernelCounts boot_kernel_;
   const base::Paddr ram_base_;
   uint64_t bytes_compared_ = 0;
   bool thorough_ = false;
