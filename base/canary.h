@@ -35,8 +35,10 @@ enum class Canary : uint8_t {
   kCrashesTheProcess,        // a mapping that grows writes through a wild pointer
   kHangsTheProcess,          // mlockall never comes back, and not because a thread waits
   kLosesWakeUp,              // a fault of the kernel's while a call is answered loses the answer
+  // Nobody sees this while one client runs at a time.
+  kFaultSkipsAmapLock,       // a fault works on the upper layer without its lock
 };
-inline constexpr int kCanaryCount = 21;
+inline constexpr int kCanaryCount = 22;
 
 class CanarySwitch {
  public:

@@ -22,6 +22,7 @@ int MutantsCommand(const Arguments& arguments);
 int FindingsCommand(const Arguments& arguments);
 int MergeCommand(const Arguments& arguments);
 int DiffCommand(const Arguments& arguments);
+int ExhaustCommand(const Arguments& arguments);
 int ConformCommand(const Arguments& arguments);
 
 }  // namespace tools

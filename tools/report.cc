@@ -49,6 +49,7 @@ constexpr CanaryName kCanaries[] = {
     {base::Canary::kCrashesTheProcess, "crashes_the_process"},
     {base::Canary::kHangsTheProcess, "hangs_the_process"},
     {base::Canary::kLosesWakeUp, "loses_wake_up"},
+    {base::Canary::kFaultSkipsAmapLock, "fault_skips_amap_lock"},
 };
 static_assert(std::size(kCanaries) == base::kCanaryCount);
 
