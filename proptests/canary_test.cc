@@ -123,6 +123,12 @@ TEST(CanaryControlTest, TheSameCampaignPassesWithoutABug) {
       << FingerprintText(result.run.failure->print) << ": " << result.run.failure->text;
 }
 
+TEST(CanaryControlTest, OneClientAtATimeDoesNotShowAMissingLock) {
+  CampaignOptions options = Campaign(base::Canary::kFaultSkipsAmapLock);
+  options.ops /= 4;
+  EXPECT_FALSE(RunCampaign(options).run.failure);
+}
+
 TEST(CanaryControlTest, EveryCanaryHasItsRow) {
   std::set<base::Canary> rows;
   for (const CanaryCase& row : CanaryTable()) rows.insert(row.canary);
@@ -130,6 +136,8 @@ TEST(CanaryControlTest, EveryCanaryHasItsRow) {
   // translation before it enters another frame (//pmap_sim:l4_pmap_test).
   rows.insert(base::Canary::kShortageDropsWired);
   rows.insert(base::Canary::kReenterKeepsOldFrame);
+  // One client runs at a time in a campaign (//proptests/engine:explore_test).
+  rows.insert(base::Canary::kFaultSkipsAmapLock);
   for (int i = 1; i < base::kCanaryCount; ++i) {
     EXPECT_EQ(rows.count(static_cast<base::Canary>(i)), 1u)
         << "canary number " << i << " is in no row of CanaryTable";

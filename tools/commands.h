@@ -19,6 +19,7 @@ int ShrinkCommand(const Arguments& arguments);
 int DiagramCommand(const Arguments& arguments);
 int CoverageCommand(const Arguments& arguments);
 int MutantsCommand(const Arguments& arguments);
+int ExploreCommand(const Arguments& arguments);
 int ExhaustCommand(const Arguments& arguments);
 int ConformCommand(const Arguments& arguments);
 

@@ -24,6 +24,7 @@ constexpr Command kCommands[] = {
     {"replay", ReplayCommand,
      "run traces through the system and the model, compare, print what they cost"},
     {"run", RunCommand, "random operations, system against model"},
+    {"explore", ExploreCommand, "concurrent clients under many schedules"},
     {"exhaust", ExhaustCommand, "every short sequence of operations, system against model"},
     {"shrink", ShrinkCommand, "find the smallest trace with the same failure"},
     {"diagram", DiagramCommand, "draw a trace's operations against an address ruler"},

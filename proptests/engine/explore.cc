@@ -59,6 +59,21 @@ ConcurrentSession::ConcurrentSession(const RunOptions& options,
                                      const std::vector<std::string>* files)
     : session_(options, files), linearizer_(WorldOptions(options, session_.system())) {}
 
+void ConcurrentSession::NotePages(const traces::ResolvedOp& op) {
+  if (!traces::TakesPlace(op.kind)) return;
+  const bool access = op.kind == OpKind::kRead || op.kind == OpKind::kWrite;
+  const uint64_t end = op.at + std::max<uint64_t>(op.size, 1);
+  for (uint64_t at = op.at; at < end; at = base::TruncPage(at) + base::kPageSize) {
+    const uint64_t page = base::TruncPage(at);
+    auto span = std::find_if(spans_.begin(), spans_.end(),
+                             [&](const Span& known) { return known.page == page; });
+    if (span == spans_.end()) span = spans_.insert(span, {page, page, page + 8});
+    if (!access) continue;
+    span->first = std::min(span->first, at);
+    span->end = std::max(span->end, std::min(end, page + base::kPageSize));
+  }
+}
+
 bool ConcurrentSession::Begin(const ConcurrentProgram& program) {
   failure_.reset();
   session_.RewindToStart();
@@ -77,7 +92,7 @@ bool ConcurrentSession::Begin(const ConcurrentProgram& program) {
   session_.Save(&start_);
   linearizer_.Begin(setup);
   parts_.clear();
-  pages_.clear();
+  spans_.clear();
   const model::World& world = session_.session().world();
   for (const std::vector<traces::Op>& thread : program.threads) {
     machine::Part part;
@@ -86,29 +101,25 @@ bool ConcurrentSession::Begin(const ConcurrentProgram& program) {
       if (!world.Resolve(op, program.files, &resolved)) continue;
       part.label = resolved.task;
       part.ops.push_back(resolved);
-      if (!traces::TakesPlace(resolved.kind)) continue;
-      const uint64_t end = base::RoundPage(resolved.at + std::max<uint64_t>(resolved.size, 1));
-      for (uint64_t page = base::TruncPage(resolved.at); page < end; page += base::kPageSize) {
-        if (std::find(pages_.begin(), pages_.end(), page) == pages_.end()) pages_.push_back(page);
-      }
+      NotePages(resolved);
     }
     if (!part.ops.empty()) parts_.push_back(std::move(part));
   }
   return true;
 }
 
-// After everything else, each task reads the beginning of every page.
+// After everything else, each task reads all that anybody may have written to.
 void ConcurrentSession::ReadEverything(machine::Machine* machine, ScheduleResult* result) const {
   uint64_t time = 0;
   for (const HistoryOp& op : result->history) time = std::max(time, op.responded);
   for (uint32_t label : machine->live_labels()) {
-    for (uint64_t page : pages_) {
+    for (const Span& span : spans_) {
       HistoryOp read;
       read.thread = static_cast<uint32_t>(parts_.size());
       read.op.kind = OpKind::kRead;
       read.op.task = label;
-      read.op.at = page;
-      read.op.size = 8;
+      read.op.at = span.first;
+      read.op.size = span.end - span.first;
       read.outcome = machine->Apply(read.op);
       read.invoked = ++time;
       read.responded = ++time;
