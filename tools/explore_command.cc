@@ -138,6 +138,7 @@ Json ToJson(const ExploreFlags& flags, const ExploreResult& result, double secon
   json["schedules_per_second"] = seconds > 0 ? static_cast<double>(result.schedules) / seconds : 0;
   json["decisions"] = result.decisions;
   json["page_by_page"] = result.page_by_page;
+  json["rewind_pages"] = result.pages_stored_to;
   const proptests::FailureClass cls =
       result.failed ? result.failed->failure->print.cls : proptests::FailureClass::kNone;
   json["deadlocks"] = cls == proptests::FailureClass::kLiveness ? 1 : 0;
@@ -161,7 +162,8 @@ std::string Summary(const ExploreResult& result, double seconds) {
       Grouped(result.distinct), " different ones), ", Grouped(result.ops), " operations, ",
       Grouped(result.decisions), " decisions\n  ", Grouped(result.page_by_page),
       " histories have an order for each page only; ", Grouped(result.complete),
-      " programs have no other schedule\n  hash ", HashText(result.hash), ", ",
+      " programs have no other schedule; bringing a machine back copies ", result.pages_stored_to,
+      " pages\n  hash ", HashText(result.hash), ", ",
       Grouped(static_cast<uint64_t>(static_cast<double>(result.schedules) / seconds)),
       " schedules a second\n");
 }

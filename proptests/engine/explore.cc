@@ -217,16 +217,10 @@ class Schedules {
     all_ = std::make_unique<fake_l4::DepthFirstExplorer>(depth_first);
   }
 
-  // False: there are no more.
-  bool Next() {
-    ++number_;
-    return all_ == nullptr || !done_;
-  }
-
   // For ConcurrentSession::Run; null after the last of all.
   std::unique_ptr<fake_l4::ExploringStrategy> Make() {
     ExplorationOptions exploration;
-    exploration.seed = base::Chain(seed_, number_);
+    exploration.seed = base::Chain(seed_, ++number_);
     switch (options_.kind) {
       case ScheduleKind::kRandom:
         return std::make_unique<fake_l4::RandomWalk>(exploration);
@@ -245,7 +239,6 @@ class Schedules {
   void Ran(const ScheduleResult& result) {
     if (steps_.empty()) steps_ = result.steps;
   }
-  void NoneLeft() { done_ = true; }
 
  private:
   uint64_t Steps() const {
@@ -260,7 +253,6 @@ class Schedules {
   uint64_t number_ = 0;
   fake_l4::StepCounts steps_;
   std::unique_ptr<fake_l4::DepthFirstExplorer> all_;
-  bool done_ = false;
 };
 
 // One program under at most `most` schedules; false when one failed.
@@ -281,7 +273,7 @@ class Explorer {
     if (options_.schedule) return RunListed(program, result);
     Schedules schedules(options_, index);
     absl::flat_hash_set<uint64_t> met;
-    for (uint64_t i = 0; i < most && schedules.Next(); ++i) {
+    for (uint64_t i = 0; i < most; ++i) {
       bool made = true;
       ScheduleResult one = session_.Run([&] {
         auto strategy = schedules.Make();

@@ -52,10 +52,10 @@ RunResult RunOps(const std::vector<TestOp>& ops, const std::vector<std::string>&
                  std::vector<traces::Outcome>* outcomes = nullptr);
 
 // RunOps, or what stands in for it: isolated_run.h.
-using OpsRunner = std::function<RunResult(
-    const std::vector<TestOp>& ops, const std::vector<std::string>& files,
-    const RunOptions& options, std::vector<TestOp>* executed,
-    std::vector<traces::Outcome>* outcomes)>;
+using OpsRunner =
+    std::function<RunResult(const std::vector<TestOp>& ops, const std::vector<std::string>& files,
+                            const RunOptions& options, std::vector<TestOp>* executed,
+                            std::vector<traces::Outcome>* outcomes)>;
 
 RunResult RunTrace(const traces::Trace& trace, const RunOptions& options,
                    const Progress& progress = nullptr);
