@@ -24,6 +24,7 @@ using Kind = NaiveMappings::Kind;
 using Name = NaiveMappings::Name;
 
 constexpr int kSpaces = 4;  // sigma0, root and two more
+constexpr uint32_t kProcessors = 2;
 
 // Larger pages of 4 and 16 small ones, so that few pages make them.
 Profile WithTinyLargePages(Profile profile, bool large) {
@@ -40,7 +41,10 @@ uint64_t Fpage(uint64_t first_page, unsigned log2, RightsBits rights) {
 class Both {
  public:
   Both(const Profile& profile, uint64_t frames, const Quirks& quirks = kManualRules)
-      : core_({.ram_bytes = frames << 12, .profile = profile, .quirks = quirks}),
+      : core_({.ram_bytes = frames << 12,
+               .profile = profile,
+               .quirks = quirks,
+               .processors = kProcessors}),
         first_frame_(profile.ram_base >> 12),
         naive_(profile, first_frame_, first_frame_ + frames) {
     for (int s = 2; s < kSpaces; s++) core_.CreateSpace();
@@ -79,7 +83,18 @@ class Both {
   }
   void AccessInKernel(Name name, RightsBits bits) {
     const PageTable::Found page = core_.spaces_[name.space]->table.Walk(name.page);
-    if (page.pte != nullptr) page.pte->AddStatus(bits);
+    if (page.pte == nullptr) return;
+    page.pte->AddStatus(bits);
+    // Both processors remember the page from now on; CheckInvariants looks whether they forget it
+    // with each right that it loses.
+    for (size_t processor = 0; processor < kProcessors; processor++) {
+      core_.translations_->Fill(processor,
+                                {.table = &core_.spaces_[name.space]->table,
+                                 .space = static_cast<uint32_t>(name.space),
+                                 .vpage = name.page,
+                                 .frame = page.pte->frame_number() + (name.page - page.vpage),
+                                 .rights = page.pte->rights()});
+    }
   }
 
   // The first difference; empty: none.

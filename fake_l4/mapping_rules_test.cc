@@ -1,5 +1,6 @@
 // The rules of map, grant and unmap one by one, as pictures: one letter for each page of 4 KiB,
 // capital when it may be written, '.' where nothing is mapped. Larger pages have four pages here.
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -345,6 +346,27 @@ TEST_F(RulesTest, EveryLostRightIsTold) {
   Grant(kC, Fpage(0, 0), kB, Fpage(0, 0));
   EXPECT_EQ(std::exchange(listener.told, {}), (Told{{0, 12}}));
   core_->database_.SetListener(nullptr);
+}
+
+// Pages with others below them, under every kind of revocation: also those that set rights.
+TEST_F(RulesTest, EveryRightLostInTheMiddleOfAChainIsTold) {
+  class Listener : public RevocationListener {
+   public:
+    void Revoked(PageTable&, uint64_t vpage, unsigned) override { told.push_back(vpage); }
+    std::vector<uint64_t> told;
+  };
+  for (const Quirks* q : {&kManualRules, &kPistachioNewMdb, &kPistachioOldMdb}) {
+    BootSmall(*q);
+    Map(kA, Fpage(0, 0), kB, Fpage(1, 0));
+    Map(kB, Fpage(1, 0), kC, Fpage(2, 0));
+    Map(kC, Fpage(2, 0), kD, Fpage(3, 0));
+    Listener listener;
+    core_->database_.SetListener(&listener);
+    Unmap(kA, Fpage(0, 0, kW));
+    std::sort(listener.told.begin(), listener.told.end());  // total order: numbers
+    EXPECT_EQ(listener.told, (std::vector<uint64_t>{1, 2, 3})) << q->name;
+    core_->database_.SetListener(nullptr);
+  }
 }
 
 // ---- Costs, counted ----

@@ -30,6 +30,7 @@
 #include "fake_l4/kernel.h"
 #include "fake_l4/profile.h"
 #include "fake_l4/quirks.h"
+#include "machine/adverse_pmap.h"
 #include "machine/arena.h"
 #include "machine/client_program.h"
 #include "traces/op.h"
@@ -126,6 +127,8 @@ class Machine {
     // Host address space for the server's tables. Far more than they take; pages never used cost
     // nothing.
     uint64_t arena_bytes = uint64_t{1} << 30;
+    // What the pmap does that it may do, as far as UVM can see.
+    Adversity adversity = Adversity::kNone;
     // Fiber switches after which an operation counts as a livelock. The longest honest one, a fork
     // of all of RAM page by page, takes under a million.
     uint64_t max_switches_per_op = uint64_t{1} << 24;
@@ -175,8 +178,10 @@ class Machine {
   const fake_l4::Kernel& kernel() const { return kernel_; }
   vmserver::Server& server() { return server_; }
   pmap_sim::L4Pmap& pmap() { return server_.pmap(); }
+  const AdversePmap& adverse_pmap() const { return adverse_pmap_; }
   bool IsLive(uint32_t label) const;
   std::vector<uint32_t> live_labels() const;
+  size_t live_count() const { return by_thread_.size() - 1; }  // init has no label
   // The UVM space, the L4 address space and the L4 thread of a live task. REQUIRES for the latter
   // two: IsLive(label).
   uvm::Space* space_of(uint32_t label) const;  // null when not alive
@@ -199,7 +204,7 @@ class Machine {
 
   static vmserver::Server::Config ServerConfig(const Options& options, Arena* arena,
                                                const base::CanarySwitch* canary,
-                                               fake_l4::Kernel& kernel);
+                                               fake_l4::Kernel& kernel, AdversePmap* adverse);
   [[noreturn]] void ClientMain();
   fake_l4::StopReason RunKernel();
   void ExploreByOptions();
@@ -224,6 +229,7 @@ class Machine {
   Arena arena_;
   base::CanarySwitch canary_;
   fake_l4::Kernel kernel_;
+  AdversePmap adverse_pmap_;  // idle without adversity
   vmserver::Server server_;
   std::map<uint32_t, std::unique_ptr<Client>>
       clients_;  // by label; the dead stay, so that labels are not used twice
@@ -233,6 +239,7 @@ class Machine {
   std::optional<std::string> stuck_;
   const fake_l4::ExploringStrategy* strategy_ = nullptr;  // the kernel's; null: the default one
   Ledger boot_;                                           // the counters when the machine was up
+  mutable uint64_t observed_ = 0;  // of a canary: how often an observer asked
 };
 
 template <typename Visitor>

@@ -444,7 +444,8 @@ TEST(MachineTest, ThreadsOfDeadTasksServeAgain) {
   EXPECT_EQ(w.machine().server().threads().count(), threads);
 }
 
-// The task that was not born is not counted, or the limit would be met instead.
+// The task that was not born is not counted, or the limit would be met instead, and the kernel has
+// forgotten its thread.
 TEST(MachineTest, AForkWithoutMemoryLeavesNoTask) {
   Machine::Options options;
   options.max_tasks = 2;
@@ -454,8 +455,10 @@ TEST(MachineTest, AForkWithoutMemoryLeavesNoTask) {
   w.Space(1);
   w.Fork(1, 2);  // leaves records and threads behind, so that only UVM can run out
   w.Range(OpKind::kExit, 2, 0, 0);
+  const size_t threads = w.machine().kernel().Threads().size();
   while (w.MapAnon(1, 0, 1, traces::kFlagShared).ok()) continue;
   for (int i = 0; i < 4; ++i) EXPECT_EQ(w.Fork(1, 3), Fails(Errno::kEnomem));
+  EXPECT_EQ(w.machine().kernel().Threads().size(), threads);
 }
 
 TEST(MachineTest, MemoryThatRunsOutKillsOnlyTheOneThatAsked) {

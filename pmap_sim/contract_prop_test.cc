@@ -56,6 +56,7 @@ ContractLimits LimitsFor(const PmapWorldOptions& options) {
   limits.usable = options.profile.ExecuteImpliedByRead() ? WithReadAndExecute : WithRead;
   limits.wired_writable_reads_modified = !options.quirks.manual();
   limits.write_faults_modify = !options.quirks.manual();
+  limits.enter_seeds = true;
   return limits;
 }
 

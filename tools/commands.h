@@ -20,6 +20,7 @@ int DiagramCommand(const Arguments& arguments);
 int CoverageCommand(const Arguments& arguments);
 int MutantsCommand(const Arguments& arguments);
 int ExploreCommand(const Arguments& arguments);
+int DiffCommand(const Arguments& arguments);
 int ExhaustCommand(const Arguments& arguments);
 int ConformCommand(const Arguments& arguments);
 

@@ -27,6 +27,7 @@ constexpr Command kCommands[] = {
     {"explore", ExploreCommand, "concurrent clients under many schedules"},
     {"exhaust", ExhaustCommand, "every short sequence of operations, system against model"},
     {"shrink", ShrinkCommand, "find the smallest trace with the same failure"},
+    {"diff", DiffCommand, "where two runs first differ, by the chains they wrote"},
     {"diagram", DiagramCommand, "draw a trace's operations against an address ruler"},
     {"coverage", CoverageCommand, "which lines and branches random operations reach"},
     {"mutants", MutantsCommand, "deliberate bugs in the system: who notices, how fast?"},

@@ -25,6 +25,7 @@
 #include "proptests/engine/mutant_file.h"
 #include "tools/commands.h"
 #include "tools/console.h"
+#include "tools/mechanical.h"
 #include "tools/options.h"
 #include "tools/process.h"
 #include "tools/report.h"
@@ -43,12 +44,17 @@ constexpr const char* kEpilogue =
     "kinds and, for the kernel and the model, by test programs and recordings. A failing run is\n"
     "shrunk, and the shrunk trace must fail with the mutant and pass without. The program without\n"
     "a mutant, and mutants that change nothing, must pass.\n"
-    "proptests/mutants/README.md has the format of --file.\n\n"
+    "proptests/mutants/README.md has the format of --file.\n"
+    "--mechanical: small bugs made by rule in every file of the system (a moved boundary, another\n"
+    "operator, a call less); first all lanes run once to see which ones they reach. There are\n"
+    "thousands: --sample judges some of those reached, --state keeps what is known for later "
+    "runs.\n\n"
     "Exit code 17 when a mutant survived or a control failed.\n\n"
     "Examples:\n"
     "  ./vmsim mutants\n"
     "  ./vmsim mutants --id fork_shares_needs_copy,unmap_keeps_alias --seconds 10\n"
     "  ./vmsim mutants --file mine.json --json\n"
+    "  ./vmsim mutants --mechanical --sample 200 --under uvm/ --state /tmp/mechanical\n"
     "  ./vmsim mutants --list\n";
 
 struct MutantsFlags {
@@ -58,6 +64,10 @@ struct MutantsFlags {
   uint64_t seconds = 60;
   uint64_t seed = 1;
   uint64_t jobs = 1;
+  bool mechanical = false;
+  uint64_t sample = 0;
+  std::string under;
+  std::string state;
   bool list = false;
   bool json = false;
 };
@@ -69,6 +79,10 @@ void Declare(Options* options, MutantsFlags* flags) {
   options->Number("seed", &flags->seed, 0, ~uint64_t{0}, "of the campaigns");
   options->Number("jobs", &flags->jobs, 1, 256, "mutants judged at a time");
   options->Text("save", &flags->save, "DIR", "write each mutant's shrunk trace there");
+  options->Switch("mechanical", &flags->mechanical, "mutants made by rule");
+  options->Number("sample", &flags->sample, 0, 1000000, "of those; 0: all");
+  options->Text("under", &flags->under, "PREFIX", "of those: only files whose path begins so");
+  options->Text("state", &flags->state, "DIR", "of those: what is known; written, and read again");
   options->Switch("list", &flags->list, "build and run nothing: list the mutants");
   options->Switch("json", &flags->json, "one JSON object on standard output");
   options->Epilogue(kEpilogue);
@@ -126,6 +140,7 @@ absl::StatusOr<std::vector<std::string>> Campaign::ListPaths() const {
   std::error_code error;
   const std::string directory = absl::StrCat(SourceRoot(), "/", kLists);
   for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+    if (entry.path().filename() == "explained.json") continue;  // mechanical ones
     if (entry.path().extension() == ".json") paths.push_back(entry.path().string());
   }
   if (error || paths.empty()) {
@@ -405,6 +420,10 @@ int MutantsCommand(const Arguments& arguments) {
   if (!operands->empty()) {
     return PrintError(absl::InvalidArgumentError(
         absl::StrCat("\"", operands->front(), "\" is not an option; --file takes a mutant file")));
+  }
+  if (flags.mechanical) {
+    return JudgeMechanical({flags.ids, flags.under, flags.state, flags.sample, flags.seconds,
+                            flags.seed, flags.jobs, flags.list, flags.json});
   }
   Campaign campaign(flags);
   absl::Status status = campaign.Load();

@@ -212,15 +212,20 @@ Result<FaultHandler::Step, FaultError> FaultHandler::EnterAndFinish(Attempt* a, 
   }
   if (a->wiring()) {
     ++core_->counters.wirings;
+    if (page->object != nullptr) CatchUpWirings(page);
     pages_->Wire(page);
     // A wired page is never written out, so what its backing holds is worth nothing.
     if (page->object == nullptr) page->dirty = Dirty::kDirty;
-  } else if (info.wired == Wired::kYes && page->wire_count == 0 && page->loan_count == 0 &&
-             !info.map->IsBusy()) {
-    pages_->Wire(page);  // its object was cut and has grown again: the entry is wired all the same
-  } else {
-    pages_->Activate(page);
+    return Step::kDone;
   }
+  if (info.wired == Wired::kYes && page->loan_count == 0) {
+    if (page->object != nullptr) {
+      CatchUpWirings(page);
+    } else if (page->wire_count == 0 && !info.map->IsBusy()) {
+      pages_->Wire(page);  // a sharer gave up what was here: the entry is wired all the same
+    }
+  }
+  pages_->Activate(page);
   return Step::kDone;
 }
 

@@ -76,7 +76,7 @@ void ConcurrentSession::NotePages(const traces::ResolvedOp& op) {
 
 bool ConcurrentSession::Begin(const ConcurrentProgram& program) {
   failure_.reset();
-  session_.RewindToStart();
+  session_.StartAnew();
   std::vector<HistoryOp> setup;
   for (const traces::Op& op : program.setup) {
     if (!session_.Step(op)) {
@@ -108,24 +108,40 @@ bool ConcurrentSession::Begin(const ConcurrentProgram& program) {
   return true;
 }
 
-// After everything else, each task reads all that anybody may have written to.
+bool ConcurrentSession::Afterwards(machine::Machine* machine, const traces::ResolvedOp& op,
+                                   ScheduleResult* result) const {
+  HistoryOp done;
+  done.thread = static_cast<uint32_t>(parts_.size());
+  done.op = op;
+  done.outcome = machine->Apply(op);
+  if (machine->crash().has_value() || machine->stuck().has_value()) return false;
+  const RewindArea::Inside outside(nullptr);
+  for (const HistoryOp& before : result->history)
+    done.invoked = std::max(done.invoked, before.responded + 1);
+  done.responded = done.invoked + 1;
+  result->history.push_back(done);
+  return true;
+}
+
+// After everything else, each task reads all that anybody may have written to, so that the order
+// that is found is one in which memory ended as it is. What a task may not read it is allowed to.
 void ConcurrentSession::ReadEverything(machine::Machine* machine, ScheduleResult* result) const {
-  uint64_t time = 0;
-  for (const HistoryOp& op : result->history) time = std::max(time, op.responded);
   for (uint32_t label : machine->live_labels()) {
     for (const Span& span : spans_) {
-      HistoryOp read;
-      read.thread = static_cast<uint32_t>(parts_.size());
-      read.op.kind = OpKind::kRead;
-      read.op.task = label;
-      read.op.at = span.first;
-      read.op.size = span.end - span.first;
-      read.outcome = machine->Apply(read.op);
-      read.invoked = ++time;
-      read.responded = ++time;
-      if (machine->crash().has_value() || machine->stuck().has_value()) return;
-      const RewindArea::Inside outside(nullptr);
-      result->history.push_back(read);
+      traces::ResolvedOp read;
+      read.kind = OpKind::kRead;
+      read.task = label;
+      read.at = span.first;
+      read.size = span.end - span.first;
+      if (!Afterwards(machine, read, result)) return;
+      if (result->history.back().outcome.ok()) continue;
+      traces::ResolvedOp allow;
+      allow.kind = OpKind::kMprotect;
+      allow.task = label;
+      allow.at = span.page;
+      allow.size = base::kPageSize;
+      allow.prot = base::kProtRead;
+      if (!Afterwards(machine, allow, result) || !Afterwards(machine, read, result)) return;
     }
   }
 }

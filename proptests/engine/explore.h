@@ -63,6 +63,9 @@ class ConcurrentSession {
 
  private:
   void Perform(const MakeStrategy& make, ScheduleResult* result);
+  // One more operation of the history, alone; false when the machine ended.
+  bool Afterwards(machine::Machine* machine, const traces::ResolvedOp& op,
+                  ScheduleResult* result) const;
   void ReadEverything(machine::Machine* machine, ScheduleResult* result) const;
   void Judge(ScheduleResult* result);
 

@@ -52,12 +52,7 @@ bool WriteAll(int fd, const std::string& text) {
 
 [[noreturn]] void BeTheChild(const std::function<std::string(Notes*)>& work, Notes* notes,
                              const IsolationLimits& limits, int out) {
-  if (limits.bytes != 0 && !PROPTESTS_SHADOWED) {
-    const rlimit memory = {limits.bytes, limits.bytes};
-    setrlimit(RLIMIT_AS, &memory);
-  }
-  const rlimit none = {0, 0};
-  setrlimit(RLIMIT_CORE, &none);
+  LimitThisProcess(limits.bytes);
   const bool said = WriteAll(out, work(notes));
   // Neither destructors nor buffers of the parent's are the child's business.
   _exit(said ? 0 : 1);
@@ -81,6 +76,15 @@ bool ReadUntilEnd(int fd, Clock::time_point start, double seconds, std::string* 
 }
 
 }  // namespace
+
+void LimitThisProcess(uint64_t bytes) {
+  if (bytes != 0 && !PROPTESTS_SHADOWED) {
+    const rlimit memory = {bytes, bytes};
+    setrlimit(RLIMIT_AS, &memory);
+  }
+  const rlimit none = {0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+}
 
 IsolatedResult RunIsolated(const std::function<std::string(Notes*)>& work,
                            const IsolationLimits& limits) {

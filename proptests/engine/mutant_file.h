@@ -21,6 +21,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "proptests/engine/mechanical.h"
 
 namespace proptests {
 
@@ -43,11 +44,13 @@ absl::StatusOr<std::vector<Mutant>> ParseMutants(std::string_view text, const st
 // The lists one after the other, numbered. Errors: an id that occurs twice.
 absl::StatusOr<std::vector<Mutant>> JoinMutants(const std::vector<std::vector<Mutant>>& lists);
 
-// The source with the mutants whose file is `path`. Mutants may share their text or contain one
+// The source with the mutants whose file is `path`, and with the edits, ordered by place (the
+// switches of mechanical mutants), in what is original. Mutants may share their text or contain one
 // another. Errors: "path:line: id: ..." when the text is not found once, does not lie within one
 // function, is neither an expression nor statements, or overlaps another's.
 absl::StatusOr<std::string> Rewrite(const std::string& path, const std::string& source,
-                                    const std::vector<Mutant>& mutants);
+                                    const std::vector<Mutant>& mutants,
+                                    const std::vector<Edit>& edits = {});
 
 }  // namespace proptests
 

@@ -206,8 +206,14 @@ void Session::ExtendHash() {
 
 bool Session::CheckCost() {
   const machine::Ledger now = machine_->ledger();
+  // Who is refused starts over as often as it likes.
+  if (options_.machine.adversity == machine::Adversity::kRefusing) {
+    spent_ = now;
+    return true;
+  }
   const bool orderly = now.faults_injected == spent_.faults_injected &&
                        now.dropped == spent_.dropped && !options_.memory_may_run_out &&
+                       options_.machine.adversity == machine::Adversity::kNone &&
                        options_.machine.quirks.manual();
   const std::optional<Finding> finding = proptests::CheckCost(
       resolved_, spent_, now, orderly ? Conditions::kOrderly : Conditions::kAdverse);

@@ -83,6 +83,7 @@ class Session {
   bool last_was_skipped() const { return skipped_; }
   // All of the machine's counters; zeros without lane uvm.
   const machine::Machine* system() const { return machine_.get(); }
+  // To look on, or to choose its schedule, between two operations.
   machine::Machine* system() { return machine_.get(); }
   const model::World& world() const { return *world_; }
 

@@ -152,6 +152,14 @@ TEST_F(StateRelationTest, NothingLeaksSeesALivingTask) {
   EXPECT_EQ(Rule(relation_.NothingLeaks()), "");
 }
 
+// As a birth leaves one that finds no memory and forgets to take its thread back.
+TEST_F(StateRelationTest, NothingLeaksSeesAThreadOfNoTask) {
+  s_.kernel().Boot({.entry = [] {}, .new_space = true});
+  EXPECT_EQ(Whole(), "TasksAgree");
+  Both(Op(OpKind::kExit, 0, 0));
+  EXPECT_EQ(Rule(relation_.NothingLeaks()), "NothingLeaks");
+}
+
 TEST_F(StateRelationTest, LookingChangesNothing) {
   machine::Ledger before = s_.ledger();
   uint64_t time = s_.kernel().now_ns();

@@ -92,6 +92,9 @@ constexpr Program kPrograms[] = {
     {"system_call_prop_test", "fake_l4/"},
     {"recordings_test", "fake_l4/"},
     {"contract_prop_test", "pmap_sim/"},
+    {"l4_pmap_test", "pmap_sim/"},
+    {"direct_test", "pmap_sim/"},
+    {"machine_test", "vmserver/"},
     {"known_bugs_map_test", "uvm/"},
     {"known_bugs_fault_test", "uvm/"},
     {"known_bugs_object_test", "uvm/"},
@@ -184,10 +187,10 @@ Found Meet(const CampaignOptions& options, uint64_t ops, double seconds) {
 // Whether this process fails in that case without any mutant: then it is no evidence.
 bool FailsAnyway(CampaignOptions options, uint64_t case_index) {
   const unsigned before = selected_mutant;
-  selected_mutant = 0;
+  SelectMutant(0);
   options.first_case = case_index;
   const bool fails = Meet(options, options.case_ops, 2 * kHangSeconds).failure.has_value();
-  selected_mutant = before;
+  SelectMutant(before);
   return fails;
 }
 
@@ -211,10 +214,10 @@ Found MeetEvidence(CampaignOptions options, uint64_t ops, double seconds) {
 std::optional<Failure> Replay(const traces::Trace& trace, const proptests::RunOptions& run,
                               unsigned number) {
   const unsigned before = selected_mutant;
-  selected_mutant = number;
+  SelectMutant(number);
   const proptests::RunResult result =
       proptests::RunOpsIsolated(proptests::OpsOfTrace(trace), trace.files, run, {.seconds = 10});
-  selected_mutant = before;
+  SelectMutant(before);
   return result.failure;
 }
 
@@ -226,8 +229,7 @@ void Shrink(const Mutant& mutant, const CampaignOptions& campaign, const Found& 
   proptests::CampaignResult result;
   result.run.failure = found.failure;
   result.failing_case = found.case_index;
-  proptests::RunOptions run = proptests::CaseRunOptions(options);
-  run.machine.seed = proptests::CaseMachineSeed(options, found.case_index);
+  proptests::RunOptions run = proptests::CaseRunOptions(options, found.case_index);
   proptests::Generator generator(proptests::CaseOptions(options, found.case_index));
   const bool hangs = found.failure->print.cls == proptests::FailureClass::kTimeout;
   const bool own_process = hangs || found.failure->print.cls == proptests::FailureClass::kCrash;
@@ -304,13 +306,15 @@ struct Ran {
   double seconds = 0;
 };
 
+// `reach` is empty, or the file that takes what is reached.
 Ran RunProgram(const std::string& directory, const Program& program, unsigned number,
-               const std::string& filter, double seconds) {
+               const std::string& filter, double seconds, const std::string& reach = "") {
   const IsolatedResult result = proptests::RunIsolated(
       [&](proptests::Notes*) -> std::string {
         const std::string command = absl::StrCat(
-            "cd '", directory, "' && UVM_MUTANT=", number, " timeout ", seconds,
-            " ./proptests/mutants/judge_", program.name, " --gtest_fail_fast --gtest_brief=1",
+            "cd '", directory, "' && ", reach.empty() ? "" : "UVM_MUTANT_REACH=", reach,
+            " UVM_MUTANT=", number, " timeout ", seconds, " ./proptests/mutants/judge_",
+            program.name, " --gtest_fail_fast --gtest_brief=1",
             filter.empty() ? "" : absl::StrCat(" --gtest_filter='", filter, "'"), " 2>&1");
         FILE* pipe = popen(command.c_str(), "r");
         if (pipe == nullptr) return "cannot be started\nstatus -1";
@@ -371,14 +375,18 @@ bool RunForEvidence(const std::string& directory, const Program& program, unsign
   return false;
 }
 
+bool Among(const std::vector<std::string>& lanes, const std::string& lane) {
+  return std::find(lanes.begin(), lanes.end(), lane) != lanes.end();
+}
+
 bool RunPrograms(const Mutant& mutant, const JudgeOptions& options, double left, Verdict* verdict) {
   for (const Program& program : kPrograms) {
     if (options.programs.empty()) return false;
     // Without a mutant all must pass.
-    if (mutant.number != 0 && !mutant.DoesNothing() &&
-        !absl::StartsWith(mutant.file, program.package)) {
-      continue;
-    }
+    const bool wanted = options.lanes.empty() ? mutant.number == 0 || mutant.DoesNothing() ||
+                                                    absl::StartsWith(mutant.file, program.package)
+                                              : Among(options.lanes, program.name);
+    if (!wanted) continue;
     const double before = verdict->seconds;
     if (left <= 0) return false;
     if (RunForEvidence(options.programs, program, mutant.number, left, verdict)) return true;
@@ -391,15 +399,17 @@ bool RunPrograms(const Mutant& mutant, const JudgeOptions& options, double left,
 
 Verdict Judge(const Mutant& mutant, const JudgeOptions& options) {
   Verdict verdict;
-  selected_mutant = mutant.number;
+  SelectMutant(mutant.number);
   // A bug in the model must be noticed by what real systems did, not by the system under test.
   const bool of_model = absl::StartsWith(mutant.file, "model/");
   uint64_t scale = 1;
-  for (int round = 0; verdict.seconds < options.seconds; ++round, scale *= 4) {
+  for (uint64_t round = 0; round < options.rounds && verdict.seconds < options.seconds;
+       ++round, scale *= 4) {
     for (const Campaign& campaign : kCampaigns) {
       const double left = options.seconds - verdict.seconds;
       if (of_model || left <= 0) break;
-      const CampaignOptions how = OptionsOf(campaign, options.seed + static_cast<uint64_t>(round));
+      if (!options.lanes.empty() && !Among(options.lanes, campaign.name)) continue;
+      const CampaignOptions how = OptionsOf(campaign, options.seed + round);
       const Found found = selected_mutant == 0 ? Meet(how, campaign.ops * scale, left)
                                                : MeetEvidence(how, campaign.ops * scale, left);
       verdict.seconds += found.seconds;
@@ -409,7 +419,7 @@ Verdict Judge(const Mutant& mutant, const JudgeOptions& options) {
       verdict.rule = proptests::FingerprintText(found.failure->print);
       verdict.text = found.failure->text;
       verdict.confirmed = selected_mutant != 0;  // the case passes without
-      ShrinkIsolated(mutant, how, found, 60, &verdict);
+      if (options.shrink) ShrinkIsolated(mutant, how, found, 60, &verdict);
       return verdict;
     }
     if (round == 0 && RunPrograms(mutant, options, options.seconds - verdict.seconds, &verdict)) {
@@ -418,6 +428,29 @@ Verdict Judge(const Mutant& mutant, const JudgeOptions& options) {
     if (of_model) break;
   }
   return verdict;
+}
+
+std::vector<LaneReach> ReachOfLanes(const std::string& directory, const JudgeOptions& options) {
+  std::vector<LaneReach> lanes;
+  for (const Campaign& campaign : kCampaigns) {
+    LaneReach lane{campaign.name, 0, absl::StrCat(directory, "/", campaign.name, ".reach")};
+    const CampaignOptions how = OptionsOf(campaign, options.seed);
+    const IsolatedResult result = proptests::RunIsolated(
+        [&](proptests::Notes* notes) {
+          NoteReach(lane.path);
+          return RunCases(how, campaign.ops, notes);
+        },
+        {.seconds = options.seconds});
+    lane.seconds = result.seconds;
+    lanes.push_back(lane);
+  }
+  for (const Program& program : kPrograms) {
+    if (options.programs.empty()) break;
+    LaneReach lane{program.name, 0, absl::StrCat(directory, "/", program.name, ".reach")};
+    lane.seconds = RunProgram(options.programs, program, 0, "", options.seconds, lane.path).seconds;
+    lanes.push_back(lane);
+  }
+  return lanes;
 }
 
 }  // namespace mutants

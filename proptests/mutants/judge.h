@@ -7,6 +7,8 @@
 //              killed -> the failing run is shrunk, and the shrunk trace run again twice: it must
 //              fail alike with the mutant and pass without
 // LOCKS    One thread; each mutant is judged in a process of its own.
+//          Of mechanical mutants it is asked beforehand which lanes reach them, and with another
+//          value than the original's: no other lane can notice.
 // SEE      design.md section 5, "Mutant files"; facts/verification.md 5.
 
 #ifndef PROPTESTS_MUTANTS_JUDGE_H_
@@ -18,18 +20,19 @@
 #include <vector>
 
 #include "proptests/engine/mutant_file.h"
-
-// The number of the mutant that is on, 0: none. selected_mutant.cc sets it at start.
-extern unsigned selected_mutant;
+#include "proptests/mutants/sites.h"
 
 namespace mutants {
 
 using proptests::Mutant;
 
 struct JudgeOptions {
-  double seconds = 60;   // most that one mutant gets
-  uint64_t seed = 1;     // of the campaigns
-  std::string programs;  // directory of the test programs' runfiles; empty: no programs
+  double seconds = 60;             // most that one mutant gets
+  uint64_t seed = 1;               // of the campaigns
+  std::string programs;            // directory of the test programs' runfiles; empty: no programs
+  std::vector<std::string> lanes;  // only these, whatever the mutant's file is; empty: all of its
+  uint64_t rounds = ~uint64_t{0};  // of the campaigns
+  bool shrink = true;
 };
 
 struct Verdict {
@@ -48,6 +51,15 @@ struct Verdict {
 
 // Judges one mutant; number 0 is the program as it is.
 Verdict Judge(const Mutant& mutant, const JudgeOptions& options);
+
+// Runs the first round of every lane, without a mutant, and returns for each what it reaches; the
+// files are made below `directory`.
+struct LaneReach {
+  std::string lane;
+  double seconds = 0;
+  std::string path;  // for ReadReach
+};
+std::vector<LaneReach> ReachOfLanes(const std::string& directory, const JudgeOptions& options);
 
 }  // namespace mutants
 

@@ -21,9 +21,12 @@ def _mutated_tree_impl(ctx):
     args = ctx.actions.args()
     args.use_param_file("@%s", use_always = True)
     args.set_param_file_format("multiline")
+    sites = ctx.actions.declare_file(ctx.label.name + "/proptests/mutants/sites.cc")
+    args.add("mechanical" if ctx.attr.mechanical else "listed")
+    args.add(sites)
     args.add_all(ctx.files.lists)
     args.add("--")
-    outputs = []
+    outputs = [sites]
     for source in ctx.files.srcs:
         if not _wanted(source.short_path):
             continue
@@ -45,11 +48,12 @@ _mutated_tree = rule(
     attrs = {
         "srcs": attr.label_list(allow_files = True),
         "lists": attr.label_list(allow_files = [".json"]),
+        "mechanical": attr.bool(),
         "_rewrite": attr.label(default = "//proptests/mutants:rewrite", executable = True, cfg = "host"),
     },
 )
 
-def mutant_programs(name, srcs, judge, selector, lists, deps, test_deps, tests, data = [], tags = []):
+def mutant_programs(name, srcs, judge, selector, lists, deps, test_deps, tests, data = [], mechanical = False, tags = []):
     """The judge as cc_binary `name`, and beside it one program for each test.
 
     Args:
@@ -62,13 +66,15 @@ def mutant_programs(name, srcs, judge, selector, lists, deps, test_deps, tests, 
       test_deps: the same for the tests.
       tests: name of a program -> label of the test's source.
       data: what the tests read.
+      mechanical: whether the sources have mechanical mutants, too.
       tags: of all targets.
     """
     tree = name + "_tree"
-    _mutated_tree(name = tree, srcs = srcs, lists = lists, tags = tags, testonly = True)
+    _mutated_tree(name = tree, srcs = srcs, lists = lists, mechanical = mechanical, tags = tags, testonly = True)
 
     # One library, so that no file of the original tree comes near it. Warnings are the original's business.
-    options = ["-w", "-Wno-error", "-Wno-thread-safety"]
+    # A literal in braces with a switch around it is one that could be anything.
+    options = ["-w", "-Wno-error", "-Wno-thread-safety", "-Wno-narrowing"]
     native.cc_library(
         name = name + "_code",
         testonly = True,
@@ -83,7 +89,7 @@ def mutant_programs(name, srcs, judge, selector, lists, deps, test_deps, tests, 
     native.cc_binary(
         name = name,
         testonly = True,
-        srcs = judge + [selector],
+        srcs = judge + selector,
         copts = options,
         data = [":%s_%s" % (name, t) for t in tests] + data + lists,
         features = ["-layering_check"],
@@ -95,7 +101,7 @@ def mutant_programs(name, srcs, judge, selector, lists, deps, test_deps, tests, 
     native.cc_binary(
         name = name + "_of_campaigns",
         testonly = True,
-        srcs = judge + [selector],
+        srcs = judge + selector,
         copts = options,
         features = ["-layering_check"],
         tags = tags,
@@ -105,7 +111,7 @@ def mutant_programs(name, srcs, judge, selector, lists, deps, test_deps, tests, 
         native.cc_binary(
             name = "%s_%s" % (name, test),
             testonly = True,
-            srcs = [tests[test], selector],
+            srcs = [tests[test]] + selector,
             copts = options,
             features = ["-layering_check"],
             tags = tags,

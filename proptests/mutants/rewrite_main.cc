@@ -1,9 +1,10 @@
 // Build tool: copies sources into a tree of their own, with every mutant of the lists in them.
 //
-//   rewrite LISTS... -- SOURCE PATH OUT [SOURCE PATH OUT]...
+//   rewrite KINDS SITES LISTS... -- SOURCE PATH OUT [SOURCE PATH OUT]...
 //
 // PATH is what SOURCE is called in the lists. Ends with an error when a mutant's file is none of
-// them.
+// them. KINDS "mechanical": the copies have the mechanical mutants, too; "listed": only the lists'.
+// SITES is written: a source with the flags and the names of the mechanical mutants.
 
 #include <cstdio>
 #include <fstream>
@@ -16,15 +17,23 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "proptests/engine/mechanical.h"
 #include "proptests/engine/mutant_file.h"
 
 namespace mutants {
 namespace {
 
+using proptests::BitFieldsOf;
+using proptests::Edit;
+using proptests::FindSites;
+using proptests::HasMechanicalMutants;
 using proptests::JoinMutants;
 using proptests::Mutant;
 using proptests::ParseMutants;
 using proptests::Rewrite;
+using proptests::Site;
+using proptests::SwitchEdits;
+using proptests::VariantId;
 
 absl::StatusOr<std::string> ReadWhole(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -54,21 +63,66 @@ absl::StatusOr<std::vector<Mutant>> ReadLists(const std::vector<std::string>& pa
   return JoinMutants(lists);
 }
 
+// The mechanical mutants of all files, numbered through.
+class Sites {
+ public:
+  void AddBitFieldsOf(const std::string& source) { bit_fields_.merge(BitFieldsOf(source)); }
+  // The switches of one more file.
+  std::vector<Edit> Add(const std::string& path, const std::string& source) {
+    const std::vector<Site> sites = FindSites(source, bit_fields_);
+    for (size_t i = 0; i < sites.size(); ++i) {
+      for (size_t v = 0; v < sites[i].variants.size(); ++v) {
+        absl::StrAppend(&rows_, "    {\"", VariantId(path, source, sites[i], v), "\", ", count_ + i,
+                        ", ", v + 1, "},\n");
+      }
+    }
+    std::vector<Edit> edits = SwitchEdits(sites, count_);
+    count_ += static_cast<uint32_t>(sites.size());
+    return edits;
+  }
+  // The source that defines what sites.h and switches.h declare.
+  std::string Table() const {
+    return absl::StrCat(
+        "namespace mutant_switch {\nextern unsigned char flags[];\nunsigned char flags[",
+        count_ + 1, "] = {};\n}\nnamespace mutants {\n",
+        "struct Variant {\n  const char* id;\n  unsigned site;\n  unsigned char variant;\n};\n",
+        "extern const unsigned kSites;\nconst unsigned kSites = ", count_, ";\n",
+        "extern const Variant kVariants[];\nconst Variant kVariants[] = {\n", rows_,
+        "    {nullptr, 0, 0}};\n}\n");
+  }
+
+ private:
+  std::set<std::string> bit_fields_;  // of all sources
+  uint32_t count_ = 0;
+  std::string rows_;
+};
+
 absl::Status Run(const std::vector<std::string>& words) {
+  if (words.size() < 2) return absl::InvalidArgumentError("expected KINDS SITES ...");
+  const bool mechanical = words[0] == "mechanical";
+  Sites sites;
   std::vector<std::string> lists;
-  size_t next = 0;
+  size_t next = 2;
   while (next < words.size() && words[next] != "--") lists.push_back(words[next++]);
   ++next;
   absl::StatusOr<std::vector<Mutant>> all = ReadLists(lists);
   if (!all.ok()) return all.status();
   std::set<std::string> paths;
+  for (size_t i = next; mechanical && i + 2 < words.size(); i += 3) {
+    absl::StatusOr<std::string> source = ReadWhole(words[i]);
+    if (source.ok()) sites.AddBitFieldsOf(*source);
+  }
   // Every refusal is reported, not only the first.
   std::string refusals;
   for (; next + 2 < words.size(); next += 3) {
     paths.insert(words[next + 1]);
     absl::StatusOr<std::string> source = ReadWhole(words[next]);
     if (!source.ok()) return source.status();
-    absl::StatusOr<std::string> text = Rewrite(words[next + 1], *source, *all);
+    std::vector<Edit> edits;
+    if (mechanical && HasMechanicalMutants(words[next + 1])) {
+      edits = sites.Add(words[next + 1], *source);
+    }
+    absl::StatusOr<std::string> text = Rewrite(words[next + 1], *source, *all, edits);
     if (!text.ok()) {
       absl::StrAppend(&refusals, text.status().message(), "\n");
       continue;
@@ -81,7 +135,7 @@ absl::Status Run(const std::vector<std::string>& words) {
     absl::StrAppend(&refusals, mutant.id, ": no mutants can be made of ", mutant.file, "\n");
   }
   if (!refusals.empty()) return absl::InvalidArgumentError(refusals);
-  return absl::OkStatus();
+  return WriteWhole(words[1], sites.Table());
 }
 
 }  // namespace

@@ -456,7 +456,7 @@ class ContractRun {
       if (!forgotten && (!there || at != frame_->pa)) {
         Fail(PmapRule::kExtractAgreesAtOnce, Where(space_, page_) + ": not what was entered");
       }
-      return;
+      return Seed(access);
     }
     if (counts_ != nullptr) ++counts_->enters_failed;
     failed_enter_ = true;
@@ -470,6 +470,15 @@ class ContractRun {
       Fail(PmapRule::kFailureLeavesNothingWrong,
            Where(space_, page_) + ": frame " + HexText(at.value()) + " is left");
     }
+  }
+
+  // An access was made while a managed page was entered.
+  void Seed(Prot access) {
+    if (!limits_.enter_seeds || !frame_->managed || access.IsNone()) return;
+    frame_->referenced = Known::kYes;
+    if (!access.CanWrite()) return;
+    frame_->modified = Known::kYes;
+    frame_->since = Since::kNothing;
   }
 
   void Lower(const PmapOp& op, Range range) {

@@ -118,6 +118,9 @@ struct ContractLimits {
   // M is set by the fault that gives the right to write, also when a call takes the right again
   // before the store is made, or the kernel has no memory for it.
   bool write_faults_modify = false;
+  // What caused an Enter counts as having happened when it returns (EnterFlags::access): R, and M
+  // for a write. A module may do so; it must for wired pages that nothing else tells about.
+  bool enter_seeds = false;
   bool kernel_mappings = true;  // KenterPa and Kremove
 };
 
