@@ -135,6 +135,12 @@ Anon* AmapStore::Lookup(const Amap* amap, uint32_t slot) const {
   return amap->anons[slot];
 }
 
+uint64_t AmapStore::CountEmpty(const AmapRef& ref, PageCount pages) const {
+  uint64_t empty = 0;
+  while (empty < pages.value() && ref.amap->anons[ref.slot + empty] == nullptr) ++empty;
+  return empty;
+}
+
 void AmapStore::Add(Amap* amap, uint32_t slot, Anon* anon) {
   CHECK(slot < amap->slot_count);
   CHECK(amap->anons[slot] == nullptr);
