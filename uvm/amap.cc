@@ -136,6 +136,7 @@ Anon* AmapStore::Lookup(const Amap* amap, uint32_t slot) const {
 }
 
 void AmapStore::Add(Amap* amap, uint32_t slot, Anon* anon) {
+  DCHECK(amap->lock->mutex.HeldBySelf());
   CHECK(slot < amap->slot_count);
   CHECK(amap->anons[slot] == nullptr);
   amap->anons[slot] = anon;
@@ -145,6 +146,7 @@ void AmapStore::Add(Amap* amap, uint32_t slot, Anon* anon) {
 }
 
 void AmapStore::Replace(Amap* amap, uint32_t slot, Anon* anon) {
+  DCHECK(amap->lock->mutex.HeldBySelf());
   Anon* old = Lookup(amap, slot);
   CHECK(old != nullptr);
   // Wired translations were moved by whoever replaces (fault.cc): what is still wired is not ours.
@@ -155,6 +157,7 @@ void AmapStore::Replace(Amap* amap, uint32_t slot, Anon* anon) {
 }
 
 Anon* AmapStore::Remove(Amap* amap, uint32_t slot) {
+  DCHECK(amap->lock->mutex.HeldBySelf());
   Anon* anon = Lookup(amap, slot);
   CHECK(anon != nullptr);
   amap->anons[slot] = nullptr;
