@@ -94,6 +94,8 @@ bool ConcurrentSession::Begin(const ConcurrentProgram& program) {
   parts_.clear();
   spans_.clear();
   const model::World& world = session_.session().world();
+  mach_ = std::any_of(program.setup.begin(), program.setup.end(),
+                      [](const traces::Op& op) { return op.kind == OpKind::kTask; });
   for (const std::vector<traces::Op>& thread : program.threads) {
     machine::Part part;
     for (const traces::Op& op : thread) {
@@ -136,7 +138,7 @@ void ConcurrentSession::ReadEverything(machine::Machine* machine, ScheduleResult
       if (!Afterwards(machine, read, result)) return;
       if (result->history.back().outcome.ok()) continue;
       traces::ResolvedOp allow;
-      allow.kind = OpKind::kMprotect;
+      allow.kind = mach_ ? OpKind::kVmProtect : OpKind::kMprotect;
       allow.task = label;
       allow.at = span.page;
       allow.size = base::kPageSize;
