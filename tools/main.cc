@@ -26,6 +26,8 @@ constexpr Command kCommands[] = {
     {"run", RunCommand, "random operations, system against model"},
     {"explore", ExploreCommand, "concurrent clients under many schedules"},
     {"exhaust", ExhaustCommand, "every short sequence of operations, system against model"},
+    {"findings", FindingsCommand, "list what campaigns found"},
+    {"merge", MergeCommand, "join the results of a campaign's shards"},
     {"shrink", ShrinkCommand, "find the smallest trace with the same failure"},
     {"diff", DiffCommand, "where two runs first differ, by the chains they wrote"},
     {"diagram", DiagramCommand, "draw a trace's operations against an address ruler"},

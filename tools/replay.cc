@@ -38,7 +38,7 @@ constexpr const char* kEpilogue =
     "Bytes in recorded traces are synthesised: recordings hold addresses, not contents.\n";
 
 // A recording of a whole program may take its time.
-constexpr proptests::IsolationLimits kReplayLimits = {.seconds = 3600};
+constexpr proptests::IsolationLimits kReplayLimits = {.seconds = 600};
 
 constexpr const char* kSynthesised =
     "synthesised from operation and address; a trace holds no contents of a real program";

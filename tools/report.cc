@@ -280,8 +280,10 @@ Diagnosis Diagnose(const std::vector<proptests::TestOp>& ops, const std::vector<
   report.outcomes = shrunk.outcomes;
   report.files = files;
   report.origin = options.origin;
-  std::string path =
-      options.path.empty() ? FreeName(proptests::SuggestedFileName(report)) : options.path;
+  std::string path = options.path.empty()
+                         ? FreeName(options.directory + proptests::SuggestedFileName(report))
+                         : options.path;
+  diagnosis.flags = options.flags;
   report.replay = absl::StrCat("./vmsim replay", options.flags, " ", path);
   std::string name = path.substr(path.rfind('/') + 1);
   traces::Trace trace = proptests::FailureTrace(report, name);

@@ -61,6 +61,7 @@ Json ResultJson(const proptests::RunResult& result, const proptests::RunOptions&
 // A failure made small and written down.
 struct Diagnosis {
   proptests::FailureReport report;
+  std::string flags;         // of the machine, as `vmsim replay` takes them
   proptests::Failure first;  // as it was met in the long run
   uint64_t executions = 0;
   double seconds = 0;
@@ -73,6 +74,8 @@ struct DiagnosisOptions {
   std::string origin;  // "seed 7, case 3"
   std::string path;    // where to save; empty: a name of its own in the current directory
   std::string flags;   // MachineFlags::Repeat()
+  // Where a trace goes that has no path; empty or ending with a slash.
+  std::string directory = "";
   proptests::IsolationLimits limits = {};
   // In processes of their own, so that a run that crashes does not end the diagnosis.
   bool guarded = true;

@@ -16,7 +16,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // How long a run may take that is suspected to hang. Honest ones take milliseconds.
-constexpr double kHangSeconds = 2;
+constexpr double kHangSeconds = 1;
 // Of shrinking as a whole, in the child.
 constexpr double kShrinkSeconds = 600;
 
