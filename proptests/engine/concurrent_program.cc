@@ -98,6 +98,7 @@ class Drawer {
     Add(space);
     Op map = By(1, mach_ ? OpKind::kVmAllocate : OpKind::kMmap);
     All(&map);
+    map.flags = traces::kFlagFixed;
     if (!mach_) DrawMapping(&map);
     Add(map);
     DrawStores(1);
@@ -186,6 +187,7 @@ class Drawer {
         op.size = kPageSize;
         break;
     }
+    if (op.kind == OpKind::kVmAllocate) op.flags = traces::kFlagFixed;
     if (op.kind == OpKind::kVmProtect) op.prot = kProts[Below(std::size(kProts))];
     if (op.kind == OpKind::kVmInherit) op.inherit = kInherits[Below(3)];
     if (op.kind == OpKind::kVmWire) {
