@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -139,6 +140,20 @@ RewindArea::RewindArea() {
 }
 
 RewindArea::~RewindArea() {
+  if (getenv("EXPLORE_DEBUG")) {
+    std::sort(stored_, stored_ + stored_count_);
+    size_t small = 0;
+    for (size_t i = 0; i < stored_count_; i++) small += stored_[i] < kPagesFrom / kPage;
+    fprintf(stderr, "stored %zu, small %zu of %zu pages\n", stored_count_, small,
+            contents()->small_used / kPage);
+    for (size_t i = small; i < stored_count_;) {
+      size_t n = 1;
+      while (i + n < stored_count_ && stored_[i + n] == stored_[i] + n) n++;
+      fprintf(stderr, " %zu+%zu", size_t{stored_[i]} - kPagesFrom / kPage, n);
+      i += n;
+    }
+    fprintf(stderr, "\n");
+  }
   munmap(start_, kSlotBytes);
   munmap(stored_, kMostStored * sizeof(uint32_t));
   munmap(originals_, kMostStored * kPage);
@@ -249,7 +264,19 @@ void RewindArea::Rewind(const Mark& mark) {
   }
 }
 
-void RewindArea::RewindToStart() { Rewind(Mark()); }
+void RewindArea::StartAnew() {
+  RewindToStart();
+  // Runs of neighbours at once.
+  // total order: each page is there once
+  std::sort(stored_, stored_ + stored_count_);
+  for (size_t i = 0; i < stored_count_;) {
+    size_t pages = 1;
+    while (i + pages < stored_count_ && stored_[i + pages] == stored_[i] + pages) pages++;
+    CHECK(mprotect(start_ + stored_[i] * kPage, pages * kPage, PROT_READ) == 0);
+    i += pages;
+  }
+  stored_count_ = 0;
+}
 
 }  // namespace fake_l4
 

@@ -2,6 +2,8 @@
 
 #include <l4/thread.h>
 
+#include <iterator>
+
 #include "base/check.h"
 #include "fake_l4/priority_round_robin.h"
 #include "vmserver/protocol.h"
@@ -299,9 +301,10 @@ std::optional<std::string> Machine::crash() const {
 }
 
 Machine::Client* Machine::Find(uint32_t label) const {
-  if (found_ != nullptr && found_->label == label) return found_;
+  Client*& found = found_[label % std::size(found_)];
+  if (found != nullptr && found->label == label) return found;
   auto it = clients_.find(label);
-  if (it != clients_.end()) found_ = it->second.get();
+  if (it != clients_.end()) found = it->second.get();
   return it == clients_.end() ? nullptr : it->second.get();
 }
 

@@ -21,6 +21,7 @@ int CoverageCommand(const Arguments& arguments);
 int MutantsCommand(const Arguments& arguments);
 int FindingsCommand(const Arguments& arguments);
 int MergeCommand(const Arguments& arguments);
+int ExploreCommand(const Arguments& arguments);
 int DiffCommand(const Arguments& arguments);
 int ExhaustCommand(const Arguments& arguments);
 int ConformCommand(const Arguments& arguments);

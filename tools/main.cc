@@ -24,6 +24,7 @@ constexpr Command kCommands[] = {
     {"replay", ReplayCommand,
      "run traces through the system and the model, compare, print what they cost"},
     {"run", RunCommand, "random operations, system against model"},
+    {"explore", ExploreCommand, "concurrent clients under many schedules"},
     {"exhaust", ExhaustCommand, "every short sequence of operations, system against model"},
     {"findings", FindingsCommand, "list what campaigns found"},
     {"merge", MergeCommand, "join the results of a campaign's shards"},

@@ -100,15 +100,19 @@ std::vector<std::string> CanaryNames() {
 
 void MachineFlags::Declare(Options* options) {
   options->Text("lanes", &lanes, "L,...", "who takes part: model, uvm, or all");
-  options->Number("frames", &frames, 0, uint64_t{1} << 24,
-                  "the machine's memory in pages of 4 KiB; 0 = enough");
   options->Number("check-every", &check_every, 0, ~uint64_t{0},
                   "compare the whole state every N operations; 0 = chosen by the run's length");
-  options->Text("canary", &canary, "NAME", "arm a deliberate bug, to see it found");
   options->Text("schedule", &schedule, "NAME", "who runs next: round-robin, random, or pct");
   options->Number("schedule-seed", &schedule_seed, 0, ~uint64_t{0},
                   "of a random or pct schedule; run draws one for each case");
   options->Number("processors", &processors, 1, 32, "simulated processors; clients take turns");
+  DeclareMachine(options);
+}
+
+void MachineFlags::DeclareMachine(Options* options) {
+  options->Number("frames", &frames, 0, uint64_t{1} << 24,
+                  "the machine's memory in pages of 4 KiB; 0 = enough");
+  options->Text("canary", &canary, "NAME", "arm a deliberate bug, to see it found");
   options->Text(
       "profile", &profile, "NAME",
       absl::StrCat("the simulated hardware: ", absl::StrJoin(machine::ProfileNames(), ", ")));

@@ -34,6 +34,8 @@ struct MachineFlags {
   std::string profile = "amd64-nx";
   std::string quirks = "manual";
   void Declare(Options* options);
+  // Only what machine it is: frames, canary, profile, quirks.
+  void DeclareMachine(Options* options);
   // `run` gets lanes, machine and frequency of checks. Errors: unknown lane, canary, schedule or
   // profile.
   absl::Status Apply(uint64_t default_frames, uint64_t default_check_every,

@@ -113,6 +113,43 @@ TEST_F(MmapTest, FileRightsLimitWhatCanBeAskedFor) {
   EXPECT_EQ(Mmap(0, Size(1), kMapShared, kProtRead, write_only), "EACCES");
 }
 
+// Two pages, the second of which nobody may write to.
+class Panel final : public DeviceDriver {
+ public:
+  explicit Panel(const testing::NaivePmap* pmap) : pmap_(pmap) {}
+  bool Mmap(uint64_t, uint64_t offset, Prot prot, uint64_t* cookie) override {
+    const uint64_t page = offset / kPageSize;
+    if (page >= 2 || (page == 1 && prot.CanWrite())) return false;
+    *cookie = pmap_->device_frame(page).value();
+    return true;
+  }
+
+ private:
+  const testing::NaivePmap* pmap_;
+};
+
+TEST_F(MmapTest, ADeviceIsMappedWhereItsDriverAllows) {
+  Panel panel(&pmap());
+  MmapFile device;
+  device.given = true;
+  device.driver = &panel;
+  const uint32_t fixed = kMapShared | kMapFixed;
+  EXPECT_EQ(Mmap(At(4), Size(1), fixed, kProtReadWrite, device), "page 4");
+  EXPECT_EQ(Mmap(At(5), Size(1), fixed, kProtRead, device, kPageSize + 5), "EINVAL");
+  EXPECT_EQ(Mmap(At(5), Size(3), fixed, kProtRead, device), "EINVAL");
+  // A shared mapping could be written to later.
+  EXPECT_EQ(Mmap(At(5), Size(2), fixed, kProtRead, device), "EINVAL");
+  device.writable = false;
+  EXPECT_EQ(Mmap(At(5), Size(2), fixed, kProtRead, device), "page 5");
+  EXPECT_EQ(Name(calls_.Mprotect(&process_, At(5), Size(1), kProtReadWrite)), "EACCES");
+  EXPECT_EQ(space().Touch(5, base::Access::kRead), "ok");
+  EXPECT_EQ(Mincore(4, 3), "111");
+  EXPECT_EQ(EntryAt(space(), 4)->object, EntryAt(space(), 5)->object);
+  // A private one needs no right to write, and can be nothing but asked for.
+  EXPECT_EQ(Mmap(At(13), Size(2), kMapPrivate | kMapFixed, kProtReadWrite, device), "page 13");
+  EXPECT_EQ(space().Touch(13, base::Access::kRead), "io");
+}
+
 TEST_F(MmapTest, AParameterErrorLeavesNoReferenceToTheFile) {
   MmapFile file = AFile();
   uint64_t refs = file.object->DebugRefs();

@@ -24,13 +24,14 @@ struct KindWeight {
   OpKind kind;
   uint32_t weight;
 };
-// Accesses see what calls do; calls that everybody waits for are rarer.
+// Accesses see what calls do; calls that everybody waits for are rarer. None that takes contents
+// from one page to another: page by page nobody could judge it.
 constexpr KindWeight kMix[] = {
     {OpKind::kWrite, 30}, {OpKind::kRead, 30},   {OpKind::kMprotect, 6},
     {OpKind::kMunmap, 3}, {OpKind::kMmap, 5},    {OpKind::kMinherit, 4},
     {OpKind::kFork, 6},   {OpKind::kMadvise, 3}, {OpKind::kLinuxDontneed, 2},
     {OpKind::kMlock, 2},  {OpKind::kMunlock, 2}, {OpKind::kMsync, 2},
-    {OpKind::kMremap, 1}, {OpKind::kExit, 1},
+    {OpKind::kExit, 1},
 };
 constexpr base::Prot kProts[] = {base::kProtReadWrite, base::kProtReadWrite, base::kProtRead,
                                  base::kProtNone};
@@ -200,11 +201,6 @@ class Drawer {
     }
     if (op.kind == OpKind::kMadvise) op.advice = base::Advice::kFree;
     if (op.kind == OpKind::kMsync) op.flags = traces::kFlagSync;
-    if (op.kind == OpKind::kMremap) {
-      op.to = traces::At(DrawPage());
-      op.new_size = kPageSize;
-      op.flags = traces::kFlagFixed;
-    }
     return op;
   }
 
