@@ -239,6 +239,7 @@ class Machine {
   std::optional<std::string> stuck_;
   const fake_l4::ExploringStrategy* strategy_ = nullptr;  // the kernel's; null: the default one
   Ledger boot_;                                           // the counters when the machine was up
+  uint32_t lost_wake_up_ = 0;  // of a canary: the client that sleeps for ever after a fault
   mutable uint64_t observed_ = 0;  // of a canary: how often an observer asked
 };
 
