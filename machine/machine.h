@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "base/canary.h"
+#include "base/probes.h"
 #include "fake_l4/decision_list.h"
 #include "fake_l4/exploration.h"
 #include "fake_l4/kernel.h"
@@ -61,13 +62,13 @@ struct Ledger {
   uint64_t fault_2b = 0;
   uint64_t fault_errors = 0;
   uint64_t extra_faults = 0;  // of UVM, on wired pages: their translations had been taken away
-  uint64_t neighbours = 0;   // pages mapped along with the one that faulted
-  uint64_t wirings = 0;      // pages wired for an entry
-  uint64_t loans = 0;        // pages
-  uint64_t loan_breaks = 0;  // pages
-  uint64_t copy = 0;       // pages
-  uint64_t zero_fill = 0;  // pages
-  uint64_t pager_get = 0;  // pages
+  uint64_t neighbours = 0;    // pages mapped along with the one that faulted
+  uint64_t wirings = 0;       // pages wired for an entry
+  uint64_t loans = 0;         // pages
+  uint64_t loan_breaks = 0;   // pages
+  uint64_t copy = 0;          // pages
+  uint64_t zero_fill = 0;     // pages
+  uint64_t pager_get = 0;     // pages
   uint64_t fork = 0;
   uint64_t clip = 0;
   uint64_t merge = 0;
@@ -144,6 +145,10 @@ class Machine {
   // Bytes of the last kRead, as far as it got.
   const std::vector<unsigned char>& last_read_bytes() const { return last_read_; }
   Ledger ledger() const;
+  // How often a branch was taken since boot, and a cell of the matrix of fault cases met (only
+  // after uvm().probes().CountFaults()).
+  uint64_t ProbeHits(base::Probe probe) const;
+  uint64_t FaultCases(uint32_t cell) const;
   uvm::Uvm& uvm() { return server_.uvm(); }
   fake_l4::Kernel& kernel() { return kernel_; }
   const fake_l4::Kernel& kernel() const { return kernel_; }
