@@ -31,8 +31,14 @@ enum class Canary : uint8_t {
   kCleanKeepsWritable,       // a page that was written back counts as clean and stays writable
   kPromotionKeepsSharers,    // a copy of an object's page leaves the other sharers the old one
   kWritesBehindStamps,       // zeroing a page changes the one zeroed before, which nobody counts
+  kObserverTakesTime,        // asking the machine what it spent costs time
+  kCrashesTheProcess,        // a mapping that grows writes through a wild pointer
+  kHangsTheProcess,          // mlockall never comes back, and not because a thread waits
+  kLosesWakeUp,              // a fault of the kernel's while a call is answered loses the answer
+  // Nobody sees this while one client runs at a time.
+  kFaultSkipsAmapLock,       // a fault works on the upper layer without its lock
 };
-inline constexpr int kCanaryCount = 17;
+inline constexpr int kCanaryCount = 22;
 
 class CanarySwitch {
  public:

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "fake_l4/rewind_area.h"
 
 namespace fake_l4 {
 
@@ -21,7 +22,7 @@ class DepthFirstStrategy final : public ExploringStrategy {
       if (i != step.fallback) threads.push_back(step.ready[i]->id);
     }
     const uint64_t current = step.current == kNone ? 0 : step.ready[step.current]->id;
-    const uint64_t thread = explorer_.Decide(decisions().total, std::move(threads), current);
+    const uint64_t thread = explorer_.Decide(decisions().total, threads, current);
     size_t choice = 0;
     while (step.ready[choice]->id != thread) choice++;
     return choice;
@@ -58,8 +59,9 @@ bool DepthFirstExplorer::MetBefore(const Frame& frame) {
   return false;
 }
 
-uint64_t DepthFirstExplorer::Decide(uint64_t number, std::vector<uint64_t> threads,
+uint64_t DepthFirstExplorer::Decide(uint64_t number, const std::vector<uint64_t>& threads,
                                     uint64_t current) {
+  const RewindArea::Inside outside(nullptr);
   if (number < frames_.size()) {
     // A program that does not repeat itself cannot be explored.
     const Frame& frame = frames_[number];
@@ -71,7 +73,7 @@ uint64_t DepthFirstExplorer::Decide(uint64_t number, std::vector<uint64_t> threa
   CHECK(number == frames_.size());
   Frame frame;
   frame.ready = threads.size();
-  frame.threads = std::move(threads);
+  frame.threads = threads;
   frame.current = current;
   if (!frames_.empty()) frame.preemptions = PreemptionsAfter(frames_.back());
   if (current != 0 && frame.preemptions >= options_.max_preemptions) frame.threads = {current};

@@ -39,7 +39,8 @@ class DepthFirstExplorer {
   DepthFirstExplorer& operator=(const DepthFirstExplorer&) = delete;
 
   // The strategy for the next run; null when all have been handed out. It refers to the explorer,
-  // which outlives it, and is gone before the next call. The run has to be over by then.
+  // which outlives it, and is gone before the next call. The run has to be over by then. The
+  // explorer is outside of any RewindArea, wherever its strategies are.
   std::unique_ptr<ExploringStrategy> Next();
   // Handed out so far.
   uint64_t schedules() const { return schedules_; }
@@ -50,7 +51,7 @@ class DepthFirstExplorer {
 
   // For the strategies handed out: the thread to run at decision `number`, of `threads`, the
   // default first.
-  uint64_t Decide(uint64_t number, std::vector<uint64_t> threads, uint64_t current);
+  uint64_t Decide(uint64_t number, const std::vector<uint64_t>& threads, uint64_t current);
 
  private:
   struct Frame {

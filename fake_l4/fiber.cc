@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "fake_l4/rewind_area.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -74,22 +75,37 @@ StackArena::StackArena(size_t stack_bytes)
 }
 
 StackArena::~StackArena() {
+  if (in_area_) return;
   for (uint8_t* chunk : chunks_) munmap(chunk, kStacksPerChunk * (stack_bytes_ + kGuardBytes));
 }
 
-FAKE_L4_UNORDERED uint8_t* StackArena::Take() {
-  if (free_.empty()) {
-    const size_t slot = stack_bytes_ + kGuardBytes;
-    void* memory = mmap(nullptr, kStacksPerChunk * slot, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+FAKE_L4_UNORDERED void StackArena::TakeChunk() {
+  const size_t slot = stack_bytes_ + kGuardBytes;
+  RewindArea* const area = RewindArea::Current();
+  const size_t stacks = area == nullptr ? kStacksPerChunk : kStacksPerArea;
+  void* memory = nullptr;
+  if (area != nullptr) {
+    memory = area->TakePages(stacks * slot / kGuardBytes);
+  } else {
+    memory = mmap(nullptr, stacks * slot, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     CHECK(memory != MAP_FAILED);
-    chunks_.push_back(static_cast<uint8_t*>(memory));
-    for (size_t i = kStacksPerChunk; i > 0; i--) {
-      uint8_t* guard = chunks_.back() + (i - 1) * slot;
-      CHECK(mprotect(guard, kGuardBytes, PROT_NONE) == 0);
-      free_.push_back(guard + kGuardBytes);
-    }
   }
+  in_area_ = area != nullptr;
+  chunks_.push_back(static_cast<uint8_t*>(memory));
+  for (size_t i = stacks; i > 0; i--) {
+    uint8_t* guard = chunks_.back() + (i - 1) * slot;
+    if (area != nullptr) {
+      area->Guard(guard);
+    } else {
+      CHECK(mprotect(guard, kGuardBytes, PROT_NONE) == 0);
+    }
+    free_.push_back(guard + kGuardBytes);
+  }
+}
+
+FAKE_L4_UNORDERED uint8_t* StackArena::Take() {
+  if (free_.empty()) TakeChunk();
   uint8_t* stack = free_.back();
   free_.pop_back();
   return stack;

@@ -56,7 +56,12 @@ class StackArena {
 
  private:
   static constexpr size_t kStacksPerChunk = 16;
+  // Inside of a RewindArea, which protects guards only at first: as many as a small machine needs.
+  static constexpr size_t kStacksPerArea = 96;
+  void TakeChunk();
+
   size_t stack_bytes_;
+  bool in_area_ = false;
   std::vector<uint8_t*> chunks_;
   std::vector<uint8_t*> free_;
 };

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "base/check.h"
+#include "fake_l4/rewind_area.h"
 
 namespace fake_l4 {
 namespace {
@@ -17,7 +18,13 @@ constexpr bool IsLarge(size_t bytes) { return bytes >= 2 * kLargePage; }
 }  // namespace
 
 HostMemory::HostMemory(size_t bytes)
-    : mapped_bytes_(IsLarge(bytes) ? bytes + kLargePage : bytes), bytes_(bytes) {
+    : mapped_(nullptr),
+      mapped_bytes_(IsLarge(bytes) ? bytes + kLargePage : bytes),
+      bytes_(bytes) {
+  if (RewindArea* area = RewindArea::Current(); area != nullptr) {
+    start_ = area->TakePages((bytes + 4095) / 4096);
+    return;
+  }
   mapped_ = mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   CHECK(mapped_ != MAP_FAILED);
@@ -28,7 +35,9 @@ HostMemory::HostMemory(size_t bytes)
   madvise(start_, bytes, MADV_HUGEPAGE);
 }
 
-HostMemory::~HostMemory() { munmap(mapped_, mapped_bytes_); }
+HostMemory::~HostMemory() {
+  if (mapped_ != nullptr) munmap(mapped_, mapped_bytes_);
+}
 
 void* HostTables::Take(size_t bytes) {
   bytes = (bytes + kAlignment - 1) & ~(kAlignment - 1);

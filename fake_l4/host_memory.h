@@ -24,7 +24,7 @@ class HostMemory {
   size_t bytes() const { return bytes_; }
 
  private:
-  void* mapped_;
+  void* mapped_;  // null: of a RewindArea
   size_t mapped_bytes_;
   unsigned char* start_;
   size_t bytes_;

@@ -3,6 +3,7 @@
 #include <l4/thread.h>
 
 #include "base/check.h"
+#include "fake_l4/priority_round_robin.h"
 #include "vmserver/protocol.h"
 
 namespace machine {
@@ -45,6 +46,19 @@ bool IsBirth(OpKind kind) {
 
 bool IsDeath(OpKind kind) { return kind == OpKind::kExit || kind == OpKind::kTaskTerminate; }
 
+// Canaries that no CHECK catches: only a process of its own survives them.
+void CrashIfItGrew(const traces::ResolvedOp& op, const traces::Outcome& outcome) {
+  if (op.kind != OpKind::kMremap || !outcome.ok() || op.new_size <= op.size) return;
+  auto* const wild = reinterpret_cast<volatile uint64_t*>(base::kPageSize / 2);
+  *wild = outcome.value;
+}
+
+void HangIfItLocked(const traces::ResolvedOp& op, const traces::Outcome& outcome) {
+  if (op.kind != OpKind::kMlockall || !outcome.ok()) return;
+  for (volatile bool forever = true; forever;) {
+  }
+}
+
 // The server's areas lie in the same addresses. The frame buffer is made of device memory.
 bool HasRoom(const fake_l4::Profile& profile) {
   return profile.user_top >= kClientUtcb + base::kPageSize &&
@@ -76,8 +90,9 @@ std::vector<std::string> QuirkNames() {
 
 vmserver::Server::Config Machine::ServerConfig(const Options& options, Arena* arena,
                                                const base::CanarySwitch* canary,
-                                               fake_l4::Kernel& kernel) {
+                                               fake_l4::Kernel& kernel, AdversePmap* adverse) {
   vmserver::Server::Config config;
+  if (options.adversity != Adversity::kNone) config.pmap_between = adverse;
   config.memory = arena;
   config.canary = canary;
   config.home_bias = kernel.home_bias();
@@ -114,7 +129,9 @@ Machine::Machine(const Options& options)
                                    .profile = options.profile,
                                    .quirks = options.quirks,
                                    .processors = options.processors}),
-      server_(ServerConfig(options, &arena_, &canary_, kernel_)) {
+      adverse_pmap_(options.adversity, options.seed),
+      server_(ServerConfig(options, &arena_, &canary_, kernel_, &adverse_pmap_)) {
+  adverse_pmap_.StandOn(&server_.pmap());
   CHECK(HasRoom(options.profile));
   auto server_main = [](void* server) { static_cast<vmserver::Server*>(server)->Main(); };
   auto server_thread = [](void* server) { static_cast<vmserver::Server*>(server)->ThreadMain(); };
@@ -132,26 +149,33 @@ Machine::Machine(const Options& options)
   canary_.Arm(options.canary);
   server_.uvm().canary().Arm(options.canary);
   boot_ = ReadLedger();
-  if (options.schedule != Schedule::kRoundRobin) Explore();
+  if (options.schedule != Schedule::kRoundRobin) ExploreByOptions();
 }
 
-void Machine::Explore() {
+void Machine::ExploreByOptions() {
   // Of PCT: a machine runs for as long as it is asked to, so that no number of changes is right.
   constexpr uint32_t kPctDepth = 256;
   constexpr uint64_t kPctSteps = 1'000'000;
-  // Clients share no memory and run one at a time: their accesses need no points.
+  // One client runs at a time: its accesses need no points.
   const fake_l4::ExplorationOptions exploration{
       .points = fake_l4::kAllPoints & ~fake_l4::PointBit(fake_l4::SchedulePoint::kAccess),
       .seed = options_.seed};
-  std::unique_ptr<fake_l4::ExploringStrategy> strategy;
   if (options_.schedule == Schedule::kPct) {
-    strategy = std::make_unique<fake_l4::Pct>(exploration, kPctDepth, kPctSteps);
+    Explore(std::make_unique<fake_l4::Pct>(exploration, kPctDepth, kPctSteps));
   } else {
-    strategy = std::make_unique<fake_l4::RandomWalk>(exploration);
+    Explore(std::make_unique<fake_l4::RandomWalk>(exploration));
   }
+}
+
+void Machine::Explore(std::unique_ptr<fake_l4::ExploringStrategy> strategy) {
   strategy_ = strategy.get();
   kernel_.SetStrategy(std::move(strategy));
   server_.SetLockHook([] { fake_l4::Kernel::Point(fake_l4::SchedulePoint::kLock); });
+}
+
+void Machine::StopExploring() {
+  strategy_ = nullptr;
+  kernel_.SetStrategy(std::make_unique<fake_l4::PriorityRoundRobin>());
 }
 
 const fake_l4::DecisionList* Machine::decisions() const {
@@ -246,6 +270,8 @@ traces::Outcome Machine::Perform(const traces::ResolvedOp& op, Client* actor) {
              kernel_.DescribeDeadlock() + kernel_.DescribeWaits();
     return {};
   }
+  if (canary_.Armed(base::Canary::kCrashesTheProcess)) CrashIfItGrew(op, actor->command.outcome);
+  if (canary_.Armed(base::Canary::kHangsTheProcess)) HangIfItLocked(op, actor->command.outcome);
   if (IsBirth(op.kind) && actor->command.outcome.ok()) AddClient(op, *actor);
   if (IsDeath(op.kind) && actor->command.outcome.ok()) Bury(target);
   return actor->command.outcome;
@@ -289,6 +315,7 @@ std::vector<uint32_t> Machine::live_labels() const {
 
 uvm::Space* Machine::space_of(uint32_t label) const {
   if (label == 0 || !IsLive(label)) return nullptr;
+  if (canary_.Armed(base::Canary::kObserverTakesTime)) ++observed_;
   const vmserver::Task* task = server_.DebugFindTask(Find(label)->task);
   return task == nullptr ? nullptr : task->space;
 }
@@ -313,6 +340,7 @@ uint64_t Machine::FaultCases(uint32_t cell) const { return server_.uvm().probes(
 
 Ledger Machine::ledger() const {
   Ledger ledger = ReadLedger();
+  ledger.virtual_us += observed_;
   ledger.ipc -= boot_.ipc;
   ledger.map -= boot_.map;
   ledger.unmap -= boot_.unmap;

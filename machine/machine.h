@@ -31,6 +31,7 @@
 #include "fake_l4/kernel.h"
 #include "fake_l4/profile.h"
 #include "fake_l4/quirks.h"
+#include "machine/adverse_pmap.h"
 #include "machine/arena.h"
 #include "machine/client_program.h"
 #include "traces/op.h"
@@ -95,6 +96,20 @@ std::vector<std::string> ProfileNames();
 const fake_l4::Quirks* FindQuirks(std::string_view name);
 std::vector<std::string> QuirkNames();
 
+// What one client's thread does while others do something, too, and what came of it.
+struct Part {
+  uint32_t label = 0;  // of the task
+  std::vector<traces::ResolvedOp> ops;
+};
+struct Performed {
+  uint32_t part = 0;   // index of the Part
+  uint32_t index = 0;  // in its ops
+  traces::Outcome outcome;
+  // Places in the one order of all beginnings and ends, from 1. responded 0: it never ended.
+  uint64_t invoked = 0;
+  uint64_t responded = 0;
+};
+
 class Machine {
  public:
   struct Options {
@@ -113,6 +128,8 @@ class Machine {
     // Host address space for the server's tables. Far more than they take; pages never used cost
     // nothing.
     uint64_t arena_bytes = uint64_t{1} << 30;
+    // What the pmap does that it may do, as far as UVM can see.
+    Adversity adversity = Adversity::kNone;
     // Fiber switches after which an operation counts as a livelock. The longest honest one, a fork
     // of all of RAM page by page, takes under a million.
     uint64_t max_switches_per_op = uint64_t{1} << 24;
@@ -134,6 +151,18 @@ class Machine {
   // for simulated code of fake_l4/kernel.h.
   bool RunProgram(uint32_t label, void (*program)(void*), void* argument);
 
+  // Lets the threads of several live tasks perform their operations all at the same time, each its
+  // own in order, under the schedule that was asked for, and then the machine come to rest. In the
+  // order of the beginnings. A death ends a part; a target is alive before. REQUIRES: no task has
+  // two parts; no operation is kInject, or named by the birth of another part.
+  std::vector<Performed> ApplyTogether(const std::vector<Part>& parts);
+
+  // From now on the strategy says who runs next, at each IPC, unmap, system call, access and lock,
+  // as its points say.
+  void Explore(std::unique_ptr<fake_l4::ExploringStrategy> strategy);
+  // The default schedule of one processor again; decisions() are gone.
+  void StopExploring();
+
   // The failed CHECK that ended the machine.
   std::optional<std::string> crash() const;
   // What an exploring schedule chose so far; null with Schedule::kRoundRobin.
@@ -154,8 +183,10 @@ class Machine {
   const fake_l4::Kernel& kernel() const { return kernel_; }
   vmserver::Server& server() { return server_; }
   pmap_sim::L4Pmap& pmap() { return server_.pmap(); }
+  const AdversePmap& adverse_pmap() const { return adverse_pmap_; }
   bool IsLive(uint32_t label) const;
   std::vector<uint32_t> live_labels() const;
+  size_t live_count() const { return by_thread_.size() - 1; }  // init has no label
   // The UVM space, the L4 address space and the L4 thread of a live task. REQUIRES for the latter
   // two: IsLive(label).
   uvm::Space* space_of(uint32_t label) const;  // null when not alive
@@ -165,6 +196,8 @@ class Machine {
   uint32_t task_of(uint32_t label) const { return clients_.at(label)->task; }
 
  private:
+  struct Together;  // together.cc
+
   struct Client {
     uint32_t label = 0;  // 0: init
     uint32_t task = 0;   // the server's name of it
@@ -176,10 +209,12 @@ class Machine {
 
   static vmserver::Server::Config ServerConfig(const Options& options, Arena* arena,
                                                const base::CanarySwitch* canary,
-                                               fake_l4::Kernel& kernel);
+                                               fake_l4::Kernel& kernel, AdversePmap* adverse);
   [[noreturn]] void ClientMain();
   fake_l4::StopReason RunKernel();
-  void Explore();
+  void ExploreByOptions();
+  static void RunPart(void* running_part);
+  void EndPart(Together* together, uint32_t part);
   traces::Outcome Inject(const traces::ResolvedOp& op);
   traces::Outcome Perform(const traces::ResolvedOp& op, Client* actor);
   // Null: none ever had the label. The last one found is found again at once.
@@ -199,6 +234,7 @@ class Machine {
   Arena arena_;
   base::CanarySwitch canary_;
   fake_l4::Kernel kernel_;
+  AdversePmap adverse_pmap_;  // idle without adversity
   vmserver::Server server_;
   std::map<uint32_t, std::unique_ptr<Client>>
       clients_;  // by label; the dead stay, so that labels are not used twice
@@ -208,6 +244,7 @@ class Machine {
   std::optional<std::string> stuck_;
   const fake_l4::ExploringStrategy* strategy_ = nullptr;  // the kernel's; null: the default one
   Ledger boot_;                                           // the counters when the machine was up
+  mutable uint64_t observed_ = 0;  // of a canary: how often an observer asked
 };
 
 template <typename Visitor>

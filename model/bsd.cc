@@ -46,7 +46,8 @@ Step Succeed(Step::Action action, uint64_t start, uint64_t end) {
 // arithmetic.
 struct Rounded {
   explicit Rounded(const ResolvedOp& op)
-      : start(base::TruncPage(op.at)), size(RoundPage(op.size + (op.at & base::kPageMask))) {}
+      : start(base::TruncPage(op.at)),
+        size(op.size == 0 ? 0 : RoundPage(op.size + (op.at & base::kPageMask))) {}
   bool InBounds(const Space& space) const { return space.Contains(start, size); }
   uint64_t end() const { return start + size; }
   uint64_t start;
@@ -175,8 +176,8 @@ Step Mmap(const Query& q, uint32_t flags) {
   const uint64_t start = op.at - page_offset;
   if (fixed) {
     if (!IsPageAligned(start)) return Fail(Errno::kEinval);
-    if (start + size > space.max()) return Fail(Errno::kEfbig);
     if (start < space.min()) return Fail(Errno::kEinval);
+    if (start + size > space.max()) return Fail(Errno::kEfbig);
     if (start + size < start) return Fail(Errno::kEoverflow);
   }
   if (op.backing == traces::Backing::kDevice) {
@@ -454,9 +455,10 @@ Step Mincore(const Query& q) {
   if (!IsPageAligned(q.op.at) || size == 0 || q.op.at + size <= q.op.at) {
     return Fail(Errno::kEinval);
   }
-  if (!space.Contains(q.op.at, size)) return Fail(Errno::kEinval);
   uint64_t end = q.op.at + size;
-  if (!space.AllMapped(q.op.at, end)) return Fail(Errno::kEnomem);
+  if (!space.Contains(q.op.at, size) || !space.AllMapped(q.op.at, end)) {
+    return Fail(Errno::kEnomem);
+  }
   Step step = Succeed();
   step.freedom = Step::Freedom::kCount;
   step.new_size = size >> base::kPageShift;
@@ -478,7 +480,7 @@ Step Msync(const Query& q) {
   Rounded range(q.op);
   if (!range.InBounds(space)) return Fail(Errno::kEnomem);
   uint64_t end = range.end();
-  if (q.op.size == 0) {
+  if (range.size == 0) {
     // All that is mapped as one with the address. Its pages are alike in all that matters here.
     if (space.Find(range.start) == nullptr) return Fail(Errno::kEinval);
     end = range.start + base::kPageSize;

@@ -59,7 +59,7 @@ TEST_F(BsdTest, MmapFixedChecksInOrder) {
       "s1.mmap 0x2000 0xfffffffffffff000 rw private,fixed -> EOVERFLOW\n"
       "s1.mmap 0x8000 0x2000 rw private,fixed -> EFBIG\n"
       "s1.mmap 0x0 0x1000 rw private,fixed -> EINVAL\n"
-      "s1.mmap 0x0 0xa000 rw private,fixed -> EFBIG\n"  // beyond the end is found first
+      "s1.mmap 0x0 0xa000 rw private,fixed -> EINVAL\n"  // what lies too low is found first
       "s1.mmap 0x1000 0x1000 rw private,fixed file a 0x10 -> EINVAL\n"  // not congruent
       "s1.mmap 0x3010 0x1000 rw private,fixed file a 0x5010 -> 0x3010\n");
   EXPECT_EQ(script_.Contents(), "A.ff....");

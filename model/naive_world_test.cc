@@ -335,8 +335,8 @@ Outcome NaiveWorld::Mmap(const ResolvedOp& op, NaiveTask& task) {
   if (fixed) {
     start = op.at - rest;
     if (start % 4096 != 0) return Bsd(Errno::kEinval);
-    if (static_cast<uint64_t>(start + size) > kMax) return Bsd(Errno::kEfbig);
     if (start < kMin) return Bsd(Errno::kEinval);
+    if (static_cast<uint64_t>(start + size) > kMax) return Bsd(Errno::kEfbig);
     if (start + size > ~uint64_t{0}) return Bsd(Errno::kEoverflow);
     if (size == 0) return Bsd(Errno::kOk, start);
   } else if (size == 0) {
@@ -383,8 +383,8 @@ Outcome NaiveWorld::Wiring(const ResolvedOp& op, NaiveTask& task, uint64_t start
     if (!begins || !wired) return Bsd(Errno::kEnomem);
     ForMapped(task, start, end, [](Page& page) { page.attributes.wired = false; });
   } else {
-    if (op.size == 0 && !begins) return Bsd(Errno::kEinval);
-    if (op.size == 0) end = start + 4096;
+    if (start == end && !begins) return Bsd(Errno::kEinval);
+    if (start == end) end = start + 4096;
     bool invalidate = (op.flags & traces::kFlagInvalidate) != 0;
     uint64_t obstacle = invalidate ? FirstWired(task, start, end) : end;
     if (obstacle == start && start < end) return Bsd(Errno::kEbusy);
@@ -397,7 +397,8 @@ Outcome NaiveWorld::Wiring(const ResolvedOp& op, NaiveTask& task, uint64_t start
 Outcome NaiveWorld::Mincore(const ResolvedOp& op, NaiveTask& task) {
   Wide size = (Wide{op.size} + 4095) / 4096 * 4096;
   if (op.at % 4096 != 0 || size == 0) return Bsd(Errno::kEinval);
-  if (op.at < kMin || op.at + size > kMax) return Bsd(Errno::kEinval);
+  if (Wide{op.at} + size > ~uint64_t{0}) return Bsd(Errno::kEinval);  // wraps
+  if (op.at < kMin || op.at + size > kMax) return Bsd(Errno::kEnomem);
   uint64_t end = op.at + static_cast<uint64_t>(size);
   if (!AllMapped(task, op.at, end)) return Bsd(Errno::kEnomem);
   uint64_t resident = 0;
@@ -441,6 +442,7 @@ Outcome NaiveWorld::Ranged(const ResolvedOp& op, NaiveTask& task) {
   uint64_t start = op.at / 4096 * 4096;
   uint64_t size = static_cast<uint64_t>(((Wide{op.size} + op.at % 4096) % (Wide{1} << 64) + 4095) /
                                         4096 * 4096);
+  if (op.size == 0) size = 0;  // nothing, wherever in a page that is
   if (op.kind == OpKind::kMunmap && size == 0) return Bsd(Errno::kOk);
   if (start < kMin || Wide{start} + size > kMax)
     return Bsd(discard || wires ? Errno::kEnomem : Errno::kEinval);

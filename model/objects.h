@@ -48,8 +48,16 @@ struct MemoryObject {
   uint64_t pages() const { return base::RoundPage(size) >> base::kPageShift; }
 };
 
+using FilePages = std::map<uint64_t, FilePage>;
+
+// All that a FileTable knows of one key.
+struct FileView {
+  const FilePages* pages = nullptr;      // stored to; null: none
+  const MemoryObject* object = nullptr;  // null: an ordinary file without an end, or nothing
+};
+
 // By file key or object's id. They outlive every mapping.
-struct FileTable : std::map<uint64_t, std::map<uint64_t, FilePage>> {
+struct FileTable : std::map<uint64_t, FilePages> {
   static constexpr uint64_t kDeviceId = 2;
 
   std::map<uint64_t, MemoryObject> objects;
@@ -63,6 +71,11 @@ struct FileTable : std::map<uint64_t, std::map<uint64_t, FilePage>> {
     if (key == 0) return nullptr;
     auto it = objects.find(key);
     return it == objects.end() ? nullptr : &it->second;
+  }
+  // Good until the table changes.
+  FileView ViewOf(uint64_t key) const {
+    auto it = find(key);
+    return {it == end() ? nullptr : &it->second, Object(key)};
   }
 };
 

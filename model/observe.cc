@@ -42,10 +42,17 @@ std::vector<uint64_t> PossiblyTouched(const Region& region, const FileTable& fil
   }
   auto file = files.find(region.file_key);
   if (file == files.end()) return pages;
-  for (const auto& [page, value] : file->second) {
-    uint64_t index = (page - region.file_page) & (~uint64_t{0} >> base::kPageShift);
-    if (index < count) pages.push_back(region.start + (index << base::kPageShift));
-  }
+  // Numbers wrap: from the region's first page up, and those that follow at the bottom.
+  const FilePages& stored = file->second;
+  auto add = [&](FilePages::const_iterator at) {
+    for (; at != stored.end(); ++at) {
+      uint64_t index = (at->first - region.file_page) & (~uint64_t{0} >> base::kPageShift);
+      if (index >= count) return;
+      pages.push_back(region.start + (index << base::kPageShift));
+    }
+  };
+  add(stored.lower_bound(region.file_page));
+  if (region.FilePage(region.end - base::kPageSize) < region.file_page) add(stored.begin());
   // total order: page addresses; equal ones are one page.
   std::sort(pages.begin(), pages.end());
   pages.erase(std::unique(pages.begin(), pages.end()), pages.end());
@@ -63,7 +70,7 @@ base::Range World::Bounds(uint32_t task) const {
   return {base::Vaddr(space.min()), base::Vaddr(space.max())};
 }
 
-void World::ForEachRange(uint32_t task, const RangeVisitor& visit) const {
+void World::ForEachRange(uint32_t task, RangeVisitor visit) const {
   const std::vector<Region>& regions = FindTask(task)->space.regions();
   for (size_t i = 0; i < regions.size();) {
     size_t k = i + 1;
@@ -81,7 +88,7 @@ PageKind World::KindOfPage(uint32_t task, uint64_t va) const {
   return region == nullptr ? PageKind::kUnmapped : KindOf(Space::Look(*region, va, files_));
 }
 
-void World::ForEachTouchedPage(uint32_t task, const PageVisitor& visit) const {
+void World::ForEachTouchedPage(uint32_t task, PageVisitor visit) const {
   for (const Region& region : FindTask(task)->space.regions()) {
     for (uint64_t page : PossiblyTouched(region, files_)) {
       PageKind kind = KindOf(Space::Look(region, page, files_));
@@ -110,17 +117,39 @@ bool IsTouched(const PageView& view) {
 
 }  // namespace
 
-PageView World::ViewPage(uint32_t task, uint64_t va) const {
-  const Region* region = FindTask(task)->space.Find(va);
-  const uint64_t page = base::TruncPage(va);
-  return region == nullptr ? PageView{page} : ViewOf(Space::Look(*region, va, files_), page);
+PageCursor::PageCursor(const World& world, uint32_t task)
+    : space_(&world.FindTask(task)->space), files_(&world.files_) {}
+
+bool PageCursor::Find(uint64_t va) {
+  if (region_ != nullptr && region_->start <= va && va < region_->end) return true;
+  region_ = space_->Find(va);
+  if (region_ == nullptr) return false;
+  file_ = Space::FileOf(*region_, *files_);
+  return true;
 }
 
-void World::ForEachTouchedView(uint32_t task, const ViewVisitor& visit) const {
+PageView PageCursor::View(uint64_t va) {
+  const uint64_t page = base::TruncPage(va);
+  return Find(va) ? ViewOf(Space::LookAt(*region_, va, file_), page) : PageView{page};
+}
+
+void PageCursor::Load(uint64_t va, uint64_t size, unsigned char* out) {
+  CHECK(Find(va));
+  const PageSource source = Space::LookAt(*region_, va, file_);
+  source.Load(source.slot == nullptr ? nullptr : source.slot->Canonical(), va & base::kPageMask,
+              size, out);
+}
+
+PageView World::ViewPage(uint32_t task, uint64_t va) const {
+  return PageCursor(*this, task).View(va);
+}
+
+void World::ForEachTouchedView(uint32_t task, ViewVisitor visit) const {
   for (const Region& region : FindTask(task)->space.regions()) {
     if (region.file_key != 0) {
+      const FileView file = Space::FileOf(region, files_);
       for (uint64_t page : PossiblyTouched(region, files_)) {
-        const PageView view = ViewOf(Space::Look(region, page, files_), page);
+        const PageView view = ViewOf(Space::LookAt(region, page, file), page);
         if (IsTouched(view)) visit(view);
       }
       continue;
@@ -143,9 +172,7 @@ void World::ForEachTouchedView(uint32_t task, const ViewVisitor& visit) const {
 bool World::LoadBytes(uint32_t task, uint64_t va, uint64_t size, unsigned char* out) const {
   const Region* region = FindTask(task)->space.Find(va);
   if (region == nullptr) return false;
-  PageSource source = Space::Look(*region, va, files_);
-  source.Load(source.slot == nullptr ? nullptr : source.slot->Canonical(), va & base::kPageMask,
-              size, out);
+  PageCursor(*this, task).Load(va, size, out);
   return true;
 }
 

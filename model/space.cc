@@ -487,7 +487,7 @@ void Space::Overwrite(uint64_t start, PageCopies copies, FileTable* files) {
   }
 }
 
-PageSource Space::Look(const Region& region, uint64_t va, const FileTable& files) {
+PageSource Space::LookAt(const Region& region, uint64_t va, const FileView& file) {
   PageSource source;
   if (region.layer != nullptr) {
     auto slot = region.layer->owned.find(region.LayerPage(va));
@@ -495,10 +495,10 @@ PageSource Space::Look(const Region& region, uint64_t va, const FileTable& files
   }
   if (region.file_key == 0) return source;
   Slot* slot = source.slot;
-  source = LookInFile(region.file_key, region.FilePage(va), files);
+  source = LookInFile(region.file_key, region.FilePage(va), file);
   source.slot = slot;
   // A device shows in shared mappings only.
-  const MemoryObject* object = region.layer != nullptr ? files.Object(region.file_key) : nullptr;
+  const MemoryObject* object = region.layer != nullptr ? file.object : nullptr;
   if (object != nullptr && object->kind == MemoryObject::Kind::kDevice) {
     source.missing = true;
     source.file_page = nullptr;
@@ -506,19 +506,18 @@ PageSource Space::Look(const Region& region, uint64_t va, const FileTable& files
   return source;
 }
 
-PageSource Space::LookInFile(uint64_t key, uint64_t page, const FileTable& files) {
+PageSource Space::LookInFile(uint64_t key, uint64_t page, const FileView& file) {
   PageSource source;
   source.file_key = key;
   source.file_offset = page << base::kPageShift;
-  auto file = files.find(key);
-  if (file != files.end()) {
-    auto stored = file->second.find(page);
-    if (stored != file->second.end()) source.file_page = &stored->second;
+  if (file.pages != nullptr) {
+    auto stored = file.pages->find(page);
+    if (stored != file.pages->end()) source.file_page = &stored->second;
   }
-  if (const MemoryObject* object = files.Object(key)) {
+  if (const MemoryObject* object = file.object) {
     // Zeros where nothing was stored.
-    const bool file = object->kind == MemoryObject::Kind::kFile;
-    if (!file || (page << base::kPageShift) >= object->made_up) source.file_key = 0;
+    const bool is_file = object->kind == MemoryObject::Kind::kFile;
+    if (!is_file || (page << base::kPageShift) >= object->made_up) source.file_key = 0;
     source.missing = !object->Has(page);
     if (source.missing) source.file_page = nullptr;
   }

@@ -162,7 +162,14 @@ class Space {
   Space Fork();
 
   // --- Contents. REQUIRES for all: `region` is of this space, `va` lies in it ---
-  static PageSource Look(const Region& region, uint64_t va, const FileTable& files);
+  static PageSource Look(const Region& region, uint64_t va, const FileTable& files) {
+    return LookAt(region, va, FileOf(region, files));
+  }
+  // The same in two steps, for who looks at several pages of a region.
+  static FileView FileOf(const Region& region, const FileTable& files) {
+    return region.file_key == 0 ? FileView() : files.ViewOf(region.file_key);
+  }
+  static PageSource LookAt(const Region& region, uint64_t va, const FileView& file);
   // Stores to bytes of one page. REQUIRES: [va, va + size) lies in one page.
   static void Store(const Region& region, uint64_t va, uint64_t size, uint64_t value,
                     FileTable* files);
@@ -170,7 +177,10 @@ class Space {
   static void StoreBytes(const Region& region, uint64_t va, uint64_t size,
                          const unsigned char* bytes, FileTable* files);
   // Page number `page` of a file, and a store to [start, start + size) of it.
-  static PageSource LookInFile(uint64_t key, uint64_t page, const FileTable& files);
+  static PageSource LookInFile(uint64_t key, uint64_t page, const FileTable& files) {
+    return LookInFile(key, page, files.ViewOf(key));
+  }
+  static PageSource LookInFile(uint64_t key, uint64_t page, const FileView& file);
   static void StoreInFile(uint64_t key, uint64_t page, uint64_t start, uint64_t size,
                           const unsigned char* bytes, FileTable* files);
   // A page turned out to be there, or not to be.

@@ -103,6 +103,7 @@ void L4Pmap::Link(uvm::Pmap* pmap, Translation* mapping, FrameNumber frame, bool
   Leaf* leaf = Leaf::Of(mapping);
   mapping->frame = frame;
   mapping->managed = managed;
+  if (frame > highest_linked_ && (frame & kDeviceBit) == 0) highest_linked_ = frame;
   if (managed) {
     Frame& of = FrameOf(*mapping);
     mapping->rest().prev = nullptr;
@@ -346,6 +347,14 @@ void L4Pmap::RemovePage(uvm::Pmap* pmap, Translation* mapping) {
   Unlink(pmap, mapping);
 }
 
+bool L4Pmap::TestOnlyForget(uvm::Pmap* pmap, Vaddr va) {
+  Guard guard(this);
+  Translation* mapping = Find(pmap, va);
+  if (mapping == nullptr || !mapping->present() || mapping->wired) return false;
+  RemovePage(pmap, mapping);
+  return true;
+}
+
 void L4Pmap::RemoveRange(uvm::Pmap* pmap, Range range) {
   if (range.size() == base::kPageSize) {
     Translation* mapping = Find(pmap, range.start);
@@ -449,8 +458,9 @@ base::PageCount L4Pmap::WiredCount(const uvm::Pmap* pmap) const {
   return base::PageCount(pmap->wired);
 }
 
-bool L4Pmap::PeekNext(const uvm::Pmap* pmap, Vaddr from, Mapping* out) const {
+uint32_t L4Pmap::PeekSome(const uvm::Pmap* pmap, Vaddr from, Mapping* out, uint32_t max) const {
   uint64_t from_page = base::RoundPage(from.value()) >> base::kPageShift;
+  uint32_t found = 0;
   for (Window* window = LowerBound(pmap, WindowNumber(from)); window != nullptr;
        window = pmap->windows.Next(window)) {
     for (const Leaf* leaf : window->leaves) {
@@ -460,13 +470,30 @@ bool L4Pmap::PeekNext(const uvm::Pmap* pmap, Vaddr from, Mapping* out) const {
       for (; slot < kLeafPages; ++slot) {
         const Translation& at = leaf->pages[slot];
         if (!at.present()) continue;
-        *out = {Vaddr((leaf_page + slot) << base::kPageShift), AddressOf(at.frame), at.prot,
-                at.wired ? uvm::Wired::kYes : uvm::Wired::kNo};
-        return true;
+        out[found++] = {Vaddr((leaf_page + slot) << base::kPageShift), AddressOf(at.frame), at.prot,
+                        at.wired ? uvm::Wired::kYes : uvm::Wired::kNo};
+        if (found == max) return found;
       }
     }
   }
-  return false;
+  return found;
+}
+
+bool L4Pmap::PeekNext(const uvm::Pmap* pmap, Vaddr from, Mapping* out) const {
+  return PeekSome(pmap, from, out, 1) == 1;
+}
+
+bool L4Pmap::Peek(const uvm::Pmap* pmap, Vaddr va, Mapping* out) const {
+  const Window* window = LowerBound(pmap, WindowNumber(va));
+  if (window == nullptr || window->number != WindowNumber(va)) return false;
+  const uint32_t page = PageInWindow(va);
+  const Leaf* leaf = window->leaves[page / kLeafPages];
+  if (leaf == nullptr) return false;
+  const Translation& at = leaf->pages[page % kLeafPages];
+  if (!at.present()) return false;
+  *out = {Vaddr(base::TruncPage(va.value())), AddressOf(at.frame), at.prot,
+          at.wired ? uvm::Wired::kYes : uvm::Wired::kNo};
+  return true;
 }
 
 }  // namespace pmap_sim

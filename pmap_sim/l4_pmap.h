@@ -168,6 +168,10 @@ class L4Pmap final : public uvm::PmapSystem {
   base::PageCount ResidentCount(const uvm::Pmap* pmap) const override;
   base::PageCount WiredCount(const uvm::Pmap* pmap) const override;
   bool PeekNext(const uvm::Pmap* pmap, base::Vaddr from, Mapping* out) const override;
+  uint32_t PeekSome(const uvm::Pmap* pmap, base::Vaddr from, Mapping* out,
+                    uint32_t max) const override;
+  // The mapping of the page at `va`; false when there is none.
+  bool Peek(const uvm::Pmap* pmap, base::Vaddr va, Mapping* out) const;
 
   // For checkers; no lock, no effect. `visit(va, mapping)` of every present mapping of a pmap in
   // address order.
@@ -176,6 +180,10 @@ class L4Pmap final : public uvm::PmapSystem {
   // The server address through which the page at `va` is (or would be) mapped; false when its
   // window does not exist.
   bool AliasOf(const uvm::Pmap* pmap, base::Vaddr va, base::Vaddr* alias) const;
+  // Whether nothing waits to be taken from clients until Update.
+  bool DebugNothingWaits() const { return batch_.empty(); }
+  // Contract rule 1, on demand: forgets the mapping at `va`. False: there is none, or it is wired.
+  bool TestOnlyForget(uvm::Pmap* pmap, base::Vaddr va);
   bool CheckInvariants(base::TextSink& out) const;
   void Verify(const char* label) const;
   PmapCounters counters() const;
@@ -347,7 +355,8 @@ class L4Pmap final : public uvm::PmapSystem {
   Segment segments_[kMaxSegments];
   uint32_t segment_count_ = 0;
   Frame* frames_ = nullptr;
-  FrameStatus* status_ = nullptr;  // by frame, too
+  FrameStatus* status_ = nullptr;   // by frame, too
+  FrameNumber highest_linked_ = 0;  // of any mapping ever made
 
   unsigned char* zeroed_before_ = nullptr;  // the canary's
 

@@ -19,6 +19,8 @@ int ShrinkCommand(const Arguments& arguments);
 int DiagramCommand(const Arguments& arguments);
 int CoverageCommand(const Arguments& arguments);
 int MutantsCommand(const Arguments& arguments);
+int DiffCommand(const Arguments& arguments);
+int ExhaustCommand(const Arguments& arguments);
 int ConformCommand(const Arguments& arguments);
 
 }  // namespace tools

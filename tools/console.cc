@@ -63,7 +63,7 @@ ProgressLine::ProgressLine(std::string what, uint64_t total)
 
 ProgressLine::~ProgressLine() { Clear(); }
 
-void ProgressLine::Show(uint64_t done) {
+void ProgressLine::Show(uint64_t done, absl::string_view more) {
   if (!on_terminal_) return;
   auto now = std::chrono::steady_clock::now();
   if (now - last_ < std::chrono::milliseconds(200)) return;
@@ -73,8 +73,8 @@ void ProgressLine::Show(uint64_t done) {
   auto rate = static_cast<uint64_t>(static_cast<double>(done) / seconds);
   std::string of =
       total_ == 0 ? "" : absl::StrCat(" of ", Grouped(total_), " (", done * 100 / total_, "%)");
-  std::fprintf(stderr, "\r\033[K%s: %s%s operations, %s a second", what_.c_str(),
-               Grouped(done).c_str(), of.c_str(), Grouped(rate).c_str());
+  std::fprintf(stderr, "\r\033[K%s: %s%s operations, %s a second%s", what_.c_str(),
+               Grouped(done).c_str(), of.c_str(), Grouped(rate).c_str(), std::string(more).c_str());
   std::fflush(stderr);
 }
 

@@ -42,8 +42,8 @@ class ProgressLine {
   ~ProgressLine();
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
-  // Rewrites the line, at most a few times a second.
-  void Show(uint64_t done);
+  // Rewrites the line, at most a few times a second; `more` goes to its end.
+  void Show(uint64_t done, absl::string_view more = "");
   // Takes the line away.
   void Clear();
 

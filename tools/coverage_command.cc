@@ -193,8 +193,10 @@ std::vector<Job> Session::Jobs() {
   std::vector<Job> jobs;
   for (size_t i = 0; i < campaigns.size(); ++i) {
     Job job;
-    job.words = {
-        vmsim_, "run", "--seed", absl::StrCat(flags_.seed + i), "--ops", absl::StrCat(each)};
+    job.words = {vmsim_, "run", "--seed", absl::StrCat(flags_.seed + i), "--ops",
+                 absl::StrCat(each),
+                 // Workers leave no profiles.
+                 "--jobs", "0"};
     const Words more =
         rest_.empty() ? Words(absl::StrSplit(campaigns[i], ' ', absl::SkipEmpty())) : rest_;
     job.words.insert(job.words.end(), more.begin(), more.end());

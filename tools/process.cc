@@ -119,6 +119,14 @@ absl::StatusOr<std::string> ReadWhole(const std::string& path) {
   return text.str();
 }
 
+absl::Status WriteWhole(const std::string& path, absl::string_view text) {
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file.write(text.data(), static_cast<std::streamsize>(text.size()));
+  file.close();
+  if (file) return absl::OkStatus();
+  return absl::PermissionDeniedError(absl::StrCat(path, ": cannot be written"));
+}
+
 std::string SourceRoot() {
   const char* root = std::getenv("UVM_L4_ROOT");
   return root == nullptr || *root == '\0' ? "." : root;

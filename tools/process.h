@@ -58,6 +58,8 @@ absl::Status RunTool(const Program& program, absl::string_view what);
 void ShowOutput(const std::string& path);
 // Errors: no regular file, or it cannot be read.
 absl::StatusOr<std::string> ReadWhole(const std::string& path);
+// PermissionDenied: it cannot be written.
+absl::Status WriteWhole(const std::string& path, absl::string_view text);
 // The root of the source tree; "." when ./vmsim did not say.
 std::string SourceRoot();
 

@@ -8,6 +8,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "proptests/engine/guarded_run.h"
+#include "proptests/engine/isolate.h"
 #include "proptests/engine/run.h"
 #include "tools/commands.h"
 #include "tools/console.h"
@@ -34,6 +36,9 @@ constexpr const char* kEpilogue =
     "The hash covers every operation and its outcome; the same trace gives the same hash on every "
     "machine.\n"
     "Bytes in recorded traces are synthesised: recordings hold addresses, not contents.\n";
+
+// A recording of a whole program may take its time.
+constexpr proptests::IsolationLimits kReplayLimits = {.seconds = 3600};
 
 constexpr const char* kSynthesised =
     "synthesised from operation and address; a trace holds no contents of a real program";
@@ -86,8 +91,8 @@ int ReplayOne(const std::string& path, const ReplayFlags& flags, Json* json) {
   run.machine.max_tasks = plan.max_tasks;
   ProgressLine progress(path, trace->lines.size());
   Stopwatch watch;
-  proptests::RunResult result =
-      proptests::RunTrace(*trace, run, [&](uint64_t done) { progress.Show(done); });
+  const proptests::RunResult result = proptests::RunTraceGuarded(
+      *trace, run, [&](uint64_t done) { progress.Show(done); }, kReplayLimits);
   double seconds = watch.Seconds();
   progress.Clear();
   *json = ResultJson(result, run, seconds);

@@ -13,6 +13,7 @@
 #include "base/addr.h"
 #include "base/canary.h"
 #include "proptests/engine/diagram.h"
+#include "proptests/engine/guarded_run.h"
 #include "proptests/engine/lanes.h"
 #include "tools/console.h"
 #include "traces/codec.h"
@@ -44,6 +45,11 @@ constexpr CanaryName kCanaries[] = {
     {base::Canary::kCleanKeepsWritable, "clean_keeps_writable"},
     {base::Canary::kPromotionKeepsSharers, "promotion_keeps_sharers"},
     {base::Canary::kWritesBehindStamps, "writes_behind_stamps"},
+    {base::Canary::kObserverTakesTime, "observer_takes_time"},
+    {base::Canary::kCrashesTheProcess, "crashes_the_process"},
+    {base::Canary::kHangsTheProcess, "hangs_the_process"},
+    {base::Canary::kLosesWakeUp, "loses_wake_up"},
+    {base::Canary::kFaultSkipsAmapLock, "fault_skips_amap_lock"},
 };
 static_assert(std::size(kCanaries) == base::kCanaryCount);
 
@@ -257,7 +263,10 @@ Diagnosis Diagnose(const std::vector<proptests::TestOp>& ops, const std::vector<
   Diagnosis diagnosis;
   diagnosis.first = failure;
   Stopwatch watch;
-  proptests::ShrinkOutcome shrunk = proptests::ShrinkRun(ops, files, run, failure);
+  const proptests::ShrinkOutcome shrunk =
+      options.guarded ? proptests::ShrinkGuarded(ops, files, run, failure, options.limits)
+                      : proptests::ShrinkRun(ops, files, run, failure,
+                                             proptests::RunnerFor(failure, options.limits));
   diagnosis.seconds = watch.Seconds();
   diagnosis.executions = shrunk.executions;
   diagnosis.minimal = shrunk.shrunk.minimal;
@@ -276,7 +285,10 @@ Diagnosis Diagnose(const std::vector<proptests::TestOp>& ops, const std::vector<
   again.max_live_tasks = 0;
   again.machine.ram_bytes = run.machine.ram_bytes;
   again.whole_every = 1;
-  proptests::RunResult rerun = proptests::RunTrace(trace, again);
+  const proptests::RunResult rerun =
+      options.guarded ? proptests::RunLikeFailure(proptests::OpsOfTrace(trace), files, again,
+                                                  report.failure, options.limits)
+                      : proptests::RunTrace(trace, again);
   diagnosis.reproduced = rerun.failure && rerun.failure->print == report.failure.print;
   if (traces::WriteTraceFile(path, trace).ok()) diagnosis.path = path;
   return diagnosis;

@@ -14,6 +14,7 @@
 
 #include "nlohmann/json.hpp"
 #include "proptests/engine/emit.h"
+#include "proptests/engine/isolate.h"
 #include "proptests/engine/run.h"
 #include "tools/options.h"
 
@@ -70,6 +71,9 @@ struct DiagnosisOptions {
   std::string origin;  // "seed 7, case 3"
   std::string path;    // where to save; empty: a name of its own in the current directory
   std::string flags;   // MachineFlags::Repeat()
+  proptests::IsolationLimits limits = {};
+  // In processes of their own, so that a run that crashes does not end the diagnosis.
+  bool guarded = true;
 };
 
 // Shrinks, saves, and runs what was saved again.

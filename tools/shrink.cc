@@ -4,6 +4,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "proptests/engine/guarded_run.h"
 #include "proptests/engine/run.h"
 #include "tools/commands.h"
 #include "tools/console.h"
@@ -53,7 +54,7 @@ int ShrinkCommand(const Arguments& arguments) {
   if (!status.ok()) return PrintError(status);
   run.machine.max_tasks = plan.max_tasks;
   const Stopwatch watch;
-  proptests::RunResult result = proptests::RunTrace(*trace, run);
+  const proptests::RunResult result = proptests::RunTraceGuarded(*trace, run, nullptr, {});
   if (!result.failure) {
     return PrintError(absl::FailedPreconditionError(
         absl::StrCat(files->front(), " passes in every lane, so there is no failure to shrink")));

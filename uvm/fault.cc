@@ -71,7 +71,8 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Try(Attempt* a) {
   if (TRY(Check(a)) == Step::kAgain) return Step::kAgain;
   FaultInfo& info = a->info;
   ChooseWindow(a);
-  if (!info.LockAmap()) return Step::kAgain;
+  if (!core_->canary.Armed(base::Canary::kFaultSkipsAmapLock) && !info.LockAmap())
+    return Step::kAgain;
   if (info.entry->advice == Advice::kSequential && info.centre > 0) {
     if (!info.patient) return Refuse(a);
     DeactivateBehind(a);
@@ -248,16 +249,21 @@ Result<FaultHandler::Step, FaultError> FaultHandler::EnterAndFinish(Attempt* a, 
   }
   if (a->wiring()) {
     ++core_->counters.wirings;
+    if (page->object != nullptr) CatchUpWirings(page);
     pages_->Wire(page);
     // A wired page is never written out, so what its backing holds is worth nothing.
     if (page->object == nullptr) page->dirty = Dirty::kDirty;
-  } else if (info.wired == Wired::kYes && page->wire_count == 0 && page->loan_count == 0 &&
-             !info.map->IsBusy()) {
-    core_->probes.Hit(Probe::kFaultRewires);
-    pages_->Wire(page);  // its object was cut and has grown again: the entry is wired all the same
-  } else {
-    pages_->Activate(page);
+    return Step::kDone;
   }
+  if (info.wired == Wired::kYes && page->loan_count == 0) {
+    if (page->object != nullptr) {
+      CatchUpWirings(page);
+    } else if (page->wire_count == 0 && !info.map->IsBusy()) {
+      core_->probes.Hit(Probe::kFaultRewires);
+      pages_->Wire(page);  // a sharer gave up what was here: the entry is wired all the same
+    }
+  }
+  pages_->Activate(page);
   return Step::kDone;
 }
 

@@ -79,6 +79,9 @@ class FaultHandler final : public WiringDoor {
   // The same by the entry's maximum protection (UVM_FAULT_MAXPROT): for debuggers.
   Result<void, FaultError> FaultMaxProt(Map* map, Vaddr va, Access access);
 
+  // The map that spaces' pages may be extracted into and that is in no space. Called once.
+  void NoteKernelMap(const Map* map) { kernel_map_ = map; }
+
   // WiringDoor.
   Result<void, FaultError> FaultWire(Map* map, Range range) override;
   void FaultUnwireLocked(Map* map, Range range) override;
@@ -99,6 +102,7 @@ class FaultHandler final : public WiringDoor {
     Page* pages[kMaxGetPages];  // DontCare() where the upper layer has a page
     bool wiring() const { return kind == Kind::kWire; }
   };
+  static constexpr uint32_t kKernelSpace = ~uint32_t{0};  // no space has this number
   // Another entry, wired or not, that covers a slot of a shared amap.
   struct Sharer {
     uint32_t space_id = 0;
@@ -138,10 +142,13 @@ class FaultHandler final : public WiringDoor {
   void ForgetOldTranslation(Attempt* a);
   bool CountedHere(const Attempt& a);
   void RevokeFromSharers(Attempt* a, Page* old, Page* fresh, bool counted_here);
+  bool NextSharerIn(const Map& map, uint32_t space_id, const FaultInfo& info, Sharer* at);
   bool NextSharer(const FaultInfo& info, Sharer* at);
   void MoveSharer(const Sharer& sharer, Page* old, Page* fresh);
   bool MappedWired(Pmap* pmap, Vaddr va);
   // fault_wire.cc
+  uint32_t WiredEntriesOf(const Map& map, const Page* page);
+  void CatchUpWirings(Page* page);
   void UnwirePart(Pmap* pmap, MapEntry* entry, Range part, bool whole);
 
   Core* const core_;
@@ -150,6 +157,7 @@ class FaultHandler final : public WiringDoor {
   AmapStore* const amaps_;
   ObjectStore* const objects_;
   const SpaceList* const spaces_;
+  const Map* kernel_map_ = nullptr;
   PageObjects page_objects_;
   LoanBreaker loans_;
   PageFetcher fetcher_;

@@ -140,8 +140,15 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Promote(Attempt* a, Page* f
     pages_->EnsureQueued(from);
   }
   fresh->page->busy = BusyReason::kNotBusy;
-  amaps_->Add(info.amap, info.entry->SlotOf(info.va), fresh);
-  return EnterAndFinish(a, fresh->page);
+  const uint32_t slot = info.entry->SlotOf(info.va);
+  amaps_->Add(info.amap, slot, fresh);
+  const Result<Step, FaultError> step = EnterAndFinish(a, fresh->page);
+  // A write that is not going to happen binds nothing: the object's page goes on showing through.
+  // Wirings that went over to the copy keep it.
+  if (!step.ok() && from != nullptr && fresh->page->wire_count == 0) {
+    anons_->Release(amaps_->Remove(info.amap, slot));
+  }
+  return step;
 }
 
 }  // namespace uvm

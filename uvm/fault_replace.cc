@@ -29,30 +29,35 @@ bool FaultHandler::CountedHere(const Attempt& a) {
   return !info.map->IsBusy() || MappedWired(info.pmap(), info.va);
 }
 
-// The next entry after *at, in order of spaces and addresses, that covers the faulting slot of the
-// shared amap, the faulting one excepted.
+// The next entry of `map` after *at that covers the faulting slot of the shared amap, the faulting
+// one excepted. Those of the kernel's map (SpaceIo shows other spaces' pages there) come last, as
+// if they were of a space with the highest number.
 //
-// Reads other spaces' maps without their locks, which rank below the amap's lock that is held here.
-// What makes that right: server threads do not run at the same instant, and nothing here is a
-// scheduling point; and an entry that is still found here has not given up its reference of the
-// amap, for which it needs the lock that is held.
-bool FaultHandler::NextSharer(const FaultInfo& info, Sharer* at) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  uint32_t slot = info.entry->SlotOf(info.va);
-  for (Space* space = spaces_->front(); space != nullptr; space = spaces_->Next(space)) {
-    if (space->id < at->space_id) continue;
-    for (MapEntry* entry = space->map().DebugFirst(); entry != nullptr;
-         entry = Map::DebugNext(entry)) {
-      if (entry->aref.amap != info.amap || entry == info.entry) continue;
-      if (slot < entry->aref.slot || slot - entry->aref.slot >= entry->pages().value()) continue;
-      Vaddr va = entry->start + (slot - entry->aref.slot) * base::kPageSize;
-      if (space->id == at->space_id && va <= at->va) continue;
-      bool wired =
-          entry->wired_count > 0 && (!space->map().IsBusy() || MappedWired(space->pmap(), va));
-      *at = {space->id, va, space->pmap(), EffectiveProt(entry->prot), wired};
-      return true;
-    }
+// Reads other maps without their locks, which rank below the amap's lock that is held here. What
+// makes that right: server threads do not run at the same instant, and nothing here is a scheduling
+// point; and an entry that is still found here has not given up its reference of the amap, for
+// which it needs the lock that is held.
+bool FaultHandler::NextSharerIn(const Map& map, uint32_t space_id, const FaultInfo& info,
+                                Sharer* at) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  if (space_id < at->space_id) return false;
+  const uint32_t slot = info.entry->SlotOf(info.va);
+  for (MapEntry* entry = map.DebugFirst(); entry != nullptr; entry = Map::DebugNext(entry)) {
+    if (entry->aref.amap != info.amap || entry == info.entry) continue;
+    if (slot < entry->aref.slot || slot - entry->aref.slot >= entry->pages().value()) continue;
+    const Vaddr va = entry->start + (slot - entry->aref.slot) * base::kPageSize;
+    if (space_id == at->space_id && va <= at->va) continue;
+    const bool wired = entry->wired_count > 0 && (!map.IsBusy() || MappedWired(map.pmap(), va));
+    *at = {space_id, va, map.pmap(), EffectiveProt(entry->prot), wired};
+    return true;
   }
   return false;
+}
+
+bool FaultHandler::NextSharer(const FaultInfo& info, Sharer* at) {
+  for (Space* space = spaces_->front(); space != nullptr; space = spaces_->Next(space)) {
+    if (NextSharerIn(space->map(), space->id, info, at)) return true;
+  }
+  return kernel_map_ != nullptr && NextSharerIn(*kernel_map_, kKernelSpace, info, at);
 }
 
 // A wired translation goes on existing, with the new page, whose contents are the old one's so far.

@@ -286,6 +286,21 @@ TEST_F(FaultTest, AFailedPmapEnterIsNoMemoryAndHarmless) {
   }
 }
 
+// Until it has been written, a private page of a file shows what the file holds.
+TEST_F(FaultTest, AWriteThatFailsBindsNoPage) {
+  Object* file = File(7);
+  Space reader = NewSpace(".");
+  Space writer = NewSpace(".");
+  reader.Map({.file = file});
+  writer.Map({.sharing = Sharing::kShared, .file = file});
+  pmap().FailEnterAfter(0);
+  EXPECT_EQ(reader.TryWrite("x"), "*");
+  writer.Write("z");
+  EXPECT_EQ(Contents(reader), "z");
+  EXPECT_EQ(reader.TryWrite("x"), "x");
+  EXPECT_EQ(Contents(reader, writer), "x|z");
+}
+
 TEST_F(FaultTest, APagerMayAskForPatience) {
   Object* file = File(7);
   Space space = NewSpace(".");

@@ -58,4 +58,34 @@ void FaultHandler::UnwirePart(Pmap* pmap, MapEntry* entry, Range part,
   if (amap != nullptr) amap->lock->mutex.Unlock();
 }
 
+// Entries of `map` that have `page`, which is an object's, wired. Reads other maps without their
+// locks, as NextSharer does and for the same reasons.
+uint32_t FaultHandler::WiredEntriesOf(const Map& map,
+                                      const Page* page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  uint32_t entries = 0;
+  for (MapEntry* entry = map.DebugFirst(); entry != nullptr; entry = Map::DebugNext(entry)) {
+    if (entry->object != page->object || entry->wired_count == 0) continue;
+    const PageIndex first = entry->ObjectIndexOf(entry->start);
+    if (page->index < first || page->index >= first + entry->pages()) continue;
+    const Vaddr va = entry->start + base::ToBytes(page->index - first);
+    const Amap* amap = entry->aref.amap;
+    if (amap != nullptr && amaps_->Lookup(amap, entry->SlotOf(va)) != nullptr) continue;
+    // What is being wired right now is counted by who wires it.
+    if (!entry->wire_me || entry->wired_count > 1) ++entries;
+  }
+  return entries;
+}
+
+// Where an object was cut under wired entries and has grown again, its new pages are wired for all
+// of these entries as soon as one of them asks: the count of one must not go with the wiring of
+// another. LOCKS: the object's.
+void FaultHandler::CatchUpWirings(Page* page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  if (__builtin_expect(!page->object->lost_wirings, 1)) return;
+  uint32_t entries = kernel_map_ != nullptr ? WiredEntriesOf(*kernel_map_, page) : 0;
+  for (Space* space = spaces_->front(); space != nullptr; space = spaces_->Next(space)) {
+    entries += WiredEntriesOf(space->map(), page);
+  }
+  while (page->wire_count < entries) pages_->Wire(page);
+}
+
 }  // namespace uvm

@@ -61,29 +61,44 @@ struct Backed {
   const Page* page;  // what should be mapped; null: nothing resident
 };
 
+// The page that the layers of the entry hold at `mapping.va`.
+void LookUp(MapEntry* entry, const PageStore& pages, Backed* backed) {
+  const Vaddr va = backed->mapping.va;
+  backed->entry = entry;
+  const Amap* amap = entry->aref.amap;
+  uint32_t slot = amap != nullptr ? entry->SlotOf(va) : 0;
+  if (amap != nullptr && slot < amap->slot_count) backed->anon = amap->anons[slot];
+  if (backed->anon != nullptr) {
+    backed->page = backed->anon->page;
+  } else if (entry->object != nullptr) {
+    const PageIndex index = entry->ObjectIndexOf(va);
+    // The page that is mapped says whose it is, and mostly that is right; trees take longer.
+    const Page* mapped = pages.FromPaddr(backed->mapping.pa);
+    const bool right = mapped != nullptr && mapped->object == entry->object &&
+                       mapped->index == index && !mapped->free;
+    backed->page = right ? mapped : entry->object->DebugLookup(index);
+  }
+}
+
 // Calls visit(backed) for every translation of every space until it returns false.
 template <typename F>
 bool ForEachTranslation(Uvm* uvm, F&& visit) {
+  constexpr uint32_t kAtOnce = 32;
+  PmapSystem::Mapping mappings[kAtOnce];
   for (Space* space = uvm->DebugSpaces().front(); space != nullptr;
        space = uvm->DebugSpaces().Next(space)) {
-    PmapSystem::Mapping mapping;
     MapEntry* entry = space->map().DebugFirst();
-    for (Vaddr from(0); uvm->DebugPmap()->PeekNext(space->pmap(), from, &mapping);
-         from = mapping.va + base::kPageSize) {
-      while (entry != nullptr && entry->end <= mapping.va) entry = Map::DebugNext(entry);
-      Backed backed{space, nullptr, mapping, nullptr, nullptr};
-      if (entry != nullptr && entry->start <= mapping.va) {
-        backed.entry = entry;
-        const Amap* amap = entry->aref.amap;
-        uint32_t slot = amap != nullptr ? entry->SlotOf(mapping.va) : 0;
-        if (amap != nullptr && slot < amap->slot_count) backed.anon = amap->anons[slot];
-        if (backed.anon != nullptr) {
-          backed.page = backed.anon->page;
-        } else if (entry->object != nullptr) {
-          backed.page = entry->object->DebugLookup(entry->ObjectIndexOf(mapping.va));
-        }
+    uint32_t found = kAtOnce;
+    for (Vaddr from(0); found == kAtOnce; from = mappings[kAtOnce - 1].va + base::kPageSize) {
+      found = uvm->DebugPmap()->PeekSome(space->pmap(), from, mappings, kAtOnce);
+      for (uint32_t i = 0; i < found; ++i) {
+        const PmapSystem::Mapping& mapping = mappings[i];
+        while (entry != nullptr && entry->end <= mapping.va) entry = Map::DebugNext(entry);
+        Backed backed{space, nullptr, mapping, nullptr, nullptr};
+        if (entry != nullptr && entry->start <= mapping.va)
+          LookUp(entry, uvm->DebugPages(), &backed);
+        if (!visit(backed)) return false;
       }
-      if (!visit(backed)) return false;
     }
   }
   return true;
@@ -250,15 +265,10 @@ bool ValidAnonRefs(Uvm* uvm, TextSink* text) {
   return false;
 }
 
-bool ValidObjectRefs(Uvm* uvm, TextSink* text) {
-  ForEachObject(uvm, [](Object* object) {
-    object->debug_refs = 0;
-    return true;
-  });
-  ForEachEntry(uvm, [](Space*, MapEntry* entry) {
-    if (entry->object != nullptr) ++entry->object->debug_refs;
-    return true;
-  });
+namespace {
+
+// ValidObjectRefs once the entries of each object have been counted.
+bool CountedObjectRefsHold(Uvm* uvm, TextSink* text) {
   uint64_t held = uvm->DebugHeldObjects();
   return ForEachObject(uvm, [&](Object* object) {
     if (object->DebugRefs() == Object::kKernelRefs) return true;
@@ -273,6 +283,20 @@ bool ValidObjectRefs(Uvm* uvm, TextSink* text) {
           << " (at most one more may be held by the server)";
     return false;
   });
+}
+
+}  // namespace
+
+bool ValidObjectRefs(Uvm* uvm, TextSink* text) {
+  ForEachObject(uvm, [](Object* object) {
+    object->debug_refs = 0;
+    return true;
+  });
+  ForEachEntry(uvm, [](Space*, MapEntry* entry) {
+    if (entry->object != nullptr) ++entry->object->debug_refs;
+    return true;
+  });
+  return CountedObjectRefsHold(uvm, text);
 }
 
 bool ValidObjectPages(Uvm* uvm, TextSink* text) {
@@ -305,7 +329,8 @@ bool ValidObjectPages(Uvm* uvm, TextSink* text) {
 
 namespace {
 
-const char* WrongOwner(const Page& page) {
+// Whatever the tree of its object holds.
+const char* WrongOwnerButTree(const Page& page) {
   const char* wrong = nullptr;
   bool lent_to_anon = page.object != nullptr && page.anon != nullptr && page.loan_count > 0;
   bool nobodys = !page.free && page.object == nullptr && page.anon == nullptr;
@@ -315,10 +340,14 @@ const char* WrongOwner(const Page& page) {
     wrong = "is not exactly one of free, object's, anon's, nobody's but lent or the kernel's";
   if (page.anon != nullptr && page.anon->page != &page)
     wrong = "names an anon that has another page";
-  if (page.object != nullptr && page.object->DebugLookup(page.index) != &page)
-    wrong = "is not in its object";
   if (page.IsBusy()) wrong = "is busy at rest";
   return wrong;
+}
+
+const char* WrongOwner(const Page& page) {
+  if (page.object != nullptr && page.object->DebugLookup(page.index) != &page)
+    return "is not in its object";
+  return WrongOwnerButTree(page);
 }
 
 const char* WrongState(const Page& page) {
@@ -363,17 +392,6 @@ PageSums SumsOf(Uvm* uvm) {
   return sums;
 }
 
-// All of the rules for pages at once.
-bool PagesHold(Uvm* uvm) {
-  PageSums sums;
-  bool right = true;
-  uvm->DebugPages().DebugForEach([&](const Page& page) {
-    sums.Add(page);
-    right = right && WrongOwner(page) == nullptr && WrongState(page) == nullptr;
-  });
-  return right && sums.Accounted(uvm) && sums.Counted(uvm);
-}
-
 // Looks for a page with which something is wrong.
 bool NoPageIs(Uvm* uvm, TextSink* text, const char* (*wrong_with)(const Page&)) {
   bool valid = true;
@@ -411,6 +429,20 @@ bool ValidPageStates(Uvm* uvm, TextSink* text) {
   return false;
 }
 
+namespace {
+
+// Whether the wired entries found do not account for the page's wirings. The kernel wires frames of
+// its own and pages of objects. Where an object was cut under a wired mapping, the page that takes
+// the cut one's place is wired when a wired entry asks for it.
+bool WrongWiring(const Page& page, bool kernel, bool cut) {
+  if (page.wire_count == page.debug_wired) return false;
+  const bool more = page.wire_count > page.debug_wired;
+  return more ? !(kernel && page.anon == nullptr)
+              : !(cut && page.wire_count == 0 && page.object != nullptr);
+}
+
+}  // namespace
+
 bool WiringsAreCounted(Uvm* uvm, TextSink* text) {
   // Where nothing is wired there is nothing to count.
   const bool none = ForEachEntry(uvm, [](Space*, MapEntry* e) { return e->wired_count == 0; });
@@ -428,22 +460,18 @@ bool WiringsAreCounted(Uvm* uvm, TextSink* text) {
     }
     return true;
   });
-  // The kernel wires frames of its own and pages of objects. Where an object was cut under a wired
-  // mapping, the page that takes the cut one's place is wired by the first fault only.
   const bool kernel = uvm->counters().kernel_wirings > 0;
   const bool cut = uvm->counters().wired_freed > 0;
-  const Page* bad = nullptr;
-  uvm->DebugPages().DebugForEach([&](const Page& page) {
-    const bool more = page.wire_count > page.debug_wired;
-    const bool fewer = page.wire_count < page.debug_wired;
-    const bool wrong =
-        (more && !(kernel && page.anon == nullptr)) || (fewer && !(cut && page.object != nullptr));
-    if (wrong && bad == nullptr) bad = &page;
+  bool valid = true;
+  uvm->DebugPages().DebugForEach([&](Page& page) {
+    if (valid && WrongWiring(page, kernel, cut)) {
+      valid = false;
+      *text << "frame " << page.pa << " wire_count=" << page.wire_count
+            << ", wired entries found=" << page.debug_wired;
+    }
+    page.debug_wired = 0;
   });
-  if (bad == nullptr) return true;
-  *text << "frame " << bad->pa << " wire_count=" << bad->wire_count
-        << ", wired entries found=" << bad->debug_wired;
-  return false;
+  return valid;
 }
 
 bool KernelMappings(Uvm* uvm, TextSink* text) {
@@ -549,15 +577,6 @@ bool WritableAndLent(const Backed& backed) {
   return backed.page != nullptr && backed.page->loan_count != 0 && backed.mapping.prot.CanWrite();
 }
 
-// All of the rules for translations at once.
-bool TranslationsHold(Uvm* uvm) {
-  return ForEachTranslation(uvm, [&](const Backed& backed) {
-    return WrongPlace(backed) == nullptr && WrongPage(uvm, backed) == nullptr &&
-           WrongRights(backed) == nullptr && WronglyWritable(backed) == nullptr &&
-           WritableAndClean(backed) == nullptr && !WritableAndLent(backed);
-  });
-}
-
 }  // namespace
 
 bool CleanPagesAreReadOnly(Uvm* uvm, TextSink* text) {
@@ -614,14 +633,201 @@ bool LentPagesAreReadOnly(Uvm* uvm, TextSink* text) {
   });
 }
 
+// ---- All rules at once. Mostly they all hold, and then few walks are enough to see that: each
+// structure is read once, and what one rule found out others rely on.
+
+namespace {
+
+class AllRules {
+ public:
+  explicit AllRules(Uvm* uvm) : uvm_(uvm) {}
+
+  // False also where it cannot tell. Structure before meaning: a step relies on those before it.
+  bool Hold() {
+    return AmapsHold() && ObjectsHold() && MapsHold() && ReferencesHold() && PagesHold() &&
+           TranslationsHold() && KernelMappings(uvm_, &unread_) && ValidWindows(uvm_, &unread_);
+  }
+
+ private:
+  // NoLockHeld, ValidAmapSlots; and begins to count entries and slots.
+  bool AmapsHold() {
+    return ForEachAmap(uvm_, [](Amap* amap) {
+      amap->debug_refs = 0;
+      amap->debug_pages = 0;
+      if (!amap->lock->mutex.DebugIdle() || amap->slot_count > amap->capacity) return false;
+      uint32_t found = 0;
+      for (uint32_t slot = 0; slot < amap->slot_count; ++slot) {
+        Anon* anon = amap->anons[slot];
+        if (anon == nullptr) continue;
+        const uint32_t back = amap->back[slot];
+        if (anon->lock != amap->lock || back >= amap->used_count || amap->used[back] != slot)
+          return false;
+        anon->debug_seen = 0;
+        ++found;
+      }
+      return found == amap->used_count;
+    });
+  }
+
+  // NoLockHeld, ValidObjectPages. Ascending indexes are what makes a page be found at its own.
+  bool ObjectsHold() {
+    return ForEachObject(uvm_, [this](Object* object) {
+      object->debug_refs = 0;
+      if (!object->mu.DebugIdle()) return false;
+      uint64_t count = 0;
+      const Page* last = nullptr;
+      for (Page* page = object->DebugFirstPage(); page != nullptr;
+           page = Object::DebugNextPage(page)) {
+        uint8_t tags = Object::TagsOf(*page);
+        for (const Page* child : page->rb_child) {
+          if (child == nullptr) continue;
+          if (child->rb_parent != page) return false;
+          tags |= child->subtree_tags;
+        }
+        if (page->subtree_tags != tags || page->object != object || page->IsBusy()) return false;
+        if (last != nullptr && page->index <= last->index) return false;
+        last = page;
+        ++count;
+      }
+      objects_pages_ += count;
+      return count == object->DebugPageCount();
+    });
+  }
+
+  // NoLockHeld, ValidMapEntries, LayeredEntries, SlotsCoveredAlike; counts what entries refer to.
+  bool MapsHold() {
+    for (Space* space = uvm_->DebugSpaces().front(); space != nullptr;
+         space = uvm_->DebugSpaces().Next(space)) {
+      if (!MapHolds(&space->map())) return false;
+    }
+    bool all = true;
+    if (uvm_->DebugKernel() != nullptr)
+      uvm_->DebugKernel()->DebugForEachMap([&](Map* map) { all = all && MapHolds(map); });
+    return all;
+  }
+
+  bool MapHolds(Map* map) {
+    if (!map->DebugIdle() || !map->ValidEntries(&unread_)) return false;
+    for (MapEntry* entry = map->DebugFirst(); entry != nullptr; entry = Map::DebugNext(entry)) {
+      if (entry->aref.amap != nullptr) {
+        if (!CountAmap(*entry)) return false;
+      } else if (entry->object == nullptr && !entry->bare && entry->submap == nullptr &&
+                 !entry->needs_copy) {
+        return false;
+      }
+      if (entry->object != nullptr) ++entry->object->debug_refs;
+      if (entry->wired_count != 0 && entry->submap == nullptr) CountWirings(*entry);
+    }
+    return true;
+  }
+
+  static bool CountAmap(const MapEntry& entry) {
+    Amap* amap = entry.aref.amap;
+    const uint64_t pages = entry.pages().value();
+    if (entry.aref.slot + pages > amap->slot_count) return false;
+    if (amap->debug_refs != 0 && amap->pp == Ppref::kAbsent && amap->refs != 0 &&
+        (entry.aref.slot != amap->debug_slot || pages * amap->debug_refs != amap->debug_pages))
+      return false;
+    ++amap->debug_refs;
+    amap->debug_pages += pages;
+    amap->debug_slot = entry.aref.slot;
+    return true;
+  }
+
+  static void CountWirings(const MapEntry& entry) {
+    for (Vaddr va = entry.start; va < entry.end; va = va + base::kPageSize) {
+      const Amap* amap = entry.aref.amap;
+      const Anon* anon = amap != nullptr ? amap->anons[entry.SlotOf(va)] : nullptr;
+      const Page* page = anon != nullptr ? anon->page : nullptr;
+      if (anon == nullptr && entry.object != nullptr)
+        page = entry.object->DebugLookup(entry.ObjectIndexOf(va));
+      if (page != nullptr) ++const_cast<Page*>(page)->debug_wired;
+    }
+  }
+
+  // SlotsCoveredAlike, ValidAmapRefs, ValidAnonRefs, ValidObjectRefs.
+  bool ReferencesHold() {
+    uint64_t distinct = 0;
+    const bool amaps = ForEachAmap(uvm_, [&](Amap* amap) {
+      if (amap->refs != amap->debug_refs || (amap->shared && amap->refs <= 1)) return false;
+      if (amap->pp == Ppref::kPresent) {
+        uint32_t uncovered = 0;
+        if (AmapStore::DebugPprefSum(amap, &uncovered) != amap->debug_pages ||
+            uncovered != amap->slot_count)
+          return false;
+      }
+      const bool absent = amap->pp == Ppref::kAbsent && amap->refs != 0;
+      const uint64_t covered = absent ? amap->debug_pages / amap->debug_refs : 0;
+      for (uint32_t i = 0; i < amap->used_count; ++i) {
+        const uint32_t slot = amap->used[i];
+        if (absent && slot - uint64_t{amap->debug_slot} >= covered) return false;
+        distinct += amap->anons[slot]->debug_seen++ == 0 ? 1 : 0;
+      }
+      return true;
+    });
+    if (!amaps) return false;
+    // Who else has references to anons, only the rule knows.
+    if (uvm_->loans().DebugAnonLoans() != 0) {
+      if (!ValidAnonRefs(uvm_, &unread_)) return false;
+    } else if (!AnonsHold(distinct)) {
+      return false;
+    }
+    return CountedObjectRefsHold(uvm_, &unread_);
+  }
+
+  bool AnonsHold(uint64_t distinct) {
+    if (uvm_->DebugAnons().live() - uvm_->DebugAnons().held_only() != distinct) return false;
+    return ForEachAmap(uvm_, [](Amap* amap) {
+      for (uint32_t i = 0; i < amap->used_count; ++i) {
+        const Anon* anon = amap->anons[amap->used[i]];
+        if (anon->refs != anon->debug_seen || anon->page == nullptr || anon->page->anon != anon)
+          return false;
+      }
+      return true;
+    });
+  }
+
+  // ValidPageOwners, FreeAccounting, ValidPageStates, WiringsAreCounted. Each page of an object
+  // stands in its object's tree when there are as many as the trees have.
+  bool PagesHold() {
+    PageSums sums;
+    bool right = true;
+    uint64_t objects_pages = 0;
+    const bool kernel = uvm_->counters().kernel_wirings > 0;
+    const bool cut = uvm_->counters().wired_freed > 0;
+    uvm_->DebugPages().DebugForEach([&](Page& page) {
+      sums.Add(page);
+      objects_pages += page.object != nullptr ? 1 : 0;
+      right = right && WrongOwnerButTree(page) == nullptr && WrongState(page) == nullptr &&
+              !WrongWiring(page, kernel, cut);
+      if (page.debug_wired != 0) page.debug_wired = 0;
+    });
+    return right && objects_pages == objects_pages_ && sums.Accounted(uvm_) && sums.Counted(uvm_);
+  }
+
+  // The rules for translations.
+  bool TranslationsHold() {
+    return ForEachTranslation(uvm_, [&](const Backed& backed) {
+      return WrongPlace(backed) == nullptr && WrongPage(uvm_, backed) == nullptr &&
+             WrongRights(backed) == nullptr && WronglyWritable(backed) == nullptr &&
+             WritableAndClean(backed) == nullptr && !WritableAndLent(backed);
+    });
+  }
+
+  Uvm* const uvm_;
+  uint64_t objects_pages_ = 0;
+  char unread_text_[256];
+  TextSink unread_{unread_text_, sizeof unread_text_};
+};
+
+}  // namespace
+
 const char* FirstViolation(Uvm* uvm, TextSink* text) {
-  // Mostly they all hold, and one walk over the pages and one over the translations are enough to
-  // see that.
-  enum Walk : uint8_t { kNone, kPages, kTranslations };
+  if (AllRules(uvm).Hold()) return nullptr;
+  uvm->DebugPages().DebugForEach([](Page& page) { page.debug_wired = 0; });
   struct Rule {
     const char* name;
     bool (*holds)(Uvm*, TextSink*);
-    Walk walk = kNone;  // that it is part of
   };
   // Structure before meaning: a later rule may rely on what an earlier one checked.
   constexpr Rule kRules[] = {
@@ -633,27 +839,21 @@ const char* FirstViolation(Uvm* uvm, TextSink* text) {
       {"ValidAnonRefs", ValidAnonRefs},
       {"ValidObjectRefs", ValidObjectRefs},
       {"ValidObjectPages", ValidObjectPages},
-      {"ValidPageOwners", ValidPageOwners, kPages},
-      {"FreeAccounting", FreeAccounting, kPages},
-      {"ValidPageStates", ValidPageStates, kPages},
+      {"ValidPageOwners", ValidPageOwners},
+      {"FreeAccounting", FreeAccounting},
+      {"ValidPageStates", ValidPageStates},
       {"WiringsAreCounted", WiringsAreCounted},
-      {"TranslationInsideEntry", TranslationInsideEntry, kTranslations},
-      {"TranslationMapsItsPage", TranslationMapsItsPage, kTranslations},
-      {"RightsWithinProtection", RightsWithinProtection, kTranslations},
-      {"CopyOnWriteIsReadOnly", CopyOnWriteIsReadOnly, kTranslations},
-      {"CleanPagesAreReadOnly", CleanPagesAreReadOnly, kTranslations},
+      {"TranslationInsideEntry", TranslationInsideEntry},
+      {"TranslationMapsItsPage", TranslationMapsItsPage},
+      {"RightsWithinProtection", RightsWithinProtection},
+      {"CopyOnWriteIsReadOnly", CopyOnWriteIsReadOnly},
+      {"CleanPagesAreReadOnly", CleanPagesAreReadOnly},
       {"KernelMappings", KernelMappings},
       {"ValidWindows", ValidWindows},
-      {"LentPagesAreReadOnly", LentPagesAreReadOnly, kTranslations},
+      {"LentPagesAreReadOnly", LentPagesAreReadOnly},
   };
-  bool walked[] = {true, false, false};
-  bool hold[] = {false, false, false};
   for (const Rule& rule : kRules) {
-    if (!walked[rule.walk]) {
-      walked[rule.walk] = true;
-      hold[rule.walk] = rule.walk == kPages ? PagesHold(uvm) : TranslationsHold(uvm);
-    }
-    if (!hold[rule.walk] && !rule.holds(uvm, text)) return rule.name;
+    if (!rule.holds(uvm, text)) return rule.name;
   }
   return nullptr;
 }

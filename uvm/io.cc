@@ -26,34 +26,38 @@ Result<void, MapError> SpaceIo::Io(Map* map, Uio* uio, Access access, uint32_t e
     // A chunk spans at most `chunk` bytes of whole pages.
     uint64_t bytes = chunk - Vaddr(uio->offset).Offset();
     if (bytes > left) bytes = left;
+    const Vaddr at(uio->offset);
+    Range from;
+    if (!PagesOf(at, bytes, &from)) return MapError::kIo;
+    Result<Vaddr, MapError> window = MapChunk(map, from, extract_flags);
+    if (!window.ok()) {
+      // There may be room for less, or memory before the hole.
+      const bool less_may_do = window.error() == MapError::kNoMemory ||
+                               window.error() == MapError::kNoSpace ||
+                               window.error() == MapError::kInvalidArgument;
+      if (!less_may_do || chunk == base::kPageSize) return window.error();
+      chunk /= 2;
+      continue;
+    }
+    // What fails from here on is not tried again: the peer may have given bytes already that would
+    // be missing then.
     const uint64_t before = uio->offset;
-    Result<void, MapError> moved = MoveChunk(map, uio, bytes, access, extract_flags);
+    Result<void, MapError> moved = CopyChunk(window.value() + at.Offset(), uio, bytes, access);
     left -= uio->offset - before;
-    if (moved.ok()) continue;
-    // There may be room for less, or memory before the hole.
-    const bool less_may_do = moved.error() == MapError::kNoMemory ||
-                             moved.error() == MapError::kNoSpace ||
-                             moved.error() == MapError::kInvalidArgument;
-    if (!less_may_do || chunk == base::kPageSize || uio->offset != before) return moved;
-    chunk /= 2;
+    MUST(kernel_->map()->Unmap({window.value(), window.value() + from.size()}),
+         "what was extracted is unmapped whole");
+    if (!moved.ok()) return moved;
   }
   return {};
 }
 
-Result<void, MapError> SpaceIo::MoveChunk(Map* map, Uio* uio, uint64_t bytes, Access access,
-                                          uint32_t extract_flags) {
+Result<Vaddr, MapError> SpaceIo::MapChunk(Map* map, Range from, uint32_t extract_flags) {
   Map* kernel_map = kernel_->map();
-  const Vaddr at(uio->offset);
-  Range from;
-  if (!PagesOf(at, bytes, &from)) return MapError::kIo;
   const uint32_t flags =
       Map::kExtractContiguous | Map::kExtractFixProt | Map::kExtractTransient | extract_flags;
   const Vaddr window = TRY(map->Extract(from, kernel_map, kernel_map->min(), flags));
-  const Range alias{window, window + from.size()};
-  kernel_->GrowTo(alias.end);
-  Result<void, MapError> moved = CopyChunk(window + at.Offset(), uio, bytes, access);
-  MUST(kernel_map->Unmap(alias), "what was extracted is unmapped whole");
-  return moved;
+  kernel_->GrowTo(window + from.size());
+  return window;
 }
 
 Result<void, MapError> SpaceIo::CopyChunk(Vaddr at, Uio* uio, uint64_t bytes, Access access) {

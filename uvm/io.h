@@ -34,7 +34,7 @@ class SpaceIo {
   // in `extract_flags` all is permitted. A range that begins beyond the map's end is at its end:
   // success, nothing moved; one that reaches beyond it is cut there, one with a hole ends at the
   // hole. Errors, after part may have been moved: kIo (the range wraps, or a page's store failed),
-  // kInvalidArgument (a hole), kNoSpace, kNoMemory (not even for one page), kProtection, kHole
+  // kInvalidArgument (a hole), kNoSpace, kNoMemory, kProtection, kHole
   // (nothing behind the page, or the peer's memory is not there), kTooBig (past the object's end).
   Result<void, MapError> Io(Map* map, Uio* uio, Access access, uint32_t extract_flags);
 
@@ -48,8 +48,8 @@ class SpaceIo {
   void UnmapLocked(Vaddr at, uint64_t bytes);
 
  private:
-  Result<void, MapError> MoveChunk(Map* map, Uio* uio, uint64_t bytes, Access access,
-                                   uint32_t extract_flags);
+  // Where `from` of the map appears in the kernel's.
+  Result<Vaddr, MapError> MapChunk(Map* map, Range from, uint32_t extract_flags);
   Result<void, MapError> CopyChunk(Vaddr at, Uio* uio, uint64_t bytes, Access access);
 
   KernelMemory* const kernel_;

@@ -126,6 +126,23 @@ TEST_F(SpaceIoTest, AStoreThatFailsEndsItToo) {
   EXPECT_EQ(Io(space, &uio, Access::kRead), "hole");
 }
 
+// A shortage that comes after the peer gave its bytes: they are not left out of what follows.
+TEST_F(SpaceIoTest, BytesThatCannotBePutAreNotPassedOver) {
+  int failed = 0;
+  for (uint64_t successes = 0; successes < 3; ++successes) {
+    Space space = NewSpace("ab");
+    pmap().FailEnterAfter(successes);
+    BufferPeer peer(std::string(kPage, 'x') + std::string(5 * kPage, 'y'));
+    Uio uio{&peer, PageAt(0).value(), 2 * kPage};
+    if (Io(space, &uio, Access::kWrite) != "ok") ++failed;
+    const uint64_t moved = 2 - uio.resid / kPage;
+    EXPECT_EQ(Contents(space), std::string("xy").substr(0, moved) + std::string("ab").substr(moved))
+        << successes;
+    space.Exit();
+  }
+  EXPECT_GT(failed, 0);
+}
+
 // Where there is no room for a whole chunk, smaller ones do.
 TEST_F(SpaceIoTest, AShortageOfKernelAddressesMakesChunksSmaller) {
   Space space = NewSpace(std::string(16, 'a'));
@@ -167,6 +184,25 @@ TEST_F(SpaceIoTest, ALockedRangeStaysWhateverItsOwnerDoes) {
   EXPECT_EQ(bytes, std::string(2 * kPage, 'y'));
   io_.UnmapLocked(at.value(), 2 * kPage);
   CheckInvariants();
+  EXPECT_EQ(uvm().DebugPages().wired_count(), PageCount(0));
+}
+
+// A page of a file that only debuggers may write to gets its copy while it is locked.
+TEST_F(SpaceIoTest, WhatCoversALockedPageCoversTheCopyThatReplacesIt) {
+  Object* file = File(1);
+  Space space = NewSpace("..");
+  space.Map({.pages = 2, .prot = base::kProtRead, .max_prot = base::kProtRead, .file = file});
+  Result<Vaddr, MapError> at = io_.MapLocked(&space->map(), PageAt(0), 2 * kPage, Access::kRead);
+  ASSERT_TRUE(at.ok());
+  EXPECT_EQ(uvm().DebugPages().wired_count(), PageCount(2));
+  EXPECT_EQ(Write(space, PageAt(0), std::string(kPage, 'x'), Map::kExtractProtAll), "ok");
+  EXPECT_EQ(Contents(space), "x2");
+  unsigned char byte = 0;
+  EXPECT_TRUE(uvm().Kernel()->Copy(at.value(), &byte, 1, Access::kRead).ok());
+  EXPECT_EQ(byte, 'x');
+  EXPECT_EQ(uvm().DebugPages().wired_count(), PageCount(2));
+  CheckInvariants();
+  io_.UnmapLocked(at.value(), 2 * kPage);
   EXPECT_EQ(uvm().DebugPages().wired_count(), PageCount(0));
 }
 

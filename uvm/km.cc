@@ -24,7 +24,9 @@ KernelMemory::KernelMemory(Core* core, PageStore* pages, AnonymousPager* anonymo
            core->pmap->Kernel()),
       object_(anonymous->Create(core->pmap->VirtualSpace().size(), kAobjKernObj)),
       submap_pool_(core->memory),
-      grown_(core->pmap->VirtualSpace().start) {}
+      grown_(core->pmap->VirtualSpace().start) {
+  faults->NoteKernelMap(&map_);
+}
 
 void KernelMemory::GrowTo(Vaddr end) {
   if (end > grown_) grown_ = core_->pmap->GrowKernel(end);

@@ -7,11 +7,11 @@ namespace {
 
 // [address, address + length) widened to pages: down to the page's start, up to the last page's
 // end, with plain wrapping arithmetic, so that a length which rounds up to nothing is an empty
-// range (facts/uvm.md 2.14, 5.B item 20).
+// range (facts/uvm.md 2.14, 5.B item 20). No length is no page, wherever the address lies in one.
 struct Rounded {
   Rounded(uint64_t address, uint64_t length)
       : start(base::TruncPage(address)),
-        size(base::RoundPage(length + (address & base::kPageMask))) {}
+        size(length == 0 ? 0 : base::RoundPage(length + (address & base::kPageMask))) {}
   // False: outside the map, or wrapped. NetBSD: range_test().
   bool In(const Map& map, Range* range) const {
     if (start < map.min().value() || start + size > map.max().value() || start + size < start) {
@@ -141,8 +141,8 @@ AddressResult MmapCalls::Mmap(Process* process, const MmapArguments& a) {
   if (fixed) {
     address -= in_page;
     if (!base::IsPageAligned(address)) return {Errno::kEinval};
-    if (address + size > map.max().value()) return {Errno::kEfbig};
     if (address < map.min().value()) return {Errno::kEinval};
+    if (address + size > map.max().value()) return {Errno::kEfbig};
     if (address + size < address) return {Errno::kEoverflow};
   } else if (address == 0 || (a.flags & kMapTryFixed) == 0) {
     // A mere hint does not go to the wrong side of the default.
@@ -283,7 +283,7 @@ Errno MmapCalls::Msync(Process* process, uint64_t address, uint64_t length, uint
   if ((flags & kBoth) == 0) flags |= kMsSync;
   Range range;
   if (!Rounded(address, length).In(map, &range)) return Errno::kEnomem;
-  if (length == 0) {
+  if (range.empty()) {
     // The historical meaning of no length: everything that is mapped together with the address.
     Map::Region region;
     if (!map.FindRegion(range.start, &region) || range.start < region.range.start) {
@@ -319,19 +319,19 @@ Errno MmapCalls::Munlock(Process* process, uint64_t address, uint64_t length) {
 
 Errno MmapCalls::Mlockall(Process* process, uint32_t flags) {
   if (flags == 0 || (flags & ~(kMclCurrent | kMclFuture)) != 0) return Errno::kEinval;
-  uint64_t limit = process->limit_locked == ~uint64_t{0} ? 0 : process->limit_locked;
+  // To the map 0 is no limit; to the process it is a limit like any below a page.
+  uint64_t limit = process->limit_locked == 0 ? 1 : process->limit_locked;
+  if (limit == ~uint64_t{0}) limit = 0;
   return ErrnoOf(process->map->PageableAll(flags, limit));
 }
 
 Errno MmapCalls::Munlockall(Process* process) { return ErrnoOf(process->map->PageableAll(0, 0)); }
 
-Errno MmapCalls::CheckMincore(const Process& process, uint64_t address, uint64_t length,
-                              Range* range) {
+Errno MmapCalls::CheckMincore(uint64_t address, uint64_t length, Range* range) {
   if (!base::IsPageAligned(address)) return Errno::kEinval;
   uint64_t size = base::RoundPage(length);
   if (size == 0 || address + size <= address) return Errno::kEinval;
   *range = {Vaddr(address), Vaddr(address + size)};
-  if (range->start < process.map->min() || range->end > process.map->max()) return Errno::kEinval;
   return Errno::kOk;
 }
 

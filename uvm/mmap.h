@@ -105,8 +105,7 @@ class MmapCalls {
   AddressResult EnterMapping(Process* process, const MmapArguments& a, uint64_t address,
                              Map::EnterOptions* options);
   Errno WireNewMapping(Process* process, Range range);
-  static Errno CheckMincore(const Process& process, uint64_t address, uint64_t length,
-                            Range* range);
+  static Errno CheckMincore(uint64_t address, uint64_t length, Range* range);
 
   Uvm* const uvm_;
 };
@@ -117,7 +116,7 @@ Errno ErrnoOf(MapError error);
 template <typename F>
 Errno MmapCalls::Mincore(Process* process, uint64_t address, uint64_t length, F&& visit) {
   Range range;
-  Errno error = CheckMincore(*process, address, length, &range);
+  Errno error = CheckMincore(address, length, &range);
   if (error != Errno::kOk) return error;
   for (Vaddr at = range.start; at < range.end; at = at + base::kPageSize) {
     bool resident = false;

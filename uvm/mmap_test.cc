@@ -231,6 +231,39 @@ TEST_F(MmapTest, MadviseTellsHolesFromWiredMemory) {
   EXPECT_EQ(Contents(space()), "AB.0....0000....");
 }
 
+// Wherever in a page the address lies.
+TEST_F(MmapTest, NoLengthIsNoPage) {
+  for (uint64_t at : {At(0), At(0) + 1, At(1) - 1}) {
+    EXPECT_EQ(Name(calls_.Munmap(&process_, at, 0)), "ok");
+    EXPECT_EQ(Name(calls_.Mprotect(&process_, at, 0, kProtNone)), "ok");
+    EXPECT_EQ(Name(calls_.Minherit(&process_, at, 0, 2)), "ok");
+    EXPECT_EQ(Name(calls_.Madvise(&process_, at, 0, 6)), "ok");
+    EXPECT_EQ(Name(calls_.Mlock(&process_, at, 0)), "ok");
+    EXPECT_EQ(Name(calls_.Munlock(&process_, at, 0)), "ok");
+  }
+  EXPECT_EQ(Contents(space()), "AB.C....0000....");
+  EXPECT_EQ(Prots(space()), "ww.w....wwww....");
+  EXPECT_EQ(Wires(space()), "00.0....0000....");
+  EXPECT_EQ(EntryAt(space(), 0)->inherit, Inherit::kCopy);
+}
+
+TEST_F(MmapTest, AFixedAddressIsLookedAtFromBelow) {
+  const uint32_t flags = kAnonPrivate | kMapFixed;
+  EXPECT_EQ(Mmap(0, Size(1), flags), "EINVAL");
+  EXPECT_EQ(Mmap(0, At(20), flags), "EINVAL");
+  EXPECT_EQ(Mmap(At(0), At(20), flags), "EFBIG");
+  EXPECT_EQ(Mmap(At(15), Size(2), flags), "EFBIG");
+  EXPECT_EQ(Mmap(At(0), ~uint64_t{0} - At(0) + 1 - Size(1), flags), "EFBIG");
+  EXPECT_EQ(Mmap(At(2), ~uint64_t{0} - At(1), flags), "EOVERFLOW");
+}
+
+TEST_F(MmapTest, NothingCanBeLockedWithALimitOfNothing) {
+  process_.limit_locked = 0;
+  EXPECT_EQ(Name(calls_.Mlock(&process_, At(0), 1)), "EAGAIN");
+  EXPECT_EQ(Name(calls_.Mlockall(&process_, kMclCurrent)), "ENOMEM");
+  EXPECT_EQ(Wires(space()), "00.0....0000....");
+}
+
 TEST_F(MmapTest, MlockNamesItsMistakes) {
   EXPECT_EQ(Name(calls_.Mlock(&process_, At(2), Size(1))), "ENOMEM");
   EXPECT_EQ(Name(calls_.Mlock(&process_, At(1), Size(2))), "EINVAL");
@@ -257,6 +290,10 @@ TEST_F(MmapTest, MincoreIsStrict) {
   EXPECT_EQ(errno_of(At(0) + 1, Size(1)), "EINVAL");
   EXPECT_EQ(errno_of(At(0), 0), "EINVAL");
   EXPECT_EQ(errno_of(At(0), kMaxUint64 - kPageSize), "EINVAL");
+  // What no page can be mapped at is a hole like any other.
+  EXPECT_EQ(errno_of(At(15), Size(2)), "ENOMEM");
+  EXPECT_EQ(errno_of(At(16), Size(1)), "ENOMEM");
+  EXPECT_EQ(errno_of(0, Size(1)), "ENOMEM");
   EXPECT_EQ(Mincore(0, 3), "ENOMEM");
   EXPECT_EQ(Mincore(0, 2), "11");
   EXPECT_EQ(Mincore(8, 4), "0000");
@@ -275,8 +312,14 @@ TEST_F(MmapTest, MsyncWantsToKnowHow) {
   EXPECT_EQ(Name(calls_.Msync(&process_, At(0), Size(3), 4)), "EFAULT");
   EXPECT_EQ(Name(calls_.Msync(&process_, At(0), 0, 4)), "ok");
   EXPECT_EQ(Name(calls_.Msync(&process_, At(2), 0, 4)), "EINVAL");
+  EXPECT_EQ(Name(calls_.Msync(&process_, At(0) + 1, 0, 4)), "ok");
+  EXPECT_EQ(Name(calls_.Msync(&process_, At(2) + 1, 0, 4)), "EINVAL");
+  // What rounds up to nothing is no length either.
+  EXPECT_EQ(Name(calls_.Msync(&process_, At(0), kMaxUint64, 4)), "ok");
+  EXPECT_EQ(Name(calls_.Msync(&process_, At(2), kMaxUint64, 4)), "EINVAL");
   EXPECT_EQ(Name(calls_.Mlock(&process_, At(1), Size(1))), "ok");
   EXPECT_EQ(Name(calls_.Msync(&process_, At(0), Size(2), 2)), "EBUSY");
+  EXPECT_EQ(Name(calls_.Msync(&process_, At(1), kMaxUint64, 2)), "EBUSY");
   EXPECT_EQ(Name(calls_.Msync(&process_, At(0), Size(2), 4)), "ok");
   EXPECT_EQ(Contents(space()), "AB.C....0000....");
   EXPECT_EQ(Name(calls_.Munlock(&process_, At(1), Size(1))), "ok");

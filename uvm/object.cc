@@ -134,6 +134,7 @@ void Object::FreeFrom(PageStore* pages, PageIndex first) {
       WaitFor(pages, page);
       continue;
     }
+    lost_wirings = lost_wirings || page->wire_count != 0;
     Remove(page);
     pages->Free(page);
   }

@@ -113,6 +113,16 @@ class Object {
     return Find(index);
   }
   Page* DebugFirstPage() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return pages_.First(); }
+  // The first at or above an index.
+  Page* DebugPageFrom(PageIndex index) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    Page* best = nullptr;
+    for (Page* at = pages_.root(); at != nullptr;) {
+      const bool below = at->index < index;
+      if (!below) best = at;
+      at = at->rb_child[below ? 1 : 0];
+    }
+    return best;
+  }
   static Page* DebugNextPage(Page* page) { return Tree::Next(page); }
   uint64_t DebugPageCount() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return page_count_; }
   uint64_t DebugRefs() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return refs; }
@@ -123,8 +133,11 @@ class Object {
   uint32_t id = 0;             // for dumps
   bool no_exec = false;        // what it holds may not be executed (a mount without execution)
   void* pager_data = nullptr;  // the pager's own
-  uint32_t windows = 0;        // buffer cache windows that show it (ubc.h)
-  uint32_t debug_refs = 0;     // for checkers only: entries counted by the walk under way
+  // Wired pages were cut off: pages that come in their places may lack the wirings of entries that
+  // go on being wired (FaultHandler::CatchUpWirings).
+  bool lost_wirings ABSL_GUARDED_BY(mu) = false;
+  uint32_t windows = 0;     // buffer cache windows that show it (ubc.h)
+  uint32_t debug_refs = 0;  // for checkers only: entries counted by the walk under way
 
   // The tags of one page, by its state.
   static uint8_t TagsOf(const Page& page) {

@@ -154,6 +154,15 @@ class PmapSystem {
     Wired wired = Wired::kNo;
   };
   virtual bool PeekNext(const Pmap* pmap, base::Vaddr from, Mapping* out) const = 0;
+  // The same of up to `max` mappings, ascending; returns how many there are, fewer than `max` only
+  // at the end of the table. REQUIRES: max > 0.
+  virtual uint32_t PeekSome(const Pmap* pmap, base::Vaddr from, Mapping* out, uint32_t max) const {
+    uint32_t found = 0;
+    while (found < max && PeekNext(pmap, from, &out[found])) {
+      from = out[found++].va + base::kPageSize;
+    }
+    return found;
+  }
 
  protected:
   ~PmapSystem() = default;

@@ -145,6 +145,33 @@ TEST_F(VoAddrTest, SharersMeet) {
   EXPECT_EQ(Compare(one, 1, two, 1), "same");
 }
 
+// Whoever wakes has written first, so a write must not change what a sleeper is known by.
+TEST_F(VoAddrTest, AWriteToSharedMemoryThatWasForkedAsACopyKeepsItsIdentity) {
+  Space one = NewSpace("..");
+  one.Map({.pages = 2, .inherit = Inherit::kShare, .sharing = Sharing::kShared});
+  Space two = one.Fork();
+  one.Write("AB");
+  one.SetInherit(0, 2, Inherit::kCopy);
+  Space copy = one.Fork();
+  VoAddr sleeper;
+  ASSERT_TRUE(uvm().AcquireAddress(one.get(), PageAt(0), &sleeper));
+  two.Write("x.");
+  VoAddr waker;
+  ASSERT_TRUE(uvm().AcquireAddress(two.get(), PageAt(0), &waker));
+  EXPECT_TRUE(sleeper == waker);
+  uvm().ReleaseAddress(&waker);
+  uvm().ReleaseAddress(&sleeper);
+  // Nor does it matter that the sleeper may only read.
+  one.Protect(1, 1, kProtRead);
+  ASSERT_TRUE(uvm().AcquireAddress(one.get(), PageAt(1), &sleeper));
+  two.Write(".y");
+  ASSERT_TRUE(uvm().AcquireAddress(two.get(), PageAt(1), &waker));
+  EXPECT_TRUE(sleeper == waker);
+  uvm().ReleaseAddress(&waker);
+  uvm().ReleaseAddress(&sleeper);
+  EXPECT_EQ(Contents(one, two, copy), "xy|xy|AB");
+}
+
 TEST_F(VoAddrTest, FilesMeetAtTheirOffsets) {
   Object* file = File(7);
   Space one = NewSpace("....");

@@ -160,8 +160,10 @@ class Uvm {
 
  private:
   Result<void, MapError> BringIn(Space* space, Range range, Access access);
-  enum class Identity : uint8_t { kNone, kFound, kNeedsRead, kNeedsWrite };
-  Identity TryAcquireAddress(Map* map, Vaddr va, VoAddr* out);
+  // kNeedsCopy: others may write what the caller only reads.
+  enum class Identity : uint8_t { kNone, kFound, kNeedsRead, kNeedsWrite, kNeedsCopy };
+  enum class Sharers : uint8_t { kMayWrite, kIgnored };
+  Identity TryAcquireAddress(Map* map, Vaddr va, Sharers sharers, VoAddr* out);
 
   Core core_;
   PageStore pages_;

@@ -1,6 +1,7 @@
 // Wiring through faults: what FaultWire and FaultUnwireLocked do to pages, translations and layers.
 
 #include <string>
+#include <vector>
 
 #include "base/prot.h"
 #include "gtest/gtest.h"
@@ -212,6 +213,42 @@ TEST_F(WireTest, AWiredMappingOutlivesTheEndOfItsObject) {
   space.Unwire(0, 2);
   EXPECT_EQ(WiredPages(), 0u);
   space.Exit();
+  uvm().ReleaseObject(object);
+}
+
+// Each entry that goes on being wired has a wiring of its own on what came back.
+TEST_F(WireTest, EveryWiredMappingOutlivesTheEndOfItsObject) {
+  Object* object = uvm().CreateAobj(base::kPageSize, 0).value();
+  std::vector<Space> spaces;
+  for (int i = 0; i < 4; ++i) {
+    spaces.push_back(NewSpace("."));
+    spaces[i].Map({.sharing = Sharing::kShared, .file = object});
+    if (i < 3) spaces[i].Wire(0, 1);
+  }
+  EXPECT_EQ(Wirings(spaces[0]), "3");
+  EXPECT_TRUE(uvm().TruncateAobj(object, 0));
+  EXPECT_TRUE(uvm().TruncateAobj(object, base::kPageSize));
+  EXPECT_EQ(spaces[3].ReadAll(), "0");
+  EXPECT_EQ(Wirings(spaces[0]), "0");  // nobody who has it wired has asked yet
+  spaces[2].Unwire(0, 1);
+  EXPECT_EQ(spaces[0].ReadAll(), "0");
+  EXPECT_EQ(spaces[1].ReadAll(), "0");
+  EXPECT_EQ(Wirings(spaces[0]), "2");
+  spaces[3].Wire(0, 1);
+  EXPECT_EQ(Wirings(spaces[0]), "3");
+  spaces[0].Unwire(0, 1);
+  spaces[3].Unwire(0, 1);
+  EXPECT_EQ(Wirings(spaces[0]), "1");
+  // The wiring of one who never asked is not taken from one who did.
+  EXPECT_TRUE(uvm().TruncateAobj(object, 0));
+  EXPECT_TRUE(uvm().TruncateAobj(object, base::kPageSize));
+  spaces[3].Wire(0, 1);
+  EXPECT_EQ(Wirings(spaces[0]), "2");
+  spaces[1].Unwire(0, 1);
+  EXPECT_EQ(Wirings(spaces[0]), "1");
+  spaces[3].Unwire(0, 1);
+  EXPECT_EQ(WiredPages(), 0u);
+  for (const Space& space : spaces) space.Exit();
   uvm().ReleaseObject(object);
 }
 

@@ -167,7 +167,10 @@ void Server::Main() {
   ServerThread* mirror = threads_.Spawn(ServerThread::Role::kMirror);
   CHECK(mirror != nullptr);
   if (!pmap_.Boot(mirror->thread)) vm_panic(__FILE__, __LINE__, pmap_.boot_error());
-  uvm_.Emplace(uvm::Config{.memory = config_.memory, .pmap = &pmap_, .threads = &threads_});
+  uvm::PmapSystem* between = config_.pmap_between;
+  uvm_.Emplace(uvm::Config{.memory = config_.memory,
+                           .pmap = between != nullptr ? between : &pmap_,
+                           .threads = &threads_});
   shared_.Emplace(&*uvm_, config_.memory, &threads_, config_.frame_buffer);
   auto init = Birth({.privileged = true, .max = base::Vaddr(kDefaultMapMax)});
   init_ = MUST(init, "a fresh machine has room for its first task");

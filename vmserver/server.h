@@ -139,6 +139,9 @@ class Server {
     L4_Fpage_t client32_kip_area = {0};
     uint32_t max_tasks = 64;  // alive at once, init not counted
     FrameBufferConfig frame_buffer;
+    // What UVM is given instead of the server's own pmap, which it passes calls on to; null:
+    // nothing.
+    uvm::PmapSystem* pmap_between = nullptr;
   };
   explicit Server(const Config& config);
   Server(const Server&) = delete;

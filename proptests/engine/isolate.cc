@@ -13,6 +13,18 @@
 #include <cstdlib>
 #include <new>
 
+// A sanitizer reserves more address space for its shadow than any limit would leave.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define PROPTESTS_SHADOWED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define PROPTESTS_SHADOWED 1
+#endif
+#endif
+#ifndef PROPTESTS_SHADOWED
+#define PROPTESTS_SHADOWED 0
+#endif
+
 namespace proptests {
 namespace {
 
@@ -40,12 +52,7 @@ bool WriteAll(int fd, const std::string& text) {
 
 [[noreturn]] void BeTheChild(const std::function<std::string(Notes*)>& work, Notes* notes,
                              const IsolationLimits& limits, int out) {
-  if (limits.bytes != 0) {
-    const rlimit memory = {limits.bytes, limits.bytes};
-    setrlimit(RLIMIT_AS, &memory);
-  }
-  const rlimit none = {0, 0};
-  setrlimit(RLIMIT_CORE, &none);
+  LimitThisProcess(limits.bytes);
   const bool said = WriteAll(out, work(notes));
   // Neither destructors nor buffers of the parent's are the child's business.
   _exit(said ? 0 : 1);
@@ -69,6 +76,15 @@ bool ReadUntilEnd(int fd, Clock::time_point start, double seconds, std::string* 
 }
 
 }  // namespace
+
+void LimitThisProcess(uint64_t bytes) {
+  if (bytes != 0 && !PROPTESTS_SHADOWED) {
+    const rlimit memory = {bytes, bytes};
+    setrlimit(RLIMIT_AS, &memory);
+  }
+  const rlimit none = {0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+}
 
 IsolatedResult RunIsolated(const std::function<std::string(Notes*)>& work,
                            const IsolationLimits& limits) {

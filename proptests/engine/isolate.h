@@ -16,8 +16,10 @@
 namespace proptests {
 
 struct IsolationLimits {
-  double seconds = 60;                 // of wall-clock time
-  uint64_t bytes = uint64_t{8} << 30;  // of address space; 0: no limit (sanitizers need theirs)
+  double seconds = 60;  // of wall-clock time
+  // Of address space; 0: no limit. Builds with a sanitizer have none: it needs most of what there
+  // is.
+  uint64_t bytes = uint64_t{8} << 30;
 };
 
 // What a child leaves behind even when it is killed: numbers whose meaning is the caller's.
@@ -39,6 +41,9 @@ struct IsolatedResult {
   Notes notes;
   double seconds = 0;
 };
+
+// From now on this process has no more address space than that, and leaves no core when it crashes.
+void LimitThisProcess(uint64_t bytes);
 
 // Runs `work` in a child. What it returns becomes `said`. Aborts when no process can be made.
 IsolatedResult RunIsolated(const std::function<std::string(Notes*)>& work,

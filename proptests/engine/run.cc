@@ -23,16 +23,6 @@ traces::Op Absolute(const traces::Op& op, const traces::ResolvedOp& resolved) {
   return absolute;
 }
 
-void AddLedger(const LedgerRows& rows, LedgerRows* sum) {
-  if (sum->empty()) *sum = LedgerRows(rows.size(), {nullptr, 0});
-  for (size_t i = 0; i < rows.size(); ++i) {
-    LedgerRow& row = (*sum)[i];
-    row.name = rows[i].name;
-    bool peak = absl::StartsWith(row.name, "peak");
-    row.value = peak ? std::max(row.value, rows[i].value) : row.value + rows[i].value;
-  }
-}
-
 RunResult ResultOf(const Session& session) {
   RunResult result;
   result.stats = session.stats();
@@ -49,14 +39,35 @@ RunResult ResultOf(const Session& session) {
 
 }  // namespace
 
+void AddLedger(const LedgerRows& rows, LedgerRows* sum) {
+  if (sum->empty()) *sum = LedgerRows(rows.size(), {nullptr, 0});
+  for (size_t i = 0; i < rows.size(); ++i) {
+    LedgerRow& row = (*sum)[i];
+    row.name = rows[i].name;
+    bool peak = absl::StartsWith(row.name, "peak");
+    row.value = peak ? std::max(row.value, rows[i].value) : row.value + rows[i].value;
+  }
+}
+
+uint64_t HashOfCase(uint64_t case_index, uint64_t case_hash) {
+  return base::Chain(case_hash, case_index);
+}
+
 RunResult RunOps(const std::vector<TestOp>& ops, const std::vector<std::string>& files,
                  const RunOptions& options, std::vector<TestOp>* executed,
                  std::vector<traces::Outcome>* outcomes) {
+  return RunOpsWithHook(ops, files, options, nullptr, executed, outcomes);
+}
+
+RunResult RunOpsWithHook(const std::vector<TestOp>& ops, const std::vector<std::string>& files,
+                         const RunOptions& options, const StepHook& hook,
+                         std::vector<TestOp>* executed, std::vector<traces::Outcome>* outcomes) {
   Session session(options, &files);
   bool going = true;
   for (size_t i = 0; going && i < ops.size(); ++i) {
     const TestOp& test = ops[i];
     going = session.Step(test.op, test.expected ? &*test.expected : nullptr);
+    if (hook) hook(session);
     if (session.last_was_skipped()) continue;
     if (executed != nullptr)
       executed->push_back({Absolute(test.op, session.last_op()), test.expected});
@@ -100,45 +111,50 @@ GenOptions CaseOptions(const CampaignOptions& options, uint64_t case_index) {
   return gen;
 }
 
-RunOptions CaseRunOptions(const CampaignOptions& options) {
+RunOptions CaseRunOptions(const CampaignOptions& options, uint64_t case_index) {
   RunOptions run = options.run;
   run.max_live_tasks = options.tasks;
+  run.machine.seed = base::Chain(options.seed, case_index);
   return run;
-}
-
-uint64_t CaseMachineSeed(const CampaignOptions& options, uint64_t case_index) {
-  return base::Chain(options.seed, case_index);
 }
 
 namespace {
 
-bool StepWithFaults(const Generator& generator, uint64_t index, Session* session) {
+// The operation and the faults that the generator puts right before it.
+bool StepWithFaults(const Generator& generator, uint64_t index, const StepHook& hook,
+                    Session* session) {
   for (const traces::Op& fault : generator.DrawFaults(index)) {
-    if (!session->Step(fault)) return false;
+    const bool going = session->Step(fault);
+    if (hook) hook(*session);
+    if (!going) return false;
   }
-  return session->Step(generator.Draw(index));
+  const bool going = session->Step(generator.Draw(index));
+  if (hook) hook(*session);
+  return going;
 }
 
 }  // namespace
 
+RunResult RunCase(const CampaignOptions& options, uint64_t case_index, uint64_t count,
+                  const StepHook& hook) {
+  const Generator generator(CaseOptions(options, case_index));
+  Session session(CaseRunOptions(options, case_index), &generator.files());
+  for (uint64_t i = 0; i < count && StepWithFaults(generator, i, hook, &session); ++i) {
+  }
+  session.Finish();
+  return ResultOf(session);
+}
+
 CampaignResult RunCampaign(const CampaignOptions& options) {
   CampaignResult result;
-  RunOptions run = CaseRunOptions(options);
   uint64_t done = 0;
   for (uint64_t number = options.first_case; done < options.ops; ++number) {
-    uint64_t count = std::min(options.case_ops, options.ops - done);
-    Generator generator(CaseOptions(options, number));
-    run.machine.seed = CaseMachineSeed(options, number);
-    Session session(run, &generator.files());
-    for (uint64_t i = 0; i < count && StepWithFaults(generator, i, &session); ++i) {
-      if (options.progress && (done + i) % kProgressEvery == 0) options.progress(done + i);
-    }
-    session.Finish();
+    const uint64_t count = std::min(options.case_ops, options.ops - done);
+    RunResult one = RunCase(options, number, count, nullptr);
     done += count;
-    RunResult one = ResultOf(session);
     result.run.stats.Add(one.stats);
     AddLedger(one.ledger, &result.run.ledger);
-    result.run.hash = base::Chain(result.run.hash, one.hash);
+    result.run.hash += HashOfCase(number, one.hash);
     ++result.run.cases;
     if (one.failure) {
       result.run.failure = std::move(one.failure);

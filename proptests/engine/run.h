@@ -41,6 +41,8 @@ struct RunResult {
   uint64_t cases = 0;
 };
 
+// Called after each operation, injected faults and skipped ones included.
+using StepHook = std::function<void(const Session&)>;
 // Called now and then with the number of operations done so far.
 using Progress = std::function<void(uint64_t)>;
 
@@ -50,12 +52,17 @@ using Progress = std::function<void(uint64_t)>;
 RunResult RunOps(const std::vector<TestOp>& ops, const std::vector<std::string>& files,
                  const RunOptions& options, std::vector<TestOp>* executed = nullptr,
                  std::vector<traces::Outcome>* outcomes = nullptr);
+// The same; `hook` may be null.
+RunResult RunOpsWithHook(const std::vector<TestOp>& ops, const std::vector<std::string>& files,
+                         const RunOptions& options, const StepHook& hook,
+                         std::vector<TestOp>* executed = nullptr,
+                         std::vector<traces::Outcome>* outcomes = nullptr);
 
 // RunOps, or what stands in for it: isolated_run.h.
-using OpsRunner = std::function<RunResult(
-    const std::vector<TestOp>& ops, const std::vector<std::string>& files,
-    const RunOptions& options, std::vector<TestOp>* executed,
-    std::vector<traces::Outcome>* outcomes)>;
+using OpsRunner =
+    std::function<RunResult(const std::vector<TestOp>& ops, const std::vector<std::string>& files,
+                            const RunOptions& options, std::vector<TestOp>* executed,
+                            std::vector<traces::Outcome>* outcomes)>;
 
 RunResult RunTrace(const traces::Trace& trace, const RunOptions& options,
                    const Progress& progress = nullptr);
@@ -77,11 +84,19 @@ struct CampaignOptions {
   bool swarm = true;  // else every case has the standard mix
   FaultRates faults;  // injected between the operations, which they do not change
   RunOptions run;     // max_live_tasks is set from `tasks`
-  Progress progress;
 };
 
 // The generator of one case of a campaign.
 GenOptions CaseOptions(const CampaignOptions& options, uint64_t case_index);
+
+// `count` operations of one case, in a machine of its own. `hook` may be null.
+RunResult RunCase(const CampaignOptions& options, uint64_t case_index, uint64_t count,
+                  const StepHook& hook);
+// What a case adds to the hash of its campaign, which is the sum over its cases: so neither who
+// runs them nor in which order plays a part.
+uint64_t HashOfCase(uint64_t case_index, uint64_t case_hash);
+// Adds up rows; of peaks the highest counts. `sum` is empty or has the same rows.
+void AddLedger(const LedgerRows& rows, LedgerRows* sum);
 
 struct CampaignResult {
   RunResult run;
@@ -103,10 +118,8 @@ ShrinkOutcome ShrinkRun(const std::vector<TestOp>& ops, const std::vector<std::s
                         const RunOptions& options, const Failure& failure,
                         const OpsRunner& runner = RunOps);
 
-// The machine's seed in one case of a campaign.
-uint64_t CaseMachineSeed(const CampaignOptions& options, uint64_t case_index);
-// The options of each session of a campaign, but for that.
-RunOptions CaseRunOptions(const CampaignOptions& options);
+// The options of the session of one case.
+RunOptions CaseRunOptions(const CampaignOptions& options, uint64_t case_index);
 // The operations of the failing case up to the failure, injected faults included.
 std::vector<TestOp> OpsOfFailure(const CampaignOptions& options, const CampaignResult& result);
 std::vector<TestOp> OpsOfTrace(const traces::Trace& trace);

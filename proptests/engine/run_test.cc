@@ -82,7 +82,7 @@ TEST(RunTest, ACaseIsTheSameAlone) {
   Generator generator(CaseOptions(third, 2));
   std::vector<TestOp> ops;
   for (const traces::Op& op : DrawOps(generator, 500)) ops.push_back({op, std::nullopt});
-  RunResult again = RunOps(ops, generator.files(), CaseRunOptions(third));
+  RunResult again = RunOps(ops, generator.files(), CaseRunOptions(third, 2));
   EXPECT_EQ(alone.run.stats.ops, again.stats.ops);
   EXPECT_EQ(alone.run.ledger, again.ledger);
 }
@@ -95,7 +95,7 @@ TEST(RunTest, WhatWasExecutedRunsAgainWithAbsoluteOperands) {
   std::vector<TestOp> executed;
   std::vector<traces::Outcome> outcomes;
   RunResult relative =
-      RunOps(ops, generator.files(), CaseRunOptions(options), &executed, &outcomes);
+      RunOps(ops, generator.files(), CaseRunOptions(options, 0), &executed, &outcomes);
   ASSERT_FALSE(relative.failure) << relative.failure->text;
   ASSERT_EQ(executed.size(), relative.stats.ops);
   ASSERT_EQ(outcomes.size(), executed.size());
@@ -109,8 +109,9 @@ TEST(RunTest, AFailureIsShrunkToATraceThatFailsAlone) {
   CampaignResult result = RunCampaign(options);
   ASSERT_TRUE(result.run.failure);
   Generator generator(CaseOptions(options, result.failing_case));
-  ShrinkOutcome shrunk = ShrinkRun(OpsOfFailure(options, result), generator.files(),
-                                   CaseRunOptions(options), *result.run.failure);
+  ShrinkOutcome shrunk =
+      ShrinkRun(OpsOfFailure(options, result), generator.files(),
+                CaseRunOptions(options, result.failing_case), *result.run.failure);
   EXPECT_LE(shrunk.shrunk.smallest.ops.size(), 8u);
   EXPECT_TRUE(shrunk.shrunk.minimal);
   FailureReport report{shrunk.shrunk.failure,
@@ -182,8 +183,9 @@ TEST(RunTest, AnInjectedFaultStaysInTheShrunkTrace) {
   EXPECT_EQ(result.run.failure->print.rule, "EveryOperationEnds");
   EXPECT_NE(result.run.failure->text.find("page fault at 0x"), std::string::npos);
   Generator generator(CaseOptions(options, result.failing_case));
-  ShrinkOutcome shrunk = ShrinkRun(OpsOfFailure(options, result), generator.files(),
-                                   CaseRunOptions(options), *result.run.failure);
+  ShrinkOutcome shrunk =
+      ShrinkRun(OpsOfFailure(options, result), generator.files(),
+                CaseRunOptions(options, result.failing_case), *result.run.failure);
   EXPECT_TRUE(shrunk.shrunk.minimal);
   // A task, its memory, the injection, the access.
   ASSERT_EQ(shrunk.shrunk.smallest.ops.size(), 4u);

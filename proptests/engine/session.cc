@@ -176,6 +176,26 @@ bool Session::ApplyToSystem(const model::Expectation& right) {
   return true;
 }
 
+bool Session::Observe(const traces::ResolvedOp& op, const Outcome& seen) {
+  if (failure_) return false;
+  resolved_ = op;
+  seen_ = seen;
+  ++stats_.ops;
+  ++stats_.by_kind[static_cast<size_t>(op.kind)];
+  model::Expectation right = world_->Expect(resolved_);
+  std::string why;
+  if (!right.Accepts(seen_, &why)) {
+    return Fail(FailureClass::kOutcome, KindRule("OutcomesAgree", op.kind),
+                absl::StrCat(traces::FormatResolvedOp(op), ": ", why));
+  }
+  world_->Adopt(std::move(right), resolved_, seen_);
+  stats_.ok += seen_.ok() ? 1 : 0;
+  ExtendHash();
+  spent_ = machine_ == nullptr ? machine::Ledger() : machine_->ledger();
+  ++index_;
+  return true;
+}
+
 void Session::ExtendHash() {
   hash_ = base::Chain(hash_, static_cast<uint64_t>(resolved_.kind) << 32 | resolved_.task);
   hash_ = base::Chain(hash_, resolved_.at);
@@ -189,8 +209,14 @@ void Session::ExtendHash() {
 
 bool Session::CheckCost() {
   const machine::Ledger now = machine_->ledger();
+  // Who is refused starts over as often as it likes.
+  if (options_.machine.adversity == machine::Adversity::kRefusing) {
+    spent_ = now;
+    return true;
+  }
   const bool orderly = now.faults_injected == spent_.faults_injected &&
                        now.dropped == spent_.dropped && !options_.memory_may_run_out &&
+                       options_.machine.adversity == machine::Adversity::kNone &&
                        options_.machine.quirks.manual();
   const std::optional<Finding> finding = proptests::CheckCost(
       resolved_, spent_, now, orderly ? Conditions::kOrderly : Conditions::kAdverse);

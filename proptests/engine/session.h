@@ -68,6 +68,11 @@ class Session {
 
   // Executes one operation; `expected` (may be null) is what the trace says. False after a failure.
   bool Step(const traces::Op& op, const traces::Outcome* expected = nullptr);
+  // What the system has done already, with what came of it: the model follows. False after a
+  // failure; the outcome was not right.
+  bool Observe(const traces::ResolvedOp& op, const traces::Outcome& seen);
+  // The whole state, now. False when there is a failure, old or new.
+  bool Check(StateRelation::Depth depth) { return !failure_ && CheckWhole(depth); }
   // The final checks. False when there is a failure, old or new.
   bool Finish();
 
@@ -81,6 +86,8 @@ class Session {
   bool last_was_skipped() const { return skipped_; }
   // All of the machine's counters; zeros without lane uvm.
   const machine::Machine* system() const { return machine_.get(); }
+  // To look on, or to choose its schedule, between two operations.
+  machine::Machine* system() { return machine_.get(); }
   const model::World& world() const { return *world_; }
 
  private:

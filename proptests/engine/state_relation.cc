@@ -68,6 +68,7 @@ StateRelation::StateRelation(const model::World* m, machine::Machine* s)
       boot_spaces_(s->uvm().DebugSpaces().size()),
       boot_pmaps_(s->pmap().pmap_count()),
       boot_kernel_(CountKernel()),
+      ram_base_(s->kernel().ram_base()),
       compared_(s->kernel().ram_bytes() >> base::kPageShift) {}
 
 const uvm::MapEntry* StateRelation::FindEntry(const uvm::Map& map, Vaddr va) {
@@ -114,10 +115,10 @@ void StateRelation::LoadFrame(const uvm::MapEntry& entry, Vaddr va, Stretch part
 
 StateRelation::Result StateRelation::TasksAgree() {
   std::vector<uint32_t> m = m_->LiveTasks();
-  if (m.size() != s_->live_labels().size()) {
-    return Broken(FailureClass::kStructure, "TasksAgree",
-                  absl::StrCat(s_->live_labels().size(), " tasks alive in the system, ", m.size(),
-                               " in the model"));
+  if (m.size() != s_->live_count()) {
+    return Broken(
+        FailureClass::kStructure, "TasksAgree",
+        absl::StrCat(s_->live_count(), " tasks alive in the system, ", m.size(), " in the model"));
   }
   for (uint32_t task : m) {
     const uvm::Space* space = s_->space_of(task);
@@ -210,7 +211,9 @@ StateRelation::Stretch StateRelation::NextStretch(model::PageKind kind, const Co
 }
 
 StateRelation::Result StateRelation::ContentsAgree(uint32_t task, const uvm::MapEntry* entry,
-                                                   const model::PageView& view) {
+                                                   const uvm::Page* page,
+                                                   const model::PageView& view,
+                                                   model::PageCursor* model) {
   const Vaddr va(view.va);
   const model::PageKind kind = view.kind;
   bool mapped = kind != model::PageKind::kUnmapped;
@@ -220,7 +223,6 @@ StateRelation::Result StateRelation::ContentsAgree(uint32_t task, const uvm::Map
         absl::StrCat(PageName(task, va), " is ", mapped ? "not " : "", "mapped in the system"));
   }
   if (!mapped) return std::nullopt;
-  const uvm::Page* page = LayersPage(*entry, va);
   if (kind == model::PageKind::kNothing) {
     if (page == nullptr) return std::nullopt;
     return Broken(FailureClass::kContents, "ContentsAgree",
@@ -236,7 +238,7 @@ StateRelation::Result StateRelation::ContentsAgree(uint32_t task, const uvm::Map
   }
   Stretch part = NextStretch(kind, compared);
   bytes_compared_ += part.size;
-  m_->LoadBytes(task, va.value() + part.start, part.size, expected_.data());
+  model->Load(va.value() + part.start, part.size, expected_.data());
   const unsigned char* found = found_.data();
   if (page != nullptr) {
     found = s_->kernel().DebugFrame(page->pa) + part.start;
@@ -261,14 +263,13 @@ StateRelation::Result StateRelation::ContentsAgree(uint32_t task, const uvm::Map
 // The rules of uvm/invariants.h for one page, so that a broken one is met at the operation that
 // broke it.
 StateRelation::Result StateRelation::TranslationAllowed(const uvm::Space& space,
-                                                        const uvm::MapEntry* entry, Vaddr va) {
-  uvm::PmapSystem::Mapping t;
-  if (!s_->pmap().PeekNext(space.pmap(), va, &t) || t.va != va) return std::nullopt;
+                                                        const uvm::MapEntry* entry,
+                                                        const uvm::Page* page,
+                                                        const uvm::PmapSystem::Mapping& t) {
   const char* rule = nullptr;
   if (entry == nullptr) {
     rule = "TranslationInsideEntry";
   } else {
-    const uvm::Page* page = LayersPage(*entry, va);
     bool upper = page != nullptr && page->anon != nullptr;
     const bool frame = page == nullptr && entry->object != nullptr &&
                        entry->object->pager()->kind() == uvm::Pager::Kind::kDevice &&
@@ -285,7 +286,7 @@ StateRelation::Result StateRelation::TranslationAllowed(const uvm::Space& space,
   if (rule == nullptr) return std::nullopt;
   return Broken(FailureClass::kStructure, rule,
                 absl::StrFormat("space#%d va 0x%x is translated to frame 0x%x %s, entry %s",
-                                space.id, va.value(), t.pa.value(), base::ProtName(t.prot),
+                                space.id, t.va.value(), t.pa.value(), base::ProtName(t.prot),
                                 entry == nullptr ? "none" : base::ProtName(entry->prot)));
 }
 
@@ -296,7 +297,7 @@ StateRelation::Result StateRelation::ClientPageSubset(uint32_t task, const uvm::
   base::Prot rights = ProtOfKernelRights(client.rights);
   if (s_->kernel().profile().ExecuteImpliedByRead()) rights = rights - base::kProtExecute;
   uvm::PmapSystem::Mapping table;
-  bool present = s_->pmap().PeekNext(space.pmap(), client.va, &table) && table.va == client.va;
+  bool present = s_->pmap().Peek(space.pmap(), client.va, &table);
   if (present && table.pa == client.frame && rights.IsSubsetOf(table.prot)) return std::nullopt;
   return Broken(
       FailureClass::kStructure, "ClientRightsSubset",
@@ -310,7 +311,8 @@ StateRelation::Result StateRelation::ClientPageSubset(uint32_t task, const uvm::
 StateRelation::Result StateRelation::ClientRightsSubset(uint32_t task, const uvm::Space& space) {
   Result found;
   s_->kernel().ForEachPage(s_->l4_space_of(task), [&](const fake_l4::Mapping& client) {
-    if (!found) found = ClientPageSubset(task, space, client);
+    if (found) return;
+    if (Result broken = ClientPageSubset(task, space, client)) found = std::move(broken);
   });
   return found;
 }
@@ -318,13 +320,18 @@ StateRelation::Result StateRelation::ClientRightsSubset(uint32_t task, const uvm
 StateRelation::Result StateRelation::PageAgrees(uint32_t task, const uvm::Space& space, Vaddr va,
                                                 Bytes bytes) {
   const uvm::MapEntry* entry = FindEntry(space.map(), va);
-  if (Result found = TranslationAllowed(space, entry, va)) return found;
+  const uvm::Page* page = entry == nullptr ? nullptr : LayersPage(*entry, va);
+  uvm::PmapSystem::Mapping t;
+  if (s_->pmap().Peek(space.pmap(), va, &t)) {
+    if (Result found = TranslationAllowed(space, entry, page, t)) return found;
+  }
   fake_l4::Mapping client = s_->kernel().Inspect(s_->l4_space_of(task), va);
   if (client.mapped()) {
     if (Result found = ClientPageSubset(task, space, client)) return found;
   }
   if (bytes == Bytes::kSkip) return std::nullopt;
-  return ContentsAgree(task, entry, m_->ViewPage(task, va.value()));
+  model::PageCursor model(*m_, task);
+  return ContentsAgree(task, entry, page, model.View(va.value()), &model);
 }
 
 StateRelation::Result StateRelation::EndsAgree(uint32_t task, const uvm::Space& space, Range range,
@@ -335,52 +342,66 @@ StateRelation::Result StateRelation::EndsAgree(uint32_t task, const uvm::Space& 
   return last == range.start ? std::nullopt : PageAgrees(task, space, last, bytes);
 }
 
+// A page that is resident, whatever the model knows of it. What the model says was stored to has
+// been compared before.
+StateRelation::Result StateRelation::ResidentPageAgrees(uint32_t task, const uvm::MapEntry& entry,
+                                                        const uvm::Page* page, Vaddr va,
+                                                        model::PageCursor* model) {
+  if (page != nullptr) {
+    const Compared& compared = ComparedOf(*page);
+    if (compared.walk == walk_ && compared.va == va.value()) return std::nullopt;
+  }
+  const model::PageView view = model->View(va.value());
+  if (view.kind == model::PageKind::kOwned || view.kind == model::PageKind::kEither)
+    return std::nullopt;
+  return ContentsAgree(task, &entry, page, view, model);
+}
+
 StateRelation::Result StateRelation::ResidentContentsAgree(uint32_t task,
-                                                           const uvm::MapEntry& entry) {
-  Result found;
-  auto check = [&](const uvm::Page* page, Vaddr va) {
-    if (page != nullptr) {
-      const Compared& compared = ComparedOf(*page);
-      if (compared.walk == walk_ && compared.va == va.value()) return;
-    }
-    const model::PageView view = m_->ViewPage(task, va.value());
-    bool seen_already =
-        view.kind == model::PageKind::kOwned || view.kind == model::PageKind::kEither;
-    if (!seen_already) found = ContentsAgree(task, &entry, view);
-  };
-  uint64_t first = entry.aref.slot;
-  uint64_t count = entry.pages().value();
-  if (const uvm::Amap* amap = entry.aref.amap; amap != nullptr) {
-    for (uint32_t i = 0; !found && i < amap->used_count; ++i) {
-      uint64_t slot = amap->used[i];
-      if (slot >= first && slot < first + count)
-        check(amap->anons[slot]->page, entry.start + base::ToBytes(base::PageCount(slot - first)));
+                                                           const uvm::MapEntry& entry,
+                                                           model::PageCursor* model) {
+  const uint64_t first = entry.aref.slot;
+  const uint64_t count = entry.pages().value();
+  const uvm::Amap* amap = entry.aref.amap;
+  if (amap != nullptr) {
+    for (uint32_t i = 0; i < amap->used_count; ++i) {
+      const uint64_t slot = amap->used[i];
+      if (slot - first >= count) continue;
+      const Vaddr va = entry.start + base::ToBytes(base::PageCount(slot - first));
+      if (Result found = ResidentPageAgrees(task, entry, amap->anons[slot]->page, va, model))
+        return found;
     }
   }
-  if (found || entry.object == nullptr) return found;
-  base::PageIndex begin = entry.ObjectIndexOf(entry.start);
-  for (uvm::Page* page = entry.object->DebugFirstPage(); !found && page != nullptr;
+  if (entry.object == nullptr) return std::nullopt;
+  const base::PageIndex begin = entry.ObjectIndexOf(entry.start);
+  for (uvm::Page* page = entry.object->DebugPageFrom(begin); page != nullptr;
        page = uvm::Object::DebugNextPage(page)) {
-    if (page->index >= begin && page->index < begin + entry.pages()) {
-      check(page, entry.start + base::ToBytes(page->index - begin));
-    }
+    const uint64_t at = page->index.value() - begin.value();
+    if (at >= count) break;
+    // The upper layer hides it.
+    if (amap != nullptr && first + at < amap->slot_count && amap->anons[first + at] != nullptr)
+      continue;
+    const Vaddr va = entry.start + base::ToBytes(base::PageCount(at));
+    if (Result found = ResidentPageAgrees(task, entry, page, va, model)) return found;
   }
-  return found;
+  return std::nullopt;
 }
 
 StateRelation::Result StateRelation::SpaceContentsAgree(uint32_t task, const uvm::Space& space) {
   Result found;
   ++walk_;
   const uvm::MapEntry* at = space.map().DebugFirst();
+  model::PageCursor model(*m_, task);
   m_->ForEachTouchedView(task, [&](const model::PageView& view) {
     if (found) return;
     const Vaddr va(view.va);
     if (at == nullptr || va < at->start || va >= at->end) at = FindEntry(space.map(), va);
-    found = ContentsAgree(task, at, view);
+    const uvm::Page* page = at == nullptr ? nullptr : LayersPage(*at, va);
+    if (Result broken = ContentsAgree(task, at, page, view, &model)) found = std::move(broken);
   });
   for (uvm::MapEntry* entry = space.map().DebugFirst(); !found && entry != nullptr;
        entry = uvm::Map::DebugNext(entry)) {
-    found = ResidentContentsAgree(task, *entry);
+    if (Result broken = ResidentContentsAgree(task, *entry, &model)) return broken;
   }
   return found;
 }
@@ -403,17 +424,19 @@ StateRelation::Result StateRelation::InvariantsHold() {
 // clip entries, and a lost reference soon is freed memory in use, so this is looked at after every
 // call.
 StateRelation::Result StateRelation::AmapRefsCover(const uvm::Map& map) {
-  auto each = [&](auto visit) {
-    for (uvm::MapEntry* entry = map.DebugFirst(); entry != nullptr;
-         entry = uvm::Map::DebugNext(entry)) {
-      if (entry->aref.amap != nullptr) visit(entry->aref.amap);
-    }
-  };
+  // No walk of the invariants leaves such a count of pages behind.
+  const uint64_t walk = ++amap_walk_ | uint64_t{1} << 63;
   const uvm::Amap* broken = nullptr;
-  each([](uvm::Amap* amap) { amap->debug_refs = 0; });
-  each([&](uvm::Amap* amap) {
+  for (uvm::MapEntry* entry = map.DebugFirst(); entry != nullptr;
+       entry = uvm::Map::DebugNext(entry)) {
+    uvm::Amap* amap = entry->aref.amap;
+    if (amap == nullptr) continue;
+    if (amap->debug_pages != walk) {
+      amap->debug_pages = walk;
+      amap->debug_refs = 0;
+    }
     if (++amap->debug_refs > amap->refs) broken = amap;
-  });
+  }
   if (broken == nullptr) return std::nullopt;
   return Broken(FailureClass::kStructure, "ValidAmapRefs",
                 absl::StrCat("amap#", broken->id, " refs=", broken->refs,

@@ -88,13 +88,18 @@ class StateRelation {
   Result PageAgrees(uint32_t task, const uvm::Space& space, base::Vaddr va, Bytes bytes);
   // The first and the last page of a range.
   Result EndsAgree(uint32_t task, const uvm::Space& space, base::Range range, Bytes bytes);
-  // `entry` is what maps the page in the system, null when nothing does.
-  Result ContentsAgree(uint32_t task, const uvm::MapEntry* entry, const model::PageView& view);
+  // `entry` is what maps the page in the system, null when nothing does; `page` what its layers
+  // hold there; `model` looks at the task.
+  Result ContentsAgree(uint32_t task, const uvm::MapEntry* entry, const uvm::Page* page,
+                       const model::PageView& view, model::PageCursor* model);
   // All pages of a task that the model says were stored to, then all that are resident in the
   // system besides.
   Result SpaceContentsAgree(uint32_t task, const uvm::Space& space);
-  Result ResidentContentsAgree(uint32_t task, const uvm::MapEntry& entry);
-  Result TranslationAllowed(const uvm::Space& space, const uvm::MapEntry* entry, base::Vaddr va);
+  Result ResidentContentsAgree(uint32_t task, const uvm::MapEntry& entry, model::PageCursor* model);
+  Result ResidentPageAgrees(uint32_t task, const uvm::MapEntry& entry, const uvm::Page* page,
+                            base::Vaddr va, model::PageCursor* model);
+  Result TranslationAllowed(const uvm::Space& space, const uvm::MapEntry* entry,
+                            const uvm::Page* page, const uvm::PmapSystem::Mapping& t);
   Result ClientRightsSubset(uint32_t task, const uvm::Space& space);
   Result ClientPageSubset(uint32_t task, const uvm::Space& space, const fake_l4::Mapping& client);
   Result InvariantsHold();
@@ -118,7 +123,7 @@ class StateRelation {
   static constexpr uint64_t kPartBytes = 256;
   static constexpr uint32_t kParts = base::kPageSize / kPartBytes;
   Compared& ComparedOf(const uvm::Page& page) {
-    return compared_[(page.pa - s_->kernel().ram_base()) >> base::kPageShift];
+    return compared_[(page.pa - ram_base_) >> base::kPageShift];
   }
   // Brings what is known up to date; true when the page's bytes need not be compared.
   bool IsUnchanged(const uvm::Page& page, const model::PageView& view, Compared* compared) const;
@@ -137,12 +142,14 @@ class StateRelation {
   };
   KernelCounts CountKernel() const;
   const KernelCounts boot_kernel_;
+  const base::Paddr ram_base_;
   uint64_t bytes_compared_ = 0;
   bool thorough_ = false;
   uint64_t part_ = 0;
   std::vector<Compared> compared_;  // by frame
   uint64_t whole_checks_ = 0;
   uint64_t walk_ = 0;
+  uint64_t amap_walk_ = 0;
   model::PageBytes expected_;  // scratch
   model::PageBytes found_;     // scratch
 };

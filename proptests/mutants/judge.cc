@@ -229,8 +229,7 @@ void Shrink(const Mutant& mutant, const CampaignOptions& campaign, const Found& 
   proptests::CampaignResult result;
   result.run.failure = found.failure;
   result.failing_case = found.case_index;
-  proptests::RunOptions run = proptests::CaseRunOptions(options);
-  run.machine.seed = proptests::CaseMachineSeed(options, found.case_index);
+  proptests::RunOptions run = proptests::CaseRunOptions(options, found.case_index);
   proptests::Generator generator(proptests::CaseOptions(options, found.case_index));
   const bool hangs = found.failure->print.cls == proptests::FailureClass::kTimeout;
   const bool own_process = hangs || found.failure->print.cls == proptests::FailureClass::kCrash;

@@ -1,0 +1,310 @@
+#include "proptests/engine/concurrent_program.h"
+
+#include <algorithm>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "base/addr.h"
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/prng.h"
+
+namespace proptests {
+namespace {
+
+using base::kPageSize;
+using base::Prng;
+using traces::Op;
+using traces::OpKind;
+
+struct KindWeight {
+  OpKind kind;
+  uint32_t weight;
+};
+// Accesses see what calls do; calls that everybody waits for are rarer.
+constexpr KindWeight kMix[] = {
+    {OpKind::kWrite, 30}, {OpKind::kRead, 30},   {OpKind::kMprotect, 6},
+    {OpKind::kMunmap, 3}, {OpKind::kMmap, 5},    {OpKind::kMinherit, 4},
+    {OpKind::kFork, 6},   {OpKind::kMadvise, 3}, {OpKind::kLinuxDontneed, 2},
+    {OpKind::kMlock, 2},  {OpKind::kMunlock, 2}, {OpKind::kMsync, 2},
+    {OpKind::kMremap, 1}, {OpKind::kExit, 1},
+};
+constexpr base::Prot kProts[] = {base::kProtReadWrite, base::kProtReadWrite, base::kProtRead,
+                                 base::kProtNone};
+constexpr base::Inherit kInherits[] = {base::Inherit::kShare, base::Inherit::kShare,
+                                       base::Inherit::kCopy, base::Inherit::kZero};
+// Private, shared, and the same of a file.
+struct Mapping {
+  uint32_t flags;
+  uint32_t file;
+};
+constexpr Mapping kMappings[] = {{traces::kFlagPrivate, 0},
+                                 {traces::kFlagPrivate, 0},
+                                 {traces::kFlagShared, 0},
+                                 {traces::kFlagPrivate, 1},
+                                 {traces::kFlagShared, 1}};
+
+class Drawer {
+ public:
+  explicit Drawer(const DrawOptions& options)
+      : options_(options), prng_(base::Chain(options.seed, options.index), "concurrent program") {
+    program_.files = {"f"};
+  }
+
+  ConcurrentProgram Draw() {
+    DrawSetup();
+    for (uint32_t thread = 0; thread < options_.threads; ++thread) {
+      std::vector<Op> ops;
+      for (uint32_t i = 0; i < options_.ops; ++i) {
+        ops.push_back(DrawOp(thread + 1));
+        if (ops.back().kind == OpKind::kExit) break;
+      }
+      program_.threads.push_back(std::move(ops));
+    }
+    return std::move(program_);
+  }
+
+ private:
+  uint64_t Below(uint64_t bound) { return prng_.Below(bound); }
+  bool OneIn(uint64_t n) { return Below(n) == 0; }
+
+  static Op By(uint32_t task, OpKind kind) {
+    Op op;
+    op.kind = kind;
+    op.task = {task, false};
+    return op;
+  }
+  uint64_t DrawPage() { return kConcurrentStart + Below(options_.pages) * kPageSize; }
+  // Some pages, most often one.
+  void DrawRange(Op* op) {
+    const uint64_t first = Below(options_.pages);
+    const uint64_t count = OneIn(3) ? 1 + Below(options_.pages - first) : 1;
+    op->at = traces::At(kConcurrentStart + first * kPageSize);
+    op->size = count * kPageSize;
+  }
+  void All(Op* op) const {
+    op->at = traces::At(kConcurrentStart);
+    op->size = options_.pages * kPageSize;
+  }
+
+  // Tasks 1 .. threads, and sometimes one more that only has what it inherited.
+  void DrawSetup() {
+    Op space = By(0, OpKind::kSpace);
+    space.child = ++labels_;
+    Add(space);
+    Op map = By(1, OpKind::kMmap);
+    All(&map);
+    DrawMapping(&map);
+    Add(map);
+    DrawStores(1);
+    if (!OneIn(4)) {
+      Op inherit = By(1, OpKind::kMinherit);
+      if (OneIn(2)) {
+        All(&inherit);
+      } else {
+        DrawRange(&inherit);
+      }
+      inherit.inherit = base::Inherit::kShare;
+      Add(inherit);
+    }
+    for (uint32_t i = 1; i < options_.threads; ++i) {
+      const auto parent = static_cast<uint32_t>(1 + Below(i));
+      Fork(parent);
+    }
+    if (OneIn(2)) {
+      const auto parent = static_cast<uint32_t>(1 + Below(options_.threads));
+      Op inherit = By(parent, OpKind::kMinherit);
+      All(&inherit);
+      inherit.inherit = base::Inherit::kCopy;
+      Add(inherit);
+      Fork(parent);
+    }
+    if (OneIn(2)) DrawStores(static_cast<uint32_t>(1 + Below(options_.threads)));
+  }
+
+  void Add(const Op& op) { program_.setup.push_back(op); }
+  void Fork(uint32_t parent) {
+    Op fork = By(parent, OpKind::kFork);
+    fork.child = ++labels_;
+    Add(fork);
+  }
+  void DrawStores(uint32_t task) {
+    for (uint64_t left = Below(3); left > 0; --left) {
+      Op store = By(task, OpKind::kWrite);
+      DrawAccess(&store);
+      Add(store);
+    }
+  }
+
+  void DrawAccess(Op* op) {
+    op->at = traces::At(DrawPage() + (OneIn(4) ? 8 : 0));
+    op->size = 8;
+    if (op->kind == OpKind::kWrite) op->value = 1 + values_++ % 255;
+  }
+
+  void DrawMapping(Op* op) {
+    const Mapping& mapping = kMappings[Below(std::size(kMappings))];
+    op->prot = base::kProtReadWrite;
+    op->flags = mapping.flags | traces::kFlagFixed;
+    op->file = mapping.file;
+    if (mapping.file != 0) op->offset = op->at.offset - kConcurrentStart;
+  }
+
+  OpKind DrawKind() {
+    uint64_t sum = 0;
+    for (const KindWeight& row : kMix) sum += row.weight;
+    uint64_t draw = Below(sum);
+    for (const KindWeight& row : kMix) {
+      if (draw < row.weight) return row.kind;
+      draw -= row.weight;
+    }
+    UNREACHABLE("the draw is below the sum");
+  }
+
+  // Calls of which a part may have been done when they fail, or that fail as a whole for one page,
+  // are about one page, so that they can be judged page by page.
+  Op DrawOp(uint32_t task) {
+    Op op = By(task, DrawKind());
+    switch (op.kind) {
+      case OpKind::kWrite:
+      case OpKind::kRead:
+        DrawAccess(&op);
+        break;
+      case OpKind::kMprotect:
+        DrawRange(&op);
+        op.prot = kProts[Below(std::size(kProts))];
+        break;
+      case OpKind::kMinherit:
+        DrawRange(&op);
+        op.inherit = kInherits[Below(std::size(kInherits))];
+        break;
+      case OpKind::kMunmap:
+        DrawRange(&op);
+        break;
+      case OpKind::kMmap:
+        DrawRange(&op);
+        DrawMapping(&op);
+        break;
+      case OpKind::kFork:
+        op.child = ++labels_;
+        break;
+      case OpKind::kExit:
+        break;
+      default:
+        op.at = traces::At(DrawPage());
+        op.size = kPageSize;
+        break;
+    }
+    if (op.kind == OpKind::kMadvise) op.advice = base::Advice::kFree;
+    if (op.kind == OpKind::kMsync) op.flags = traces::kFlagSync;
+    if (op.kind == OpKind::kMremap) {
+      op.to = traces::At(DrawPage());
+      op.new_size = kPageSize;
+      op.flags = traces::kFlagFixed;
+    }
+    return op;
+  }
+
+  const DrawOptions options_;
+  Prng prng_;
+  ConcurrentProgram program_;
+  uint32_t labels_ = 0;  // used so far
+  uint64_t values_ = 0;  // written so far
+};
+
+absl::Status Bad(const traces::Line& line, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat("line ", line.line, ": ", what));
+}
+
+bool IsAbsolute(const Op& op) {
+  return !op.task.relative && !op.target.relative && op.at.kind == traces::Place::Kind::kAbsolute &&
+         op.to.kind == traces::Place::Kind::kAbsolute;
+}
+
+constexpr absl::string_view kThread = "thread";
+constexpr absl::string_view kSchedule = "schedule ";
+
+}  // namespace
+
+size_t ConcurrentProgram::size() const {
+  size_t sum = setup.size();
+  for (const std::vector<Op>& thread : threads) sum += thread.size();
+  return sum;
+}
+
+ConcurrentProgram DrawProgram(const DrawOptions& options) {
+  CHECK(options.threads >= 1 && options.ops >= 1 && options.pages >= 1);
+  return Drawer(options).Draw();
+}
+
+absl::StatusOr<ReadProgram> ProgramOfTrace(const traces::Trace& trace) {
+  ReadProgram read;
+  read.program.files = trace.files;
+  std::string schedule;
+  std::vector<size_t> starts;
+  for (const traces::Note& note : trace.notes) {
+    if (note.blank) continue;
+    if (note.text == kThread) starts.push_back(note.before);
+    if (absl::StartsWith(note.text, kSchedule))
+      absl::StrAppend(&schedule, absl::StripPrefix(note.text, kSchedule), "\n");
+  }
+  size_t next = 0;
+  for (size_t i = 0; i < trace.lines.size(); ++i) {
+    const traces::Line& line = trace.lines[i];
+    while (next < starts.size() && starts[next] == i) {
+      read.program.threads.emplace_back();
+      ++next;
+    }
+    if (!IsAbsolute(line.op)) return Bad(line, "expected absolute operands");
+    if (read.program.threads.empty()) {
+      read.program.setup.push_back(line.op);
+      continue;
+    }
+    std::vector<Op>& thread = read.program.threads.back();
+    if (line.op.kind == OpKind::kInject || line.op.task.number == 0)
+      return Bad(line, "expected an operation by a task");
+    if (!thread.empty() && !(thread.front().task == line.op.task))
+      return Bad(line, "expected the task that the thread began with");
+    thread.push_back(line.op);
+  }
+  std::erase_if(read.program.threads, [](const std::vector<Op>& ops) { return ops.empty(); });
+  for (size_t i = 0; i < read.program.threads.size(); ++i) {
+    for (size_t k = 0; k < i; ++k) {
+      if (read.program.threads[i].front().task == read.program.threads[k].front().task)
+        return absl::InvalidArgumentError("expected threads of different tasks");
+    }
+  }
+  if (read.program.threads.empty())
+    return absl::InvalidArgumentError("expected a comment \"# thread\" before each thread's part");
+  if (schedule.empty()) return read;
+  std::string problem;
+  read.schedule = fake_l4::DecisionList::Parse(schedule, &problem);
+  if (!read.schedule) return absl::InvalidArgumentError(absl::StrCat("schedule, ", problem));
+  return read;
+}
+
+traces::Trace TraceOfProgram(const ConcurrentProgram& program, const std::string& title,
+                             const fake_l4::DecisionList* schedule) {
+  traces::Trace trace;
+  trace.title = title;
+  trace.files = program.files;
+  const auto note = [&](absl::string_view text) {
+    trace.notes.push_back({trace.lines.size(), text.empty(), std::string(text)});
+  };
+  note("");
+  for (const Op& op : program.setup) trace.Add(op);
+  for (const std::vector<Op>& thread : program.threads) {
+    note(kThread);
+    for (const Op& op : thread) trace.Add(op);
+  }
+  if (schedule == nullptr) return trace;
+  for (absl::string_view line : absl::StrSplit(schedule->Text(), '\n', absl::SkipEmpty())) {
+    note(absl::StrCat(kSchedule, line));
+  }
+  return trace;
+}
+
+}  // namespace proptests

@@ -1,0 +1,356 @@
+#include "proptests/engine/linearize.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/addr.h"
+#include "base/check.h"
+#include "base/hash.h"
+#include "fake_l4/rewind_area.h"
+#include "traces/codec.h"
+
+namespace proptests {
+
+using fake_l4::RewindArea;
+using traces::OpKind;
+
+// A world that can be taken back. Where there are no areas it is made anew.
+class Linearizer::Model {
+ public:
+  explicit Model(const model::World::Options& options) : options_(options) {
+    if (RewindArea::IsAvailable()) area_ = std::make_unique<RewindArea>();
+    Make();
+    if (area_ != nullptr) area_->StartTracking();
+  }
+  ~Model() {
+    if (area_ == nullptr) delete world_;
+  }
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+
+  struct Point {
+    RewindArea::Mark mark;
+    size_t done = 0;
+  };
+
+  void Reset() { Rewind(Point()); }
+  void Save(Point* point) const {
+    if (area_ != nullptr) area_->Save(&point->mark);
+    point->done = done_.size();
+  }
+  void Rewind(const Point& point) {
+    done_.resize(point.done);
+    if (area_ != nullptr) return area_->Rewind(point.mark);
+    delete world_;
+    Make();
+    for (const HistoryOp& op : done_) world_->Adopt(op.op, op.outcome);
+  }
+  // Whether the outcome is right now; then it is adopted.
+  bool Try(const HistoryOp& op) {
+    RewindArea::Inside inside(area_.get());
+    model::Expectation right = world_->Expect(op.op);
+    if (!right.Accepts(op.outcome)) return false;
+    world_->Adopt(std::move(right), op.op, op.outcome);
+    RewindArea::Inside outside(nullptr);
+    done_.push_back(op);
+    return true;
+  }
+  // The outcome that the model would choose, adopted.
+  void Do(const traces::ResolvedOp& op) {
+    traces::Outcome outcome;
+    {
+      RewindArea::Inside inside(area_.get());
+      model::Expectation right = world_->Expect(op);
+      outcome = right.Canonical();
+      world_->Adopt(std::move(right), op, outcome);
+    }
+    HistoryOp done;
+    done.op = op;
+    done.outcome = outcome;
+    done_.push_back(done);
+  }
+  std::string WhyNot(const HistoryOp& op) const {
+    std::string why;
+    static_cast<void>(world_->Expect(op.op).Accepts(op.outcome, &why));
+    return why;
+  }
+  uint64_t Hash() const { return world_->StateHash(); }
+
+ private:
+  void Make() {
+    RewindArea::Inside inside(area_.get());
+    world_ = new model::World(options_);
+  }
+
+  const model::World::Options options_;
+  std::unique_ptr<RewindArea> area_;  // null: there are none
+  model::World* world_ = nullptr;
+  std::vector<HistoryOp> done_;  // since the world was empty
+};
+
+// One history. REQUIRES: the model is at its beginning.
+class Linearizer::Search {
+ public:
+  Search(Model* model, const std::vector<HistoryOp>* history)
+      : model_(*model), history_(*history), done_(history->size()), points_(history->size() + 1) {}
+
+  Linearization Run() {
+    Model::Point start;
+    model_.Save(&start);
+    found_.found = InOrderOfEnds();
+    if (!found_.found) {
+      model_.Rewind(start);
+      order_.clear();
+      std::fill(done_.begin(), done_.end(), false);
+      found_.found = From(0);
+    }
+    if (found_.found) found_.order = order_;
+    return std::move(found_);
+  }
+
+ private:
+  // The operations that may come next: begun before any other that is left has ended. The one that
+  // ended first comes first.
+  std::vector<uint32_t> Candidates() const {
+    uint64_t first_end = UINT64_MAX;
+    for (size_t i = 0; i < history_.size(); ++i) {
+      if (!done_[i]) first_end = std::min(first_end, history_[i].responded);
+    }
+    std::vector<uint32_t> candidates;
+    for (uint32_t i = 0; i < history_.size(); ++i) {
+      if (!done_[i] && history_[i].invoked < first_end) candidates.push_back(i);
+    }
+    // total order: ends differ
+    std::sort(candidates.begin(), candidates.end(), [&](uint32_t a, uint32_t b) {
+      return history_[a].responded < history_[b].responded;
+    });
+    return candidates;
+  }
+
+  bool TryNext(uint32_t candidate) {
+    ++found_.steps;
+    if (!model_.Try(history_[candidate])) return false;
+    done_[candidate] = true;
+    order_.push_back(candidate);
+    return true;
+  }
+
+  // Without looking back: nearly all histories have this order, or nearly it.
+  bool InOrderOfEnds() {
+    while (order_.size() < history_.size()) {
+      const std::vector<uint32_t> candidates = Candidates();
+      if (!std::any_of(candidates.begin(), candidates.end(),
+                       [&](uint32_t candidate) { return TryNext(candidate); })) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  bool MetBefore() {
+    uint64_t hash = model_.Hash();
+    for (size_t i = 0; i < done_.size(); ++i) hash = base::Chain(hash, done_[i] ? i + 1 : 0);
+    return !met_.insert(hash).second;
+  }
+
+  void NoteLongest(const std::vector<uint32_t>& candidates) {
+    if (order_.size() < found_.longest.size() || (order_.empty() && !found_.why.empty())) return;
+    if (order_.size() == found_.longest.size() && !found_.why.empty()) return;
+    found_.longest = order_;
+    found_.why.clear();
+    for (uint32_t candidate : candidates) {
+      absl::StrAppend(&found_.why, traces::FormatResolvedOp(history_[candidate].op), ": ",
+                      model_.WhyNot(history_[candidate]), "\n");
+    }
+  }
+
+  bool From(size_t depth) {
+    if (order_.size() == history_.size()) return true;
+    if (MetBefore()) return false;
+    const std::vector<uint32_t> candidates = Candidates();
+    model_.Save(&points_[depth]);
+    bool any = false;
+    for (uint32_t candidate : candidates) {
+      if (!TryNext(candidate)) continue;
+      any = true;
+      if (From(depth + 1)) return true;
+      done_[candidate] = false;
+      order_.pop_back();
+      model_.Rewind(points_[depth]);
+    }
+    if (!any) NoteLongest(candidates);
+    return false;
+  }
+
+  Model& model_;
+  const std::vector<HistoryOp>& history_;
+  std::vector<bool> done_;
+  std::vector<uint32_t> order_;
+  std::vector<Model::Point> points_;
+  absl::flat_hash_set<uint64_t> met_;
+  Linearization found_;
+};
+
+namespace {
+
+bool IsAccess(OpKind kind) {
+  return kind == OpKind::kRead || kind == OpKind::kWrite || kind == OpKind::kFetch;
+}
+
+// First and last page that an operation is about.
+struct Pages {
+  uint64_t first;
+  uint64_t end;
+};
+Pages PagesOf(const traces::ResolvedOp& op) {
+  const uint64_t size = op.kind == OpKind::kFetch ? 1 : op.size;
+  return {base::TruncPage(op.at), base::RoundPage(op.at + size)};
+}
+
+bool AnswersAnAddress(OpKind kind) { return kind == OpKind::kMmap || kind == OpKind::kVmAllocate; }
+
+}  // namespace
+
+bool CanBeCut(const traces::ResolvedOp& op) {
+  switch (op.kind) {
+    case OpKind::kMremap:
+    case OpKind::kVmCopy:
+    case OpKind::kVmRead:
+    case OpKind::kVmWrite:
+    case OpKind::kPeek:
+    case OpKind::kPoke:
+    case OpKind::kPread:
+    case OpKind::kPwrite:
+    case OpKind::kSend:
+    case OpKind::kReceive:
+    case OpKind::kMincore:
+    case OpKind::kVmRegion:
+    case OpKind::kVmMap:
+    case OpKind::kShmat:
+    case OpKind::kShmdt:
+      return false;
+    case OpKind::kMmap:
+      return (op.flags & traces::kFlagFixed) != 0;
+    case OpKind::kVmAllocate:
+      return (op.flags & traces::kFlagAnywhere) == 0;
+    default:
+      return !IsAccess(op.kind) || PagesOf(op).end - PagesOf(op).first <= base::kPageSize;
+  }
+}
+
+std::optional<HistoryOp> CutToPage(const HistoryOp& op, uint64_t page) {
+  if (!traces::TakesPlace(op.op.kind)) return op;
+  const Pages pages = PagesOf(op.op);
+  if (page < pages.first || page >= pages.end) return std::nullopt;
+  if (pages.end - pages.first <= base::kPageSize) return op;
+  // It changes nothing, and which page it failed for is not said.
+  if (!op.outcome.ok()) return std::nullopt;
+  HistoryOp part = op;
+  if (op.op.file_key != 0) part.op.offset += page - pages.first;
+  part.op.at = page;
+  part.op.size = base::kPageSize;
+  if (AnswersAnAddress(op.op.kind)) part.outcome.value = page;
+  return part;
+}
+
+Linearizer::Linearizer(const model::World::Options& options)
+    : model_(std::make_unique<Model>(options)) {}
+Linearizer::~Linearizer() = default;
+
+void Linearizer::Begin(const std::vector<HistoryOp>& setup) { setup_ = setup; }
+
+Linearization Linearizer::CheckWhole(const std::vector<HistoryOp>& history) {
+  model_->Reset();
+  for (const HistoryOp& op : setup_) CHECK(model_->Try(op));
+  return Search(model_.get(), &history).Run();
+}
+
+Verdict Linearizer::Check(const std::vector<HistoryOp>& history) {
+  Verdict verdict;
+  verdict.whole = CheckWhole(history);
+  if (verdict.whole.found) {
+    verdict.atomicity = Atomicity::kWhole;
+    return verdict;
+  }
+  std::vector<uint64_t> pages;
+  for (const HistoryOp& op : history) {
+    if (!CanBeCut(op.op)) return verdict;
+    if (!traces::TakesPlace(op.op.kind)) continue;
+    const Pages range = PagesOf(op.op);
+    for (uint64_t page = range.first; page < range.end; page += base::kPageSize) {
+      if (std::find(pages.begin(), pages.end(), page) == pages.end()) pages.push_back(page);
+    }
+  }
+  for (uint64_t page : pages) {
+    model_->Reset();
+    for (const HistoryOp& op : setup_) {
+      if (auto part = CutToPage(op, page)) model_->Do(part->op);
+    }
+    std::vector<HistoryOp> parts;
+    verdict.page_ops.clear();
+    for (uint32_t i = 0; i < history.size(); ++i) {
+      auto part = CutToPage(history[i], page);
+      if (!part) continue;
+      parts.push_back(*part);
+      verdict.page_ops.push_back(i);
+    }
+    verdict.of_page = Search(model_.get(), &parts).Run();
+    if (verdict.of_page.found) continue;
+    verdict.page = page;
+    return verdict;
+  }
+  verdict.atomicity = Atomicity::kPageByPage;
+  return verdict;
+}
+
+// ---- The picture ----
+
+std::string HistoryText(const std::vector<HistoryOp>& history) {
+  constexpr size_t kWidth = 36;
+  struct Event {
+    uint64_t time;
+    uint32_t op;
+    bool begins;
+  };
+  std::vector<Event> events;
+  uint32_t threads = 0;
+  for (uint32_t i = 0; i < history.size(); ++i) {
+    events.push_back({history[i].invoked, i, true});
+    if (history[i].responded != 0) events.push_back({history[i].responded, i, false});
+    threads = std::max(threads, history[i].thread + 1);
+  }
+  // total order: times differ
+  std::sort(events.begin(), events.end(),
+            [](const Event& a, const Event& b) { return a.time < b.time; });
+  std::string text = "      ";
+  for (uint32_t t = 0; t < threads; ++t) {
+    absl::StrAppend(&text, absl::StrFormat("%-*s", kWidth, absl::StrCat("thread ", t + 1)));
+  }
+  text.erase(text.find_last_not_of(' ') + 1);
+  text += "\n";
+  std::vector<bool> busy(threads);
+  uint64_t line = 0;
+  for (const Event& event : events) {
+    const HistoryOp& op = history[event.op];
+    std::string row = absl::StrFormat("%4d  ", ++line);
+    for (uint32_t t = 0; t < threads; ++t) {
+      std::string cell = busy[t] ? "|" : "";
+      if (t == op.thread && event.begins) {
+        cell = absl::StrCat("[ ", traces::FormatResolvedOp(op.op));
+      } else if (t == op.thread) {
+        cell = absl::StrCat("] ", traces::FormatOutcome(op.op.kind, op.outcome));
+      }
+      absl::StrAppend(&row, absl::StrFormat("%-*s", kWidth, cell));
+      if (cell.size() >= kWidth) row += " ";
+    }
+    busy[op.thread] = event.begins;
+    row.erase(row.find_last_not_of(' ') + 1);
+    absl::StrAppend(&text, row, "\n");
+  }
+  return text;
+}
+
+}  // namespace proptests

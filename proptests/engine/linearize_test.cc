@@ -1,0 +1,238 @@
+#include "proptests/engine/linearize.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/prng.h"
+#include "gtest/gtest.h"
+#include "traces/codec.h"
+
+namespace proptests {
+namespace {
+
+// Histories are written as the lines of a trace; "@ thread begin end" in the comment says when.
+class LinearizeTest : public ::testing::Test {
+ protected:
+  LinearizeTest() : linearizer_({}) {}
+
+  static std::vector<HistoryOp> Parse(const std::string& text) {
+    auto trace = traces::ParseTrace(absl::StrCat("# history: by hand\n", text), "history");
+    EXPECT_TRUE(trace.ok()) << trace.status();
+    std::vector<HistoryOp> history;
+    for (const traces::Line& line : trace->lines) {
+      HistoryOp op;
+      op.op = Resolved(line.op);
+      op.outcome = *line.expected;
+      const int fields =
+          std::sscanf(line.comment.c_str(), "@ %u %lu %lu", &op.thread, &op.invoked, &op.responded);
+      if (fields != 3) op.invoked = op.responded = 0;
+      history.push_back(op);
+    }
+    return history;
+  }
+
+  // All operands are absolute.
+  static traces::ResolvedOp Resolved(const traces::Op& op) {
+    traces::ResolvedOp resolved;
+    resolved.kind = op.kind;
+    resolved.task = op.task.number;
+    resolved.child = op.child;
+    resolved.at = op.at.offset;
+    resolved.to = op.to.offset;
+    resolved.size = op.size;
+    resolved.new_size = op.new_size;
+    resolved.prot = op.prot;
+    resolved.inherit = op.inherit;
+    resolved.flags = op.flags;
+    resolved.value = op.value;
+    return resolved;
+  }
+
+  // Two tasks with the same two pages at 0x1000, which read as zeros.
+  void BeginShared() {
+    linearizer_.Begin(
+        Parse("s1 = space -> ok\n"
+              "s1.mmap 0x1000 0x2000 rw- private,fixed -> 0x1000\n"
+              "s1.minherit 0x1000 0x2000 share -> ok\n"
+              "s2 = s1.fork -> ok\n"));
+  }
+
+  Verdict Check(const std::string& text) { return linearizer_.Check(Parse(text)); }
+
+  Linearizer linearizer_;
+};
+
+TEST_F(LinearizeTest, WhatHappenedOneAfterTheOtherIs) {
+  BeginShared();
+  EXPECT_EQ(Check("s1.write 0x1000 8 'a' -> ok # @ 0 1 2\n"
+                  "s2.read 0x1000 8 -> 'a' # @ 1 3 4\n")
+                .atomicity,
+            Atomicity::kWhole);
+}
+
+TEST_F(LinearizeTest, AnOldValueAfterTheStoreHasEndedIsNot) {
+  BeginShared();
+  const Verdict verdict = Check(
+      "s1.write 0x1000 8 'a' -> ok # @ 0 1 2\n"
+      "s2.read 0x1000 8 -> 0x0 # @ 1 3 4\n");
+  EXPECT_EQ(verdict.atomicity, Atomicity::kNone);
+  EXPECT_EQ(verdict.page, 0x1000u);
+  EXPECT_EQ(verdict.of_page.longest.size(), 1u);
+  EXPECT_NE(verdict.of_page.why.find("s2.read 0x1000 8"), std::string::npos) << verdict.of_page.why;
+}
+
+TEST_F(LinearizeTest, WhileTheStoreLastsBothValuesAreRight) {
+  BeginShared();
+  for (const char* value : {"0x0", "'a'"}) {
+    EXPECT_EQ(Check(absl::StrCat("s1.write 0x1000 8 'a' -> ok # @ 0 1 4\n"
+                                 "s2.read 0x1000 8 -> ",
+                                 value, " # @ 1 2 3\n"))
+                  .atomicity,
+              Atomicity::kWhole);
+  }
+}
+
+TEST_F(LinearizeTest, AValueMustNotRunBackwards) {
+  BeginShared();
+  EXPECT_EQ(Check("s1.write 0x1000 8 'a' -> ok # @ 0 1 8\n"
+                  "s2.read 0x1000 8 -> 'a' # @ 1 2 3\n"
+                  "s2.read 0x1000 8 -> 0x0 # @ 1 4 5\n")
+                .atomicity,
+            Atomicity::kNone);
+}
+
+TEST_F(LinearizeTest, TheOrderOfEndsNeedNotBeTheOrder) {
+  BeginShared();
+  // The read ends first and must come last.
+  EXPECT_EQ(Check("s1.write 0x1000 8 'a' -> ok # @ 0 1 10\n"
+                  "s1.write 0x1000 8 'b' -> ok # @ 2 2 9\n"
+                  "s2.read 0x1000 8 -> 'a' # @ 1 3 4\n"
+                  "s2.read 0x1000 8 -> 'b' # @ 1 5 6\n")
+                .atomicity,
+            Atomicity::kWhole);
+  EXPECT_EQ(Check("s1.write 0x1000 8 'a' -> ok # @ 0 1 10\n"
+                  "s1.write 0x1000 8 'b' -> ok # @ 2 2 9\n"
+                  "s2.read 0x1000 8 -> 'a' # @ 1 3 4\n"
+                  "s2.read 0x1000 8 -> 'b' # @ 1 5 6\n"
+                  "s2.read 0x1000 8 -> 'a' # @ 1 7 8\n")
+                .atomicity,
+            Atomicity::kNone);
+}
+
+TEST_F(LinearizeTest, CallsOnSeveralPagesAreAtomicForEachPage) {
+  BeginShared();
+  // The second page is gone when the first one still is there, and the other way round at once.
+  const char* kTorn =
+      "s1.munmap 0x1000 0x2000 -> ok # @ 0 1 10\n"
+      "s1.read 0x2000 8 -> SEGV_MAPERR 0x2000 # @ 1 2 3\n"
+      "s1.read 0x1000 8 -> 0x0 # @ 1 4 5\n";
+  EXPECT_EQ(Check(kTorn).atomicity, Atomicity::kPageByPage);
+  // One page alone does not come back.
+  EXPECT_EQ(Check("s1.munmap 0x1000 0x2000 -> ok # @ 0 1 10\n"
+                  "s1.read 0x1000 8 -> SEGV_MAPERR 0x1000 # @ 1 2 3\n"
+                  "s1.read 0x1000 8 -> 0x0 # @ 1 4 5\n")
+                .atomicity,
+            Atomicity::kNone);
+}
+
+TEST_F(LinearizeTest, AForkIsASnapshotOfEachPage) {
+  linearizer_.Begin(
+      Parse("s1 = space -> ok\n"
+            "s1.mmap 0x1000 0x2000 rw- private,fixed -> 0x1000\n"));
+  EXPECT_EQ(Check("s2 = s1.fork -> ok # @ 0 1 4\n"
+                  "s1.write 0x1000 8 'a' -> ok # @ 1 2 3\n"
+                  "s2.read 0x1000 8 -> 0x0 # @ 0 5 6\n")
+                .atomicity,
+            Atomicity::kWhole);
+  EXPECT_EQ(Check("s2 = s1.fork -> ok # @ 0 1 2\n"
+                  "s1.write 0x1000 8 'a' -> ok # @ 1 3 4\n"
+                  "s2.read 0x1000 8 -> 'a' # @ 0 5 6\n")
+                .atomicity,
+            Atomicity::kNone);
+}
+
+TEST_F(LinearizeTest, WhatCannotBeCutToAPageHasToBeWhole) {
+  BeginShared();
+  const Verdict verdict = Check(
+      "s1.mremap 0x1000 0x1000 0x5000 0x1000 fixed -> 0x5000 # @ 0 1 2\n"
+      "s1.read 0x1000 8 -> 0x0 # @ 1 3 4\n");
+  EXPECT_EQ(verdict.atomicity, Atomicity::kNone);
+  EXPECT_FALSE(verdict.page.has_value());
+}
+
+TEST_F(LinearizeTest, ThePictureHasAColumnForEachThread) {
+  EXPECT_EQ(HistoryText(Parse("s1.write 0x1000 8 'a' -> ok # @ 0 1 4\n"
+                              "s2.read 0x1000 8 -> 0x0 # @ 1 2 3\n")),
+            "      thread 1                            thread 2\n"
+            "   1  [ s1.write 0x1000 8 'a'\n"
+            "   2  |                                   [ s2.read 0x1000 8\n"
+            "   3  |                                   ] 0x0\n"
+            "   4  ] ok\n");
+}
+
+// One word, read and written at random times: against all permutations, by the rules of a register.
+struct Access {
+  bool is_write;
+  uint64_t value;
+  uint64_t invoked, responded;
+};
+
+bool SomeOrderIsRight(const std::vector<Access>& accesses) {
+  std::vector<size_t> order(accesses.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  do {
+    uint64_t word = 0;
+    bool right = true;
+    for (size_t i = 0; i < order.size(); ++i) {
+      const Access& a = accesses[order[i]];
+      for (size_t k = i + 1; k < order.size(); ++k)
+        right &= accesses[order[k]].responded > a.invoked;
+      if (a.is_write) word = a.value;
+      right &= word == a.value;
+    }
+    if (right) return true;
+  } while (std::next_permutation(order.begin(), order.end()));
+  return false;
+}
+
+TEST_F(LinearizeTest, AgreesWithTryingAllOrders) {
+  BeginShared();
+  base::Prng prng(3, "histories");
+  int found = 0;
+  constexpr int kHistories = 600;
+  for (int round = 0; round < kHistories; ++round) {
+    constexpr uint64_t kAccesses = 5;
+    std::vector<uint64_t> times(2 * kAccesses);
+    for (size_t i = 0; i < times.size(); ++i) {
+      const uint64_t at = prng.Below(i + 1);
+      times[i] = times[at];
+      times[at] = i + 1;
+    }
+    std::vector<Access> accesses;
+    std::string text;
+    for (uint64_t i = 0; i < kAccesses; ++i) {
+      Access a{};
+      a.is_write = prng.Below(2) == 0;
+      a.value = prng.Below(3);
+      a.invoked = std::min(times[2 * i], times[2 * i + 1]);
+      a.responded = std::max(times[2 * i], times[2 * i + 1]);
+      accesses.push_back(a);
+      absl::StrAppend(&text, "s", 1 + i % 2,
+                      a.is_write ? absl::StrCat(".write 0x1000 8 ", a.value, " -> ok")
+                                 : absl::StrCat(".read 0x1000 8 -> ", a.value),
+                      " # @ ", i, " ", a.invoked, " ", a.responded, "\n");
+    }
+    const bool right = SomeOrderIsRight(accesses);
+    ASSERT_EQ(Check(text).atomicity == Atomicity::kWhole, right) << text;
+    found += right ? 1 : 0;
+  }
+  EXPECT_GT(found, kHistories / 20);
+  EXPECT_LT(found, kHistories * 19 / 20);
+}
+
+}  // namespace
+}  // namespace proptests
