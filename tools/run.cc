@@ -18,6 +18,7 @@
 #include "proptests/engine/generator.h"
 #include "proptests/engine/hash_chain.h"
 #include "proptests/engine/lanes.h"
+#include "proptests/engine/probes.h"
 #include "proptests/engine/summary.h"
 #include "proptests/engine/workers.h"
 #include "tools/commands.h"
@@ -53,6 +54,7 @@ struct RunFlags {
   uint64_t recheck = 32;
   std::string chain;
   bool verbose = false;
+  bool probes = false;
   bool no_swarm = false;
   bool json = false;
   std::string save;
@@ -94,6 +96,7 @@ void Declare(Options* options, RunFlags* flags) {
   options->Text("chain", &flags->chain, "FILE",
                 "write what each operation did and cost, for vmsim diff");
   options->Switch("verbose", &flags->verbose, "a line for each case: its mix, its hash");
+  options->Switch("probes", &flags->probes, "how often each rare branch and fault case was met");
   options->Switch("no-swarm", &flags->no_swarm, "the same mix of operations in every case");
   flags->machine.Declare(options);
   options->Text("o", &flags->save, "S.trace",
@@ -282,7 +285,8 @@ int Finish(const RunFlags& flags, const CampaignOptions& options, const Outcome&
   } else {
     Print(absl::StrCat(OpsText(result.stats), LedgerText(result.ledger),
                        LanesText(options.run, result.stats), ShapeText(outcome.summary.shape),
-                       "  twice   ", outcome.summary.rechecked,
+                       proptests::ProbesText(result.stats, flags.probes), "  twice   ",
+                       outcome.summary.rechecked,
                        " cases ran twice, with other checks, and did the same\n  hash    ",
                        HashText(result.hash), "\n"));
   }
