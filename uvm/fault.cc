@@ -242,8 +242,8 @@ Result<FaultHandler::Step, FaultError> FaultHandler::EnterAndFinish(Attempt* a, 
     a->moved = true;
     if (!entered.ok()) {
       // The page would be lost to the page daemon without a queue.
-      pages_->EnsureQueued(page);
       core_->probes.Hit(Probe::kFaultEnterFails);
+      pages_->EnsureQueued(page);
       return FaultError::kNoMemory;
     }
   }

@@ -307,7 +307,7 @@ class Finder {
         return;
       }
     }
-    if (!called || at >= tokens_.size()) return;
+    if (!called || at >= tokens_.size() || name == "Hit") return;  // a probe counts, and no more
     Token whole = tokens_[i];
     whole.end = tokens_[at].end;
     whole.text = name;
@@ -368,6 +368,12 @@ std::string SwitchArray(std::string_view path) {
 std::vector<Edit> SwitchEdits(std::string_view path, const std::vector<Site>& sites) {
   const std::string array = absl::StrCat("::mutant_switch::", SwitchArray(path));
   std::vector<Edit> edits;
+  if (sites.empty()) return edits;
+  edits.push_back({0, 0,
+                   absl::StrCat("#include \"proptests/mutants/switches.h\"\n",
+                                "namespace mutant_switch { extern Switch ", SwitchArray(path), "[",
+                                sites.size(), "]; }\n#line 1 \"", std::string(path), "\"\n"),
+                   true});
   for (size_t i = 0; i < sites.size(); ++i) {
     const Site& site = sites[i];
     const size_t size = site.end - site.begin;

@@ -296,13 +296,8 @@ absl::StatusOr<std::string> Rewrite(const std::string& path, const std::string& 
       }
     }
   }
-  return absl::StrCat(
-      "extern unsigned selected_mutant;\n",
-      edits.empty()
-          ? ""
-          : absl::StrCat("#include \"proptests/mutants/switches.h\"\n",
-                         "namespace mutant_switch { extern Switch ", SwitchArray(path), "[]; }\n"),
-      "#line 1 \"", path, "\"\n", Emitter(source, spots, edits).Emit(0, source.size()));
+  return absl::StrCat("extern unsigned selected_mutant;\n#line 1 \"", path, "\"\n",
+                      Emitter(source, spots, edits).Emit(0, source.size()));
 }
 
 }  // namespace proptests

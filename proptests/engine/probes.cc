@@ -38,11 +38,17 @@ const char* WhyNoFault(uint32_t cell) {
   const FaultCase c = FaultCase::OfCell(cell);
   using From = FaultCase::From;
   using Page = FaultCase::Page;
-  if (c.shared && c.from == From::kAnon) return "a shared mapping has no upper layer";
-  if (c.shared && c.from == From::kZero) return "shared anonymous memory is an object";
-  if (c.shared && c.owed_copy) return "only private mappings owe copies";
+  if (c.shared && c.owed_copy && c.from == From::kObject) {
+    return "a shared mapping of an object has nothing above it to copy";
+  }
   if (c.from == From::kZero && c.page != Page::kAbsent && c.page != Page::kWired) {
     return "there is no page yet";
+  }
+  if (c.from == From::kZero && c.page == Page::kWired && c.owed_copy) {
+    return "wiring makes the copy that is owed before it faults pages in";
+  }
+  if (c.from == From::kZero && c.page == Page::kWired && c.write && !c.shared) {
+    return "wiring brings pages in as reads, and a private one stays";
   }
   if (c.from == From::kAnon && c.page == Page::kAbsent) {
     return "anonymous pages stay in memory as long as there is no swap";
