@@ -24,18 +24,18 @@ using base::Probe;
 // What these campaigns need not reach, though something can, and who does.
 const std::map<Probe, std::string>& RareProbes() {
   static const auto* reasons = new std::map<Probe, std::string>{
-      {Probe::kFaultCopyFails, "memory must run out in an amap: uvm/fault_test"},
-      {Probe::kFaultEnterFails, "the pmap must be short of memory: proptests/adverse_prop_test"},
-      {Probe::kFaultRewires, "a sharer must give up what is wired: uvm/wire_test"},
-      {Probe::kFaultWaitsForAnon, "needs two threads: uvm/map_threads_prop_test"},
-      {Probe::kFaultNoFrameForAnon, "memory must run out in a copy: uvm/fault_test"},
-      {Probe::kFaultFirstWriteToHole, "a file with holes: uvm/stored_test"},
-      {Probe::kFetchComesTooLate, "needs two threads: uvm/map_threads_prop_test"},
-      {Probe::kPromoteMovesWiring, "a wiring whose page is copied: uvm/wire_test"},
-      {Probe::kAmapTooBig, "65536 pages: uvm/amap_test"},
-      {Probe::kForkFails, "memory must run out in a fork: uvm/fork_test"},
-      {Probe::kWiringRefused, "a limit of locked memory: uvm/map_wire_test"},
-      {Probe::kRefillHopeless, "a kernel without mapping memory: pmap_sim/shortage_test"},
+      {Probe::kFaultCopyFails, "memory must run out while an amap is made"},
+      {Probe::kFaultEnterFails, "the pmap must be short of memory (uvm/fault_test)"},
+      {Probe::kFaultRewires, "a sharer must give up what another has wired"},
+      {Probe::kFaultWaitsForAnon, "needs two threads"},
+      {Probe::kFaultNoFrameForAnon, "memory must run out in a copy"},
+      {Probe::kFaultFirstWriteToHole, "needs a file with holes"},
+      {Probe::kFetchComesTooLate, "needs two threads"},
+      {Probe::kPromoteMovesWiring, "a wired page must be copied"},
+      {Probe::kAmapTooBig, "needs 65536 pages"},
+      {Probe::kForkFails, "memory must run out in a fork (uvm/fork_test)"},
+      {Probe::kWiringRefused, "needs a limit of locked memory"},
+      {Probe::kRefillHopeless, "needs a kernel without mapping memory"},
   };
   return *reasons;
 }
