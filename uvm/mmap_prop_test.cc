@@ -34,6 +34,7 @@ class History {
     process_.map = &space_->map();
     process_.default_address = PageAt(prng_.Below(kPages));
     process_.heap_start = process_.heap_end = PageAt(20) + 100;
+    if (seed % 7 < 3) world_.BeAdverse(seed);
     if (seed % 3 == 0) process_.limit_address_space = 20 * kPage;
     if (seed % 4 == 0) process_.limit_locked = 6 * kPage;
     if (seed % 5 == 0) process_.limit_data = 5 * kPage;
