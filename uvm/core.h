@@ -1,4 +1,5 @@
-// uvm/core.h: what every noun of uvm needs: the doors, the counters, the canary switch.
+// uvm/core.h: what every noun of uvm needs: the doors, the counters, the canary
+//             switch, the probes.
 //
 // WHAT     A Core is owned by Uvm and handed to each store by pointer; there are no globals (design
 //          D3). It also brings the vocabulary types of base into this namespace.
@@ -14,6 +15,7 @@
 #include "base/canary.h"
 #include "base/errors.h"
 #include "base/pool.h"
+#include "base/probes.h"
 #include "base/prot.h"
 #include "base/result.h"
 #include "uvm/pmap.h"
@@ -29,12 +31,14 @@ using base::MapError;
 using base::Paddr;
 using base::PageCount;
 using base::PageIndex;
+using base::Probe;
 using base::Prot;
 using base::Range;
 using base::Result;
 using base::Vaddr;
 
-// Work done since boot; units are events unless said.
+// Work done since boot; units are events unless said. One set for all processors, so that there is
+// nothing to add up (NetBSD: uvm_update_uvmexp()).
 struct Counters {
   uint64_t faults = 0;          // calls of Fault
   uint64_t fault_restarts = 0;  // times a fault looked everything up again
@@ -48,11 +52,11 @@ struct Counters {
   uint64_t wirings = 0;      // pages wired for an entry
   uint64_t loans = 0;        // pages lent
   uint64_t loan_breaks = 0;  // pages copied because they were lent
-  uint64_t zero_fill = 0;  // pages
-  uint64_t page_copy = 0;  // pages
-  uint64_t pager_get = 0;  // pages
-  uint64_t pager_put = 0;  // pages
-  uint64_t amap_copy = 0;  // amaps copied (not taken over)
+  uint64_t zero_fill = 0;    // pages
+  uint64_t page_copy = 0;    // pages
+  uint64_t pager_get = 0;    // pages
+  uint64_t pager_put = 0;    // pages
+  uint64_t amap_copy = 0;    // amaps copied (not taken over)
   uint64_t fork = 0;
   uint64_t clip = 0;
   uint64_t merge = 0;
@@ -68,6 +72,7 @@ struct Core {
   ThreadSystem* threads;
   Counters counters;
   base::CanarySwitch canary;
+  base::Probes probes = {};
 };
 
 }  // namespace uvm

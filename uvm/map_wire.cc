@@ -80,8 +80,14 @@ void Map::UndoMarkedLocked(Range range, Vaddr wired_to) {
     entry->wire_me = false;
     if (entry->wired_count == 1 && entry->start < wired_to) {
       UnwireEntryLocked(entry);
-    } else {
-      --entry->wired_count;
+    } else if (--entry->wired_count == 0) {
+      // Who faulted on it meanwhile got wired translations.
+      PmapSystem* pmap = context_->core->pmap;
+      PmapSystem::Mapping mapping;
+      for (Vaddr va = entry->start; pmap->PeekNext(pmap_, va, &mapping) && mapping.va < entry->end;
+           va = mapping.va + base::kPageSize) {
+        pmap->Unwire(pmap_, mapping.va);
+      }
     }
   }
 }
@@ -94,6 +100,7 @@ Result<void, MapError> Map::WireMarkedLocked(Range range) ABSL_NO_THREAD_SAFETY_
   LockForChange();
   Unbusy();
   if (!faulted.ok()) {
+    context_->core->probes.Hit(Probe::kWiringUndone);
     UndoMarkedLocked(range, failed);
     return MapErrorOf(faulted.error());
   }
@@ -162,7 +169,10 @@ Result<void, MapError> Map::PageableAll(uint32_t flags, uint64_t limit) {
     if (entry->wired_count == 0 && !entry->prot.IsNone()) more += entry->end - entry->start;
   }
   if (!context_->pages->MayWire(base::ToPages(more))) return MapError::kNoMemory;
-  if (limit != 0 && more + base::ToBytes(WiredPages()) > limit) return MapError::kNoMemory;
+  if (limit != 0 && more + base::ToBytes(WiredPages()) > limit) {
+    context_->core->probes.Hit(Probe::kWiringRefused);
+    return MapError::kNoMemory;
+  }
   for (MapEntry* entry = header_.next; !AtEnd(entry); entry = entry->next) {
     if (entry->prot.IsNone() || entry->submap != nullptr) continue;
     if (RaiseWiringLocked(entry, entry->range())) continue;
