@@ -27,6 +27,13 @@ FaultInjection::Scene SceneNow(const void* whose) {
 [[gnu::noinline]] Thread* CurrentThreadOrNull() { return g_current; }
 [[gnu::noinline]] void SetCurrentThread(Thread* t) { g_current = t; }
 
+// Called more often than anything else.
+extern "C" [[gnu::noinline]] L4_Utcb_t* __l4_utcb(void) {
+  Thread* t = g_current;
+  CHECK(t != nullptr);  // an L4 call from the host's own stack
+  return &t->utcb;
+}
+
 // ---- Boot ----
 
 Core::Core(const BootOptions& options)

@@ -172,8 +172,6 @@ using fake_l4::Thread;
 
 extern "C" {
 
-L4_Utcb_t* __l4_utcb(void) { return &Caller().utcb; }
-
 void L4_UnmapControl(L4_Word_t control) {
   Thread& self = Caller();
   self.core->UnmapCall(self, control);

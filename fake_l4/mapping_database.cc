@@ -306,12 +306,37 @@ bool MappingDatabase::UnmapIsIdle(NodeIndex i, RightsBits revoke, Flush flush) c
   return n.own == 0 && n.pte->status() == 0 && After(n.pte->rights(), revoke) == n.pte->rights();
 }
 
+// Goes on from a node that was `before`, with `entry`, and is done now, for those of its siblings
+// that lie one after the other from it on in memory, with entries as far apart, and were the same
+// as it; returns how many there are, `most` at most.
+uint32_t MappingDatabase::UnmapAlike(const MappingLinks& before, Pte entry, MappingLinks* done,
+                                     int step, ptrdiff_t entries, uint32_t most) {
+  constexpr int kAhead = 96;  // the host fetches what comes next by itself, but no further
+  MappingLinks one;
+  one.next = 1;
+  const uint64_t next = step > 0 ? one.Word() : -one.Word();
+  uint64_t expected = before.Word();
+  const uint64_t change = expected ^ done->Word();
+  const uint64_t entry_change = entry.ChangeTo(*before.pte);
+  MappingLinks* n = done + step;
+  Pte* pte = before.pte + entries;
+  uint32_t count = 0;
+  for (; count < most; ++count, n += step, pte += entries) {
+    __builtin_prefetch(n + step * kAhead, /*rw=*/1);
+    __builtin_prefetch(pte + entries * kAhead, /*rw=*/1);
+    expected += next;
+    if (n->pte != pte || n->Word() != expected || !pte->SameBits(entry)) break;
+    pte->Apply(entry_change);
+    n->SetWord(expected ^ change);
+  }
+  return count;
+}
+
 // Unmap for the children of `top` up to the first that has children itself or loses all rights,
 // which is returned; 0: there is none. A page that was mapped to others in parts has hundreds of
-// children, most of them made one after the other: then the next one's place is guessed from this
-// one's, so that the processor need not wait to be told, and what comes after is fetched early.
+// children, most of them made one after the other: then the next one's place and state are guessed
+// from this one's, so that the processor need not wait to be told.
 NodeIndex MappingDatabase::UnmapChildless(NodeIndex top, RightsBits revoke) {
-  constexpr int kLinksAhead = 48, kEntriesAhead = 64;
   NodeIndex i = links(top).first_child;
   if (i == 0) return 0;
   RightsBits after[kRwx + 1];
@@ -319,7 +344,7 @@ NodeIndex MappingDatabase::UnmapChildless(NodeIndex top, RightsBits revoke) {
   const bool told = listener_ != nullptr;
   RightsBits below = 0;
   uint64_t restricted = 0;
-  const Pte* last = nullptr;
+  const Pte* last = links(i).pte;
   int step = -1;  // from one node to the next
   for (MappingLinks* n = &links(i);;) {
     const MappingLinks l = *n;
@@ -342,11 +367,16 @@ NodeIndex MappingDatabase::UnmapChildless(NodeIndex top, RightsBits revoke) {
       if (i == 0) break;
       n = &links(i);
     } else {
-      i = next;
-      n += step;
-      __builtin_prefetch(n + step * kLinksAhead, /*rw=*/1);
+      const uint32_t slot = i & (kChunkNodes - 1);
+      const uint32_t most = step > 0 ? kChunkNodes - 1 - slot : slot;
+      const uint32_t alike = told ? 0 : UnmapAlike(l, entry, n, step, l.pte - last, most);
+      restricted += left != before ? alike : 0;
+      i = next + static_cast<NodeIndex>(step) * alike;
+      if (i == 0) break;
+      n = &links(i);
+      last = l.pte + (l.pte - last) * alike;
+      continue;
     }
-    __builtin_prefetch(l.pte + (l.pte - last) * kEntriesAhead, /*rw=*/1);
     last = l.pte;
   }
   counters_.restricted += restricted;

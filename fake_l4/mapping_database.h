@@ -52,6 +52,16 @@ struct MappingLinks {
   NodeIndex own : 3 = 0;
   NodeIndex first_child : 29 = 0;
   NodeIndex up : 3 = 0;
+
+  // All but the entry.
+  uint64_t Word() const {
+    uint64_t word;
+    __builtin_memcpy(&word, reinterpret_cast<const unsigned char*>(this) + sizeof pte, sizeof word);
+    return word;
+  }
+  void SetWord(uint64_t word) {
+    __builtin_memcpy(reinterpret_cast<unsigned char*>(this) + sizeof pte, &word, sizeof word);
+  }
 };
 static_assert(sizeof(MappingLinks) == 8 + sizeof(Pte*));
 
@@ -210,6 +220,8 @@ class MappingDatabase {
   void Restrict(NodeIndex i, RightsBits left);
   void RestrictBelow(NodeIndex top, RightsBits allowed);
   NodeIndex UnmapChildless(NodeIndex top, RightsBits revoke);
+  static uint32_t UnmapAlike(const MappingLinks& before, Pte entry, MappingLinks* done, int step,
+                             ptrdiff_t entries, uint32_t most);
   NodeIndex PartOf(NodeIndex old, uint64_t part) const;
   void SplitOne(NodeIndex i, NodeIndex top, uint64_t frame);
   void Revoked(const MappingNode& n) {

@@ -48,6 +48,10 @@ class Pte {
     return s;
   }
   void Clear() { bits_ = 0; }
+  // Whether rights and status are the other's; and the change of them from one entry to another.
+  bool SameBits(Pte other) const { return ((bits_ ^ other.bits_) & (kRwx << 3 | kRwx)) == 0; }
+  uint64_t ChangeTo(Pte other) const { return (bits_ ^ other.bits_) & (kRwx << 3 | kRwx); }
+  void Apply(uint64_t change) { bits_ ^= change; }
 
  private:
   uint64_t bits_ = 0;

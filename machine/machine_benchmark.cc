@@ -137,6 +137,27 @@ void ZeroFill(Meter& meter) {
   Exit(task);
 }
 
+// Every second page is there, as the server read a file into it, and comes along with the page
+// before it: two pages at once are always mapped from aliases.
+void ZeroFillThroughAlias(Meter& meter) {
+  const uint64_t pages = Scaled(16384);
+  const uint32_t task = Birth(OpKind::kSpace, 0);
+  Map(task, kAt, 2 * pages);
+  for (uint64_t i = 0; i < pages; ++i) {
+    Do({.kind = OpKind::kPread,
+        .task = task,
+        .at = kAt + (2 * i + 1) * base::kPageSize,
+        .size = 1,
+        .file_key = traces::KeyOfName("benchmark")});
+  }
+  const uint64_t direct = TheMachine().ledger().direct;
+  meter.Start();
+  Write(task, kAt, pages, 2);
+  meter.Stop(pages);
+  CHECK(TheMachine().ledger().direct == direct);
+  Exit(task);
+}
+
 // One life of a parent and its child, of which one part is measured.
 enum class Part { kFork, kCopies, kTakeOver, kExitChild, kExitParent };
 
@@ -226,6 +247,8 @@ int Main(int argc, char** argv) {
   small = uvm::testing::IsSmall(argc, argv);
   uvm::testing::AddPeers(0, 0);
   Register("zero-fill write fault", {330, uvm::testing::kMemsetPeer}, ZeroFill);
+  Register("zero-fill write fault through an alias", {430, uvm::testing::kMemsetPeer},
+           ZeroFillThroughAlias);
   Register("copy-on-write fault in child", {450, uvm::testing::kMemcpyPeer},
            [](Meter& m) { Family(m, Part::kCopies); });
   Register("write fault that takes the page over", {320, ""},

@@ -88,9 +88,9 @@ bool L4Pmap::CheckLeaf(const Window* window, const Leaf* leaf, Found* found,
   uint32_t present = 0;
   uint32_t aliases = 0;
   FrameNumber aliased = 0;
-  for (const TranslationRest& rest : leaf->rest) aliased |= rest.alias_frame;
+  for (const TranslationRest& rest : leaf->rest->of) aliased |= rest.alias_frame;
   if (aliased != 0) {
-    for (const TranslationRest& rest : leaf->rest) aliases += rest.alias_frame != 0 ? 1 : 0;
+    for (const TranslationRest& rest : leaf->rest->of) aliases += rest.alias_frame != 0 ? 1 : 0;
   }
   const uint64_t telling = TellingBits();
   constexpr uint32_t kAtOnce = 8;

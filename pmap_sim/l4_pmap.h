@@ -160,6 +160,7 @@ class L4Pmap final : public uvm::PmapSystem {
   void ZeroPage(base::Paddr pa) override;
   void CopyPage(base::Paddr from, base::Paddr to) override;
   unsigned char* HomePointer(base::Paddr pa) override;
+  void Expect(base::Paddr pa, base::Access access) override;
   void ProcWrite(uvm::Pmap* pmap, base::Vaddr va, uint64_t bytes) override;
   base::Paddr PhysAddress(uint64_t cookie) override;
   uvm::CacheMode MmapFlags(uint64_t cookie) override;
@@ -371,6 +372,7 @@ class L4Pmap final : public uvm::PmapSystem {
   base::Pool<uvm::Pmap> pmap_pool_;
   base::Pool<Window> window_pool_;
   base::Pool<Leaf> leaf_pool_;
+  base::Pool<LeafRest> rest_pool_;
   base::List<uvm::Pmap, &uvm::Pmap::link> pmaps_;  // the kernel's first
   uvm::Pmap kernel_;
   base::Vaddr kernel_end_;  // kernel addresses below have their leaves

@@ -86,16 +86,22 @@ struct TranslationRest {
 
 struct Window;
 
+// Apart from their leaf, so that leaves lie close together: walks take as long as the processor
+// takes to fetch them.
+struct LeafRest {
+  TranslationRest of[kLeafPages];
+};
+
 struct Leaf {
-  Leaf(Window* w, uint32_t first) : window(w), first_page(first) {
+  Leaf(Window* w, uint32_t first, LeafRest* r) : window(w), first_page(first), rest(r) {
     for (uint32_t i = 0; i < kLeafPages; ++i) pages[i].slot = static_cast<uint8_t>(i);
   }
   Window* const window;
   const uint32_t first_page;  // within the window
   uint32_t present = 0;       // pages with frame != 0
   uint32_t aliases = 0;       // pages with alias_frame != 0
+  LeafRest* const rest;
   Translation pages[kLeafPages];
-  TranslationRest rest[kLeafPages];
 
   // Has what a walk reads of a leaf, or of none, brought in.
   static void Expect(const Leaf* leaf) {
@@ -114,8 +120,8 @@ struct Leaf {
   }
 };
 
-inline TranslationRest& Translation::rest() { return Leaf::Of(this)->rest[slot]; }
-inline const TranslationRest& Translation::rest() const { return Leaf::Of(this)->rest[slot]; }
+inline TranslationRest& Translation::rest() { return Leaf::Of(this)->rest->of[slot]; }
+inline const TranslationRest& Translation::rest() const { return Leaf::Of(this)->rest->of[slot]; }
 
 struct Window : base::RbNode<Window> {
   uvm::Pmap* pmap = nullptr;  // null: on the free list

@@ -52,7 +52,9 @@ Window* L4Pmap::MakeWindow(uvm::Pmap* pmap, uint64_t number) {
 }
 
 Leaf* L4Pmap::MakeLeaf(Window* window, uint32_t leaf_index) {
-  Leaf* leaf = leaf_pool_.New(window, leaf_index * kLeafPages);
+  LeafRest* rest = rest_pool_.New();
+  Leaf* leaf = rest == nullptr ? nullptr : leaf_pool_.New(window, leaf_index * kLeafPages, rest);
+  if (rest != nullptr && leaf == nullptr) rest_pool_.Delete(rest);
   window->leaves[leaf_index] = leaf;
   return leaf;
 }
@@ -88,6 +90,7 @@ void L4Pmap::ReleaseWindow(Window* window) {
       auto alias = static_cast<L4_Word_t>(AliasAddress(leaf, 0).value());
       pages[count++] = L4_FpageAddRights(L4_FpageLog2(alias, kLeafShift), L4_FullyAccessible);
     }
+    rest_pool_.Delete(leaf->rest);
     leaf_pool_.Delete(leaf);
     leaf = nullptr;
   }

@@ -139,7 +139,7 @@ class PageStore {
   void Zero(Page* page);
   void Copy(const Page* from, Page* to);
   // Has the beginning of a page brought in that is copied before long.
-  void ExpectCopy(const Page* from) const;
+  void ExpectCopy(const Page* from) const { core_->pmap->Expect(from->pa, base::Access::kRead); }
   unsigned char* Contents(const Page* page) { return core_->pmap->HomePointer(page->pa); }
 
   // The page of a frame; null for frames that UVM does not manage. NetBSD: PHYS_TO_VM_PAGE().

@@ -130,6 +130,8 @@ class PmapSystem {
   // The server's own view of a frame: 4096 bytes, valid for ever. Writing here sets no modified
   // bit; the caller knows.
   virtual unsigned char* HomePointer(base::Paddr pa) = 0;
+  // Advice that the beginning of the frame is about to be read, or written. Changes nothing.
+  virtual void Expect(base::Paddr /*pa*/, base::Access /*access*/) {}
   // pmap_procwr(9): code was written to [va, +bytes); instruction caches must see it.
   virtual void ProcWrite(Pmap* pmap, base::Vaddr va, uint64_t bytes) = 0;
 

@@ -330,6 +330,18 @@ bool FastPmap::ClearModify(Paddr pa) { return std::exchange(FrameAt(pa).modified
 
 bool FastPmap::ClearReference(Paddr pa) { return std::exchange(FrameAt(pa).referenced, false); }
 
+void FastPmap::Expect(Paddr pa, base::Access access) {
+  constexpr int kLines = 8, kLineBytes = 64;
+  const unsigned char* page = HomePointer(pa);
+  for (int i = 0; i < kLines; ++i) {
+    if (access == base::Access::kWrite) {
+      __builtin_prefetch(page + i * kLineBytes, /*rw=*/1);
+    } else {
+      __builtin_prefetch(page + i * kLineBytes);
+    }
+  }
+}
+
 void FastPmap::ZeroPage(Paddr pa) { std::memset(HomePointer(pa), 0, base::kPageSize); }
 
 void FastPmap::CopyPage(Paddr from, Paddr to) {

@@ -85,6 +85,7 @@ class FastPmap final : public PmapSystem {
   bool ClearReference(base::Paddr pa) override;
   void ZeroPage(base::Paddr pa) override;
   void CopyPage(base::Paddr from, base::Paddr to) override;
+  void Expect(base::Paddr pa, base::Access access) override;
   unsigned char* HomePointer(base::Paddr pa) override {
     return memory_ + (pa.value() - kFirstFrame);
   }
