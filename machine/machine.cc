@@ -257,9 +257,14 @@ traces::Outcome Machine::Perform(const traces::ResolvedOp& op, Client* actor) {
   actor->command.target_task = target == actor ? 0 : target->task;
   actor->command.narrow = actor->narrow;
   if (op.kind == OpKind::kRead) last_read_.clear();
-  CHECK(kernel_.HostWake(actor->thread));
+  const uint64_t injected = kernel_.ledger().faults_injected;
+  if (lost_wake_up_ == 0 || lost_wake_up_ != actor->label) CHECK(kernel_.HostWake(actor->thread));
   const fake_l4::StopReason reason = RunKernel();
   if (reason == fake_l4::StopReason::kCrashed) return {};
+  if (canary_.Armed(base::Canary::kLosesWakeUp) && lost_wake_up_ == 0 &&
+      kernel_.ledger().faults_injected != injected) {
+    lost_wake_up_ = actor->label;
+  }
   fake_l4::ThreadInfo info;
   if (IsDeath(op.kind) && !kernel_.Inspect(actor->thread, &info)) {
     Bury(actor);
@@ -334,6 +339,12 @@ L4_ThreadId_t Machine::thread_of(uint32_t label) const {
   CHECK(client != nullptr);
   return client->thread;
 }
+
+uint64_t Machine::ProbeHits(base::Probe probe) const {
+  return server_.uvm().probes().hits(probe) + server_.pmap().probes().hits(probe);
+}
+
+uint64_t Machine::FaultCases(uint32_t cell) const { return server_.uvm().probes().faults(cell); }
 
 Ledger Machine::ledger() const {
   Ledger ledger = ReadLedger();

@@ -25,7 +25,9 @@ absl::StatusOr<proptests::RunResult> Replay(const proptests::Findings& findings,
   if (!trace.ok()) return trace.status();
   MachineFlags flags;
   Options parser("replay", "", "");
+  bool twice = false;  // RunLikeFailure knows
   flags.Declare(&parser);
+  parser.Switch("twice", &twice, "");
   const auto operands = parser.Parse(absl::StrSplit(known.flags, ' ', absl::SkipEmpty()));
   if (!operands.ok()) return operands.status();
   const ReplayPlan plan = PlanReplay(*trace);

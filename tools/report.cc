@@ -167,6 +167,20 @@ absl::Status MachineFlags::Apply(uint64_t default_frames, uint64_t default_check
   return absl::OkStatus();
 }
 
+MachineFlags MachineFlags::With(const RunOptions& run) const {
+  MachineFlags flags = *this;
+  flags.schedule = run.machine.schedule == machine::Schedule::kRandom ? "random"
+                   : run.machine.schedule == machine::Schedule::kPct  ? "pct"
+                                                                      : "round-robin";
+  flags.schedule_seed =
+      run.machine.schedule == machine::Schedule::kRoundRobin ? 0 : run.machine.seed;
+  flags.processors = run.machine.processors;
+  flags.profile = run.machine.profile.name;
+  flags.quirks = run.machine.quirks.name;
+  flags.frames = run.memory_may_run_out ? run.machine.ram_bytes / base::kPageSize : 0;
+  return flags;
+}
+
 std::string MachineFlags::Repeat() const {
   std::string text;
   if (lanes != "all") absl::StrAppend(&text, " --lanes ", lanes);
@@ -274,6 +288,7 @@ Diagnosis Diagnose(const std::vector<proptests::TestOp>& ops, const std::vector<
   diagnosis.seconds = watch.Seconds();
   diagnosis.executions = shrunk.executions;
   diagnosis.minimal = shrunk.shrunk.minimal;
+  diagnosis.fail_otherwise = shrunk.shrunk.fail_otherwise;
   proptests::FailureReport& report = diagnosis.report;
   report.failure = shrunk.shrunk.failure;
   report.ops = shrunk.shrunk.smallest.ops;
@@ -283,14 +298,17 @@ Diagnosis Diagnose(const std::vector<proptests::TestOp>& ops, const std::vector<
   std::string path = options.path.empty()
                          ? FreeName(options.directory + proptests::SuggestedFileName(report))
                          : options.path;
-  diagnosis.flags = options.flags;
-  report.replay = absl::StrCat("./vmsim replay", options.flags, " ", path);
-  std::string name = path.substr(path.rfind('/') + 1);
-  traces::Trace trace = proptests::FailureTrace(report, name);
   RunOptions again = shrunk.run;
   again.max_live_tasks = 0;
   again.machine.ram_bytes = run.machine.ram_bytes;
   again.whole_every = 1;
+  diagnosis.flags = options.machine.With(again).Repeat();
+  if (report.failure.print.cls == proptests::FailureClass::kNondeterminism) {
+    diagnosis.flags += " --twice";
+  }
+  report.replay = absl::StrCat("./vmsim replay", diagnosis.flags, " ", path);
+  const std::string name = path.substr(path.rfind('/') + 1);
+  const traces::Trace trace = proptests::FailureTrace(report, name);
   const proptests::RunResult rerun =
       options.guarded ? proptests::RunLikeFailure(proptests::OpsOfTrace(trace), files, again,
                                                   report.failure, options.limits)
@@ -306,7 +324,10 @@ std::string DiagnosisText(const Diagnosis& diagnosis) {
   std::string text = absl::StrCat(
       "\n", report.failure.text, "\n\nShrunk to ", report.ops.size(), " operations in ",
       diagnosis.executions, " runs, ", absl::StrFormat("%.3f", diagnosis.seconds), " s",
-      diagnosis.minimal ? "; leaving out any one of them makes it pass" : "; perhaps not minimal",
+      !diagnosis.minimal              ? "; perhaps not minimal"
+      : diagnosis.fail_otherwise == 0 ? "; leaving out any one of them makes it pass"
+                                      : "; leaving out any one of them makes it pass or fail in "
+                                        "another way",
       ".\n\n", proptests::Diagram(trace, {}).Text(), "\nAs a GoogleTest case:\n\n",
       proptests::GoogleTestCase(report), "\n");
   if (diagnosis.path.empty()) {

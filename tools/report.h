@@ -40,6 +40,9 @@ struct MachineFlags {
   // profile.
   absl::Status Apply(uint64_t default_frames, uint64_t default_check_every,
                      proptests::RunOptions* run) const;
+  // The same with what `run` says of schedule, processors, hardware, kernel, and memory if it is
+  // scarce.
+  MachineFlags With(const proptests::RunOptions& run) const;
   // The flags as typed, where they differ from the defaults: " --canary NAME --frames N".
   std::string Repeat() const;
 };
@@ -66,14 +69,15 @@ struct Diagnosis {
   uint64_t executions = 0;
   double seconds = 0;
   bool minimal = false;
-  bool reproduced = false;  // the saved trace fails alone, with the same fingerprint
-  std::string path;         // where the trace was saved; empty: it could not be
+  uint64_t fail_otherwise = 0;  // see Shrunk
+  bool reproduced = false;      // the saved trace fails alone, with the same fingerprint
+  std::string path;             // where the trace was saved; empty: it could not be
 };
 
 struct DiagnosisOptions {
-  std::string origin;  // "seed 7, case 3"
-  std::string path;    // where to save; empty: a name of its own in the current directory
-  std::string flags;   // MachineFlags::Repeat()
+  std::string origin;    // "seed 7, case 3"
+  std::string path;      // where to save; empty: a name of its own in the current directory
+  MachineFlags machine;  // as given
   // Where a trace goes that has no path; empty or ending with a slash.
   std::string directory = "";
   proptests::IsolationLimits limits = {};

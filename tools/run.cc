@@ -22,6 +22,9 @@
 #include "proptests/engine/findings.h"
 #include "proptests/engine/generator.h"
 #include "proptests/engine/hash_chain.h"
+#include "proptests/engine/machine_swarm.h"
+#include "proptests/engine/mix.h"
+#include "proptests/engine/probes.h"
 #include "proptests/engine/summary.h"
 #include "proptests/engine/workers.h"
 #include "tools/commands.h"
@@ -83,14 +86,21 @@ std::string CoverageText(const Summary& summary) {
                       summary.ledger.size(), " costs");
 }
 
+// All that was drawn for a case.
+std::string ConfigurationText(const CampaignOptions& options, uint64_t number) {
+  const proptests::GenOptions drawn = proptests::CaseOptions(options, number);
+  return absl::StrCat(
+      "  machine: ",
+      proptests::MachineText(proptests::CaseRunOptions(options, number), drawn.faults),
+      "\n  mix: ", proptests::SwarmText(drawn.swarm), "\n");
+}
+
 std::string CaseLine(const CampaignOptions& options, const CaseRecord& record) {
   return absl::StrCat(
       "case ", record.number, ": ",
       record.result.failure ? proptests::FingerprintText(record.result.failure->print) : "pass",
       ", ", record.result.stats.ops, " operations, hash ", HashText(record.result.hash),
-      record.rechecked ? ", run twice" : "",
-      "\n  mix: ", proptests::SwarmText(proptests::CaseOptions(options, record.number).swarm),
-      "\n");
+      record.rechecked ? ", run twice" : "", "\n", ConfigurationText(options, record.number));
 }
 
 // `directory`, if not empty, ends with a slash and gets the trace.
@@ -99,16 +109,11 @@ Diagnosis DiagnoseCase(const RunFlags& flags, const CampaignOptions& options,
   const proptests::Failure& failure = *record.result.failure;
   proptests::Generator generator(proptests::CaseOptions(options, record.number));
   proptests::RunOptions run = proptests::CaseRunOptions(options, record.number);
-  // The trace alone does not say under which schedule it failed.
-  MachineFlags repeat = flags.machine;
-  if (run.machine.schedule != machine::Schedule::kRoundRobin) {
-    repeat.schedule_seed = run.machine.seed;
-  }
   proptests::CampaignResult result;
   result.run.failure = failure;
   result.failing_case = record.number;
   DiagnosisOptions how{absl::StrCat("seed ", flags.seed, ", case ", record.number), flags.save,
-                       repeat.Repeat()};
+                       flags.machine};
   how.limits.seconds = static_cast<double>(flags.timeout);
   how.limits.bytes = flags.megabytes << 20;
   how.guarded = flags.jobs != 0;
@@ -288,7 +293,8 @@ void PrintSummary(const RunFlags& flags, const CampaignOptions& options, const O
   }
   Print(absl::StrCat(OpsText(result.stats), LedgerText(result.ledger),
                      LanesText(options.run, result.stats), ShapeText(outcome.summary.shape),
-                     "  twice   ", outcome.summary.rechecked,
+                     proptests::ProbesText(result.stats, flags.probes), "  twice   ",
+                     outcome.summary.rechecked,
                      " cases ran twice, with other checks, and did the same\n  hash    ",
                      HashText(result.hash), "\n"));
 }
@@ -328,11 +334,10 @@ int FinishFailure(const RunFlags& flags, const CampaignOptions& options, const O
     json["failure"]["case_command"] = CaseCommand(flags, number);
     Print(json.dump(2) + "\n");
   } else {
-    Print(absl::StrCat(
-        Red("FAIL"), " ", proptests::FingerprintText(failure.print), " at operation ",
-        failure.op_index + 1, " of case ", number,
-        "\n  mix: ", proptests::SwarmText(proptests::CaseOptions(options, number).swarm), "\n",
-        DiagnosisText(diagnosis), "The whole case again:\n  ", CaseCommand(flags, number), "\n"));
+    Print(absl::StrCat(Red("FAIL"), " ", proptests::FingerprintText(failure.print),
+                       " at operation ", failure.op_index + 1, " of case ", number, "\n",
+                       ConfigurationText(options, number), DiagnosisText(diagnosis),
+                       "The whole case again:\n  ", CaseCommand(flags, number), "\n"));
   }
   return static_cast<int>(failure.print.cls);
 }
@@ -355,7 +360,7 @@ absl::Status WriteChain(const RunFlags& flags, const CampaignOptions& options) {
 
 // Opens what --findings or --resume names. With --resume the stored arguments come first, those of
 // this command after them.
-absl::Status Prepare(const Arguments& arguments, RunFlags* flags,
+absl::Status Prepare(const Arguments& arguments, RunFlags* flags, proptests::Mix* mix,
                      std::unique_ptr<Findings>* findings,
                      std::optional<proptests::CampaignState>* state) {
   if (flags->resume.empty() && flags->findings.empty()) return absl::OkStatus();
@@ -380,6 +385,8 @@ absl::Status Prepare(const Arguments& arguments, RunFlags* flags,
   all.insert(all.end(), arguments.begin(), arguments.end());
   const auto operands = parser.Parse(all);
   if (!operands.ok()) return operands.status();
+  const absl::Status settled = Settle(parser, &again, mix);
+  if (!settled.ok()) return settled;
   again.findings = directory;
   *flags = again;
   *state = std::move(*last);
@@ -402,13 +409,16 @@ int RunCommand(const Arguments& arguments) {
     return PrintError(absl::InvalidArgumentError(
         absl::StrCat("\"", operands->front(), "\" is not an option; `vmsim run` takes no files")));
   }
-  absl::StatusOr<CampaignOptions> options = CampaignOf(flags);
+  proptests::Mix mix;
+  const absl::Status settled = Settle(parser, &flags, &mix);
+  if (!settled.ok()) return PrintError(settled);
+  absl::StatusOr<CampaignOptions> options = CampaignOf(flags, mix);
   if (!options.ok()) return PrintError(options.status());
   std::unique_ptr<Findings> findings;
   std::optional<proptests::CampaignState> state;
-  const absl::Status status = Prepare(arguments, &flags, &findings, &state);
+  const absl::Status status = Prepare(arguments, &flags, &mix, &findings, &state);
   if (!status.ok()) return PrintError(status);
-  if (state) options = CampaignOf(flags);
+  if (state) options = CampaignOf(flags, mix);
   absl::StatusOr<Shard> shard = ParseShard(flags.shard);
   if (!shard.ok()) return PrintError(shard.status());
   if (!flags.chain.empty()) {

@@ -8,6 +8,7 @@
 #include "proptests/engine/fault_rates.h"
 #include "proptests/engine/lanes.h"
 #include "tools/console.h"
+#include "tools/process.h"
 #include "traces/codec.h"
 
 namespace tools {
@@ -23,6 +24,7 @@ constexpr const char* kEpilogue =
     "  ./vmsim run --jobs $(nproc) --ops 100m          the same result, sooner\n"
     "  ./vmsim run --findings found --ops 100m         keep what is found, go on\n"
     "  ./vmsim run --resume found                      go on where that was interrupted\n"
+    "  ./vmsim run --swarm --liveness --ops 10m        other machines, and all must end well\n"
     "  ./vmsim run --shard 0/4 --ops 100m --json >0.json   a quarter of that campaign\n"
     "  ./vmsim run --canary kept_secret_below --ops 1m   is a deliberate bug found?\n\n"
     "A campaign is a sequence of cases, each with its own mix of operations and a fresh machine.\n"
@@ -69,12 +71,20 @@ void DeclareRunFlags(Options* options, RunFlags* flags) {
                   "run one case in N a second time, with other checks, and compare; 0 = none");
   options->Text("chain", &flags->chain, "FILE",
                 "write what each operation did and cost, for vmsim diff");
+  options->Text("mix", &flags->mix, "FILE",
+                "what is drawn how often, and sizes; see proptests/mixes/standard.mix");
+  options->Switch("swarm", &flags->swarm,
+                  "a machine of its own for each case: memory, hardware, kernel, ... unless given");
+  options->Switch("liveness", &flags->liveness,
+                  "each case ends with a phase in which nothing fails and all must converge");
   options->Text("findings", &flags->findings, "DIR",
                 "keep what is found in DIR and go on; replay first what is there");
   options->Text("resume", &flags->resume, "DIR",
                 "go on with the interrupted campaign that DIR remembers");
   options->Text("shard", &flags->shard, "I/N", "only the cases whose number is I modulo N");
   options->Switch("verbose", &flags->verbose, "a line for each case: its mix, its hash");
+  options->Switch("probes", &flags->probes,
+                  "how often each rare branch and each case of a fault was met");
   options->Switch("no-swarm", &flags->no_swarm, "the same mix of operations in every case");
   flags->machine.Declare(options);
   options->Text("o", &flags->save, "S.trace",
@@ -101,7 +111,29 @@ absl::StatusOr<Shard> ParseShard(const std::string& text) {
   return shard;
 }
 
-absl::StatusOr<CampaignOptions> CampaignOf(const RunFlags& flags) {
+absl::Status Settle(const Options& options, RunFlags* flags, proptests::Mix* mix) {
+  proptests::MachinePins& pins = flags->pins;
+  pins.memory = options.Given("frames");
+  pins.hardware = options.Given("profile");
+  pins.kernel = options.Given("quirks");
+  pins.processors = options.Given("processors");
+  pins.schedule = options.Given("schedule");
+  pins.faults = options.Given("faults");
+  *mix = proptests::StandardMixFile();
+  if (!flags->mix.empty()) {
+    absl::StatusOr<std::string> text = ReadWhole(flags->mix);
+    if (!text.ok()) return text.status();
+    absl::StatusOr<proptests::Mix> parsed = proptests::ParseMix(*text, flags->mix);
+    if (!parsed.ok()) return parsed.status();
+    *mix = *parsed;
+  }
+  if (!options.Given("tasks")) flags->tasks = mix->tasks;
+  if (!options.Given("pages")) flags->pages = mix->pages;
+  if (!options.Given("files")) flags->files = mix->files;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<CampaignOptions> CampaignOf(const RunFlags& flags, const proptests::Mix& mix) {
   CampaignOptions options;
   const absl::Status status = flags.machine.Apply(DefaultFrames(flags), 64, &options.run);
   if (!status.ok()) return status;
@@ -116,6 +148,10 @@ absl::StatusOr<CampaignOptions> CampaignOf(const RunFlags& flags) {
   options.pages = static_cast<uint32_t>(flags.pages);
   options.files = static_cast<uint32_t>(flags.files);
   options.swarm = !flags.no_swarm;
+  options.mix = mix.weights;
+  options.machine_swarm = flags.swarm;
+  options.pins = flags.pins;
+  options.liveness = flags.liveness;
   return options;
 }
 
@@ -126,6 +162,9 @@ std::string CampaignText(const RunFlags& flags, const CampaignOptions& options) 
       " files, ", options.run.machine.ram_bytes / base::kPageSize, " frames, lanes ",
       proptests::LanesText(options.run.lanes),
       flags.machine.canary == "none" ? "" : absl::StrCat(", canary ", flags.machine.canary),
+      flags.mix.empty() ? "" : absl::StrCat(", mix ", flags.mix),
+      flags.no_swarm ? ", no swarm" : "", flags.swarm ? ", a machine for each case" : "",
+      flags.liveness ? ", liveness" : "",
       flags.faults == "none" ? "" : absl::StrCat(", faults ", flags.faults),
       flags.machine.schedule == "round-robin" ? ""
                                               : absl::StrCat(", schedule ", flags.machine.schedule),
@@ -134,13 +173,37 @@ std::string CampaignText(const RunFlags& flags, const CampaignOptions& options) 
       flags.machine.quirks == "manual" ? "" : absl::StrCat(", quirks ", flags.machine.quirks));
 }
 
+namespace {
+
+// What was given although it is the default: Repeat leaves it out.
+std::string PinsText(const RunFlags& flags) {
+  std::string text;
+  const MachineFlags plain;
+  const auto pin = [&](bool pinned, bool is_default, const std::string& words) {
+    if (pinned && is_default) absl::StrAppend(&text, words);
+  };
+  const MachineFlags& machine = flags.machine;
+  pin(flags.pins.memory, machine.frames == plain.frames, " --frames 0");
+  pin(flags.pins.hardware, machine.profile == plain.profile, " --profile " + plain.profile);
+  pin(flags.pins.kernel, machine.quirks == plain.quirks, " --quirks " + plain.quirks);
+  pin(flags.pins.processors, machine.processors == plain.processors, " --processors 1");
+  pin(flags.pins.schedule, machine.schedule == plain.schedule, " --schedule " + plain.schedule);
+  pin(flags.pins.faults, flags.faults == "none", " --faults none");
+  return text;
+}
+
+}  // namespace
+
 std::string CaseCommand(const RunFlags& flags, uint64_t failing_case) {
   return absl::StrCat("./vmsim run --seed ", flags.seed, " --case ", failing_case, " --ops ",
                       flags.case_ops,
                       flags.case_ops == 10000 ? "" : absl::StrCat(" --case-ops ", flags.case_ops),
                       " --tasks ", flags.tasks, " --pages ", flags.pages, " --files ", flags.files,
                       flags.faults == "none" ? "" : absl::StrCat(" --faults ", flags.faults),
-                      flags.no_swarm ? " --no-swarm" : "", flags.machine.Repeat());
+                      flags.mix.empty() ? "" : absl::StrCat(" --mix ", flags.mix),
+                      flags.no_swarm ? " --no-swarm" : "", flags.swarm ? " --swarm" : "",
+                      flags.swarm ? PinsText(flags) : "", flags.liveness ? " --liveness" : "",
+                      flags.machine.Repeat());
 }
 
 }  // namespace tools

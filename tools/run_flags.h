@@ -6,7 +6,10 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "proptests/engine/machine_swarm.h"
+#include "proptests/engine/mix.h"
 #include "proptests/engine/run.h"
 #include "tools/options.h"
 #include "tools/report.h"
@@ -30,14 +33,22 @@ struct RunFlags {
   std::string chain;
   std::string findings;  // directory; empty: none
   std::string resume;
-  std::string shard;  // "I/N" as typed
+  std::string shard;   // "I/N" as typed
+  std::string mix;     // file; empty: the standard one
+  bool swarm = false;  // of machines
+  bool liveness = false;
+  proptests::MachinePins pins;  // what was given
   bool verbose = false;
+  bool probes = false;
   bool no_swarm = false;
   bool json = false;
   std::string save;
 };
 
 void DeclareRunFlags(Options* options, RunFlags* flags);
+// After parsing: what was given is pinned, and a mix gives the sizes that were not. Errors: the mix
+// cannot be read.
+absl::Status Settle(const Options& options, RunFlags* flags, proptests::Mix* mix);
 
 // Cases whose number is `index` modulo `count` are this run's own.
 struct Shard {
@@ -47,7 +58,8 @@ struct Shard {
 // "I/N" with I < N; empty: the only one.
 absl::StatusOr<Shard> ParseShard(const std::string& text);
 
-absl::StatusOr<proptests::CampaignOptions> CampaignOf(const RunFlags& flags);
+absl::StatusOr<proptests::CampaignOptions> CampaignOf(const RunFlags& flags,
+                                                      const proptests::Mix& mix);
 // The first line of a run: which campaign it is. Equal for all its shards.
 std::string CampaignText(const RunFlags& flags, const proptests::CampaignOptions& options);
 // The command that runs one case alone.
