@@ -156,7 +156,6 @@ class Running {
       return interrupted == 0;
     };
     const Stopwatch watch;
-    CatchInterrupts();
     const proptests::CampaignEnd end = proptests::RunCases(options_, how, hooks);
     std::signal(SIGINT, SIG_DFL);
     outcome_.seconds = watch.Seconds();
@@ -412,6 +411,7 @@ int RunCommand(const Arguments& arguments) {
   if (!settled.ok()) return PrintError(settled);
   absl::StatusOr<CampaignOptions> options = CampaignOf(flags, mix);
   if (!options.ok()) return PrintError(options.status());
+  CatchInterrupts();
   std::unique_ptr<Findings> findings;
   std::optional<proptests::CampaignState> state;
   const absl::Status status = Prepare(arguments, &flags, &mix, &findings, &state);

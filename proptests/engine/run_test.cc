@@ -195,6 +195,61 @@ TEST(RunTest, AnInjectedFaultStaysInTheShrunkTrace) {
   EXPECT_FALSE(RunOps(harmless, generator.files(), shrunk.run).failure);
 }
 
+// A failure whose cause lies at the end of a long run: from the position on, answers to page faults
+// get lost until one is missed.
+std::vector<TestOp> LongFailure(const Generator& generator, uint64_t length) {
+  std::vector<TestOp> ops;
+  for (const traces::Op& op : DrawOps(generator, length)) ops.push_back({op, std::nullopt});
+  for (uint64_t i = length; i < length + 1000; ++i) {
+    traces::Op lost;
+    lost.kind = traces::OpKind::kInject;
+    lost.site = base::FaultSite::kPagerNever;
+    ops.push_back({lost, std::nullopt});
+    ops.push_back({generator.Draw(i), std::nullopt});
+  }
+  return ops;
+}
+
+TEST(RunTest, LongFailuresShrinkInFewRuns) {
+  for (const uint64_t length : {10000, 40000}) {
+    CampaignOptions options = Small(1, length);
+    const Generator generator(CaseOptions(options, 0));
+    const RunOptions run = CaseRunOptions(options, 0);
+    std::vector<TestOp> ops = LongFailure(generator, length);
+    const RunResult result = RunOps(ops, generator.files(), run);
+    ASSERT_TRUE(result.failure);
+    ops.resize(result.failure->op_index + 1);
+    ASSERT_GE(ops.size(), length);
+    const ShrinkOutcome shrunk = ShrinkRun(ops, generator.files(), run, *result.failure);
+    EXPECT_EQ(shrunk.shrunk.smallest.ops.size(), 4u);
+    EXPECT_TRUE(shrunk.shrunk.minimal);
+    EXPECT_EQ(shrunk.shrunk.fail_otherwise, 0u);
+    EXPECT_LE(shrunk.executions, 500u) << length;
+  }
+}
+
+// What the failure does not need goes, what it needs stays.
+TEST(RunTest, TheMachineIsMadePlainWhereThatIsAllTheSame) {
+  CampaignOptions options = Small(1, 20000);
+  options.run.machine.canary = base::Canary::kInheritanceSwapped;
+  options.run.machine.schedule = machine::Schedule::kPct;
+  options.run.machine.processors = 3;
+  options.run.machine.profile = fake_l4::kAmd64NoReference;
+  options.run.machine.quirks = *machine::FindQuirks("pistachio-new-mdb");
+  const CampaignResult result = RunCampaign(options);
+  ASSERT_TRUE(result.run.failure);
+  const Generator generator(CaseOptions(options, result.failing_case));
+  const ShrinkOutcome shrunk =
+      ShrinkRun(OpsOfFailure(options, result), generator.files(),
+                CaseRunOptions(options, result.failing_case), *result.run.failure);
+  EXPECT_EQ(shrunk.run.machine.schedule, machine::Schedule::kRoundRobin);
+  EXPECT_EQ(shrunk.run.machine.processors, 1u);
+  EXPECT_STREQ(shrunk.run.machine.profile.name, fake_l4::kAmd64Nx.name);
+  EXPECT_STREQ(shrunk.run.machine.quirks.name, "manual");
+  EXPECT_LT(shrunk.run.machine.ram_bytes, options.run.machine.ram_bytes);
+  EXPECT_TRUE(RunOps(shrunk.shrunk.smallest.ops, generator.files(), shrunk.run).failure);
+}
+
 TEST(RunTest, TextThatIsNoTraceIsRefusedWithAPlace) {
   EXPECT_EQ(RunTraceText("s1 = space\n").substr(0, 7), "text:1:");
 }
