@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -195,38 +196,48 @@ TEST(RunTest, AnInjectedFaultStaysInTheShrunkTrace) {
   EXPECT_FALSE(RunOps(harmless, generator.files(), shrunk.run).failure);
 }
 
-// A failure whose cause lies at the end of a long run: from the position on, answers to page faults
-// get lost until one is missed.
-std::vector<TestOp> LongFailure(const Generator& generator, uint64_t length) {
+// The operations of a long run whose failure has its cause at the end: from `length` on, answers to
+// page faults get lost until one is missed. Labels end at kMaxLabel, so later births are skipped.
+std::vector<TestOp> LongFailure(const CampaignOptions& options, uint64_t length) {
+  constexpr uint64_t kOfACase = 60000;
   std::vector<TestOp> ops;
-  for (const traces::Op& op : DrawOps(generator, length)) ops.push_back({op, std::nullopt});
-  for (uint64_t i = length; i < length + 1000; ++i) {
-    traces::Op lost;
-    lost.kind = traces::OpKind::kInject;
-    lost.site = base::FaultSite::kPagerNever;
-    ops.push_back({lost, std::nullopt});
-    ops.push_back({generator.Draw(i), std::nullopt});
+  for (uint64_t i = 0; i < length + 1000; ++i) {
+    if (i >= length) {
+      traces::Op lost;
+      lost.kind = traces::OpKind::kInject;
+      lost.site = base::FaultSite::kPagerNever;
+      ops.push_back({lost, std::nullopt});
+    }
+    const Generator generator(CaseOptions(options, i / kOfACase));
+    ops.push_back({generator.Draw(i % kOfACase), std::nullopt});
   }
   return ops;
 }
 
-TEST(RunTest, LongFailuresShrinkInFewRuns) {
-  for (const uint64_t length : {10000, 40000}) {
-    CampaignOptions options = Small(1, length);
-    const Generator generator(CaseOptions(options, 0));
-    const RunOptions run = CaseRunOptions(options, 0);
-    std::vector<TestOp> ops = LongFailure(generator, length);
-    const RunResult result = RunOps(ops, generator.files(), run);
-    ASSERT_TRUE(result.failure);
-    ops.resize(result.failure->op_index + 1);
-    ASSERT_GE(ops.size(), length);
-    const ShrinkOutcome shrunk = ShrinkRun(ops, generator.files(), run, *result.failure);
-    EXPECT_EQ(shrunk.shrunk.smallest.ops.size(), 4u);
-    EXPECT_TRUE(shrunk.shrunk.minimal);
-    EXPECT_EQ(shrunk.shrunk.fail_otherwise, 0u);
-    EXPECT_LE(shrunk.executions, 500u) << length;
-  }
+class LongFailureTest : public testing::TestWithParam<uint64_t> {};
+
+TEST_P(LongFailureTest, ShrinksInFewRuns) {
+  const uint64_t length = GetParam();
+  CampaignOptions options = Small(1, length);
+  options.swarm = false;
+  const RunOptions run = CaseRunOptions(options, 0);
+  const std::vector<std::string> files = Generator(CaseOptions(options, 0)).files();
+  std::vector<TestOp> ops = LongFailure(options, length);
+  const RunResult result = RunOps(ops, files, run);
+  ASSERT_TRUE(result.failure);
+  ops.resize(result.failure->op_index + 1);
+  ASSERT_GE(ops.size(), length);
+  const ShrinkOutcome shrunk = ShrinkRun(ops, files, run, *result.failure);
+  std::printf("%llu operations shrunk to %zu in %llu runs\n",
+              static_cast<unsigned long long>(ops.size()), shrunk.shrunk.smallest.ops.size(),
+              static_cast<unsigned long long>(shrunk.executions));
+  EXPECT_EQ(shrunk.shrunk.smallest.ops.size(), 4u);
+  EXPECT_TRUE(shrunk.shrunk.minimal);
+  EXPECT_EQ(shrunk.shrunk.fail_otherwise, 0u);
+  EXPECT_LE(shrunk.executions, 500u);
 }
+
+INSTANTIATE_TEST_SUITE_P(Lengths, LongFailureTest, testing::Values(10000, 100000));
 
 // What the failure does not need goes, what it needs stays.
 TEST(RunTest, TheMachineIsMadePlainWhereThatIsAllTheSame) {
