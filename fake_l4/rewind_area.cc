@@ -4,7 +4,6 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -140,20 +139,6 @@ RewindArea::RewindArea() {
 }
 
 RewindArea::~RewindArea() {
-  if (getenv("EXPLORE_DEBUG")) {
-    std::sort(stored_, stored_ + stored_count_);
-    size_t small = 0;
-    for (size_t i = 0; i < stored_count_; i++) small += stored_[i] < kPagesFrom / kPage;
-    fprintf(stderr, "stored %zu, small %zu of %zu pages\n", stored_count_, small,
-            contents()->small_used / kPage);
-    for (size_t i = small; i < stored_count_;) {
-      size_t n = 1;
-      while (i + n < stored_count_ && stored_[i + n] == stored_[i] + n) n++;
-      fprintf(stderr, " %zu+%zu", size_t{stored_[i]} - kPagesFrom / kPage, n);
-      i += n;
-    }
-    fprintf(stderr, "\n");
-  }
   munmap(start_, kSlotBytes);
   munmap(stored_, kMostStored * sizeof(uint32_t));
   munmap(originals_, kMostStored * kPage);

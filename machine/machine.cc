@@ -340,6 +340,12 @@ L4_ThreadId_t Machine::thread_of(uint32_t label) const {
   return client->thread;
 }
 
+uint64_t Machine::ProbeHits(base::Probe probe) const {
+  return server_.uvm().probes().hits(probe) + server_.pmap().probes().hits(probe);
+}
+
+uint64_t Machine::FaultCases(uint32_t cell) const { return server_.uvm().probes().faults(cell); }
+
 Ledger Machine::ledger() const {
   Ledger ledger = ReadLedger();
   ledger.virtual_us += observed_;

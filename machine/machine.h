@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "base/canary.h"
+#include "base/probes.h"
 #include "fake_l4/decision_list.h"
 #include "fake_l4/exploration.h"
 #include "fake_l4/kernel.h"
@@ -173,6 +174,10 @@ class Machine {
   // Bytes of the last kRead, as far as it got.
   const std::vector<unsigned char>& last_read_bytes() const { return last_read_; }
   Ledger ledger() const;
+  // How often a branch was taken since boot, and a cell of the matrix of fault cases met (only
+  // after uvm().probes().CountFaults()).
+  uint64_t ProbeHits(base::Probe probe) const;
+  uint64_t FaultCases(uint32_t cell) const;
   uvm::Uvm& uvm() { return server_.uvm(); }
   fake_l4::Kernel& kernel() { return kernel_; }
   const fake_l4::Kernel& kernel() const { return kernel_; }

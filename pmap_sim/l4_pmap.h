@@ -31,6 +31,7 @@
 
 #include "base/addr.h"
 #include "base/canary.h"
+#include "base/probes.h"
 #include "base/list.h"
 #include "base/pool.h"
 #include "base/prot.h"
@@ -186,6 +187,7 @@ class L4Pmap final : public uvm::PmapSystem {
   bool CheckInvariants(base::TextSink& out) const;
   void Verify(const char* label) const;
   PmapCounters counters() const;
+  const base::Probes& probes() const { return probes_; }
   // The kernel's not counted.
   size_t pmap_count() const { return pmaps_.size() - 1; }
 
@@ -375,6 +377,7 @@ class L4Pmap final : public uvm::PmapSystem {
   base::List<Window, &Window::free_link> free_windows_;
   uint64_t windows_made_ = 0;
   PmapCounters counters_;
+  base::Probes probes_;
   UnmapBatch batch_;
 };
 

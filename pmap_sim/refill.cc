@@ -115,9 +115,11 @@ RefillResult L4Pmap::Answer(Translation* page, base::Access access, const ReplyT
   if (page->direct && !MayGoDirect(*page)) Recall(*page);
   if (!page->direct) {
     count = RunLength(leaf, page->slot, &first);
+    if (count > 1) probes_.Hit(base::Probe::kRefillRun);
     const bool direct =
         count == 1 && page->sent.IsNone() && MayGoDirect(*page) && !AliasShows(*page);
     if (direct) {
+      probes_.Hit(base::Probe::kRefillStraightFromHome);
       GoDirect(page);
     } else if (!MakeAliases(leaf, first, count)) {
       return RefillResult::kNoMemory;
@@ -172,9 +174,11 @@ RefillResult L4Pmap::Refill(uvm::Pmap* pmap, base::Vaddr va, base::Access access
 // its mapping or for the alias. Both are to be made anew. False: that has been of no use too often.
 bool L4Pmap::Retry(Translation* page) {
   ++counters_.resends;
+  probes_.Hit(base::Probe::kRefillResent);
   if (TakeBack(page)) page->resends = 0;
   if (page->resends == kMaxResends) {
     page->resends = 0;
+    probes_.Hit(base::Probe::kRefillHopeless);
     return false;
   }
   ++page->resends;
@@ -191,6 +195,7 @@ bool L4Pmap::Retry(Translation* page) {
 // that are not wired, then aliases that nothing is mapped from. The table keeps everything.
 void L4Pmap::DropMappings(uvm::Pmap* only) {
   ++counters_.shortages;
+  probes_.Hit(base::Probe::kShortageDrops);
   auto each_leaf = [this, only](auto visit) {
     for (uvm::Pmap* pmap = pmaps_.front(); pmap != nullptr; pmap = pmaps_.Next(pmap)) {
       if (pmap->is_kernel || (only != nullptr && pmap != only)) continue;

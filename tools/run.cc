@@ -24,6 +24,7 @@
 #include "proptests/engine/hash_chain.h"
 #include "proptests/engine/machine_swarm.h"
 #include "proptests/engine/mix.h"
+#include "proptests/engine/probes.h"
 #include "proptests/engine/summary.h"
 #include "proptests/engine/workers.h"
 #include "tools/commands.h"
@@ -291,7 +292,8 @@ void PrintSummary(const RunFlags& flags, const CampaignOptions& options, const O
   }
   Print(absl::StrCat(OpsText(result.stats), LedgerText(result.ledger),
                      LanesText(options.run, result.stats), ShapeText(outcome.summary.shape),
-                     "  twice   ", outcome.summary.rechecked,
+                     proptests::ProbesText(result.stats, flags.probes), "  twice   ",
+                     outcome.summary.rechecked,
                      " cases ran twice, with other checks, and did the same\n  hash    ",
                      HashText(result.hash), "\n"));
 }

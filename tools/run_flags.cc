@@ -83,6 +83,8 @@ void DeclareRunFlags(Options* options, RunFlags* flags) {
                 "go on with the interrupted campaign that DIR remembers");
   options->Text("shard", &flags->shard, "I/N", "only the cases whose number is I modulo N");
   options->Switch("verbose", &flags->verbose, "a line for each case: its mix, its hash");
+  options->Switch("probes", &flags->probes,
+                  "how often each rare branch and each case of a fault was met");
   options->Switch("no-swarm", &flags->no_swarm, "the same mix of operations in every case");
   flags->machine.Declare(options);
   options->Text("o", &flags->save, "S.trace",

@@ -39,6 +39,7 @@ struct RunFlags {
   bool liveness = false;
   proptests::MachinePins pins;  // what was given
   bool verbose = false;
+  bool probes = false;
   bool no_swarm = false;
   bool json = false;
   std::string save;

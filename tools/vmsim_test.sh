@@ -286,6 +286,28 @@ expect 11 replay --no-shrink --canary fork_skips_write_protect smaller.trace
 expect 11 run --seed 3 --ops 20000 --canary fork_skips_write_protect -o bug.trace --json
 has '"class": "structure"' out
 
+# --- All short sequences, and schedules of concurrent clients ---
+expect 0 exhaust --depth 3
+has "PASS 356 states, 1,242 transitions" out
+expect 0 exhaust --list
+has "48 operations of 15 kinds" out
+expect 11 exhaust --depth 4 --canary fork_skips_write_protect -o short.trace
+expect 11 replay --canary fork_skips_write_protect -o again2.trace short.trace
+bad '--depth wants a number from 1 to 12' exhaust --depth 99
+expect 0 explore --schedules 500
+has "PASS" out
+cp out first
+expect 0 explore --schedules 500
+[[ $(grep hash first | cut -d, -f1) == "$(grep hash out | cut -d, -f1)" ]] || fail "explore: the same seed gave two hashes"
+expect 0 explore --schedule dfs --threads 2 --ops 3 --schedules 500 --json
+has '"schedules_per_second":' out
+expect 15 explore --canary fault_skips_amap_lock -o lock.trace
+has "./vmsim explore --canary fault_skips_amap_lock lock.trace" out
+expect 15 explore --canary fault_skips_amap_lock lock.trace
+expect 0 explore lock.trace
+bad 'there is no kind of schedule "fair"' explore --schedule fair
+bad 'expected a comment "# thread"' explore "$one"
+
 rm -rf "$work"
 if [[ $failures != 0 ]]; then
   echo "$failures failed"

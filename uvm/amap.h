@@ -107,8 +107,10 @@ class AmapStore {
   // rest's share.
   void Split(const AmapRef& left, PageCount pages, PageCount kept, AmapRef* right);
 
-  // NetBSD: amap_lookup(). LOCKS: the amap's, for these four.
+  // NetBSD: amap_lookup(). LOCKS: the amap's, for these five.
   Anon* Lookup(const Amap* amap, uint32_t slot) const;
+  // How many of `pages` slots from ref.slot on are empty, up to the first that is not.
+  uint64_t CountEmpty(const AmapRef& ref, PageCount pages) const;
   // Puts `anon` into an empty slot.
   void Add(Amap* amap, uint32_t slot, Anon* anon);
   // Puts `anon` in place of the slot's anon, whose translations go away in every space if the amap

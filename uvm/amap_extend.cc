@@ -39,11 +39,17 @@ Result<void, MapError> AmapStore::Extend(AmapRef* ref, PageCount pages, PageCoun
                                          ExtendTo where) {
   Amap* amap = ref->amap;
   MutexLock lock(&amap->lock->mutex);
-  if (amap->refs != 1) return MapError::kBusy;
+  if (amap->refs != 1) {
+    core_->probes.Hit(Probe::kAmapHasOtherReferers);
+    return MapError::kBusy;
+  }
   uint64_t needed = pages.value() + add.value();
   const bool forward = where == ExtendTo::kForward;
   const auto count = static_cast<uint32_t>(pages.value());
-  if (needed > amap->capacity && needed >= kLargeAmapSlots) return MapError::kTooBig;
+  if (needed > amap->capacity && needed >= kLargeAmapSlots) {
+    core_->probes.Hit(Probe::kAmapTooBig);
+    return MapError::kTooBig;
+  }
   Amap larger;
   if (needed > amap->capacity &&
       !AllocateArrays(&larger, std::bit_ceil(static_cast<uint32_t>(needed)))) {
@@ -57,6 +63,7 @@ Result<void, MapError> AmapStore::Extend(AmapRef* ref, PageCount pages, PageCoun
               (forward ? ref->slot + needed <= capacity : ref->slot >= add.value());
   uint32_t target = fits ? ref->slot : forward ? 0 : capacity - count;
   if (needed > amap->capacity) {
+    core_->probes.Hit(Probe::kAmapGrowsArrays);
     MoveSlots(*amap, ref->slot, count, &larger, target);
     FreeArrays(amap);
     amap->anons = larger.anons;
@@ -64,8 +71,10 @@ Result<void, MapError> AmapStore::Extend(AmapRef* ref, PageCount pages, PageCoun
     amap->back = larger.back;
     amap->capacity = larger.capacity;
   } else if (target != ref->slot) {
+    core_->probes.Hit(Probe::kAmapSlotsMove);
     MoveSlots(*amap, ref->slot, count, amap, target);
   }
+  if (fits) core_->probes.Hit(Probe::kAmapGrowsInPlace);
   ref->slot = forward ? target : target - static_cast<uint32_t>(add.value());
   auto end = static_cast<uint32_t>(ref->slot + needed);
   if (!fits || end > amap->slot_count) amap->slot_count = end;

@@ -1,4 +1,5 @@
-// uvm/core.h: what every noun of uvm needs: the doors, the counters, the canary switch.
+// uvm/core.h: what every noun of uvm needs: the doors, the counters, the canary
+//             switch, the probes.
 //
 // WHAT     A Core is owned by Uvm and handed to each store by pointer; there are no globals (design
 //          D3). It also brings the vocabulary types of base into this namespace.
@@ -14,6 +15,7 @@
 #include "base/canary.h"
 #include "base/errors.h"
 #include "base/pool.h"
+#include "base/probes.h"
 #include "base/prot.h"
 #include "base/result.h"
 #include "uvm/pmap.h"
@@ -29,6 +31,7 @@ using base::MapError;
 using base::Paddr;
 using base::PageCount;
 using base::PageIndex;
+using base::Probe;
 using base::Prot;
 using base::Range;
 using base::Result;
@@ -69,6 +72,7 @@ struct Core {
   ThreadSystem* threads;
   Counters counters;
   base::CanarySwitch canary;
+  base::Probes probes = {};
 };
 
 }  // namespace uvm

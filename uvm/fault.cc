@@ -58,10 +58,12 @@ Result<void, FaultError> FaultHandler::Run(Attempt* a) {
     }
     if (step.value() == Step::kDone) return {};
     if (a->info.refused) {
+      core_->probes.Hit(Probe::kFaultRefused);
       --core_->counters.faults;  // it is yet to come
       return {};
     }
     ++core_->counters.fault_restarts;
+    core_->probes.Hit(Probe::kFaultRestarted);
   }
 }
 
@@ -74,9 +76,12 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Try(Attempt* a) {
   if (info.entry->advice == Advice::kSequential && info.centre > 0) {
     if (!info.patient) return Refuse(a);
     DeactivateBehind(a);
+    core_->probes.Hit(Probe::kFaultDeactivatesBehind);
   }
   a->mapped = info.count > 1 ? core_->pmap->Mapped(info.pmap(), info.first, info.count) : 0;
   Anon* anon = LookUpUpper(a);
+  if (core_->probes.counts_faults()) [[unlikely]]
+    CountCase(*a, anon);
   return anon != nullptr ? Upper(a, anon) : Lower(a);
 }
 
@@ -112,6 +117,7 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Check(Attempt* a) {
     a->copy_now = a->write = info.access == Access::kWrite;
   }
   if (entry->needs_copy) {
+    a->owed_copy = true;
     if (a->copy_now || entry->object == nullptr) return CopyOwed(a);
     info.enter_prot = info.enter_prot - base::kProtWrite;
   }
@@ -128,13 +134,42 @@ Result<FaultHandler::Step, FaultError> FaultHandler::CopyOwed(Attempt* a) {
   if (!a->info.patient) return Refuse(a);
   Map* map = a->info.map;
   a->info.UnlockMap();
+  core_->probes.Hit(Probe::kFaultCopiesOwed);
   Map::Change change(map, "FaultHandler");
   MapEntry* entry = map->LookupLocked(a->info.va);
   if (entry != nullptr && entry->needs_copy &&
       !map->CopyAmapLocked(entry, a->info.va, Map::Chunk::kYes)) {
+    core_->probes.Hit(Probe::kFaultCopyFails);
     return FaultError::kNoMemory;
   }
   return Step::kAgain;
+}
+
+// Which cell of the matrix this attempt is. LOCKS: map read, amap.
+void FaultHandler::CountCase(const Attempt& a, const Anon* anon) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const FaultInfo& info = a.info;
+  base::FaultCase c;
+  c.shared = !info.entry->copy_on_write;
+  c.write = info.access == Access::kWrite;
+  c.owed_copy = a.owed_copy;
+  const Page* page = nullptr;
+  if (anon != nullptr) {
+    c.from = base::FaultCase::From::kAnon;
+    page = anon->page;
+  } else if (info.object != nullptr) {
+    c.from = base::FaultCase::From::kObject;
+    page = info.object->Lookup(info.IndexOf(info.centre));
+  } else {
+    c.from = base::FaultCase::From::kZero;
+  }
+  using Page = base::FaultCase::Page;
+  const bool wired = info.wired == Wired::kYes || (page != nullptr && page->wire_count > 0);
+  c.page = page != nullptr && page->IsBusy()         ? Page::kBusy
+           : page != nullptr && page->loan_count > 0 ? Page::kLent
+           : wired                                   ? Page::kWired
+           : page == nullptr                         ? Page::kAbsent
+                                                     : Page::kResident;
+  core_->probes.HitFault(c);
 }
 
 // ---- The window ----
@@ -191,6 +226,7 @@ void FaultHandler::MapNeighbour(Attempt* a, uint32_t i, Page* page, Prot prot) {
   if (!entered.ok()) return;
   a->moved = true;
   ++core_->counters.neighbours;
+  core_->probes.Hit(Probe::kFaultNeighbourMapped);
 }
 
 // ---- The end of every case ----
@@ -206,6 +242,7 @@ Result<FaultHandler::Step, FaultError> FaultHandler::EnterAndFinish(Attempt* a, 
     a->moved = true;
     if (!entered.ok()) {
       // The page would be lost to the page daemon without a queue.
+      core_->probes.Hit(Probe::kFaultEnterFails);
       pages_->EnsureQueued(page);
       return FaultError::kNoMemory;
     }
@@ -222,6 +259,7 @@ Result<FaultHandler::Step, FaultError> FaultHandler::EnterAndFinish(Attempt* a, 
     if (page->object != nullptr) {
       CatchUpWirings(page);
     } else if (page->wire_count == 0 && !info.map->IsBusy()) {
+      core_->probes.Hit(Probe::kFaultRewires);
       pages_->Wire(page);  // a sharer gave up what was here: the entry is wired all the same
     }
   }

@@ -93,6 +93,7 @@ class FaultHandler final : public WiringDoor {
   struct Attempt {
     FaultInfo info;
     Kind kind = Kind::kAccess;
+    bool owed_copy = false;     // the entry owed a copy when the fault began
     bool narrow = false;        // no window (any more): neighbours are mapped once a fault
     bool write = false;         // a write is about to follow, or may without a fault
     bool copy_now = false;      // what can only be written as a copy is copied
@@ -120,6 +121,7 @@ class FaultHandler final : public WiringDoor {
   Result<Step, FaultError> Try(Attempt* a);
   Result<Step, FaultError> Check(Attempt* a);
   Result<Step, FaultError> CopyOwed(Attempt* a);  // NetBSD: uvmfault_amapcopy()
+  void CountCase(const Attempt& a, const Anon* anon);
   void ChooseWindow(Attempt* a);
   void DeactivateBehind(Attempt* a);  // NetBSD: uvmfault_anonflush()
   void MapNeighbour(Attempt* a, uint32_t i, Page* page, Prot prot);

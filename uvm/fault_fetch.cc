@@ -28,6 +28,7 @@ FaultError FaultErrorOf(PagerError error) {
 Result<Page*, FaultError> PageFetcher::Fetch(FaultInfo* info,
                                              Access access) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   Object* object = info->object;
+  core_->probes.Hit(Probe::kFaultFetches);
   object->AddReference();  // keeps it alive while nothing is locked
   Page* page = nullptr;
   GetRequest request;
@@ -41,6 +42,7 @@ Result<Page*, FaultError> PageFetcher::Fetch(FaultInfo* info,
   info->object_locked = false;  // by Get
   Result<void, PagerError> got = object->pager()->Get(object, &request);
   if (!got.ok()) {
+    core_->probes.Hit(Probe::kFetchFails);
     objects_->Release(object);
     if (got.error() != PagerError::kAgain) return FaultErrorOf(got.error());
     core_->threads->ParkUntil(core_->threads->Now() + kAgainUs);
@@ -55,6 +57,7 @@ Result<Page*, FaultError> PageFetcher::Fetch(FaultInfo* info,
     if (object->refs != Object::kKernelRefs) --object->refs;  // not the last: the entry has one
     return page;
   }
+  core_->probes.Hit(Probe::kFetchComesTooLate);
   object->Unbusy(pages_, page);
   info->UnlockAll();
   objects_->Release(object);

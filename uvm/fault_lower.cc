@@ -47,7 +47,10 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Lower(Attempt* a) {
     MapNeighbour(a, i, page, prot);
   }
   // The first write to a hole of a file has to reach the pager.
-  if (centre != nullptr && centre->read_only && a->write && !promote) centre = nullptr;
+  if (centre != nullptr && centre->read_only && a->write && !promote) {
+    core_->probes.Hit(Probe::kFaultFirstWriteToHole);
+    centre = nullptr;
+  }
   if (centre != nullptr) return LowerResident(a, centre);
   Page* fetched = TRY(Fetch(a));
   if (fetched == nullptr) return Step::kAgain;
@@ -58,6 +61,7 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Lower(Attempt* a) {
 Result<FaultHandler::Step, FaultError> FaultHandler::LowerSpecial(Attempt* a) {
   FaultInfo& info = a->info;
   info.restart = false;
+  core_->probes.Hit(Probe::kFaultByPager);
   TRY(info.object->pager()->Fault(&info));
   CHECK(!info.map_locked && !info.amap_locked && !info.object_locked);
   return info.restart ? Step::kAgain : Step::kDone;
@@ -80,8 +84,10 @@ Result<FaultHandler::Step, FaultError> FaultHandler::LowerResident(Attempt* a, P
   bool promote = a->copy_now && info.entry->copy_on_write;
   Result<Step, FaultError> step = FaultError::kNoMemory;
   if (!promote && page->loan_count > 0 && !a->copy_now && !a->wiring()) {
+    core_->probes.Hit(Probe::kFaultReadsLentObjectPage);
     info.enter_prot = info.enter_prot - base::kProtWrite;
   } else if (!promote && page->loan_count > 0) {
+    core_->probes.Hit(Probe::kFaultBreaksObjectLoan);
     Page* fresh = loans_.BreakObjectPage(page);
     if (fresh != nullptr) page = fresh;
   }
@@ -123,7 +129,9 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Promote(Attempt* a, Page* f
   if (fresh == nullptr) return FaultError::kNoMemory;
   if (from == nullptr) {
     pages_->Zero(fresh->page);
+    core_->probes.Hit(Probe::kPromoteZero);
   } else {
+    core_->probes.Hit(Probe::kPromoteCopy);
     bool counted_here = CountedHere(*a);
     ForgetOldTranslation(a);
     pages_->Copy(from, fresh->page);

@@ -63,6 +63,7 @@ bool FaultHandler::NextSharer(const FaultInfo& info, Sharer* at) {
 // A wired translation goes on existing, with the new page, whose contents are the old one's so far.
 // It may not write yet: the other sharers still see the old page.
 void FaultHandler::MoveSharer(const Sharer& sharer, Page* old, Page* fresh) {
+  core_->probes.Hit(Probe::kPromoteMovesSharer);
   if (sharer.wired && old->wire_count > 0) pages_->MoveWirings(old, fresh, 1);
   Paddr pa;
   if (!core_->pmap->Extract(sharer.pmap, sharer.va, &pa) || pa != old->pa) return;
@@ -83,8 +84,12 @@ void FaultHandler::MoveSharer(const Sharer& sharer, Page* old, Page* fresh) {
 // Translations of `old` that do not come through this slot stay, if any is wired (facts/uvm.md 5.B
 // items 15 and 15c).
 void FaultHandler::RevokeFromSharers(Attempt* a, Page* old, Page* fresh, bool counted_here) {
-  if (counted_here && old->wire_count > 0) pages_->MoveWirings(old, fresh, 1);
+  if (counted_here && old->wire_count > 0) {
+    core_->probes.Hit(Probe::kPromoteMovesWiring);
+    pages_->MoveWirings(old, fresh, 1);
+  }
   if (!a->info.amap->shared) return;
+  core_->probes.Hit(Probe::kPromoteRevokesSharers);
   if (core_->canary.Armed(base::Canary::kPromotionKeepsSharers)) return;
   if (old->wire_count == 0) {
     core_->pmap->PageProtect(old->pa, base::kProtNone);

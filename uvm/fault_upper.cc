@@ -44,6 +44,7 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Upper(Attempt* a, Anon* ano
   // While its object works on a borrowed page the contents stand still, so there is no need to
   // wait.
   if (page->IsBusy() && page->object == nullptr) {
+    core_->probes.Hit(Probe::kFaultWaitsForAnon);
     info.UnlockMap();
     info.amap_locked = false;
     pages_->WaitAndRelease(page, &info.amap->lock->mutex);
@@ -51,8 +52,10 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Upper(Attempt* a, Anon* ano
   }
   if (page->loan_count > 0) {
     if (!a->copy_now && !a->wiring()) {
+      core_->probes.Hit(Probe::kFaultReadsLentAnon);
       info.enter_prot = info.enter_prot - base::kProtWrite;
     } else if (anon->refs == 1 || !a->copy_now) {
+      core_->probes.Hit(Probe::kFaultBreaksAnonLoan);
       if (!loans_.BreakAnonPage(anon)) return FaultError::kNoMemory;
     }  // else the copy of case 1B is not lent
   }
@@ -66,9 +69,15 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Upper(Attempt* a, Anon* ano
 Result<FaultHandler::Step, FaultError> FaultHandler::CopyUpper(Attempt* a, Anon* old) {
   ++core_->counters.fault_1b;
   FaultInfo& info = a->info;
+  if (old->page->loan_count > 0 || old->page->wire_count > 0) {
+    core_->probes.Hit(Probe::kFaultCopiesSharedAnon);
+  }
   pages_->ExpectCopy(old->page);
   Anon* fresh = anons_->Allocate();
-  if (fresh == nullptr) return FaultError::kNoMemory;
+  if (fresh == nullptr) {
+    core_->probes.Hit(Probe::kFaultNoFrameForAnon);
+    return FaultError::kNoMemory;
+  }
   bool counted_here = CountedHere(*a);
   ForgetOldTranslation(a);
   if (core_->canary.Armed(base::Canary::kPromoteFromWrongLayer)) {

@@ -115,8 +115,12 @@ Result<LoanStore::Step, MapError> LoanStore::LendAnon(FaultInfo* info, Anon* ano
     pages_->WaitAndRelease(page, &info->amap->lock->mutex);
     return Step::kAgain;
   }
-  if (page->wire_count > 0) return MapError::kInvalidArgument;
+  if (page->wire_count > 0) {
+    core_->probes.Hit(Probe::kLendRefused);
+    return MapError::kInvalidArgument;
+  }
   if (!target->as_anon) {
+    core_->probes.Hit(Probe::kLendAnonPage);
     pages_->Lend(page, nullptr);
     pages_->Activate(page);
     target->page = page;
@@ -160,8 +164,12 @@ Result<LoanStore::Step, MapError> LoanStore::LendLower(FaultInfo* info, Target* 
 
 // LOCKS: the object's.
 Result<void, MapError> LoanStore::LendObjectPage(Page* page, Target* target) {
-  if (page->wire_count > 0) return MapError::kInvalidArgument;
+  if (page->wire_count > 0) {
+    core_->probes.Hit(Probe::kLendRefused);
+    return MapError::kInvalidArgument;
+  }
   if (!target->as_anon) {
+    core_->probes.Hit(Probe::kLendObjectPage);
     pages_->Lend(page, nullptr);
     pages_->Activate(page);
     target->page = page;
@@ -191,6 +199,7 @@ Result<LoanStore::Step, MapError> LoanStore::LendZero(Target* target) {
   MutexLock lock(&zero_mu_);
   if (!MakeZeroPageLocked()) return MapError::kInvalidArgument;
   MutexLock object_lock(&zero_->mu);
+  core_->probes.Hit(Probe::kLendZero);
   TRY(LendObjectPage(zero_->FirstPage(), target));
   return Step::kDone;
 }

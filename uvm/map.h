@@ -384,7 +384,13 @@ class Map {
 
   // mincore(2): whether an access to the page would find it in memory: the amap's anon if there is
   // one, else the object's page. A device's pages always are. False: `va` is not mapped.
-  bool IsResident(Vaddr va, bool* resident) ABSL_LOCKS_EXCLUDED(lock_);
+  bool IsResident(Vaddr va, bool* resident) ABSL_LOCKS_EXCLUDED(lock_) {
+    Vaddr end;
+    return FindResidence(va.Trunc(), resident, &end);
+  }
+  // The same for a run of pages of one entry from `va`, page aligned, on: [va, *end) is alike. Its
+  // cost does not grow with its length, where nothing is in memory.
+  bool FindResidence(Vaddr va, bool* resident, Vaddr* end) ABSL_LOCKS_EXCLUDED(lock_);
 
   // Part of a core dump: [range.start, contents_end) is to be written out, the rest reads as
   // zeroes.

@@ -31,6 +31,8 @@ bool Map::CopyAmapLocked(MapEntry* entry, Range window, Chunk chunk, Merge merge
     Amap* copy = amaps->CopyRange(entry->aref, entry->pages());
     if (copy == nullptr) return false;
     entry->aref = {copy, 0};
+  } else {
+    context_->core->probes.Hit(Probe::kAmapTakenOver);
   }
   entry->needs_copy = false;  // with one reference left the entry takes the amap over
   return true;
@@ -55,7 +57,10 @@ bool Map::ForkEagerlyLocked(MapEntry* entry, MapEntry* twin) {
     });
   }
   // A wired page stays where it is and is never faulted on: the copying is done at once.
-  if (wired) return amaps->CopyNow(twin->aref, twin->pages());
+  if (wired) {
+    context_->core->probes.Hit(Probe::kForkOfWired);
+    return amaps->CopyNow(twin->aref, twin->pages());
+  }
   // Every sharer may hold writable translations to anons that now have two owners.
   if (!context_->core->canary.Armed(base::Canary::kForkSkipsWriteProtect))
     amaps->WriteProtect(entry->aref, entry->pages());
@@ -103,12 +108,14 @@ Result<void, MapError> Map::ForkEntryLocked(MapEntry* entry, Map* child) {
     }
   }
   if (inherit == Inherit::kNone || entry->submap != nullptr) return {};
+  const bool owed = entry->needs_copy;
   // There must be an amap to share before it can be shared. This may join the entry with the next
   // one, so it comes before anything is read of it.
   if (inherit == Inherit::kShare && entry->needs_copy &&
       !CopyAmapLocked(entry, entry->range(), Chunk::kNo)) {
     return MapError::kNoMemory;
   }
+  if (inherit == Inherit::kShare && owed) context_->core->probes.Hit(Probe::kForkResolvesOwed);
   MapEntry* twin = context_->entries->New();
   if (twin == nullptr) return MapError::kNoMemory;
   CopyAttributes(*entry, twin);

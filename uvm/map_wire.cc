@@ -100,6 +100,7 @@ Result<void, MapError> Map::WireMarkedLocked(Range range) ABSL_NO_THREAD_SAFETY_
   LockForChange();
   Unbusy();
   if (!faulted.ok()) {
+    context_->core->probes.Hit(Probe::kWiringUndone);
     UndoMarkedLocked(range, failed);
     return MapErrorOf(faulted.error());
   }
@@ -168,7 +169,10 @@ Result<void, MapError> Map::PageableAll(uint32_t flags, uint64_t limit) {
     if (entry->wired_count == 0 && !entry->prot.IsNone()) more += entry->end - entry->start;
   }
   if (!context_->pages->MayWire(base::ToPages(more))) return MapError::kNoMemory;
-  if (limit != 0 && more + base::ToBytes(WiredPages()) > limit) return MapError::kNoMemory;
+  if (limit != 0 && more + base::ToBytes(WiredPages()) > limit) {
+    context_->core->probes.Hit(Probe::kWiringRefused);
+    return MapError::kNoMemory;
+  }
   for (MapEntry* entry = header_.next; !AtEnd(entry); entry = entry->next) {
     if (entry->prot.IsNone() || entry->submap != nullptr) continue;
     if (RaiseWiringLocked(entry, entry->range())) continue;

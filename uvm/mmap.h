@@ -98,8 +98,8 @@ class MmapCalls {
   Errno Munlock(Process* process, uint64_t address, uint64_t length);
   Errno Mlockall(Process* process, uint32_t flags);
   Errno Munlockall(Process* process);
-  // Calls visit(resident) for each page of the range, ascending, until it returns false (EFAULT:
-  // the caller's vector is not writable there).
+  // Calls visit(resident, pages) for runs of pages that make up the range, ascending, until it
+  // returns false (EFAULT: the caller's vector is not writable there).
   template <typename F>
   Errno Mincore(Process* process, uint64_t address, uint64_t length, F&& visit);
   // NetBSD: sys_obreak().
@@ -123,10 +123,13 @@ Errno MmapCalls::Mincore(Process* process, uint64_t address, uint64_t length, F&
   Range range;
   Errno error = CheckMincore(address, length, &range);
   if (error != Errno::kOk) return error;
-  for (Vaddr at = range.start; at < range.end; at = at + base::kPageSize) {
+  for (Vaddr at = range.start; at < range.end;) {
     bool resident = false;
-    if (!process->map->IsResident(at, &resident)) return Errno::kEnomem;
-    if (!visit(resident)) return Errno::kEfault;
+    Vaddr end;
+    if (!process->map->FindResidence(at, &resident, &end)) return Errno::kEnomem;
+    if (end > range.end) end = range.end;
+    if (!visit(resident, PageCount((end - at) >> base::kPageShift))) return Errno::kEfault;
+    at = end;
   }
   return Errno::kOk;
 }

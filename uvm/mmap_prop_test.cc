@@ -128,7 +128,8 @@ class History {
                    : calls_.Munlockall(&process_);
       case 11: {
         uint64_t left = prng_.Below(6);
-        return calls_.Mincore(&process_, Address(), Length(), [&left](bool) { return left-- > 0; });
+        return calls_.Mincore(&process_, Address(), Length(),
+                              [&left](bool, PageCount) { return left-- > 0; });
       }
       case 12:
         return Brk();

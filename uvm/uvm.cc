@@ -43,6 +43,7 @@ Result<Space*, MapError> Uvm::ForkSpace(Space* parent) {
   Space* child = TRY(CreateSpace(map.min(), map.max(), map.direction()));
   Result<void, MapError> forked = parent->map().ForkInto(&child->map());
   if (!forked.ok()) {
+    core_.probes.Hit(Probe::kForkFails);
     FreeSpace(child);
     return forked.error();
   }

@@ -147,6 +147,8 @@ class Uvm {
   LoanStore& loans() { return loans_; }
 
   base::CanarySwitch& canary() { return core_.canary; }
+  base::Probes& probes() { return core_.probes; }
+  const base::Probes& probes() const { return core_.probes; }
   const Counters& counters() const { return core_.counters; }
 
   // For checkers.

@@ -94,6 +94,8 @@ bool ConcurrentSession::Begin(const ConcurrentProgram& program) {
   parts_.clear();
   spans_.clear();
   const model::World& world = session_.session().world();
+  mach_ = std::any_of(program.setup.begin(), program.setup.end(),
+                      [](const traces::Op& op) { return op.kind == OpKind::kTask; });
   for (const std::vector<traces::Op>& thread : program.threads) {
     machine::Part part;
     for (const traces::Op& op : thread) {
@@ -124,7 +126,8 @@ bool ConcurrentSession::Afterwards(machine::Machine* machine, const traces::Reso
 }
 
 // After everything else, each task reads all that anybody may have written to, so that the order
-// that is found is one in which memory ended as it is. What a task may not read it is allowed to.
+// that is found is one in which memory ended as it is. What a task may not read it is allowed to;
+// what it was allowed before, as far as others may change it, is asked for first.
 void ConcurrentSession::ReadEverything(machine::Machine* machine, ScheduleResult* result) const {
   for (uint32_t label : machine->live_labels()) {
     for (const Span& span : spans_) {
@@ -133,10 +136,16 @@ void ConcurrentSession::ReadEverything(machine::Machine* machine, ScheduleResult
       read.task = label;
       read.at = span.first;
       read.size = span.end - span.first;
+      // Rights are changed by others, too.
+      traces::ResolvedOp region;
+      region.kind = OpKind::kVmRegion;
+      region.task = label;
+      region.at = span.page;
+      if (mach_ && !Afterwards(machine, region, result)) return;
       if (!Afterwards(machine, read, result)) return;
       if (result->history.back().outcome.ok()) continue;
       traces::ResolvedOp allow;
-      allow.kind = OpKind::kMprotect;
+      allow.kind = mach_ ? OpKind::kVmProtect : OpKind::kMprotect;
       allow.task = label;
       allow.at = span.page;
       allow.size = base::kPageSize;

@@ -81,6 +81,7 @@ class ConcurrentSession {
   };
   void NotePages(const traces::ResolvedOp& op);
   std::vector<Span> spans_;
+  bool mach_ = false;  // its tasks are Mach's
   std::optional<Failure> failure_;
 };
 

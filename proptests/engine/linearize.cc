@@ -234,7 +234,6 @@ bool CanBeCut(const traces::ResolvedOp& op) {
     case OpKind::kSend:
     case OpKind::kReceive:
     case OpKind::kMincore:
-    case OpKind::kVmRegion:
     case OpKind::kVmMap:
     case OpKind::kShmat:
     case OpKind::kShmdt:
@@ -250,6 +249,8 @@ bool CanBeCut(const traces::ResolvedOp& op) {
 
 std::optional<HistoryOp> CutToPage(const HistoryOp& op, uint64_t page) {
   if (!traces::TakesPlace(op.op.kind)) return op;
+  // How far a region goes is no matter of one page.
+  if (op.op.kind == OpKind::kVmRegion) return std::nullopt;
   const Pages pages = PagesOf(op.op);
   if (page < pages.first || page >= pages.end) return std::nullopt;
   if (pages.end - pages.first <= base::kPageSize) return op;

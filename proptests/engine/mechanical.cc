@@ -307,7 +307,7 @@ class Finder {
         return;
       }
     }
-    if (!called || at >= tokens_.size()) return;
+    if (!called || at >= tokens_.size() || name == "Hit") return;  // a probe counts, and no more
     Token whole = tokens_[i];
     whole.end = tokens_[at].end;
     whole.text = name;
@@ -357,12 +357,28 @@ bool HasMechanicalMutants(std::string_view path) {
   return absl::EndsWith(p, ".cc") || absl::EndsWith(p, ".h");
 }
 
-std::vector<Edit> SwitchEdits(const std::vector<Site>& sites, uint32_t first) {
+std::string SwitchArray(std::string_view path) {
+  std::string name(path);
+  for (char& c : name) {
+    if (!SourceOutline::IsWord(c)) c = '_';
+  }
+  return name;
+}
+
+std::vector<Edit> SwitchEdits(std::string_view path, const std::vector<Site>& sites) {
+  const std::string array = absl::StrCat("::mutant_switch::", SwitchArray(path));
   std::vector<Edit> edits;
+  if (sites.empty()) return edits;
+  edits.push_back({0, 0,
+                   absl::StrCat("#include \"proptests/mutants/switches.h\"\n",
+                                "namespace mutant_switch { extern Switch ", SwitchArray(path), "[",
+                                sites.size(), "]; }\n#line 1 \"", std::string(path), "\"\n"),
+                   true});
   for (size_t i = 0; i < sites.size(); ++i) {
     const Site& site = sites[i];
     const size_t size = site.end - site.begin;
-    const std::string number = absl::StrCat("(", first + i, ")");
+    const std::string which = absl::StrCat(array, "[", i, "]");
+    const std::string number = absl::StrCat("(", which, ")");
     switch (site.kind) {
       case Site::Kind::kBinary:
       case Site::Kind::kCompound:
@@ -382,7 +398,7 @@ std::vector<Edit> SwitchEdits(const std::vector<Site>& sites, uint32_t first) {
         edits.push_back(
             {site.begin, size,
              absl::StrCat("::mutant_switch::", site.kind == Site::Kind::kBool ? "Bool" : "Number",
-                          "(", first + i, ", ", site.text, ")")});
+                          "(", which, ", ", site.text, ")")});
         break;
       case Site::Kind::kCall:
         edits.push_back({site.begin, 0,

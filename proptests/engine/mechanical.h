@@ -55,8 +55,10 @@ struct Edit {
   size_t until = 0;     // where what it opens ends; 0: it opens nothing
 };
 
-// The edits that give each site its switch, ordered by place; the first site has number `first`.
-std::vector<Edit> SwitchEdits(const std::vector<Site>& sites, uint32_t first);
+// The name of a file's array of switches: "uvm_map_cc".
+std::string SwitchArray(std::string_view path);
+// The edits that give each site its switch, ordered by place.
+std::vector<Edit> SwitchEdits(std::string_view path, const std::vector<Site>& sites);
 
 // How a variant is called: "uvm/map.cc:123:17:<=", "uvm/map.cc:200:3:no SetWired".
 std::string VariantId(std::string_view path, std::string_view source, const Site& site,

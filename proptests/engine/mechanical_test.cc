@@ -28,10 +28,10 @@ std::vector<std::string> VariantsIn(const std::string& statement) {
   return found;
 }
 
-// The statement with its switches, numbered from 7.
+// The statement with its switches.
 std::string Switched(const std::string& statement) {
   const std::string source = Body(statement);
-  const auto text = Rewrite("a.cc", source, {}, SwitchEdits(FindSites(source), 7));
+  const auto text = Rewrite("a.cc", source, {}, SwitchEdits("a.cc", FindSites(source)));
   if (!text.ok()) return std::string(text.status().message());
   const size_t begin = text->find("{\n  ") + 4;
   return text->substr(begin, text->rfind("\n}") - begin);
@@ -94,16 +94,19 @@ TEST(FindSitesTest, NoReferenceBindsToABitField) {
 
 TEST(SwitchTest, TheOperatorKeepsItsPrecedence) {
   EXPECT_EQ(Switched("return a + b < a;"),
-            "return a + ::mutant_switch::Op(7) + b < ::mutant_switch::Op(8) < a;");
-  EXPECT_EQ(Switched("a -= b;"), "a -= ::mutant_switch::Op(7) -= b;");
-  EXPECT_EQ(Switched("return !a.b();"), "return ::mutant_switch::Not(7) ->* a.b();");
-  EXPECT_EQ(Switched("return 12u;"), "return ::mutant_switch::Number(7, 12u);");
+            "return a + ::mutant_switch::Op(::mutant_switch::a_cc[0]) + b < "
+            "::mutant_switch::Op(::mutant_switch::a_cc[1]) < a;");
+  EXPECT_EQ(Switched("a -= b;"), "a -= ::mutant_switch::Op(::mutant_switch::a_cc[0]) -= b;");
+  EXPECT_EQ(Switched("return !a.b();"),
+            "return ::mutant_switch::Not(::mutant_switch::a_cc[0]) ->* a.b();");
+  EXPECT_EQ(Switched("return 12u;"),
+            "return ::mutant_switch::Number(::mutant_switch::a_cc[0], 12u);");
 }
 
 TEST(SwitchTest, CallsNest) {
   EXPECT_EQ(Switched("Run([&] { Put(a); });"),
-            "{ if (::mutant_switch::Removed(7)) {} else { Run([&] { { if "
-            "(::mutant_switch::Removed(8)) {} else { Put(a); } } }); } }");
+            "{ if (::mutant_switch::Removed(::mutant_switch::a_cc[0])) {} else { Run([&] { { if "
+            "(::mutant_switch::Removed(::mutant_switch::a_cc[1])) {} else { Put(a); } } }); } }");
 }
 
 TEST(SwitchTest, ListedMutantsLieAroundAndInside) {
@@ -118,14 +121,15 @@ TEST(SwitchTest, ListedMutantsLieAroundAndInside) {
   statement.find += ";";
   statement.replace += ";";
   statement.number = 2;
-  const auto text = Rewrite("a.cc", source, {call, statement}, SwitchEdits(FindSites(source), 7));
+  const auto text =
+      Rewrite("a.cc", source, {call, statement}, SwitchEdits("a.cc", FindSites(source)));
   ASSERT_TRUE(text.ok()) << text.status();
-  EXPECT_NE(
-      text->find("{ if (::selected_mutant == 2) {\nGet(a);\n} else {\n"
-                 "{ if (::mutant_switch::Removed(7)) {} else { "
-                 "(::selected_mutant == 1 ? (Get(a)) : (Put(a + ::mutant_switch::Op(8) + b)));"
-                 " } }\n} }"),
-      std::string::npos)
+  EXPECT_NE(text->find("{ if (::selected_mutant == 2) {\nGet(a);\n} else {\n"
+                       "{ if (::mutant_switch::Removed(::mutant_switch::a_cc[0])) {} else { "
+                       "(::selected_mutant == 1 ? (Get(a)) : (Put(a + "
+                       "::mutant_switch::Op(::mutant_switch::a_cc[1]) + b)));"
+                       " } }\n} }"),
+            std::string::npos)
       << *text;
 }
 

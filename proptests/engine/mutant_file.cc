@@ -296,9 +296,7 @@ absl::StatusOr<std::string> Rewrite(const std::string& path, const std::string& 
       }
     }
   }
-  return absl::StrCat("extern unsigned selected_mutant;\n",
-                      edits.empty() ? "" : "#include \"proptests/mutants/switches.h\"\n",
-                      "#line 1 \"", path, "\"\n",
+  return absl::StrCat("extern unsigned selected_mutant;\n#line 1 \"", path, "\"\n",
                       Emitter(source, spots, edits).Emit(0, source.size()));
 }
 

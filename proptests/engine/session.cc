@@ -77,6 +77,8 @@ void RunStats::Add(const RunStats& other) {
   uvm_outcomes += other.uvm_outcomes;
   bytes += other.bytes;
   whole_checks += other.whole_checks;
+  for (size_t i = 0; i < probes.size(); ++i) probes[i] += other.probes[i];
+  for (size_t i = 0; i < fault_cases.size(); ++i) fault_cases[i] += other.fault_cases[i];
 }
 
 Session::Session(const RunOptions& options, const std::vector<std::string>* files)
@@ -88,6 +90,7 @@ Session::Session(const RunOptions& options, const std::vector<std::string>* file
   world.execute_implied_by_read = options.machine.profile.ExecuteImpliedByRead();
   if (options.lanes.Has(Lane::kUvm)) {
     machine_ = std::make_unique<machine::Machine>(options.machine);
+    machine_->uvm().probes().CountFaults();
     world.wired_max = machine_->uvm().DebugPages().wired_max().value();
     world.shm_max = base::ToBytes(machine_->uvm().DebugPages().total()) / 4;
   }
@@ -302,7 +305,18 @@ bool Session::DrainTasks() {
   return true;
 }
 
+void Session::ReadProbes() {
+  if (machine_ == nullptr) return;
+  for (uint32_t i = 0; i < base::kProbeCount; ++i) {
+    stats_.probes[i] = machine_->ProbeHits(static_cast<base::Probe>(i));
+  }
+  for (uint32_t i = 0; i < base::FaultCase::kCells; ++i) {
+    stats_.fault_cases[i] = machine_->FaultCases(i);
+  }
+}
+
 bool Session::Finish() {
+  ReadProbes();
   if (failure_) return false;
   if (!CheckWhole(StateRelation::Depth::kEveryByte)) return false;
   hash_ = base::Chain(hash_, world_->StateHash());

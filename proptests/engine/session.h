@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "base/probes.h"
 #include "machine/machine.h"
 #include "model/world.h"
 #include "proptests/engine/failure.h"
@@ -53,6 +54,8 @@ struct RunStats {
   uint64_t uvm_outcomes = 0;    // outcomes compared, system against model
   uint64_t bytes = 0;           // bytes of pages compared, system against model
   uint64_t whole_checks = 0;
+  std::array<uint64_t, base::kProbeCount> probes = {};
+  std::array<uint64_t, base::FaultCase::kCells> fault_cases = {};
   void Add(const RunStats& other);
 };
 
@@ -89,6 +92,7 @@ class Session {
 
  private:
   bool WithinLimits(const traces::Op& op) const;
+  void ReadProbes();
   bool CompareWithTrace(const model::Expectation& right, const traces::Outcome& expected);
   bool ApplyToSystem(const model::Expectation& right);
   bool CheckCost();

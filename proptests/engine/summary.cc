@@ -37,6 +37,17 @@ Json StatsJson(const RunStats& stats) {
     kinds[std::string(traces::OpName(static_cast<traces::OpKind>(i)))] = stats.by_kind[i];
   }
   json["by_kind"] = kinds;
+  // Few of them are not 0 in a case, so by number.
+  Json probes = Json::object();
+  for (size_t i = 0; i < stats.probes.size(); ++i) {
+    if (stats.probes[i] != 0) probes[absl::StrCat(i)] = stats.probes[i];
+  }
+  json["probes"] = probes;
+  Json cells = Json::object();
+  for (size_t i = 0; i < stats.fault_cases.size(); ++i) {
+    if (stats.fault_cases[i] != 0) cells[absl::StrCat(i)] = stats.fault_cases[i];
+  }
+  json["fault_cases"] = cells;
   return json;
 }
 
@@ -47,6 +58,14 @@ RunStats StatsOf(const Json& json) {
   for (size_t i = 0; i < stats.by_kind.size(); ++i) {
     const auto it = kinds.find(std::string(traces::OpName(static_cast<traces::OpKind>(i))));
     if (it != kinds.end()) stats.by_kind[i] = *it;
+  }
+  const Json& probes = json.at("probes");
+  for (size_t i = 0; i < stats.probes.size(); ++i) {
+    stats.probes[i] = probes.value(absl::StrCat(i), uint64_t{0});
+  }
+  const Json& cells = json.at("fault_cases");
+  for (size_t i = 0; i < stats.fault_cases.size(); ++i) {
+    stats.fault_cases[i] = cells.value(absl::StrCat(i), uint64_t{0});
   }
   return stats;
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "proptests/engine/mechanical.h"
 #include "proptests/engine/mutant_file.h"
 
 namespace mutants {
@@ -31,6 +32,7 @@ std::string ReadWhole(const std::string& path) {
 std::vector<Mutant> AllMutants() {
   std::set<std::string> paths;
   for (const auto& entry : std::filesystem::directory_iterator("proptests/mutants")) {
+    if (entry.path().filename() == "explained.json") continue;  // made by rule
     if (entry.path().extension() == ".json") paths.insert(entry.path().string());
   }
   std::vector<std::vector<Mutant>> lists;
@@ -73,6 +75,31 @@ TEST(ListsTest, EveryMutantSaysWhatBreaksAndWhoNotices) {
         << mutant.id;
   }
   EXPECT_GE(controls, 1) << "no control that changes nothing";
+}
+
+TEST(ListsTest, WhatIsEquivalentSaysWhy) {
+  // Short enough to be believed is too short.
+  constexpr size_t kLeast = 30;
+  std::vector<Mutant> all = AllMutants();
+  const auto explained = ParseMutants(ReadWhole("proptests/mutants/explained.json"), "explained");
+  ASSERT_TRUE(explained.ok()) << explained.status();
+  for (const Mutant& mutant : *explained) {
+    EXPECT_GE(mutant.equivalent.size(), kLeast) << mutant.id;
+  }
+  for (const Mutant& mutant : all) {
+    if (!mutant.equivalent.empty()) EXPECT_GE(mutant.equivalent.size(), kLeast) << mutant.id;
+  }
+}
+
+TEST(ListsTest, WhatIsExplainedIsMadeByRule) {
+  const auto explained = ParseMutants(ReadWhole("proptests/mutants/explained.json"), "explained");
+  ASSERT_TRUE(explained.ok()) << explained.status();
+  for (const Mutant& mutant : *explained) {
+    const std::string source = ReadWhole(mutant.file);
+    EXPECT_TRUE(proptests::HasMechanicalMutants(mutant.file)) << mutant.file;
+    EXPECT_NE(proptests::IdOfChange(mutant.file, source, mutant.find, mutant.replace), "")
+        << mutant.id << ": the text is not there once, or no rule makes this change";
+  }
 }
 
 }  // namespace

@@ -70,30 +70,32 @@ class Sites {
   // The switches of one more file.
   std::vector<Edit> Add(const std::string& path, const std::string& source) {
     const std::vector<Site> sites = FindSites(source, bit_fields_);
+    if (sites.empty()) return {};
+    const std::string array = proptests::SwitchArray(path);
+    absl::StrAppend(&arrays_, "extern Switch ", array, "[];\nSwitch ", array, "[] = {");
     for (size_t i = 0; i < sites.size(); ++i) {
+      absl::StrAppend(&arrays_, "{", count_ + i, ", 0},");
       for (size_t v = 0; v < sites[i].variants.size(); ++v) {
-        absl::StrAppend(&rows_, "    {\"", VariantId(path, source, sites[i], v), "\", ", count_ + i,
-                        ", ", v + 1, "},\n");
+        absl::StrAppend(&rows_, "    {\"", VariantId(path, source, sites[i], v),
+                        "\", &mutant_switch::", array, "[", i, "], ", v + 1, "},\n");
       }
     }
-    std::vector<Edit> edits = SwitchEdits(sites, count_);
+    absl::StrAppend(&arrays_, "};\n");
     count_ += static_cast<uint32_t>(sites.size());
-    return edits;
+    return SwitchEdits(path, sites);
   }
-  // The source that defines what sites.h and switches.h declare.
+  // The source that defines what sites.h declares.
   std::string Table() const {
-    return absl::StrCat(
-        "namespace mutant_switch {\nextern unsigned char flags[];\nunsigned char flags[",
-        count_ + 1, "] = {};\n}\nnamespace mutants {\n",
-        "struct Variant {\n  const char* id;\n  unsigned site;\n  unsigned char variant;\n};\n",
-        "extern const unsigned kSites;\nconst unsigned kSites = ", count_, ";\n",
-        "extern const Variant kVariants[];\nconst Variant kVariants[] = {\n", rows_,
-        "    {nullptr, 0, 0}};\n}\n");
+    return absl::StrCat("#include \"proptests/mutants/sites.h\"\nnamespace mutant_switch {\n",
+                        arrays_, "}\nnamespace mutants {\nconst unsigned kSites = ", count_,
+                        ";\nconst Variant kVariants[] = {\n", rows_,
+                        "    {nullptr, nullptr, 0}};\n}\n");
   }
 
  private:
   std::set<std::string> bit_fields_;  // of all sources
   uint32_t count_ = 0;
+  std::string arrays_;
   std::string rows_;
 };
 

@@ -33,12 +33,12 @@ struct FromEnvironment {
 
 void SelectMutant(unsigned number) {
   if (selected_mutant >= kFirstMechanical) {
-    mutant_switch::flags[kVariants[selected_mutant - kFirstMechanical].site] = 0;
+    kVariants[selected_mutant - kFirstMechanical].at->flag = 0;
   }
   selected_mutant = number;
   if (number < kFirstMechanical) return;
   const Variant& variant = kVariants[number - kFirstMechanical];
-  mutant_switch::flags[variant.site] = variant.variant;
+  variant.at->flag = variant.variant;
 }
 
 void NoteReach(const std::string& path) {
@@ -54,7 +54,9 @@ void NoteReach(const std::string& path) {
   }
   close(file);
   known = static_cast<unsigned char*>(memory);
-  std::memset(mutant_switch::flags, mutant_switch::kNote, kSites);
+  for (const Variant* variant = kVariants; variant->id != nullptr; ++variant) {
+    variant->at->flag = mutant_switch::kNote;
+  }
 }
 
 std::vector<Reached> ReadReach(const std::string& path) {
@@ -66,7 +68,7 @@ std::vector<Reached> ReadReach(const std::string& path) {
   }
   std::vector<Reached> reached;
   for (const Variant* variant = kVariants; variant->id != nullptr; ++variant) {
-    const unsigned byte = bytes[variant->site] >> (variant->variant - 1);
+    const unsigned byte = bytes[variant->at->site] >> (variant->variant - 1);
     reached.push_back({(byte & mutant_switch::kThere) != 0, (byte & mutant_switch::kDiffers) != 0});
   }
   return reached;
@@ -76,11 +78,11 @@ std::vector<Reached> ReadReach(const std::string& path) {
 
 namespace mutant_switch {
 
-void Note(unsigned site, unsigned variants) {
-  const unsigned all = mutants::known[site] | variants;
-  mutants::known[site] = static_cast<unsigned char>(all);
+void Note(Switch* at, unsigned variants) {
+  const unsigned all = mutants::known[at->site] | variants;
+  mutants::known[at->site] = static_cast<unsigned char>(all);
   // Nothing more can be learned here.
-  if ((all & 3) == (all >> 2)) flags[site] = 0;
+  if ((all & 3) == (all >> 2)) at->flag = 0;
 }
 
 }  // namespace mutant_switch

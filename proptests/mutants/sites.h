@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "proptests/mutants/switches.h"
+
 // The number of the mutant that is on, 0: none. Set by SelectMutant.
 extern unsigned selected_mutant;
 
@@ -18,7 +20,7 @@ namespace mutants {
 
 struct Variant {
   const char* id;  // "uvm/map.cc:123:17:<="
-  unsigned site;
+  mutant_switch::Switch* at;
   unsigned char variant;  // 1 or 2
 };
 extern const unsigned kSites;

@@ -1,13 +1,13 @@
 // proptests/mutants/switches.h: what stands in a source at each site of mechanical mutants.
 //
-// WHAT     a < b        ->  a < ::mutant_switch::Op(7) < b
-//          a += b       ->  a += ::mutant_switch::Op(8) += b
-//          !a           ->  ::mutant_switch::Not(9) ->* a        (++ and -- the same way)
-//          3            ->  ::mutant_switch::Number(10, 3)
-//          Put(page);   ->  { if (::mutant_switch::Removed(11)) {} else { Put(page); } }
-//          All flags 0: the program as it is. In constants of the language always so.
-//          A flag of kNote: the program as it is, and Note is told which variants there are and
-//          which would have given another value.
+// WHAT     a < b        ->  a < ::mutant_switch::Op(S[7]) < b
+//          a += b       ->  a += ::mutant_switch::Op(S[8]) += b
+//          !a           ->  ::mutant_switch::Not(S[9]) ->* a        (++ and -- the same way)
+//          3            ->  ::mutant_switch::Number(S[10], 3)
+//          Put(page);   ->  { if (::mutant_switch::Removed(S[11])) {} else { Put(page); } }
+//          S is the file's array of switches. All flags 0: the program as it is. In constants of
+//          the language always so. A flag of kNote: the program as it is, and Note is told which
+//          variants there are and which would have given another value.
 // LOCKS    None: the system runs on one host thread.
 // SEE      proptests/engine/mechanical.h (who puts it there).
 
@@ -18,17 +18,20 @@
 
 namespace mutant_switch {
 
-// One a site: 0, the number of the variant that is on (from 1), or kNote.
-extern unsigned char flags[];
+// One a site. Each file has an array of its own, so that a change of one file changes no other.
+struct Switch {
+  unsigned site;       // its number among all
+  unsigned char flag;  // 0, the number of the variant that is on (from 1), or kNote
+};
 constexpr unsigned char kNote = 255;
 
 // What is known of a site's two variants: kThere << v, kDiffers << v.
 constexpr unsigned kThere = 1;
 constexpr unsigned kDiffers = 4;
-void Note(unsigned site, unsigned variants);
+void Note(Switch* at, unsigned variants);
 
-constexpr bool Off(unsigned site) {
-  return __builtin_is_constant_evaluated() || __builtin_expect(flags[site] == 0, 1);
+constexpr bool Off(const Switch& at) {
+  return __builtin_is_constant_evaluated() || __builtin_expect(at.flag == 0, 1);
 }
 
 template <typename T>
@@ -81,8 +84,8 @@ unsigned Known(const A& a, const B& b, const R& original, int index) {
 
 // The value of the variant that is on.
 template <typename F, typename V1, typename V2, typename R, typename A, typename B>
-[[gnu::noinline, gnu::cold]] R Pick(const A& a, const B& b, unsigned site) {
-  const unsigned char flag = flags[site];
+[[gnu::noinline, gnu::cold]] R Pick(const A& a, const B& b, Switch* at) {
+  const unsigned char flag = at->flag;
   if constexpr (kMakesSense<V1, R, A, B>) {
     if (flag == 1) return static_cast<R>(V1()(a, b));
   }
@@ -90,7 +93,7 @@ template <typename F, typename V1, typename V2, typename R, typename A, typename
     if (flag == 2) return static_cast<R>(V2()(a, b));
   }
   const R original = static_cast<R>(F()(a, b));
-  if (flag == kNote) Note(site, Known<V1>(a, b, original, 0) | Known<V2>(a, b, original, 1));
+  if (flag == kNote) Note(at, Known<V1>(a, b, original, 0) | Known<V2>(a, b, original, 1));
   return original;
 }
 
@@ -98,41 +101,41 @@ template <typename F, typename V1, typename V2, typename R, typename A, typename
 template <typename T>
 constexpr bool kIsOpposite = std::is_same_v<T, Equal> || std::is_same_v<T, NotEqual>;
 
-inline bool Opposite(bool original, unsigned site) {
-  if (flags[site] == 1) return !original;
-  if (flags[site] == kNote) Note(site, kThere | kDiffers);
+inline bool Opposite(bool original, Switch* at) {
+  if (at->flag == 1) return !original;
+  if (at->flag == kNote) Note(at, kThere | kDiffers);
   return original;
 }
 
 struct Op {
-  unsigned site;
-  constexpr explicit Op(unsigned number) : site(number) {}
+  Switch* at;
+  constexpr explicit Op(Switch& which) : at(&which) {}
 };
 // The left operand; T is a reference.
 template <typename T>
 struct Half {
   T value;
-  unsigned site;
+  Switch* at;
 };
 
 #define MUTANT_BINARY(mark, F, V1, V2)                                                            \
   template <Scalar T>                                                                             \
   constexpr Half<const T&> operator mark(const T& value, Op op) {                                 \
-    return {value, op.site};                                                                      \
+    return {value, op.at};                                                                        \
   }                                                                                               \
   template <typename T>                                                                           \
   requires(!Scalar<std::remove_cvref_t<T>>) constexpr Half<T&&> operator mark(T&& value, Op op) { \
-    return {static_cast<T&&>(value), op.site};                                                    \
+    return {static_cast<T&&>(value), op.at};                                                      \
   }                                                                                               \
   template <typename T, Scalar U>                                                                 \
   constexpr auto operator mark(Half<T> half, const U& right)                                      \
       ->decltype(static_cast<T>(half.value) mark right) {                                         \
     using A = std::remove_cvref_t<T>;                                                             \
-    if (Off(half.site)) return static_cast<T>(half.value) mark right;                             \
+    if (Off(*half.at)) return static_cast<T>(half.value) mark right;                              \
     if constexpr (Scalar<A>) {                                                                    \
-      return Pick<F, V1, V2, decltype(half.value mark right)>(half.value, right, half.site);      \
+      return Pick<F, V1, V2, decltype(half.value mark right)>(half.value, right, half.at);        \
     } else if constexpr (kIsOpposite<F>) {                                                        \
-      return Opposite(static_cast<T>(half.value) mark right, half.site);                          \
+      return Opposite(static_cast<T>(half.value) mark right, half.at);                            \
     } else {                                                                                      \
       return static_cast<T>(half.value) mark right;                                               \
     }                                                                                             \
@@ -141,8 +144,8 @@ struct Half {
   requires(!Scalar<std::remove_cvref_t<U>>) constexpr auto operator mark(Half<T> half, U&& right) \
       ->decltype(static_cast<T>(half.value) mark static_cast<U&&>(right)) {                       \
     if constexpr (kIsOpposite<F>) {                                                               \
-      if (!Off(half.site)) {                                                                      \
-        return Opposite(static_cast<T>(half.value) mark static_cast<U&&>(right), half.site);      \
+      if (!Off(*half.at)) {                                                                       \
+        return Opposite(static_cast<T>(half.value) mark static_cast<U&&>(right), half.at);        \
       }                                                                                           \
     }                                                                                             \
     return static_cast<T>(half.value) mark static_cast<U&&>(right);                               \
@@ -169,24 +172,24 @@ MUTANT_BINARY(|, Or, And, None)
 template <typename T>
 struct Added {
   T value;
-  unsigned site;
+  Switch* at;
 };
 
 #define MUTANT_COMPOUND(mark, F, V)                                                                \
   template <Scalar U>                                                                              \
   constexpr Added<const U&> operator mark(Op op, const U& value) {                                 \
-    return {value, op.site};                                                                       \
+    return {value, op.at};                                                                         \
   }                                                                                                \
   template <typename U>                                                                            \
   requires(!Scalar<std::remove_cvref_t<U>>) constexpr Added<U&&> operator mark(Op op, U&& value) { \
-    return {static_cast<U&&>(value), op.site};                                                     \
+    return {static_cast<U&&>(value), op.at};                                                       \
   }                                                                                                \
   template <typename T, typename U>                                                                \
   constexpr T& operator mark(T& left, Added<U> added) {                                            \
     using B = std::remove_cvref_t<U>;                                                              \
     if constexpr (Scalar<T> && Scalar<B>) {                                                        \
-      if (!Off(added.site)) {                                                                      \
-        return left = Pick<F, V, None, T>(left, added.value, added.site);                          \
+      if (!Off(*added.at)) {                                                                       \
+        return left = Pick<F, V, None, T>(left, added.value, added.at);                            \
       }                                                                                            \
     }                                                                                              \
     left mark static_cast<U>(added.value);                                                         \
@@ -198,29 +201,29 @@ MUTANT_COMPOUND(|=, Or, And)
 MUTANT_COMPOUND(&=, And, Or)
 #undef MUTANT_COMPOUND
 
-[[gnu::noinline, gnu::cold]] inline bool Noted(unsigned site, unsigned char variant) {
-  if (flags[site] == kNote) Note(site, kThere | kDiffers);
-  return flags[site] == variant;
+[[gnu::noinline, gnu::cold]] inline bool Noted(Switch* at, unsigned char variant) {
+  if (at->flag == kNote) Note(at, kThere | kDiffers);
+  return at->flag == variant;
 }
 
 struct Not {
-  unsigned site;
-  constexpr explicit Not(unsigned number) : site(number) {}
+  Switch* at;
+  constexpr explicit Not(Switch& which) : at(&which) {}
 };
 template <typename T>
-constexpr bool operator->*(Not at, const T& value) {
-  if (Off(at.site) || !Noted(at.site, 1)) return !value;
+constexpr bool operator->*(Not off, const T& value) {
+  if (Off(*off.at) || !Noted(off.at, 1)) return !value;
   return static_cast<bool>(value);
 }
 
 struct Inc {
-  unsigned site;
-  constexpr explicit Inc(unsigned number) : site(number) {}
+  Switch* at;
+  constexpr explicit Inc(Switch& which) : at(&which) {}
 };
 template <typename T>
-constexpr T& operator->*(Inc at, T& value) {
+constexpr T& operator->*(Inc off, T& value) {
   if constexpr (requires { --value; }) {
-    if (!Off(at.site) && Noted(at.site, 1)) {
+    if (!Off(*off.at) && Noted(off.at, 1)) {
       --value;
       return value;
     }
@@ -230,12 +233,12 @@ constexpr T& operator->*(Inc at, T& value) {
 }
 
 struct Dec {
-  unsigned site;
-  constexpr explicit Dec(unsigned number) : site(number) {}
+  Switch* at;
+  constexpr explicit Dec(Switch& which) : at(&which) {}
 };
 template <typename T>
-constexpr T& operator->*(Dec at, T& value) {
-  if (!Off(at.site) && Noted(at.site, 1)) {
+constexpr T& operator->*(Dec off, T& value) {
+  if (!Off(*off.at) && Noted(off.at, 1)) {
     ++value;
     return value;
   }
@@ -244,23 +247,21 @@ constexpr T& operator->*(Dec at, T& value) {
 }
 
 template <typename T>
-[[gnu::noinline, gnu::cold]] T OtherNumber(unsigned site, T value) {
-  const unsigned char flag = flags[site];
+[[gnu::noinline, gnu::cold]] T OtherNumber(Switch* at, T value) {
+  const unsigned char flag = at->flag;
   if (flag == 1) return static_cast<T>(value + 1);
   if (flag == 2 && value != 0) return static_cast<T>(value - 1);
-  if (flag == kNote) Note(site, (kThere | kDiffers) * (value != 0 ? 3 : 1));
+  if (flag == kNote) Note(at, (kThere | kDiffers) * (value != 0 ? 3 : 1));
   return value;
 }
 template <typename T>
-constexpr T Number(unsigned site, T value) {
-  return Off(site) ? value : OtherNumber(site, value);
+constexpr T Number(Switch& at, T value) {
+  return Off(at) ? value : OtherNumber(&at, value);
 }
 
-constexpr bool Bool(unsigned site, bool value) {
-  return Off(site) || !Noted(site, 1) ? value : !value;
-}
+constexpr bool Bool(Switch& at, bool value) { return Off(at) || !Noted(&at, 1) ? value : !value; }
 
-constexpr bool Removed(unsigned site) { return !Off(site) && Noted(site, 1); }
+constexpr bool Removed(Switch& at) { return !Off(at) && Noted(&at, 1); }
 
 }  // namespace mutant_switch
 
