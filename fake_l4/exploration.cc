@@ -141,8 +141,12 @@ int64_t& Pct::PriorityOf(uint64_t thread) {
 
 size_t Pct::MostUrgent(const Step& step) {
   size_t best = 0;
+  int64_t highest = PriorityOf(step.ready[0]->id);
   for (size_t i = 1; i < step.ready.size(); i++) {
-    if (PriorityOf(step.ready[i]->id) > PriorityOf(step.ready[best]->id)) best = i;
+    const int64_t priority = PriorityOf(step.ready[i]->id);
+    if (priority <= highest) continue;
+    highest = priority;
+    best = i;
   }
   return best;
 }

@@ -22,6 +22,8 @@ using traces::OpKind;
 using traces::Outcome;
 
 constexpr uint64_t kProgressEvery = 256;
+// Of one history, that are compared with the state the machine is in.
+constexpr uint64_t kMostOrders = 100;
 
 // As Session has it.
 model::World::Options WorldOptions(const RunOptions& options, machine::Machine* machine) {
@@ -210,13 +212,34 @@ void ConcurrentSession::Judge(ScheduleResult* result) {
     return;
   }
   if (verdict.atomicity == Atomicity::kPageByPage) return;
-  const bool agrees = session_.Do([&](Session* session) {
-    for (uint32_t i : verdict.whole.order) {
-      if (!session->Observe(result->history[i].op, result->history[i].outcome)) return false;
+  if (Agrees(*result, verdict.whole.order)) return;
+  const Failure failure = *session_.session().failure();
+  // What nobody could see may decide between orders: any will do that ends in this state.
+  uint64_t tries = 0;
+  const Linearization other =
+      linearizer_.CheckWhole(result->history, [&](const std::vector<uint32_t>& order) {
+        if (++tries > kMostOrders) return true;
+        ScheduleResult again;
+        session_.Rewind(start_);
+        Perform(
+            [&] {
+              return std::make_unique<fake_l4::ReplaySchedule>(ExplorationOptions(),
+                                                               result->decisions);
+            },
+            &again);
+        return Agrees(*result, order);
+      });
+  if (!other.found || tries > kMostOrders) result->failure = failure;
+}
+
+// Whether the whole state agrees with the model when it follows the order.
+bool ConcurrentSession::Agrees(const ScheduleResult& result, const std::vector<uint32_t>& order) {
+  return session_.Do([&](Session* session) {
+    for (uint32_t i : order) {
+      if (!session->Observe(result.history[i].op, result.history[i].outcome)) return false;
     }
     return session->Check(StateRelation::Depth::kSampled);
   });
-  if (!agrees) result->failure = *session_.session().failure();
 }
 
 ScheduleResult ConcurrentSession::Run(const MakeStrategy& make) {

@@ -5,7 +5,7 @@
 //              nobody may be stuck, no CHECK may have failed
 //              what the program is about is read, page by page, by every task
 //              what was seen has to be linearizable (linearize.h)
-//              the model follows that order; the whole state has to agree with it
+//              the whole state has to agree with the model after some such order
 //          A failure is made small: operations first, for each of which schedules are tried anew,
 //          then the list of decisions of the schedule.
 // INVARIANTS  The same options give the same schedules and the same hash on every host.
@@ -68,6 +68,7 @@ class ConcurrentSession {
                   ScheduleResult* result) const;
   void ReadEverything(machine::Machine* machine, ScheduleResult* result) const;
   void Judge(ScheduleResult* result);
+  bool Agrees(const ScheduleResult& result, const std::vector<uint32_t>& order);
 
   SavedSession session_;
   Linearizer linearizer_;

@@ -115,6 +115,25 @@ TEST(ExploreTest, AMakersCallsMeetTheTaskAtWork) {
   EXPECT_GT(result.distinct, options.schedules / 4);
 }
 
+// Whether s2's page was wired before it went away nobody can see but in the map: any order that
+// ends in the state that is there is right.
+TEST(ExploreTest, WhatNobodySawMayHaveBeenInAnyOrder) {
+  ExploreOptions options = Small(ScheduleKind::kRandom);
+  options.schedules = Schedules(1000);
+  options.program = Program(
+      "s1 = task\n"
+      "s1.vm_allocate 0x10000 0x3000 fixed\n"
+      "s2 = s1.task_create 1\n"
+      "# thread\n"
+      "s1.vm_wire 0x10000 0x1000 r-- priv of s2\n"
+      "# thread\n"
+      "s2.vm_deallocate 0x10000 0x3000\n"
+      "s2.vm_allocate 0x10000 0x3000 fixed\n");
+  const ExploreResult result = Explore(options);
+  ASSERT_FALSE(result.failed) << result.failed->failure->text << "\n"
+                              << HistoryText(result.failed->history);
+}
+
 // A bug that only concurrency shows: found, made small, and shown again by its schedule alone.
 TEST(ExploreTest, AFaultThatForgetsALockIsFoundAndMadeSmall) {
   if (!fake_l4::RewindArea::IsAvailable()) GTEST_SKIP() << "takes tens of thousands of runs";

@@ -98,13 +98,23 @@ struct Linearizer::Beginning {
 // One history. REQUIRES: the model is at its beginning.
 class Linearizer::Search {
  public:
-  Search(Model* model, const std::vector<HistoryOp>* history)
-      : model_(*model), history_(*history), done_(history->size()), points_(history->size() + 1) {}
+  Search(Model* model, const std::vector<HistoryOp>* history, const IsWanted& is_wanted)
+      : model_(*model),
+        is_wanted_(is_wanted),
+        history_(*history),
+        by_beginning_(history->size()),
+        done_(history->size()),
+        points_(history->size() + 1) {
+    for (uint32_t i = 0; i < by_beginning_.size(); ++i) by_beginning_[i] = i;
+    // total order: beginnings differ
+    std::sort(by_beginning_.begin(), by_beginning_.end(),
+              [&](uint32_t a, uint32_t b) { return history_[a].invoked < history_[b].invoked; });
+  }
 
   Linearization Run() {
     Model::Point start;
     model_.Save(&start);
-    found_.found = InOrderOfEnds();
+    found_.found = !is_wanted_ && InOrderOfEnds();
     if (!found_.found) {
       model_.Rewind(start);
       order_.clear();
@@ -120,12 +130,12 @@ class Linearizer::Search {
   // ended first comes first.
   std::vector<uint32_t> Candidates() const {
     uint64_t first_end = UINT64_MAX;
-    for (size_t i = 0; i < history_.size(); ++i) {
-      if (!done_[i]) first_end = std::min(first_end, history_[i].responded);
-    }
     std::vector<uint32_t> candidates;
-    for (uint32_t i = 0; i < history_.size(); ++i) {
-      if (!done_[i] && history_[i].invoked < first_end) candidates.push_back(i);
+    for (uint32_t i : by_beginning_) {
+      if (done_[i]) continue;
+      if (history_[i].invoked > first_end) break;
+      first_end = std::min(first_end, history_[i].responded);
+      candidates.push_back(i);
     }
     // total order: ends differ
     std::sort(candidates.begin(), candidates.end(), [&](uint32_t a, uint32_t b) {
@@ -171,12 +181,19 @@ class Linearizer::Search {
     }
   }
 
-  // From where nothing is left to choose there is no need to come back.
+  bool IsTheOne() {
+    if (!is_wanted_) return true;
+    return refused_.insert(model_.Hash()).second && is_wanted_(order_);
+  }
+
+  // From where nothing is left to choose there is no need to come back. Most searches are over
+  // before it would pay to remember states.
   bool From(size_t depth) {
-    if (order_.size() == history_.size()) return true;
+    if (order_.size() == history_.size()) return IsTheOne();
     const std::vector<uint32_t> candidates = Candidates();
     const bool choice = candidates.size() > 1;
-    if (choice && !failed_.empty() && failed_.contains(StateHash())) return false;
+    const bool remembers = choice && (is_wanted_ || found_.steps > kStepsWithoutMemory);
+    if (remembers && failed_.contains(StateHash())) return false;
     if (choice) model_.Save(&points_[depth]);
     bool any = false;
     for (uint32_t candidate : candidates) {
@@ -188,12 +205,17 @@ class Linearizer::Search {
       if (choice) model_.Rewind(points_[depth]);
     }
     if (!any) NoteLongest(candidates);
-    if (choice) failed_.insert(StateHash());
+    if (remembers) failed_.insert(StateHash());
     return false;
   }
 
+  static constexpr uint64_t kStepsWithoutMemory = 500;
+
   Model& model_;
+  const IsWanted& is_wanted_;
+  absl::flat_hash_set<uint64_t> refused_;  // states of the model in the end that are not wanted
   const std::vector<HistoryOp>& history_;
+  std::vector<uint32_t> by_beginning_;
   std::vector<bool> done_;
   std::vector<uint32_t> order_;
   std::vector<Model::Point> points_;
@@ -275,9 +297,10 @@ void Linearizer::Begin(const std::vector<HistoryOp>& setup) {
   model_->Save(&begin_->point);
 }
 
-Linearization Linearizer::CheckWhole(const std::vector<HistoryOp>& history) {
+Linearization Linearizer::CheckWhole(const std::vector<HistoryOp>& history,
+                                     const IsWanted& is_wanted) {
   model_->Rewind(begin_->point);
-  return Search(model_.get(), &history).Run();
+  return Search(model_.get(), &history, is_wanted).Run();
 }
 
 Verdict Linearizer::Check(const std::vector<HistoryOp>& history) {
@@ -309,7 +332,7 @@ Verdict Linearizer::Check(const std::vector<HistoryOp>& history) {
       parts.push_back(*part);
       verdict.page_ops.push_back(i);
     }
-    verdict.of_page = Search(model_.get(), &parts).Run();
+    verdict.of_page = Search(model_.get(), &parts, nullptr).Run();
     if (verdict.of_page.found) continue;
     verdict.page = page;
     return verdict;

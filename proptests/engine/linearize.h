@@ -20,6 +20,7 @@
 #define PROPTESTS_ENGINE_LINEARIZE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -69,8 +70,11 @@ class Linearizer {
 
   // Histories begin in the state that these operations lead to, each with its outcome.
   void Begin(const std::vector<HistoryOp>& setup);
-  // `history` in the order of the beginnings.
-  Linearization CheckWhole(const std::vector<HistoryOp>& history);
+  // Asked of an order that the model allows: whether it is wanted. False: another is looked for,
+  // one that leaves the model in another state.
+  using IsWanted = std::function<bool(const std::vector<uint32_t>& order)>;
+  Linearization CheckWhole(const std::vector<HistoryOp>& history,
+                           const IsWanted& is_wanted = nullptr);
   Verdict Check(const std::vector<HistoryOp>& history);
 
  private:
