@@ -283,12 +283,14 @@ int Finish(const RunFlags& flags, const CampaignOptions& options, const Outcome&
     json["summary"] = proptests::SummaryJson(outcome.summary);
     if (outcome.interrupted) json["result"] = "interrupted";
   } else {
-    Print(absl::StrCat(OpsText(result.stats), LedgerText(result.ledger),
-                       LanesText(options.run, result.stats), ShapeText(outcome.summary.shape),
-                       proptests::ProbesText(result.stats, flags.probes), "  twice   ",
-                       outcome.summary.rechecked,
-                       " cases ran twice, with other checks, and did the same\n  hash    ",
-                       HashText(result.hash), "\n"));
+    Print(absl::StrCat(
+        OpsText(result.stats), LedgerText(result.ledger), LanesText(options.run, result.stats),
+        ShapeText(outcome.summary.shape),
+        proptests::ProbesText(
+            result.stats, flags.probes ? proptests::EachProbe::kYes : proptests::EachProbe::kNo),
+        "  twice   ", outcome.summary.rechecked,
+        " cases ran twice, with other checks, and did the same\n  hash    ", HashText(result.hash),
+        "\n"));
   }
   if (!outcome.failing) {
     if (flags.json) {
