@@ -471,10 +471,11 @@ UvmResult UvmReplay::System(const UvmOp& op) {
       return ErrnoResult(calls_.Msync(process, op.start, op.bytes, flags));
     case UvmCall::kSysMincore: {
       std::string vec;
-      UvmResult r = ErrnoResult(calls_.Mincore(process, op.start, op.bytes, [&vec](bool resident) {
-        vec += resident ? '1' : '0';
+      auto visit = [&vec](bool resident, base::PageCount pages) {
+        vec.append(pages.value(), resident ? '1' : '0');
         return true;
-      }));
+      };
+      UvmResult r = ErrnoResult(calls_.Mincore(process, op.start, op.bytes, visit));
       if (r.error == 0) r.vec = vec;
       return r;
     }

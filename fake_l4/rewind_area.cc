@@ -249,7 +249,19 @@ void RewindArea::Rewind(const Mark& mark) {
   }
 }
 
-void RewindArea::RewindToStart() { Rewind(Mark()); }
+void RewindArea::StartAnew() {
+  RewindToStart();
+  // Runs of neighbours at once.
+  // total order: each page is there once
+  std::sort(stored_, stored_ + stored_count_);
+  for (size_t i = 0; i < stored_count_;) {
+    size_t pages = 1;
+    while (i + pages < stored_count_ && stored_[i + pages] == stored_[i] + pages) pages++;
+    CHECK(mprotect(start_ + stored_[i] * kPage, pages * kPage, PROT_READ) == 0);
+    i += pages;
+  }
+  stored_count_ = 0;
+}
 
 }  // namespace fake_l4
 

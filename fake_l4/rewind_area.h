@@ -68,7 +68,10 @@ class RewindArea {
   void Save(Mark* mark) const;
   void Rewind(const Mark& mark);
   // To the state at StartTracking.
-  void RewindToStart();
+  void RewindToStart() { Rewind(Mark()); }
+  // The same, and what was stored to is forgotten: all marks are void, and later ones concern only
+  // pages stored to from here on.
+  void StartAnew();
 
   // ---- For the allocators of this package; called by who is inside ----
   // Whole pages, all zero; never given back.

@@ -148,6 +148,27 @@ TEST_F(RewindAreaTest, OnlyPagesThatWereStoredToAreCopied) {
   EXPECT_EQ(area.Save().changed.size(), 0u);
 }
 
+TEST_F(RewindAreaTest, StartingAnewForgetsWhatWasStoredTo) {
+  RewindArea area;
+  unsigned char* pages = nullptr;
+  {
+    RewindArea::Inside scope(&area);
+    pages = area.TakePages(100);
+  }
+  area.StartTracking();
+  for (int i = 0; i < 50; i++) pages[i * 4096] = 1;
+  area.StartAnew();
+  EXPECT_EQ(area.pages_stored_to(), 0u);
+  for (int i = 0; i < 50; i++) EXPECT_EQ(pages[i * 4096], 0);
+  pages[3 * 4096] = 1;
+  const RewindArea::Mark mark = area.Save();
+  pages[3 * 4096] = 2;
+  pages[90 * 4096] = 2;
+  area.Rewind(mark);
+  EXPECT_EQ(pages[3 * 4096] + pages[90 * 4096], 1);
+  EXPECT_EQ(area.pages_stored_to(), 2u);
+}
+
 using RewindAreaDeathTest = RewindAreaTest;
 
 TEST_F(RewindAreaDeathTest, AStackThatOverflowsStillEndsTheProgram) {

@@ -2,6 +2,8 @@
 
 #include <l4/thread.h>
 
+#include <iterator>
+
 #include "base/check.h"
 #include "fake_l4/priority_round_robin.h"
 #include "vmserver/protocol.h"
@@ -255,9 +257,14 @@ traces::Outcome Machine::Perform(const traces::ResolvedOp& op, Client* actor) {
   actor->command.target_task = target == actor ? 0 : target->task;
   actor->command.narrow = actor->narrow;
   if (op.kind == OpKind::kRead) last_read_.clear();
-  CHECK(kernel_.HostWake(actor->thread));
+  const uint64_t injected = kernel_.ledger().faults_injected;
+  if (lost_wake_up_ == 0 || lost_wake_up_ != actor->label) CHECK(kernel_.HostWake(actor->thread));
   const fake_l4::StopReason reason = RunKernel();
   if (reason == fake_l4::StopReason::kCrashed) return {};
+  if (canary_.Armed(base::Canary::kLosesWakeUp) && lost_wake_up_ == 0 &&
+      kernel_.ledger().faults_injected != injected) {
+    lost_wake_up_ = actor->label;
+  }
   fake_l4::ThreadInfo info;
   if (IsDeath(op.kind) && !kernel_.Inspect(actor->thread, &info)) {
     Bury(actor);
@@ -294,9 +301,10 @@ std::optional<std::string> Machine::crash() const {
 }
 
 Machine::Client* Machine::Find(uint32_t label) const {
-  if (found_ != nullptr && found_->label == label) return found_;
+  Client*& found = found_[label % std::size(found_)];
+  if (found != nullptr && found->label == label) return found;
   auto it = clients_.find(label);
-  if (it != clients_.end()) found_ = it->second.get();
+  if (it != clients_.end()) found = it->second.get();
   return it == clients_.end() ? nullptr : it->second.get();
 }
 

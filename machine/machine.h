@@ -217,7 +217,7 @@ class Machine {
   void EndPart(Together* together, uint32_t part);
   traces::Outcome Inject(const traces::ResolvedOp& op);
   traces::Outcome Perform(const traces::ResolvedOp& op, Client* actor);
-  // Null: none ever had the label. The last one found is found again at once.
+  // Null: none ever had the label. Those found last are found again at once.
   Client* Find(uint32_t label) const;
   // The client that performs `op`; null when nobody can.
   Client* ActorFor(const traces::ResolvedOp& op);
@@ -238,12 +238,13 @@ class Machine {
   vmserver::Server server_;
   std::map<uint32_t, std::unique_ptr<Client>>
       clients_;  // by label; the dead stay, so that labels are not used twice
-  mutable Client* found_ = nullptr;
+  mutable Client* found_[16] = {};  // by the label's last digit
   std::map<L4_Word_t, Client*> by_thread_;  // live ones
   std::vector<unsigned char> last_read_;
   std::optional<std::string> stuck_;
   const fake_l4::ExploringStrategy* strategy_ = nullptr;  // the kernel's; null: the default one
   Ledger boot_;                                           // the counters when the machine was up
+  uint32_t lost_wake_up_ = 0;  // of a canary: the client that sleeps for ever after a fault
   mutable uint64_t observed_ = 0;  // of a canary: how often an observer asked
 };
 

@@ -140,6 +140,13 @@ void PageCursor::Load(uint64_t va, uint64_t size, unsigned char* out) {
               size, out);
 }
 
+bool PageCursor::Holds(uint64_t va, uint64_t size, const unsigned char* bytes) {
+  CHECK(Find(va));
+  const PageSource source = Space::LookAt(*region_, va, file_);
+  const PageValue* value = source.slot == nullptr ? nullptr : source.slot->Canonical();
+  return source.Holds(value, va & base::kPageMask, size, bytes);
+}
+
 PageView World::ViewPage(uint32_t task, uint64_t va) const {
   return PageCursor(*this, task).View(va);
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
 #include "base/hash.h"
@@ -48,15 +49,22 @@ void PageValue::Store(uint64_t start, uint64_t size, uint64_t value, uint64_t pa
 PageValue PageValue::OfBytes(const PageBytes& bytes) {
   PageValue page;
   page.fill_ = Fill::kBytes;
+  page.version_ = base::Chain(2, base::HashBytes(bytes.data(), bytes.size()));
   page.bytes_ = std::make_shared<const PageBytes>(bytes);
   return page;
 }
 
 void PageValue::StoreBytes(uint64_t start, uint64_t size, const unsigned char* bytes) {
   CHECK(start < base::kPageSize && size <= base::kPageSize - start);
-  PageBytes all = Expand();
-  std::copy_n(bytes, size, all.begin() + static_cast<ptrdiff_t>(start));
-  *this = OfBytes(all);
+  auto all = std::make_shared<PageBytes>();
+  if (size < base::kPageSize) Load(0, base::kPageSize, all->data());
+  std::copy_n(bytes, size, all->begin() + static_cast<ptrdiff_t>(start));
+  const uint64_t before = base::Chain(base::Chain(3, version_), start << 16 | size);
+  PageValue page;
+  page.fill_ = Fill::kBytes;
+  page.version_ = base::Chain(before, base::HashBytes(bytes, size));
+  page.bytes_ = std::move(all);
+  *this = std::move(page);
 }
 
 void PageValue::LoadFill(uint64_t start, uint64_t size, unsigned char* out) const {
@@ -74,13 +82,26 @@ void PageValue::LoadFill(uint64_t start, uint64_t size, unsigned char* out) cons
 }
 
 void PageValue::Load(uint64_t start, uint64_t size, unsigned char* out) const {
-  LoadFill(start, size, out);
+  if (!WhollyWritten()) LoadFill(start, size, out);
   for (const Write& write : writes_) {
     uint64_t from = std::max<uint64_t>(start, write.start);
     uint64_t to = std::min<uint64_t>(start + size, write.start + write.size);
     if (from < to)
       base::FillStored(write.value, write.page + from, out + (from - start), to - from);
   }
+}
+
+bool AllZero(const unsigned char* bytes, uint64_t size) {
+  return size == 0 || (bytes[0] == 0 && std::memcmp(bytes, bytes + 1, size - 1) == 0);
+}
+
+bool PageValue::Holds(uint64_t start, uint64_t size, const unsigned char* bytes) const {
+  if (writes_.empty() && fill_ == Fill::kZero) return AllZero(bytes, size);
+  if (writes_.empty() && fill_ == Fill::kBytes)
+    return std::memcmp(bytes, bytes_->data() + start, size) == 0;
+  PageBytes expected;
+  Load(start, size, expected.data());
+  return std::memcmp(bytes, expected.data(), size) == 0;
 }
 
 PageBytes PageValue::Expand() const {

@@ -22,6 +22,8 @@ namespace model {
 
 using PageBytes = std::array<unsigned char, base::kPageSize>;
 
+bool AllZero(const unsigned char* bytes, uint64_t size);
+
 class PageValue {
  public:
   // More stores than this are folded into bytes: a value stays below half a kilobyte, a read looks
@@ -44,6 +46,8 @@ class PageValue {
   // Copies bytes [start, start + size) to out. REQUIRES: start + size <= 4096.
   void Load(uint64_t start, uint64_t size, unsigned char* out) const;
   PageBytes Expand() const;
+  // Whether Load would give these bytes.
+  bool Holds(uint64_t start, uint64_t size, const unsigned char* bytes) const;
 
   // Of how the contents came about: values of one version have equal contents. Costs nothing.
   uint64_t version() const { return version_; }
@@ -66,6 +70,8 @@ class PageValue {
   enum class Fill : uint8_t { kZero, kFile, kBytes };
 
   void LoadFill(uint64_t start, uint64_t size, unsigned char* out) const;
+  // True when nothing of the fill shows.
+  bool WhollyWritten() const { return !writes_.empty() && writes_[0].size == base::kPageSize; }
   // True when both are written alike, which implies equal contents.
   bool SameForm(const PageValue& other) const;
 

@@ -1,6 +1,7 @@
 #include "model/space.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "base/check.h"
@@ -67,6 +68,16 @@ void PageSource::Load(const PageValue* value, uint64_t start, uint64_t size,
   } else {
     std::fill_n(out, size, static_cast<unsigned char>(0));
   }
+}
+
+bool PageSource::Holds(const PageValue* value, uint64_t start, uint64_t size,
+                       const unsigned char* bytes) const {
+  if (value == nullptr && file_page != nullptr) value = &file_page->value;
+  if (value != nullptr) return value->Holds(start, size, bytes);
+  if (file_key == 0) return AllZero(bytes, size);
+  PageBytes expected;
+  base::FillFile(file_key, file_offset + start, expected.data(), size);
+  return std::memcmp(bytes, expected.data(), size) == 0;
 }
 
 size_t Space::IndexFrom(uint64_t va) const {

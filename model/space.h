@@ -77,6 +77,9 @@ struct PageSource {
   }
   // Copies bytes of `value`, or of the base when it is null.
   void Load(const PageValue* value, uint64_t start, uint64_t size, unsigned char* out) const;
+  // Whether that would give these bytes.
+  bool Holds(const PageValue* value, uint64_t start, uint64_t size,
+             const unsigned char* bytes) const;
 };
 
 class Space {

@@ -250,6 +250,8 @@ class PageCursor {
   PageView View(uint64_t va);
   // As World::LoadBytes, of a page that is mapped.
   void Load(uint64_t va, uint64_t size, unsigned char* out);
+  // Whether that would give these bytes.
+  bool Holds(uint64_t va, uint64_t size, const unsigned char* bytes);
 
  private:
   // Makes region_ the one that `va` lies in; false when there is none.

@@ -71,6 +71,23 @@ TEST_F(KernelPmapTest, AMappingIsThereWhenItIsEntered) {
   EXPECT_EQ(pmap_.WiredCount(pmap_.Kernel()), base::PageCount(0));
 }
 
+// The contract's direct map: home addresses are the kernel's without being entered.
+TEST_F(KernelPmapTest, HomeAddressesAreExtracted) {
+  const Paddr frame = NewFrame();
+  const Client* client = NewClient();
+  Server([&] {
+    Paddr pa;
+    EXPECT_TRUE(pmap_.Extract(pmap_.Kernel(), Vaddr(frame.value()) + 0x123, &pa));
+    EXPECT_EQ(pa, frame + 0x123);
+    EXPECT_TRUE(pmap_.Extract(pmap_.Kernel(), Vaddr(frame.value()), nullptr));
+    EXPECT_FALSE(pmap_.Extract(client->pmap, Vaddr(frame.value()), &pa));
+    EXPECT_FALSE(pmap_.Extract(pmap_.Kernel(), kKernelArea.start, &pa));
+    const Vaddr beyond(world_.kernel().profile().ram_base + world_.kernel().ram_bytes());
+    EXPECT_FALSE(pmap_.Extract(pmap_.Kernel(), beyond, &pa));
+  });
+  EXPECT_EQ(pmap_.ResidentCount(pmap_.Kernel()), base::PageCount(0));
+}
+
 TEST_F(KernelPmapTest, HolesAreFineToRemove) {
   Kenter(page_, NewFrame(), base::kProtRead);
   Server([&] { pmap_.Kremove({kKernelArea.start, kKernelArea.end}); });

@@ -315,7 +315,8 @@ void L4Pmap::Abandon(Translation* page) {
 base::Result<void, uvm::PmapError> L4Pmap::Enter(uvm::Pmap* pmap, Vaddr va, Paddr pa, Prot prot,
                                                  const uvm::EnterFlags& flags) {
   CHECK(va.IsAligned());
-  CHECK(flags.access.IsSubsetOf(prot));
+  // What may be written or executed may be read on every processor: less cannot be given.
+  CHECK(prot.CanRead() && flags.access.IsSubsetOf(prot));
   Guard guard(this);
   CHECK(!pmap->is_kernel || (va >= config_.kernel_area.start && va < kernel_end_));
   Translation* mapping = FindOrMake(pmap, va);
@@ -415,8 +416,12 @@ void L4Pmap::Unwire(uvm::Pmap* pmap, Vaddr va) {
 bool L4Pmap::Extract(uvm::Pmap* pmap, Vaddr va, Paddr* pa) {
   Guard guard(this);
   Translation* mapping = Find(pmap, va);
-  if (mapping == nullptr || !mapping->present()) return false;
-  if (pa != nullptr) *pa = AddressOf(mapping->frame) + va.Offset();
+  const bool present = mapping != nullptr && mapping->present();
+  // The server's own view of a frame is no entry of the table (NetBSD: the direct map); it lies at
+  // the frame's address.
+  const bool home = !present && pmap->is_kernel && FindFrame(Paddr(va.value())) != kNoFrame;
+  if (!present && !home) return false;
+  if (pa != nullptr) *pa = home ? Paddr(va.value()) : AddressOf(mapping->frame) + va.Offset();
   return true;
 }
 

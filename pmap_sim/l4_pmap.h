@@ -334,12 +334,18 @@ class L4Pmap final : public uvm::PmapSystem {
 
   // invariants.cc
   bool CheckFrame(uint32_t index, uint64_t* mappings, base::TextSink& out) const;
-  bool CheckPmap(const uvm::Pmap* pmap, uint64_t* managed, base::TextSink& out) const;
+  // Of all tables: managed mappings; the kernel pmap's mappings of frames.
+  struct Totals {
+    uint64_t managed = 0;
+    uint64_t kernel = 0;
+  };
+  bool CheckPmap(const uvm::Pmap* pmap, Totals* totals, base::TextSink& out) const;
   // What a walk over a table has found; `frames` is frame_count().
   struct Found {
     uint32_t frames = 0;
     uint32_t present = 0;
     uint32_t wired = 0;
+    uint32_t of_devices = 0;
     uint64_t managed = 0;
   };
   bool CheckLeaf(const Window* window, const Leaf* leaf, Found* found, base::TextSink& out) const;

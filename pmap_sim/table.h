@@ -152,6 +152,7 @@ struct FrameStatus {
   // Status was read at an alias, or is about to be: home's owner has yet to be told of the same
   // accesses, and must not take them for new ones.
   bool home_owed : 1 = false;
+  uint8_t none : 4 = 0;  // Includes looks at whole bytes; bits without a name may hold anything
 
   bool Includes(FrameStatus other) const {
     uint8_t all, some;

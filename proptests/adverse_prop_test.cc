@@ -117,6 +117,17 @@ INSTANTIATE_TEST_SUITE_P(
                     Row{Adversity::kForgetful, "pistachio-new-mdb", "amd64-nx"},
                     Row{Adversity::kRefusing, "pistachio-old-mdb", "amd64-nx"}));
 
+// What programs see is what they see on a patient pmap.
+TEST(ForgetfulPmapPropTest, MakesNoDifference) {
+  for (uint64_t seed = 101; seed <= 130; ++seed) {
+    Case drawn = DrawCase(seed, 300, {});
+    const RunResult patient = RunOps(drawn.ops, drawn.files, drawn.run);
+    drawn.run.machine.adversity = Adversity::kForgetful;
+    const RunResult forgetful = RunOps(drawn.ops, drawn.files, drawn.run);
+    ASSERT_EQ(patient.hash, forgetful.hash) << "seed " << seed;
+  }
+}
+
 // The server finds no memory for its own tables: what cannot be done is refused, and leaves
 // nothing, neither here nor in the kernel.
 TEST(FullTablesPropTest, EveryRunAgreesWithTheModel) {

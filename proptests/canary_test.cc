@@ -124,6 +124,12 @@ TEST(CanaryControlTest, TheSameCampaignPassesWithoutABug) {
       << FingerprintText(result.run.failure->print) << ": " << result.run.failure->text;
 }
 
+TEST(CanaryControlTest, OneClientAtATimeDoesNotShowAMissingLock) {
+  CampaignOptions options = Campaign(base::Canary::kFaultSkipsAmapLock);
+  options.ops /= 4;
+  EXPECT_FALSE(RunCampaign(options).run.failure);
+}
+
 TEST(CanaryControlTest, EveryCanaryHasItsRow) {
   std::set<base::Canary> rows;
   for (const CanaryCase& row : CanaryTable()) rows.insert(row.canary);
@@ -131,6 +137,8 @@ TEST(CanaryControlTest, EveryCanaryHasItsRow) {
   // translation before it enters another frame (//pmap_sim:l4_pmap_test).
   rows.insert(base::Canary::kShortageDropsWired);
   rows.insert(base::Canary::kReenterKeepsOldFrame);
+  // One client runs at a time in a campaign (//proptests/engine:explore_test).
+  rows.insert(base::Canary::kFaultSkipsAmapLock);
   // Those that end or stop the process, or show only when a case runs twice or must converge, are
   // for //proptests/engine's workers_test, guarded_run_test, hash_chain_test and liveness_test.
   rows.insert(base::Canary::kObserverTakesTime);

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "proptests/engine/guarded_run.h"
+#include "proptests/engine/hash_chain.h"
 #include "proptests/engine/isolate.h"
 #include "proptests/engine/run.h"
 #include "tools/commands.h"
@@ -25,6 +26,8 @@ struct ReplayFlags {
   MachineFlags machine;
   bool json = false;
   bool no_shrink = false;
+  bool twice = false;
+  uint64_t timeout = 600;
   std::string save;
 };
 
@@ -36,9 +39,6 @@ constexpr const char* kEpilogue =
     "The hash covers every operation and its outcome; the same trace gives the same hash on every "
     "machine.\n"
     "Bytes in recorded traces are synthesised: recordings hold addresses, not contents.\n";
-
-// A recording of a whole program may take its time.
-constexpr proptests::IsolationLimits kReplayLimits = {.seconds = 3600};
 
 constexpr const char* kSynthesised =
     "synthesised from operation and address; a trace holds no contents of a real program";
@@ -80,6 +80,19 @@ Json Totals(const Json& list) {
   return json;
 }
 
+proptests::RunResult Run(const traces::Trace& trace, const proptests::RunOptions& run,
+                         const ReplayFlags& flags, ProgressLine* progress) {
+  proptests::IsolationLimits limits;
+  limits.seconds = static_cast<double>(flags.timeout);
+  proptests::RunResult result = proptests::RunTraceGuarded(
+      trace, run, [&](uint64_t done) { progress->Show(done); }, limits);
+  if (!flags.twice || result.failure) return result;
+  result.failure =
+      proptests::RunOpsTwice(proptests::OpsOfTrace(trace), trace.files, run, nullptr, nullptr)
+          .failure;
+  return result;
+}
+
 // Replays one file. Returns its exit code; *json receives its entry.
 int ReplayOne(const std::string& path, const ReplayFlags& flags, Json* json) {
   absl::StatusOr<traces::Trace> trace = traces::ReadTraceFile(path);
@@ -91,8 +104,7 @@ int ReplayOne(const std::string& path, const ReplayFlags& flags, Json* json) {
   run.machine.max_tasks = plan.max_tasks;
   ProgressLine progress(path, trace->lines.size());
   Stopwatch watch;
-  const proptests::RunResult result = proptests::RunTraceGuarded(
-      *trace, run, [&](uint64_t done) { progress.Show(done); }, kReplayLimits);
+  const proptests::RunResult result = Run(*trace, run, flags, &progress);
   double seconds = watch.Seconds();
   progress.Clear();
   *json = ResultJson(result, run, seconds);
@@ -110,7 +122,7 @@ int ReplayOne(const std::string& path, const ReplayFlags& flags, Json* json) {
   if (!result.failure) return kExitPass;
   if (!flags.no_shrink) {
     Diagnosis diagnosis = Diagnose(proptests::OpsOfTrace(*trace), trace->files, run,
-                                   *result.failure, {path, flags.save, flags.machine.Repeat()});
+                                   *result.failure, {path, flags.save, flags.machine});
     if (flags.json) {
       (*json)["failure"] = DiagnosisJson(diagnosis);
     } else {
@@ -133,6 +145,9 @@ int ReplayCommand(const Arguments& arguments) {
   flags.machine.Declare(&options);
   options.Switch("no-shrink", &flags.no_shrink,
                  "report a failure as it is met, without making it small");
+  options.Switch("twice", &flags.twice,
+                 "run each a second time, with other checks, and compare at each operation");
+  options.Number("timeout", &flags.timeout, 1, 86400, "seconds that a trace may take");
   options.Text("o", &flags.save, "S.trace",
                "where to save the shrunk trace of a failure; else a new file here");
   options.Switch("json", &flags.json, "one JSON object on standard output");

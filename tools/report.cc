@@ -100,15 +100,19 @@ std::vector<std::string> CanaryNames() {
 
 void MachineFlags::Declare(Options* options) {
   options->Text("lanes", &lanes, "L,...", "who takes part: model, uvm, or all");
-  options->Number("frames", &frames, 0, uint64_t{1} << 24,
-                  "the machine's memory in pages of 4 KiB; 0 = enough");
   options->Number("check-every", &check_every, 0, ~uint64_t{0},
                   "compare the whole state every N operations; 0 = chosen by the run's length");
-  options->Text("canary", &canary, "NAME", "arm a deliberate bug, to see it found");
   options->Text("schedule", &schedule, "NAME", "who runs next: round-robin, random, or pct");
   options->Number("schedule-seed", &schedule_seed, 0, ~uint64_t{0},
                   "of a random or pct schedule; run draws one for each case");
   options->Number("processors", &processors, 1, 32, "simulated processors; clients take turns");
+  DeclareMachine(options);
+}
+
+void MachineFlags::DeclareMachine(Options* options) {
+  options->Number("frames", &frames, 0, uint64_t{1} << 24,
+                  "the machine's memory in pages of 4 KiB; 0 = enough");
+  options->Text("canary", &canary, "NAME", "arm a deliberate bug, to see it found");
   options->Text(
       "profile", &profile, "NAME",
       absl::StrCat("the simulated hardware: ", absl::StrJoin(machine::ProfileNames(), ", ")));
@@ -161,6 +165,20 @@ absl::Status MachineFlags::Apply(uint64_t default_frames, uint64_t default_check
   run->memory_may_run_out = frames != 0;
   run->whole_every = check_every == 0 ? default_check_every : check_every;
   return absl::OkStatus();
+}
+
+MachineFlags MachineFlags::With(const RunOptions& run) const {
+  MachineFlags flags = *this;
+  flags.schedule = run.machine.schedule == machine::Schedule::kRandom ? "random"
+                   : run.machine.schedule == machine::Schedule::kPct  ? "pct"
+                                                                      : "round-robin";
+  flags.schedule_seed =
+      run.machine.schedule == machine::Schedule::kRoundRobin ? 0 : run.machine.seed;
+  flags.processors = run.machine.processors;
+  flags.profile = run.machine.profile.name;
+  flags.quirks = run.machine.quirks.name;
+  flags.frames = run.memory_may_run_out ? run.machine.ram_bytes / base::kPageSize : 0;
+  return flags;
 }
 
 std::string MachineFlags::Repeat() const {
@@ -270,21 +288,27 @@ Diagnosis Diagnose(const std::vector<proptests::TestOp>& ops, const std::vector<
   diagnosis.seconds = watch.Seconds();
   diagnosis.executions = shrunk.executions;
   diagnosis.minimal = shrunk.shrunk.minimal;
+  diagnosis.fail_otherwise = shrunk.shrunk.fail_otherwise;
   proptests::FailureReport& report = diagnosis.report;
   report.failure = shrunk.shrunk.failure;
   report.ops = shrunk.shrunk.smallest.ops;
   report.outcomes = shrunk.outcomes;
   report.files = files;
   report.origin = options.origin;
-  std::string path =
-      options.path.empty() ? FreeName(proptests::SuggestedFileName(report)) : options.path;
-  report.replay = absl::StrCat("./vmsim replay", options.flags, " ", path);
-  std::string name = path.substr(path.rfind('/') + 1);
-  traces::Trace trace = proptests::FailureTrace(report, name);
+  std::string path = options.path.empty()
+                         ? FreeName(options.directory + proptests::SuggestedFileName(report))
+                         : options.path;
   RunOptions again = shrunk.run;
   again.max_live_tasks = 0;
   again.machine.ram_bytes = run.machine.ram_bytes;
   again.whole_every = 1;
+  diagnosis.flags = options.machine.With(again).Repeat();
+  if (report.failure.print.cls == proptests::FailureClass::kNondeterminism) {
+    diagnosis.flags += " --twice";
+  }
+  report.replay = absl::StrCat("./vmsim replay", diagnosis.flags, " ", path);
+  const std::string name = path.substr(path.rfind('/') + 1);
+  const traces::Trace trace = proptests::FailureTrace(report, name);
   const proptests::RunResult rerun =
       options.guarded ? proptests::RunLikeFailure(proptests::OpsOfTrace(trace), files, again,
                                                   report.failure, options.limits)
@@ -300,7 +324,10 @@ std::string DiagnosisText(const Diagnosis& diagnosis) {
   std::string text = absl::StrCat(
       "\n", report.failure.text, "\n\nShrunk to ", report.ops.size(), " operations in ",
       diagnosis.executions, " runs, ", absl::StrFormat("%.3f", diagnosis.seconds), " s",
-      diagnosis.minimal ? "; leaving out any one of them makes it pass" : "; perhaps not minimal",
+      !diagnosis.minimal              ? "; perhaps not minimal"
+      : diagnosis.fail_otherwise == 0 ? "; leaving out any one of them makes it pass"
+                                      : "; leaving out any one of them makes it pass or fail in "
+                                        "another way",
       ".\n\n", proptests::Diagram(trace, {}).Text(), "\nAs a GoogleTest case:\n\n",
       proptests::GoogleTestCase(report), "\n");
   if (diagnosis.path.empty()) {

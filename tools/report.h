@@ -34,10 +34,15 @@ struct MachineFlags {
   std::string profile = "amd64-nx";
   std::string quirks = "manual";
   void Declare(Options* options);
+  // Only what machine it is: frames, canary, profile, quirks.
+  void DeclareMachine(Options* options);
   // `run` gets lanes, machine and frequency of checks. Errors: unknown lane, canary, schedule or
   // profile.
   absl::Status Apply(uint64_t default_frames, uint64_t default_check_every,
                      proptests::RunOptions* run) const;
+  // The same with what `run` says of schedule, processors, hardware, kernel, and memory if it is
+  // scarce.
+  MachineFlags With(const proptests::RunOptions& run) const;
   // The flags as typed, where they differ from the defaults: " --canary NAME --frames N".
   std::string Repeat() const;
 };
@@ -59,18 +64,22 @@ Json ResultJson(const proptests::RunResult& result, const proptests::RunOptions&
 // A failure made small and written down.
 struct Diagnosis {
   proptests::FailureReport report;
+  std::string flags;         // of the machine, as `vmsim replay` takes them
   proptests::Failure first;  // as it was met in the long run
   uint64_t executions = 0;
   double seconds = 0;
   bool minimal = false;
-  bool reproduced = false;  // the saved trace fails alone, with the same fingerprint
-  std::string path;         // where the trace was saved; empty: it could not be
+  uint64_t fail_otherwise = 0;  // see Shrunk
+  bool reproduced = false;      // the saved trace fails alone, with the same fingerprint
+  std::string path;             // where the trace was saved; empty: it could not be
 };
 
 struct DiagnosisOptions {
-  std::string origin;  // "seed 7, case 3"
-  std::string path;    // where to save; empty: a name of its own in the current directory
-  std::string flags;   // MachineFlags::Repeat()
+  std::string origin;    // "seed 7, case 3"
+  std::string path;      // where to save; empty: a name of its own in the current directory
+  MachineFlags machine;  // as given
+  // Where a trace goes that has no path; empty or ending with a slash.
+  std::string directory = "";
   proptests::IsolationLimits limits = {};
   // In processes of their own, so that a run that crashes does not end the diagnosis.
   bool guarded = true;

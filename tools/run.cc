@@ -2,8 +2,13 @@
 
 #include "proptests/engine/run.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -14,18 +19,21 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "machine/machine.h"
-#include "proptests/engine/fault_rates.h"
+#include "proptests/engine/findings.h"
 #include "proptests/engine/generator.h"
 #include "proptests/engine/hash_chain.h"
-#include "proptests/engine/lanes.h"
+#include "proptests/engine/machine_swarm.h"
+#include "proptests/engine/mix.h"
 #include "proptests/engine/probes.h"
 #include "proptests/engine/summary.h"
 #include "proptests/engine/workers.h"
 #include "tools/commands.h"
 #include "tools/console.h"
+#include "tools/known_failures.h"
 #include "tools/options.h"
 #include "tools/process.h"
 #include "tools/report.h"
+#include "tools/run_flags.h"
 #include "traces/codec.h"
 
 namespace tools {
@@ -33,117 +41,17 @@ namespace {
 
 using proptests::CampaignOptions;
 using proptests::CaseRecord;
+using proptests::FailureClass;
+using proptests::Findings;
 using proptests::Summary;
 
 // As shells report what SIGINT ended.
 constexpr int kExitInterrupted = 130;
-
-struct RunFlags {
-  MachineFlags machine;
-  uint64_t seed = 1;
-  uint64_t ops = 100000;
-  uint64_t case_ops = 10000;
-  uint64_t first_case = 0;
-  uint64_t tasks = 8;
-  uint64_t pages = 64;
-  uint64_t files = 2;
-  std::string faults = "none";
-  uint64_t jobs = 1;
-  uint64_t timeout = 60;
-  uint64_t megabytes = 8192;
-  uint64_t recheck = 32;
-  std::string chain;
-  bool verbose = false;
-  bool probes = false;
-  bool no_swarm = false;
-  bool json = false;
-  std::string save;
-};
-
-constexpr const char* kEpilogue =
-    "Examples:\n"
-    "  ./vmsim run --seed 7 --ops 1m\n"
-    "  ./vmsim run --seed 7 --case 12 --ops 10k        one case of that campaign again\n"
-    "  ./vmsim run --faults all --ops 1m               does anybody notice?\n"
-    "  ./vmsim run --jobs $(nproc) --ops 100m          the same result, sooner\n"
-    "  ./vmsim run --canary kept_secret_below --ops 1m   is a deliberate bug found?\n\n"
-    "A campaign is a sequence of cases, each with its own mix of operations and a fresh machine.\n"
-    "The same options give the same hash on every machine, whatever --jobs is. Cases run in "
-    "worker\n"
-    "processes: one that crashes or hangs is a failure like any other. One case in 32 runs a "
-    "second\n"
-    "time, with other checks, and must do and cost the same at each operation (--recheck).\n"
-    "An interrupt (^C) prints what was done so far and ends with exit code 130.\n\n";
-
-void Declare(Options* options, RunFlags* flags) {
-  constexpr uint64_t kAny = ~uint64_t{0};
-  options->Number("seed", &flags->seed, 0, kAny, "of all randomness");
-  options->Number("ops", &flags->ops, 1, uint64_t{1} << 50, "operations to draw");
-  options->Number("case-ops", &flags->case_ops, 1, traces::kMaxLabel - 1, "operations in a case");
-  options->Number("case", &flags->first_case, 0, kAny, "number of the first case");
-  options->Number("tasks", &flags->tasks, 1, 48, "tasks alive at once, at most");
-  options->Number("pages", &flags->pages, 1, 4096, "pages of a typical map");
-  options->Number("files", &flags->files, 1, 64, "files that may be mapped");
-  options->Text("faults", &flags->faults, "SITE[=RATE],...|all",
-                "inject faults of the kernel between the operations");
-  options->Number("jobs", &flags->jobs, 0, 1024,
-                  "worker processes; 0 = none, for debuggers and profilers");
-  options->Number("timeout", &flags->timeout, 1, 86400, "seconds that a case may take");
-  options->Number("megabytes", &flags->megabytes, 0, uint64_t{1} << 30,
-                  "address space that a worker may have; 0 = no limit");
-  options->Number("recheck", &flags->recheck, 0, kAny,
-                  "run one case in N a second time, with other checks, and compare; 0 = none");
-  options->Text("chain", &flags->chain, "FILE",
-                "write what each operation did and cost, for vmsim diff");
-  options->Switch("verbose", &flags->verbose, "a line for each case: its mix, its hash");
-  options->Switch("probes", &flags->probes, "how often each rare branch and fault case was met");
-  options->Switch("no-swarm", &flags->no_swarm, "the same mix of operations in every case");
-  flags->machine.Declare(options);
-  options->Text("o", &flags->save, "S.trace",
-                "where to save the shrunk trace of a failure; else a new file here");
-  options->Switch("json", &flags->json, "one JSON object on standard output");
-  std::string epilogue = kEpilogue;
-  size_t at = epilogue.find("kept_secret_below");
-  epilogue.replace(at, std::string("kept_secret_below").size(), CanaryNames()[1]);
-  epilogue += "Canaries:\n";
-  for (const std::string& name : CanaryNames()) epilogue += "  " + name + "\n";
-  epilogue += proptests::FaultSitesHelp();
-  options->Epilogue(epilogue);
-}
-
-// Memory for the worst case: every task owns a full map, a second copy is being made, and all files
-// are resident.
-uint64_t DefaultFrames(const RunFlags& flags) {
-  uint64_t owned = flags.tasks * flags.pages * 3;
-  uint64_t of_files = flags.files * (flags.pages + 16) * 2;
-  constexpr uint64_t kFewest = 1024;  // see MachineFlags::Apply
-  return kFewest + owned + of_files;
-}
-
-std::string Head(const RunFlags& flags, const CampaignOptions& options) {
-  return absl::StrCat(
-      "seed ", flags.seed, ", ", Grouped(flags.ops), " operations in cases of ",
-      Grouped(flags.case_ops), ", ", flags.tasks, " tasks, ", flags.pages, " pages, ", flags.files,
-      " files, ", options.run.machine.ram_bytes / 4096, " frames, lanes ",
-      proptests::LanesText(options.run.lanes),
-      flags.machine.canary == "none" ? "" : absl::StrCat(", canary ", flags.machine.canary),
-      flags.faults == "none" ? "" : absl::StrCat(", faults ", flags.faults),
-      flags.machine.schedule == "round-robin" ? ""
-                                              : absl::StrCat(", schedule ", flags.machine.schedule),
-      flags.machine.processors == 1 ? "" : absl::StrCat(", processors ", flags.machine.processors),
-      flags.machine.profile == "amd64-nx" ? "" : absl::StrCat(", profile ", flags.machine.profile),
-      flags.machine.quirks == "manual" ? "" : absl::StrCat(", quirks ", flags.machine.quirks),
-      "\n");
-}
-
-std::string CaseCommand(const RunFlags& flags, uint64_t failing_case) {
-  return absl::StrCat("./vmsim run --seed ", flags.seed, " --case ", failing_case, " --ops ",
-                      flags.case_ops,
-                      flags.case_ops == 10000 ? "" : absl::StrCat(" --case-ops ", flags.case_ops),
-                      " --tasks ", flags.tasks, " --pages ", flags.pages, " --files ", flags.files,
-                      flags.faults == "none" ? "" : absl::StrCat(" --faults ", flags.faults),
-                      flags.no_swarm ? " --no-swarm" : "", flags.machine.Repeat());
-}
+// A bug that is met all the time is made small so often; later meetings only count.
+constexpr uint64_t kDiagnosesOfARule = 4;
+// A campaign that found so many different things has done its work.
+constexpr uint64_t kMostFindings = 32;
+constexpr double kSecondsBetweenSaves = 5;
 
 volatile std::sig_atomic_t interrupted = 0;
 
@@ -158,7 +66,9 @@ void CatchInterrupts() {
 // What a campaign came to.
 struct Outcome {
   Summary summary;
-  std::optional<CaseRecord> failing;
+  std::optional<CaseRecord> failing;         // the first one
+  uint64_t fresh = 0;                        // findings that DIR did not know
+  FailureClass known = FailureClass::kNone;  // of what DIR held already, the first that still fails
   bool interrupted = false;
   double seconds = 0;
 };
@@ -176,52 +86,164 @@ std::string CoverageText(const Summary& summary) {
                       summary.ledger.size(), " costs");
 }
 
+// All that was drawn for a case.
+std::string ConfigurationText(const CampaignOptions& options, uint64_t number) {
+  const proptests::GenOptions drawn = proptests::CaseOptions(options, number);
+  return absl::StrCat(
+      "  machine: ",
+      proptests::MachineText(proptests::CaseRunOptions(options, number), drawn.faults),
+      "\n  mix: ", proptests::SwarmText(drawn.swarm), "\n");
+}
+
 std::string CaseLine(const CampaignOptions& options, const CaseRecord& record) {
   return absl::StrCat(
       "case ", record.number, ": ",
       record.result.failure ? proptests::FingerprintText(record.result.failure->print) : "pass",
       ", ", record.result.stats.ops, " operations, hash ", HashText(record.result.hash),
-      record.rechecked ? ", run twice" : "",
-      "\n  mix: ", proptests::SwarmText(proptests::CaseOptions(options, record.number).swarm),
-      "\n");
+      record.rechecked ? ", run twice" : "", "\n", ConfigurationText(options, record.number));
 }
 
-Outcome RunTheCases(const RunFlags& flags, const CampaignOptions& options) {
-  Outcome outcome;
-  proptests::WorkerOptions how;
-  how.jobs = static_cast<uint32_t>(flags.jobs);
+// `directory`, if not empty, ends with a slash and gets the trace.
+Diagnosis DiagnoseCase(const RunFlags& flags, const CampaignOptions& options,
+                       const CaseRecord& record, const std::string& directory) {
+  const proptests::Failure& failure = *record.result.failure;
+  proptests::Generator generator(proptests::CaseOptions(options, record.number));
+  proptests::RunOptions run = proptests::CaseRunOptions(options, record.number);
+  proptests::CampaignResult result;
+  result.run.failure = failure;
+  result.failing_case = record.number;
+  DiagnosisOptions how{absl::StrCat("seed ", flags.seed, ", case ", record.number), flags.save,
+                       flags.machine};
   how.limits.seconds = static_cast<double>(flags.timeout);
   how.limits.bytes = flags.megabytes << 20;
-  how.recheck_one_in = flags.recheck;
-  ProgressLine progress("run", flags.ops);
-  uint64_t next = options.first_case;
-  uint64_t given = 0;
-  proptests::CampaignHooks hooks;
-  hooks.next = [&]() -> std::optional<proptests::CaseTask> {
-    if (given >= options.ops) return std::nullopt;
-    const proptests::CaseTask task{next++, std::min(options.case_ops, options.ops - given)};
-    given += task.count;
-    return task;
-  };
-  hooks.done = [&](const CaseRecord& record) {
-    outcome.summary.Add(record);
-    if (flags.verbose && !flags.json) Print(CaseLine(options, record));
-    if (record.result.failure) outcome.failing = record;
-    return !record.result.failure && interrupted == 0;
-  };
-  hooks.tick = [&](const proptests::CampaignProgress& at) {
-    progress.Show(at.ops, CoverageText(outcome.summary));
-    return interrupted == 0;
-  };
-  const Stopwatch watch;
-  CatchInterrupts();
-  proptests::RunCases(options, how, hooks);
-  std::signal(SIGINT, SIG_DFL);
-  outcome.seconds = watch.Seconds();
-  outcome.interrupted = interrupted != 0 && !outcome.failing;
-  progress.Clear();
-  return outcome;
+  how.guarded = flags.jobs != 0;
+  how.directory = directory;
+  return Diagnose(proptests::OpsOfFailure(options, result), generator.files(), run, failure, how);
 }
+
+// A campaign under way: what DIR remembers, what cases come to, what is found.
+class Running {
+ public:
+  Running(const RunFlags& flags, const Arguments& arguments, const CampaignOptions& options,
+          Shard shard, Findings* findings)
+      : flags_(flags),
+        options_(options),
+        shard_(shard),
+        findings_(findings),
+        progress_("run", (flags.ops + shard.count - 1) / shard.count) {
+    state_.arguments = arguments;
+    state_.identity = CampaignText(flags, options);
+    state_.shard = shard.index;
+    state_.shards = shard.count;
+    state_.next_case = options.first_case;
+  }
+
+  // REQUIRES: `state` is of this campaign.
+  void GoOnFrom(const proptests::CampaignState& state) { state_ = state; }
+
+  Outcome Run() {
+    proptests::WorkerOptions how;
+    how.jobs = static_cast<uint32_t>(flags_.jobs);
+    how.limits.seconds = static_cast<double>(flags_.timeout);
+    how.limits.bytes = flags_.megabytes << 20;
+    how.recheck_one_in = flags_.recheck;
+    next_ = state_.next_case;
+    proptests::CampaignHooks hooks;
+    hooks.next = [this] { return Next(); };
+    hooks.done = [this](const CaseRecord& record) { return Done(record); };
+    hooks.tick = [this](const proptests::CampaignProgress& at) {
+      progress_.Show(at.ops, CoverageText(state_.summary));
+      if (findings_ != nullptr && saved_.Seconds() > kSecondsBetweenSaves) Save();
+      return interrupted == 0;
+    };
+    const Stopwatch watch;
+    CatchInterrupts();
+    const proptests::CampaignEnd end = proptests::RunCases(options_, how, hooks);
+    std::signal(SIGINT, SIG_DFL);
+    outcome_.seconds = watch.Seconds();
+    outcome_.interrupted = interrupted != 0 && end == proptests::CampaignEnd::kEnough;
+    progress_.Clear();
+    state_.complete = end == proptests::CampaignEnd::kAllDone;
+    if (findings_ != nullptr) Save();
+    outcome_.summary = state_.summary;
+    return std::move(outcome_);
+  }
+
+  // Where to go on after an interrupt; empty: that could not be written.
+  std::string PlaceToGoOn() {
+    if (findings_ != nullptr) return findings_->directory();
+    std::string path = absl::StrCat("interrupted_seed", flags_.seed);
+    for (int i = 2; access(path.c_str(), F_OK) == 0; ++i) {
+      path = absl::StrCat("interrupted_seed", flags_.seed, "_", i);
+    }
+    auto made = Findings::Open(path, Findings::Mode::kCreate);
+    return made.ok() && (*made)->SaveCampaign(state_).ok() ? path : "";
+  }
+
+ private:
+  // The next case of this shard. Case n has the operations from n * case_ops on.
+  std::optional<proptests::CaseTask> Next() {
+    for (;; ++next_) {
+      const uint64_t given = (next_ - options_.first_case) * options_.case_ops;
+      if (given >= options_.ops) return std::nullopt;
+      if (next_ % shard_.count != shard_.index) continue;
+      return proptests::CaseTask{next_++, std::min(options_.case_ops, options_.ops - given)};
+    }
+  }
+
+  bool Done(const CaseRecord& record) {
+    state_.summary.Add(record);
+    state_.next_case = record.number + 1;
+    if (flags_.verbose && !flags_.json) Print(CaseLine(options_, record));
+    if (!record.result.failure) return interrupted == 0;
+    if (!outcome_.failing) outcome_.failing = record;
+    if (findings_ == nullptr) return false;
+    Keep(record);
+    return interrupted == 0 && outcome_.fresh < kMostFindings;
+  }
+
+  // Makes a failure small and keeps it, unless its like has been seen often enough.
+  void Keep(const CaseRecord& record) {
+    const std::string rule = proptests::FingerprintText(record.result.failure->print);
+    if (++diagnosed_[rule] > kDiagnosesOfARule) return;
+    progress_.Clear();
+    const Diagnosis diagnosis =
+        DiagnoseCase(flags_, options_, record, findings_->directory() + "/");
+    proptests::KnownFailure found = KnownFailureOf(diagnosis);
+    absl::StatusOr<bool> fresh = findings_->Add(found);
+    if (!fresh.ok()) {
+      PrintError(fresh.status());
+      return;
+    }
+    if (!*fresh) {
+      std::error_code ignored;
+      std::filesystem::remove(diagnosis.path, ignored);
+      return;
+    }
+    ++outcome_.fresh;
+    if (!flags_.json) {
+      Print(absl::StrCat(Red("FOUND"), " ", rule, " in case ", record.number, ", shrunk to ",
+                         found.ops, " operations: ", diagnosis.path, "\n"));
+    }
+  }
+
+  void Save() {
+    const absl::Status status = findings_->SaveCampaign(state_);
+    if (!status.ok()) PrintError(status);
+    saved_ = Stopwatch();
+  }
+
+  const RunFlags& flags_;
+  const CampaignOptions& options_;
+  const Shard shard_;
+  Findings* const findings_;
+  ProgressLine progress_;
+  Stopwatch saved_;
+  proptests::CampaignState state_;
+  uint64_t next_ = 0;
+  std::map<std::string, uint64_t> diagnosed_;  // by fingerprint
+  Outcome outcome_;
+};
 
 proptests::RunResult ResultOf(const Outcome& outcome) {
   proptests::RunResult result;
@@ -242,27 +264,6 @@ std::string ShapeText(const proptests::Shape& shape) {
                          mean(shape.tasks), mean(shape.mapped_pages), mean(shape.live_pages));
 }
 
-Diagnosis DiagnoseCase(const RunFlags& flags, const CampaignOptions& options,
-                       const CaseRecord& record) {
-  const proptests::Failure& failure = *record.result.failure;
-  proptests::Generator generator(proptests::CaseOptions(options, record.number));
-  proptests::RunOptions run = proptests::CaseRunOptions(options, record.number);
-  // The trace alone does not say under which schedule it failed.
-  MachineFlags repeat = flags.machine;
-  if (run.machine.schedule != machine::Schedule::kRoundRobin) {
-    repeat.schedule_seed = run.machine.seed;
-  }
-  proptests::CampaignResult result;
-  result.run.failure = failure;
-  result.failing_case = record.number;
-  DiagnosisOptions how{absl::StrCat("seed ", flags.seed, ", case ", record.number), flags.save,
-                       repeat.Repeat()};
-  how.limits.seconds = static_cast<double>(flags.timeout);
-  how.limits.bytes = flags.megabytes << 20;
-  how.guarded = flags.jobs != 0;
-  return Diagnose(proptests::OpsOfFailure(options, result), generator.files(), run, failure, how);
-}
-
 void PrintPass(const Outcome& outcome, const std::string& verdict) {
   const proptests::RunStats& stats = outcome.summary.stats;
   const auto rate = static_cast<uint64_t>(static_cast<double>(stats.ops) / outcome.seconds);
@@ -272,48 +273,72 @@ void PrintPass(const Outcome& outcome, const std::string& verdict) {
                      " a second\n"));
 }
 
-int Finish(const RunFlags& flags, const CampaignOptions& options, const Outcome& outcome) {
+void PrintSummary(const RunFlags& flags, const CampaignOptions& options, const Outcome& outcome,
+                  const Shard& shard, Json* json) {
   const proptests::RunResult result = ResultOf(outcome);
-  Json json;
   if (flags.json) {
-    json = ResultJson(result, options.run, outcome.seconds);
-    json["seed"] = flags.seed;
-    json["cases"] = result.cases;
-    json["rechecked"] = outcome.summary.rechecked;
-    json["summary"] = proptests::SummaryJson(outcome.summary);
-    if (outcome.interrupted) json["result"] = "interrupted";
-  } else {
-    Print(absl::StrCat(
-        OpsText(result.stats), LedgerText(result.ledger), LanesText(options.run, result.stats),
-        ShapeText(outcome.summary.shape),
-        proptests::ProbesText(
-            result.stats, flags.probes ? proptests::EachProbe::kYes : proptests::EachProbe::kNo),
-        "  twice   ", outcome.summary.rechecked,
-        " cases ran twice, with other checks, and did the same\n  hash    ", HashText(result.hash),
-        "\n"));
-  }
-  if (!outcome.failing) {
-    if (flags.json) {
-      Print(json.dump(2) + "\n");
-    } else {
-      PrintPass(outcome, outcome.interrupted ? Red("INTERRUPTED") : Green("PASS"));
+    *json = ResultJson(result, options.run, outcome.seconds);
+    (*json)["seed"] = flags.seed;
+    (*json)["cases"] = result.cases;
+    (*json)["rechecked"] = outcome.summary.rechecked;
+    (*json)["campaign"] = CampaignText(flags, options);
+    (*json)["shard"] = shard.index;
+    (*json)["shards"] = shard.count;
+    (*json)["summary"] = proptests::SummaryJson(outcome.summary);
+    if (outcome.known != FailureClass::kNone && !outcome.failing) {
+      (*json)["result"] = proptests::FailureClassName(outcome.known);
     }
-    return outcome.interrupted ? kExitInterrupted : kExitPass;
+    if (outcome.interrupted) (*json)["result"] = "interrupted";
+    return;
   }
-  const proptests::Failure& failure = *result.failure;
+  Print(absl::StrCat(OpsText(result.stats), LedgerText(result.ledger),
+                     LanesText(options.run, result.stats), ShapeText(outcome.summary.shape),
+                     proptests::ProbesText(result.stats, flags.probes ? proptests::EachProbe::kYes
+                                                                      : proptests::EachProbe::kNo),
+                     "  twice   ", outcome.summary.rechecked,
+                     " cases ran twice, with other checks, and did the same\n  hash    ",
+                     HashText(result.hash), "\n"));
+}
+
+// The verdict of a campaign without a first failure to show in full.
+int FinishPlain(const RunFlags& flags, const Outcome& outcome, const std::string& place,
+                Json json) {
+  const FailureClass cls =
+      outcome.failing ? outcome.failing->result.failure->print.cls : outcome.known;
+  if (flags.json) {
+    if (outcome.interrupted && !place.empty()) json["resume"] = place;
+    json["findings"] = outcome.fresh;
+    Print(json.dump(2) + "\n");
+  } else {
+    const bool pass = cls == FailureClass::kNone;
+    PrintPass(outcome,
+              outcome.interrupted ? Red("INTERRUPTED") : (pass ? Green("PASS") : Red("FAIL")));
+    if (!flags.findings.empty()) {
+      Print(absl::StrCat("  ", outcome.summary.failed, " cases failed, ", outcome.fresh,
+                         " new findings; ./vmsim findings ", flags.findings, " lists them\n"));
+    }
+    if (outcome.interrupted && !place.empty()) {
+      Print(absl::StrCat("To go on:\n  ./vmsim run --resume ", place, "\n"));
+    }
+  }
+  return outcome.interrupted ? kExitInterrupted : static_cast<int>(cls);
+}
+
+int FinishFailure(const RunFlags& flags, const CampaignOptions& options, const Outcome& outcome,
+                  Json json) {
+  const proptests::Failure& failure = *outcome.failing->result.failure;
   const uint64_t number = outcome.failing->number;
-  const Diagnosis diagnosis = DiagnoseCase(flags, options, *outcome.failing);
+  const Diagnosis diagnosis = DiagnoseCase(flags, options, *outcome.failing, "");
   if (flags.json) {
     json["failure"] = DiagnosisJson(diagnosis);
     json["failure"]["case"] = number;
     json["failure"]["case_command"] = CaseCommand(flags, number);
     Print(json.dump(2) + "\n");
   } else {
-    Print(absl::StrCat(
-        Red("FAIL"), " ", proptests::FingerprintText(failure.print), " at operation ",
-        failure.op_index + 1, " of case ", number,
-        "\n  mix: ", proptests::SwarmText(proptests::CaseOptions(options, number).swarm), "\n",
-        DiagnosisText(diagnosis), "The whole case again:\n  ", CaseCommand(flags, number), "\n"));
+    Print(absl::StrCat(Red("FAIL"), " ", proptests::FingerprintText(failure.print),
+                       " at operation ", failure.op_index + 1, " of case ", number, "\n",
+                       ConfigurationText(options, number), DiagnosisText(diagnosis),
+                       "The whole case again:\n  ", CaseCommand(flags, number), "\n"));
   }
   return static_cast<int>(failure.print.cls);
 }
@@ -334,12 +359,47 @@ absl::Status WriteChain(const RunFlags& flags, const CampaignOptions& options) {
   return WriteWhole(flags.chain, text);
 }
 
+// Opens what --findings or --resume names. With --resume the stored arguments come first, those of
+// this command after them.
+absl::Status Prepare(const Arguments& arguments, RunFlags* flags, proptests::Mix* mix,
+                     std::unique_ptr<Findings>* findings,
+                     std::optional<proptests::CampaignState>* state) {
+  if (flags->resume.empty() && flags->findings.empty()) return absl::OkStatus();
+  const bool resumes = !flags->resume.empty();
+  const std::string directory = resumes ? flags->resume : flags->findings;
+  auto opened =
+      Findings::Open(directory, resumes ? Findings::Mode::kMustExist : Findings::Mode::kCreate);
+  if (!opened.ok()) return opened.status();
+  *findings = *std::move(opened);
+  if (!resumes) return absl::OkStatus();
+  auto last = (*findings)->LastCampaign();
+  if (!last.ok()) return last.status();
+  if (!last->has_value() || (*last)->complete) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(directory, ": expected an interrupted campaign, found ",
+                     last->has_value() ? "one that is complete" : "none"));
+  }
+  RunFlags again;
+  Options parser("run", "", "");
+  DeclareRunFlags(&parser, &again);
+  Arguments all = (*last)->arguments;
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  const auto operands = parser.Parse(all);
+  if (!operands.ok()) return operands.status();
+  const absl::Status settled = Settle(parser, &again, mix);
+  if (!settled.ok()) return settled;
+  again.findings = directory;
+  *flags = again;
+  *state = std::move(*last);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 int RunCommand(const Arguments& arguments) {
   RunFlags flags;
   Options parser("run", "", "random operations on random tasks, system against model");
-  Declare(&parser, &flags);
+  DeclareRunFlags(&parser, &flags);
   auto operands = parser.Parse(arguments);
   if (!operands.ok()) return PrintError(operands.status());
   if (parser.help_wanted()) {
@@ -350,26 +410,45 @@ int RunCommand(const Arguments& arguments) {
     return PrintError(absl::InvalidArgumentError(
         absl::StrCat("\"", operands->front(), "\" is not an option; `vmsim run` takes no files")));
   }
-  CampaignOptions options;
-  absl::Status status = flags.machine.Apply(DefaultFrames(flags), 64, &options.run);
+  proptests::Mix mix;
+  const absl::Status settled = Settle(parser, &flags, &mix);
+  if (!settled.ok()) return PrintError(settled);
+  absl::StatusOr<CampaignOptions> options = CampaignOf(flags, mix);
+  if (!options.ok()) return PrintError(options.status());
+  std::unique_ptr<Findings> findings;
+  std::optional<proptests::CampaignState> state;
+  const absl::Status status = Prepare(arguments, &flags, &mix, &findings, &state);
   if (!status.ok()) return PrintError(status);
-  absl::StatusOr<proptests::FaultRates> faults = proptests::ParseFaultRates(flags.faults);
-  if (!faults.ok()) return PrintError(faults.status());
-  options.faults = *faults;
-  options.seed = flags.seed;
-  options.ops = flags.ops;
-  options.case_ops = flags.case_ops;
-  options.first_case = flags.first_case;
-  options.tasks = static_cast<uint32_t>(flags.tasks);
-  options.pages = static_cast<uint32_t>(flags.pages);
-  options.files = static_cast<uint32_t>(flags.files);
-  options.swarm = !flags.no_swarm;
+  if (state) options = CampaignOf(flags, mix);
+  absl::StatusOr<Shard> shard = ParseShard(flags.shard);
+  if (!shard.ok()) return PrintError(shard.status());
   if (!flags.chain.empty()) {
-    status = WriteChain(flags, options);
-    return status.ok() ? kExitPass : PrintError(status);
+    const absl::Status written = WriteChain(flags, *options);
+    return written.ok() ? kExitPass : PrintError(written);
   }
-  if (!flags.json) Print(Head(flags, options));
-  return Finish(flags, options, RunTheCases(flags, options));
+  if (state && state->identity != CampaignText(flags, *options)) {
+    return PrintError(absl::InvalidArgumentError(
+        absl::StrCat(flags.findings, ": expected the options of the interrupted campaign (",
+                     state->identity, ")")));
+  }
+  if (!flags.json) {
+    Print(absl::StrCat(CampaignText(flags, *options),
+                       shard->count == 1 ? "" : absl::StrCat(", shard ", flags.shard), "\n"));
+  }
+  FailureClass known = FailureClass::kNone;
+  if (findings != nullptr)
+    known = ReplayKnownFailures(findings.get(), flags.json ? Reporting::kQuiet : Reporting::kLoud);
+  Running running(flags, state ? state->arguments : arguments, *options, *shard, findings.get());
+  if (state) running.GoOnFrom(*state);
+  Outcome outcome = running.Run();
+  outcome.known = known;
+  Json json;
+  PrintSummary(flags, *options, outcome, *shard, &json);
+  if (outcome.failing && findings == nullptr) {
+    return FinishFailure(flags, *options, outcome, std::move(json));
+  }
+  return FinishPlain(flags, outcome, outcome.interrupted ? running.PlaceToGoOn() : "",
+                     std::move(json));
 }
 
 }  // namespace tools

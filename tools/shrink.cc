@@ -60,7 +60,7 @@ int ShrinkCommand(const Arguments& arguments) {
         absl::StrCat(files->front(), " passes in every lane, so there is no failure to shrink")));
   }
   Diagnosis diagnosis = Diagnose(proptests::OpsOfTrace(*trace), trace->files, run, *result.failure,
-                                 {files->front(), out, flags.Repeat()});
+                                 {files->front(), out, flags});
   if (diagnosis.path.empty()) {
     return PrintError(absl::PermissionDeniedError(absl::StrCat(out, " cannot be written")));
   }

@@ -159,6 +159,66 @@ expect 0 run --seed 3 --ops 3000 --json
 has '"seed": 3' out
 has '"ops_per_second":' out
 
+# --- Workers, shards, interrupts: the result is that of the campaign in one piece ---
+campaign="run --seed 3 --ops 30000 --case-ops 1000"
+expect 0 $campaign --jobs 0
+cp out whole
+expect 0 $campaign --jobs 3
+[[ $(grep hash whole) == "$(grep hash out)" ]] || fail "--jobs changed the hash"
+for i in 0 1 2; do
+  expect 0 $campaign --shard $i/3 --json
+  cp out shard$i.json
+done
+expect 0 merge shard2.json shard0.json shard1.json
+[[ $(grep hash whole) == "$(grep hash out)" ]] || fail "merged shards have another hash"
+bad 'of 3 shards there is no 1' merge shard2.json shard0.json
+bad 'shard 2 is there twice' merge shard2.json shard2.json
+bad 'expected what `vmsim run --json` prints' merge first
+bad '--shard wants I/N' run --shard 3/3
+expect 0 run --seed 4 --ops 1000 --shard 0/3 --json
+cp out other.json
+bad 'expected a shard of' merge shard1.json other.json
+campaign="run --seed 3 --ops 1m --case-ops 1000"
+timeout --preserve-status -s INT 0.5 "$vmsim" $campaign --findings going >out 2>err </dev/null
+[[ $? == 130 ]] || fail "an interrupt ended with $?: $(cat out err)"
+has "INTERRUPTED" out
+has "./vmsim run --resume going" out
+cp -r going still
+timeout --preserve-status -s INT 0.2 "$vmsim" run --resume going >out 2>err </dev/null
+[[ $? == 130 ]] || fail "an interrupt of a resumed run ended with $?: $(cat out err)"
+bad 'expected the options of the interrupted campaign' run --resume still --seed 9
+bad 'expected a directory of findings' run --resume none
+expect 0 run --seed 3 --ops 30000 --case-ops 1000 --findings done
+bad 'expected an interrupted campaign, found one that is complete' run --resume done
+
+# --- Findings ---
+expect 11 run --seed 3 --ops 30000 --canary fork_skips_write_protect --findings found
+has "FOUND structure: CopyOnWriteIsReadOnly" out
+expect 0 findings found
+has "CopyOnWriteIsReadOnly in " out
+expect 11 findings --replay --json found
+has '"place": ' out
+expect 11 run --seed 5 --ops 100 --findings found
+has "STILL found/failure_copy_on_write_is_read_only.trace" out
+expect 11 merge -o both found
+expect 11 findings --replay both
+bad 'expected a directory of findings' findings none
+bad 'one directory is wanted' findings
+
+# --- What ends or stops the process, and what is not the same twice ---
+expect 15 run --seed 1 --ops 20000 --canary crashes_the_process -o crash.trace
+has "FAIL crash: No" out
+expect 15 replay --no-shrink --canary crashes_the_process crash.trace
+expect 0 replay crash.trace
+expect 13 run --seed 1 --ops 1000 --canary observer_takes_time -o twice.trace
+has "nondeterminism: SameSeedSameHash" out
+expect 0 run --seed 1 --ops 1000 --chain a.chain
+expect 0 run --seed 1 --ops 1000 --chain b.chain --check-every 1
+expect 0 diff a.chain b.chain
+expect 0 run --seed 2 --ops 1000 --chain b.chain
+expect 13 diff a.chain b.chain
+has "case 0, operation 0" out
+
 # --- Coverage, of an export that is there already ---
 exclusions=$OLDPWD/tools/coverage_exclusions.txt
 bad 'there is no source tree to build; start this command as ./vmsim' coverage
@@ -200,6 +260,28 @@ expect 0 shrink --canary fork_skips_write_protect bug.trace -o smaller.trace
 expect 11 replay --no-shrink --canary fork_skips_write_protect smaller.trace
 expect 11 run --seed 3 --ops 20000 --canary fork_skips_write_protect -o bug.trace --json
 has '"class": "structure"' out
+
+# --- All short sequences, and schedules of concurrent clients ---
+expect 0 exhaust --depth 3
+has "PASS 356 states, 1,242 transitions" out
+expect 0 exhaust --list
+has "48 operations of 15 kinds" out
+expect 11 exhaust --depth 4 --canary fork_skips_write_protect -o short.trace
+expect 11 replay --canary fork_skips_write_protect -o again2.trace short.trace
+bad '--depth wants a number from 1 to 12' exhaust --depth 99
+expect 0 explore --schedules 500
+has "PASS" out
+cp out first
+expect 0 explore --schedules 500
+[[ $(grep hash first | cut -d, -f1) == "$(grep hash out | cut -d, -f1)" ]] || fail "explore: the same seed gave two hashes"
+expect 0 explore --schedule dfs --threads 2 --ops 3 --schedules 500 --json
+has '"schedules_per_second":' out
+expect 15 explore --canary fault_skips_amap_lock -o lock.trace
+has "./vmsim explore --canary fault_skips_amap_lock lock.trace" out
+expect 15 explore --canary fault_skips_amap_lock lock.trace
+expect 0 explore lock.trace
+bad 'there is no kind of schedule "fair"' explore --schedule fair
+bad 'expected a comment "# thread"' explore "$one"
 
 rm -rf "$work"
 if [[ $failures != 0 ]]; then

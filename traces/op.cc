@@ -1,5 +1,7 @@
 #include "traces/op.h"
 
+#include <cstring>
+
 #include "base/hash.h"
 
 namespace traces {
@@ -8,9 +10,8 @@ uint64_t KeyOfName(const char* name) { return base::HashText(name) | 1; }
 
 uint64_t ReadValue(const unsigned char* bytes, uint64_t size) {
   if (size == 0) return 0;
-  uint64_t i = 1;
-  while (i < size && bytes[i] == bytes[0]) ++i;
-  if (i == size) return bytes[0];
+  // Each byte equals the one before.
+  if (std::memcmp(bytes, bytes + 1, size - 1) == 0) return bytes[0];
   return base::HashBytes(bytes, size) | uint64_t{1} << 63;
 }
 

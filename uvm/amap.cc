@@ -135,7 +135,14 @@ Anon* AmapStore::Lookup(const Amap* amap, uint32_t slot) const {
   return amap->anons[slot];
 }
 
+uint64_t AmapStore::CountEmpty(const AmapRef& ref, PageCount pages) const {
+  uint64_t empty = 0;
+  while (empty < pages.value() && ref.amap->anons[ref.slot + empty] == nullptr) ++empty;
+  return empty;
+}
+
 void AmapStore::Add(Amap* amap, uint32_t slot, Anon* anon) {
+  DCHECK(amap->lock->mutex.HeldBySelf());
   CHECK(slot < amap->slot_count);
   CHECK(amap->anons[slot] == nullptr);
   amap->anons[slot] = anon;
@@ -145,6 +152,7 @@ void AmapStore::Add(Amap* amap, uint32_t slot, Anon* anon) {
 }
 
 void AmapStore::Replace(Amap* amap, uint32_t slot, Anon* anon) {
+  DCHECK(amap->lock->mutex.HeldBySelf());
   Anon* old = Lookup(amap, slot);
   CHECK(old != nullptr);
   // Wired translations were moved by whoever replaces (fault.cc): what is still wired is not ours.
@@ -155,6 +163,7 @@ void AmapStore::Replace(Amap* amap, uint32_t slot, Anon* anon) {
 }
 
 Anon* AmapStore::Remove(Amap* amap, uint32_t slot) {
+  DCHECK(amap->lock->mutex.HeldBySelf());
   Anon* anon = Lookup(amap, slot);
   CHECK(anon != nullptr);
   amap->anons[slot] = nullptr;

@@ -39,7 +39,7 @@ namespace uvm {
 
 struct LayerLock {
   explicit LayerLock(ThreadSystem* threads) : mutex(threads, base::LockRank::kAmap) {}
-  Mutex mutex;
+  Mutex mutex;        // NetBSD: amap_lock(), amap_lock_try(), amap_unlock()
   uint32_t refs = 1;  // amaps and lent anons that use it; guarded by mutex
 };
 
@@ -47,8 +47,8 @@ enum class Ppref : uint8_t { kAbsent, kPresent, kLost };
 
 struct Amap {
   LayerLock* lock = nullptr;
-  uint32_t refs = 1;
-  bool shared = false;
+  uint32_t refs = 1;    // NetBSD: amap_refs()
+  bool shared = false;  // NetBSD: amap_flags(), AMAP_SHARED
   uint32_t slot_count = 0;
   uint32_t capacity = 0;  // of the arrays below; a power of two
   uint32_t used_count = 0;
@@ -100,15 +100,17 @@ class AmapStore {
   // The same for an entry that covers a part of what the entry of `whole` covers.
   void ReferencePart(const AmapRef& whole, PageCount whole_pages, const AmapRef& part,
                      PageCount part_pages, Shared shared);
-  // NetBSD: amap_unref(): an entry of [ref.slot, +pages) is gone. Anons of slots that nobody covers
-  // any more are released; the last reference releases all.
+  // NetBSD: amap_unref(), amap_wipeout(): an entry of [ref.slot, +pages) is gone. Anons of slots
+  // that nobody covers any more are released; the last reference releases all.
   void Release(const AmapRef& ref, PageCount pages);
   // NetBSD: amap_splitref(): the entry of `left` is cut after `kept` pages; *right becomes the
   // rest's share.
   void Split(const AmapRef& left, PageCount pages, PageCount kept, AmapRef* right);
 
-  // NetBSD: amap_lookup(). LOCKS: the amap's, for these four.
+  // NetBSD: amap_lookup(). LOCKS: the amap's, for these five.
   Anon* Lookup(const Amap* amap, uint32_t slot) const;
+  // How many of `pages` slots from ref.slot on are empty, up to the first that is not.
+  uint64_t CountEmpty(const AmapRef& ref, PageCount pages) const;
   // Puts `anon` into an empty slot.
   void Add(Amap* amap, uint32_t slot, Anon* anon);
   // Puts `anon` in place of the slot's anon, whose translations go away in every space if the amap
@@ -134,8 +136,8 @@ class AmapStore {
   void WriteProtect(const AmapRef& ref, PageCount pages);
   // Releases the anons of the range. NetBSD: amap_wiperange(). LOCKS: the amap's.
   void ReleaseRange(const AmapRef& ref, PageCount pages);
-  // Calls visit(slot, anon) for each used slot of the range, ascending when the range is dense.
-  // visit may empty the slot it is given. LOCKS: the amap's.
+  // NetBSD: amap_lookups(). Calls visit(slot, anon) for each used slot of the range, ascending when
+  // the range is dense. visit may empty the slot it is given. LOCKS: the amap's.
   template <typename F>
   void ForEachAnon(const AmapRef& ref, PageCount pages, F&& visit) {
     ForEachUsed(ref.amap, ref.slot, ref.slot + pages.value(),
@@ -168,7 +170,7 @@ class AmapStore {
   bool AllocateRawArrays(Amap* amap, uint32_t capacity);
   void FreeArrays(Amap* amap);
   static void CopySlots(const Amap& from, uint32_t first, Amap* to);
-  void Destroy(Amap* amap);
+  void Destroy(Amap* amap);  // NetBSD: amap_free()
   void Uncover(Amap* amap, uint32_t slot, PageCount pages);
   // ppref.cc. LOCKS: the amap's.
   static Run RunAt(const Amap* amap, uint32_t slot);

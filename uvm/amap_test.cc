@@ -453,6 +453,10 @@ using AmapDeathTest = AmapTest;
 TEST_F(AmapDeathTest, MisuseDies) {
   Amap* amap = NewAmap("a.");
   EXPECT_DEATH(amaps_.Lookup(amap, 2), "slot_count");
+#ifdef UVM_VERIFY
+  EXPECT_DEATH(amaps_.Remove(amap, 0), "HeldBySelf");
+#endif
+  MutexLock lock(&amap->lock->mutex);
   EXPECT_DEATH(amaps_.Add(amap, 0, nullptr), "nullptr");
   EXPECT_DEATH(amaps_.Remove(amap, 1), "nullptr");
   EXPECT_DEATH(amaps_.Replace(amap, 1, nullptr), "nullptr");

@@ -42,9 +42,10 @@ class AnonymousPager final : public Pager {
   // there is no frame for a copy. LOCKS: none.
   bool SetSize(Object* object, uint64_t bytes);
 
+  // NetBSD: uao_get().
   base::Result<void, PagerError> Get(Object* object, GetRequest* request) override;
-  // Never cleans. kPgoFree alone frees the pages for good, unless somebody else has a reference;
-  // with kPgoCleanIt, and then, it is kPgoDeactivate.
+  // NetBSD: uao_put(). Never cleans. kPgoFree alone frees the pages for good, unless somebody else
+  // has a reference; with kPgoCleanIt, and then, it is kPgoDeactivate.
   base::Result<void, PagerError> Put(Object* object, base::PageIndex first, base::PageIndex end,
                                      uint32_t flags) override;
   void Detach(Object* object) override;

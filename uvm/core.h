@@ -37,7 +37,8 @@ using base::Range;
 using base::Result;
 using base::Vaddr;
 
-// Work done since boot; units are events unless said.
+// Work done since boot; units are events unless said. One set for all processors, so that there is
+// nothing to add up (NetBSD: uvm_update_uvmexp()).
 struct Counters {
   uint64_t faults = 0;          // calls of Fault
   uint64_t fault_restarts = 0;  // times a fault looked everything up again

@@ -21,15 +21,15 @@ namespace uvm {
 // break.
 void Dump(Uvm* uvm, base::TextSink* out);
 
-// A space, its entries, and the translations its pmap holds.
+// NetBSD: uvm_map_printit(). A space, its entries, and the translations its pmap holds.
 void DumpSpace(Uvm* uvm, const Space& space, base::TextSink* out);
 // An entry without its layers; `number` counts from 1 in its space.
 void DumpEntry(const MapEntry& entry, uint32_t number, base::TextSink* out);
 // An amap and its anons.
 void DumpAmap(const Amap& amap, base::TextSink* out);
-// An object and its resident pages.
+// NetBSD: uvm_object_printit(). An object and its resident pages.
 void DumpObject(Object* object, base::TextSink* out);
-// The state of one page, within a line.
+// NetBSD: uvm_page_printit(). The state of one page, within a line.
 void DumpPage(const Page& page, base::TextSink* out);
 
 }  // namespace uvm

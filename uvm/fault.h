@@ -113,17 +113,17 @@ class FaultHandler final : public WiringDoor {
   };
 
   // fault.cc
-  Result<void, FaultError> Run(Attempt* a);
+  Result<void, FaultError> Run(Attempt* a);  // NetBSD: uvm_fault_internal()
   static Step Refuse(Attempt* a) {
     a->info.refused = true;
     return Step::kAgain;
   }
   Result<Step, FaultError> Try(Attempt* a);
   Result<Step, FaultError> Check(Attempt* a);
-  Result<Step, FaultError> CopyOwed(Attempt* a);
+  Result<Step, FaultError> CopyOwed(Attempt* a);  // NetBSD: uvmfault_amapcopy()
   void CountCase(const Attempt& a, const Anon* anon);
   void ChooseWindow(Attempt* a);
-  void DeactivateBehind(Attempt* a);
+  void DeactivateBehind(Attempt* a);  // NetBSD: uvmfault_anonflush()
   void MapNeighbour(Attempt* a, uint32_t i, Page* page, Prot prot);
   Result<Step, FaultError> EnterAndFinish(Attempt* a, Page* page);
   // fault_upper.cc
@@ -137,7 +137,7 @@ class FaultHandler final : public WiringDoor {
   Result<Step, FaultError> LowerResident(Attempt* a, Page* page);
   Result<Step, FaultError> LowerDirect(Attempt* a, Page* page);
   Result<Page*, FaultError> Fetch(Attempt* a);
-  Result<Step, FaultError> Promote(Attempt* a, Page* from);
+  Result<Step, FaultError> Promote(Attempt* a, Page* from);  // NetBSD: uvmfault_promote()
   // fault_replace.cc
   void ForgetOldTranslation(Attempt* a);
   bool CountedHere(const Attempt& a);

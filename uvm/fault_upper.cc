@@ -33,7 +33,8 @@ Anon* FaultHandler::LookUpUpper(Attempt* a) {
   return found;
 }
 
-// NetBSD: uvm_fault_upper(). LOCKS: map read, amap.
+// NetBSD: uvm_fault_upper(), with what uvmfault_anonget() does for a page that is in memory. LOCKS:
+// map read, amap.
 Result<FaultHandler::Step, FaultError> FaultHandler::Upper(Attempt* a, Anon* anon)
     ABSL_NO_THREAD_SAFETY_ANALYSIS {
   FaultInfo& info = a->info;

@@ -38,6 +38,7 @@ void FaultHandler::FaultUnwireLocked(Map* map, Range range) ABSL_NO_THREAD_SAFET
 // Finds the pages through the layers, not the translations: those of a wired page may be gone, and
 // its count must go all the same (facts/uvm.md 5.B item 15). `whole`: the entry is not wired any
 // more; who moves wirings to another page under the amap's lock sees that together with the counts.
+// Both layers are locked: NetBSD's uvm_map_lock_entry(), uvm_map_unlock_entry().
 void FaultHandler::UnwirePart(Pmap* pmap, MapEntry* entry, Range part,
                               bool whole) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   Amap* amap = entry->aref.amap;

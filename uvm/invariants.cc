@@ -537,7 +537,9 @@ bool NoLockHeld(Uvm* uvm, TextSink* text) {
 namespace {
 
 const char* WrongPlace(const Backed& backed) {
-  return backed.entry != nullptr ? nullptr : " is in the pmap but in no map entry";
+  if (backed.entry == nullptr) return " is in the pmap but in no map entry";
+  const bool pinned = backed.mapping.wired == Wired::kYes && backed.entry->wired_count == 0;
+  return pinned ? " is wired, but its entry is not" : nullptr;
 }
 
 const char* WrongPage(Uvm* uvm, const Backed& backed) {

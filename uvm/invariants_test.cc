@@ -382,6 +382,17 @@ TEST_F(InvariantsTest, TranslationInsideEntrySeesWhatUnmapLeftBehind) {
                              " is in the pmap but in no map entry");
 }
 
+TEST_F(InvariantsTest, TranslationInsideEntrySeesWhatStaysWired) {
+  ASSERT_TRUE(pmap()
+                  .Enter(space()->pmap(), PageAt(0), ResidentAt(space(), 0)->pa, kProtRead,
+                         {.access = kProtRead, .wired = Wired::kYes})
+                  .ok());
+  EXPECT_EQ(Violation(), "TranslationInsideEntry: space#1 va 0x10000 r-- frame " + FrameOf(0) +
+                             " is wired, but its entry is not");
+  pmap().Unwire(space()->pmap(), PageAt(0));
+  EXPECT_EQ(Violation(), "");
+}
+
 TEST_F(InvariantsTest, TranslationMapsItsPageSeesStalePages) {
   EnterRaw(space(), 0, ResidentAt(space(), 1)->pa, kProtRead);
   EXPECT_EQ(Violation(), "TranslationMapsItsPage: space#1 va 0x10000 r-- frame " + FrameOf(1) +

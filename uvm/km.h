@@ -46,6 +46,7 @@ enum class MaySleep : uint8_t { kNo, kYes };
 
 class KernelMemory {
  public:
+  // NetBSD: uvm_km_bootstrap(), uvm_km_init().
   KernelMemory(Core* core, PageStore* pages, AnonymousPager* anonymous, FaultHandler* faults,
                const MapContext* context);
   KernelMemory(const KernelMemory&) = delete;

@@ -29,6 +29,7 @@ class History {
       world_.pmap().DelayInvalidations();
     }
     if (seed % 3 == 0) world_.pmap().FailEntersAtRandom(seed, 8);
+    if (seed % 5 == 0) world_.BeAdverse(seed);
     world_.StopChecking();
     km_ = world_.uvm().Kernel();
     maps_ = {km_->map(), km_->Suballocate(km_->map(), 40 * kPage)};

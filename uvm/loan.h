@@ -90,6 +90,7 @@ class LoanStore {
   Result<Step, MapError> LendLower(FaultInfo* info, Target* target);
   Result<Step, MapError> LendZero(Target* target);
   Result<void, MapError> LendObjectPage(Page* page, Target* target);
+  // NetBSD: uvm_loan_init().
   bool MakeZeroPageLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(zero_mu_);
 
   Core* const core_;

@@ -133,9 +133,10 @@ class WiringDoor {
   // caller and not locked; the entries' wired_count is above 0 already. On error what was wired is
   // unwired again.
   virtual Result<void, FaultError> FaultWire(class Map* map, Range range) = 0;
-  // NetBSD: uvm_fault_unwire_locked(). Unwires the pages of the wired entries that make up the
-  // range, and sets their wired_count to 0 in the same step. Finds each page through the layers:
-  // its translation may be gone (facts/uvm.md 5.B item 15). LOCKS: the map's, written.
+  // NetBSD: uvm_fault_unwire_locked(), for uvm_fault_unwire() Map::Pageable. Unwires the pages of
+  // the wired entries that make up the range, and sets their wired_count to 0 in the same step.
+  // Finds each page through the layers: its translation may be gone (facts/uvm.md 5.B item 15).
+  // LOCKS: the map's, written.
   virtual void FaultUnwireLocked(class Map* map, Range range) = 0;
 
  protected:
@@ -186,6 +187,7 @@ class Map {
   Map(const Map&) = delete;
   Map& operator=(const Map&) = delete;
 
+  // NetBSD: vm_map_min(), vm_map_max(), vm_map_pmap().
   Vaddr min() const { return header_.end; }
   Vaddr max() const { return header_.start; }
   Pmap* pmap() const { return pmap_; }
@@ -315,17 +317,16 @@ class Map {
   Result<Vaddr, MapError> Extract(Range from, Map* target, Vaddr to, uint32_t flags)
       ABSL_LOCKS_EXCLUDED(lock_);
 
-  // vm_map_busy(), vm_map_unbusy(): while busy nobody else gets the lock for writing, although it
-  // is not held. One owner at a time, who may lock it meanwhile. Unbusy only by the owner.
+  // NetBSD: vm_map_busy(), vm_map_unbusy(). While busy nobody else gets the lock for writing,
+  // although it is not held. One owner at a time, who may lock it meanwhile. Unbusy only by the
+  // owner.
   void Busy() ABSL_LOCKS_EXCLUDED(lock_);
   void Unbusy() ABSL_LOCKS_EXCLUDED(lock_);
   bool IsBusy() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return busy_ != nullptr; }
 
-  // uvm_map_reference(), uvm_map_deallocate() are Uvm's (uvm.h): a map lives in its space.
-
   uint64_t size_bytes() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return size_; }
   Direction direction() const { return direction_; }
-  // vm_map_setmin(), vm_map_setmax(): REQUIRES: nothing is mapped outside the new bounds.
+  // NetBSD: vm_map_setmin(), vm_map_setmax(). REQUIRES: nothing is mapped outside the new bounds.
   void SetBounds(Vaddr min, Vaddr max) ABSL_LOCKS_EXCLUDED(lock_);
 
   struct RemapOptions {
@@ -383,7 +384,13 @@ class Map {
 
   // mincore(2): whether an access to the page would find it in memory: the amap's anon if there is
   // one, else the object's page. A device's pages always are. False: `va` is not mapped.
-  bool IsResident(Vaddr va, bool* resident) ABSL_LOCKS_EXCLUDED(lock_);
+  bool IsResident(Vaddr va, bool* resident) ABSL_LOCKS_EXCLUDED(lock_) {
+    Vaddr end;
+    return FindResidence(va.Trunc(), resident, &end);
+  }
+  // The same for a run of pages of one entry from `va`, page aligned, on: [va, *end) is alike. Its
+  // cost does not grow with its length, where nothing is in memory.
+  bool FindResidence(Vaddr va, bool* resident, Vaddr* end) ABSL_LOCKS_EXCLUDED(lock_);
 
   // Part of a core dump: [range.start, contents_end) is to be written out, the rest reads as
   // zeroes.
@@ -426,7 +433,8 @@ class Map {
       ABSL_LOCKS_EXCLUDED(lock_);
   void DropSnapshot(Snapshot* copy);
 
-  // For the fault handler and the functions above.
+  // For the fault handler and the functions above. NetBSD: vm_map_lock_read(),
+  // vm_map_unlock_read() (a ReaderLock).
   RwLock& lock() ABSL_LOCK_RETURNED(lock_) { return lock_; }
   uint64_t timestamp() const ABSL_SHARED_LOCKS_REQUIRED(lock_) { return timestamp_; }
   // NetBSD: uvm_map_lookup_entry(). The entry that contains `va`, or null.
@@ -443,8 +451,9 @@ class Map {
     return CopyAmapLocked(entry, {va.Trunc(), va.Trunc() + base::kPageSize}, chunk);
   }
 
-  // Holds the lock for a change: waits until no other thread has the map busy, bumps the timestamp,
-  // and in checked builds verifies the map on both sides of it.
+  // NetBSD: vm_map_lock(), vm_map_unlock(). Holds the lock for a change: waits until no other
+  // thread has the map busy, bumps the timestamp, and in checked builds verifies the map on both
+  // sides of it.
   class ABSL_SCOPED_LOCKABLE Change {
    public:
     Change(Map* map, const char* label) ABSL_EXCLUSIVE_LOCK_FUNCTION(map->lock_);
@@ -467,10 +476,12 @@ class Map {
   static MapEntry* DebugNext(MapEntry* entry) { return Tree::Next(entry); }
   uint64_t DebugCount() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return count_; }
   uint64_t DebugSize() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return size_; }
+  // NetBSD: vm_map_locked_p(), the other way round.
   bool DebugIdle() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
     return lock_.DebugIdle() && wait_mutex_.DebugIdle() && busy_ == nullptr;
   }
-  // I8. True when the map's own structure is sound; else the first counterexample goes to *text.
+  // I8. NetBSD: uvm_map_check(). True when the map's own structure is sound; else the first
+  // counterexample goes to *text.
   bool ValidEntries(base::TextSink* text) const ABSL_NO_THREAD_SAFETY_ANALYSIS;
   // Panics with `label` when it is not. Checked builds call it round every change (VERIFY).
   void Verify(const char* label) const;
@@ -496,6 +507,7 @@ class Map {
   // ---- map.cc: locks and structure. The end of the ring is the header.
   bool AtEnd(const MapEntry* entry) const { return entry == &header_; }
   void LockForChange() ABSL_EXCLUSIVE_LOCK_FUNCTION(lock_);
+  // NetBSD: vm_map_lock_try().
   bool TryLockForChange() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true, lock_);
   void SetBusyLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // Lets go of the lock until somebody unmaps something here.
@@ -518,12 +530,12 @@ class Map {
   MapEntry* FirstAboveLocked(Vaddr va) const ABSL_SHARED_LOCKS_REQUIRED(lock_);
   bool IsFreeLocked(Range range) const ABSL_SHARED_LOCKS_REQUIRED(lock_);
   bool IsMappedLocked(Range range) const ABSL_SHARED_LOCKS_REQUIRED(lock_);
-  // NetBSD: uvm_map_entry_link(), _unlink().
+  // NetBSD: uvm_map_entry_link(), uvm_map_entry_unlink().
   void LinkAfterLocked(MapEntry* prev, MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void LinkLocked(MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void UnlinkLocked(MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void RefreshGapLocked(MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  // NetBSD: UVM_MAP_CLIP_START / _END: split the entry when the address lies inside it.
+  // NetBSD: uvm_map_clip_start(), uvm_map_clip_end(). Split the entry when the address lies in it.
   void ClipStartLocked(MapEntry* entry, Vaddr at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void ClipEndLocked(MapEntry* entry, Vaddr at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // Clips at both ends and returns the first entry in the range, or the header. `first` is
@@ -552,6 +564,7 @@ class Map {
   Result<void, MapError> CheckEnter(const EnterOptions& options) const;
   bool PlaceLocked(const EnterOptions& options, Vaddr* out, MapEntry** prev) const
       ABSL_SHARED_LOCKS_REQUIRED(lock_);
+  // NetBSD: uvm_map_prepare() and uvm_map_enter() in one.
   Result<Vaddr, MapError> EnterLocked(const EnterOptions& options, DeadList* dead)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   Result<void, MapError> InsertLocked(const EnterOptions& options, MapEntry* entry, MapEntry* prev)
@@ -567,7 +580,8 @@ class Map {
   bool TryMergeCopyingLocked(MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // `entry` swallows its lower or upper neighbour, whose object reference goes.
   void SwallowLocked(MapEntry* entry, MapEntry* neighbour) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  // kEnterVaOnly in `flags`: there are no translations to remove. `first` as for ClipRangeLocked.
+  // NetBSD: uvm_unmap_remove(). kEnterVaOnly in `flags`: there are no translations to remove.
+  // `first` as for ClipRangeLocked.
   void RemoveLocked(Range range, DeadList* dead, uint32_t flags = 0)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_) {
     RemoveLocked(range, FirstAboveLocked(range.start), dead, flags);
@@ -619,6 +633,7 @@ class Map {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   Result<void, MapError> PrepareOverwriteLocked(MapEntry* entry, MapEntry* piece, Vaddr* missing)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  bool FindStrangersWiring(const MapEntry* entry, Vaddr* va);
   void OverwriteAmapLocked(MapEntry* entry, MapEntry* piece) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void OverwriteObjectLocked(MapEntry* entry, MapEntry* piece) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void HideObjectPage(const MapEntry* entry, Vaddr va);

@@ -107,25 +107,38 @@ bool Map::FindRegion(Vaddr at, Region* out) {
   return true;
 }
 
-bool Map::IsResident(Vaddr va, bool* resident) {
+bool Map::FindResidence(Vaddr va, bool* resident, Vaddr* end) {
   ReaderLock lock(&lock_);
   MapEntry* entry = LookupLocked(va);
   if (entry == nullptr) return false;
+  const uint64_t pages = (entry->end - va) >> base::kPageShift;
+  uint64_t alike = pages;
   *resident = false;
   if (Amap* amap = entry->aref.amap) {
     MutexLock amap_lock(&amap->lock->mutex);
     // A copy on disk does not count, nor does what the object has below it.
-    const Anon* anon = context_->amaps->Lookup(amap, entry->SlotOf(va));
+    const uint32_t slot = entry->SlotOf(va);
+    const Anon* anon = context_->amaps->Lookup(amap, slot);
+    *resident = anon != nullptr && anon->page != nullptr;
+    alike = anon != nullptr ? 1 : context_->amaps->CountEmpty({amap, slot}, PageCount(pages));
     if (anon != nullptr) {
-      *resident = anon->page != nullptr;
+      *end = va + base::kPageSize;
       return true;
     }
   }
   if (Object* object = entry->object) {
     MutexLock object_lock(&object->mu);
-    *resident = object->pager()->kind() == Pager::Kind::kDevice ||
-                object->Lookup(entry->ObjectIndexOf(va)) != nullptr;
+    *resident = object->pager()->kind() == Pager::Kind::kDevice;
+    const PageIndex index = entry->ObjectIndexOf(va);
+    const Page* next = object->Search(index, Object::Towards::kUp, 0);
+    if (next != nullptr && next->index == index) {
+      *resident = true;
+      alike = 1;
+    } else if (next != nullptr && next->index < index + PageCount(alike)) {
+      alike = (next->index - index).value();
+    }
   }
+  *end = va + (alike << base::kPageShift);
   return true;
 }
 

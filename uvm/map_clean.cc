@@ -121,7 +121,9 @@ void Map::WillNeed(Range range) ABSL_NO_THREAD_SAFETY_ANALYSIS {
       MapEntry* entry = FirstAboveLocked(range.start);
       if (entry->start >= range.end || AtEnd(entry)) return;
       part = Overlap(*entry, range);
-      if (entry->aref.amap == nullptr && entry->object != nullptr) {
+      // Nobody stores what anonymous objects and devices hold.
+      if (entry->aref.amap == nullptr && entry->object != nullptr &&
+          entry->object->pager()->kind() == Pager::Kind::kStored) {
         object = entry->object;
         first = entry->ObjectIndexOf(part.start);
         context_->objects->Reference(object);

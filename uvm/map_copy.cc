@@ -165,6 +165,24 @@ bool Map::OwnPages(MapEntry* piece, bool zeros) {
   return true;
 }
 
+// A sharer has a page wired that is not theirs alone: a child has it too, or it is the object's. A
+// fault gives the sharers a page of their own, which takes their wirings over. True: at *va.
+bool Map::FindStrangersWiring(const MapEntry* entry, Vaddr* va) {
+  Amap* amap = entry->aref.amap;
+  MutexLock lock(&amap->lock->mutex);
+  for (*va = entry->start; *va < entry->end; *va = *va + base::kPageSize) {
+    const Anon* anon = context_->amaps->Lookup(amap, entry->SlotOf(*va));
+    if (anon != nullptr) {
+      if (anon->refs > 1 && anon->page != nullptr && anon->page->wire_count != 0) return true;
+    } else if (entry->object != nullptr) {
+      MutexLock object_lock(&entry->object->mu);
+      const Page* page = entry->object->Lookup(entry->ObjectIndexOf(*va));
+      if (page != nullptr && page->wire_count != 0) return true;
+    }
+  }
+  return false;
+}
+
 // What has to be there before `piece` can go where `entry` is, which has the same length. After it
 // nothing can fail.
 Result<void, MapError> Map::PrepareOverwriteLocked(MapEntry* entry, MapEntry* piece,
@@ -175,7 +193,10 @@ Result<void, MapError> Map::PrepareOverwriteLocked(MapEntry* entry, MapEntry* pi
     return MapError::kNoMemory;
   }
   if (!OwnPages(piece, entry->object != nullptr)) return MapError::kNoMemory;
-  if (entry->aref.amap != nullptr) return {};
+  if (entry->aref.amap != nullptr) {
+    if (!FindStrangersWiring(entry, missing)) return {};
+    return MapError::kTryAgain;
+  }
   // A fault must be able to make a page ready for writing.
   if (!base::kProtReadWrite.IsSubsetOf(entry->prot) &&
       !base::kProtReadWrite.IsSubsetOf(entry->max_prot)) {

@@ -151,6 +151,28 @@ TEST_F(MapCopyTest, AWiredPageOfASharerStaysInItsFrame) {
   EXPECT_EQ(Frames(two), before);
 }
 
+// A sharer that may only read has wired a page that a child has as well, and one of the file below.
+TEST_F(MapCopyTest, WiringsGoOverToWhatComesInThePlaceOfAPageThatIsNotOneSharersOwn) {
+  Object* file = File(7);
+  Space space = NewSpace("...XY");
+  space.Map({.pages = 3, .inherit = Inherit::kShare, .file = file});
+  space.Write("A..");
+  Space sharer = space.Fork();
+  space.SetInherit(0, 3, Inherit::kCopy);
+  Space child = space.Fork();
+  ASSERT_EQ(sharer.TryProtect(0, 3, kProtRead, SetMax::kYes), "ok");
+  sharer.Wire(0, 3);
+  EXPECT_EQ(Wirings(sharer), "11100");
+  Copy(space, 3, 2, space, 0);
+  EXPECT_EQ(Contents(space, sharer, child), "XY3XY|XY3XY|A23XY");
+  EXPECT_EQ(Rights(sharer), "rrr--");
+  EXPECT_EQ(Wirings(sharer), "11100");
+  EXPECT_EQ(sharer.Read("xxx.."), "XY3..");
+  EXPECT_EQ(uvm().counters().fault_wired, 0u);
+  sharer.Unwire(0, 3);
+  EXPECT_EQ(uvm().DebugPages().wired_count(), PageCount(0));
+}
+
 TEST_F(MapCopyTest, WhatIsOverwrittenIsWiredNoMoreAndWhatIsNotStaysWired) {
   Object* file = File(1);
   Space space = NewSpace("ABCD.");

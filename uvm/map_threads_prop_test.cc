@@ -46,6 +46,7 @@ Schedule schedule;
 struct Options {
   bool forgetful = false;
   bool droughts = false;
+  bool refusing = false;  // the pmap: enters fail
 };
 
 class Together {
@@ -57,7 +58,9 @@ class Together {
     if (options.forgetful) {
       world_.ForgetAtRandom(seed, 16);
       world_.pmap().DelayInvalidations();
+      world_.pmap().HideReferences();
     }
+    if (options.refusing) world_.BeAdverse(seed);
     kernel_ = world_.uvm().Kernel();
     Object* file = world_.File(1);
     space_ = world_.NewSpace(std::string(kPages, '.'));
@@ -94,6 +97,7 @@ class Together {
       if (*at != nullptr) return true;
       Result<void, FaultError> fault = world_.uvm().Fault(space.get(), PageAt(page), access);
       if (fault.ok()) continue;
+      if (fault.error() == FaultError::kNoMemory && options_.refusing) continue;
       if (fault.error() == FaultError::kNoMemory && options_.droughts) return false;
       // Somebody has it protected just now.
       if (fault.error() == FaultError::kProtection) {
@@ -311,14 +315,16 @@ class MapThreadsPropTest : public ::testing::TestWithParam<int> {};
 
 TEST_P(MapThreadsPropTest, ThreadsKeepTheirPages) {
   constexpr uint64_t kSeeds = 60;
-  const Options options = {.forgetful = (GetParam() & 1) != 0, .droughts = (GetParam() & 2) != 0};
+  const Options options = {.forgetful = (GetParam() & 1) != 0,
+                           .droughts = (GetParam() & 2) != 0,
+                           .refusing = (GetParam() & 4) != 0};
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
     Together together(seed, options);
     ASSERT_FALSE(::testing::Test::HasFailure()) << "seed " << seed;
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Worlds, MapThreadsPropTest, ::testing::Values(0, 1, 2, 3));
+INSTANTIATE_TEST_SUITE_P(Worlds, MapThreadsPropTest, ::testing::Values(0, 1, 2, 3, 4, 6));
 
 }  // namespace
 }  // namespace uvm::testing

@@ -80,8 +80,14 @@ void Map::UndoMarkedLocked(Range range, Vaddr wired_to) {
     entry->wire_me = false;
     if (entry->wired_count == 1 && entry->start < wired_to) {
       UnwireEntryLocked(entry);
-    } else {
-      --entry->wired_count;
+    } else if (--entry->wired_count == 0) {
+      // Who faulted on it meanwhile got wired translations.
+      PmapSystem* pmap = context_->core->pmap;
+      PmapSystem::Mapping mapping;
+      for (Vaddr va = entry->start; pmap->PeekNext(pmap_, va, &mapping) && mapping.va < entry->end;
+           va = mapping.va + base::kPageSize) {
+        pmap->Unwire(pmap_, mapping.va);
+      }
     }
   }
 }

@@ -24,7 +24,7 @@ struct ShmAttachment;
 // What the calls need of a process besides its map. Limits are in bytes.
 struct Process {
   Map* map = nullptr;
-  Vaddr default_address;                        // where mmap without an address starts to look
+  Vaddr default_address;  // uvm_default_mapaddr(): where mmap without an address starts to look
   uint64_t limit_address_space = ~uint64_t{0};  // RLIMIT_AS
   uint64_t limit_locked = ~uint64_t{0};         // RLIMIT_MEMLOCK
   uint64_t limit_data = ~uint64_t{0};           // RLIMIT_DATA
@@ -80,10 +80,14 @@ class MmapCalls {
  public:
   explicit MmapCalls(Uvm* uvm) : uvm_(uvm) {}
 
-  // A new mapping takes a reference of its own to the file's object.
+  // NetBSD: sys_mmap(), and what uvm_mmap_anon() and uvm_mmap_dev() do for the kernel. A new
+  // mapping takes a reference of its own to the file's object.
   AddressResult Mmap(Process* process, const MmapArguments& arguments);
+  // NetBSD: sys_mremap().
   AddressResult Mremap(Process* process, uint64_t old_address, uint64_t old_size,
                        uint64_t new_address, uint64_t new_size, uint32_t flags);
+  // NetBSD: sys_munmap(), sys_mprotect(), sys_minherit(), sys_madvise() and posix_madvise(),
+  // sys___msync13(), sys_mlock(), sys_munlock(), sys_mlockall(), sys_munlockall(), sys_mincore().
   Errno Munmap(Process* process, uint64_t address, uint64_t length);
   Errno Mprotect(Process* process, uint64_t address, uint64_t length, Prot prot);
   // `inherit` and `advice` are the caller's numbers.
@@ -94,14 +98,15 @@ class MmapCalls {
   Errno Munlock(Process* process, uint64_t address, uint64_t length);
   Errno Mlockall(Process* process, uint32_t flags);
   Errno Munlockall(Process* process);
-  // Calls visit(resident) for each page of the range, ascending, until it returns false (EFAULT:
-  // the caller's vector is not writable there).
+  // Calls visit(resident, pages) for runs of pages that make up the range, ascending, until it
+  // returns false (EFAULT: the caller's vector is not writable there).
   template <typename F>
   Errno Mincore(Process* process, uint64_t address, uint64_t length, F&& visit);
   // NetBSD: sys_obreak().
   Errno Brk(Process* process, uint64_t address);
 
  private:
+  // NetBSD: uvm_mmap().
   AddressResult EnterMapping(Process* process, const MmapArguments& a, uint64_t address,
                              Map::EnterOptions* options);
   Errno WireNewMapping(Process* process, Range range);
@@ -118,10 +123,13 @@ Errno MmapCalls::Mincore(Process* process, uint64_t address, uint64_t length, F&
   Range range;
   Errno error = CheckMincore(address, length, &range);
   if (error != Errno::kOk) return error;
-  for (Vaddr at = range.start; at < range.end; at = at + base::kPageSize) {
+  for (Vaddr at = range.start; at < range.end;) {
     bool resident = false;
-    if (!process->map->IsResident(at, &resident)) return Errno::kEnomem;
-    if (!visit(resident)) return Errno::kEfault;
+    Vaddr end;
+    if (!process->map->FindResidence(at, &resident, &end)) return Errno::kEnomem;
+    if (end > range.end) end = range.end;
+    if (!visit(resident, PageCount((end - at) >> base::kPageShift))) return Errno::kEfault;
+    at = end;
   }
   return Errno::kOk;
 }

@@ -34,6 +34,7 @@ class History {
     process_.map = &space_->map();
     process_.default_address = PageAt(prng_.Below(kPages));
     process_.heap_start = process_.heap_end = PageAt(20) + 100;
+    if (seed % 7 < 3) world_.BeAdverse(seed);
     if (seed % 3 == 0) process_.limit_address_space = 20 * kPage;
     if (seed % 4 == 0) process_.limit_locked = 6 * kPage;
     if (seed % 5 == 0) process_.limit_data = 5 * kPage;
@@ -127,7 +128,8 @@ class History {
                    : calls_.Munlockall(&process_);
       case 11: {
         uint64_t left = prng_.Below(6);
-        return calls_.Mincore(&process_, Address(), Length(), [&left](bool) { return left-- > 0; });
+        return calls_.Mincore(&process_, Address(), Length(),
+                              [&left](bool, PageCount) { return left-- > 0; });
       }
       case 12:
         return Brk();

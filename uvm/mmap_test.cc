@@ -59,10 +59,11 @@ class MmapTest : public PictureTest {
   std::string Name(Errno error) { return ErrnoName(error); }
   std::string Mincore(uint64_t first, uint64_t pages) {
     std::string vec;
-    Errno error = calls_.Mincore(&process_, At(first), Size(pages), [&](bool resident) {
-      vec += resident ? '1' : '0';
+    auto visit = [&](bool resident, PageCount run) {
+      vec.append(run.value(), resident ? '1' : '0');
       return true;
-    });
+    };
+    Errno error = calls_.Mincore(&process_, At(first), Size(pages), visit);
     return error == Errno::kOk ? vec : ErrnoName(error);
   }
   MmapFile AFile() {
@@ -111,6 +112,43 @@ TEST_F(MmapTest, FileRightsLimitWhatCanBeAskedFor) {
   MmapFile write_only = AFile();
   write_only.readable = false;
   EXPECT_EQ(Mmap(0, Size(1), kMapShared, kProtRead, write_only), "EACCES");
+}
+
+// Two pages, the second of which nobody may write to.
+class Panel final : public DeviceDriver {
+ public:
+  explicit Panel(const testing::NaivePmap* pmap) : pmap_(pmap) {}
+  bool Mmap(uint64_t, uint64_t offset, Prot prot, uint64_t* cookie) override {
+    const uint64_t page = offset / kPageSize;
+    if (page >= 2 || (page == 1 && prot.CanWrite())) return false;
+    *cookie = pmap_->device_frame(page).value();
+    return true;
+  }
+
+ private:
+  const testing::NaivePmap* pmap_;
+};
+
+TEST_F(MmapTest, ADeviceIsMappedWhereItsDriverAllows) {
+  Panel panel(&pmap());
+  MmapFile device;
+  device.given = true;
+  device.driver = &panel;
+  const uint32_t fixed = kMapShared | kMapFixed;
+  EXPECT_EQ(Mmap(At(4), Size(1), fixed, kProtReadWrite, device), "page 4");
+  EXPECT_EQ(Mmap(At(5), Size(1), fixed, kProtRead, device, kPageSize + 5), "EINVAL");
+  EXPECT_EQ(Mmap(At(5), Size(3), fixed, kProtRead, device), "EINVAL");
+  // A shared mapping could be written to later.
+  EXPECT_EQ(Mmap(At(5), Size(2), fixed, kProtRead, device), "EINVAL");
+  device.writable = false;
+  EXPECT_EQ(Mmap(At(5), Size(2), fixed, kProtRead, device), "page 5");
+  EXPECT_EQ(Name(calls_.Mprotect(&process_, At(5), Size(1), kProtReadWrite)), "EACCES");
+  EXPECT_EQ(space().Touch(5, base::Access::kRead), "ok");
+  EXPECT_EQ(Mincore(4, 3), "111");
+  EXPECT_EQ(EntryAt(space(), 4)->object, EntryAt(space(), 5)->object);
+  // A private one needs no right to write, and can be nothing but asked for.
+  EXPECT_EQ(Mmap(At(13), Size(2), kMapPrivate | kMapFixed, kProtReadWrite, device), "page 13");
+  EXPECT_EQ(space().Touch(13, base::Access::kRead), "io");
 }
 
 TEST_F(MmapTest, AParameterErrorLeavesNoReferenceToTheFile) {
@@ -285,7 +323,8 @@ TEST_F(MmapTest, OneMunlockUndoesAnyNumberOfMlocks) {
 TEST_F(MmapTest, MincoreIsStrict) {
   std::string none;
   auto errno_of = [&](uint64_t address, uint64_t length) {
-    return Name(calls_.Mincore(&process_, address, length, [](bool) { return true; }));
+    auto visit = [](bool, PageCount) { return true; };
+    return Name(calls_.Mincore(&process_, address, length, visit));
   };
   EXPECT_EQ(errno_of(At(0) + 1, Size(1)), "EINVAL");
   EXPECT_EQ(errno_of(At(0), 0), "EINVAL");
@@ -298,7 +337,53 @@ TEST_F(MmapTest, MincoreIsStrict) {
   EXPECT_EQ(Mincore(0, 2), "11");
   EXPECT_EQ(Mincore(8, 4), "0000");
   // A vector that cannot be written.
-  EXPECT_EQ(Name(calls_.Mincore(&process_, At(0), Size(2), [](bool) { return false; })), "EFAULT");
+  auto visit = [](bool, PageCount) { return false; };
+  EXPECT_EQ(Name(calls_.Mincore(&process_, At(0), Size(2), visit)), "EFAULT");
+}
+
+// Calls that look at every page are not kept busy by pages that were never there.
+TEST_F(MmapTest, HugeMappingsCostWhatIsInThem) {
+  constexpr uint64_t kHuge = uint64_t{1} << 45;
+  auto huge = uvm().CreateSpace(PageAt(0), PageAt(0) + 8 * kHuge);
+  ASSERT_TRUE(huge.ok());
+  process_.map = &huge.value()->map();
+  Object* object = uvm().CreateAobj(kHuge, 0).value();
+  MmapFile file;
+  file.given = true;
+  file.object = object;
+  const uint32_t fixed = kMapFixed | kMapShared;
+  const uint64_t second = At(0) + kHuge;
+  const uint64_t third = second + kHuge;
+  EXPECT_EQ(Mmap(At(0), kHuge, kMapFixed | kAnonPrivate), "page 0");
+  EXPECT_EQ(calls_.Mmap(&process_, {second, kHuge, kProtReadWrite, fixed, file, 0}).address,
+            second);
+  EXPECT_EQ(calls_.Mmap(&process_, {third, kHuge, kProtRead, kMapFixed | kMapPrivate, AFile(), 0})
+                .address,
+            third);
+  for (uint64_t va : {At(7), At(500), second + Size(3), third + Size(9)}) {
+    EXPECT_TRUE(uvm().Fault(huge.value(), Vaddr(va), base::Access::kRead).ok());
+  }
+  uint64_t resident = 0, all = 0, runs = 0;
+  auto visit = [&](bool is, PageCount pages) {
+    all += pages.value();
+    resident += is ? pages.value() : 0;
+    ++runs;
+    return true;
+  };
+  EXPECT_EQ(Name(calls_.Mincore(&process_, At(0), 3 * kHuge, visit)), "ok");
+  EXPECT_EQ(all, 3 * kHuge / kPageSize);
+  EXPECT_EQ(resident, 4u);
+  EXPECT_LT(runs, 20u);
+  // will need, do not need, free; msync
+  for (uint64_t advice : {3, 4, 6}) {
+    EXPECT_EQ(Name(calls_.Madvise(&process_, At(0), 2 * kHuge, advice)), "ok");
+  }
+  EXPECT_EQ(Name(calls_.Msync(&process_, At(0), 3 * kHuge, 4)), "ok");
+  EXPECT_EQ(Name(calls_.Minherit(&process_, At(1), 3 * kHuge - Size(2), 4)), "ok");
+  EXPECT_EQ(Name(calls_.Mlock(&process_, At(0), kHuge)), "EAGAIN");
+  CheckInvariants();
+  uvm().FreeSpace(huge.value());
+  uvm().ReleaseObject(object);
 }
 
 TEST_F(MmapTest, MsyncWantsToKnowHow) {

@@ -32,7 +32,10 @@ struct ObjectLock {
   uint32_t refs ABSL_GUARDED_BY(mutex) = 1;  // objects
 };
 
-// What a search for pages may ask for (NetBSD: radix tree tags). A page has them by its state.
+// What a search for pages may ask for. A page has them by its state. NetBSD: radix tree tags,
+// uvm_obj_page_dirty_p(), uvm_obj_page_writeback_p() and what sets and clears them
+// (uvm_obj_page_set_dirty(), uvm_obj_page_clear_dirty(), uvm_obj_page_set_writeback(),
+// uvm_obj_page_clear_writeback()).
 enum PageTags : uint8_t {
   kTagDirty = 1,      // not known to be clean
   kTagWriteback = 2,  // on its way to the store
@@ -186,11 +189,14 @@ class ObjectStore {
   // NetBSD: uvm_obj_init() and uvm_obj_setlock(): an object that is locked by `with`'s lock, which
   // lives until the last object that uses it is gone.
   Object* CreateSharingLock(Pager* pager, uint64_t key, Object* with);
+  // NetBSD: pgo_reference(): uao_reference(), uvn_reference(), udv_reference().
   void Reference(Object* object);
-  // Drops a reference. The last one has the pager write what is dirty, frees all pages and tells
-  // the pager. What cannot be written is lost.
+  // NetBSD: pgo_detach(): uao_detach(), uvn_detach(), udv_detach(). Drops a reference. The last one
+  // has the pager write what is dirty, frees all pages and tells the pager. What cannot be written
+  // is lost.
   void Release(Object* object);
-  // For an object with kKernelRefs or one reference that the caller holds: frees it whatever it is.
+  // NetBSD: uvm_obj_destroy(). For an object with kKernelRefs or one reference that the caller
+  // holds: frees it whatever it is.
   void Destroy(Object* object);
 
   // `purge(context, object)` is called before an object that has windows dies (ubc.h).

@@ -100,6 +100,7 @@ class History {
     world_.StopChecking();
     if (seed % 3 == 1) world_.ForgetAtRandom(seed);
     if (seed % 3 == 2) world_.pmap().FailEntersAtRandom(seed, 12);
+    if (seed % 6 == 3) world_.BeAdverse(seed);
     store_.block = uint32_t{1} << prng_.Below(4);
     store_.holes = prng_.Chance(1, 2);
     kernel_ = world_.uvm().Kernel();

@@ -84,6 +84,8 @@ class History {
       world_.ForgetAtRandom(seed);
       world_.pmap().DelayInvalidations();
       world_.pmap().HideReferences();
+      refusing_ = seed % 4 == 0;
+      if (refusing_) world_.BeAdverse(seed);
     }
     world_.StopChecking();  // checked after each step, where nothing is half done
     io_.emplace(world_.uvm().Kernel());
@@ -158,6 +160,16 @@ class History {
     return flags;
   }
 
+  // Does what a pmap that refuses translations now and then made fail (contract rule 10) again.
+  template <typename Call>
+  auto Persist(Call call) -> decltype(call()) {
+    constexpr int kTries = 100;
+    auto result = call();
+    for (int i = 0; i < kTries && refusing_ && !result.ok(); ++i) result = call();
+    EXPECT_TRUE(result.ok());
+    return result;
+  }
+
   void WriteThroughCache() {
     const uint64_t limit = kMostPages * kPage;
     const uint64_t offset = Aligned(prng_.Below(std::min(model_.size() + 5000, limit - 1)));
@@ -174,7 +186,7 @@ class History {
     }
     Result<void, FaultError> moved =
         Cache().UioMove(object_, &uio, uio.resid, Advice::kNormal, kUbcWrite | flags);
-    EXPECT_TRUE(moved.ok() || fails);
+    EXPECT_TRUE(moved.ok() || fails || refusing_);
     const uint64_t done = uio.offset - offset;
     EXPECT_EQ(done + uio.resid, bytes.size());
     if (moved.ok()) {
@@ -188,11 +200,13 @@ class History {
     const uint64_t bytes = std::min(RandomLength(), model_.size() - offset);
     BufferPeer peer;
     Uio uio{&peer, offset, bytes};
-    EXPECT_TRUE(
+    const bool moved =
         Cache()
             .UioMove(object_, &uio, bytes, Advice::kNormal, kUbcRead | (RandomFlags() & kUbcUnmap))
-            .ok());
-    EXPECT_TRUE(peer.bytes() == model_.substr(offset, bytes)) << "read at " << offset;
+            .ok();
+    EXPECT_TRUE(moved || refusing_);
+    const uint64_t done = moved ? bytes : uio.offset - offset;
+    EXPECT_EQ(peer.bytes(), model_.substr(offset, done)) << "read at " << offset;
   }
   // Whole pages through the mapping: what lies behind the end is no contents.
   void StoreThroughMapping() {
@@ -238,7 +252,8 @@ class History {
     if (model_.empty()) return;
     const uint64_t offset = Aligned(prng_.Below(model_.size()));
     const uint64_t bytes = std::min(RandomLength(), model_.size() - offset);
-    EXPECT_TRUE(Cache().ZeroRange(object_, offset, bytes, RandomFlags() & kUbcUnmap).ok());
+    (void)Persist(
+        [&] { return Cache().ZeroRange(object_, offset, bytes, RandomFlags() & kUbcUnmap); });
     model_.replace(offset, bytes, std::string(bytes, '\0'));
   }
   // As a debugger would, in the space that maps the file.
@@ -251,14 +266,15 @@ class History {
     if (prng_.Chance(1, 2)) {
       BufferPeer peer;
       Uio uio{&peer, at, bytes};
-      EXPECT_TRUE(io_->Io(map, &uio, Access::kRead, 0).ok());
-      EXPECT_TRUE(peer.bytes() == model_.substr(offset, bytes)) << "peek at " << offset;
+      EXPECT_TRUE(io_->Io(map, &uio, Access::kRead, 0).ok() || refusing_);
+      EXPECT_TRUE(peer.bytes() == model_.substr(offset, bytes - uio.resid)) << "peek at " << offset;
     } else {
       const std::string text = RandomBytes(bytes);
       BufferPeer peer(text);
       Uio uio{&peer, at, bytes};
-      EXPECT_TRUE(io_->Io(map, &uio, Access::kWrite, 0).ok());
-      model_.replace(offset, bytes, text);
+      EXPECT_TRUE(io_->Io(map, &uio, Access::kWrite, 0).ok() || refusing_);
+      const uint64_t done = bytes - uio.resid;
+      model_.replace(offset, done, text.substr(0, done));
     }
   }
   // As a device driver would: the range stays mapped and wired meanwhile.
@@ -267,14 +283,15 @@ class History {
     const uint64_t offset = Aligned(prng_.Below(model_.size()));
     const uint64_t bytes = std::min(RandomLength(), model_.size() - offset);
     KernelMemory* kernel = world_.uvm().Kernel();
-    Result<Vaddr, MapError> at =
-        io_->MapLocked(&spaces_[0]->map(), PageAt(0) + offset, bytes, Access::kWrite);
+    Result<Vaddr, MapError> at = Persist([&] {
+      return io_->MapLocked(&spaces_[0]->map(), PageAt(0) + offset, bytes, Access::kWrite);
+    });
     ASSERT_TRUE(at.ok());
     EXPECT_TRUE(kernel->Accessible(at.value(), bytes, Access::kWrite));
     Put();
     std::string text = RandomBytes(bytes);
     auto* data = reinterpret_cast<unsigned char*>(text.data());
-    EXPECT_TRUE(kernel->Copy(at.value(), data, bytes, Access::kWrite).ok());
+    (void)Persist([&] { return kernel->Copy(at.value(), data, bytes, Access::kWrite); });
     model_.replace(offset, bytes, text);
     io_->UnmapLocked(at.value(), bytes);
     EXPECT_FALSE(kernel->Accessible(at.value(), bytes, Access::kRead));
@@ -328,6 +345,7 @@ class History {
   std::optional<SpaceIo> io_;
   std::vector<Loan> loans_;
   uint64_t wired_ = 0;
+  bool refusing_ = false;  // the pmap: enters fail
 };
 
 class ObjectPropTest : public ::testing::TestWithParam<Kind> {};

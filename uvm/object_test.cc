@@ -97,6 +97,32 @@ TEST_F(ObjectTest, IdsAreStableAndNotReused) {
   EXPECT_EQ(Create(1)->id, 2u);
 }
 
+// Layered ones, like a file and what lies over it. The lock outlives whoever goes first.
+TEST_F(ObjectTest, ObjectsMayBeLockedAsOne) {
+  Object* below = Create(1);
+  Object* above = objects_.CreateSharingLock(&stored_, 2, below);
+  ASSERT_TRUE(stored_.Attach(above, &pager_));
+  EXPECT_EQ(&above->mu, &below->mu);
+  AddPage(below, 0);
+  AddPage(above, 0);
+  {
+    MutexLock lock(&below->mu);
+    above->mu.AssertHeld();
+    EXPECT_NE(above->Lookup(PageIndex(0)), below->Lookup(PageIndex(0)));
+  }
+  Object* third = objects_.CreateSharingLock(&stored_, 3, above);
+  ASSERT_TRUE(stored_.Attach(third, &pager_));
+  objects_.Release(below);
+  objects_.Release(above);
+  EXPECT_EQ(pager_.detached(), (std::vector<uint64_t>{1, 2}));
+  AddPage(third, 5);
+  Object* stranger = Create(4);
+  EXPECT_NE(&third->mu, &stranger->mu);  // the lock has not been given to somebody else
+  objects_.Release(third);
+  objects_.Release(stranger);
+  EXPECT_EQ(pages_.free_count(), pages_.total());
+}
+
 TEST_F(ObjectTest, RunningOutOfMemoryIsANullPointer) {
   memory_.FailAfter(0);
   EXPECT_EQ(objects_.Create(&stored_, 1), nullptr);

@@ -68,6 +68,11 @@ class Together {
       : prng_(seed, "object_threads_prop_test"), world_(96, &threads_) {
     schedule = {&threads_, &prng_};
     world_.StopChecking();
+    if (seed % 3 == 1) {
+      world_.ForgetAtRandom(seed, 16);
+      world_.pmap().DelayInvalidations();
+      world_.pmap().HideReferences();
+    }
     object_ = open(this);
     cache_ = world_.uvm().Cache();
     for (uint64_t worker = 0; worker < kWorkers; ++worker) {

@@ -71,6 +71,7 @@ struct GetRequest {
 };
 inline constexpr uint32_t kMaxGetPages = 16;
 
+// NetBSD: struct uvm_pagerops; pgo_init() is what a pager's constructor does.
 class Pager {
  public:
   virtual base::Result<void, PagerError> Get(Object* object, GetRequest* request) = 0;

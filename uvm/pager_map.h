@@ -31,6 +31,7 @@ class PagerMap {
   static constexpr uint64_t kBytes = 16 << 20;
   static constexpr uint32_t kMaxPages = 16;
 
+  // NetBSD: uvm_pager_init().
   explicit PagerMap(KernelMemory* kernel);
 
   // NetBSD: uvm_pagermapin(). Shows `count` (up to kMaxPages) pages one after the other; the caller
@@ -45,7 +46,7 @@ class PagerMap {
 
  private:
   static uint64_t BytesFor(const KernelMemory& kernel);
-  Vaddr TakeEmergency(bool wait);
+  Vaddr TakeEmergency(bool wait);  // NetBSD: uvm_pager_realloc_emerg()
 
   KernelMemory* const kernel_;
   Map* const map_;

@@ -8,6 +8,7 @@
 //                        window ahead is kept resident
 //            SEQUENTIAL  the largest window from the first request on
 //            RANDOM      nothing, and what was noted is forgotten
+//          NetBSD's uvm_ra_allocctx() and uvm_ra_freectx() are its constructor and destructor.
 // STATES   unknown -> watching (window from `start_`, `next_` not yet asked for) -> unknown.
 // LOCKS    Whoever owns the context; Request and Start are called with nothing held.
 // SEE      NetBSD sys/uvm/uvm_readahead.c; facts/uvm.md 1.17, 2.16 and section 0.

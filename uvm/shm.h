@@ -53,16 +53,17 @@ class ShmStore {
   // The largest segment, in bytes: a quarter of the machine's memory (shmmax).
   uint64_t MaxBytes() const { return base::ToBytes(uvm_->DebugPages().total()) / 4; }
 
-  // shmget(2). EINVAL: size 0, or above MaxBytes(); ENOMEM. *out lives until Remove and its last
-  // detachment.
+  // NetBSD: sys_shmget(). EINVAL: size 0, or above MaxBytes(); ENOMEM. *out lives until Remove and
+  // its last detachment.
   Errno Create(uint64_t bytes, ShmSegment** out);
-  // shmat(2). Address 0: anywhere. EINVAL: removed, or an address inside a page without kShmRound;
-  // ENOMEM: the place is taken, or there is no memory.
+  // NetBSD: sys_shmat(). Address 0: anywhere. EINVAL: removed, or an address inside a page without
+  // kShmRound; ENOMEM: the place is taken, or there is no memory.
   AddressResult Attach(Process* process, ShmSegment* segment, uint64_t address, uint32_t flags);
-  // shmdt(2): the newest attachment at the address goes, with whatever stands in its range now.
-  // EINVAL: nothing was attached there.
+  // NetBSD: sys_shmdt(): the newest attachment at the address goes, with whatever stands in its
+  // range now. EINVAL: nothing was attached there.
   Errno Detach(Process* process, uint64_t address);
-  // shmctl(IPC_RMID): the segment is gone as soon as nobody is attached. EINVAL: removed before.
+  // NetBSD: sys_shmctl(): IPC_RMID: the segment is gone as soon as nobody is attached. EINVAL:
+  // removed before.
   Errno Remove(ShmSegment* segment);
   // shmctl(SHM_LOCK), SHM_UNLOCK: its pages stay in memory. EINVAL: it is (not) locked; ENOMEM,
   // also where too much of the machine's memory is wired already.

@@ -16,6 +16,7 @@ namespace uvm {
 
 class Space {
  public:
+  // NetBSD: uvmspace_init().
   Space(const MapContext* context, Vaddr min, Vaddr max, Pmap* pmap, Direction direction,
         uint32_t space_id)
       : id(space_id), map_(context, min, max, pmap, direction) {}

@@ -280,7 +280,11 @@ void StoredPager::WriteCluster(Object* object, Page* head, Flush* flush, PageArr
     return;
   }
   core_->counters.pager_put += count;
-  for (uint32_t i = 0; i < count; ++i) RetirePage(object, run[i], flush->flags);
+  for (uint32_t i = 0; i < count; ++i) {
+    // One that was wired could be written to all the while, even if nobody wires it any more: it
+    // stays, to be looked at again.
+    if (run[i]->dirty == Dirty::kClean) RetirePage(object, run[i], flush->flags);
+  }
 }
 
 // A page that is as clean as asked for: out of the way, if that was asked for too.

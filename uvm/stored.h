@@ -83,12 +83,14 @@ class StoredPager final : public Pager {
   // Puts `store` behind a fresh object of this pager. False when memory ran out.
   bool Attach(Object* object, Store* store);
 
+  // NetBSD: uvn_get() and genfs_getpages(), uvn_put() and genfs_putpages().
   base::Result<void, PagerError> Get(Object* object, GetRequest* request) override;
   base::Result<void, PagerError> Put(Object* object, base::PageIndex first, base::PageIndex end,
                                      uint32_t flags) override;
   void Detach(Object* object) override;
   uint64_t SizeInBytes(const Object* object) const override { return StateOf(object)->size; }
   bool NeedsWriteFault(const Object* object) const override;
+  // NetBSD: uvn_markdirty().
   void MarkDirty(Object* object) override { StateOf(object)->store->MarkDirty(object); }
 
   // NetBSD: uvm_vnp_setsize(). Pages wholly beyond the new end go away, wired ones too, and the
@@ -109,7 +111,7 @@ class StoredPager final : public Pager {
     uint64_t write_size;  // >= size
     bool resizing = false;
     CondVar resized;  // resizing became false
-    // A hint, which requests that run into each other may garble.
+    // NetBSD: uvn_alloc_ractx(). A hint, which requests that run into each other may garble.
     ReadAhead read_ahead;
   };
   // The pages of one Get: the request's window, widened to the store's blocks.
@@ -134,6 +136,7 @@ class StoredPager final : public Pager {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
   void WaitForBusyWanted(Object* object, GetRequest* request)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
+  // NetBSD: uvn_findpages().
   bool GatherWindow(Object* object, Window* window) ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
   base::Result<void, PagerError> FillWindow(Object* object, Window* window);
   base::Result<void, PagerError> MakeWritable(Object* object, Window* window);

@@ -130,9 +130,9 @@ class BufferCache final : public Pager {
 
   Mutex& mu() const { return windows_object_->mu; }
   Window* Find(const Object* object, uint64_t offset) const;
-  Window* Acquire(Part* part);
+  Window* Acquire(Part* part);  // NetBSD: ubc_alloc()
   void Forget(Window* window);
-  void Release(Part* part);
+  void Release(Part* part);  // NetBSD: ubc_release()
   bool TakeBusy(Part* part);
   bool BreakLoan(Page** page);
   bool GetBusy(Part* part, uint32_t first, uint32_t count, bool overwrite);

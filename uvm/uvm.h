@@ -42,6 +42,8 @@ struct Config {
 
 class Uvm {
  public:
+  // NetBSD: uvm_init(): what uvm_map_init(), uvm_map_init_caches(), uvm_amap_init(),
+  // uvm_anon_init() and the pagers' pgo_init() set up.
   explicit Uvm(const Config& config);
   Uvm(const Uvm&) = delete;
   Uvm& operator=(const Uvm&) = delete;
@@ -53,7 +55,8 @@ class Uvm {
   // NetBSD: uvmspace_fork(). A child by inheritance, with one reference. kNoMemory: no child, the
   // parent is unharmed.
   Result<Space*, MapError> ForkSpace(Space* parent);
-  // NetBSD: uvmspace_addref(), uvmspace_share(): one more task runs in the space.
+  // NetBSD: uvmspace_addref(), uvmspace_share(), uvm_map_reference(): one more task runs in the
+  // space.
   void ReferenceSpace(Space* space) { ++space->refs; }
   // NetBSD: uvmspace_unshare(). A space that is the caller's alone, with the same contents: `space`
   // itself if nobody shares it, else a fork that takes the place of the caller's reference. Errors:
@@ -65,7 +68,8 @@ class Uvm {
   Result<Space*, MapError> ExecSpace(Space* space, Vaddr min, Vaddr max, Direction direction);
   // The same where bounds and direction stay and nobody shares the space; cannot fail.
   Result<void, MapError> ExecSpace(Space* space);
-  // NetBSD: uvmspace_free(). The last reference unmaps everything and frees the pmap.
+  // NetBSD: uvmspace_free(), uvm_map_deallocate(). The last reference unmaps everything and frees
+  // the pmap.
   void FreeSpace(Space* space);
 
   // NetBSD: uvm_fault(); see fault.h.

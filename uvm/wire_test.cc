@@ -263,6 +263,30 @@ TEST_F(WireTest, WiringMapsNoNeighbours) {
   EXPECT_EQ(Rights(space), "-r--");
 }
 
+// Whoever faults on an entry while it is being wired gets wired translations.
+TEST(WireThreadsTest, AWiringThatFailsLeavesNoTranslationWired) {
+  BatonThreads threads;
+  World world(64, &threads);
+  world.StopChecking();
+  Object* file = world.File(7);
+  Space space = world.NewSpace(".....");
+  space.Map({.pages = 4, .sharing = Sharing::kShared, .file = file});
+  space.Map({.at = 4});
+  world.pager().FailOnce(1, PagerError::kIo);
+  world.pager().DuringNextGet([&] { threads.Yield(); });
+  threads.Add([&] { EXPECT_EQ(space.TryWire(0, 5), "io"); });
+  threads.Add([&] {
+    EXPECT_EQ(space.Touch(3, Access::kWrite), "ok");
+    EXPECT_EQ(space.Touch(4, Access::kWrite), "ok");
+  });
+  threads.Run();
+  EXPECT_EQ(world.Wirings(space), "0..00");
+  EXPECT_EQ(world.pmap().WiredCount(space->pmap()).value(), 0u);
+  EXPECT_EQ(world.Rights(space), "w--ww");
+  EXPECT_EQ(world.Violation(), "");
+  EXPECT_EQ(world.TearDownAndFindLeaks(), "");
+}
+
 TEST(WireThreadsTest, AFaultMeanwhileNeitherLosesNorAddsAWiring) {
   BatonThreads threads;
   World world(64, &threads);

@@ -77,14 +77,16 @@ Answer Server::Mincore(Task* task, const Message& m) {
   uint64_t page = 0;
   uint64_t resident_pages = 0;
   L4_Word_t bits[4] = {};
-  Errno error = Calls().Mincore(&task->process, m.words[0], m.words[1], [&](bool resident) {
-    resident_pages += resident ? 1 : 0;
-    if (page < 4 * kBitsPerWord) {
+  auto visit = [&](bool resident, base::PageCount pages) {
+    if (resident) resident_pages += pages.value();
+    const uint64_t end = page + pages.value();
+    for (; page < end && page < 4 * kBitsPerWord; ++page) {
       bits[page / kBitsPerWord] |= L4_Word_t{resident} << (page % kBitsPerWord);
     }
-    ++page;
+    page = end;
     return true;
-  });
+  };
+  Errno error = Calls().Mincore(&task->process, m.words[0], m.words[1], visit);
   if (error != Errno::kOk) return error;
   Answer answer = Answer(Errno::kOk).With(resident_pages);
   for (L4_Word_t word : bits) answer.With(word);

@@ -24,34 +24,34 @@ struct KindWeight {
   OpKind kind;
   uint32_t weight;
 };
-// Accesses see what calls do; calls that everybody waits for are rarer.
+// Accesses see what calls do; calls that everybody waits for are rarer. None that takes contents
+// from one page to another: page by page nobody could judge it.
 constexpr KindWeight kMix[] = {
     {OpKind::kWrite, 30}, {OpKind::kRead, 30},   {OpKind::kMprotect, 6},
     {OpKind::kMunmap, 3}, {OpKind::kMmap, 5},    {OpKind::kMinherit, 4},
     {OpKind::kFork, 6},   {OpKind::kMadvise, 3}, {OpKind::kLinuxDontneed, 2},
     {OpKind::kMlock, 2},  {OpKind::kMunlock, 2}, {OpKind::kMsync, 2},
-    {OpKind::kMremap, 1}, {OpKind::kExit, 1},
+    {OpKind::kExit, 1},
+};
+// The same for Mach tasks, whose makers do some of it for them while they run. None ends: what its
+// maker then hears of it is no matter of memory.
+constexpr KindWeight kMachMix[] = {
+    {OpKind::kWrite, 30},       {OpKind::kRead, 30},      {OpKind::kVmProtect, 8},
+    {OpKind::kVmDeallocate, 4}, {OpKind::kVmAllocate, 5}, {OpKind::kVmInherit, 4},
+    {OpKind::kTaskCreate, 6},   {OpKind::kVmWire, 3},
 };
 constexpr base::Prot kProts[] = {base::kProtReadWrite, base::kProtReadWrite, base::kProtRead,
                                  base::kProtNone};
 constexpr base::Inherit kInherits[] = {base::Inherit::kShare, base::Inherit::kShare,
                                        base::Inherit::kCopy, base::Inherit::kZero};
-// Private, shared, and the same of a file.
-struct Mapping {
-  uint32_t flags;
-  uint32_t file;
-};
-constexpr Mapping kMappings[] = {{traces::kFlagPrivate, 0},
-                                 {traces::kFlagPrivate, 0},
-                                 {traces::kFlagShared, 0},
-                                 {traces::kFlagPrivate, 1},
-                                 {traces::kFlagShared, 1}};
 
 class Drawer {
  public:
   explicit Drawer(const DrawOptions& options)
       : options_(options), prng_(base::Chain(options.seed, options.index), "concurrent program") {
     program_.files = {"f"};
+    mach_ = OneIn(3);
+    file_is_shared_ = OneIn(2);
   }
 
   ConcurrentProgram Draw() {
@@ -59,8 +59,9 @@ class Drawer {
     for (uint32_t thread = 0; thread < options_.threads; ++thread) {
       std::vector<Op> ops;
       for (uint32_t i = 0; i < options_.ops; ++i) {
-        ops.push_back(DrawOp(thread + 1));
-        if (ops.back().kind == OpKind::kExit) break;
+        ops.push_back(mach_ ? DrawMachOp(thread + 1) : DrawOp(thread + 1));
+        const OpKind kind = ops.back().kind;
+        if (kind == OpKind::kExit) break;
       }
       program_.threads.push_back(std::move(ops));
     }
@@ -92,43 +93,40 @@ class Drawer {
 
   // Tasks 1 .. threads, and sometimes one more that only has what it inherited.
   void DrawSetup() {
-    Op space = By(0, OpKind::kSpace);
+    Op space = By(0, mach_ ? OpKind::kTask : OpKind::kSpace);
     space.child = ++labels_;
     Add(space);
-    Op map = By(1, OpKind::kMmap);
+    Op map = By(1, mach_ ? OpKind::kVmAllocate : OpKind::kMmap);
     All(&map);
-    DrawMapping(&map);
+    map.flags = traces::kFlagFixed;
+    if (!mach_) DrawMapping(&map);
     Add(map);
     DrawStores(1);
-    if (!OneIn(4)) {
-      Op inherit = By(1, OpKind::kMinherit);
-      if (OneIn(2)) {
-        All(&inherit);
-      } else {
-        DrawRange(&inherit);
-      }
-      inherit.inherit = base::Inherit::kShare;
-      Add(inherit);
-    }
+    if (!OneIn(4)) Inherit(1, base::Inherit::kShare);
     for (uint32_t i = 1; i < options_.threads; ++i) {
-      const auto parent = static_cast<uint32_t>(1 + Below(i));
-      Fork(parent);
+      Fork(static_cast<uint32_t>(1 + Below(i)));
     }
     if (OneIn(2)) {
       const auto parent = static_cast<uint32_t>(1 + Below(options_.threads));
-      Op inherit = By(parent, OpKind::kMinherit);
-      All(&inherit);
-      inherit.inherit = base::Inherit::kCopy;
-      Add(inherit);
+      Inherit(parent, base::Inherit::kCopy);
       Fork(parent);
     }
     if (OneIn(2)) DrawStores(static_cast<uint32_t>(1 + Below(options_.threads)));
   }
+  void Inherit(uint32_t task, base::Inherit how) {
+    Op inherit = By(task, mach_ ? OpKind::kVmInherit : OpKind::kMinherit);
+    All(&inherit);
+    if (how == base::Inherit::kShare && OneIn(2)) DrawRange(&inherit);
+    inherit.inherit = how;
+    Add(inherit);
+  }
 
   void Add(const Op& op) { program_.setup.push_back(op); }
   void Fork(uint32_t parent) {
-    Op fork = By(parent, OpKind::kFork);
+    Op fork = By(parent, mach_ ? OpKind::kTaskCreate : OpKind::kFork);
+    if (mach_) fork.flags = traces::kFlagInherit;
     fork.child = ++labels_;
+    makers_.push_back({parent, fork.child});
     Add(fork);
   }
   void DrawStores(uint32_t task) {
@@ -145,29 +143,72 @@ class Drawer {
     if (op->kind == OpKind::kWrite) op->value = 1 + values_++ % 255;
   }
 
+  // The pages of the file are mapped in one way by all: a private page is bound to what the file
+  // holds when the fault is taken, which is before the store that needs it.
   void DrawMapping(Op* op) {
-    const Mapping& mapping = kMappings[Below(std::size(kMappings))];
     op->prot = base::kProtReadWrite;
-    op->flags = mapping.flags | traces::kFlagFixed;
-    op->file = mapping.file;
-    if (mapping.file != 0) op->offset = op->at.offset - kConcurrentStart;
+    op->flags = (OneIn(2) ? traces::kFlagPrivate : traces::kFlagShared) | traces::kFlagFixed;
+    if (!OneIn(3)) return;
+    op->flags = (file_is_shared_ ? traces::kFlagShared : traces::kFlagPrivate) | traces::kFlagFixed;
+    op->file = 1;
+    op->offset = op->at.offset - kConcurrentStart;
   }
 
-  OpKind DrawKind() {
+  template <size_t kSize>
+  OpKind DrawKind(const KindWeight (&mix)[kSize]) {
     uint64_t sum = 0;
-    for (const KindWeight& row : kMix) sum += row.weight;
+    for (const KindWeight& row : mix) sum += row.weight;
     uint64_t draw = Below(sum);
-    for (const KindWeight& row : kMix) {
+    for (const KindWeight& row : mix) {
       if (draw < row.weight) return row.kind;
       draw -= row.weight;
     }
     UNREACHABLE("the draw is below the sum");
   }
 
+  // Half of what a task may do to one that it made it does to that.
+  Op DrawMachOp(uint32_t task) {
+    Op op = By(task, DrawKind(kMachMix));
+    switch (op.kind) {
+      case OpKind::kWrite:
+      case OpKind::kRead:
+        DrawAccess(&op);
+        return op;
+      case OpKind::kTaskCreate:
+        op.flags = traces::kFlagInherit;
+        op.child = ++labels_;
+        return op;
+      case OpKind::kVmDeallocate:
+      case OpKind::kVmAllocate:
+        DrawRange(&op);
+        break;
+      default:
+        op.at = traces::At(DrawPage());
+        op.size = kPageSize;
+        break;
+    }
+    if (op.kind == OpKind::kVmAllocate) op.flags = traces::kFlagFixed;
+    if (op.kind == OpKind::kVmProtect) op.prot = kProts[Below(std::size(kProts))];
+    if (op.kind == OpKind::kVmInherit) op.inherit = kInherits[Below(3)];
+    if (op.kind == OpKind::kVmWire) {
+      op.prot = OneIn(2) ? base::kProtNone : base::kProtRead;
+      op.flags = traces::kFlagPrivileged;
+    }
+    if (OneIn(2)) op.target = {OneMadeBy(task), false};
+    return op;
+  }
+  // 0: none, which means the task itself. One that a thread is of, so that it meets it at work.
+  uint32_t OneMadeBy(uint32_t task) const {
+    for (const Made& made : makers_) {
+      if (made.maker == task && made.child <= options_.threads) return made.child;
+    }
+    return 0;
+  }
+
   // Calls of which a part may have been done when they fail, or that fail as a whole for one page,
   // are about one page, so that they can be judged page by page.
   Op DrawOp(uint32_t task) {
-    Op op = By(task, DrawKind());
+    Op op = By(task, DrawKind(kMix));
     switch (op.kind) {
       case OpKind::kWrite:
       case OpKind::kRead:
@@ -200,11 +241,6 @@ class Drawer {
     }
     if (op.kind == OpKind::kMadvise) op.advice = base::Advice::kFree;
     if (op.kind == OpKind::kMsync) op.flags = traces::kFlagSync;
-    if (op.kind == OpKind::kMremap) {
-      op.to = traces::At(DrawPage());
-      op.new_size = kPageSize;
-      op.flags = traces::kFlagFixed;
-    }
     return op;
   }
 
@@ -213,6 +249,13 @@ class Drawer {
   ConcurrentProgram program_;
   uint32_t labels_ = 0;  // used so far
   uint64_t values_ = 0;  // written so far
+  bool mach_ = false;
+  bool file_is_shared_ = false;
+  struct Made {
+    uint32_t maker;
+    uint32_t child;
+  };
+  std::vector<Made> makers_;  // of the setup
 };
 
 absl::Status Bad(const traces::Line& line, absl::string_view what) {

@@ -59,9 +59,24 @@ ConcurrentSession::ConcurrentSession(const RunOptions& options,
                                      const std::vector<std::string>* files)
     : session_(options, files), linearizer_(WorldOptions(options, session_.system())) {}
 
+void ConcurrentSession::NotePages(const traces::ResolvedOp& op) {
+  if (!traces::TakesPlace(op.kind)) return;
+  const bool access = op.kind == OpKind::kRead || op.kind == OpKind::kWrite;
+  const uint64_t end = op.at + std::max<uint64_t>(op.size, 1);
+  for (uint64_t at = op.at; at < end; at = base::TruncPage(at) + base::kPageSize) {
+    const uint64_t page = base::TruncPage(at);
+    auto span = std::find_if(spans_.begin(), spans_.end(),
+                             [&](const Span& known) { return known.page == page; });
+    if (span == spans_.end()) span = spans_.insert(span, {page, page, page + 8});
+    if (!access) continue;
+    span->first = std::min(span->first, at);
+    span->end = std::max(span->end, std::min(end, page + base::kPageSize));
+  }
+}
+
 bool ConcurrentSession::Begin(const ConcurrentProgram& program) {
   failure_.reset();
-  session_.RewindToStart();
+  session_.StartAnew();
   std::vector<HistoryOp> setup;
   for (const traces::Op& op : program.setup) {
     if (!session_.Step(op)) {
@@ -77,8 +92,10 @@ bool ConcurrentSession::Begin(const ConcurrentProgram& program) {
   session_.Save(&start_);
   linearizer_.Begin(setup);
   parts_.clear();
-  pages_.clear();
+  spans_.clear();
   const model::World& world = session_.session().world();
+  mach_ = std::any_of(program.setup.begin(), program.setup.end(),
+                      [](const traces::Op& op) { return op.kind == OpKind::kTask; });
   for (const std::vector<traces::Op>& thread : program.threads) {
     machine::Part part;
     for (const traces::Op& op : thread) {
@@ -86,35 +103,54 @@ bool ConcurrentSession::Begin(const ConcurrentProgram& program) {
       if (!world.Resolve(op, program.files, &resolved)) continue;
       part.label = resolved.task;
       part.ops.push_back(resolved);
-      if (!traces::TakesPlace(resolved.kind)) continue;
-      const uint64_t end = base::RoundPage(resolved.at + std::max<uint64_t>(resolved.size, 1));
-      for (uint64_t page = base::TruncPage(resolved.at); page < end; page += base::kPageSize) {
-        if (std::find(pages_.begin(), pages_.end(), page) == pages_.end()) pages_.push_back(page);
-      }
+      NotePages(resolved);
     }
     if (!part.ops.empty()) parts_.push_back(std::move(part));
   }
   return true;
 }
 
-// After everything else, each task reads the beginning of every page.
+bool ConcurrentSession::Afterwards(machine::Machine* machine, const traces::ResolvedOp& op,
+                                   ScheduleResult* result) const {
+  HistoryOp done;
+  done.thread = static_cast<uint32_t>(parts_.size());
+  done.op = op;
+  done.outcome = machine->Apply(op);
+  if (machine->crash().has_value() || machine->stuck().has_value()) return false;
+  const RewindArea::Inside outside(nullptr);
+  for (const HistoryOp& before : result->history)
+    done.invoked = std::max(done.invoked, before.responded + 1);
+  done.responded = done.invoked + 1;
+  result->history.push_back(done);
+  return true;
+}
+
+// After everything else, each task reads all that anybody may have written to, so that the order
+// that is found is one in which memory ended as it is. What a task may not read it is allowed to;
+// what it was allowed before, as far as others may change it, is asked for first.
 void ConcurrentSession::ReadEverything(machine::Machine* machine, ScheduleResult* result) const {
-  uint64_t time = 0;
-  for (const HistoryOp& op : result->history) time = std::max(time, op.responded);
   for (uint32_t label : machine->live_labels()) {
-    for (uint64_t page : pages_) {
-      HistoryOp read;
-      read.thread = static_cast<uint32_t>(parts_.size());
-      read.op.kind = OpKind::kRead;
-      read.op.task = label;
-      read.op.at = page;
-      read.op.size = 8;
-      read.outcome = machine->Apply(read.op);
-      read.invoked = ++time;
-      read.responded = ++time;
-      if (machine->crash().has_value() || machine->stuck().has_value()) return;
-      const RewindArea::Inside outside(nullptr);
-      result->history.push_back(read);
+    for (const Span& span : spans_) {
+      traces::ResolvedOp read;
+      read.kind = OpKind::kRead;
+      read.task = label;
+      read.at = span.first;
+      read.size = span.end - span.first;
+      // Rights are changed by others, too.
+      traces::ResolvedOp region;
+      region.kind = OpKind::kVmRegion;
+      region.task = label;
+      region.at = span.page;
+      if (mach_ && !Afterwards(machine, region, result)) return;
+      if (!Afterwards(machine, read, result)) return;
+      if (result->history.back().outcome.ok()) continue;
+      traces::ResolvedOp allow;
+      allow.kind = mach_ ? OpKind::kVmProtect : OpKind::kMprotect;
+      allow.task = label;
+      allow.at = span.page;
+      allow.size = base::kPageSize;
+      allow.prot = base::kProtRead;
+      if (!Afterwards(machine, allow, result) || !Afterwards(machine, read, result)) return;
     }
   }
 }
@@ -206,16 +242,10 @@ class Schedules {
     all_ = std::make_unique<fake_l4::DepthFirstExplorer>(depth_first);
   }
 
-  // False: there are no more.
-  bool Next() {
-    ++number_;
-    return all_ == nullptr || !done_;
-  }
-
   // For ConcurrentSession::Run; null after the last of all.
   std::unique_ptr<fake_l4::ExploringStrategy> Make() {
     ExplorationOptions exploration;
-    exploration.seed = base::Chain(seed_, number_);
+    exploration.seed = base::Chain(seed_, ++number_);
     switch (options_.kind) {
       case ScheduleKind::kRandom:
         return std::make_unique<fake_l4::RandomWalk>(exploration);
@@ -234,7 +264,6 @@ class Schedules {
   void Ran(const ScheduleResult& result) {
     if (steps_.empty()) steps_ = result.steps;
   }
-  void NoneLeft() { done_ = true; }
 
  private:
   uint64_t Steps() const {
@@ -249,7 +278,6 @@ class Schedules {
   uint64_t number_ = 0;
   fake_l4::StepCounts steps_;
   std::unique_ptr<fake_l4::DepthFirstExplorer> all_;
-  bool done_ = false;
 };
 
 // One program under at most `most` schedules; false when one failed.
@@ -270,7 +298,7 @@ class Explorer {
     if (options_.schedule) return RunListed(program, result);
     Schedules schedules(options_, index);
     absl::flat_hash_set<uint64_t> met;
-    for (uint64_t i = 0; i < most && schedules.Next(); ++i) {
+    for (uint64_t i = 0; i < most; ++i) {
       bool made = true;
       ScheduleResult one = session_.Run([&] {
         auto strategy = schedules.Make();

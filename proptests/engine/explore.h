@@ -3,7 +3,7 @@
 // WHAT     A program's setup is done once; then its threads run again and again, each time from the
 //          same state (saved_session.h) under another schedule. After each run
 //              nobody may be stuck, no CHECK may have failed
-//              every page that the program is about is read by every task
+//              what the program is about is read, page by page, by every task
 //              what was seen has to be linearizable (linearize.h)
 //              the model follows that order; the whole state has to agree with it
 //          A failure is made small: operations first, for each of which schedules are tried anew,
@@ -63,6 +63,9 @@ class ConcurrentSession {
 
  private:
   void Perform(const MakeStrategy& make, ScheduleResult* result);
+  // One more operation of the history, alone; false when the machine ended.
+  bool Afterwards(machine::Machine* machine, const traces::ResolvedOp& op,
+                  ScheduleResult* result) const;
   void ReadEverything(machine::Machine* machine, ScheduleResult* result) const;
   void Judge(ScheduleResult* result);
 
@@ -70,7 +73,15 @@ class ConcurrentSession {
   Linearizer linearizer_;
   SavedSession::Point start_;
   std::vector<machine::Part> parts_;
-  std::vector<uint64_t> pages_;  // that the program is about
+  // What the program is about: of each page, from the first to the last byte that is accessed.
+  struct Span {
+    uint64_t page;
+    uint64_t first;
+    uint64_t end;
+  };
+  void NotePages(const traces::ResolvedOp& op);
+  std::vector<Span> spans_;
+  bool mach_ = false;  // its tasks are Mach's
   std::optional<Failure> failure_;
 };
 

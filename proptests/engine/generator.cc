@@ -92,9 +92,9 @@ Swarm StandardMix() {
   return swarm;
 }
 
-Swarm DrawSwarm(uint64_t seed, uint64_t case_index) {
+Swarm DrawSwarm(uint64_t seed, uint64_t case_index, const Swarm& mix) {
   Prng prng(seed, "swarm", case_index);
-  Swarm swarm = StandardMix();
+  Swarm swarm = mix;
   // How narrow the case is, is drawn too: one case in three has every kind.
   uint64_t off_in_four = prng.Below(3);
   for (int i = 0; i < traces::kProgramKindCount; ++i) {

@@ -29,9 +29,10 @@ struct Swarm {
 
 // The weights when no swarm narrows them: every kind occurs.
 Swarm StandardMix();
-// A random subset of the kinds with random weights, for case `case_index` of `seed`. Some kind that
-// maps memory and `write` always remain, since nothing happens without.
-Swarm DrawSwarm(uint64_t seed, uint64_t case_index);
+// A random subset of the kinds of `mix` with random weights, for case `case_index` of `seed`. Some
+// kind that maps memory and, if they are in it, `read` and `write` remain, since nothing happens
+// without.
+Swarm DrawSwarm(uint64_t seed, uint64_t case_index, const Swarm& mix = StandardMix());
 // "mmap 12, write 40; never: fork, exec".
 std::string SwarmText(const Swarm& swarm);
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "machine/machine.h"
 #include "nlohmann/json.hpp"
 #include "proptests/engine/hash_chain.h"
 #include "proptests/engine/isolated_run.h"
@@ -16,7 +17,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // How long a run may take that is suspected to hang. Honest ones take milliseconds.
-constexpr double kHangSeconds = 2;
+constexpr double kHangSeconds = 1;
 // Of shrinking as a whole, in the child.
 constexpr double kShrinkSeconds = 600;
 
@@ -50,6 +51,11 @@ std::string Encode(const ShrinkOutcome& outcome, const std::vector<std::string>&
               {"op", failure.op_index},
               {"executions", outcome.executions},
               {"minimal", outcome.shrunk.minimal},
+              {"otherwise", outcome.shrunk.fail_otherwise},
+              {"schedule", static_cast<int>(outcome.run.machine.schedule)},
+              {"processors", outcome.run.machine.processors},
+              {"quirks", outcome.run.machine.quirks.name},
+              {"profile", outcome.run.machine.profile.name},
               {"whole_every", outcome.run.whole_every},
               {"ram_bytes", outcome.run.machine.ram_bytes}}
       .dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -87,6 +93,15 @@ bool Decode(const std::string& said, const std::vector<std::string>& files,
   failure.op_index = json["op"].get<uint64_t>();
   outcome->executions = json["executions"].get<uint64_t>();
   outcome->shrunk.minimal = json["minimal"].get<bool>();
+  outcome->shrunk.fail_otherwise = json["otherwise"].get<uint64_t>();
+  machine::Machine::Options& machine = outcome->run.machine;
+  machine.schedule = static_cast<machine::Schedule>(json["schedule"].get<int>());
+  machine.processors = json["processors"].get<uint32_t>();
+  const auto* quirks = machine::FindQuirks(json["quirks"].get<std::string>());
+  const auto* profile = machine::FindProfile(json["profile"].get<std::string>());
+  // Made-up ones have no name to be found by; they were not replaced then.
+  if (quirks != nullptr) machine.quirks = *quirks;
+  if (profile != nullptr) machine.profile = *profile;
   outcome->run.whole_every = json["whole_every"].get<uint64_t>();
   outcome->run.machine.ram_bytes = json["ram_bytes"].get<uint64_t>();
   return true;

@@ -33,17 +33,17 @@ class Linearizer::Model {
 
   struct Point {
     RewindArea::Mark mark;
-    size_t done = 0;
+    std::vector<HistoryOp> done;  // where there are no areas
   };
 
   void Reset() { Rewind(Point()); }
   void Save(Point* point) const {
-    if (area_ != nullptr) area_->Save(&point->mark);
-    point->done = done_.size();
+    if (area_ != nullptr) return area_->Save(&point->mark);
+    point->done = done_;
   }
   void Rewind(const Point& point) {
-    done_.resize(point.done);
     if (area_ != nullptr) return area_->Rewind(point.mark);
+    done_ = point.done;
     delete world_;
     Make();
     for (const HistoryOp& op : done_) world_->Adopt(op.op, op.outcome);
@@ -54,8 +54,7 @@ class Linearizer::Model {
     model::Expectation right = world_->Expect(op.op);
     if (!right.Accepts(op.outcome)) return false;
     world_->Adopt(std::move(right), op.op, op.outcome);
-    RewindArea::Inside outside(nullptr);
-    done_.push_back(op);
+    if (area_ == nullptr) done_.push_back(op);
     return true;
   }
   // The outcome that the model would choose, adopted.
@@ -67,6 +66,7 @@ class Linearizer::Model {
       outcome = right.Canonical();
       world_->Adopt(std::move(right), op, outcome);
     }
+    if (area_ != nullptr) return;
     HistoryOp done;
     done.op = op;
     done.outcome = outcome;
@@ -88,7 +88,11 @@ class Linearizer::Model {
   const model::World::Options options_;
   std::unique_ptr<RewindArea> area_;  // null: there are none
   model::World* world_ = nullptr;
-  std::vector<HistoryOp> done_;  // since the world was empty
+  std::vector<HistoryOp> done_;  // since the world was empty, where there are no areas
+};
+
+struct Linearizer::Beginning {
+  Model::Point point;
 };
 
 // One history. REQUIRES: the model is at its beginning.
@@ -150,10 +154,10 @@ class Linearizer::Search {
     return true;
   }
 
-  bool MetBefore() {
+  uint64_t StateHash() const {
     uint64_t hash = model_.Hash();
     for (size_t i = 0; i < done_.size(); ++i) hash = base::Chain(hash, done_[i] ? i + 1 : 0);
-    return !met_.insert(hash).second;
+    return hash;
   }
 
   void NoteLongest(const std::vector<uint32_t>& candidates) {
@@ -167,11 +171,13 @@ class Linearizer::Search {
     }
   }
 
+  // From where nothing is left to choose there is no need to come back.
   bool From(size_t depth) {
     if (order_.size() == history_.size()) return true;
-    if (MetBefore()) return false;
     const std::vector<uint32_t> candidates = Candidates();
-    model_.Save(&points_[depth]);
+    const bool choice = candidates.size() > 1;
+    if (choice && !failed_.empty() && failed_.contains(StateHash())) return false;
+    if (choice) model_.Save(&points_[depth]);
     bool any = false;
     for (uint32_t candidate : candidates) {
       if (!TryNext(candidate)) continue;
@@ -179,9 +185,10 @@ class Linearizer::Search {
       if (From(depth + 1)) return true;
       done_[candidate] = false;
       order_.pop_back();
-      model_.Rewind(points_[depth]);
+      if (choice) model_.Rewind(points_[depth]);
     }
     if (!any) NoteLongest(candidates);
+    if (choice) failed_.insert(StateHash());
     return false;
   }
 
@@ -190,7 +197,7 @@ class Linearizer::Search {
   std::vector<bool> done_;
   std::vector<uint32_t> order_;
   std::vector<Model::Point> points_;
-  absl::flat_hash_set<uint64_t> met_;
+  absl::flat_hash_set<uint64_t> failed_;  // states from which there is no order
   Linearization found_;
 };
 
@@ -227,7 +234,6 @@ bool CanBeCut(const traces::ResolvedOp& op) {
     case OpKind::kSend:
     case OpKind::kReceive:
     case OpKind::kMincore:
-    case OpKind::kVmRegion:
     case OpKind::kVmMap:
     case OpKind::kShmat:
     case OpKind::kShmdt:
@@ -243,6 +249,8 @@ bool CanBeCut(const traces::ResolvedOp& op) {
 
 std::optional<HistoryOp> CutToPage(const HistoryOp& op, uint64_t page) {
   if (!traces::TakesPlace(op.op.kind)) return op;
+  // How far a region goes is no matter of one page.
+  if (op.op.kind == OpKind::kVmRegion) return std::nullopt;
   const Pages pages = PagesOf(op.op);
   if (page < pages.first || page >= pages.end) return std::nullopt;
   if (pages.end - pages.first <= base::kPageSize) return op;
@@ -257,14 +265,18 @@ std::optional<HistoryOp> CutToPage(const HistoryOp& op, uint64_t page) {
 }
 
 Linearizer::Linearizer(const model::World::Options& options)
-    : model_(std::make_unique<Model>(options)) {}
+    : model_(std::make_unique<Model>(options)), begin_(std::make_unique<Beginning>()) {}
 Linearizer::~Linearizer() = default;
 
-void Linearizer::Begin(const std::vector<HistoryOp>& setup) { setup_ = setup; }
-
-Linearization Linearizer::CheckWhole(const std::vector<HistoryOp>& history) {
+void Linearizer::Begin(const std::vector<HistoryOp>& setup) {
+  setup_ = setup;
   model_->Reset();
   for (const HistoryOp& op : setup_) CHECK(model_->Try(op));
+  model_->Save(&begin_->point);
+}
+
+Linearization Linearizer::CheckWhole(const std::vector<HistoryOp>& history) {
+  model_->Rewind(begin_->point);
   return Search(model_.get(), &history).Run();
 }
 

@@ -77,7 +77,10 @@ class Linearizer {
   class Model;
   class Search;
 
+  struct Beginning;
+
   std::unique_ptr<Model> model_;
+  std::unique_ptr<Beginning> begin_;  // the model's state then
   std::vector<HistoryOp> setup_;
 };
 

@@ -1,12 +1,14 @@
 #include "proptests/engine/run.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/addr.h"
 #include "base/hash.h"
+#include "proptests/engine/liveness.h"
 #include "traces/codec.h"
 
 namespace proptests {
@@ -107,7 +109,11 @@ GenOptions CaseOptions(const CampaignOptions& options, uint64_t case_index) {
   gen.pages = options.pages;
   gen.files = options.files;
   gen.faults = options.faults;
-  if (options.swarm) gen.swarm = DrawSwarm(options.seed, case_index);
+  gen.swarm = options.swarm ? DrawSwarm(options.seed, case_index, options.mix) : options.mix;
+  if (options.machine_swarm) {
+    RunOptions unused = options.run;
+    DrawMachine(options.seed, case_index, options.pins, &unused, &gen.faults);
+  }
   return gen;
 }
 
@@ -115,6 +121,10 @@ RunOptions CaseRunOptions(const CampaignOptions& options, uint64_t case_index) {
   RunOptions run = options.run;
   run.max_live_tasks = options.tasks;
   run.machine.seed = base::Chain(options.seed, case_index);
+  if (options.machine_swarm) {
+    FaultRates unused;
+    DrawMachine(options.seed, case_index, options.pins, &run, &unused);
+  }
   return run;
 }
 
@@ -139,8 +149,11 @@ RunResult RunCase(const CampaignOptions& options, uint64_t case_index, uint64_t 
                   const StepHook& hook) {
   const Generator generator(CaseOptions(options, case_index));
   Session session(CaseRunOptions(options, case_index), &generator.files());
-  for (uint64_t i = 0; i < count && StepWithFaults(generator, i, hook, &session); ++i) {
+  bool going = true;
+  for (uint64_t i = 0; i < count && going; ++i) {
+    going = StepWithFaults(generator, i, hook, &session);
   }
+  if (going && options.liveness) Converge(&session, hook);
   session.Finish();
   return ResultOf(session);
 }
@@ -165,6 +178,22 @@ CampaignResult RunCampaign(const CampaignOptions& options) {
   return result;
 }
 
+namespace {
+
+// What the last phase does follows from the model alone.
+void AddConvergence(const CampaignOptions& options, const Generator& generator,
+                    const CampaignResult& result, std::vector<TestOp>* ops) {
+  RunOptions model = CaseRunOptions(options, result.failing_case);
+  model.lanes = {Lane::kModel};
+  Session session(model, &generator.files());
+  for (const TestOp& test : *ops) session.Step(test.op);
+  std::vector<traces::Op> more;
+  Converge(&session, nullptr, &more);
+  for (const traces::Op& op : more) ops->push_back({op, std::nullopt});
+}
+
+}  // namespace
+
 std::vector<TestOp> OpsOfFailure(const CampaignOptions& options, const CampaignResult& result) {
   Generator generator(CaseOptions(options, result.failing_case));
   std::vector<TestOp> ops;
@@ -173,6 +202,7 @@ std::vector<TestOp> OpsOfFailure(const CampaignOptions& options, const CampaignR
     for (const traces::Op& fault : generator.DrawFaults(i)) ops.push_back({fault, std::nullopt});
     ops.push_back({generator.Draw(i), std::nullopt});
   }
+  if (options.liveness && ops.size() < count) AddConvergence(options, generator, result, &ops);
   if (ops.size() > count) ops.resize(count);
   return ops;
 }
@@ -183,6 +213,28 @@ std::vector<TestOp> OpsOfTrace(const traces::Trace& trace) {
   for (const traces::Line& line : trace.lines) ops.push_back({line.op, line.expected});
   return ops;
 }
+
+namespace {
+
+// Plainer machines, each in one respect. A step that changes nothing is none.
+void RunInTurns(RunOptions* run) { run->machine.schedule = machine::Schedule::kRoundRobin; }
+void OnOneProcessor(RunOptions* run) { run->machine.processors = 1; }
+void UnderTheManualsRules(RunOptions* run) {
+  run->machine.quirks = machine::Machine::Options{}.quirks;
+}
+void OnPlainHardware(RunOptions* run) {
+  run->machine.profile = machine::Machine::Options{}.profile;
+}
+constexpr void (*kPlainer[])(RunOptions*) = {RunInTurns, OnOneProcessor, UnderTheManualsRules,
+                                             OnPlainHardware};
+
+bool SameMachine(const RunOptions& a, const RunOptions& b) {
+  return a.machine.schedule == b.machine.schedule && a.machine.processors == b.machine.processors &&
+         std::strcmp(a.machine.quirks.name, b.machine.quirks.name) == 0 &&
+         std::strcmp(a.machine.profile.name, b.machine.profile.name) == 0;
+}
+
+}  // namespace
 
 ShrinkOutcome ShrinkRun(const std::vector<TestOp>& ops, const std::vector<std::string>& files,
                         const RunOptions& options, const Failure& failure,
@@ -200,6 +252,15 @@ ShrinkOutcome ShrinkRun(const std::vector<TestOp>& ops, const std::vector<std::s
   coarse.operations_only = true;
   Shrunk first = Shrink({ops, 0}, failure.print, experiment, coarse);
   out.executions = first.executions;
+  // Does it need the machine it was met on?
+  for (const auto plainer : kPlainer) {
+    const RunOptions before = out.run;
+    plainer(&out.run);
+    if (SameMachine(before, out.run)) continue;
+    ++out.executions;
+    const Attempt attempt = experiment(first.smallest);
+    if (!attempt.failure || !(attempt.failure->print == failure.print)) out.run = before;
+  }
   // Where is it met when everything is looked at all the time?
   out.run.whole_every = 1;
   Attempt close = experiment(first.smallest);

@@ -19,6 +19,7 @@
 #include "proptests/engine/failure.h"
 #include "proptests/engine/fault_rates.h"
 #include "proptests/engine/generator.h"
+#include "proptests/engine/machine_swarm.h"
 #include "proptests/engine/session.h"
 #include "proptests/engine/shrinker.h"
 #include "traces/trace.h"
@@ -81,7 +82,13 @@ struct CampaignOptions {
   uint32_t tasks = 8;
   uint32_t pages = 64;
   uint32_t files = 2;
-  bool swarm = true;  // else every case has the standard mix
+  Swarm mix = StandardMix();
+  bool swarm = true;  // each case has its own part of the mix; else all have all of it
+  // Each case has its own machine, too (machine_swarm.h), but for what is pinned.
+  bool machine_swarm = false;
+  MachinePins pins;
+  // Every case ends with a phase in which nothing fails any more (liveness.h).
+  bool liveness = false;
   FaultRates faults;  // injected between the operations, which they do not change
   RunOptions run;     // max_live_tasks is set from `tasks`
 };

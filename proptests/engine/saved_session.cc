@@ -44,4 +44,10 @@ void SavedSession::Rewind(const Point& point) {
   for (const traces::Op& op : done_) session_->Step(op);
 }
 
+void SavedSession::StartAnew() {
+  if (area_ == nullptr) return RewindToStart();
+  done_.clear();
+  area_->StartAnew();
+}
+
 }  // namespace proptests

@@ -47,6 +47,9 @@ class SavedSession {
   // REQUIRES: the point was saved on the way here, or after a Rewind to a point that was.
   void Rewind(const Point& point);
   void RewindToStart() { Rewind(Point()); }
+  // The same; all points are void, and what was stored to before costs no Rewind any more. For what
+  // is begun rarely and rewound often.
+  void StartAnew();
 
   // For who only looks.
   const Session& session() const { return *session_; }

@@ -50,10 +50,12 @@ class Shrinking {
         limits_(limits) {}
 
   Shrunk Run() {
-    if (!Try(best_)) return {std::move(best_), Failure{}, executions_, false};
+    if (!Try(best_)) return {std::move(best_), Failure{}, executions_, false, 0};
     DropExpectations();
     DropChunks();
-    if (limits_.operations_only) return {std::move(best_), std::move(failure_), executions_, false};
+    if (limits_.operations_only) {
+      return {std::move(best_), std::move(failure_), executions_, false, 0};
+    }
     MakeAbsolute();
     while (!exhausted()) {
       bool changed = DropSingles();
@@ -67,8 +69,10 @@ class Shrinking {
       changed = ShrinkMachine() || changed;
       if (!changed) break;
     }
-    bool minimal = !exhausted();
-    return {std::move(best_), std::move(failure_), executions_, minimal};
+    Shrunk shrunk{best_, failure_, executions_, false, 0};
+    shrunk.minimal = !exhausted() && NoneCanBeLeftOut(&shrunk.fail_otherwise);
+    shrunk.executions = executions_;
+    return shrunk;
   }
 
  private:
@@ -115,6 +119,18 @@ class Shrinking {
       chunk = std::max<size_t>(std::min(chunk, best_.ops.size()) / 2, 1);
     }
     DropSingles();
+  }
+
+  // The proof: every run with one operation less.
+  bool NoneCanBeLeftOut(uint64_t* fail_otherwise) {
+    for (size_t i = 0; i < best_.ops.size(); ++i) {
+      ++executions_;
+      const Attempt attempt = experiment_(Without(i, i + 1));
+      if (!attempt.failure) continue;
+      if (attempt.failure->print == print_) return false;
+      ++*fail_otherwise;
+    }
+    return true;
   }
 
   bool DropSingles() {

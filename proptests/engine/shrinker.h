@@ -55,8 +55,11 @@ struct Shrunk {
   Candidate smallest;
   Failure failure;  // of `smallest`
   uint64_t executions = 0;
-  bool minimal =
-      false;  // no single operation can be left out; false only when the limit was reached
+  // No single operation can be left out: at the end every run with one less was executed, and none
+  // failed alike. False when one did, or the limit was reached.
+  bool minimal = false;
+  // Of those, how many failed, but in another way.
+  uint64_t fail_otherwise = 0;
 };
 
 // REQUIRES: `experiment` of `start` fails with the class and rule of `print`; else the result has

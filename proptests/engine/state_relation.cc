@@ -238,14 +238,13 @@ StateRelation::Result StateRelation::ContentsAgree(uint32_t task, const uvm::Map
   }
   Stretch part = NextStretch(kind, compared);
   bytes_compared_ += part.size;
-  model->Load(va.value() + part.start, part.size, expected_.data());
   const unsigned char* found = found_.data();
   if (page != nullptr) {
     found = s_->kernel().DebugFrame(page->pa) + part.start;
   } else {
     LoadBase(*entry, va, part, found_.data());
   }
-  if (std::memcmp(found, expected_.data(), part.size) == 0) {
+  if (model->Holds(va.value() + part.start, part.size, found)) {
     if (compared != nullptr && kind != model::PageKind::kEither)
       compared->parts += static_cast<uint32_t>(part.size / kPartBytes);
     return std::nullopt;
@@ -254,6 +253,7 @@ StateRelation::Result StateRelation::ContentsAgree(uint32_t task, const uvm::Map
     if (found != found_.data()) std::memcpy(found_.data(), found, kPageSize);
     if (m_->MayHold(task, va.value(), found_)) return std::nullopt;
   }
+  model->Load(va.value() + part.start, part.size, expected_.data());
   return Broken(FailureClass::kContents, "ContentsAgree",
                 absl::StrCat(PageName(task, va), ": ",
                              FirstDifference(expected_.data(), found, part.start, part.size),

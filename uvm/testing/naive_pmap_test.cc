@@ -134,6 +134,16 @@ TEST(PmapJudgeTest, WhatMayHappenElsewhereIsBlamedWhereItMayNot) {
   EXPECT_EQ(strict(kFaithful), "");
 }
 
+// The naive pmap waits for the access itself.
+TEST(PmapJudgeTest, AnAccessThatWasAnnouncedAndNotCountedIsBlamed) {
+  ContractLimits limits;
+  limits.enter_seeds = true;
+  const std::string text = FirstCounterexample(
+      []() -> std::unique_ptr<PmapMachine> { return std::make_unique<NaiveMachine>(kFaithful); },
+      limits, 1, kSeeds, kOps);
+  EXPECT_NE(text.find("does not read as"), std::string::npos) << text;
+}
+
 TEST(PmapJudgeTest, SeedsLeaveOutDifferentCalls) {
   auto first = DrawPmapOps(1, {}, 500);
   auto second = DrawPmapOps(2, {}, 500);

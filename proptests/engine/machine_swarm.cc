@@ -1,0 +1,93 @@
+#include "proptests/engine/machine_swarm.h"
+
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/addr.h"
+#include "base/prng.h"
+#include "machine/machine.h"
+
+namespace proptests {
+namespace {
+
+using base::Prng;
+
+// Below, the server has no room for its own tables.
+constexpr uint64_t kFewestFrames = 1024;
+
+void DrawMemory(Prng prng, RunOptions* run) {
+  if (prng.Chance(1, 2)) return;
+  const uint64_t frames = run->machine.ram_bytes / base::kPageSize;
+  if (frames <= kFewestFrames) return;
+  // Scarce, down to where little but the server fits.
+  run->machine.ram_bytes = (kFewestFrames + prng.Below(frames - kFewestFrames)) * base::kPageSize;
+  run->memory_may_run_out = true;
+}
+
+void DrawHardware(Prng prng, RunOptions* run) {
+  if (prng.Chance(1, 2)) return;
+  const std::vector<std::string> names = machine::ProfileNames();
+  run->machine.profile = *machine::FindProfile(names[prng.Below(names.size())]);
+}
+
+void DrawKernel(Prng prng, RunOptions* run) {
+  if (prng.Chance(1, 2)) return;
+  const std::vector<std::string> names = machine::QuirkNames();
+  run->machine.quirks = *machine::FindQuirks(names[prng.Below(names.size())]);
+}
+
+void DrawProcessors(Prng prng, RunOptions* run) {
+  if (prng.Chance(1, 2)) return;
+  run->machine.processors = static_cast<uint32_t>(2 + prng.Below(3));
+}
+
+void DrawSchedule(Prng prng, RunOptions* run) {
+  if (prng.Chance(1, 2)) return;
+  run->machine.schedule = prng.Chance(1, 2) ? machine::Schedule::kRandom : machine::Schedule::kPct;
+}
+
+// A random subset of the sites, each with a rate of its own.
+void DrawFaults(Prng prng, FaultRates* faults) {
+  if (prng.Chance(1, 2)) return;
+  for (size_t i = 0; i < faults->one_in.size(); ++i) {
+    const uint64_t on = prng.Below(2);
+    const uint64_t rate = 4 + prng.Below(100);
+    const bool taken = WhyNotInCampaigns(static_cast<base::FaultSite>(i)) == nullptr;
+    faults->one_in[i] = on != 0 && taken ? static_cast<uint32_t>(rate) : 0;
+  }
+}
+
+const char* ScheduleName(machine::Schedule schedule) {
+  switch (schedule) {
+    case machine::Schedule::kRoundRobin:
+      return "round-robin";
+    case machine::Schedule::kRandom:
+      return "random";
+    case machine::Schedule::kPct:
+      return "pct";
+  }
+  return "?";
+}
+
+}  // namespace
+
+void DrawMachine(uint64_t seed, uint64_t case_index, const MachinePins& pins, RunOptions* run,
+                 FaultRates* faults) {
+  if (!pins.memory) DrawMemory(Prng(seed, "swarm memory", case_index), run);
+  if (!pins.hardware) DrawHardware(Prng(seed, "swarm hardware", case_index), run);
+  if (!pins.kernel) DrawKernel(Prng(seed, "swarm kernel", case_index), run);
+  if (!pins.processors) DrawProcessors(Prng(seed, "swarm processors", case_index), run);
+  if (!pins.schedule) DrawSchedule(Prng(seed, "swarm schedule", case_index), run);
+  if (!pins.faults) DrawFaults(Prng(seed, "swarm faults", case_index), faults);
+}
+
+std::string MachineText(const RunOptions& run, const FaultRates& faults) {
+  const uint32_t processors = run.machine.processors;
+  return absl::StrCat(run.machine.ram_bytes / base::kPageSize, " frames",
+                      run.memory_may_run_out ? " (scarce)" : "", ", ", run.machine.profile.name,
+                      ", ", run.machine.quirks.name, ", ", processors,
+                      processors == 1 ? " processor, " : " processors, ",
+                      ScheduleName(run.machine.schedule), ", faults ", FaultRatesText(faults));
+}
+
+}  // namespace proptests
