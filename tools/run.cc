@@ -292,8 +292,9 @@ void PrintSummary(const RunFlags& flags, const CampaignOptions& options, const O
   }
   Print(absl::StrCat(OpsText(result.stats), LedgerText(result.ledger),
                      LanesText(options.run, result.stats), ShapeText(outcome.summary.shape),
-                     proptests::ProbesText(result.stats, flags.probes), "  twice   ",
-                     outcome.summary.rechecked,
+                     proptests::ProbesText(result.stats, flags.probes ? proptests::EachProbe::kYes
+                                                                      : proptests::EachProbe::kNo),
+                     "  twice   ", outcome.summary.rechecked,
                      " cases ran twice, with other checks, and did the same\n  hash    ",
                      HashText(result.hash), "\n"));
 }
