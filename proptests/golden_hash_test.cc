@@ -47,7 +47,7 @@ const Golden kGolden[] = {
        o->tasks = 16;
        o->pages = 512;
      },
-     0xfabdc0cff1c54a78, 0xb07e078dbc8f3c3a},
+     0x5af1c33af198ab89, 0xb07e078dbc8f3c3a},
     {"old_kernel",
      [](CampaignOptions* o) { o->run.machine.quirks = *machine::FindQuirks("pistachio-old-mdb"); },
      0x65d95b37fe32837f, 0x93fb07ef8a597d56},

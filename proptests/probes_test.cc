@@ -113,9 +113,10 @@ TEST(ProbesTest, ACellIsItsCase) {
 TEST(ProbesTest, TheTextCounts) {
   RunStats stats;
   stats.probes[0] = 3;
-  const std::string text = ProbesText(stats, false);
+  const std::string text = ProbesText(stats, EachProbe::kNo);
   EXPECT_NE(text.find("probes  1 of "), std::string::npos) << text;
-  EXPECT_NE(ProbesText(stats, true).find(ProbeMeaning(static_cast<Probe>(0))), std::string::npos);
+  EXPECT_NE(ProbesText(stats, EachProbe::kYes).find(ProbeMeaning(static_cast<Probe>(0))),
+            std::string::npos);
 }
 
 }  // namespace

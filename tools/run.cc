@@ -157,7 +157,6 @@ class Running {
       return interrupted == 0;
     };
     const Stopwatch watch;
-    CatchInterrupts();
     const proptests::CampaignEnd end = proptests::RunCases(options_, how, hooks);
     std::signal(SIGINT, SIG_DFL);
     outcome_.seconds = watch.Seconds();
@@ -293,8 +292,9 @@ void PrintSummary(const RunFlags& flags, const CampaignOptions& options, const O
   }
   Print(absl::StrCat(OpsText(result.stats), LedgerText(result.ledger),
                      LanesText(options.run, result.stats), ShapeText(outcome.summary.shape),
-                     proptests::ProbesText(result.stats, flags.probes), "  twice   ",
-                     outcome.summary.rechecked,
+                     proptests::ProbesText(result.stats, flags.probes ? proptests::EachProbe::kYes
+                                                                      : proptests::EachProbe::kNo),
+                     "  twice   ", outcome.summary.rechecked,
                      " cases ran twice, with other checks, and did the same\n  hash    ",
                      HashText(result.hash), "\n"));
 }
@@ -414,6 +414,7 @@ int RunCommand(const Arguments& arguments) {
   if (!settled.ok()) return PrintError(settled);
   absl::StatusOr<CampaignOptions> options = CampaignOf(flags, mix);
   if (!options.ok()) return PrintError(options.status());
+  CatchInterrupts();
   std::unique_ptr<Findings> findings;
   std::optional<proptests::CampaignState> state;
   const absl::Status status = Prepare(arguments, &flags, &mix, &findings, &state);

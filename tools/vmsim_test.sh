@@ -178,14 +178,23 @@ bad '--shard wants I/N' run --shard 3/3
 expect 0 run --seed 4 --ops 1000 --shard 0/3 --json
 cp out other.json
 bad 'expected a shard of' merge shard1.json other.json
-campaign="run --seed 3 --ops 1m --case-ops 1000"
-timeout --preserve-status -s INT 0.5 "$vmsim" $campaign --findings going >out 2>err </dev/null
-[[ $? == 130 ]] || fail "an interrupt ended with $?: $(cat out err)"
+# interrupt ARGS...: runs vmsim in the background and interrupts it once the directory ./going has its index.
+interrupt() {
+  "$vmsim" "$@" >out 2>err </dev/null &
+  local pid=$!
+  until [[ -s going/findings.db ]]; do sleep 0.1; done
+  sleep 0.3
+  kill -INT "$pid"
+  wait "$pid"
+  local got=$?
+  [[ $got == 130 ]] || fail "vmsim $*: interrupted, it ended with $got: $(cat out err)"
+}
+interrupt run --seed 3 --ops 50m --case-ops 1000 --findings going
 has "INTERRUPTED" out
 has "./vmsim run --resume going" out
 cp -r going still
-timeout --preserve-status -s INT 0.2 "$vmsim" run --resume going >out 2>err </dev/null
-[[ $? == 130 ]] || fail "an interrupt of a resumed run ended with $?: $(cat out err)"
+interrupt run --resume going --jobs 2
+has "INTERRUPTED" out
 bad 'expected the options of the interrupted campaign' run --resume still --seed 9
 bad 'expected a directory of findings' run --resume none
 expect 0 run --seed 3 --ops 30000 --case-ops 1000 --findings done
@@ -218,6 +227,22 @@ expect 0 diff a.chain b.chain
 expect 0 run --seed 2 --ops 1000 --chain b.chain
 expect 13 diff a.chain b.chain
 has "case 0, operation 0" out
+
+# --- Mixes, machines drawn for each case, the last phase ---
+printf '# mine.mix: little but writing\ntasks 2\npages 9\nop space 1\nop mmap 4\nop write 9\n' >mine.mix
+expect 0 run --seed 1 --ops 2000 --mix mine.mix
+has "2 tasks, 9 pages" out
+expect 0 run --seed 1 --ops 2000 --mix mine.mix --tasks 3
+has "3 tasks, 9 pages" out
+printf 'op fly 3\n' >mine.mix
+bad 'mine.mix:1: expected the name of an operation, found "fly"' run --mix mine.mix
+bad 'none.mix' run --mix none.mix
+expect 0 run --seed 1 --ops 4000 --case-ops 500 --swarm --liveness --verbose
+has "  machine: " out
+has "(scarce)" out
+expect 12 run --seed 3 --ops 20000 --case-ops 20 --faults kernel_memory=3,mapping_node=3,pager_late=3 --liveness --canary loses_wake_up -o lost.trace
+has "liveness: EveryOperationEnds" out
+expect 12 replay --no-shrink --canary loses_wake_up lost.trace
 
 # --- Coverage, of an export that is there already ---
 exclusions=$OLDPWD/tools/coverage_exclusions.txt

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -95,9 +96,13 @@ IsolatedResult RunIsolated(const std::function<std::string(Notes*)>& work,
   int ends[2];
   if (pipe(ends) != 0) GiveUp("pipe");
   const Clock::time_point start = Clock::now();
+  const pid_t parent = getpid();
   const pid_t child = fork();
   if (child < 0) GiveUp("fork");
   if (child == 0) {
+    // Who is killed takes its own children along, or one that never ends would outlive them all.
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(1);
     close(ends[0]);
     BeTheChild(work, notes, limits, ends[1]);
   }

@@ -2,24 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <sstream>
 #include <string>
 
 #include "traces/op.h"
 
 namespace proptests {
 namespace {
-
-TEST(MixTest, TheCommittedStandardIsTheBuiltInOne) {
-  std::ifstream file("proptests/mixes/standard.mix");
-  ASSERT_TRUE(file);
-  std::ostringstream text;
-  text << file.rdbuf();
-  const auto mix = ParseMix(text.str(), "standard.mix");
-  ASSERT_TRUE(mix.ok()) << mix.status();
-  EXPECT_EQ(*mix, StandardMixFile()) << "put this in:\n" << FormatMix(StandardMixFile());
-}
 
 TEST(MixTest, AMixReadsBackAsItWas) {
   Mix mix;

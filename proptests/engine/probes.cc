@@ -59,7 +59,7 @@ const char* WhyNoFault(uint32_t cell) {
   return nullptr;
 }
 
-std::string ProbesText(const RunStats& stats, bool each) {
+std::string ProbesText(const RunStats& stats, EachProbe each) {
   uint32_t hit = 0;
   std::string lines;
   for (uint32_t i = 0; i < base::kProbeCount; ++i) {
@@ -79,7 +79,7 @@ std::string ProbesText(const RunStats& stats, bool each) {
                           why == nullptr ? "" : why);
   }
   return absl::StrCat("  probes  ", hit, " of ", base::kProbeCount, " hit, ", met, " of ", cells,
-                      " cases of a fault\n", each ? lines : "");
+                      " cases of a fault\n", each == EachProbe::kYes ? lines : "");
 }
 
 }  // namespace proptests

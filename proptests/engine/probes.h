@@ -24,8 +24,9 @@ std::string FaultCaseName(uint32_t cell);
 // Null: runs can reach it. Else why they cannot.
 const char* WhyNoFault(uint32_t cell);
 
-// "  probes  40 of 45 hit, 38 of 41 cases of a fault\n"; with `each`, a line for each as well.
-std::string ProbesText(const RunStats& stats, bool each);
+// "  probes  40 of 45 hit, 38 of 41 cases of a fault\n"; with kYes a line for each as well.
+enum class EachProbe : uint8_t { kNo, kYes };
+std::string ProbesText(const RunStats& stats, EachProbe each);
 
 }  // namespace proptests
 

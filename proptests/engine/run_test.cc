@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -193,6 +194,71 @@ TEST(RunTest, AnInjectedFaultStaysInTheShrunkTrace) {
   std::vector<TestOp> harmless = shrunk.shrunk.smallest.ops;
   harmless.erase(harmless.begin() + 2);
   EXPECT_FALSE(RunOps(harmless, generator.files(), shrunk.run).failure);
+}
+
+// The operations of a long run whose failure has its cause at the end: from `length` on, answers to
+// page faults get lost until one is missed. Labels end at kMaxLabel, so later births are skipped.
+std::vector<TestOp> LongFailure(const CampaignOptions& options, uint64_t length) {
+  constexpr uint64_t kOfACase = 60000;
+  std::vector<TestOp> ops;
+  for (uint64_t i = 0; i < length + 1000; ++i) {
+    if (i >= length) {
+      traces::Op lost;
+      lost.kind = traces::OpKind::kInject;
+      lost.site = base::FaultSite::kPagerNever;
+      ops.push_back({lost, std::nullopt});
+    }
+    const Generator generator(CaseOptions(options, i / kOfACase));
+    ops.push_back({generator.Draw(i % kOfACase), std::nullopt});
+  }
+  return ops;
+}
+
+class LongFailureTest : public testing::TestWithParam<uint64_t> {};
+
+TEST_P(LongFailureTest, ShrinksInFewRuns) {
+  const uint64_t length = GetParam();
+  CampaignOptions options = Small(1, length);
+  options.swarm = false;
+  const RunOptions run = CaseRunOptions(options, 0);
+  const std::vector<std::string> files = Generator(CaseOptions(options, 0)).files();
+  std::vector<TestOp> ops = LongFailure(options, length);
+  const RunResult result = RunOps(ops, files, run);
+  ASSERT_TRUE(result.failure);
+  ops.resize(result.failure->op_index + 1);
+  ASSERT_GE(ops.size(), length);
+  const ShrinkOutcome shrunk = ShrinkRun(ops, files, run, *result.failure);
+  std::printf("%llu operations shrunk to %zu in %llu runs\n",
+              static_cast<unsigned long long>(ops.size()), shrunk.shrunk.smallest.ops.size(),
+              static_cast<unsigned long long>(shrunk.executions));
+  EXPECT_EQ(shrunk.shrunk.smallest.ops.size(), 4u);
+  EXPECT_TRUE(shrunk.shrunk.minimal);
+  EXPECT_EQ(shrunk.shrunk.fail_otherwise, 0u);
+  EXPECT_LE(shrunk.executions, 500u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Lengths, LongFailureTest, testing::Values(10000, 100000));
+
+// What the failure does not need goes, what it needs stays.
+TEST(RunTest, TheMachineIsMadePlainWhereThatIsAllTheSame) {
+  CampaignOptions options = Small(1, 20000);
+  options.run.machine.canary = base::Canary::kInheritanceSwapped;
+  options.run.machine.schedule = machine::Schedule::kPct;
+  options.run.machine.processors = 3;
+  options.run.machine.profile = fake_l4::kAmd64NoReference;
+  options.run.machine.quirks = *machine::FindQuirks("pistachio-new-mdb");
+  const CampaignResult result = RunCampaign(options);
+  ASSERT_TRUE(result.run.failure);
+  const Generator generator(CaseOptions(options, result.failing_case));
+  const ShrinkOutcome shrunk =
+      ShrinkRun(OpsOfFailure(options, result), generator.files(),
+                CaseRunOptions(options, result.failing_case), *result.run.failure);
+  EXPECT_EQ(shrunk.run.machine.schedule, machine::Schedule::kRoundRobin);
+  EXPECT_EQ(shrunk.run.machine.processors, 1u);
+  EXPECT_STREQ(shrunk.run.machine.profile.name, fake_l4::kAmd64Nx.name);
+  EXPECT_STREQ(shrunk.run.machine.quirks.name, "manual");
+  EXPECT_LT(shrunk.run.machine.ram_bytes, options.run.machine.ram_bytes);
+  EXPECT_TRUE(RunOps(shrunk.shrunk.smallest.ops, generator.files(), shrunk.run).failure);
 }
 
 TEST(RunTest, TextThatIsNoTraceIsRefusedWithAPlace) {
