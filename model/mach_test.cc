@@ -111,6 +111,22 @@ TEST_F(MachTest, RegionIsAnyRunOfLikePages) {
   EXPECT_FALSE(script_.Accepts("s1.vm_region 0x3456 -> 0x2800 0x1800 rw- rwx copy private"));
 }
 
+TEST_F(MachTest, RegionAtTheFirstByteOfARunMayBeginBelow) {
+  Run("s1.vm_allocate 0x2000 0x1000 fixed\n"
+      "s1.vm_allocate 0x1000 0x1000 fixed\n");
+  EXPECT_TRUE(script_.Accepts("s1.vm_region 0x2000 -> 0x1000 0x2000 rw- rwx copy private"));
+  EXPECT_TRUE(script_.Accepts("s1.vm_region 0x2000 -> 0x2000 0x1000 rw- rwx copy private"));
+}
+
+TEST_F(MachTest, WhatACopyReplacesIsNoLongerTheFiles) {
+  Run("s1.mmap 0x1000 0x1000 rw private,fixed file f1 0x0\n"
+      "s1.vm_allocate 0x3000 0x1000 fixed\n"
+      "s1.write 0x3000 0x1000 7\n"
+      "s1.vm_copy 0x3000 0x1000 0x1000 -> ok\n"
+      "s1.linux_dontneed 0x1000 0x1000 -> ok\n");
+  EXPECT_EQ(script_.Contents().substr(0, 1), "0");
+}
+
 TEST_F(MachTest, RegionAboveAHoleStartsAtTheFirstPage) {
   Run("s1.vm_allocate 0x2000 0x3000 fixed\n");
   EXPECT_TRUE(script_.Accepts("s1.vm_region 0x0 -> 0x2000 0x1000 rw- rwx copy private"));
