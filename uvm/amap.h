@@ -130,9 +130,11 @@ class AmapStore {
   Result<void, MapError> Extend(AmapRef* ref, PageCount pages, PageCount add, ExtendTo where);
   // NetBSD: amap_cow_now(): gives a copied amap anons of its own for all that it shares with
   // others, now. False when memory ran out: what was copied stays, and the call may be repeated.
+  // LOCKS: the amap's, since before its anons were shared with whoever may write to their pages.
   bool CopyNow(const AmapRef& ref, PageCount pages);
 
   // Write-protects every resident page of the range in every space. NetBSD: amap_share_protect().
+  // LOCKS: the amap's.
   void WriteProtect(const AmapRef& ref, PageCount pages);
   // Releases the anons of the range. NetBSD: amap_wiperange(). LOCKS: the amap's.
   void ReleaseRange(const AmapRef& ref, PageCount pages);

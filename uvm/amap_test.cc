@@ -70,6 +70,10 @@ class AmapTest : public ::testing::Test {
     MutexLock lock(&ref.amap->lock->mutex);
     return amaps_.CopyRange(ref, PageCount(pages));
   }
+  bool CopyNow(Amap* copy, uint64_t pages) {
+    MutexLock lock(&copy->lock->mutex);
+    return amaps_.CopyNow({copy, 0}, PageCount(pages));
+  }
   void ExpectNothingLeft() {
     EXPECT_EQ(amaps_.live(), 0u);
     EXPECT_EQ(anons_.live(), 0u);
@@ -350,7 +354,7 @@ TEST_F(AmapTest, CopyNowGivesEverySharedAnonATwin) {
   Reference(source, Shared::kNo);
   Amap* copy = Copy({source, 0}, 4);
   EXPECT_EQ(Refs(copy), "22.2");
-  ASSERT_TRUE(amaps_.CopyNow({copy, 0}, PageCount(4)));
+  ASSERT_TRUE(CopyNow(copy, 4));
   EXPECT_EQ(Refs(copy), "11.1");
   EXPECT_EQ(Refs(source), "11.1");
   EXPECT_EQ(Picture(copy), "ab.c");
@@ -362,10 +366,10 @@ TEST_F(AmapTest, CopyNowGoesOnWhereMemoryRanOut) {
   Reference(source, Shared::kNo);
   Amap* copy = Copy({source, 0}, 3);
   anons_.set_limit(4);
-  EXPECT_FALSE(amaps_.CopyNow({copy, 0}, PageCount(3)));
+  EXPECT_FALSE(CopyNow(copy, 3));
   EXPECT_EQ(anons_.live(), 4u);
   anons_.set_limit(0);
-  EXPECT_TRUE(amaps_.CopyNow({copy, 0}, PageCount(3)));
+  EXPECT_TRUE(CopyNow(copy, 3));
   EXPECT_EQ(Refs(copy), "111");
   EXPECT_EQ(Picture(copy), "abc");
 }
@@ -383,7 +387,10 @@ TEST_F(AmapTest, WriteProtectLowersEverySpacesTranslations) {
                       .ok());
     }
   }
-  amaps_.WriteProtect({amap, 1}, PageCount(2));
+  {
+    MutexLock lock(&amap->lock->mutex);
+    amaps_.WriteProtect({amap, 1}, PageCount(2));
+  }
   for (Pmap* pmap : {one, two}) {
     EXPECT_EQ(pmap_.RightsAt(pmap, Vaddr(0x4000)), base::kProtReadWrite);
     EXPECT_EQ(pmap_.RightsAt(pmap, Vaddr(0x5000)), base::kProtRead);

@@ -149,9 +149,9 @@ bool Map::OwnPages(MapEntry* piece, bool zeros) {
     }
   }
   piece->needs_copy = false;
+  MutexLock lock(&piece->aref.amap->lock->mutex);
   if (!amaps->CopyNow(piece->aref, piece->pages())) return false;
   if (!zeros) return true;
-  MutexLock lock(&piece->aref.amap->lock->mutex);
   for (uint64_t i = 0; i < piece->pages().value(); ++i) {
     const uint32_t slot = piece->aref.slot + static_cast<uint32_t>(i);
     if (amaps->Lookup(piece->aref.amap, slot) != nullptr) continue;

@@ -45,17 +45,17 @@ bool Map::ForkEagerlyLocked(MapEntry* entry, MapEntry* twin) {
   AmapStore* amaps = context_->amaps;
   Amap* amap = entry->aref.amap;
   bool wired = entry->wired_count != 0;
-  {
-    MutexLock lock(&amap->lock->mutex);
-    Amap* copy = amaps->CopyRange(twin->aref, twin->pages());
-    if (copy == nullptr) return false;
-    twin->aref = {copy, 0};
-    twin->needs_copy = false;
-    // Another sharer may have wired what this map has not.
-    amaps->ForEachAnon(entry->aref, entry->pages(), [&wired](uint32_t, Anon* anon) {
-      wired = wired || (anon->page != nullptr && anon->page->wire_count != 0);
-    });
-  }
+  // One lock, which the copy has too, from here to the end: whoever shares the pages on purpose may
+  // still write to anons that now have two owners.
+  MutexLock lock(&amap->lock->mutex);
+  Amap* copy = amaps->CopyRange(twin->aref, twin->pages());
+  if (copy == nullptr) return false;
+  twin->aref = {copy, 0};
+  twin->needs_copy = false;
+  // Another sharer may have wired what this map has not.
+  amaps->ForEachAnon(entry->aref, entry->pages(), [&wired](uint32_t, Anon* anon) {
+    wired = wired || (anon->page != nullptr && anon->page->wire_count != 0);
+  });
   // A wired page stays where it is and is never faulted on: the copying is done at once.
   if (wired) {
     context_->core->probes.Hit(Probe::kForkOfWired);
