@@ -218,8 +218,12 @@ Amap* AmapStore::CopyRange(const AmapRef& ref, PageCount pages) {
 }
 
 bool AmapStore::CopyNow(const AmapRef& ref, PageCount pages) {
+  MutexLock lock(&ref.amap->lock->mutex);
+  return CopyNowLocked(ref, pages);
+}
+
+bool AmapStore::CopyNowLocked(const AmapRef& ref, PageCount pages) {
   Amap* amap = ref.amap;
-  MutexLock lock(&amap->lock->mutex);
   bool enough = true;
   ForEachUsed(amap, ref.slot, ref.slot + pages.value(), [&](uint32_t slot) {
     Anon* old = amap->anons[slot];
@@ -242,6 +246,10 @@ bool AmapStore::CopyNow(const AmapRef& ref, PageCount pages) {
 
 void AmapStore::WriteProtect(const AmapRef& ref, PageCount pages) {
   MutexLock lock(&ref.amap->lock->mutex);
+  WriteProtectLocked(ref, pages);
+}
+
+void AmapStore::WriteProtectLocked(const AmapRef& ref, PageCount pages) {
   ForEachUsed(ref.amap, ref.slot, ref.slot + pages.value(), [&](uint32_t slot) {
     Page* page = ref.amap->anons[slot]->page;
     if (page != nullptr) core_->pmap->PageProtect(page->pa, base::kProtRead | base::kProtExecute);

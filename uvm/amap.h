@@ -131,6 +131,9 @@ class AmapStore {
   // NetBSD: amap_cow_now(): gives a copied amap anons of its own for all that it shares with
   // others, now. False when memory ran out: what was copied stays, and the call may be repeated.
   bool CopyNow(const AmapRef& ref, PageCount pages);
+  // The same, and WriteProtect, for who holds the amap's lock.
+  bool CopyNowLocked(const AmapRef& ref, PageCount pages);
+  void WriteProtectLocked(const AmapRef& ref, PageCount pages);
 
   // Write-protects every resident page of the range in every space. NetBSD: amap_share_protect().
   void WriteProtect(const AmapRef& ref, PageCount pages);

@@ -45,25 +45,26 @@ bool Map::ForkEagerlyLocked(MapEntry* entry, MapEntry* twin) {
   AmapStore* amaps = context_->amaps;
   Amap* amap = entry->aref.amap;
   bool wired = entry->wired_count != 0;
-  {
-    MutexLock lock(&amap->lock->mutex);
-    Amap* copy = amaps->CopyRange(twin->aref, twin->pages());
-    if (copy == nullptr) return false;
-    twin->aref = {copy, 0};
-    twin->needs_copy = false;
-    // Another sharer may have wired what this map has not.
-    amaps->ForEachAnon(entry->aref, entry->pages(), [&wired](uint32_t, Anon* anon) {
-      wired = wired || (anon->page != nullptr && anon->page->wire_count != 0);
-    });
-  }
+  // All of it under one lock: as long as anons have two owners and somebody may write to them
+  // without a fault, nobody may give the sharers a copy, which that write would miss.
+  MutexLock lock(&amap->lock->mutex);
+  Amap* copy = amaps->CopyRange(twin->aref, twin->pages());
+  if (copy == nullptr) return false;
+  twin->aref = {copy, 0};
+  twin->needs_copy = false;
+  // Another sharer may have wired what this map has not.
+  amaps->ForEachAnon(entry->aref, entry->pages(), [&wired](uint32_t, Anon* anon) {
+    wired = wired || (anon->page != nullptr && anon->page->wire_count != 0);
+  });
   // A wired page stays where it is and is never faulted on: the copying is done at once.
   if (wired) {
-    context_->core->probes.Hit(Probe::kForkOfWired);
-    return amaps->CopyNow(twin->aref, twin->pages());
+    if (amaps->CopyNowLocked(twin->aref, twin->pages())) return true;
+    amaps->ReleaseRange(twin->aref, twin->pages());
+    return false;
   }
   // Every sharer may hold writable translations to anons that now have two owners.
   if (!context_->core->canary.Armed(base::Canary::kForkSkipsWriteProtect))
-    amaps->WriteProtect(entry->aref, entry->pages());
+    amaps->WriteProtectLocked(entry->aref, entry->pages());
   return true;
 }
 
