@@ -59,7 +59,9 @@ bool Map::ForkEagerlyLocked(MapEntry* entry, MapEntry* twin) {
   // A wired page stays where it is and is never faulted on: the copying is done at once.
   if (wired) {
     context_->core->probes.Hit(Probe::kForkOfWired);
-    return amaps->CopyNow(twin->aref, twin->pages());
+    if (amaps->CopyNow(twin->aref, twin->pages())) return true;
+    amaps->ReleaseRange(twin->aref, twin->pages());
+    return false;
   }
   // Every sharer may hold writable translations to anons that now have two owners.
   if (!context_->core->canary.Armed(base::Canary::kForkSkipsWriteProtect))

@@ -326,5 +326,41 @@ TEST_P(MapThreadsPropTest, ThreadsKeepTheirPages) {
 
 INSTANTIATE_TEST_SUITE_P(Worlds, MapThreadsPropTest, ::testing::Values(0, 1, 2, 3, 4, 6));
 
+// Two sharers lock a page, and one writes to it, while a third forks a copy: whoever shares sees
+// the write, and the child has what was there before it or after it.
+TEST(SharersThreadsPropTest, AWriteToWhatSharersLockWhileACopyIsMadeIsNotLost) {
+  for (uint64_t seed = 1; seed <= 4000; ++seed) {
+    base::Prng prng(seed, "map_threads_prop_test");
+    BatonThreads threads;
+    World world(64, &threads);
+    world.StopChecking();
+    world.ForgetAtRandom(seed, uint64_t{1} << 40);  // others may take what a fault brought
+    schedule = {&threads, &prng};
+    Space one = world.NewSpace("000");
+    one.SetInherit(0, 3, Inherit::kShare);
+    Space two = one.Fork();
+    Space three = one.Fork();
+    two.SetInherit(0, 3, Inherit::kCopy);
+    if (seed % 2 == 0) one.Write(".A.");
+    Space copy = two;
+    threads.Add([&] { (seed % 3 == 0) ? one.Write("A..") : one.Wire(1, 1); });
+    threads.Add([&] { copy = two.Fork(); });
+    threads.Add([&] {
+      if (seed % 5 != 0) three.Wire(1, 1);
+      three.Write(".B.");
+    });
+    threads.at_lock = [] { schedule.MaybeYield(); };
+    threads.Run();
+    threads.at_lock = nullptr;
+    ASSERT_EQ(world.Violation(), "") << seed;
+    ASSERT_EQ(one.Read(".x.") + two.Read(".x.") + three.Read(".x."), ".B..B..B.") << seed;
+    one.Write(".C.");
+    ASSERT_EQ(two.Read(".x.") + three.Read(".x."), ".C..C.") << seed;
+    ASSERT_NE(copy.Read(".x."), ".C.") << seed;
+    ASSERT_EQ(world.Violation(), "") << seed;
+    ASSERT_EQ(world.TearDownAndFindLeaks(), "") << seed;
+  }
+}
+
 }  // namespace
 }  // namespace uvm::testing
