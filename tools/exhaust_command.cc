@@ -112,9 +112,10 @@ int Finish(const ExhaustFlags& flags, const ExhaustOptions& options, const Exhau
       proptests::MakeAlphabet(options.tasks, options.pages).files;
   proptests::RunOptions run = options.run;
   run.whole_every = 1;
-  Diagnosis diagnosis = Diagnose(
-      result.ops, files, run, failure,
-      {absl::StrCat("exhaust, depth ", result.ops.size() - 1), flags.save, flags.machine.Repeat()});
+  Diagnosis diagnosis = Diagnose(result.ops, files, run, failure,
+                                 {.origin = absl::StrCat("exhaust, depth ", result.ops.size() - 1),
+                                  .path = flags.save,
+                                  .machine = flags.machine});
   if (flags.json) {
     json["failure"] = DiagnosisJson(diagnosis);
     Print(json.dump(2) + "\n");
