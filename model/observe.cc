@@ -117,8 +117,7 @@ bool IsTouched(const PageView& view) {
 
 }  // namespace
 
-PageCursor::PageCursor(const World& world, uint32_t task)
-    : space_(&world.FindTask(task)->space), files_(&world.files_) {}
+PageCursor World::PagesOf(uint32_t task) const { return {&FindTask(task)->space, &files_}; }
 
 bool PageCursor::Find(uint64_t va) {
   if (region_ != nullptr && region_->start <= va && va < region_->end) return true;
@@ -147,9 +146,7 @@ bool PageCursor::Holds(uint64_t va, uint64_t size, const unsigned char* bytes) {
   return source.Holds(value, va & base::kPageMask, size, bytes);
 }
 
-PageView World::ViewPage(uint32_t task, uint64_t va) const {
-  return PageCursor(*this, task).View(va);
-}
+PageView World::ViewPage(uint32_t task, uint64_t va) const { return PagesOf(task).View(va); }
 
 void World::ForEachTouchedView(uint32_t task, ViewVisitor visit) const {
   for (const Region& region : FindTask(task)->space.regions()) {
@@ -179,7 +176,7 @@ void World::ForEachTouchedView(uint32_t task, ViewVisitor visit) const {
 bool World::LoadBytes(uint32_t task, uint64_t va, uint64_t size, unsigned char* out) const {
   const Region* region = FindTask(task)->space.Find(va);
   if (region == nullptr) return false;
-  PageCursor(*this, task).Load(va, size, out);
+  PagesOf(task).Load(va, size, out);
   return true;
 }
 

@@ -96,6 +96,29 @@ struct PageView {
   uint64_t version = 0;
 };
 
+// Observes pages of one task one after the other, fastest in address order. The world outlives it,
+// and does not change meanwhile.
+class PageCursor {
+ public:
+  // World::PagesOf makes them.
+  PageCursor(const Space* space, const FileTable* files) : space_(space), files_(files) {}
+  // As World::ViewPage.
+  PageView View(uint64_t va);
+  // As World::LoadBytes, of a page that is mapped.
+  void Load(uint64_t va, uint64_t size, unsigned char* out);
+  // Whether that would give these bytes.
+  bool Holds(uint64_t va, uint64_t size, const unsigned char* bytes);
+
+ private:
+  // Makes region_ the one that `va` lies in; false when there is none.
+  bool Find(uint64_t va);
+
+  const Space* const space_;
+  const FileTable* const files_;
+  const Region* region_ = nullptr;  // found last
+  FileView file_;                   // of region_
+};
+
 class World {
  public:
   struct Options {
@@ -157,6 +180,9 @@ class World {
   using ViewVisitor = absl::FunctionRef<void(const PageView&)>;
   void ForEachTouchedView(uint32_t task, ViewVisitor visit) const;
 
+  // For who looks at many pages of a task.
+  PageCursor PagesOf(uint32_t task) const;
+
   // The contents of the page that `va` lies in, the canonical one of kEither; false when unmapped.
   bool PageContents(uint32_t task, uint64_t va, PageBytes* out) const;
   // The same for some bytes, which lie in one page.
@@ -178,7 +204,6 @@ class World {
   uint64_t unchecked_reads() const { return unchecked_reads_; }
 
  private:
-  friend class PageCursor;
   using TaskMap = std::map<uint32_t, Task>;
 
   const Task* FindTask(uint32_t label) const;
@@ -238,29 +263,6 @@ class World {
   // the other sites change no outcome: who asks again gets what was refused.
   bool threads_may_run_out_ = false;
   uint64_t unchecked_reads_ = 0;
-};
-
-// Observes pages of one task one after the other, fastest in address order. The world outlives it,
-// and does not change meanwhile.
-class PageCursor {
- public:
-  // REQUIRES: the task is alive.
-  PageCursor(const World& world, uint32_t task);
-  // As World::ViewPage.
-  PageView View(uint64_t va);
-  // As World::LoadBytes, of a page that is mapped.
-  void Load(uint64_t va, uint64_t size, unsigned char* out);
-  // Whether that would give these bytes.
-  bool Holds(uint64_t va, uint64_t size, const unsigned char* bytes);
-
- private:
-  // Makes region_ the one that `va` lies in; false when there is none.
-  bool Find(uint64_t va);
-
-  const Space* const space_;
-  const FileTable* const files_;
-  const Region* region_ = nullptr;  // found last
-  FileView file_;                   // of region_
 };
 
 }  // namespace model

@@ -330,7 +330,7 @@ StateRelation::Result StateRelation::PageAgrees(uint32_t task, const uvm::Space&
     if (Result found = ClientPageSubset(task, space, client)) return found;
   }
   if (bytes == Bytes::kSkip) return std::nullopt;
-  model::PageCursor model(*m_, task);
+  model::PageCursor model = m_->PagesOf(task);
   return ContentsAgree(task, entry, page, model.View(va.value()), &model);
 }
 
@@ -391,7 +391,7 @@ StateRelation::Result StateRelation::SpaceContentsAgree(uint32_t task, const uvm
   Result found;
   ++walk_;
   const uvm::MapEntry* at = space.map().DebugFirst();
-  model::PageCursor model(*m_, task);
+  model::PageCursor model = m_->PagesOf(task);
   m_->ForEachTouchedView(task, [&](const model::PageView& view) {
     if (found) return;
     const Vaddr va(view.va);
