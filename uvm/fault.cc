@@ -217,6 +217,7 @@ void FaultHandler::MapNeighbour(Attempt* a, uint32_t i, Page* page, Prot prot) {
   if ((a->mapped >> i & 1) != 0) return;
   FaultInfo& info = a->info;
   Vaddr va = info.first + i * base::kPageSize;
+  if (core_->pmap->Extract(info.pmap(), va, nullptr)) return;
   pages_->EnsureQueued(page);
   if (page->object != nullptr && prot.CanWrite() && page->dirty == Dirty::kClean)
     page_objects_.MarkDirty(page, Dirty::kUnknown);

@@ -44,8 +44,6 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Lower(Attempt* a) {
     Prot prot = info.enter_prot;
     if (info.entry->copy_on_write || page->loan_count > 0 || page_objects_.IsReadOnly(page))
       prot = prot - base::kProtWrite;
-    // Where there is no amap to be locked another fault may have been here meanwhile.
-    if (core_->pmap->Extract(info.pmap(), info.first + i * base::kPageSize, nullptr)) continue;
     MapNeighbour(a, i, page, prot);
   }
   // The first write to a hole of a file has to reach the pager.
