@@ -39,7 +39,7 @@ const Golden kGolden[] = {
        o->run.machine.schedule = machine::Schedule::kPct;
        o->run.machine.processors = 2;
      },
-     0x65d95b37fe32837f, 0x01657bcf326bf56a},
+     0x65d95b37fe32837f, 0x36f63a38ba6eb500},
     {"crowded",
      [](CampaignOptions* o) {
        o->run.machine.ram_bytes = 1024 * base::kPageSize;

@@ -214,7 +214,9 @@ void FaultHandler::DeactivateBehind(Attempt* a) ABSL_NO_THREAD_SAFETY_ANALYSIS {
 // Costs nobody anything: a page that is there, at an address where nothing is yet. What the pmap
 // refuses is left out.
 void FaultHandler::MapNeighbour(Attempt* a, uint32_t i, Page* page, Prot prot) {
-  if ((a->mapped >> i & 1) != 0) return;
+  // An entry that nobody may read is faulted on all the same, to wire its pages or to write to them
+  // from elsewhere.
+  if ((a->mapped >> i & 1) != 0 || prot.IsNone()) return;
   FaultInfo& info = a->info;
   Vaddr va = info.first + i * base::kPageSize;
   if (core_->pmap->Extract(info.pmap(), va, nullptr)) return;
