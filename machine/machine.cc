@@ -51,8 +51,8 @@ bool IsDeath(OpKind kind) { return kind == OpKind::kExit || kind == OpKind::kTas
 // Canaries that no CHECK catches: only a process of its own survives them.
 void CrashIfItGrew(const traces::ResolvedOp& op, const traces::Outcome& outcome) {
   if (op.kind != OpKind::kMremap || !outcome.ok() || op.new_size <= op.size) return;
-  auto* const wild = reinterpret_cast<volatile uint64_t*>(base::kPageSize / 2);
-  *wild = outcome.value;
+  volatile uintptr_t wild = base::kPageSize / 2;  // volatile: gcc would see that nothing is there
+  *reinterpret_cast<volatile uint64_t*>(wild) = outcome.value;
 }
 
 void HangIfItLocked(const traces::ResolvedOp& op, const traces::Outcome& outcome) {
