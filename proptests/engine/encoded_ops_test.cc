@@ -43,7 +43,8 @@ TEST(EncodedOpsTest, AByteChangesOneOperation) {
     changed[at] = 11;
     const auto after = Decode(changed);
     for (size_t i = 0; i < before.size(); ++i) {
-      if (i != at / 4) EXPECT_EQ(before[i].op, after[i].op) << "byte " << at;
+      if (i == at / 4) continue;
+      EXPECT_EQ(before[i].op, after[i].op) << "byte " << at;
     }
   }
 }
