@@ -68,6 +68,30 @@ TEST(ExploreTest, DepthFirstEnds) {
   EXPECT_GT(result.schedules, 2u);
 }
 
+// Found by exploring: between giving the child the anons and copying their pages a fork let go of
+// the layer's lock; s1's fault gave the sharers a copy, and s3 went on writing to what the child
+// got (traces/corpus/a_write_while_sharers_lock_and_one_forks.trace).
+TEST(ExploreTest, AWriteWhileSharersLockAndOneForksIsNotLost) {
+  ExploreOptions options = Small(ScheduleKind::kRandom);
+  options.schedules = Schedules(3000);
+  options.program = Program(
+      "s1 = space\n"
+      "s1.mmap 0x10000 0x3000 rw- private,fixed\n"
+      "s1.minherit 0x10000 0x3000 share\n"
+      "s2 = s1.fork\n"
+      "s3 = s1.fork\n"
+      "s2.minherit 0x10000 0x3000 copy\n"
+      "# thread\n"
+      "s1.mlock 0x11000 0x1000\n"
+      "# thread\n"
+      "s5 = s2.fork\n"
+      "# thread\n"
+      "s3.mlock 0x11000 0x1000\n"
+      "s3.write 0x11000 8 0xa\n");
+  const ExploreResult result = Explore(options);
+  EXPECT_FALSE(result.failed) << HistoryText(result.failed->history);
+}
+
 // Found by exploring: while the pager wrote the wired page, with the object unlocked, s2 unwired
 // it; then it was freed as if nobody could have written to it meanwhile.
 TEST(ExploreTest, AWriteToAPageThatIsUnwiredWhileItIsCleanedIsNotLost) {
