@@ -11,6 +11,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -30,7 +31,9 @@ namespace proptests {
 struct LedgerRow {
   const char* name;
   uint64_t value;
-  friend bool operator==(const LedgerRow&, const LedgerRow&) = default;
+  friend bool operator==(const LedgerRow& a, const LedgerRow& b) {
+    return a.value == b.value && std::string_view(a.name) == b.name;
+  }
 };
 using LedgerRows = std::vector<LedgerRow>;
 
