@@ -5,29 +5,14 @@
 #include <cstddef>
 #include <fstream>
 #include <functional>
-#include <iterator>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "uvm/testing/test_names.h"
+
 namespace uvm {
 namespace {
-
-std::string Read(const std::string& path) {
-  std::ifstream in(path);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-// "Suite.Name" for each TEST, TEST_F and TEST_P of the text.
-void AddTests(const std::string& text, std::set<std::string>* names) {
-  for (size_t at = text.find("\nTEST"); at != std::string::npos; at = text.find("\nTEST", at + 1)) {
-    const size_t open = text.find('(', at);
-    const size_t comma = text.find(',', open);
-    const size_t close = text.find(')', comma);
-    const size_t name = text.find_first_not_of(" \n", comma + 1);
-    names->insert(text.substr(open + 1, comma - open - 1) + "." + text.substr(name, close - name));
-  }
-}
 
 // What stands in `code` within a column.
 std::vector<std::string> Words(const std::string& column) {
@@ -99,11 +84,9 @@ class Table {
 };
 
 TEST(FunctionsTableTest, EveryRowIsTrue) {
-  std::set<std::string> tests;
-  std::ifstream list("uvm/known_bugs_tests.txt");
-  for (std::string path; std::getline(list, path);) AddTests(Read(path), &tests);
+  const std::set<std::string> tests = testing::NamesOfTests("uvm/known_bugs_tests.txt");
   ASSERT_FALSE(tests.empty());
-  Table table(std::move(tests), Read);
+  Table table(tests, testing::ReadWhole);
   std::ifstream in("docs/UVM_FUNCTIONS.md");
   ASSERT_TRUE(in.is_open());
   for (std::string line; std::getline(in, line);) {
@@ -134,7 +117,7 @@ TEST(FunctionsTableTest, AFalseRowIsFound) {
             "uvm_foo has no file and identifier");
   EXPECT_EQ(wrong("| `uvm_foo` | none | nobody wants it |"), "uvm_foo has nothing and no reason");
   EXPECT_EQ(wrong("| `uvm_foo` | `foo.h`: `Foo(` |").substr(0, 10), "is no row:");
-  Table twice({}, Read);
+  Table twice({}, testing::ReadWhole);
   EXPECT_EQ(twice.WrongWith("| `uvm_foo` | none | part 5: foo |"), "");
   EXPECT_EQ(twice.WrongWith("| `uvm_foo` | none | part 5: foo |"), "uvm_foo is there twice");
 }
