@@ -33,13 +33,26 @@ ConcurrentProgram Program(const std::string& text) {
   return read->program;
 }
 
+// What went wrong, or "".
+std::string FailureOf(const ExploreResult& result) {
+  if (!result.failed) return "";
+  return result.failed->failure->text + "\n" + HistoryText(result.failed->history);
+}
+
+// What goes wrong with a program by hand, under so many schedules.
+std::string Explored(ScheduleKind kind, uint64_t schedules, const std::string& text) {
+  ExploreOptions options = Small(kind);
+  options.schedules = Schedules(schedules);
+  options.program = Program(text);
+  return FailureOf(Explore(options));
+}
+
 class ExploreKindsTest : public ::testing::TestWithParam<ScheduleKind> {};
 
 TEST_P(ExploreKindsTest, DrawnProgramsAgreeAndRunsRepeat) {
   const ExploreOptions options = Small(GetParam());
   const ExploreResult result = Explore(options);
-  ASSERT_FALSE(result.failed) << result.failed->failure->text << "\n"
-                              << HistoryText(result.failed->history);
+  ASSERT_EQ(FailureOf(result), "");
   EXPECT_EQ(result.schedules, options.schedules);
   EXPECT_GT(result.distinct, result.schedules / 2);
   EXPECT_EQ(Explore(options).hash, result.hash);
@@ -72,47 +85,40 @@ TEST(ExploreTest, DepthFirstEnds) {
 // the layer's lock; s1's fault gave the sharers a copy, and s3 went on writing to what the child
 // got (traces/corpus/a_write_while_sharers_lock_and_one_forks.trace).
 TEST(ExploreTest, AWriteWhileSharersLockAndOneForksIsNotLost) {
-  ExploreOptions options = Small(ScheduleKind::kRandom);
-  options.schedules = Schedules(3000);
-  options.program = Program(
-      "s1 = space\n"
-      "s1.mmap 0x10000 0x3000 rw- private,fixed\n"
-      "s1.minherit 0x10000 0x3000 share\n"
-      "s2 = s1.fork\n"
-      "s3 = s1.fork\n"
-      "s2.minherit 0x10000 0x3000 copy\n"
-      "# thread\n"
-      "s1.mlock 0x11000 0x1000\n"
-      "# thread\n"
-      "s5 = s2.fork\n"
-      "# thread\n"
-      "s3.mlock 0x11000 0x1000\n"
-      "s3.write 0x11000 8 0xa\n");
-  const ExploreResult result = Explore(options);
-  EXPECT_FALSE(result.failed) << HistoryText(result.failed->history);
+  EXPECT_EQ(Explored(ScheduleKind::kRandom, 3000,
+                     "s1 = space\n"
+                     "s1.mmap 0x10000 0x3000 rw- private,fixed\n"
+                     "s1.minherit 0x10000 0x3000 share\n"
+                     "s2 = s1.fork\n"
+                     "s3 = s1.fork\n"
+                     "s2.minherit 0x10000 0x3000 copy\n"
+                     "# thread\n"
+                     "s1.mlock 0x11000 0x1000\n"
+                     "# thread\n"
+                     "s5 = s2.fork\n"
+                     "# thread\n"
+                     "s3.mlock 0x11000 0x1000\n"
+                     "s3.write 0x11000 8 0xa\n"),
+            "");
 }
 
 // Found by exploring: while the pager wrote the wired page, with the object unlocked, s2 unwired
 // it; then it was freed as if nobody could have written to it meanwhile.
 TEST(ExploreTest, AWriteToAPageThatIsUnwiredWhileItIsCleanedIsNotLost) {
-  ExploreOptions options = Small(ScheduleKind::kUniform);
-  options.schedules = Schedules(3000);
-  options.program = Program(
-      "s1 = space\n"
-      "s1.mmap 0x10000 0x1000 rw- shared,fixed file f 0x0\n"
-      "s2 = s1.fork\n"
-      "s3 = s1.fork\n"
-      "s2.mlock 0x10000 0x1000\n"
-      "s1.write 0x10000 8 0x3\n"
-      "# thread\n"
-      "s1.write 0x10000 8 0x4\n"
-      "# thread\n"
-      "s2.munmap 0x10000 0x1000\n"
-      "# thread\n"
-      "s3.madvise 0x10000 0x1000 free\n");
-  const ExploreResult result = Explore(options);
-  ASSERT_FALSE(result.failed) << result.failed->failure->text << "\n"
-                              << HistoryText(result.failed->history);
+  EXPECT_EQ(Explored(ScheduleKind::kUniform, 3000,
+                     "s1 = space\n"
+                     "s1.mmap 0x10000 0x1000 rw- shared,fixed file f 0x0\n"
+                     "s2 = s1.fork\n"
+                     "s3 = s1.fork\n"
+                     "s2.mlock 0x10000 0x1000\n"
+                     "s1.write 0x10000 8 0x3\n"
+                     "# thread\n"
+                     "s1.write 0x10000 8 0x4\n"
+                     "# thread\n"
+                     "s2.munmap 0x10000 0x1000\n"
+                     "# thread\n"
+                     "s3.madvise 0x10000 0x1000 free\n"),
+            "");
 }
 
 // A task's memory changes while it is at work: its maker's calls are done by its own worker.
@@ -134,28 +140,23 @@ TEST(ExploreTest, AMakersCallsMeetTheTaskAtWork) {
       "s2.write 0x10000 8 0x3\n"
       "s2.read 0x11000 8\n");
   const ExploreResult result = Explore(options);
-  ASSERT_FALSE(result.failed) << result.failed->failure->text << "\n"
-                              << HistoryText(result.failed->history);
+  ASSERT_EQ(FailureOf(result), "");
   EXPECT_GT(result.distinct, options.schedules / 4);
 }
 
 // Whether s2's page was wired before it went away nobody can see but in the map: any order that
 // ends in the state that is there is right.
 TEST(ExploreTest, WhatNobodySawMayHaveBeenInAnyOrder) {
-  ExploreOptions options = Small(ScheduleKind::kRandom);
-  options.schedules = Schedules(1000);
-  options.program = Program(
-      "s1 = task\n"
-      "s1.vm_allocate 0x10000 0x3000 fixed\n"
-      "s2 = s1.task_create 1\n"
-      "# thread\n"
-      "s1.vm_wire 0x10000 0x1000 r-- priv of s2\n"
-      "# thread\n"
-      "s2.vm_deallocate 0x10000 0x3000\n"
-      "s2.vm_allocate 0x10000 0x3000 fixed\n");
-  const ExploreResult result = Explore(options);
-  ASSERT_FALSE(result.failed) << result.failed->failure->text << "\n"
-                              << HistoryText(result.failed->history);
+  EXPECT_EQ(Explored(ScheduleKind::kRandom, 1000,
+                     "s1 = task\n"
+                     "s1.vm_allocate 0x10000 0x3000 fixed\n"
+                     "s2 = s1.task_create 1\n"
+                     "# thread\n"
+                     "s1.vm_wire 0x10000 0x1000 r-- priv of s2\n"
+                     "# thread\n"
+                     "s2.vm_deallocate 0x10000 0x3000\n"
+                     "s2.vm_allocate 0x10000 0x3000 fixed\n"),
+            "");
 }
 
 // A bug that only concurrency shows: found, made small, and shown again by its schedule alone.

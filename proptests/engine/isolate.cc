@@ -40,17 +40,6 @@ double SecondsSince(Clock::time_point start) {
   std::abort();
 }
 
-bool WriteAll(int fd, const std::string& text) {
-  size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t count = write(fd, text.data() + done, text.size() - done);
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return false;
-    done += static_cast<size_t>(count);
-  }
-  return true;
-}
-
 [[noreturn]] void BeTheChild(const std::function<std::string(Notes*)>& work, Notes* notes,
                              const IsolationLimits& limits, int out) {
   LimitThisProcess(limits.bytes);
@@ -77,6 +66,17 @@ bool ReadUntilEnd(int fd, Clock::time_point start, double seconds, std::string* 
 }
 
 }  // namespace
+
+bool WriteAll(int fd, const std::string& text) {
+  size_t done = 0;
+  while (done < text.size()) {
+    const ssize_t count = write(fd, text.data() + done, text.size() - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return false;
+    done += static_cast<size_t>(count);
+  }
+  return true;
+}
 
 void LimitThisProcess(uint64_t bytes) {
   if (bytes != 0 && !PROPTESTS_SHADOWED) {

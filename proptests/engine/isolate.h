@@ -45,6 +45,9 @@ struct IsolatedResult {
 // From now on this process has no more address space than that, and leaves no core when it crashes.
 void LimitThisProcess(uint64_t bytes);
 
+// False: nobody reads it to the end.
+bool WriteAll(int fd, const std::string& text);
+
 // Runs `work` in a child. What it returns becomes `said`. Aborts when no process can be made.
 IsolatedResult RunIsolated(const std::function<std::string(Notes*)>& work,
                            const IsolationLimits& limits = {});

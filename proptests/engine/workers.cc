@@ -50,17 +50,6 @@ void SetTimer(double seconds) {
   setitimer(ITIMER_REAL, &timer, nullptr);
 }
 
-bool WriteAll(int fd, const std::string& text) {
-  size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t count = write(fd, text.data() + done, text.size() - done);
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return false;
-    done += static_cast<size_t>(count);
-  }
-  return true;
-}
-
 class Worker {
  public:
   // Forks; the child runs `batch`.
