@@ -2,6 +2,7 @@
 
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -86,23 +87,19 @@ int ConformCommand(const Arguments& arguments) {
   options.Switch("count", &wanted.count_only, "only print each file's M, from the parser alone");
   options.Switch("json", &wanted.json, "one JSON object on standard output");
   options.Epilogue(kEpilogue);
-  auto files = options.Parse(arguments);
-  if (!files.ok()) return PrintError(files.status());
-  if (options.help_wanted()) {
-    Print(options.HelpText());
-    return kExitPass;
-  }
-  const bool known = !files->empty() && (files->front() == "l4" || files->front() == "uvm" ||
-                                         files->front() == "mach");
+  std::vector<std::string> files;
+  if (auto end = ParseOrEnd(&options, arguments, &files)) return *end;
+  const bool known = !files.empty() &&
+                     (files.front() == "l4" || files.front() == "uvm" || files.front() == "mach");
   if (!known) {
     return PrintError(absl::InvalidArgumentError(
         absl::StrCat("expected the kind of recording, l4, uvm or mach, then files, found ",
-                     files->empty() ? "nothing" : absl::StrCat("\"", files->front(), "\""),
+                     files.empty() ? "nothing" : absl::StrCat("\"", files.front(), "\""),
                      "; see vmsim conform --help")));
   }
-  const std::string kind = files->front();
-  files->erase(files->begin());
-  return Run(kind, *files, wanted);
+  const std::string kind = files.front();
+  files.erase(files.begin());
+  return Run(kind, files, wanted);
 }
 
 }  // namespace tools

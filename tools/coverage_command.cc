@@ -396,13 +396,9 @@ int CoverageCommand(const Arguments& arguments) {
   Options options("coverage", "[FILE...] [-- RUN OPTIONS]",
                   "which lines and branches random operations reach");
   Declare(&options, &flags);
-  absl::StatusOr<Words> filters = options.Parse(arguments);
-  if (!filters.ok()) return PrintError(filters.status());
-  if (options.help_wanted()) {
-    Print(options.HelpText());
-    return kExitPass;
-  }
-  if (filters->empty()) *filters = {"uvm", "pmap_sim", "vmserver"};
+  std::vector<std::string> filters;
+  if (auto end = ParseOrEnd(&options, arguments, &filters)) return *end;
+  if (filters.empty()) filters = {"uvm", "pmap_sim", "vmserver"};
   const Stopwatch watch;
   Session session(flags, options.rest());
   int failed_run = kExitPass;
@@ -412,7 +408,7 @@ int CoverageCommand(const Arguments& arguments) {
   absl::StatusOr<std::vector<ExportedFile>> files =
       ParseExport(flags.from.empty() ? "llvm-cov export" : flags.from, *text);
   if (!files.ok()) return PrintError(files.status());
-  absl::StatusOr<Measured> measured = MeasureAll(*files, *filters);
+  absl::StatusOr<Measured> measured = MeasureAll(*files, filters);
   if (!measured.ok()) return PrintError(measured.status());
   return Report(flags, *measured, failed_run, session.ops(), watch.Seconds());
 }

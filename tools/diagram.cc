@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -58,17 +59,13 @@ int DiagramCommand(const Arguments& arguments) {
   options.Text("html", &html, "FILE", "write a page with the picture and its legend instead");
   options.Switch("json", &json_wanted, "one JSON object on standard output, the drawing in it");
   options.Epilogue(kEpilogue);
-  auto files = options.Parse(arguments);
-  if (!files.ok()) return PrintError(files.status());
-  if (options.help_wanted()) {
-    Print(options.HelpText());
-    return kExitPass;
-  }
-  if (files->size() != 1) {
+  std::vector<std::string> files;
+  if (auto end = ParseOrEnd(&options, arguments, &files)) return *end;
+  if (files.size() != 1) {
     return PrintError(
         absl::InvalidArgumentError("exactly one trace is wanted; see vmsim diagram --help"));
   }
-  absl::StatusOr<traces::Trace> trace = traces::ReadTraceFile(files->front());
+  absl::StatusOr<traces::Trace> trace = traces::ReadTraceFile(files.front());
   if (!trace.ok()) return PrintError(trace.status());
   wanted.task = static_cast<uint32_t>(task);
   const Stopwatch watch;

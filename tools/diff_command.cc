@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -32,18 +33,14 @@ int DiffCommand(const Arguments& arguments) {
   Options options("diff", "A.chain B.chain", "says where two runs first differ");
   options.Switch("json", &json_wanted, "one JSON object on standard output");
   options.Epilogue(kEpilogue);
-  auto files = options.Parse(arguments);
-  if (!files.ok()) return PrintError(files.status());
-  if (options.help_wanted()) {
-    Print(options.HelpText());
-    return kExitPass;
-  }
-  if (files->size() != 2) {
+  std::vector<std::string> files;
+  if (auto end = ParseOrEnd(&options, arguments, &files)) return *end;
+  if (files.size() != 2) {
     return PrintError(absl::InvalidArgumentError("two chains are wanted; see vmsim diff --help"));
   }
-  absl::StatusOr<std::string> a = ReadWhole(files->front());
+  absl::StatusOr<std::string> a = ReadWhole(files.front());
   if (!a.ok()) return PrintError(a.status());
-  absl::StatusOr<std::string> b = ReadWhole(files->back());
+  absl::StatusOr<std::string> b = ReadWhole(files.back());
   if (!b.ok()) return PrintError(b.status());
   const std::optional<std::string> difference = proptests::FirstDifferenceOfTexts(*a, *b);
   using proptests::FailureClass;
@@ -56,7 +53,7 @@ int DiffCommand(const Arguments& arguments) {
   } else if (difference) {
     Print(absl::StrCat(Red("DIFFER"), " ", *difference, "\n"));
   } else {
-    Print(absl::StrCat(Green("SAME"), " ", files->front(), " and ", files->back(), "\n"));
+    Print(absl::StrCat(Green("SAME"), " ", files.front(), " and ", files.back(), "\n"));
   }
   return static_cast<int>(cls);
 }

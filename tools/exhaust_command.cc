@@ -134,15 +134,11 @@ int ExhaustCommand(const Arguments& arguments) {
   ExhaustFlags flags;
   Options parser("exhaust", "", "every short sequence of operations, system against model");
   Declare(&parser, &flags);
-  auto operands = parser.Parse(arguments);
-  if (!operands.ok()) return PrintError(operands.status());
-  if (parser.help_wanted()) {
-    Print(parser.HelpText());
-    return kExitPass;
-  }
-  if (!operands->empty()) {
+  std::vector<std::string> operands;
+  if (auto end = ParseOrEnd(&parser, arguments, &operands)) return *end;
+  if (!operands.empty()) {
     return PrintError(absl::InvalidArgumentError(absl::StrCat(
-        "\"", operands->front(), "\" is not an option; `vmsim exhaust` takes no files")));
+        "\"", operands.front(), "\" is not an option; `vmsim exhaust` takes no files")));
   }
   if (flags.list) {
     PrintAlphabet(flags);

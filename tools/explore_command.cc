@@ -223,14 +223,10 @@ int ExploreCommand(const Arguments& arguments) {
   ExploreFlags flags;
   Options parser("explore", "[T.trace]", "concurrent clients under many schedules");
   Declare(&parser, &flags);
-  auto operands = parser.Parse(arguments);
-  if (!operands.ok()) return PrintError(operands.status());
-  if (parser.help_wanted()) {
-    Print(parser.HelpText());
-    return kExitPass;
-  }
+  std::vector<std::string> operands;
+  if (auto end = ParseOrEnd(&parser, arguments, &operands)) return *end;
   ExploreOptions options;
-  absl::Status status = Apply(flags, *operands, &options);
+  absl::Status status = Apply(flags, operands, &options);
   if (!status.ok()) return PrintError(status);
   const bool listed = options.schedule.has_value();
   if (!flags.json) {

@@ -196,17 +196,13 @@ int FindingsCommand(const Arguments& arguments) {
   options.Switch("replay", &replay, "replay each first, and note which still fail");
   options.Switch("json", &json_wanted, "one JSON object on standard output");
   options.Epilogue(kFindingsEpilogue);
-  auto operands = options.Parse(arguments);
-  if (!operands.ok()) return PrintError(operands.status());
-  if (options.help_wanted()) {
-    Print(options.HelpText());
-    return kExitPass;
-  }
-  if (operands->size() != 1) {
+  std::vector<std::string> operands;
+  if (auto end = ParseOrEnd(&options, arguments, &operands)) return *end;
+  if (operands.size() != 1) {
     return PrintError(
         absl::InvalidArgumentError("one directory is wanted; see vmsim findings --help"));
   }
-  auto findings = Findings::Open(operands->front(), Findings::Mode::kMustExist);
+  auto findings = Findings::Open(operands.front(), Findings::Mode::kMustExist);
   if (!findings.ok()) return PrintError(findings.status());
   const proptests::FailureClass cls = replay
                                           ? ReplayKnownFailures(findings->get(), Reporting::kQuiet)
@@ -234,13 +230,9 @@ int MergeCommand(const Arguments& arguments) {
   options.Text("o", &out, "DIR", "a directory for the findings of all, each once");
   options.Switch("json", &json_wanted, "one JSON object on standard output");
   options.Epilogue(kMergeEpilogue);
-  auto paths = options.Parse(arguments);
-  if (!paths.ok()) return PrintError(paths.status());
-  if (options.help_wanted()) {
-    Print(options.HelpText());
-    return kExitPass;
-  }
-  if (paths->empty()) {
+  std::vector<std::string> paths;
+  if (auto end = ParseOrEnd(&options, arguments, &paths)) return *end;
+  if (paths.empty()) {
     return PrintError(absl::InvalidArgumentError(
         "results or directories of findings are wanted; see vmsim merge --help"));
   }
@@ -251,7 +243,7 @@ int MergeCommand(const Arguments& arguments) {
     to = *std::move(opened);
   }
   std::vector<Part> parts;
-  for (const std::string& path : *paths) {
+  for (const std::string& path : paths) {
     std::error_code error;
     absl::StatusOr<Part> part = std::filesystem::is_directory(path, error)
                                     ? PartOfDirectory(path, to.get())
@@ -259,7 +251,7 @@ int MergeCommand(const Arguments& arguments) {
     if (!part.ok()) return PrintError(part.status());
     parts.push_back(*std::move(part));
   }
-  absl::StatusOr<Part> all = Join(parts, *paths);
+  absl::StatusOr<Part> all = Join(parts, paths);
   if (!all.ok()) return PrintError(all.status());
   if (to != nullptr) {
     proptests::CampaignState state;

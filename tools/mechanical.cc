@@ -1,9 +1,6 @@
 #include "tools/mechanical.h"
 
-#include <sys/wait.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -25,6 +22,7 @@
 #include "proptests/engine/mechanical.h"
 #include "proptests/engine/mutant_file.h"
 #include "tools/console.h"
+#include "tools/judge_pool.h"
 #include "tools/process.h"
 #include "tools/report.h"
 
@@ -68,8 +66,7 @@ class MechanicalCampaign {
   absl::Status ParseReach(const std::string& text);
   absl::Status ReadVerdicts();
   void Apply(const nlohmann::json& json, Entry* entry) const;
-  absl::Status Start(Entry* entry);
-  absl::Status Read(Entry* entry);
+  Words JudgeOf(const Entry& entry) const;
   std::string LineOf(const Entry& entry) const;
 
   const MechanicalFlags& flags_;
@@ -78,7 +75,6 @@ class MechanicalCampaign {
   uint64_t variants_ = 0;       // all that there are
   std::vector<Entry> reached_;  // in the order of the sources, of the files wanted
   std::vector<Entry*> chosen_;  // in the order in which they are judged
-  std::map<pid_t, Entry*> running_;
   double build_seconds_ = 0;
 };
 
@@ -234,37 +230,14 @@ absl::Status MechanicalCampaign::ReadVerdicts() {
   return absl::OkStatus();
 }
 
-absl::Status MechanicalCampaign::Start(Entry* entry) {
-  const size_t number = static_cast<size_t>(entry - reached_.data());
-  Program program;
-  program.words = {judge_,
-                   entry->id,
-                   absl::StrCat(flags_.seconds),
-                   absl::StrCat(flags_.seed),
-                   judge_ + ".runfiles/uvm_l4",
-                   absl::StrCat("--lanes=", absl::StrJoin(entry->lanes, ",")),
-                   "--rounds=2"};
-  program.output = work_.File(absl::StrCat("verdict", number));
-  program.errors = work_.File(absl::StrCat("errors", number));
-  absl::StatusOr<pid_t> child = StartProgram(program);
-  if (!child.ok()) return child.status();
-  running_[*child] = entry;
-  return absl::OkStatus();
-}
-
-absl::Status MechanicalCampaign::Read(Entry* entry) {
-  const size_t number = static_cast<size_t>(entry - reached_.data());
-  absl::StatusOr<std::string> text = ReadWhole(work_.File(absl::StrCat("verdict", number)));
-  if (!text.ok()) return text.status();
-  const nlohmann::json json = nlohmann::json::parse(*text, nullptr, false);
-  if (!json.is_object()) {
-    absl::StatusOr<std::string> said = ReadWhole(work_.File(absl::StrCat("errors", number)));
-    return absl::InternalError(
-        absl::StrCat("the judge of ", entry->id, " said nothing: ", said.ok() ? *said : ""));
-  }
-  Apply(json, entry);
-  std::ofstream(Kept("verdicts"), std::ios::binary | std::ios::app) << json.dump() << "\n";
-  return absl::OkStatus();
+Words MechanicalCampaign::JudgeOf(const Entry& entry) const {
+  return {judge_,
+          entry.id,
+          absl::StrCat(flags_.seconds),
+          absl::StrCat(flags_.seed),
+          judge_ + ".runfiles/uvm_l4",
+          absl::StrCat("--lanes=", absl::StrJoin(entry.lanes, ",")),
+          "--rounds=2"};
 }
 
 std::string MechanicalCampaign::LineOf(const Entry& entry) const {
@@ -283,38 +256,30 @@ std::string MechanicalCampaign::LineOf(const Entry& entry) const {
 }
 
 absl::Status MechanicalCampaign::Run() {
+  JudgePool judges(&work_, flags_.jobs);
   size_t next = 0;
-  while (next < chosen_.size() || !running_.empty()) {
-    while (next < chosen_.size() && running_.size() < flags_.jobs) {
-      Entry* entry = chosen_[next++];
+  while (next < chosen_.size() || !judges.idle()) {
+    while (next < chosen_.size() && !judges.full()) {
+      Entry* entry = chosen_[next];
       if (!entry->judged && !entry->lanes.empty()) {
-        absl::Status status = Start(entry);
+        absl::Status status = judges.Start(next++, JudgeOf(*entry));
         if (!status.ok()) return status;
         continue;
       }
+      ++next;
       entry->judged = true;
       if (!flags_.json) Print(LineOf(*entry));
     }
-    if (running_.empty()) continue;
-    int wait_status = 0;
-    const pid_t child = waitpid(-1, &wait_status, 0);
-    if (child < 0 && errno == EINTR) continue;
-    const auto found = running_.find(child);
-    if (found == running_.end()) continue;
-    Entry* entry = found->second;
-    running_.erase(found);
-    absl::Status status = Read(entry);
-    if (!status.ok()) return status;
+    if (judges.idle()) continue;
+    absl::StatusOr<JudgePool::Verdict> verdict = judges.Wait();
+    if (!verdict.ok()) return verdict.status();
+    Entry* entry = chosen_[verdict->number];
+    Apply(verdict->json, entry);
+    std::ofstream(Kept("verdicts"), std::ios::binary | std::ios::app)
+        << verdict->json.dump() << "\n";
     if (!flags_.json) Print(LineOf(*entry));
   }
   return absl::OkStatus();
-}
-
-template <typename Number>
-Number Median(std::vector<Number> numbers) {
-  if (numbers.empty()) return 0;
-  std::sort(numbers.begin(), numbers.end());
-  return numbers[numbers.size() / 2];
 }
 
 // Of one package, or of all.

@@ -1,10 +1,8 @@
 // vmsim mutants: how many deliberate bugs the harness notices, how fast, and by which rule.
 
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -25,6 +23,7 @@
 #include "proptests/engine/mutant_file.h"
 #include "tools/commands.h"
 #include "tools/console.h"
+#include "tools/judge_pool.h"
 #include "tools/mechanical.h"
 #include "tools/options.h"
 #include "tools/process.h"
@@ -119,8 +118,8 @@ class Campaign {
 
  private:
   absl::StatusOr<std::vector<std::string>> ListPaths() const;
-  absl::Status Start(size_t index);
-  absl::Status Read(size_t index);
+  Words JudgeOf(const Entry& entry) const;
+  absl::Status Apply(const Json& json, Entry* judged) const;
   std::string LineOf(const Entry& entry) const;
   std::string Summary(double seconds) const;
   Json SummaryJson(double seconds) const;
@@ -129,7 +128,6 @@ class Campaign {
   WorkDirectory work_;
   std::vector<std::string> paths_;  // of the lists, in the order of the build
   std::vector<Entry> entries_;
-  std::map<pid_t, size_t> running_;
   std::string judge_;
   double build_seconds_ = 0;
 };
@@ -220,29 +218,15 @@ absl::Status Campaign::Build() {
   return absl::OkStatus();
 }
 
-absl::Status Campaign::Start(size_t index) {
-  Program program;
-  program.words = {judge_, entries_[index].mutant.id, absl::StrCat(flags_.seconds),
-                   absl::StrCat(flags_.seed), judge_ + ".runfiles/uvm_l4"};
-  program.words.insert(program.words.end(), paths_.begin(), paths_.end());
-  program.output = work_.File(absl::StrCat("verdict", index));
-  program.errors = work_.File(absl::StrCat("errors", index));
-  absl::StatusOr<pid_t> child = StartProgram(program);
-  if (!child.ok()) return child.status();
-  running_[*child] = index;
-  return absl::OkStatus();
+Words Campaign::JudgeOf(const Entry& entry) const {
+  Words words = {judge_, entry.mutant.id, absl::StrCat(flags_.seconds), absl::StrCat(flags_.seed),
+                 judge_ + ".runfiles/uvm_l4"};
+  words.insert(words.end(), paths_.begin(), paths_.end());
+  return words;
 }
 
-absl::Status Campaign::Read(size_t index) {
-  Entry& entry = entries_[index];
-  absl::StatusOr<std::string> text = ReadWhole(work_.File(absl::StrCat("verdict", index)));
-  if (!text.ok()) return text.status();
-  const nlohmann::json json = nlohmann::json::parse(*text, nullptr, false);
-  if (!json.is_object()) {
-    absl::StatusOr<std::string> said = ReadWhole(work_.File(absl::StrCat("errors", index)));
-    return absl::InternalError(
-        absl::StrCat("the judge of ", entry.mutant.id, " said nothing: ", said.ok() ? *said : ""));
-  }
+absl::Status Campaign::Apply(const Json& json, Entry* judged) const {
+  Entry& entry = *judged;
   entry.killed = json["killed"].get<bool>();
   entry.confirmed = json["confirmed"].get<bool>();
   entry.minimal = json["minimal"].get<bool>();
@@ -289,32 +273,22 @@ absl::Status Campaign::Run() {
     std::filesystem::create_directories(flags_.save, error);
     if (error) return absl::InternalError(absl::StrCat(flags_.save, ": ", error.message()));
   }
+  JudgePool judges(&work_, flags_.jobs);
   size_t next = 0;
-  while (next < entries_.size() || !running_.empty()) {
-    while (next < entries_.size() && running_.size() < flags_.jobs) {
-      absl::Status status = Start(next++);
+  while (next < entries_.size() || !judges.idle()) {
+    while (next < entries_.size() && !judges.full()) {
+      absl::Status status = judges.Start(next, JudgeOf(entries_[next]));
       if (!status.ok()) return status;
+      ++next;
     }
-    int wait_status = 0;
-    const pid_t child = waitpid(-1, &wait_status, 0);
-    if (child < 0 && errno == EINTR) continue;
-    const auto found = running_.find(child);
-    if (found == running_.end()) continue;
-    const size_t index = found->second;
-    running_.erase(found);
-    absl::Status status = Read(index);
+    absl::StatusOr<JudgePool::Verdict> verdict = judges.Wait();
+    if (!verdict.ok()) return verdict.status();
+    Entry& entry = entries_[verdict->number];
+    absl::Status status = Apply(verdict->json, &entry);
     if (!status.ok()) return status;
-    if (!flags_.json) Print(LineOf(entries_[index]));
+    if (!flags_.json) Print(LineOf(entry));
   }
   return absl::OkStatus();
-}
-
-// The middle one of the numbers, 0 when there is none.
-template <typename Number>
-Number Median(std::vector<Number> numbers) {
-  if (numbers.empty()) return 0;
-  std::sort(numbers.begin(), numbers.end());
-  return numbers[numbers.size() / 2];
 }
 
 struct Score {
@@ -411,15 +385,11 @@ int MutantsCommand(const Arguments& arguments) {
   MutantsFlags flags;
   Options parser("mutants", "", "puts deliberate bugs into the system: who notices?");
   Declare(&parser, &flags);
-  auto operands = parser.Parse(arguments);
-  if (!operands.ok()) return PrintError(operands.status());
-  if (parser.help_wanted()) {
-    Print(parser.HelpText());
-    return kExitPass;
-  }
-  if (!operands->empty()) {
+  std::vector<std::string> operands;
+  if (auto end = ParseOrEnd(&parser, arguments, &operands)) return *end;
+  if (!operands.empty()) {
     return PrintError(absl::InvalidArgumentError(
-        absl::StrCat("\"", operands->front(), "\" is not an option; --file takes a mutant file")));
+        absl::StrCat("\"", operands.front(), "\" is not an option; --file takes a mutant file")));
   }
   if (flags.mechanical) {
     return JudgeMechanical({flags.ids, flags.under, flags.state, flags.sample, flags.seconds,

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "tools/console.h"
 
 namespace tools {
 namespace {
@@ -187,6 +188,18 @@ std::string Options::HelpText() const {
   absl::StrAppend(&text, "  --help", std::string(width - 4, ' '), "this text\n\n", kExitCodes);
   if (!epilogue_.empty()) absl::StrAppend(&text, "\n", epilogue_);
   return text;
+}
+
+std::optional<int> ParseOrEnd(Options* options, const std::vector<std::string>& arguments,
+                              std::vector<std::string>* operands) {
+  absl::StatusOr<std::vector<std::string>> left = options->Parse(arguments);
+  if (!left.ok()) return PrintError(left.status());
+  if (options->help_wanted()) {
+    Print(options->HelpText());
+    return kExitPass;
+  }
+  *operands = *std::move(left);
+  return std::nullopt;
 }
 
 }  // namespace tools

@@ -11,6 +11,7 @@
 #define TOOLS_OPTIONS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -79,6 +80,12 @@ class Options {
 
 // The number in `text` as Options::Number reads it; nothing for anything else.
 bool ParseNumber(std::string_view text, uint64_t* out);
+
+// How a command begins: what is left of the arguments goes to *operands. A value: the exit code
+// with which the command ends at once, since its help was wanted (and is printed) or what was typed
+// is wrong (and is said).
+std::optional<int> ParseOrEnd(Options* options, const std::vector<std::string>& arguments,
+                              std::vector<std::string>* operands);
 
 }  // namespace tools
 

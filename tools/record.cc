@@ -66,16 +66,12 @@ int RecordCommand(const Arguments& arguments) {
   options.Switch("json", &json_wanted,
                  "one JSON object on standard output, after the program's own output");
   options.Epilogue(kRecordEpilogue);
-  auto operands = options.Parse(arguments);
-  if (!operands.ok()) return PrintError(operands.status());
-  if (options.help_wanted()) {
-    Print(options.HelpText());
-    return kExitPass;
-  }
-  if (!operands->empty()) {
+  std::vector<std::string> operands;
+  if (auto end = ParseOrEnd(&options, arguments, &operands)) return *end;
+  if (!operands.empty()) {
     return PrintError(absl::InvalidArgumentError(
         absl::StrCat("the program to record goes after --, as in `vmsim record -o T.trace -- ",
-                     operands->front(), "`")));
+                     operands.front(), "`")));
   }
   if (options.rest().empty()) {
     return PrintError(
@@ -102,21 +98,17 @@ int ImportCommand(const Arguments& arguments) {
   options.Text("what", &import.what, "TEXT", "what the trace shows, for its first line");
   options.Switch("json", &json_wanted, "one JSON object on standard output");
   options.Epilogue(kImportEpilogue);
-  auto operands = options.Parse(arguments);
-  if (!operands.ok()) return PrintError(operands.status());
-  if (options.help_wanted()) {
-    Print(options.HelpText());
-    return kExitPass;
-  }
-  if (operands->size() < 2 || out.empty()) {
+  std::vector<std::string> operands;
+  if (auto end = ParseOrEnd(&options, arguments, &operands)) return *end;
+  if (operands.size() < 2 || out.empty()) {
     return PrintError(absl::InvalidArgumentError(
         "a format, a file and -o T.trace are wanted; see vmsim import --help"));
   }
   import.name = BaseName(out);
   ImportReport report;
   const Stopwatch watch;
-  const std::string& format = operands->front();
-  std::vector<std::string> files(operands->begin() + 1, operands->end());
+  const std::string& format = operands.front();
+  std::vector<std::string> files(operands.begin() + 1, operands.end());
   if (format == "lackey")
     return WriteResult(ImportLackey(files, import, &report), report, out, json_wanted, watch);
   if (format != "strace") {

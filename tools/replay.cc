@@ -152,19 +152,15 @@ int ReplayCommand(const Arguments& arguments) {
                "where to save the shrunk trace of a failure; else a new file here");
   options.Switch("json", &flags.json, "one JSON object on standard output");
   options.Epilogue(kEpilogue);
-  auto files = options.Parse(arguments);
-  if (!files.ok()) return PrintError(files.status());
-  if (options.help_wanted()) {
-    Print(options.HelpText());
-    return kExitPass;
-  }
-  if (files->empty()) {
+  std::vector<std::string> files;
+  if (auto end = ParseOrEnd(&options, arguments, &files)) return *end;
+  if (files.empty()) {
     return PrintError(absl::InvalidArgumentError("no trace given; see vmsim replay --help"));
   }
   int worst = kExitPass;
   uint64_t passed = 0;
   Json list = Json::array();
-  for (const std::string& path : *files) {
+  for (const std::string& path : files) {
     Json json;
     int code = ReplayOne(path, flags, &json);
     if (code == kExitUsage) return code;
@@ -183,9 +179,9 @@ int ReplayCommand(const Arguments& arguments) {
       json["files"] = list;
     }
     Print(json.dump(2) + "\n");
-  } else if (files->size() > 1) {
-    Print(absl::StrCat(passed == files->size() ? Green("PASS") : Red("FAIL"), " ", passed, " of ",
-                       files->size(), " traces agree in every lane\n"));
+  } else if (files.size() > 1) {
+    Print(absl::StrCat(passed == files.size() ? Green("PASS") : Red("FAIL"), " ", passed, " of ",
+                       files.size(), " traces agree in every lane\n"));
   }
   return worst;
 }

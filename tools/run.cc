@@ -399,15 +399,11 @@ int RunCommand(const Arguments& arguments) {
   RunFlags flags;
   Options parser("run", "", "random operations on random tasks, system against model");
   DeclareRunFlags(&parser, &flags);
-  auto operands = parser.Parse(arguments);
-  if (!operands.ok()) return PrintError(operands.status());
-  if (parser.help_wanted()) {
-    Print(parser.HelpText());
-    return kExitPass;
-  }
-  if (!operands->empty()) {
+  std::vector<std::string> operands;
+  if (auto end = ParseOrEnd(&parser, arguments, &operands)) return *end;
+  if (!operands.empty()) {
     return PrintError(absl::InvalidArgumentError(
-        absl::StrCat("\"", operands->front(), "\" is not an option; `vmsim run` takes no files")));
+        absl::StrCat("\"", operands.front(), "\" is not an option; `vmsim run` takes no files")));
   }
   proptests::Mix mix;
   const absl::Status settled = Settle(parser, &flags, &mix);

@@ -1,6 +1,7 @@
 // vmsim shrink: the smallest trace with the same failure.
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -34,19 +35,15 @@ int ShrinkCommand(const Arguments& arguments) {
   options.Text("o", &out, "S.trace", "where to write the small trace");
   options.Switch("json", &json_wanted, "one JSON object on standard output");
   options.Epilogue(kEpilogue);
-  auto files = options.Parse(arguments);
-  if (!files.ok()) return PrintError(files.status());
-  if (options.help_wanted()) {
-    Print(options.HelpText());
-    return kExitPass;
-  }
-  if (files->size() != 1 || out.empty()) {
+  std::vector<std::string> files;
+  if (auto end = ParseOrEnd(&options, arguments, &files)) return *end;
+  if (files.size() != 1 || out.empty()) {
     return PrintError(
         absl::InvalidArgumentError("one trace and -o S.trace are wanted; see vmsim shrink --help"));
   }
   absl::Status target = traces::CheckTraceTarget(out);
   if (!target.ok()) return PrintError(target);
-  absl::StatusOr<traces::Trace> trace = traces::ReadTraceFile(files->front());
+  absl::StatusOr<traces::Trace> trace = traces::ReadTraceFile(files.front());
   if (!trace.ok()) return PrintError(trace.status());
   const ReplayPlan plan = PlanReplay(*trace);
   proptests::RunOptions run;
@@ -57,10 +54,10 @@ int ShrinkCommand(const Arguments& arguments) {
   const proptests::RunResult result = proptests::RunTraceGuarded(*trace, run, nullptr, {});
   if (!result.failure) {
     return PrintError(absl::FailedPreconditionError(
-        absl::StrCat(files->front(), " passes in every lane, so there is no failure to shrink")));
+        absl::StrCat(files.front(), " passes in every lane, so there is no failure to shrink")));
   }
   Diagnosis diagnosis = Diagnose(proptests::OpsOfTrace(*trace), trace->files, run, *result.failure,
-                                 {files->front(), out, flags});
+                                 {files.front(), out, flags});
   if (diagnosis.path.empty()) {
     return PrintError(absl::PermissionDeniedError(absl::StrCat(out, " cannot be written")));
   }
@@ -70,7 +67,7 @@ int ShrinkCommand(const Arguments& arguments) {
     json["failure"] = DiagnosisJson(diagnosis);
     Print(json.dump(2) + "\n");
   } else {
-    Print(absl::StrCat(files->front(), ": ", proptests::FingerprintText(result.failure->print),
+    Print(absl::StrCat(files.front(), ": ", proptests::FingerprintText(result.failure->print),
                        " at operation ", result.failure->op_index + 1, "\n",
                        DiagnosisText(diagnosis)));
   }
