@@ -19,7 +19,8 @@ enum class LockRank : uint8_t {
   kAmap = 4,        // the upper layer is searched before the lower one
   kObject = 5,      // ... and promotion copies from an object page while the amap is locked
   kPageQueues = 6,  // a page is allocated or freed with its owner locked
-  kPmap = 7,        // translations change only under the lock of what they translate to
+  kSwap = 7,        // a page's slot is freed with its owner, or the page queues, locked
+  kPmap = 8,        // translations change only under the lock of what they translate to
 };
 
 }  // namespace base

@@ -66,6 +66,27 @@ struct Counters {
   uint64_t frames_peak = 0;
 };
 
+// Who has no frame left asks here (pdaemon.h implements it). Called with no lock held and no page
+// busy.
+class FrameDoor {
+ public:
+  // NetBSD: uvm_wait(). Waits until frames may be had. True: asking again is worth it; false: there
+  // are none, and none can be reclaimed (or frames are not what is short).
+  virtual bool WaitForFrames() = 0;
+  // NetBSD: uvm_reclaimable(). False: waiting for memory would be in vain.
+  virtual bool Reclaimable() = 0;
+  // NetBSD: uvm_kick_pdaemon(). Somebody else should look for frames. Any lock may be held.
+  virtual void Kick() = 0;
+
+ protected:
+  ~FrameDoor() = default;
+};
+
+// A page of swap (swap.h), unique over all devices.
+using SwapSlot = uint32_t;
+inline constexpr SwapSlot kNoSlot = 0;
+inline constexpr SwapSlot kBadSlot = ~SwapSlot{0};  // was lost to an error of the device
+
 struct Core {
   base::PageSource* memory;
   PmapSystem* pmap;
@@ -73,6 +94,7 @@ struct Core {
   Counters counters;
   base::CanarySwitch canary;
   base::Probes probes = {};
+  FrameDoor* frames = nullptr;  // null: memory that is short stays short
 };
 
 }  // namespace uvm
