@@ -424,7 +424,7 @@ bool FreeAccounting(Uvm* uvm, TextSink* text) {
 bool ValidPageStates(Uvm* uvm, TextSink* text) {
   if (!NoPageIs(uvm, text, WrongState)) return false;
   const PageSums sums = SumsOf(uvm);
-  if (sums.Counted(uvm)) return true;
+  if (sums.Counted(uvm)) return uvm->DebugPolicy()->Valid(text);
   const PageStore& pages = uvm->DebugPages();
   *text << "wired " << sums.wired << " of " << pages.wired_count().value() << " counted, active "
         << sums.active << " of " << pages.active_count().value() << ", inactive " << sums.inactive
