@@ -3,6 +3,7 @@
 #include <new>
 
 #include "base/check.h"
+#include "uvm/pdpolicy.h"
 
 namespace uvm {
 
@@ -133,26 +134,72 @@ void PageStore::Free(Page* page) {
 
 // ---- Wiring and queues ----
 
+void PageIntents::Fulfil(Page* page, PagePolicy* policy) {
+  const Intent intent = Of(*page);
+  Cancel(page);
+  switch (intent) {
+    case Intent::kActivate:
+      return policy->Activate(page);
+    case Intent::kDeactivate:
+      return policy->Deactivate(page);
+    case Intent::kEnqueue:
+      return policy->Enqueue(page);
+    case Intent::kDequeue:
+      return policy->Dequeue(page);
+    case Intent::kNone:
+      return;
+  }
+}
+
+void PageIntents::Flush(PagePolicy* policy) {
+  constexpr uint32_t kAhead = 6;  // pages of which the descriptor is under way
+  for (uint32_t i = 0; i < count_; ++i) {
+    if (i + kAhead < count_) __builtin_prefetch(pages_[i + kAhead], 1);
+    Page* page = pages_[i];
+    if (policy != nullptr) {
+      Fulfil(page, policy);
+    }
+    page->intent = 0;
+  }
+  count_ = 0;
+}
+
+void PageStore::FlushIntents() {
+  MutexLock lock(&mu_);
+  intents_.Flush(policy_);
+}
+
+void PageStore::FlushAndNote(Page* page, Intent intent) {
+  do {
+    FlushIntents();  // others may note while this waits for the lock, or right after
+  } while (!intents_.Note(page, intent));
+}
+
+void PageStore::NoteDisuse(Page* page) {
+  core_->pmap->ClearReference(page->pa);
+  Note(page, Intent::kDeactivate);
+}
+
 void PageStore::DequeueLocked(Page* page) {
-  if (page->queue == PageQueue::kActive) active_.Remove(page);
-  if (page->queue == PageQueue::kInactive) inactive_.Remove(page);
-  page->queue = PageQueue::kNone;
+  PageIntents::Cancel(page);
+  if (page->queue != PageQueue::kNone) policy_->Dequeue(page);
 }
 
-void PageStore::EnqueueLocked(Page* page, PageQueue queue) {
-  DequeueLocked(page);
-  (queue == PageQueue::kActive ? active_ : inactive_).PushBack(page);
-  page->queue = queue;
+void PageStore::EnqueueLocked(Page* page) {
+  PageIntents::Cancel(page);
+  if (policy_ != nullptr) policy_->Activate(page);
 }
 
-void PageStore::Enqueue(Page* page, PageQueue queue) {
-  MutexLock lock(&mu_);
-  EnqueueLocked(page, queue);
+PageCount PageStore::active_count() const {
+  PageCount active, inactive;
+  if (policy_ != nullptr) policy_->EstimatePageable(&active, &inactive);
+  return active;
 }
 
-void PageStore::Dequeue(Page* page) {
-  MutexLock lock(&mu_);
-  DequeueLocked(page);
+PageCount PageStore::inactive_count() const {
+  PageCount active, inactive;
+  if (policy_ != nullptr) policy_->EstimatePageable(&active, &inactive);
+  return inactive;
 }
 
 void PageStore::Wire(Page* page) {
@@ -168,7 +215,7 @@ void PageStore::Unwire(Page* page) {
   MutexLock lock(&mu_);
   if (--page->wire_count > 0) return;
   --wired_;
-  EnqueueLocked(page, PageQueue::kActive);
+  EnqueueLocked(page);
 }
 
 void PageStore::MoveWirings(Page* from, Page* to, uint32_t count) {
@@ -197,8 +244,8 @@ void PageStore::ReturnLoan(Page* page) {
   if (--page->loan_count > 0) return;
   if (page->object == nullptr && page->anon == nullptr) {
     FreeLocked(page);  // its translations went with its owner
-  } else if (page->queue == PageQueue::kNone && page->wire_count == 0) {
-    EnqueueLocked(page, PageQueue::kActive);
+  } else if (QueueOf(page) == PageQueue::kNone && page->wire_count == 0) {
+    EnqueueLocked(page);
   }
 }
 
@@ -208,8 +255,8 @@ void PageStore::FreeFromAnon(Page* page) {
     CHECK(page->anon != nullptr);
     if (page->object != nullptr) {
       page->anon = nullptr;
-      if (--page->loan_count == 0 && page->queue == PageQueue::kNone && page->wire_count == 0)
-        EnqueueLocked(page, PageQueue::kActive);
+      if (--page->loan_count == 0 && QueueOf(page) == PageQueue::kNone && page->wire_count == 0)
+        EnqueueLocked(page);
       return;
     }
   }

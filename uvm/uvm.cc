@@ -11,6 +11,7 @@ Uvm::Uvm(const Config& config)
     : core_{config.memory, config.pmap, config.threads, {}, {}},
       pages_(&core_),
       swap_(&core_),
+      policy_(config.policy, config.memory, pages_.total()),
       anons_(&core_, &pages_),
       amaps_(&core_, &pages_, &anons_),
       objects_(&core_, &pages_),
@@ -24,6 +25,7 @@ Uvm::Uvm(const Config& config)
       loans_(&core_, &pages_, &anons_, &amaps_, &objects_),
       context_{&core_, &pages_, &amaps_, &anons_, &objects_, &entries_, &faults_} {
   core_.swap = &swap_;
+  pages_.SetPolicy(policy_.get());
 }
 
 // ---- Spaces ----

@@ -26,6 +26,7 @@
 #include "uvm/object.h"
 #include "uvm/object_wire.h"
 #include "uvm/page.h"
+#include "uvm/pdpolicy_choice.h"
 #include "uvm/space.h"
 #include "uvm/stored.h"
 #include "uvm/swap.h"
@@ -39,6 +40,7 @@ struct Config {
   base::PageSource* memory;
   PmapSystem* pmap;
   ThreadSystem* threads;
+  PolicyKind policy = PolicyKind::kClock;  // which page goes next
 };
 
 class Uvm {
@@ -164,6 +166,7 @@ class Uvm {
   const AnonStore& DebugAnons() const { return anons_; }
   const ObjectStore& DebugObjects() const { return objects_; }
   PmapSystem* DebugPmap() const { return core_.pmap; }
+  PagePolicy* DebugPolicy() { return policy_.get(); }
   KernelMemory* DebugKernel() const { return kernel_; }
   const BufferCache* DebugBufferCache() const { return cache_; }
 
@@ -177,6 +180,7 @@ class Uvm {
   Core core_;
   PageStore pages_;
   SwapStore swap_;
+  PolicyChoice policy_;
   AnonStore anons_;
   AmapStore amaps_;
   ObjectStore objects_;
