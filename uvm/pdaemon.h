@@ -33,7 +33,6 @@
 #include <cstdint>
 
 #include "base/list.h"
-#include "base/pool.h"
 #include "uvm/anon.h"
 #include "uvm/aobj.h"
 #include "uvm/core.h"
@@ -141,9 +140,10 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   static constexpr uint32_t kClusters = 16;
   // NetBSD: UVMPD_NUMDIRTYREACTS. So many pages that found no slot end a scan.
   static constexpr uint32_t kMaxDirtyReactivations = 16;
-  // Rounds in a row that came to nothing, after which memory counts as exhausted: one to take
-  // pages off the active queue, one to find them referenced again, one to free them, one more.
-  static constexpr uint32_t kVainRounds = 4;
+  // Rounds in a row that came to nothing, after which memory counts as exhausted: a policy may need
+  // one to make pages inactive, one to find that they were used, one to spare a sort of memory, and
+  // so on.
+  static constexpr uint32_t kVainRounds = 6;
   // While somebody else holds what the daemon would need it tries again after so long.
   static constexpr uint64_t kRetryUs = 1000;
 
@@ -184,7 +184,7 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   PageObjects page_objects_;
   // The daemon's, or whoever does its round.
   uint32_t dirty_reactivations_ = 0;  // in this scan
-  uint64_t skipped_ = 0;  // in this round: what somebody else was at work on
+  uint64_t skipped_ = 0;              // in this round: what somebody else was at work on
   uint64_t extra_target_ = 0;
   PageCount kernel_reserve_;
   // Guarded by guard_.

@@ -36,20 +36,18 @@ PageSort PageDaemon::SortOf(const Page* page) {
 }
 
 uint64_t PageDaemon::NameOf(const Page* page) {
-  base::Hash hash;
-  if (page->object != nullptr) {
-    hash.Add(page->object->id);
-    hash.Add(page->index.value());
-  } else if (page->anon != nullptr) {
-    hash.Add(page->anon->slot);
-  }
-  return hash.value();
+  if (page->object != nullptr) return base::Chain(page->object->id, page->index.value());
+  return page->anon != nullptr ? base::Mix64(page->anon->slot) : 0;
 }
 
-bool PageDaemon::DropSwap(Page* page) {
-  if (page->IsBusy() || !IsOnSwap(page)) return false;
-  if (!AssignSlot(page, kNoSlot)) return false;
-  page_objects_.MarkDirty(page, Dirty::kDirty);
+bool PageDaemon::DropSwap(Page* page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const bool swappable = page->object == nullptr || anonymous_->CanSwap(page->object);
+  if (page->IsBusy() || page->loan_count != 0 || !swappable || !IsOnSwap(page)) return false;
+  if (page->object != nullptr) {
+    anonymous_->DropSlot(page->object, page->index);
+  } else {
+    anons_->DropSlot(page->anon);
+  }
   ++counters_.dropped_slots;
   return true;
 }
@@ -72,7 +70,7 @@ void PageDaemon::ScanQueue() {
 }
 
 // LOCKS: the owner's, which is released.
-void PageDaemon::TakeVictim(Page* page, Cluster** cluster) {
+void PageDaemon::TakeVictim(Page* page, Cluster** cluster) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   if (page->IsBusy() || page->loan_count != 0 || page->wire_count != 0) {
     // A lent page's frame would stay with its borrowers: nothing is gained.
     if (page->IsBusy()) ++skipped_;
@@ -117,8 +115,8 @@ void PageDaemon::PutToPager(Page* page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
 
 // Whether what the page holds has a place on swap, as good as the page or not.
 bool PageDaemon::IsOnSwap(const Page* page) const {
-  const SwapSlot slot = page->object != nullptr ? anonymous_->FindSlot(page->object, page->index)
-                                                : page->anon->slot;
+  const SwapSlot slot =
+      page->object != nullptr ? anonymous_->FindSlot(page->object, page->index) : page->anon->slot;
   return slot != kNoSlot && slot != kBadSlot;
 }
 
@@ -171,8 +169,7 @@ bool PageDaemon::AssignSlot(Page* page, SwapSlot slot) {
 
 // Marks a dirty page for the next slot. True: the cluster is full. LOCKS: the owner's.
 bool PageDaemon::AddToCluster(Page* page, Cluster** cluster) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  // Its own slot may be the last there is.
-  if (IsOnSwap(page) && !AssignSlot(page, kNoSlot)) return false;
+  if (IsOnSwap(page)) (void)AssignSlot(page, kNoSlot);  // it may be the last there is
   const bool has_slot = *cluster != nullptr || StartCluster(cluster);
   if (!has_slot || !AssignSlot(page, (*cluster)->first + (*cluster)->count)) {
     ++dirty_reactivations_;

@@ -99,6 +99,7 @@ bool StoredPager::GatherWindow(Object* object, Window* window) {
     Page* page = pages_->AllocateForObject(object, window->IndexOf(i));
     if (page == nullptr && wanted) return false;
     if (page == nullptr) continue;
+    pages_->NoteFile(page);
     object->Insert(page);
     window->pages[i] = page;
     window->fresh[i] = true;

@@ -26,6 +26,7 @@
 #include "uvm/object.h"
 #include "uvm/object_wire.h"
 #include "uvm/page.h"
+#include "uvm/pdaemon.h"
 #include "uvm/pdpolicy_choice.h"
 #include "uvm/space.h"
 #include "uvm/stored.h"
@@ -152,6 +153,8 @@ class Uvm {
   // Where pages go that are not in memory. swapctl(2).
   SwapStore& swap() { return swap_; }
   const SwapStore& swap() const { return swap_; }
+  PageDaemon& pagedaemon() { return daemon_; }
+  const PageDaemon& pagedaemon() const { return daemon_; }
 
   base::CanarySwitch& canary() { return core_.canary; }
   base::Probes& probes() { return core_.probes; }
@@ -186,6 +189,7 @@ class Uvm {
   ObjectStore objects_;
   StoredPager stored_;
   AnonymousPager anonymous_;
+  PageDaemon daemon_;
   DevicePager devices_;
   ObjectWiring wiring_;
   base::Pool<MapEntry> entries_;
