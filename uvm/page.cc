@@ -49,7 +49,10 @@ Page* PageStore::Allocate() {
   {
     MutexLock lock(&mu_);
     page = free_.PopFront();
-    if (page == nullptr) return nullptr;
+    if (page == nullptr) {
+      ++core_->counters.frame_shortages;
+      return nullptr;
+    }
     page->free = false;
     next = free_.front();
   }
