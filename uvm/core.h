@@ -102,7 +102,7 @@ struct Core {
   base::CanarySwitch canary;
   base::Probes probes = {};
   FrameDoor* frames = nullptr;  // null: memory that is short stays short
-  SwapStore* swap = nullptr;    // null: there are no slots anywhere
+  SwapStore* swap = nullptr;    // null in tests of single nouns: there is no swap
 };
 
 }  // namespace uvm

@@ -97,6 +97,9 @@ class Pager {
   // uao_dropswap(): the page at `index`, which is in memory, is to have no slot of swap any more.
   // Object locked.
   virtual void DropSlot(Object*, base::PageIndex) {}
+  // Whether the contents of a page that is not in memory lie on swap, or were lost there. Object
+  // locked.
+  virtual bool IsOnSwap(const Object*, base::PageIndex) const { return false; }
   // True when the first write to a clean page must fault even though its entry permits writing
   // (uvn_needs_writefault_p()). Object locked.
   virtual bool NeedsWriteFault(const Object*) const { return false; }

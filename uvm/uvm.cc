@@ -18,7 +18,7 @@ Uvm::Uvm(const Config& config)
       stored_(&core_, &pages_),
       anonymous_(&core_, &pages_, &objects_),
       daemon_(&core_, &pages_, &swap_, &anons_, &anonymous_),
-      devices_(&core_, &pages_, &objects_),
+      devices_(&core_, &objects_),
       wiring_(&core_, &pages_),
       entries_(config.memory),
       space_pool_(config.memory),
