@@ -251,8 +251,8 @@ bool ValidAnonRefs(Uvm* uvm, TextSink* text) {
       lent += anon->refs - anon->debug_seen;
       anon->debug_seen = anon->refs;  // once for all its slots
     }
-    if (anon->refs == anon->debug_seen && anon->page != nullptr && anon->page->anon == anon)
-      return true;
+    const bool placed = anon->page != nullptr ? anon->page->anon == anon : anon->slot != kNoSlot;
+    if (anon->refs == anon->debug_seen && placed) return true;
     *text << "amap#" << amap->id << "[" << slot << "] anon refs=" << anon->refs
           << ", slots found=" << anon->debug_seen << (anon->page == nullptr ? ", no page" : "");
     return false;
@@ -340,7 +340,7 @@ const char* WrongOwnerButTree(const Page& page) {
     wrong = "is not exactly one of free, object's, anon's, nobody's but lent or the kernel's";
   if (page.anon != nullptr && page.anon->page != &page)
     wrong = "names an anon that has another page";
-  if (page.IsBusy()) wrong = "is busy at rest";
+  if (page.IsBusy() && !page.pageout) wrong = "is busy at rest";
   return wrong;
 }
 
@@ -359,7 +359,9 @@ const char* WrongState(const Page& page) {
   if (page.free && (queued || held || page.wire_count > 0 || page.loan_count > 0))
     wrong = "is free, but queued, wired or lent";
   if (page.wire_count > 0 && page.loan_count > 0) wrong = "is wired and lent";
-  if (owned && queued == (page.wire_count > 0))
+  if (page.pageout && (!page.IsBusy() || page.free || page.wire_count > 0 || page.loan_count > 0))
+    wrong = "is written to be freed, but not busy, free, wired or lent";
+  if (owned && !page.pageout && queued == (page.wire_count > 0))
     wrong = queued ? "is wired and on a queue" : "is on no queue and not wired";
   if (held && page.wire_count > 0) wrong = "is wired and on a queue";
   if (!owned && (queued || held)) wrong = "is on a queue and nobody's";
@@ -369,11 +371,12 @@ const char* WrongState(const Page& page) {
 }
 
 struct PageSums {
-  uint64_t used = 0, wired = 0, active = 0, inactive = 0;
+  uint64_t used = 0, wired = 0, active = 0, inactive = 0, pageout = 0;
 
   void Add(const Page& page) {
     used += page.free ? 0 : 1;
     wired += page.wire_count > 0 ? 1 : 0;
+    pageout += page.pageout ? 1 : 0;
     active += page.queue == PageQueue::kActive ? 1 : 0;
     inactive += page.queue == PageQueue::kInactive ? 1 : 0;
   }
@@ -429,6 +432,14 @@ bool ValidPageStates(Uvm* uvm, TextSink* text) {
   *text << "wired " << sums.wired << " of " << pages.wired_count().value() << " counted, active "
         << sums.active << " of " << pages.active_count().value() << ", inactive " << sums.inactive
         << " of " << pages.inactive_count().value();
+  return false;
+}
+
+bool PagingCount(Uvm* uvm, TextSink* text) {
+  const PageSums sums = SumsOf(uvm);
+  const uint64_t paging = uvm->pagedaemon().paging().value();
+  if (sums.pageout == paging) return true;
+  *text << sums.pageout << " pages are written to be freed, " << paging << " counted";
   return false;
 }
 
@@ -689,7 +700,8 @@ class AllRules {
           if (child->rb_parent != page) return false;
           tags |= child->subtree_tags;
         }
-        if (page->subtree_tags != tags || page->object != object || page->IsBusy()) return false;
+        if (page->subtree_tags != tags || page->object != object) return false;
+        if (page->IsBusy() && !page->pageout) return false;
         if (last != nullptr && page->index <= last->index) return false;
         last = page;
         ++count;
@@ -785,8 +797,8 @@ class AllRules {
     return ForEachAmap(uvm_, [](Amap* amap) {
       for (uint32_t i = 0; i < amap->used_count; ++i) {
         const Anon* anon = amap->anons[amap->used[i]];
-        if (anon->refs != anon->debug_seen || anon->page == nullptr || anon->page->anon != anon)
-          return false;
+        if (anon->refs != anon->debug_seen) return false;
+        if (anon->page != nullptr ? anon->page->anon != anon : anon->slot == kNoSlot) return false;
       }
       return true;
     });
@@ -807,7 +819,8 @@ class AllRules {
               !WrongWiring(page, kernel, cut);
       if (page.debug_wired != 0) page.debug_wired = 0;
     });
-    return right && objects_pages == objects_pages_ && sums.Accounted(uvm_) && sums.Counted(uvm_);
+    return right && objects_pages == objects_pages_ && sums.Accounted(uvm_) &&
+           sums.Counted(uvm_) && sums.pageout == uvm_->pagedaemon().paging().value();
   }
 
   // The rules for translations.
@@ -847,6 +860,7 @@ const char* FirstViolation(Uvm* uvm, TextSink* text) {
       {"ValidPageOwners", ValidPageOwners},
       {"FreeAccounting", FreeAccounting},
       {"ValidPageStates", ValidPageStates},
+      {"PagingCount", PagingCount},
       {"WiringsAreCounted", WiringsAreCounted},
       {"TranslationInsideEntry", TranslationInsideEntry},
       {"TranslationMapsItsPage", TranslationMapsItsPage},
