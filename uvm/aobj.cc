@@ -205,7 +205,8 @@ Result<void, PagerError> AnonymousPager::Put(Object* object, PageIndex first, Pa
   if (frees && result.ok()) {
     StateOf(object)->slots.ForEach(all ? PageIndex(0) : first, last,
                                    [&](PageIndex index, SwapSlot) {
-                                     if (object->DebugLookup(index) == nullptr) DropSlot(object, index);
+                                     if (object->DebugLookup(index) == nullptr)
+                                       DropSlot(object, index);
                                    });
   }
   object->mu.Unlock();

@@ -40,6 +40,9 @@ enum PgoFlags : uint32_t {
   kPgoNoBlockAlloc = 0x800,  // Get: holes stay holes; their pages are read-only
   kPgoReclaim = 0x2000,      // Put: the last reference is going
   kPgoGlockHeld = 0x4000,    // Get: by whoever is changing the object's size
+  // Ours. Put, with kPgoFree, of one page: to make room. Its dirty neighbours are written with it
+  // and stay. NetBSD asks whether the caller is the page daemon.
+  kPgoPageout = 0x10000,
 };
 
 enum class PagerError : uint8_t {
