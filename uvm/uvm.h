@@ -97,8 +97,7 @@ class Uvm {
   // For checkers: acquired addresses that lie in objects.
   uint64_t DebugHeldObjects() const { return held_objects_; }
 
-  // Map's CopyIn and Overwrite (map.h), with the pages of objects that they need brought in. More
-  // errors: kIo, kProtection (a page in an object that may not be read, or written, by an access).
+  // Map's CopyIn and Overwrite (map.h).
   Result<void, MapError> CopyIn(Space* space, Range range, Snapshot* out);
   Result<void, MapError> Overwrite(Space* space, Vaddr at, Snapshot* copy);
 
@@ -175,7 +174,6 @@ class Uvm {
   const BufferCache* DebugBufferCache() const { return cache_; }
 
  private:
-  Result<void, MapError> BringIn(Space* space, Range range, Access access);
   // kNeedsCopy: others may write what the caller only reads.
   enum class Identity : uint8_t { kNone, kFound, kNeedsRead, kNeedsWrite, kNeedsCopy };
   enum class Sharers : uint8_t { kMayWrite, kIgnored };
