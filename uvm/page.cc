@@ -10,7 +10,8 @@ PageStore::PageStore(Core* core, const FrameRange* plugged, uint32_t count)
     : core_(core),
       mu_(core->threads, base::LockRank::kPageQueues),
       segments_(core->memory),
-      free_(core->memory) {
+      free_(core->memory),
+      caches_(core->memory, core->threads) {
   waiters_ = static_cast<Waiters*>(core->memory->AllocateChunk(sizeof(Waiters) * kWaitBuckets));
   CHECK(waiters_ != nullptr);
   for (uint32_t i = 0; i < kWaitBuckets; ++i) new (&waiters_[i]) Waiters{CondVar(core->threads)};
@@ -19,6 +20,7 @@ PageStore::PageStore(Core* core, const FrameRange* plugged, uint32_t count)
   MutexLock lock(&mu_);
   for (uint32_t s = 0; s < reachable; ++s) {
     const PhysicalSegment segment = core->pmap->segment(s);
+    if (segment.pages.value() == 0) continue;
     const bool added = segments_.AddReachable(segment.start, segment.pages);
     CHECK(added);
     if (count > 0) continue;
@@ -42,16 +44,23 @@ bool PageStore::MayTake(uint32_t flags) const {
   return (flags & kAllocUseReserve) != 0 && free > daemons;
 }
 
+Page* PageStore::TakeFromQueues(const FrameRequest& request, const Page** next) {
+  Page* page = MayTake(request.flags) ? free_.Take(request, 0, next) : nullptr;
+  if (page != nullptr) segments_.NoteUse(page);
+  return page;
+}
+
 Page* PageStore::Allocate(const FrameRequest& request) {
-  Page* page;
-  const Page* next;
-  {
-    MutexLock lock(&mu_);
-    page = MayTake(request.flags) ? free_.Take(request, 0, &next) : nullptr;
+  Page* page = cached_processors_ != 0 && request.IsPlain() ? TakeCached() : nullptr;
+  if (page == nullptr) {
+    const Page* next = nullptr;
+    {
+      MutexLock lock(&mu_);
+      page = cached_processors_ == 0 ? TakeFromQueues(request, &next) : TakeWithCaches(request);
+    }
     if (page == nullptr) return nullptr;
-    segments_.NoteUse(page);
+    if (next != nullptr) core_->pmap->Expect(next->pa, base::Access::kWrite);
   }
-  if (next != nullptr) core_->pmap->Expect(next->pa, base::Access::kWrite);
   page->dirty = Dirty::kClean;
   page->fake = true;
   if ((request.flags & kAllocZero) != 0) Zero(page);
@@ -99,6 +108,7 @@ void PageStore::FreeLocked(Page* page) {
   page->busy = BusyReason::kNotBusy;
   page->fake = page->read_only = page->read_ahead = page->released = false;
   --core_->counters.frames_in_use;
+  if (cached_processors_ != 0 && caches_.usable() && caches_.Put(page, free_)) return;
   free_.Put(page);
 }
 

@@ -102,6 +102,13 @@ Page* FreePages::TakeAsWanted(const FrameRequest& request, uint32_t processor) {
   return page;
 }
 
+Page* FreePages::TakeOwn(uint32_t processor, uint32_t colour) {
+  const Page* next;
+  if (plain_) return TakePlain(&next);
+  Page* page = queues_[processor % buckets_ * colours_ + colour].pages.PopFront();
+  return page == nullptr ? nullptr : NoteTaken(page);
+}
+
 void FreePages::Remove(Page* page) {
   CHECK(page->free && !page->cached);
   QueueOf(page).pages.Remove(page);

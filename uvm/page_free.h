@@ -53,6 +53,11 @@ struct FrameRequest {
   FrameStrategy strategy = FrameStrategy::kNormal;
   uint32_t free_list = 0;
   uint64_t colour = 0;  // any number; what counts is it modulo the colours
+
+  // Any frame that is not reserved will do.
+  bool IsPlain() const {
+    return (flags & ~uint32_t{kAllocZero}) == 0 && strategy == FrameStrategy::kNormal;
+  }
 };
 
 class FreePages {
@@ -69,6 +74,8 @@ class FreePages {
     *next = nullptr;
     return TakeAsWanted(request, processor);
   }
+  // A frame of free list 0, of the bucket near `processor` and of this colour, or null.
+  Page* TakeOwn(uint32_t processor, uint32_t colour);
   // The frame becomes free. REQUIRES: its free list is below lists().
   void Put(Page* page);
   // The same for memory that nobody has used: behind all others. Gives the frame its bucket.
