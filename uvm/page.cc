@@ -3,6 +3,7 @@
 #include <new>
 
 #include "base/check.h"
+#include "uvm/pdpolicy.h"
 
 namespace uvm {
 
@@ -54,11 +55,17 @@ Page* PageStore::Allocate(const FrameRequest& request) {
   Page* page = cached_processors_ != 0 && request.IsPlain() ? TakeCached() : nullptr;
   if (page == nullptr) {
     const Page* next = nullptr;
+    bool low;
     {
       MutexLock lock(&mu_);
       page = cached_processors_ == 0 ? TakeFromQueues(request, &next) : TakeWithCaches(request);
+      low = free_.size() < kick_below_.value();
     }
-    if (page == nullptr) return nullptr;
+    if (low && core_->frames != nullptr) core_->frames->Kick();
+    if (page == nullptr) {
+      ++core_->counters.frame_shortages;
+      return nullptr;
+    }
     if (next != nullptr) core_->pmap->Expect(next->pa, base::Access::kWrite);
   }
   page->dirty = Dirty::kClean;
@@ -107,6 +114,7 @@ void PageStore::FreeLocked(Page* page) {
   page->wire_count = 0;
   page->busy = BusyReason::kNotBusy;
   page->fake = page->read_only = page->read_ahead = page->released = false;
+  ForgetFileLocked(page);
   --core_->counters.frames_in_use;
   if (cached_processors_ != 0 && caches_.usable() && caches_.Put(page, free_)) return;
   free_.Put(page);
@@ -123,11 +131,13 @@ void PageStore::Free(Page* page) {
       // The borrower keeps the page, which becomes its own: one loan less.
       page->object = nullptr;
       page->dirty = Dirty::kDirty;
+      ForgetFileLocked(page);
       --page->loan_count;
     } else {
       CHECK(page->object != nullptr || page->anon != nullptr);
       page->object = nullptr;
       page->anon = nullptr;
+      ForgetFileLocked(page);
       DequeueLocked(page);
     }
     if (!page->free) {
@@ -140,26 +150,72 @@ void PageStore::Free(Page* page) {
 
 // ---- Wiring and queues ----
 
+void PageIntents::Fulfil(Page* page, PagePolicy* policy) {
+  const Intent intent = Of(*page);
+  Cancel(page);
+  switch (intent) {
+    case Intent::kActivate:
+      return policy->Activate(page);
+    case Intent::kDeactivate:
+      return policy->Deactivate(page);
+    case Intent::kEnqueue:
+      return policy->Enqueue(page);
+    case Intent::kDequeue:
+      return policy->Dequeue(page);
+    case Intent::kNone:
+      return;
+  }
+}
+
+void PageIntents::Flush(PagePolicy* policy) {
+  constexpr uint32_t kAhead = 6;  // pages of which the descriptor is under way
+  for (uint32_t i = 0; i < count_; ++i) {
+    if (i + kAhead < count_) __builtin_prefetch(pages_[i + kAhead], 1);
+    Page* page = pages_[i];
+    if (policy != nullptr) {
+      Fulfil(page, policy);
+    }
+    page->intent = 0;
+  }
+  count_ = 0;
+}
+
+void PageStore::FlushIntents() {
+  MutexLock lock(&mu_);
+  intents_.Flush(policy_);
+}
+
+void PageStore::FlushAndNote(Page* page, Intent intent) {
+  do {
+    FlushIntents();  // others may note while this waits for the lock, or right after
+  } while (!intents_.Note(page, intent));
+}
+
+void PageStore::NoteDisuse(Page* page) {
+  core_->pmap->ClearReference(page->pa);
+  Note(page, Intent::kDeactivate);
+}
+
 void PageStore::DequeueLocked(Page* page) {
-  if (page->queue == PageQueue::kActive) active_.Remove(page);
-  if (page->queue == PageQueue::kInactive) inactive_.Remove(page);
-  page->queue = PageQueue::kNone;
+  PageIntents::Cancel(page);
+  if (page->queue != PageQueue::kNone) policy_->Dequeue(page);
 }
 
-void PageStore::EnqueueLocked(Page* page, PageQueue queue) {
-  DequeueLocked(page);
-  (queue == PageQueue::kActive ? active_ : inactive_).PushBack(page);
-  page->queue = queue;
+void PageStore::EnqueueLocked(Page* page) {
+  PageIntents::Cancel(page);
+  if (policy_ != nullptr) policy_->Activate(page);
 }
 
-void PageStore::Enqueue(Page* page, PageQueue queue) {
-  MutexLock lock(&mu_);
-  EnqueueLocked(page, queue);
+PageCount PageStore::active_count() const {
+  PageCount active, inactive;
+  if (policy_ != nullptr) policy_->EstimatePageable(&active, &inactive);
+  return active;
 }
 
-void PageStore::Dequeue(Page* page) {
-  MutexLock lock(&mu_);
-  DequeueLocked(page);
+PageCount PageStore::inactive_count() const {
+  PageCount active, inactive;
+  if (policy_ != nullptr) policy_->EstimatePageable(&active, &inactive);
+  return inactive;
 }
 
 void PageStore::Wire(Page* page) {
@@ -175,7 +231,7 @@ void PageStore::Unwire(Page* page) {
   MutexLock lock(&mu_);
   if (--page->wire_count > 0) return;
   --wired_;
-  EnqueueLocked(page, PageQueue::kActive);
+  EnqueueLocked(page);
 }
 
 void PageStore::MoveWirings(Page* from, Page* to, uint32_t count) {
@@ -204,8 +260,8 @@ void PageStore::ReturnLoan(Page* page) {
   if (--page->loan_count > 0) return;
   if (page->object == nullptr && page->anon == nullptr) {
     FreeLocked(page);  // its translations went with its owner
-  } else if (page->queue == PageQueue::kNone && page->wire_count == 0) {
-    EnqueueLocked(page, PageQueue::kActive);
+  } else if (QueueOf(page) == PageQueue::kNone && page->wire_count == 0) {
+    EnqueueLocked(page);
   }
 }
 
@@ -215,8 +271,8 @@ void PageStore::FreeFromAnon(Page* page) {
     CHECK(page->anon != nullptr);
     if (page->object != nullptr) {
       page->anon = nullptr;
-      if (--page->loan_count == 0 && page->queue == PageQueue::kNone && page->wire_count == 0)
-        EnqueueLocked(page, PageQueue::kActive);
+      if (--page->loan_count == 0 && QueueOf(page) == PageQueue::kNone && page->wire_count == 0)
+        EnqueueLocked(page);
       return;
     }
   }

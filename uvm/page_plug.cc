@@ -29,6 +29,7 @@ bool PageStore::Plug(Paddr start, PageCount pages, uint32_t free_list) {
 }
 
 bool PageStore::Unplug(Paddr start, PageCount pages) {
+  FlushIntents();  // wishes name pages
   {
     MutexLock lock(&mu_);
     caches_.Drain(&free_);
