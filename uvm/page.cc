@@ -116,7 +116,7 @@ void PageStore::FreeLocked(Page* page) {
   page->fake = page->read_only = page->read_ahead = page->released = false;
   ForgetFileLocked(page);
   --core_->counters.frames_in_use;
-  if (cached_processors_ != 0 && caches_.usable() && caches_.Put(page, free_)) return;
+  if (cached_processors_ != 0 && MayFillCaches() && caches_.Put(page, free_)) return;
   free_.Put(page);
 }
 

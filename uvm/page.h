@@ -251,6 +251,10 @@ class PageStore {
   PhysicalSegments& segments() ABSL_NO_THREAD_SAFETY_ANALYSIS { return segments_; }
   const FreePages& DebugFree() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return free_; }
   const FrameCaches& DebugCaches() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return caches_; }
+  // For checkers: what is wrong with a free frame, its place and the counts, or null. Looks at the
+  // first `limit` frames of each queue, and at frames that were never allocated only if `limit` is
+  // above the number of frames.
+  const char* DebugWrongFree(uint64_t limit) const;
 
   // ---- For pglist.h. While a FrameSearch lives nobody else takes or gives frames, and the caches
   // are empty. LOCKS: none when it begins; it holds the page queues'.
@@ -319,7 +323,7 @@ class PageStore {
   void DebugForEach(F&& visit) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
     Page* first;
     uint64_t count;
-    for (uint32_t slab = 0; segments_.DebugSlab(slab, &first, &count); ++slab) {
+    for (uint32_t slab = 0; segments_.DebugSlab(slab, false, &first, &count); ++slab) {
       for (uint64_t i = 0; i < count; ++i) {
         if (first[i].plugged) visit(first[i]);
       }
@@ -340,6 +344,12 @@ class PageStore {
   bool Resize(uint32_t colours, uint32_t buckets);
   bool ResizeAlone(uint32_t colours, uint32_t buckets) ABSL_NO_THREAD_SAFETY_ANALYSIS;
   bool StartCachesAlone(uint32_t processors) ABSL_NO_THREAD_SAFETY_ANALYSIS;
+  uint64_t Reserved() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return reserves_.pagedaemon.value() + reserves_.kernel.value();
+  }
+  bool MayFillCaches() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return caches_.usable() && free_.size() > Reserved() + caches_.room();
+  }
   bool MayTake(uint32_t flags) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool PlugLocked(const FrameRange& range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Note(Page* page, Intent intent) {

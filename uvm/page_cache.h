@@ -3,11 +3,12 @@
 // WHAT     Off until Start. A processor's cache has up to kMost frames of each colour, of its own
 //          bucket and of free list 0; it is filled up to kFill when it is found empty. Frames in a
 //          cache count as free, and whoever finds no other frame empties all caches.
-// STATES   off -> on <-> paused (empty; nothing is taken or put).
+// STATES   off -> on <-> paused (while frames are searched for, or memory is short: nothing is put,
+//          and soon there is nothing to take).
 // LOCKS    Each cache has a spin word, taken after the queues' lock if both are; who fails to take
 //          it does without the cache.
 // INVARIANTS  I23 ValidFreeFrames (page_free.h): a frame in a cache is free, marked cached, and in
-//          no queue.
+//          no queue. Where there are frames in caches, as many as are reserved are in the queues.
 // SEE      NetBSD sys/uvm/uvm_pgflcache.c; facts/uvm.md 1.10, section 0 "Page allocator".
 
 #ifndef UVM_PAGE_CACHE_H_
@@ -57,6 +58,8 @@ class FrameCaches {
   void Drain(FreePages* queues);
 
   uint64_t size() const;
+  // Frames that all caches have room for.
+  uint64_t room() const { return uint64_t{processors_} * colours_ * kMost; }
   // For checkers: calls visit(context, page, processor, colour) for each frame.
   using Visit = void (*)(void* context, const Page* page, uint32_t processor, uint32_t colour);
   void DebugForEach(Visit visit, void* context) const;

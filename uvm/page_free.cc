@@ -206,10 +206,11 @@ uint64_t FreePages::size_of_list(uint32_t list) const {
   return sum;
 }
 
-void FreePages::DebugForEach(Visit visit, void* context) const {
+void FreePages::DebugForEach(uint64_t limit, Visit visit, void* context) const {
   for (uint32_t i = 0; i < lists_ * buckets_ * colours_; ++i) {
     const auto& pages = queues_[i].pages;
-    for (const Page* page = pages.front(); page != nullptr; page = pages.Next(page))
+    const Page* page = pages.front();
+    for (uint64_t seen = 0; page != nullptr && seen < limit; ++seen, page = pages.Next(page))
       visit(context, page, i / colours_ / buckets_, i / colours_ % buckets_, i % colours_);
   }
 }

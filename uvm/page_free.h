@@ -105,10 +105,11 @@ class FreePages {
   // The bucket of a frame whose descriptor is new.
   uint32_t BucketOf(base::Paddr pa) const;
 
-  // For checkers: calls visit(context, page, list, bucket, colour) for each frame of each queue.
+  // For checkers: calls visit(context, page, list, bucket, colour) for the first `limit` frames of
+  // each queue.
   using Visit = void (*)(void* context, const Page* page, uint32_t list, uint32_t bucket,
                          uint32_t colour);
-  void DebugForEach(Visit visit, void* context) const;
+  void DebugForEach(uint64_t limit, Visit visit, void* context) const;
   // For checkers: the counts of the buckets and the sum are those of the queues.
   bool DebugCountsHold() const;
 

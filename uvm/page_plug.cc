@@ -92,23 +92,21 @@ bool PageStore::StartCachesAlone(uint32_t processors) {
 
 Page* PageStore::TakeCached() { return caches_.usable() ? caches_.Take() : nullptr; }
 
-// Fills the cache of the caller's processor on the way. Where memory is short there is nothing in
-// the caches.
+// Fills the cache of the caller's processor on the way. What is in the caches counts as free for
+// everybody: whoever would take a reserved frame, or finds none, empties them first.
 Page* PageStore::TakeWithCaches(const FrameRequest& request) {
   const Page* next = nullptr;
+  if (free_.size() <= Reserved() && caches_.size() > 0) caches_.Drain(&free_);
   Page* page = TakeFromQueues(request, &next);
   if (page == nullptr && caches_.size() > 0) {
     caches_.Drain(&free_);
     page = TakeFromQueues(request, &next);
   }
-  const uint64_t keep = reserves_.pagedaemon.value() + reserves_.kernel.value() +
-                        uint64_t{cached_processors_} * free_.colours() * FrameCaches::kMost;
-  if (page == nullptr || !request.IsPlain() || !caches_.usable() || free_.size() <= keep)
-    return page;
+  if (page == nullptr || !request.IsPlain() || !MayFillCaches()) return page;
   auto note = [](void* segments, Page* cached) {
     static_cast<PhysicalSegments*>(segments)->NoteUse(cached);
   };
-  caches_.Fill(&free_, keep, note, &segments_);
+  caches_.Fill(&free_, Reserved() + caches_.room(), note, &segments_);
   return page;
 }
 
@@ -127,8 +125,7 @@ PageStore::FrameSearch::~FrameSearch() ABSL_NO_THREAD_SAFETY_ANALYSIS {
 }
 
 bool PageStore::MayTakeMany(uint64_t count) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  const uint64_t reserved = reserves_.pagedaemon.value() + reserves_.kernel.value();
-  return free_.size() >= reserved && free_.size() - reserved >= count;
+  return free_.size() >= Reserved() && free_.size() - Reserved() >= count;
 }
 
 bool PageStore::IsInFreeQueue(Paddr pa) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
@@ -157,6 +154,70 @@ void PageStore::GiveBackUnused(Page* page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   --core_->counters.kernel_wirings;
   --core_->counters.frames_in_use;
   free_.Put(page);
+}
+
+// ---- For checkers ----
+
+namespace {
+
+struct FreeWalk {
+  const FreePages* queues;
+  uint64_t seen = 0;
+  const char* wrong = nullptr;
+};
+
+void LookAtQueued(void* context, const Page* page, uint32_t list, uint32_t bucket,
+                  uint32_t colour) {
+  auto* walk = static_cast<FreeWalk*>(context);
+  ++walk->seen;
+  if (!page->free || page->cached || !page->plugged) {
+    walk->wrong = "a queue of free frames has one that is not";
+  } else if (page->free_list != list || page->bucket != bucket ||
+             walk->queues->ColourOf(page) != colour) {
+    walk->wrong = "a free frame is in a queue of another free list, bucket or colour";
+  }
+}
+
+void LookAtCached(void* context, const Page* page, uint32_t /*processor*/, uint32_t colour) {
+  auto* walk = static_cast<FreeWalk*>(context);
+  ++walk->seen;
+  if (!page->free || !page->cached || !page->plugged || page->queue_link.linked())
+    walk->wrong = "a cache has a frame that is not free, or is in a queue";
+  if (page->free_list != 0 || walk->queues->ColourOf(page) != colour)
+    walk->wrong = "a frame is in a cache for others";
+}
+
+}  // namespace
+
+const char* PageStore::DebugWrongFree(uint64_t limit) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  if (!free_.DebugCountsHold()) return "the counts of free frames are not those of the queues";
+  if (const char* wrong = segments_.DebugWrong()) return wrong;
+  FreeWalk queued{&free_};
+  free_.DebugForEach(limit, LookAtQueued, &queued);
+  if (queued.wrong != nullptr) return queued.wrong;
+  FreeWalk cached{&free_};
+  caches_.DebugForEach(LookAtCached, &cached);
+  if (cached.wrong != nullptr) return cached.wrong;
+  if (cached.seen != caches_.size()) return "the caches' counts are wrong";
+  const bool all = limit >= segments_.available().value();
+  uint64_t in_queues = 0, in_caches = 0, looked_at = 0;
+  Page* first;
+  uint64_t count;
+  for (uint32_t slab = 0; segments_.DebugSlab(slab, all, &first, &count); ++slab) {
+    for (uint64_t i = 0; i < count; ++i) {
+      const Page& page = first[i];
+      if (page.cached && !page.free) return "a frame is in a cache and not free";
+      if (page.free && !page.plugged) return "a frame is free and not plugged in";
+      looked_at += page.plugged ? 1 : 0;
+      in_caches += page.cached ? 1 : 0;
+      in_queues += page.free && !page.cached && page.queue_link.linked() ? 1 : 0;
+      if (page.free && !page.cached && !page.queue_link.linked())
+        return "a frame is free and in no queue";
+    }
+  }
+  in_queues += segments_.available().value() - looked_at;  // never used
+  if (in_caches != cached.seen) return "a frame is marked cached and in no cache";
+  return in_queues == free_.size() ? nullptr : "free frames are missing from the queues";
 }
 
 }  // namespace uvm

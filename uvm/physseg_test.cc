@@ -231,7 +231,7 @@ TEST_F(PhysicalSegmentsTest, RunningOutOfMemoryChangesNothing) {
   EXPECT_FALSE(segments_.Init(handle)) << "no memory for descriptors";
   segments_.Discard(handle);
   EXPECT_EQ(Picture(), "");
-  memory_.FailAfter(1);
+  memory_.FailAfter(2);
   Plug(256, 16);
   // Memory that comes and goes costs descriptors once.
   Plug(512, 8);
