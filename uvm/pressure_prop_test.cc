@@ -77,6 +77,7 @@ class Together {
     if (options.daemon) {
       threads_.Add([this] {
         while (ended_ < kWorkers) world_.uvm().pagedaemon().Serve();
+        world_.uvm().pagedaemon().StopServing();
       });
     }
     threads_.at_lock = [] { schedule.MaybeYield(); };
