@@ -17,7 +17,7 @@
 //          share anons share their lock object, so there is only one such lock. An anon that never
 //          was in an amap (a lent copy) has no lock: it is its borrower's alone.
 // INVARIANTS  I3 ValidAnonRefs: refs == number of amap slots, over all amaps, that point here.
-//          I19 ValidSwapSlots: each slot is one anon's or object's, and allocated.
+//          I22 SwapSlotsAgree (swap_state_invariants.h).
 // SEE      NetBSD sys/uvm/uvm_anon.h; facts/uvm.md 1.3, 2.9.
 
 #ifndef UVM_ANON_H_
