@@ -369,7 +369,9 @@ const char* WrongState(const Page& page) {
   if (page.free && (queued || held || page.wire_count > 0 || page.loan_count > 0))
     wrong = "is free, but queued, wired or lent";
   if (page.wire_count > 0 && page.loan_count > 0) wrong = "is wired and lent";
-  if (owned && queued == (page.wire_count > 0))
+  if (page.pageout && (!page.IsBusy() || page.free || page.wire_count > 0 || page.loan_count > 0))
+    wrong = "is written to be freed, but not busy, free, wired or lent";
+  if (owned && !page.pageout && queued == (page.wire_count > 0))
     wrong = queued ? "is wired and on a queue" : "is on no queue and not wired";
   if (held && page.wire_count > 0) wrong = "is wired and on a queue";
   if (!owned && (queued || held)) wrong = "is on a queue and nobody's";
@@ -379,11 +381,12 @@ const char* WrongState(const Page& page) {
 }
 
 struct PageSums {
-  uint64_t used = 0, wired = 0, active = 0, inactive = 0;
+  uint64_t used = 0, wired = 0, active = 0, inactive = 0, pageout = 0;
 
   void Add(const Page& page) {
     used += page.free ? 0 : 1;
     wired += page.wire_count > 0 ? 1 : 0;
+    pageout += page.pageout ? 1 : 0;
     active += page.queue == PageQueue::kActive ? 1 : 0;
     inactive += page.queue == PageQueue::kInactive ? 1 : 0;
   }
@@ -439,6 +442,14 @@ bool ValidPageStates(Uvm* uvm, TextSink* text) {
   *text << "wired " << sums.wired << " of " << pages.wired_count().value() << " counted, active "
         << sums.active << " of " << pages.active_count().value() << ", inactive " << sums.inactive
         << " of " << pages.inactive_count().value();
+  return false;
+}
+
+bool PagingCount(Uvm* uvm, TextSink* text) {
+  const PageSums sums = SumsOf(uvm);
+  const uint64_t paging = uvm->pagedaemon().paging().value();
+  if (sums.pageout == paging) return true;
+  *text << sums.pageout << " pages are written to be freed, " << paging << " counted";
   return false;
 }
 
@@ -824,7 +835,8 @@ class AllRules {
               !WrongWiring(page, kernel, cut);
       if (page.debug_wired != 0) page.debug_wired = 0;
     });
-    return right && objects_pages == objects_pages_ && sums.Accounted(uvm_) && sums.Counted(uvm_);
+    return right && objects_pages == objects_pages_ && sums.Accounted(uvm_) &&
+           sums.Counted(uvm_) && sums.pageout == uvm_->pagedaemon().paging().value();
   }
 
   // The rules for translations.
@@ -864,6 +876,7 @@ const char* FirstViolation(Uvm* uvm, TextSink* text) {
       {"ValidPageOwners", ValidPageOwners},
       {"FreeAccounting", FreeAccounting},
       {"ValidPageStates", ValidPageStates},
+      {"PagingCount", PagingCount},
       {"WiringsAreCounted", WiringsAreCounted},
       {"TranslationInsideEntry", TranslationInsideEntry},
       {"TranslationMapsItsPage", TranslationMapsItsPage},

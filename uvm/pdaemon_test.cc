@@ -206,31 +206,31 @@ TEST_F(PageDaemonTest, AnonymousObjectsGoAndComeBack) {
 // ---- Failed writes ----
 
 TEST_F(PageDaemonTest, AFailedWriteLosesNothing) {
-  Space space = NewSpace("abcdefghijklmnopqrstuvwx");
+  Space space = NewSpace("abcdefghijklmnopqrstuvwxyzABCDE");
   device_.FailWrites(SwapResult::kIo);
   Squeeze();
   bad_ = counters().write_errors;
   EXPECT_GT(bad_, 0u);
   EXPECT_EQ(swap().in_use(), PageCount(bad_)) << "bad slots stay taken, and are nobody's";
   EXPECT_EQ(swap().only_on_swap(), PageCount(0));
-  EXPECT_EQ(Contents(space), "abcdefghijklmnopqrstuvwx");
+  EXPECT_EQ(Contents(space), "abcdefghijklmnopqrstuvwxyzABCDE");
   device_.FailWrites(SwapResult::kOk);
-  Space other = NewSpace("ABCDEFGHIJKLMNOPQRSTUVWX");
-  EXPECT_EQ(space.ReadAll(), "abcdefghijklmnopqrstuvwx");
-  EXPECT_EQ(other.ReadAll(), "ABCDEFGHIJKLMNOPQRSTUVWX");
+  Space other = NewSpace("zyxwvutsrqponmlkjihgfedcbaZYXW");
+  EXPECT_EQ(space.ReadAll(), "abcdefghijklmnopqrstuvwxyzABCDE");
+  EXPECT_EQ(other.ReadAll(), "zyxwvutsrqponmlkjihgfedcbaZYXW");
 }
 
 TEST_F(PageDaemonTest, ADeviceWithoutMemoryCostsNoSlots) {
-  Space space = NewSpace("abcdefghijklmnopqrstuvwx");
+  Space space = NewSpace("abcdefghijklmnopqrstuvwxyzABCDE");
   device_.FailWrites(SwapResult::kNoMemory);
   Squeeze();
   EXPECT_GT(counters().write_shortages, 0u);
   EXPECT_EQ(swap().in_use(), PageCount(0));
-  EXPECT_EQ(Contents(space), "abcdefghijklmnopqrstuvwx");
+  EXPECT_EQ(Contents(space), "abcdefghijklmnopqrstuvwxyzABCDE");
   device_.FailWrites(SwapResult::kOk);
-  Space other = NewSpace("ABCDEFGHIJKLMNOPQRSTUVWX");
-  EXPECT_EQ(space.ReadAll(), "abcdefghijklmnopqrstuvwx");
-  EXPECT_EQ(other.ReadAll(), "ABCDEFGHIJKLMNOPQRSTUVWX");
+  Space other = NewSpace("zyxwvutsrqponmlkjihgfedcbaZYXW");
+  EXPECT_EQ(space.ReadAll(), "abcdefghijklmnopqrstuvwxyzABCDE");
+  EXPECT_EQ(other.ReadAll(), "zyxwvutsrqponmlkjihgfedcbaZYXW");
 }
 
 // facts/uvm.md 5.B' N4: bad slots never counted as full, so that a fault waited for ever.
