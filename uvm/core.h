@@ -87,6 +87,8 @@ using SwapSlot = uint32_t;
 inline constexpr SwapSlot kNoSlot = 0;
 inline constexpr SwapSlot kBadSlot = ~SwapSlot{0};  // was lost to an error of the device
 
+class SwapStore;
+
 struct Core {
   base::PageSource* memory;
   PmapSystem* pmap;
@@ -95,6 +97,7 @@ struct Core {
   base::CanarySwitch canary;
   base::Probes probes = {};
   FrameDoor* frames = nullptr;  // null: memory that is short stays short
+  SwapStore* swap = nullptr;    // null in tests of single nouns: there is no swap
 };
 
 }  // namespace uvm

@@ -10,6 +10,7 @@ namespace uvm {
 Uvm::Uvm(const Config& config)
     : core_{config.memory, config.pmap, config.threads, {}, {}},
       pages_(&core_),
+      swap_(&core_),
       anons_(&core_, &pages_),
       amaps_(&core_, &pages_, &anons_),
       objects_(&core_, &pages_),
@@ -21,7 +22,9 @@ Uvm::Uvm(const Config& config)
       space_pool_(config.memory),
       faults_(&core_, &pages_, &anons_, &amaps_, &objects_, &spaces_),
       loans_(&core_, &pages_, &anons_, &amaps_, &objects_),
-      context_{&core_, &pages_, &amaps_, &anons_, &objects_, &entries_, &faults_} {}
+      context_{&core_, &pages_, &amaps_, &anons_, &objects_, &entries_, &faults_} {
+  core_.swap = &swap_;
+}
 
 // ---- Spaces ----
 

@@ -28,6 +28,7 @@
 #include "uvm/page.h"
 #include "uvm/space.h"
 #include "uvm/stored.h"
+#include "uvm/swap.h"
 #include "uvm/ubc.h"
 #include "uvm/voaddr.h"
 
@@ -146,6 +147,10 @@ class Uvm {
   // Lending pages to the kernel and to anons.
   LoanStore& loans() { return loans_; }
 
+  // Where pages go that are not in memory. swapctl(2).
+  SwapStore& swap() { return swap_; }
+  const SwapStore& swap() const { return swap_; }
+
   base::CanarySwitch& canary() { return core_.canary; }
   base::Probes& probes() { return core_.probes; }
   const base::Probes& probes() const { return core_.probes; }
@@ -171,6 +176,7 @@ class Uvm {
 
   Core core_;
   PageStore pages_;
+  SwapStore swap_;
   AnonStore anons_;
   AmapStore amaps_;
   ObjectStore objects_;
