@@ -59,6 +59,10 @@ namespace base {
   X(LendObjectPage, "a page of an object was lent")                                       \
   X(LendZero, "zeroes were lent")                                                         \
   X(LendRefused, "a wired page was not lent")                                             \
+  X(SwapInAnon, "an anonymous page came in from swap")                                    \
+  X(SwapInObject, "a page of an anonymous object came in from swap")                      \
+  X(SwapInFails, "a page could not be read from swap, and is lost")                       \
+  X(SwapInTooLate, "while a page was read from swap its last owner went")                 \
   X(RefillRun, "neighbours came along with a refill")                                     \
   X(RefillStraightFromHome, "a page was mapped straight from home")                       \
   X(RefillResent, "a client was sent again what it had given up")                         \

@@ -47,9 +47,9 @@ Amap* AmapStore::Allocate(PageCount slots, PageCount pad) {
   uint32_t capacity = CapacityFor(count + static_cast<uint32_t>(pad.value()));
   Amap* amap = pool_.New();
   if (amap == nullptr) return nullptr;
-  amap->lock = locks_.New(core_->threads);
+  amap->lock = anons_->NewLock();
   if (amap->lock == nullptr || !AllocateArrays(amap, capacity)) {
-    if (amap->lock != nullptr) locks_.Delete(amap->lock);
+    if (amap->lock != nullptr) anons_->DeleteLock(amap->lock);
     pool_.Delete(amap);
     return nullptr;
   }
@@ -112,15 +112,6 @@ void AmapStore::Release(const AmapRef& ref, PageCount pages) {
   }
   ReleaseLock(layer_lock);
   Destroy(amap);
-}
-
-void AmapStore::ReleaseLock(LayerLock* lock) {
-  {
-    MutexLock held(&lock->mutex);
-    CHECK(lock->refs > 0);
-    if (--lock->refs > 0) return;
-  }
-  locks_.Delete(lock);
 }
 
 void AmapStore::Destroy(Amap* amap) {

@@ -37,12 +37,6 @@
 
 namespace uvm {
 
-struct LayerLock {
-  explicit LayerLock(ThreadSystem* threads) : mutex(threads, base::LockRank::kAmap) {}
-  Mutex mutex;        // NetBSD: amap_lock(), amap_lock_try(), amap_unlock()
-  uint32_t refs = 1;  // amaps and lent anons that use it; guarded by mutex
-};
-
 enum class Ppref : uint8_t { kAbsent, kPresent, kLost };
 
 struct Amap {
@@ -88,7 +82,6 @@ class AmapStore {
         pages_(pages),
         anons_(anons),
         pool_(core->memory),
-        locks_(core->memory),
         arrays_(core->memory) {}
 
   // NetBSD: amap_alloc(). One reference, all slots empty, room for `pad` more; null when memory ran
@@ -147,8 +140,10 @@ class AmapStore {
   }
   // One reference to the lock that is not an amap's (a lent anon's); freed with the last. LOCKS:
   // none for the second.
-  void ReferenceLock(LayerLock* lock) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock->mutex) { ++lock->refs; }
-  void ReleaseLock(LayerLock* lock) ABSL_LOCKS_EXCLUDED(lock->mutex);
+  void ReferenceLock(LayerLock* lock) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock->mutex) {
+    anons_->ReferenceLock(lock);
+  }
+  void ReleaseLock(LayerLock* lock) ABSL_LOCKS_EXCLUDED(lock->mutex) { anons_->ReleaseLock(lock); }
 
   // For checkers: entries that cover `slot` by ppref. REQUIRES: pp == kPresent.
   static uint32_t DebugPpref(const Amap* amap, uint32_t slot);
@@ -159,7 +154,7 @@ class AmapStore {
   const List& DebugAll() const { return all_; }
   uint64_t live() const { return pool_.live(); }
   // Locks in use: one for each family of amaps that share anons.
-  uint64_t live_locks() const { return locks_.live(); }
+  uint64_t live_locks() const { return anons_->live_locks(); }
   // Of the arrays of all amaps.
   uint64_t array_bytes() const { return arrays_.live_bytes(); }
 
@@ -209,7 +204,6 @@ class AmapStore {
   PageStore* const pages_;
   AnonStore* const anons_;
   base::Pool<Amap> pool_;
-  base::Pool<LayerLock> locks_;
   base::ArrayPool arrays_;
   List all_;
   uint32_t next_id_ = 1;

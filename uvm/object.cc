@@ -202,6 +202,7 @@ void ObjectStore::Destroy(Object* object) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     MutexLock held(&object->mu);
     while (Page* page = object->FirstPage()) {
       CHECK(!page->IsBusy());  // whoever fills a page holds a reference through its entry
+      object->pager()->DropSlot(object, page->index);
       object->Remove(page);
       pages_->Free(page);
     }

@@ -91,6 +91,9 @@ class Pager {
   }
   // pgo_markdirty: the object gets its first page that may be dirty. Object locked.
   virtual void MarkDirty(Object*) {}
+  // uao_dropswap(): the page at `index`, which is in memory, is to have no slot of swap any more.
+  // Object locked.
+  virtual void DropSlot(Object*, base::PageIndex) {}
   // True when the first write to a clean page must fault even though its entry permits writing
   // (uvn_needs_writefault_p()). Object locked.
   virtual bool NeedsWriteFault(const Object*) const { return false; }
