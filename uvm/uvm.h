@@ -162,6 +162,7 @@ class Uvm {
   PageStore& DebugPages() { return pages_; }
   const AmapStore& DebugAmaps() const { return amaps_; }
   const AnonStore& DebugAnons() const { return anons_; }
+  const AnonymousPager& DebugAnonymous() const { return anonymous_; }
   const ObjectStore& DebugObjects() const { return objects_; }
   PmapSystem* DebugPmap() const { return core_.pmap; }
   KernelMemory* DebugKernel() const { return kernel_; }
