@@ -66,6 +66,9 @@ class AnonymousPager final : public Pager {
   // NetBSD: uao_dropswap(). Gives back the slot of a page, if it has one; in memory it is dirty
   // from then on, else its contents are forgotten. The page is not busy.
   void DropSlot(Object* object, base::PageIndex index) override;
+  bool IsOnSwap(const Object* object, base::PageIndex index) const override {
+    return FindSlot(object, index) != kNoSlot;
+  }
   // Frees the pages of [first, end), wired or not, and their slots; waits for busy ones. NetBSD:
   // uao_dropswap_range() for those that are on swap only.
   void FreeRange(Object* object, base::PageIndex first, base::PageIndex end);

@@ -56,6 +56,7 @@ struct Counters {
   uint64_t page_copy = 0;    // pages
   uint64_t pager_get = 0;    // pages
   uint64_t pager_put = 0;    // pages
+  uint64_t pager_freed = 0;  // pages of stored objects freed to make room
   uint64_t amap_copy = 0;    // amaps copied (not taken over)
   uint64_t fork = 0;
   uint64_t clip = 0;
