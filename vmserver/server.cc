@@ -175,7 +175,8 @@ void Server::Main() {
   uvm::PmapSystem* between = config_.pmap_between;
   uvm_.Emplace(uvm::Config{.memory = config_.memory,
                            .pmap = between != nullptr ? between : &pmap_,
-                           .threads = &threads_});
+                           .threads = &threads_,
+                           .policy = config_.policy});
   if (config_.page_daemon) {
     ServerThread* daemon = threads_.Spawn(ServerThread::Role::kPageDaemon);
     CHECK(daemon != nullptr);

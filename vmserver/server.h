@@ -146,6 +146,7 @@ class Server {
     uint32_t swap_device_count = 0;
     // A thread of the server's reclaims frames. Without one memory that is short stays short.
     bool page_daemon = false;
+    uvm::PolicyKind policy = uvm::PolicyKind::kClock;
     // What UVM is given instead of the server's own pmap, which it passes calls on to; null:
     // nothing.
     uvm::PmapSystem* pmap_between = nullptr;

@@ -3,7 +3,6 @@
 #include "uvm/swap.h"
 
 #include "base/check.h"
-#include "uvm/swapoff.h"
 #include "vmserver/server.h"
 
 namespace vmserver {
@@ -32,6 +31,12 @@ Errno ErrnoOf(uvm::SwapError error) {
 
 Answer AnswerOf(const base::Result<void, uvm::SwapError>& result) {
   return result.ok() ? Errno::kOk : ErrnoOf(result.error());
+}
+
+base::Result<void, uvm::SwapError> SwapOffLocal(uvm::SwapStore& swap, uvm::SwapDevice* device) {
+  TRY(swap.BeginOff(device));
+  if (swap.EndOff(device)) return {};
+  return uvm::SwapError::kNoMemory;
 }
 
 }  // namespace
@@ -67,7 +72,7 @@ Answer Server::SwapCall(Task* task, const Message& m) {
       return AnswerOf(uvm_->swap().On(device, static_cast<int32_t>(m.words[1])));
     case kBsdSwapOff:
       if (!exists) return Errno::kEnxio;
-      return AnswerOf(uvm::SwapOff(&*uvm_, device));
+      return AnswerOf(SwapOffLocal(uvm_->swap(), device));
     default:  // kBsdSwapCtl
       if (!exists) return Errno::kEnoent;
       return AnswerOf(uvm_->swap().SetPriority(device, static_cast<int32_t>(m.words[1])));
