@@ -122,9 +122,17 @@ class AmapStore {
   // references), kTooBig (it would have to be reallocated as a large one), kNoMemory.
   Result<void, MapError> Extend(AmapRef* ref, PageCount pages, PageCount add, ExtendTo where);
   // NetBSD: amap_cow_now(): gives a copied amap anons of its own for all that it shares with
-  // others, now. False when memory ran out: what was copied stays, and the call may be repeated.
-  // LOCKS: the amap's, since before its anons were shared with whoever may write to their pages.
-  bool CopyNow(const AmapRef& ref, PageCount pages);
+  // others, now. What was copied before an error stays, and the call may be repeated. kAbsent:
+  // *absent is to be brought in first; with a null `absent` what nobody can write to without a
+  // fault, as it is not in memory, stays shared. LOCKS: the amap's, since before its anons were
+  // shared with whoever may write to their pages.
+  enum class Copied : uint8_t { kAll, kNoMemory, kAbsent };
+  Copied CopyNow(const AmapRef& ref, PageCount pages, Anon** absent);
+  // After CopyNow ran out of memory, before anything is unlocked: gives up what is still shared
+  // with whoever may write to it.
+  void GiveUpShared(const AmapRef& ref, PageCount pages);
+  // Copies what `from` has and `to`, of the same family, has not, as CopyNow does. LOCKS: theirs.
+  Copied CopyMissing(const AmapRef& from, const AmapRef& to, PageCount pages);
 
   // Write-protects every resident page of the range in every space. NetBSD: amap_share_protect().
   // LOCKS: the amap's.
@@ -168,6 +176,7 @@ class AmapStore {
   void FreeArrays(Amap* amap);
   static void CopySlots(const Amap& from, uint32_t first, Amap* to);
   void Destroy(Amap* amap);  // NetBSD: amap_free()
+  Anon* CopyAnon(const Anon* old);
   void Uncover(Amap* amap, uint32_t slot, PageCount pages);
   // ppref.cc. LOCKS: the amap's.
   static Run RunAt(const Amap* amap, uint32_t slot);

@@ -46,6 +46,11 @@ struct Anon {
   uint32_t holds = 0;  // identities that name it (voaddr.h); they keep nothing but the record
   // For checkers only: slots counted by the walk under way.
   uint32_t debug_seen = 0;
+
+  // Whether `page` holds the contents already; while it is written to swap it does.
+  bool IsReadable() const {
+    return page != nullptr && (page->busy != BusyReason::kPagein || page->object != nullptr);
+  }
 };
 
 class AnonStore {
