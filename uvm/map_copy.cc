@@ -355,7 +355,10 @@ bool Map::PutInSlot(MapEntry* entry, Vaddr va, Anon* fresh) {
     }
     return true;
   }
-  if (fresh != nullptr) Settle(fresh);
+  if (fresh != nullptr) {
+    context_->anons->ChangeLock(fresh, amap->lock);
+    Settle(fresh);
+  }
   if (old != nullptr) {
     if (old->page != nullptr) context_->core->pmap->PageProtect(old->page->pa, base::kProtNone);
     if (fresh != nullptr) {

@@ -31,6 +31,7 @@
 #include "uvm/space.h"
 #include "uvm/stored.h"
 #include "uvm/swap.h"
+#include "uvm/swapoff.h"
 #include "uvm/ubc.h"
 #include "uvm/voaddr.h"
 
@@ -151,6 +152,10 @@ class Uvm {
 
   // Where pages go that are not in memory. swapctl(2).
   SwapStore& swap() { return swap_; }
+  // Takes a device out of use (swapoff.h).
+  Result<void, SwapError> SwapOff(SwapDevice* device) {
+    return uvm::SwapOff(&core_, &pages_, &anons_, &amaps_, &objects_, &anonymous_).Run(device);
+  }
   const SwapStore& swap() const { return swap_; }
   PageDaemon& pagedaemon() { return daemon_; }
   const PageDaemon& pagedaemon() const { return daemon_; }
@@ -166,6 +171,7 @@ class Uvm {
   PageStore& DebugPages() { return pages_; }
   const AmapStore& DebugAmaps() const { return amaps_; }
   const AnonStore& DebugAnons() const { return anons_; }
+  const AnonymousPager& DebugAnonymous() const { return anonymous_; }
   const ObjectStore& DebugObjects() const { return objects_; }
   const AnonymousPager& DebugAnonymous() const { return anonymous_; }
   PmapSystem* DebugPmap() const { return core_.pmap; }
