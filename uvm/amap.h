@@ -37,12 +37,6 @@
 
 namespace uvm {
 
-struct LayerLock {
-  explicit LayerLock(ThreadSystem* threads) : mutex(threads, base::LockRank::kAmap) {}
-  Mutex mutex;        // NetBSD: amap_lock(), amap_lock_try(), amap_unlock()
-  uint32_t refs = 1;  // amaps and lent anons that use it; guarded by mutex
-};
-
 enum class Ppref : uint8_t { kAbsent, kPresent, kLost };
 
 struct Amap {
@@ -88,7 +82,6 @@ class AmapStore {
         pages_(pages),
         anons_(anons),
         pool_(core->memory),
-        locks_(core->memory),
         arrays_(core->memory) {}
 
   // NetBSD: amap_alloc(). One reference, all slots empty, room for `pad` more; null when memory ran
@@ -129,9 +122,17 @@ class AmapStore {
   // references), kTooBig (it would have to be reallocated as a large one), kNoMemory.
   Result<void, MapError> Extend(AmapRef* ref, PageCount pages, PageCount add, ExtendTo where);
   // NetBSD: amap_cow_now(): gives a copied amap anons of its own for all that it shares with
-  // others, now. False when memory ran out: what was copied stays, and the call may be repeated.
-  // LOCKS: the amap's, since before its anons were shared with whoever may write to their pages.
-  bool CopyNow(const AmapRef& ref, PageCount pages);
+  // others, now. What was copied before an error stays, and the call may be repeated. kAbsent:
+  // *absent is to be brought in first; with a null `absent` what nobody can write to without a
+  // fault, as it is not in memory, stays shared. LOCKS: the amap's, since before its anons were
+  // shared with whoever may write to their pages.
+  enum class Copied : uint8_t { kAll, kNoMemory, kAbsent };
+  Copied CopyNow(const AmapRef& ref, PageCount pages, Anon** absent);
+  // After CopyNow ran out of memory, before anything is unlocked: gives up what is still shared
+  // with whoever may write to it.
+  void GiveUpShared(const AmapRef& ref, PageCount pages);
+  // Copies what `from` has and `to`, of the same family, has not, as CopyNow does. LOCKS: theirs.
+  Copied CopyMissing(const AmapRef& from, const AmapRef& to, PageCount pages);
 
   // Write-protects every resident page of the range in every space. NetBSD: amap_share_protect().
   // LOCKS: the amap's.
@@ -147,8 +148,10 @@ class AmapStore {
   }
   // One reference to the lock that is not an amap's (a lent anon's); freed with the last. LOCKS:
   // none for the second.
-  void ReferenceLock(LayerLock* lock) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock->mutex) { ++lock->refs; }
-  void ReleaseLock(LayerLock* lock) ABSL_LOCKS_EXCLUDED(lock->mutex);
+  void ReferenceLock(LayerLock* lock) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock->mutex) {
+    anons_->ReferenceLock(lock);
+  }
+  void ReleaseLock(LayerLock* lock) ABSL_LOCKS_EXCLUDED(lock->mutex) { anons_->ReleaseLock(lock); }
 
   // For checkers: entries that cover `slot` by ppref. REQUIRES: pp == kPresent.
   static uint32_t DebugPpref(const Amap* amap, uint32_t slot);
@@ -159,7 +162,7 @@ class AmapStore {
   const List& DebugAll() const { return all_; }
   uint64_t live() const { return pool_.live(); }
   // Locks in use: one for each family of amaps that share anons.
-  uint64_t live_locks() const { return locks_.live(); }
+  uint64_t live_locks() const { return anons_->live_locks(); }
   // Of the arrays of all amaps.
   uint64_t array_bytes() const { return arrays_.live_bytes(); }
 
@@ -173,6 +176,7 @@ class AmapStore {
   void FreeArrays(Amap* amap);
   static void CopySlots(const Amap& from, uint32_t first, Amap* to);
   void Destroy(Amap* amap);  // NetBSD: amap_free()
+  Anon* CopyAnon(const Anon* old);
   void Uncover(Amap* amap, uint32_t slot, PageCount pages);
   // ppref.cc. LOCKS: the amap's.
   static Run RunAt(const Amap* amap, uint32_t slot);
@@ -209,7 +213,6 @@ class AmapStore {
   PageStore* const pages_;
   AnonStore* const anons_;
   base::Pool<Amap> pool_;
-  base::Pool<LayerLock> locks_;
   base::ArrayPool arrays_;
   List all_;
   uint32_t next_id_ = 1;

@@ -352,14 +352,17 @@ const char* WrongOwner(const Page& page) {
 
 const char* WrongState(const Page& page) {
   const bool owned = page.object != nullptr || page.anon != nullptr;
-  const bool queued = page.queue != PageQueue::kNone;
+  // An owned page may still wait for its queue; what is free or wired may not be left in one.
+  const bool queued = PageStore::QueueOf(&page) != PageQueue::kNone;
+  const bool held = page.queue != PageQueue::kNone;
   const char* wrong = nullptr;
-  if (page.free && (queued || page.wire_count > 0 || page.loan_count > 0))
+  if (page.free && (queued || held || page.wire_count > 0 || page.loan_count > 0))
     wrong = "is free, but queued, wired or lent";
   if (page.wire_count > 0 && page.loan_count > 0) wrong = "is wired and lent";
   if (owned && queued == (page.wire_count > 0))
     wrong = queued ? "is wired and on a queue" : "is on no queue and not wired";
-  if (!owned && queued) wrong = "is on a queue and nobody's";
+  if (held && page.wire_count > 0) wrong = "is wired and on a queue";
+  if (!owned && (queued || held)) wrong = "is on a queue and nobody's";
   if (owned && page.fake) wrong = "was never filled";
   if (page.released) wrong = "was released and is still there";
   return wrong;
@@ -421,7 +424,7 @@ bool FreeAccounting(Uvm* uvm, TextSink* text) {
 bool ValidPageStates(Uvm* uvm, TextSink* text) {
   if (!NoPageIs(uvm, text, WrongState)) return false;
   const PageSums sums = SumsOf(uvm);
-  if (sums.Counted(uvm)) return true;
+  if (sums.Counted(uvm)) return uvm->DebugPolicy()->Valid(text);
   const PageStore& pages = uvm->DebugPages();
   *text << "wired " << sums.wired << " of " << pages.wired_count().value() << " counted, active "
         << sums.active << " of " << pages.active_count().value() << ", inactive " << sums.inactive

@@ -34,6 +34,7 @@
 #include "base/text_sink.h"
 #include "uvm/amap.h"
 #include "uvm/core.h"
+#include "uvm/frame_wait.h"
 #include "uvm/lock.h"
 #include "uvm/object.h"
 
@@ -639,6 +640,8 @@ class Map {
   void HideObjectPage(const MapEntry* entry, Vaddr va);
   void SwapLayers(MapEntry* entry, MapEntry* piece);
   bool ForkEagerlyLocked(MapEntry* entry, MapEntry* twin) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  bool CopyEagerlyLocked(MapEntry* entry, MapEntry* twin) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  bool WaitForFramesLocked(FrameWait* wait) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // Collects shared clones of the pages of `from`, moved to `to`.
   Result<void, MapError> CloneRangeLocked(Range from, Vaddr to, uint32_t flags, DeadList* chain)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);

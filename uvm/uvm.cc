@@ -10,18 +10,26 @@ namespace uvm {
 Uvm::Uvm(const Config& config)
     : core_{config.memory, config.pmap, config.threads, {}, {}},
       pages_(&core_),
+      swap_(&core_),
+      policy_(config.policy, config.memory, pages_.total()),
       anons_(&core_, &pages_),
       amaps_(&core_, &pages_, &anons_),
       objects_(&core_, &pages_),
       stored_(&core_, &pages_),
       anonymous_(&core_, &pages_, &objects_),
-      devices_(&core_, &pages_, &objects_),
+      daemon_(&core_, &pages_, &swap_, &anons_, &anonymous_),
+      devices_(&core_, &objects_),
       wiring_(&core_, &pages_),
       entries_(config.memory),
       space_pool_(config.memory),
       faults_(&core_, &pages_, &anons_, &amaps_, &objects_, &spaces_),
       loans_(&core_, &pages_, &anons_, &amaps_, &objects_),
-      context_{&core_, &pages_, &amaps_, &anons_, &objects_, &entries_, &faults_} {}
+      context_{&core_, &pages_, &amaps_, &anons_, &objects_, &entries_, &faults_} {
+  core_.swap = &swap_;
+  core_.frames = &daemon_;
+  policy_.get()->SetDoor(&daemon_);
+  pages_.SetPolicy(policy_.get());
+}
 
 // ---- Spaces ----
 

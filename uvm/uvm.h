@@ -26,8 +26,11 @@
 #include "uvm/object.h"
 #include "uvm/object_wire.h"
 #include "uvm/page.h"
+#include "uvm/pdaemon.h"
+#include "uvm/pdpolicy_choice.h"
 #include "uvm/space.h"
 #include "uvm/stored.h"
+#include "uvm/swap.h"
 #include "uvm/ubc.h"
 #include "uvm/voaddr.h"
 
@@ -38,6 +41,7 @@ struct Config {
   base::PageSource* memory;
   PmapSystem* pmap;
   ThreadSystem* threads;
+  PolicyKind policy = PolicyKind::kClock;  // which page goes next
 };
 
 class Uvm {
@@ -146,6 +150,12 @@ class Uvm {
   // Lending pages to the kernel and to anons.
   LoanStore& loans() { return loans_; }
 
+  // Where pages go that are not in memory. swapctl(2).
+  SwapStore& swap() { return swap_; }
+  const SwapStore& swap() const { return swap_; }
+  PageDaemon& pagedaemon() { return daemon_; }
+  const PageDaemon& pagedaemon() const { return daemon_; }
+
   base::CanarySwitch& canary() { return core_.canary; }
   base::Probes& probes() { return core_.probes; }
   const base::Probes& probes() const { return core_.probes; }
@@ -157,8 +167,10 @@ class Uvm {
   PageStore& DebugPages() { return pages_; }
   const AmapStore& DebugAmaps() const { return amaps_; }
   const AnonStore& DebugAnons() const { return anons_; }
+  const AnonymousPager& DebugAnonymous() const { return anonymous_; }
   const ObjectStore& DebugObjects() const { return objects_; }
   PmapSystem* DebugPmap() const { return core_.pmap; }
+  PagePolicy* DebugPolicy() { return policy_.get(); }
   KernelMemory* DebugKernel() const { return kernel_; }
   const BufferCache* DebugBufferCache() const { return cache_; }
 
@@ -171,11 +183,14 @@ class Uvm {
 
   Core core_;
   PageStore pages_;
+  SwapStore swap_;
+  PolicyChoice policy_;
   AnonStore anons_;
   AmapStore amaps_;
   ObjectStore objects_;
   StoredPager stored_;
   AnonymousPager anonymous_;
+  PageDaemon daemon_;
   DevicePager devices_;
   ObjectWiring wiring_;
   base::Pool<MapEntry> entries_;

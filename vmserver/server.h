@@ -46,6 +46,7 @@
 #include "uvm/map.h"
 #include "uvm/mmap.h"
 #include "uvm/space.h"
+#include "uvm/swap_device.h"
 #include "uvm/uvm.h"
 #include "vmserver/files.h"
 #include "vmserver/protocol.h"
@@ -139,6 +140,13 @@ class Server {
     L4_Fpage_t client32_kip_area = {0};
     uint32_t max_tasks = 64;  // alive at once, init not counted
     FrameBufferConfig frame_buffer;
+    // What calls name by their numbers. The array and the devices outlive the server; none is on at
+    // first.
+    uvm::SwapDevice* const* swap_devices = nullptr;
+    uint32_t swap_device_count = 0;
+    // A thread of the server's reclaims frames. Without one memory that is short stays short.
+    bool page_daemon = false;
+    uvm::PolicyKind policy = uvm::PolicyKind::kClock;
     // What UVM is given instead of the server's own pmap, which it passes calls on to; null:
     // nothing.
     uvm::PmapSystem* pmap_between = nullptr;
@@ -160,6 +168,7 @@ class Server {
   pmap_sim::L4Pmap& pmap() { return pmap_; }
   const pmap_sim::L4Pmap& pmap() const { return pmap_; }
   const Threads& threads() const { return threads_; }
+  uvm::ThreadSystem* thread_system() { return &threads_; }
   // uvm::ThreadSystem::at_lock of all of UVM's locks.
   void SetLockHook(void (*at_lock)()) { threads_.at_lock = at_lock; }
   const ServerCounters& counters() const { return counters_; }
@@ -301,6 +310,11 @@ class Server {
   void Drop(LentMessage* message) ABSL_LOCKS_EXCLUDED(mu_);
   // shared_calls.cc
   Answer SharedCall(Task* task, const Message& m);
+  // swap_calls.cc
+  Answer SwapCall(Task* task, const Message& m);
+  Answer SwapStatsOf(const Message& m);
+  // Of a device among those the server was given.
+  uint32_t NumberOf(const uvm::SwapDevice* device) const;
 
   // mach.cc
   Answer TaskCreate(Task* caller, Task* target, const Message& m);
