@@ -315,6 +315,7 @@ class PageStore {
   void Balance(PageCount swap_shortage);
   void EndScan();
   bool NeedsScan();
+  void Tune();  // the number of frames changed
   void EstimatePageable(PageCount* active, PageCount* inactive);
   // Whoever leaves fewer free frames than that kicks the daemon; 0: nobody does.
   void SetKickBelow(PageCount frames) { kick_below_ = frames; }
