@@ -60,12 +60,11 @@ Page* PageStore::Allocate(const FrameRequest& request) {
       MutexLock lock(&mu_);
       page = cached_processors_ == 0 ? TakeFromQueues(request, &next) : TakeWithCaches(request);
       low = free_.size() < kick_below_.value();
+      // Who finds none of a free list finds nothing by waiting.
+      if (page == nullptr && !MayTake(request.flags)) ++core_->counters.frame_shortages;
     }
     if (low && core_->frames != nullptr) core_->frames->Kick();
-    if (page == nullptr) {
-      ++core_->counters.frame_shortages;
-      return nullptr;
-    }
+    if (page == nullptr) return nullptr;
     if (next != nullptr) core_->pmap->Expect(next->pa, base::Access::kWrite);
   }
   page->dirty = Dirty::kClean;

@@ -38,9 +38,7 @@ class ScriptedDevice final : public SwapDevice {
   void DuringNextWrite(std::function<void()> hook) { hook_ = std::move(hook); }
   const std::vector<uint32_t>& writes() const { return writes_; }  // pages of each
 
-  base::PageCount size() const override {
-    return base::PageCount(bytes_.size() / base::kPageSize);
-  }
+  base::PageCount size() const override { return base::PageCount(bytes_.size() / base::kPageSize); }
   void Start(SwapTransfer* transfer) override {
     if (transfer->direction == SwapDirection::kWrite) {
       writes_.push_back(transfer->count);

@@ -286,6 +286,7 @@ World::World(const Pressure& pressure, ThreadSystem* threads) : World(pressure.f
   swap_device_ = std::make_unique<SwapMemory>(threads != nullptr ? threads : &threads_, &memory_,
                                               PageCount(pressure.swap_pages), pressure.latency);
   EXPECT_TRUE(uvm_.swap().On(swap_device_.get(), 0).ok());
+  forgetful_ = threads != nullptr;  // others may take what a fault brought
 }
 
 World::~World() = default;

@@ -44,9 +44,9 @@ constexpr Range Pages(uint64_t first, uint64_t count) {
   return {PageAt(first), PageAt(first + count)};
 }
 
-// The documented minimum (docs/internals/pdaemon.md): with so many frames, and swap, everything
-// that wires nothing and lends nothing works.
-inline constexpr uint64_t kFewestFrames = 24;
+// The documented minimum (docs/internals/pdaemon.md): with so many frames beyond what is wired and
+// lent, and swap, everything works.
+inline constexpr uint64_t kFewestFrames = 16;
 
 struct MapOptions {
   uint64_t at = 0;  // page
