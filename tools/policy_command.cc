@@ -64,7 +64,7 @@ absl::StatusOr<std::vector<uint32_t>> ParseFrames(const std::string& text, uint3
     for (uint64_t eighth = 1; eighth <= 8; ++eighth)
       frames.push_back(static_cast<uint32_t>(std::max<uint64_t>(peak * eighth / 8, 1)));
   } else {
-    for (const std::string& item : absl::StrSplit(text, ',')) {
+    for (const std::string& item : std::vector<std::string>(absl::StrSplit(text, ','))) {
       const bool percent = !item.empty() && item.back() == '%';
       uint64_t number = 0;
       const bool known = ParseNumber(percent ? item.substr(0, item.size() - 1) : item, &number) &&
@@ -87,7 +87,7 @@ absl::StatusOr<std::vector<Method>> ParseMethods(const std::string& text) {
   if (text == "all")
     return std::vector<Method>(std::begin(policy::kMethods), std::end(policy::kMethods));
   std::vector<Method> methods;
-  for (const std::string& item : absl::StrSplit(text, ',')) {
+  for (const std::string& item : std::vector<std::string>(absl::StrSplit(text, ','))) {
     Method method;
     if (!policy::MethodOfName(item, &method))
       return absl::InvalidArgumentError(
