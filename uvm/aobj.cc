@@ -212,8 +212,9 @@ Result<void, PagerError> AnonymousPager::Put(Object* object, PageIndex first, Pa
   }
   if (frees && result.ok()) {
     StateOf(object)->slots.ForEach(all ? PageIndex(0) : first, last,
-                                   [&](PageIndex index, SwapSlot) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-                                     if (object->Lookup(index) == nullptr) DropSlot(object, index);
+                                   [&](PageIndex index, SwapSlot) {
+                                     if (object->DebugLookup(index) == nullptr)
+                                       DropSlot(object, index);
                                    });
   }
   object->mu.Unlock();

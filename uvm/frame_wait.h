@@ -18,12 +18,14 @@ class FrameWait {
  public:
   explicit FrameWait(Core* core) : core_(core), shortages_(core->counters.frame_shortages) {}
 
+  // False: Again() would say no at once.
+  bool MayHelp() const {
+    return core_->counters.frame_shortages != shortages_ && core_->frames != nullptr;
+  }
   // True: a frame was missing since the last time, and may be had now, after waiting if need be.
   // False: something else was short (nobody gives that back), or no frame can be reclaimed.
   bool Again() {
-    const uint64_t before = shortages_;
-    shortages_ = core_->counters.frame_shortages;
-    if (shortages_ == before || core_->frames == nullptr) return false;
+    if (!MayHelp()) return false;
     if (!core_->frames->WaitForFrames()) return false;
     shortages_ = core_->counters.frame_shortages;
     ++core_->counters.frame_waits;

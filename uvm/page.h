@@ -278,6 +278,13 @@ class PageStore {
   // Takes that back. REQUIRES: nobody has seen the frame.
   void GiveBackUnused(Page* page);
 
+  // Nobody looks for the owner of a page meanwhile who only has its queue.
+  template <typename F>
+  void WithQueuesLocked(F&& change) {
+    MutexLock lock(&mu_);
+    change();
+  }
+
   // The page of a frame; null for frames that UVM does not manage. NetBSD: PHYS_TO_VM_PAGE(),
   // uvm_phys_to_vm_page(), uvm_pageismanaged().
   Page* FromPaddr(Paddr pa) const ABSL_NO_THREAD_SAFETY_ANALYSIS { return segments_.FromPaddr(pa); }

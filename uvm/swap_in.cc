@@ -24,7 +24,11 @@ bool ReadSlot(Core* core, Page* page, SwapSlot slot) {
 Result<void, FaultError> AnonGetter::Get(Anon* anon) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   LayerLock* const lock = anon->lock;
   DCHECK(lock->mutex.HeldBySelf());
-  CHECK(anon->page == nullptr && anon->slot != kNoSlot);
+  if (anon->page != nullptr) {
+    pages_->WaitAndRelease(anon->page, &lock->mutex);
+    return {};
+  }
+  CHECK(anon->slot != kNoSlot);
   Page* page = anon->slot == kBadSlot ? nullptr : pages_->AllocateForAnon(anon);
   if (page == nullptr) {
     const bool lost = anon->slot == kBadSlot;

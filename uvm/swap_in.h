@@ -24,9 +24,9 @@ class AnonGetter {
   AnonGetter(Core* core, PageStore* pages, AnonStore* anons)
       : core_(core), pages_(pages), anons_(anons) {}
 
-  // Brings in an anon without a page. Entered with the anon's lock and nothing that ranks above it,
-  // returns without it: everything has to be looked up again. Errors: kIo (the contents are lost),
-  // kNoMemory (no frame, or the contents would be in memory otherwise).
+  // Brings in an anon that is not readable, or waits until somebody else has. Entered with the
+  // anon's lock and nothing that ranks above it, returns without it: everything has to be looked up
+  // again. Errors: kIo (the contents are lost), kNoMemory (no frame).
   Result<void, FaultError> Get(Anon* anon);
 
  private:

@@ -87,6 +87,7 @@ void SwapStore::StartWrite(SwapSlot first, Page* const* pages, uint32_t count,
   mu_.Unlock();
   transfer->done = WriteIsDone;
   if (!ready) {
+    transfer->store.slot = kNoSlot;  // what is there stays
     transfer->result = SwapResult::kNoMemory;
     return WriteIsDone(transfer);
   }
@@ -113,7 +114,7 @@ void SwapStore::FinishWrite(SwapTransfer* transfer) {
   auto* area = static_cast<Area*>(transfer->store.area);
   if (transfer->result != SwapResult::kOk) {
     ++counters_.write_errors;
-    for (uint32_t i = 0; i < transfer->count; ++i)
+    for (uint32_t i = 0; i < transfer->count && transfer->store.slot != kNoSlot; ++i)
       area->sums[transfer->store.slot - area->first + i] = kNothing;
   }
   if (transfer->store.bounce != nullptr) {

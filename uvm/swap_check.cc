@@ -1,4 +1,6 @@
-#include "uvm/swap_invariants.h"
+// What checkers ask of the swap store.
+
+#include "uvm/swap.h"
 
 namespace uvm {
 namespace {
@@ -13,8 +15,6 @@ bool Differ(base::TextSink* text, const char* what, uint64_t said, uint64_t coun
 }
 
 }  // namespace
-
-bool SwapAccounting(const SwapStore& store, base::TextSink* text) { return store.Valid(text); }
 
 bool SwapStore::Valid(base::TextSink* text) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
   uint64_t pages = 0;
