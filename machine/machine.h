@@ -78,6 +78,11 @@ struct Ledger {
   uint64_t fiber_switches = 0;
   uint64_t virtual_us = 0;
   uint64_t faults_injected = 0;
+  uint64_t pageout = 0;        // pages freed after they were written to swap
+  uint64_t pagein = 0;         // pages read from swap
+  uint64_t swap_clusters = 0;  // writes to swap
+  uint64_t reclaimed = 0;      // clean pages freed by the page daemon
+  uint64_t frame_waits = 0;    // times that somebody waited for frames
 
   // visit(const char* name, uint64_t value)
   template <typename Visitor>
@@ -96,6 +101,9 @@ std::vector<std::string> ProfileNames();
 // The same of kernels: "manual", "pistachio-new-mdb" ...
 const fake_l4::Quirks* FindQuirks(std::string_view name);
 std::vector<std::string> QuirkNames();
+// Of page replacement: "clock" ...
+bool IsPolicy(std::string_view name);
+std::vector<std::string> PolicyNames();
 
 // What one client's thread does while others do something, too, and what came of it.
 struct Part {
@@ -293,6 +301,11 @@ void Ledger::ForEach(Visitor visit) const {
   visit("fiber_switches", fiber_switches);
   visit("virtual_us", virtual_us);
   visit("faults_injected", faults_injected);
+  visit("pageout", pageout);
+  visit("pagein", pagein);
+  visit("swap_clusters", swap_clusters);
+  visit("reclaimed", reclaimed);
+  visit("frame_waits", frame_waits);
 }
 
 }  // namespace machine

@@ -11,8 +11,10 @@
 #include <memory>
 #include <vector>
 
+#include "base/fault_site.h"
 #include "base/pool.h"
 #include "uvm/swap_device.h"
+#include "uvm/swap_fault.h"
 #include "uvm/swap_memory.h"
 #include "uvm/thread.h"
 
@@ -43,9 +45,22 @@ class SwapSet {
   uint32_t count() const { return static_cast<uint32_t>(devices_.size()); }
   const SwapSpec& spec(uint32_t number) const { return specs_[number]; }
 
+  // Arms the site on every device: each one's transfer number skip + 1 meets the fault.
+  void Arm(base::FaultSite site, uint64_t skip);
+  // Forgets what is armed; devices that vanished are back.
+  void Heal();
+  // Faults that happened, on all devices.
+  uint64_t events() const;
+  // Pages of swap that may have been lost to these faults: those of reads that failed and of writes
+  // that were torn.
+  uint64_t pages_spoilt() const { return pages_spoilt_; }
+
  private:
   const std::vector<SwapSpec> specs_;
   std::vector<std::unique_ptr<uvm::SwapMemory>> memories_;
+  std::vector<std::unique_ptr<uvm::SwapFault>> faults_;  // each in front of its memory
+  std::vector<uint64_t> events_seen_;                    // of each: counted in pages_spoilt_
+  uint64_t pages_spoilt_ = 0;
   std::vector<uvm::SwapDevice*> devices_;
 };
 
