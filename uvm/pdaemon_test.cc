@@ -283,17 +283,20 @@ TEST_F(PageDaemonTest, AFilesPageThatCannotBeWrittenStays) {
   FailingStore store;
   Result<Object*, MapError> object = uvm().CreateStoredObject(&store, 5);
   ASSERT_TRUE(object.ok());
-  Space space = NewSpace("......");
-  space.Map({.at = 0, .pages = 6, .sharing = Sharing::kShared, .file = object.value()});
-  space.Write("abcdef");
+  const std::string letters = "abcdefghijklmnopqrst";
+  Space space = NewSpace(std::string(20, '.'));
+  space.Map({.at = 0, .pages = 20, .sharing = Sharing::kShared, .file = object.value()});
+  space.Write(letters);
   store.fails = true;
-  Space other = NewSpace(kSixty);
-  EXPECT_EQ(other.ReadAll(), kSixty);
+  Space other = NewSpace("ABCDEFGHIJKLMNOPQRST");
+  EXPECT_EQ(other.ReadAll(), "ABCDEFGHIJKLMNOPQRST");
   EXPECT_GT(store.writes, 0u);
-  EXPECT_EQ(Contents(space), "abcdef");
+  EXPECT_EQ(Contents(space), letters) << "all in memory";
   store.fails = false;
-  EXPECT_EQ(other.ReadAll(), kSixty);
-  EXPECT_EQ(space.Read("xxxxxx"), "abcdef");
+  EXPECT_EQ(space.ReadAll(), letters);
+  EXPECT_EQ(other.ReadAll(), "ABCDEFGHIJKLMNOPQRST");
+  EXPECT_EQ(space.ReadAll(), letters);
+  space.Exit();
   uvm().ReleaseObject(object.value());
 }
 
