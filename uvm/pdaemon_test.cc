@@ -439,6 +439,10 @@ TEST(PageDaemonWithoutSwapTest, FilePagesAreReclaimable) {
   Space own = world.NewSpace("00000000");
   bool done = false;
   threads.Add([&] {
+    while (!done) daemon.Serve();
+    daemon.StopServing();
+  });
+  threads.Add([&] {
     for (int i = 0; i < 3; ++i) {
       own.Write("abcdefgh");
       EXPECT_EQ(space.Read("xxxxxxxxx"), "123456789");
@@ -446,10 +450,6 @@ TEST(PageDaemonWithoutSwapTest, FilePagesAreReclaimable) {
     }
     done = true;
     daemon.Kick();
-  });
-  threads.Add([&] {
-    while (!done) daemon.Serve();
-    daemon.StopServing();
   });
   threads.Run();
   EXPECT_GT(world.uvm().counters().pager_freed, 0u);
