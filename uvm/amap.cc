@@ -114,7 +114,15 @@ void AmapStore::Release(const AmapRef& ref, PageCount pages) {
   Destroy(amap);
 }
 
+void AmapStore::OpenCursor(AmapCursor* cursor) {
+  cursor->at = all_.front();
+  cursors_.PushBack(cursor);
+}
+
 void AmapStore::Destroy(Amap* amap) {
+  for (AmapCursor* cursor = cursors_.front(); cursor != nullptr; cursor = cursors_.Next(cursor)) {
+    if (cursor->at == amap) AdvanceCursor(cursor);
+  }
   all_.Remove(amap);
   DropPpref(amap);
   FreeArrays(amap);

@@ -75,14 +75,16 @@ inline constexpr uint32_t kAmapChunkSlots = 16;
 enum class Shared : uint8_t { kNo, kYes };
 enum class ExtendTo : uint8_t { kForward, kBackward };
 
+// A place in the list of all amaps that survives whatever happens to it.
+struct AmapCursor {
+  Amap* at = nullptr;  // null: at the end
+  base::ListLink link;
+};
+
 class AmapStore {
  public:
   AmapStore(Core* core, PageStore* pages, AnonStore* anons)
-      : core_(core),
-        pages_(pages),
-        anons_(anons),
-        pool_(core->memory),
-        arrays_(core->memory) {}
+      : core_(core), pages_(pages), anons_(anons), pool_(core->memory), arrays_(core->memory) {}
 
   // NetBSD: amap_alloc(). One reference, all slots empty, room for `pad` more; null when memory ran
   // out or `slots` exceeds 2^31.
@@ -153,6 +155,13 @@ class AmapStore {
   }
   void ReleaseLock(LayerLock* lock) ABSL_LOCKS_EXCLUDED(lock->mutex) { anons_->ReleaseLock(lock); }
 
+  // For whoever goes through all amaps and lets others run meanwhile (swapoff.h). At first the
+  // cursor is at the first amap; it moves on by itself when the amap it is at dies. New amaps come
+  // at the end.
+  void OpenCursor(AmapCursor* cursor);
+  void AdvanceCursor(AmapCursor* cursor) { cursor->at = all_.Next(cursor->at); }
+  void CloseCursor(AmapCursor* cursor) { cursors_.Remove(cursor); }
+
   // For checkers: entries that cover `slot` by ppref. REQUIRES: pp == kPresent.
   static uint32_t DebugPpref(const Amap* amap, uint32_t slot);
   // Sum of all counts, and the first used slot that nobody covers (or slot_count).
@@ -215,6 +224,7 @@ class AmapStore {
   base::Pool<Amap> pool_;
   base::ArrayPool arrays_;
   List all_;
+  base::List<AmapCursor, &AmapCursor::link> cursors_;
   uint32_t next_id_ = 1;
 };
 

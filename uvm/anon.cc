@@ -106,6 +106,10 @@ void AnonStore::Evict(Anon* anon) {
 
 // ---- Locks ----
 
+void AnonStore::ChangeLock(Anon* anon, LayerLock* lock) {
+  pages_->WithQueuesLocked([&] { anon->lock = lock; });
+}
+
 void AnonStore::ReleaseLock(LayerLock* lock) {
   {
     MutexLock held(&lock->mutex);

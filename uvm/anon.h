@@ -17,7 +17,7 @@
 //          share anons share their lock object, so there is only one such lock. An anon that never
 //          was in an amap (a lent copy) has no lock: it is its borrower's alone.
 // INVARIANTS  I3 ValidAnonRefs: refs == number of amap slots, over all amaps, that point here.
-//          I19 ValidSwapSlots: each slot is one anon's or object's, and allocated.
+//          I22 SwapSlotsAgree (swap_state_invariants.h).
 // SEE      NetBSD sys/uvm/uvm_anon.h; facts/uvm.md 1.3, 2.9.
 
 #ifndef UVM_ANON_H_
@@ -97,8 +97,16 @@ class AnonStore {
   // A lock that nobody has seen yet.
   void DeleteLock(LayerLock* lock) { locks_.Delete(lock); }
   void ReferenceLock(LayerLock* lock) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock->mutex) { ++lock->refs; }
+  // The same without the lock, which somebody else keeps alive: server threads do not run at the
+  // same instant, and this is no scheduling point.
+  void PinLock(LayerLock* lock) ABSL_NO_THREAD_SAFETY_ANALYSIS { ++lock->refs; }
   // The last one frees it. LOCKS: none.
   void ReleaseLock(LayerLock* lock) ABSL_LOCKS_EXCLUDED(lock->mutex);
+
+  // The anon goes over to another family, whose lock this is. Whoever looks for the owner of a page
+  // with the page queues locked (PolicyDoor::TryLockOwner) finds the one or the other. LOCKS: none
+  // but the new one need be held; nobody else can reach the anon.
+  void ChangeLock(Anon* anon, LayerLock* lock);
 
   // Records that nothing but identities keep.
   uint64_t held_only() const { return held_only_; }

@@ -15,6 +15,7 @@ Object* AnonymousPager::Create(uint64_t bytes, uint32_t flags) {
   if (state == nullptr) return nullptr;
   state->size = bytes;
   state->flags = flags;
+  if ((flags & kAobjKernObj) != 0) state->frames.flags = kAllocUseReserve;
   Object* object = objects_->Create(this, 0);
   if (object == nullptr) {
     states_.Delete(state);
@@ -24,6 +25,13 @@ Object* AnonymousPager::Create(uint64_t bytes, uint32_t flags) {
   MutexLock lock(&object->mu);
   if ((flags & kAobjKernObj) != 0) object->refs = Object::kKernelRefs;
   return object;
+}
+
+void AnonymousPager::SetFreeList(Object* object, uint32_t free_list) {
+  CHECK(free_list < kMaxFreeLists);
+  MutexLock lock(&object->mu);
+  StateOf(object)->frames.strategy = FrameStrategy::kOnly;
+  StateOf(object)->frames.free_list = free_list;
 }
 
 void AnonymousPager::Detach(Object* object) {
@@ -50,7 +58,7 @@ Result<Page*, PagerError> AnonymousPager::GetPage(Object* object, PageIndex inde
   }
   const SwapSlot slot = FindSlot(object, index);
   if (slot == kBadSlot) return PagerError::kIo;
-  Page* page = pages_->AllocateForObject(object, index);
+  Page* page = pages_->AllocateForObject(object, index, StateOf(object)->frames);
   if (page == nullptr) return PagerError::kNoMemory;
   if (slot != kNoSlot) {
     if (!ReadIn(object, page, slot)) return PagerError::kIo;
@@ -204,8 +212,9 @@ Result<void, PagerError> AnonymousPager::Put(Object* object, PageIndex first, Pa
   }
   if (frees && result.ok()) {
     StateOf(object)->slots.ForEach(all ? PageIndex(0) : first, last,
-                                   [&](PageIndex index, SwapSlot) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-                                     if (object->Lookup(index) == nullptr) DropSlot(object, index);
+                                   [&](PageIndex index, SwapSlot) {
+                                     if (object->DebugLookup(index) == nullptr)
+                                       DropSlot(object, index);
                                    });
   }
   object->mu.Unlock();

@@ -3,8 +3,6 @@
 // WHAT     An anonymous object is an array of pages that begin as zeroes. System V segments, memfd
 //          files and the kernel's own pageable memory are made of them. A page may have a slot of
 //          swap (aobj_slots.h), with or without a frame, as an anon has.
-//          Pages of one free list only (uao_set_pgfl): every frame is of the same list here, so
-//          there is nothing to prefer.
 // LOCKS    As pager.h says. A page is zeroed with the object locked: nobody can see it before. It
 //          is read from swap with nothing locked, busy.
 // INVARIANTS  A resident page that is clean has a slot with the same contents. No page and no slot
@@ -50,6 +48,10 @@ class AnonymousPager final : public Pager {
   // page is lent or on swap and there is no frame for it. LOCKS: none.
   bool SetSize(Object* object, uint64_t bytes);
 
+  // NetBSD: uao_set_pgfl(). Frames for pages that come from now on are of this free list
+  // (page_free.h) or not to be had; waiting for others is in vain. LOCKS: none.
+  void SetFreeList(Object* object, uint32_t free_list);
+
   // ---- Swap. LOCKS: the object's.
 
   // Whether pages of the object may be written to swap: it is one of ours and not kAobjNoSwap.
@@ -92,6 +94,7 @@ class AnonymousPager final : public Pager {
   struct State {
     uint64_t size = 0;  // bytes; guarded by the object's lock, as slots
     uint32_t flags = 0;
+    FrameRequest frames;  // what is asked for; guarded likewise
     SlotTable slots;
   };
   static State* StateOf(const Object* object) { return static_cast<State*>(object->pager_data); }

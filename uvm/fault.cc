@@ -41,6 +41,12 @@ Result<void, FaultError> FaultHandler::FaultMaxProt(Map* map, Vaddr va, Access a
   return Run(&attempt);
 }
 
+Result<void, FaultError> FaultHandler::FaultIn(Map* map, Vaddr va, Access access) {
+  Result<void, FaultError> fault = Fault(map, va, access);
+  if (fault.ok() || fault.error() != FaultError::kProtection) return fault;
+  return FaultMaxProt(map, va, access);
+}
+
 Result<void, FaultError> FaultHandler::Run(Attempt* a) {
   ++core_->counters.faults;
   FrameWait wait(core_);

@@ -87,6 +87,7 @@ class FaultHandler final : public WiringDoor {
   // WiringDoor.
   Result<void, FaultError> FaultWire(Map* map, Range range) override;
   void FaultUnwireLocked(Map* map, Range range) override;
+  Result<void, FaultError> FaultIn(Map* map, Vaddr va, Access access) override;
 
  private:
   enum class Kind : uint8_t { kAccess, kMaxProt, kWire };

@@ -34,7 +34,7 @@ void KernelMemory::GrowTo(Vaddr end) {
 }
 
 Page* KernelMemory::AllocateFrame() {
-  Page* page = pages_->AllocateForObject(nullptr, PageIndex(0));
+  Page* page = pages_->AllocateForObject(nullptr, PageIndex(0), {.flags = kAllocUseReserve});
   if (page == nullptr) return nullptr;
   page->busy = BusyReason::kNotBusy;
   page->fake = false;

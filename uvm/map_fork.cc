@@ -57,18 +57,6 @@ bool Map::ForkEagerlyLocked(MapEntry* entry, MapEntry* twin) {
   return false;
 }
 
-// Lets go of the lock until there may be frames again; nobody else changes the entries meanwhile.
-// False: there will not be any.
-bool Map::WaitForFramesLocked(FrameWait* wait) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  if (!wait->MayHelp()) return false;
-  SetBusyLocked();
-  lock_.WriteUnlock();
-  const bool again = wait->Again();
-  LockForChange();
-  Unbusy();
-  return again;
-}
-
 // False: memory ran out. Then `twin` either still owes its copy, or has an amap of its own that
 // lacks the pages that could not be copied.
 bool Map::CopyEagerlyLocked(MapEntry* entry, MapEntry* twin) {

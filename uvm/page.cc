@@ -11,7 +11,8 @@ PageStore::PageStore(Core* core, const FrameRange* plugged, uint32_t count)
     : core_(core),
       mu_(core->threads, base::LockRank::kPageQueues),
       segments_(core->memory),
-      free_(core->memory) {
+      free_(core->memory),
+      caches_(core->memory, core->threads) {
   waiters_ = static_cast<Waiters*>(core->memory->AllocateChunk(sizeof(Waiters) * kWaitBuckets));
   CHECK(waiters_ != nullptr);
   for (uint32_t i = 0; i < kWaitBuckets; ++i) new (&waiters_[i]) Waiters{CondVar(core->threads)};
@@ -20,6 +21,7 @@ PageStore::PageStore(Core* core, const FrameRange* plugged, uint32_t count)
   MutexLock lock(&mu_);
   for (uint32_t s = 0; s < reachable; ++s) {
     const PhysicalSegment segment = core->pmap->segment(s);
+    if (segment.pages.value() == 0) continue;
     const bool added = segments_.AddReachable(segment.start, segment.pages);
     CHECK(added);
     if (count > 0) continue;
@@ -43,22 +45,28 @@ bool PageStore::MayTake(uint32_t flags) const {
   return (flags & kAllocUseReserve) != 0 && free > daemons;
 }
 
+Page* PageStore::TakeFromQueues(const FrameRequest& request, const Page** next) {
+  Page* page = MayTake(request.flags) ? free_.Take(request, 0, next) : nullptr;
+  if (page != nullptr) segments_.NoteUse(page);
+  return page;
+}
+
 Page* PageStore::Allocate(const FrameRequest& request) {
-  Page* page;
-  const Page* next;
-  bool low;
-  {
-    MutexLock lock(&mu_);
-    page = MayTake(request.flags) ? free_.Take(request, 0, &next) : nullptr;
-    if (page != nullptr) segments_.NoteUse(page);
-    low = free_.size() < kick_below_.value();
-  }
-  if (low && core_->frames != nullptr) core_->frames->Kick();
+  Page* page = cached_processors_ != 0 && request.IsPlain() ? TakeCached() : nullptr;
   if (page == nullptr) {
-    ++core_->counters.frame_shortages;
-    return nullptr;
+    const Page* next = nullptr;
+    bool low;
+    {
+      MutexLock lock(&mu_);
+      page = cached_processors_ == 0 ? TakeFromQueues(request, &next) : TakeWithCaches(request);
+      low = free_.size() < kick_below_.value();
+      // Who finds none of a free list finds nothing by waiting.
+      if (page == nullptr && !MayTake(request.flags)) ++core_->counters.frame_shortages;
+    }
+    if (low && core_->frames != nullptr) core_->frames->Kick();
+    if (page == nullptr) return nullptr;
+    if (next != nullptr) core_->pmap->Expect(next->pa, base::Access::kWrite);
   }
-  if (next != nullptr) core_->pmap->Expect(next->pa, base::Access::kWrite);
   page->dirty = Dirty::kClean;
   page->fake = true;
   if ((request.flags & kAllocZero) != 0) Zero(page);
@@ -107,6 +115,7 @@ void PageStore::FreeLocked(Page* page) {
   page->fake = page->read_only = page->read_ahead = page->released = false;
   ForgetFileLocked(page);
   --core_->counters.frames_in_use;
+  if (cached_processors_ != 0 && MayFillCaches() && caches_.Put(page, free_)) return;
   free_.Put(page);
 }
 

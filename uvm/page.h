@@ -31,6 +31,7 @@
 #include "base/rb_tree.h"
 #include "uvm/core.h"
 #include "uvm/lock.h"
+#include "uvm/page_cache.h"
 #include "uvm/page_free.h"
 #include "uvm/physseg.h"
 
@@ -243,16 +244,55 @@ class PageStore {
   bool Rebucket(uint32_t buckets);
   bool NumaLoad(Paddr start, uint64_t bytes, uint32_t node);
   void SetReserves(const FrameReserves& reserves);
+  // Gives each of `processors` processors a cache of free frames (page_cache.h); 0: none. False: no
+  // memory. LOCKS: none.
+  bool StartCaches(uint32_t processors);
   const PhysicalSegments& segments() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return segments_; }
   PhysicalSegments& segments() ABSL_NO_THREAD_SAFETY_ANALYSIS { return segments_; }
   const FreePages& DebugFree() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return free_; }
+  const FrameCaches& DebugCaches() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return caches_; }
+  // For checkers: what is wrong with a free frame, its place and the counts, or null. Looks at the
+  // first `limit` frames of each queue, and at frames that were never allocated only if `limit` is
+  // above the number of frames.
+  const char* DebugWrongFree(uint64_t limit) const;
+
+  // ---- For pglist.h. While a FrameSearch lives nobody else takes or gives frames, and the caches
+  // are empty. LOCKS: none when it begins; it holds the page queues'.
+  class FrameSearch {
+   public:
+    explicit FrameSearch(PageStore* pages);
+    ~FrameSearch();
+    FrameSearch(const FrameSearch&) = delete;
+    FrameSearch& operator=(const FrameSearch&) = delete;
+
+   private:
+    PageStore* const pages_;
+  };
+  // The next four: during a FrameSearch.
+  // Whether `count` frames are free beyond those that are reserved.
+  bool MayTakeMany(uint64_t count) const;
+  // Whether the frame is plugged in and free.
+  bool IsInFreeQueue(Paddr pa) const;
+  // Takes this very frame, which becomes nobody's and wired once. REQUIRES: it is free.
+  Page* TakeForKernel(Paddr pa);
+  // Takes that back. REQUIRES: nobody has seen the frame.
+  void GiveBackUnused(Page* page);
+
+  // Nobody looks for the owner of a page meanwhile who only has its queue.
+  template <typename F>
+  void WithQueuesLocked(F&& change) {
+    MutexLock lock(&mu_);
+    change();
+  }
 
   // The page of a frame; null for frames that UVM does not manage. NetBSD: PHYS_TO_VM_PAGE(),
   // uvm_phys_to_vm_page(), uvm_pageismanaged().
   Page* FromPaddr(Paddr pa) const ABSL_NO_THREAD_SAFETY_ANALYSIS { return segments_.FromPaddr(pa); }
   PageCount total() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return segments_.available(); }
   // NetBSD: uvm_availmem(). Exact; nothing is gained here by an older figure.
-  PageCount free_count() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return PageCount(free_.size()); }
+  PageCount free_count() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return PageCount(free_.size() + caches_.size());
+  }
   // Pages in the policy's queues; those with wishes count where they are. NetBSD:
   // uvm_estimatepageable().
   PageCount active_count() const;
@@ -290,7 +330,7 @@ class PageStore {
   void DebugForEach(F&& visit) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
     Page* first;
     uint64_t count;
-    for (uint32_t slab = 0; segments_.DebugSlab(slab, &first, &count); ++slab) {
+    for (uint32_t slab = 0; segments_.DebugSlab(slab, false, &first, &count); ++slab) {
       for (uint64_t i = 0; i < count; ++i) {
         if (first[i].plugged) visit(first[i]);
       }
@@ -304,6 +344,19 @@ class PageStore {
   // sharing one is harmless.
   static constexpr uint32_t kWaitBuckets = 16;
   Page* Allocate(const FrameRequest& request);
+  Page* TakeCached();
+  Page* TakeFromQueues(const FrameRequest& request, const Page** next)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  Page* TakeWithCaches(const FrameRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool Resize(uint32_t colours, uint32_t buckets);
+  bool ResizeAlone(uint32_t colours, uint32_t buckets) ABSL_NO_THREAD_SAFETY_ANALYSIS;
+  bool StartCachesAlone(uint32_t processors) ABSL_NO_THREAD_SAFETY_ANALYSIS;
+  uint64_t Reserved() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return reserves_.pagedaemon.value() + reserves_.kernel.value();
+  }
+  bool MayFillCaches() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return caches_.usable() && free_.size() > Reserved() + caches_.room();
+  }
   bool MayTake(uint32_t flags) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool PlugLocked(const FrameRange& range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Note(Page* page, Intent intent) {
@@ -341,6 +394,8 @@ class PageStore {
   PhysicalSegments segments_ ABSL_GUARDED_BY(mu_);
   FreePages free_ ABSL_GUARDED_BY(mu_);
   FrameReserves reserves_ ABSL_GUARDED_BY(mu_);
+  FrameCaches caches_;              // taken from without mu_
+  uint32_t cached_processors_ = 0;  // caches_ has so many; 0: off
   uint64_t wired_ ABSL_GUARDED_BY(mu_) = 0;  // pages with wire_count > 0
   uint64_t file_ ABSL_GUARDED_BY(mu_) = 0;   // pages with `file`
   PageCount kick_below_;                     // set once

@@ -102,6 +102,13 @@ Page* FreePages::TakeAsWanted(const FrameRequest& request, uint32_t processor) {
   return page;
 }
 
+Page* FreePages::TakeOwn(uint32_t processor, uint32_t colour) {
+  const Page* next;
+  if (plain_) return TakePlain(&next);
+  Page* page = queues_[processor % buckets_ * colours_ + colour].pages.PopFront();
+  return page == nullptr ? nullptr : NoteTaken(page);
+}
+
 void FreePages::Remove(Page* page) {
   CHECK(page->free && !page->cached);
   QueueOf(page).pages.Remove(page);
@@ -199,10 +206,11 @@ uint64_t FreePages::size_of_list(uint32_t list) const {
   return sum;
 }
 
-void FreePages::DebugForEach(Visit visit, void* context) const {
+void FreePages::DebugForEach(uint64_t limit, Visit visit, void* context) const {
   for (uint32_t i = 0; i < lists_ * buckets_ * colours_; ++i) {
     const auto& pages = queues_[i].pages;
-    for (const Page* page = pages.front(); page != nullptr; page = pages.Next(page))
+    const Page* page = pages.front();
+    for (uint64_t seen = 0; page != nullptr && seen < limit; ++seen, page = pages.Next(page))
       visit(context, page, i / colours_ / buckets_, i / colours_ % buckets_, i % colours_);
   }
 }

@@ -53,6 +53,11 @@ struct FrameRequest {
   FrameStrategy strategy = FrameStrategy::kNormal;
   uint32_t free_list = 0;
   uint64_t colour = 0;  // any number; what counts is it modulo the colours
+
+  // Any frame that is not reserved will do.
+  bool IsPlain() const {
+    return (flags & ~uint32_t{kAllocZero}) == 0 && strategy == FrameStrategy::kNormal;
+  }
 };
 
 class FreePages {
@@ -69,6 +74,8 @@ class FreePages {
     *next = nullptr;
     return TakeAsWanted(request, processor);
   }
+  // A frame of free list 0, of the bucket near `processor` and of this colour, or null.
+  Page* TakeOwn(uint32_t processor, uint32_t colour);
   // The frame becomes free. REQUIRES: its free list is below lists().
   void Put(Page* page);
   // The same for memory that nobody has used: behind all others. Gives the frame its bucket.
@@ -98,10 +105,11 @@ class FreePages {
   // The bucket of a frame whose descriptor is new.
   uint32_t BucketOf(base::Paddr pa) const;
 
-  // For checkers: calls visit(context, page, list, bucket, colour) for each frame of each queue.
+  // For checkers: calls visit(context, page, list, bucket, colour) for the first `limit` frames of
+  // each queue.
   using Visit = void (*)(void* context, const Page* page, uint32_t list, uint32_t bucket,
                          uint32_t colour);
-  void DebugForEach(Visit visit, void* context) const;
+  void DebugForEach(uint64_t limit, Visit visit, void* context) const;
   // For checkers: the counts of the buckets and the sum are those of the queues.
   bool DebugCountsHold() const;
 

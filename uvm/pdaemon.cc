@@ -193,6 +193,16 @@ void PageDaemon::Serve() {
   if (HasFrames() || paging_ == 0) WakeWaiters();
 }
 
+void PageDaemon::StopServing() {
+  guard_.Acquire(core_->threads);
+  CHECK(at_work_ == core_->threads->Self());
+  has_thread_ = false;
+  at_work_ = nullptr;
+  guard_.Release();
+  pages_->SetKickBelow(PageCount(0));
+  WakeWaiters();
+}
+
 // ---- Waiting ----
 
 // Rounds by whoever waits, there being nobody else. True when they gave frames.
@@ -217,7 +227,7 @@ bool PageDaemon::WaitAsDaemon() {
 // which is released.
 bool PageDaemon::WaitForDaemon(Thread* self) {
   const uint64_t begin = rounds_;
-  for (;;) {
+  while (at_work_ != nullptr) {
     waiters_.PushBack(self);
     guard_.Release();
     Kick();
@@ -225,10 +235,13 @@ bool PageDaemon::WaitForDaemon(Thread* self) {
     if (HasFrames()) return true;
     guard_.Acquire(core_->threads);
     const bool vain = vain_rounds_ >= kVainRounds && rounds_ - begin >= kVainRounds;
-    if (vain || (paging_ == 0 && !Reclaimable())) break;
+    if (vain || (paging_ == 0 && !Reclaimable())) {
+      guard_.Release();
+      return false;
+    }
   }
   guard_.Release();
-  return false;
+  return true;  // it stopped, or whoever stood in for it: to be asked again
 }
 
 bool PageDaemon::WaitForFrames() {

@@ -93,6 +93,8 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   // One turn of it: sleeps until it is kicked or a device has completed something, then does a
   // round. From the first call on there is a daemon's thread.
   void Serve();
+  // The thread that served does so no longer: from here on whoever waits does the rounds itself.
+  void StopServing();
   // One round, for worlds that have no thread for it: scans once and waits until what that began
   // to write is written. Returns the number of frames it freed.
   PageCount RunOnce();

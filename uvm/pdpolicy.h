@@ -107,6 +107,14 @@ class PagePolicy {
 
  protected:
   ~PagePolicy() = default;
+  // Frees the page's slot if its owner's lock is to be had; what is left of `shortage`.
+  uint64_t DropSlotOf(Page* page, uint64_t shortage) {
+    if (!door_->TryLockOwner(page)) return shortage;
+    const bool dropped = door_->DropSwap(page);
+    door_->UnlockOwner(page);
+    counters_.slots_dropped += dropped ? 1 : 0;
+    return shortage - (dropped ? 1 : 0);
+  }
 
   PolicyDoor* door_ = nullptr;
   PolicyCounters counters_;

@@ -18,6 +18,10 @@ const char* PolicyName(PolicyKind kind) {
   switch (kind) {
     case PolicyKind::kClock:
       return "clock";
+    case PolicyKind::kClockPro:
+      return "clockpro";
+    case PolicyKind::kSimple:
+      return "fifo";
   }
   UNREACHABLE("no such policy");
 }
@@ -31,10 +35,16 @@ bool PolicyOfName(const char* name, PolicyKind* kind) {
   return false;
 }
 
-PolicyChoice::PolicyChoice(PolicyKind kind, base::PageSource* /*memory*/, PageCount total) {
+PolicyChoice::PolicyChoice(PolicyKind kind, base::PageSource* memory, PageCount total) {
   switch (kind) {
     case PolicyKind::kClock:
-      policy_ = new (storage_) ClockPolicy;
+      policy_ = new (&storage_.clock) ClockPolicy;
+      break;
+    case PolicyKind::kClockPro:
+      policy_ = new (&storage_.clock_pro) ClockProPolicy(memory, total);
+      break;
+    case PolicyKind::kSimple:
+      policy_ = new (&storage_.simple) SimplePolicy;
       break;
   }
   policy_->Tune(total);

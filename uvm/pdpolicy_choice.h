@@ -9,13 +9,16 @@
 #include "base/pool.h"
 #include "uvm/pdpolicy.h"
 #include "uvm/pdpolicy_clock.h"
+#include "uvm/pdpolicy_clockpro.h"
+#include "uvm/pdpolicy_simple.h"
 
 namespace uvm {
 
-enum class PolicyKind : uint8_t { kClock };
-inline constexpr PolicyKind kPolicyKinds[] = {PolicyKind::kClock};
+enum class PolicyKind : uint8_t { kClock, kClockPro, kSimple };
+inline constexpr PolicyKind kPolicyKinds[] = {PolicyKind::kClock, PolicyKind::kClockPro,
+                                              PolicyKind::kSimple};
 
-// "clock": what name() of the policy says.
+// "clock", "clockpro", "fifo": what name() of the policy says.
 const char* PolicyName(PolicyKind kind);
 // False: no policy has that name.
 bool PolicyOfName(const char* name, PolicyKind* kind);
@@ -32,7 +35,14 @@ class PolicyChoice {
   const PagePolicy* get() const { return policy_; }
 
  private:
-  alignas(ClockPolicy) unsigned char storage_[sizeof(ClockPolicy)];
+  union Storage {
+    Storage() {}
+    ClockPolicy clock;
+    ClockProPolicy clock_pro;
+    SimplePolicy simple;
+  };
+
+  Storage storage_;
   PagePolicy* policy_;
 };
 

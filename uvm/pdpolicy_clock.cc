@@ -60,7 +60,7 @@ void ClockPolicy::Dequeue(Page* page) {
 void ClockPolicy::BeginScan() {
   next_ = inactive_.front();
   left_ = inactive_.size();
-  kept_ = gone_ = 0;
+  kept_ = stuck_ = gone_ = 0;
   bool under[kPageSorts], over[kPageSorts];
   bool any_over = false;
   for (uint32_t sort = 0; sort < kPageSorts; ++sort) {
@@ -76,9 +76,9 @@ void ClockPolicy::BeginScan() {
 void ClockPolicy::EndScan() {
   next_ = nullptr;
   left_ = 0;
-  // Where the sorts that are not spared have nothing that can go, sparing would be for ever
-  // (PR 40027: a daemon that only turned its queues).
-  spare_none_ = kept_ > 0 && gone_ == 0;
+  // PR 40027: a daemon that turned its queues for ever.
+  spare_none_ = gone_ == 0 && kept_ > 0;
+  futile_ = gone_ == 0 && stuck_ > 0;
 }
 
 bool ClockPolicy::Offered(Page* page) {
@@ -93,6 +93,7 @@ bool ClockPolicy::Offered(Page* page) {
     ++kept_;
   } else {
     ++counters_.victims;
+    ++stuck_;
     return true;
   }
   Activate(page);
@@ -108,6 +109,7 @@ Page* ClockPolicy::SelectVictim() {
     ++counters_.scanned;
     if (!door_->TryLockOwner(page)) {
       ++counters_.owners_locked;
+      ++stuck_;
       continue;
     }
     if (Offered(page)) return page;
@@ -118,23 +120,17 @@ Page* ClockPolicy::SelectVictim() {
 
 // ---- Balance ----
 
-void ClockPolicy::DropSlots(const Queue& queue, uint64_t* shortage) {
-  for (Page* page = queue.front(); page != nullptr && *shortage > 0; page = queue.Next(page)) {
-    if (!door_->TryLockOwner(page)) continue;
-    if (door_->DropSwap(page)) {
-      --*shortage;
-      ++counters_.slots_dropped;
-    }
-    door_->UnlockOwner(page);
+void ClockPolicy::DropSlots(uint64_t shortage) {
+  // Active pages first: a slot spares an inactive page its next write.
+  for (const Queue* queue : {&active_, &inactive_}) {
+    for (Page* page = queue->front(); page != nullptr && shortage > 0; page = queue->Next(page))
+      shortage = DropSlotOf(page, shortage);
   }
 }
 
 void ClockPolicy::Balance(PageCount swap_shortage) {
   if (door_ == nullptr) return;
-  // Active pages first: a slot spares an inactive page its next write.
-  uint64_t shortage = swap_shortage.value();
-  DropSlots(active_, &shortage);
-  DropSlots(inactive_, &shortage);
+  DropSlots(swap_shortage.value());
   const uint64_t target = InactiveTarget();
   Page* page = active_.front();
   while (page != nullptr && inactive_.size() < target) {

@@ -9,6 +9,8 @@
 //            Enqueue, Activate:         -> active, at the end
 //            Deactivate, Balance:       -> inactive, at the end
 //            SelectVictim, page used, or of a sort that is spared: inactive -> active
+//          A scan from which no page went makes the next ones less choosy: no sort is spared, and
+//          all pages sink. Otherwise pages that cannot go would shield those that can for ever.
 // INVARIANTS  Page::policy is the sort (PageSort) the page was counted as when it came in; the
 //             counts by sort add up to the lengths of the queues. A scan looks at each page that
 //             was inactive when it began at most once, and at nothing else.
@@ -66,12 +68,14 @@ class ClockPolicy final : public PagePolicy {
   using Queue = base::List<Page, &Page::queue_link>;
 
   uint64_t managed() const { return active_.size() + inactive_.size(); }
-  uint64_t InactiveTarget() const { return managed() * tunables_.inactive / 100; }
+  uint64_t InactiveTarget() const {
+    return futile_ ? managed() : managed() * tunables_.inactive / 100;
+  }
   void Insert(Page* page, PageQueue queue);
   void Remove(Page* page);
   // Whether the page is one to offer; it was dealt with if not. LOCKS: the owner's.
   bool Offered(Page* page);
-  void DropSlots(const Queue& queue, uint64_t* shortage);
+  void DropSlots(uint64_t shortage);
 
   ClockTunables tunables_;
   Queue active_;
@@ -81,9 +85,12 @@ class ClockPolicy final : public PagePolicy {
   Page* next_ = nullptr;  // the page to look at next
   uint64_t left_ = 0;     // pages it may still look at
   bool spared_[kPageSorts] = {};
-  uint64_t kept_ = 0;        // pages it spared because of their sort
-  uint64_t gone_ = 0;        // pages that are managed no longer
-  bool spare_none_ = false;  // the scan before spared pages and let none go
+  uint64_t kept_ = 0;   // pages it spared because of their sort
+  uint64_t stuck_ = 0;  // pages it offered or could not lock
+  uint64_t gone_ = 0;   // pages that are managed no longer
+  // Of the scan before: no page went, though pages were spared, or though pages were offered.
+  bool spare_none_ = false;
+  bool futile_ = false;
 };
 
 }  // namespace uvm

@@ -125,12 +125,12 @@ class PhysicalSegments {
       if (NoteUseIn(&slabs_[i], page)) return;
     }
   }
-  // For checkers: the descriptors of slab `index`, up to the highest page that was ever handed out.
-  // False: there is no such slab.
-  bool DebugSlab(uint32_t index, Page** first, uint64_t* count) const {
+  // For checkers: the descriptors of slab `index`, up to the highest page that was ever handed out,
+  // or all that there are. False: there is no such slab.
+  bool DebugSlab(uint32_t index, bool all, Page** first, uint64_t* count) const {
     if (index >= slab_count_) return false;
     *first = slabs_[index].first;
-    *count = slabs_[index].ever_used;
+    *count = *first == nullptr ? 0 : all ? slabs_[index].pages.value() : slabs_[index].ever_used;
     return true;
   }
   // For checkers: what is wrong, or null.

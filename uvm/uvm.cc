@@ -96,40 +96,12 @@ void Uvm::FreeSpace(Space* space) {
 
 // ---- Copies ----
 
-// Faults in what the region of `range` shows from its start on.
-Result<void, MapError> Uvm::BringIn(Space* space, Range range, Access access) {
-  Map::Region region;
-  if (!space->map().FindRegion(range.start, &region)) return MapError::kHole;
-  if (range.end > region.range.end) range.end = region.range.end;
-  for (Vaddr va = range.start; va < range.end; va = va + base::kPageSize) {
-    Result<void, FaultError> fault = Fault(space, va, access);
-    if (!fault.ok() && fault.error() == FaultError::kProtection) {
-      fault = faults_.FaultMaxProt(&space->map(), va, access);
-    }
-    if (fault.ok()) continue;
-    // A page beyond the end reads like one that its store cannot give.
-    return fault.error() == FaultError::kPastEnd ? MapError::kIo : MapErrorOf(fault.error());
-  }
-  return {};
-}
-
 Result<void, MapError> Uvm::CopyIn(Space* space, Range range, Snapshot* out) {
-  for (;;) {
-    Vaddr missing;
-    Result<void, MapError> copied = space->map().CopyIn(range, out, &missing);
-    if (copied.ok() || copied.error() != MapError::kTryAgain) return copied;
-    TRY(BringIn(space, {missing, range.end}, Access::kRead));
-  }
+  return space->map().CopyIn(range, out);
 }
 
 Result<void, MapError> Uvm::Overwrite(Space* space, Vaddr at, Snapshot* copy) {
-  const Vaddr end = at + copy->size;
-  for (;;) {
-    Vaddr missing;
-    Result<void, MapError> done = space->map().Overwrite(at, copy, &missing);
-    if (done.ok() || done.error() != MapError::kTryAgain) return done;
-    TRY(BringIn(space, {missing, end}, Access::kWrite));
-  }
+  return space->map().Overwrite(at, copy);
 }
 
 Result<void, FaultError> Uvm::CopyBytes(Space* space, Vaddr at, unsigned char* buffer,

@@ -31,6 +31,7 @@
 #include "uvm/space.h"
 #include "uvm/stored.h"
 #include "uvm/swap.h"
+#include "uvm/swapoff.h"
 #include "uvm/ubc.h"
 #include "uvm/voaddr.h"
 
@@ -97,8 +98,7 @@ class Uvm {
   // For checkers: acquired addresses that lie in objects.
   uint64_t DebugHeldObjects() const { return held_objects_; }
 
-  // Map's CopyIn and Overwrite (map.h), with the pages of objects that they need brought in. More
-  // errors: kIo, kProtection (a page in an object that may not be read, or written, by an access).
+  // Map's CopyIn and Overwrite (map.h).
   Result<void, MapError> CopyIn(Space* space, Range range, Snapshot* out);
   Result<void, MapError> Overwrite(Space* space, Vaddr at, Snapshot* copy);
 
@@ -152,6 +152,10 @@ class Uvm {
 
   // Where pages go that are not in memory. swapctl(2).
   SwapStore& swap() { return swap_; }
+  // Takes a device out of use (swapoff.h).
+  Result<void, SwapError> SwapOff(SwapDevice* device) {
+    return uvm::SwapOff(&core_, &pages_, &anons_, &amaps_, &objects_, &anonymous_).Run(device);
+  }
   const SwapStore& swap() const { return swap_; }
   PageDaemon& pagedaemon() { return daemon_; }
   const PageDaemon& pagedaemon() const { return daemon_; }
@@ -169,13 +173,13 @@ class Uvm {
   const AnonStore& DebugAnons() const { return anons_; }
   const AnonymousPager& DebugAnonymous() const { return anonymous_; }
   const ObjectStore& DebugObjects() const { return objects_; }
+  const AnonymousPager& DebugAnonymous() const { return anonymous_; }
   PmapSystem* DebugPmap() const { return core_.pmap; }
   PagePolicy* DebugPolicy() { return policy_.get(); }
   KernelMemory* DebugKernel() const { return kernel_; }
   const BufferCache* DebugBufferCache() const { return cache_; }
 
  private:
-  Result<void, MapError> BringIn(Space* space, Range range, Access access);
   // kNeedsCopy: others may write what the caller only reads.
   enum class Identity : uint8_t { kNone, kFound, kNeedsRead, kNeedsWrite, kNeedsCopy };
   enum class Sharers : uint8_t { kMayWrite, kIgnored };

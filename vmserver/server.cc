@@ -153,6 +153,7 @@ void LoadAnswer(uint32_t request, int32_t code) {
 Server::Server(const Config& config)
     : config_(config),
       threads_(config.memory, config.layout),
+      block_proxy_(&threads_, config.block_driver.pages),
       pmap_({.memory = config.memory,
              .canary = config.canary,
              .home_bias = config.home_bias,
@@ -181,6 +182,7 @@ void Server::Main() {
     ServerThread* daemon = threads_.Spawn(ServerThread::Role::kPageDaemon);
     CHECK(daemon != nullptr);
   }
+  if (config_.block_driver.entry != 0) StartBlockDriver();
   shared_.Emplace(&*uvm_, config_.memory, &threads_, config_.frame_buffer);
   auto init = Birth({.privileged = true, .max = base::Vaddr(kDefaultMapMax)});
   init_ = MUST(init, "a fresh machine has room for its first task");
@@ -213,6 +215,7 @@ void Server::ThreadMain() {
   L4_Accept(L4_UntypedWordsAcceptor);
   if (self->role == ServerThread::Role::kPager) PagerLoop(self);
   if (self->role == ServerThread::Role::kPageDaemon) uvm_->pagedaemon().Run();
+  if (self->role == ServerThread::Role::kBlockProxy) block_proxy_.Run(block_driver_);
   WorkerLoop(self);
 }
 

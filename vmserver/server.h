@@ -48,6 +48,7 @@
 #include "uvm/space.h"
 #include "uvm/swap_device.h"
 #include "uvm/uvm.h"
+#include "vmserver/block_proxy.h"
 #include "vmserver/files.h"
 #include "vmserver/protocol.h"
 #include "vmserver/shared.h"
@@ -144,6 +145,13 @@ class Server {
     // first.
     uvm::SwapDevice* const* swap_devices = nullptr;
     uint32_t swap_device_count = 0;
+    // A task that keeps pages (block_protocol.h): where it starts, and how many. It is
+    // block_proxy() to the server, and one of swap_devices, if whoever composes the machine says
+    // so. 0: none.
+    struct {
+      L4_Word_t entry = 0;
+      base::PageCount pages{};
+    } block_driver;
     // A thread of the server's reclaims frames. Without one memory that is short stays short.
     bool page_daemon = false;
     uvm::PolicyKind policy = uvm::PolicyKind::kClock;
@@ -169,6 +177,7 @@ class Server {
   const pmap_sim::L4Pmap& pmap() const { return pmap_; }
   const Threads& threads() const { return threads_; }
   uvm::ThreadSystem* thread_system() { return &threads_; }
+  BlockProxy* block_proxy() { return &block_proxy_; }
   // uvm::ThreadSystem::at_lock of all of UVM's locks.
   void SetLockHook(void (*at_lock)()) { threads_.at_lock = at_lock; }
   const ServerCounters& counters() const { return counters_; }
@@ -310,6 +319,10 @@ class Server {
   void Drop(LentMessage* message) ABSL_LOCKS_EXCLUDED(mu_);
   // shared_calls.cc
   Answer SharedCall(Task* task, const Message& m);
+  // block_driver.cc
+  // The driver's task, with its thread, and the server's thread that talks to it.
+  void StartBlockDriver();
+
   // swap_calls.cc
   Answer SwapCall(Task* task, const Message& m);
   Answer SwapStatsOf(const Message& m);
@@ -345,12 +358,14 @@ class Server {
   const Config config_;
   // Own synchronisation.
   Threads threads_;
+  BlockProxy block_proxy_;
   pmap_sim::L4Pmap pmap_;
   Late<uvm::Uvm> uvm_;
   Late<SharedMemory> shared_;
   FileStore file_store_;
   ServerCounters counters_;
-  Task* init_ = nullptr;  // set once, by Main
+  Task* init_ = nullptr;              // set once, by Main
+  L4_ThreadId_t block_driver_ = {0};  // likewise
   // Guarded by mu_.
   uvm::Mutex mu_;
   base::Pool<Task> task_pool_ ABSL_GUARDED_BY(mu_);
