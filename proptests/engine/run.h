@@ -43,6 +43,9 @@ struct RunResult {
   std::optional<Failure> failure;
   uint64_t hash = 0;
   uint64_t cases = 0;
+  uint64_t drawn = 0;  // operations that the generator was asked for; 0: all that there are
+  // Of a case that failed, the operations of its last phase (liveness.h), if it came that far.
+  std::vector<traces::Op> converging;
 };
 
 // Called after each operation, injected faults and skipped ones included.

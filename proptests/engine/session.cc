@@ -128,7 +128,7 @@ bool Session::Step(const traces::Op& op, const Outcome* expected) {
   model::Expectation right = world_->Expect(resolved_);
   seen_ = right.Canonical();
   if (compare && !CompareWithTrace(right, *expected)) return false;
-  if (machine_ != nullptr && !ApplyToSystem(right)) return false;
+  if (machine_ != nullptr && !ApplyToSystem(&right)) return false;
   world_->Adopt(std::move(right), resolved_, seen_);
   stats_.ok += seen_.ok() ? 1 : 0;
   ExtendHash();
@@ -154,8 +154,18 @@ bool Session::CompareWithTrace(const model::Expectation& right, const Outcome& e
   return true;
 }
 
-bool Session::ApplyToSystem(const model::Expectation& right) {
+// Before that, a machine that says so is wrong.
+void Session::NoticeFullMemory(model::Expectation* right) {
+  const uvm::Counters& counters = machine_->uvm().counters();
+  if (counters.frames_peak < machine_->uvm().DebugPages().total().value()) return;
+  full_ = true;
+  world_->MemoryRanOut();
+  *right = world_->Expect(resolved_);
+}
+
+bool Session::ApplyToSystem(model::Expectation* right) {
   Outcome seen = machine_->Apply(resolved_);
+  if (options_.shortage_when_full && !full_) NoticeFullMemory(right);
   if (std::optional<std::string> crash = machine_->crash(); crash.has_value()) {
     return Fail(FailureClass::kCrash, CrashRule(*crash),
                 absl::StrCat(traces::FormatResolvedOp(resolved_), ": ", *crash));
@@ -166,8 +176,8 @@ bool Session::ApplyToSystem(const model::Expectation& right) {
   }
   ++stats_.uvm_outcomes;
   std::string why;
-  if (!right.Accepts(seen, &why)) {
-    bool bytes = resolved_.kind == OpKind::kRead && seen.ok() && right.Canonical().ok();
+  if (!right->Accepts(seen, &why)) {
+    bool bytes = resolved_.kind == OpKind::kRead && seen.ok() && right->Canonical().ok();
     return Fail(bytes ? FailureClass::kContents : FailureClass::kOutcome,
                 bytes ? "ContentsAgree" : KindRule("OutcomesAgree", resolved_.kind),
                 absl::StrCat(traces::FormatResolvedOp(resolved_), ": ", why));
@@ -215,7 +225,7 @@ bool Session::CheckCost() {
     return true;
   }
   const bool orderly = now.faults_injected == spent_.faults_injected &&
-                       now.dropped == spent_.dropped && !options_.memory_may_run_out &&
+                       now.dropped == spent_.dropped && !options_.memory_may_run_out && !full_ &&
                        options_.machine.adversity == machine::Adversity::kNone &&
                        options_.machine.quirks.manual();
   const std::optional<Finding> finding = proptests::CheckCost(
@@ -268,7 +278,7 @@ bool Session::PerformOwn(const traces::Op& op) {
   if (!world_->Resolve(op, *files_, &resolved_)) return true;
   model::Expectation right = world_->Expect(resolved_);
   seen_ = right.Canonical();
-  if (!ApplyToSystem(right)) return false;
+  if (!ApplyToSystem(&right)) return false;
   world_->Adopt(resolved_, seen_);
   return true;
 }

@@ -42,6 +42,9 @@ struct RunOptions {
   uint32_t max_live_tasks = 0;
   // The machine may be too small: running out of memory is a right outcome.
   bool memory_may_run_out = false;
+  // The same from when every frame has been in use at once, and not before: for runs that touch as
+  // much as is mapped.
+  bool shortage_when_full = false;
 };
 
 // Counted since the start of the session.
@@ -94,7 +97,8 @@ class Session {
   bool WithinLimits(const traces::Op& op) const;
   void ReadProbes();
   bool CompareWithTrace(const model::Expectation& right, const traces::Outcome& expected);
-  bool ApplyToSystem(const model::Expectation& right);
+  bool ApplyToSystem(model::Expectation* right);
+  void NoticeFullMemory(model::Expectation* right);
   bool CheckCost();
   bool CheckTouched();
   bool CheckWhole(StateRelation::Depth depth);
@@ -117,6 +121,7 @@ class Session {
   traces::ResolvedOp resolved_;
   traces::Outcome seen_;
   bool skipped_ = false;
+  bool full_ = false;      // shortage_when_full, and they have been
   machine::Ledger spent_;  // as of the operation before
 };
 
