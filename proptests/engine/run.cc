@@ -91,10 +91,17 @@ RunResult RunTrace(const traces::Trace& trace, const RunOptions& options,
   return ResultOf(session);
 }
 
+bool LosesClients(const traces::Trace& trace) {
+  return std::any_of(trace.lines.begin(), trace.lines.end(), [](const traces::Line& line) {
+    return line.op.kind == traces::OpKind::kInject && !IsRecoverable(line.op.site);
+  });
+}
+
 std::string RunTraceText(absl::string_view text) {
   auto trace = traces::ParseTrace(text, "text");
   if (!trace.ok()) return std::string(trace.status().message());
   RunOptions options;
+  if (LosesClients(*trace)) options.machine.losses = machine::Losses::kAreReported;
   options.whole_every = 1;
   RunResult result = RunTrace(*trace, options);
   if (!result.failure) return "pass";
@@ -122,6 +129,7 @@ RunOptions CaseRunOptions(const CampaignOptions& options, uint64_t case_index) {
   run.max_live_tasks = options.tasks;
   run.shortage_when_full = options.liveness;
   run.machine.seed = base::Chain(options.seed, case_index);
+  if (options.faults.unlimited) run.machine.losses = machine::Losses::kAreReported;
   if (options.machine_swarm) {
     FaultRates unused;
     DrawMachine(options.seed, case_index, options.pins, &run, &unused);

@@ -74,6 +74,9 @@ using OpsRunner =
 RunResult RunTrace(const traces::Trace& trace, const RunOptions& options,
                    const Progress& progress = nullptr);
 
+// Whether faults without bound are injected: such a trace is for a machine whose losses are
+// reported.
+bool LosesClients(const traces::Trace& trace);
 // "pass", or fingerprint and text of the first failure, or the parser's complaint. For emitted
 // GoogleTest cases.
 std::string RunTraceText(absl::string_view text);

@@ -26,6 +26,8 @@ void ForEachCounter(Stats& stats, const Visitor& visit) {
   visit("uvm_outcomes", stats.uvm_outcomes);
   visit("bytes", stats.bytes);
   visit("whole_checks", stats.whole_checks);
+  visit("lost_calls", stats.lost_calls);
+  visit("lost_tasks", stats.lost_tasks);
 }
 
 Json StatsJson(const RunStats& stats) {
