@@ -91,26 +91,18 @@ unsigned char* L4Pmap::HomePointer(Paddr pa) {
 // processor does next behind them; with a head start of half a kilobyte a fault that fills a page
 // takes a third less time.
 void L4Pmap::Expect(Paddr pa, base::Access access) {
-  constexpr int kLines = 8, kLineBytes = 64;
-  const unsigned char* page = PeekHome(pa);
-  for (int i = 0; i < kLines; ++i) {
-    if (access == base::Access::kWrite) {
-      __builtin_prefetch(page + i * kLineBytes, /*rw=*/1);
-    } else {
-      __builtin_prefetch(page + i * kLineBytes);
-    }
-  }
+  base::ExpectPageBytes(PeekHome(pa), access, Stores());
 }
 
 void L4Pmap::ZeroPage(Paddr pa) {
-  __builtin_memset(HomePointer(pa), 0, base::kPageSize);
+  base::ZeroPageBytes(HomePointer(pa), Stores());
   if (!config_.canary->Armed(base::Canary::kWritesBehindStamps)) return;
   if (zeroed_before_ != nullptr) zeroed_before_[base::kPageSize / 2] ^= 1;
   zeroed_before_ = PeekHome(pa);
 }
 
 void L4Pmap::CopyPage(Paddr from, Paddr to) {
-  __builtin_memcpy(HomePointer(to), PeekHome(from), base::kPageSize);
+  base::CopyPageBytes(PeekHome(from), HomePointer(to), Stores());
 }
 
 // ---- Translations ----

@@ -31,9 +31,10 @@
 
 #include "base/addr.h"
 #include "base/canary.h"
-#include "base/probes.h"
 #include "base/list.h"
+#include "base/page_bytes.h"
 #include "base/pool.h"
+#include "base/probes.h"
 #include "base/prot.h"
 #include "base/result.h"
 #include "base/spin_word.h"
@@ -362,7 +363,12 @@ class L4Pmap final : public uvm::PmapSystem {
   Segment segments_[kMaxSegments];
   uint32_t segment_count_ = 0;
   Frame* frames_ = nullptr;
-  FrameStatus* status_ = nullptr;   // by frame, too
+  FrameStatus* status_ = nullptr;  // by frame, too
+  // How frames are filled: past the cache, once more of them were mapped than it has room for.
+  base::PageStores Stores() const {
+    return highest_linked_ > base::kMorePagesThanCached ? base::PageStores::kStreamed
+                                                        : base::PageStores::kCached;
+  }
   FrameNumber highest_linked_ = 0;  // of any mapping ever made
 
   unsigned char* zeroed_before_ = nullptr;  // the canary's

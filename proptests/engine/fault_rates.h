@@ -29,6 +29,9 @@ struct FaultRates {
 // Whether whoever meets the fault gets what it asked for in the end.
 bool IsRecoverable(base::FaultSite site);
 
+// Sites of devices that are not there.
+void DropSwapSites(FaultRates* rates);
+
 // "none", "all" (every site that is recoverable), "unlimited" (every site), or sites separated by
 // commas, each with its rate where that is not the default. An error says which word is wrong, and
 // why.

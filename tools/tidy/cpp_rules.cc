@@ -200,10 +200,10 @@ void CheckFriends(const SourceFile& file, Findings* findings) {
 }
 
 // Header-level parts of the language library that need no run-time support (design D2).
-constexpr std::array<absl::string_view, 18> kFreestandingHeaders = {
-    "algorithm", "array",   "atomic",  "bit",         "climits", "compare",
-    "concepts",  "cstdarg", "cstddef", "cstdint",     "cstring", "initializer_list",
-    "limits",    "memory",  "new",     "type_traits", "utility", "version"};
+constexpr std::array<absl::string_view, 19> kFreestandingHeaders = {
+    "algorithm", "array",   "atomic",      "bit",     "climits",     "compare",          "concepts",
+    "cstdarg",   "cstddef", "cstdint",     "cstring", "emmintrin.h", "initializer_list", "limits",
+    "memory",    "new",     "type_traits", "utility", "version"};
 
 constexpr std::array<absl::string_view, 24> kRuntimeTokens = {"std::string",
                                                               "std::string_view",

@@ -142,7 +142,7 @@ std::vector<Sample> CppSamples() {
       {"deployable-include", "uvm/a.cc", "#include <vector>", 1, "#include <cstdint>"},
       {"deployable-include", "vmserver/a.cc", "#include \"absl/strings/str_cat.h\"", 1,
        "#include \"absl/base/thread_annotations.h\"\n#include <l4/ipc.h>"},
-      {"deployable-include", "base/a.cc", "#include <iostream>", 1, ""},
+      {"deployable-include", "base/a.cc", "#include <iostream>", 1, "#include <emmintrin.h>"},
       {"deployable-run-time", "uvm/a.cc", "throw 3;", 1, "// throw 3;"},
       {"deployable-run-time", "uvm/a.cc", "auto* p = new Page;", 1, "auto* p = new (place) Page;"},
       {"deployable-run-time", "pmap_sim/a.cc", "std::string s;", 1, "base::TextSink s;"},

@@ -176,6 +176,7 @@ void FastPmap::Destroy(Pmap* pmap) {
 }
 
 void FastPmap::AddPlace(Paddr pa, Pmap* pmap, uint64_t va) {
+  highest_mapped_ = std::max(highest_mapped_, IndexOf(pa));
   Place& first = FrameAt(pa).first;
   if (first.pmap == nullptr) {
     first.pmap = pmap;
@@ -331,21 +332,13 @@ bool FastPmap::ClearModify(Paddr pa) { return std::exchange(FrameAt(pa).modified
 bool FastPmap::ClearReference(Paddr pa) { return std::exchange(FrameAt(pa).referenced, false); }
 
 void FastPmap::Expect(Paddr pa, base::Access access) {
-  constexpr int kLines = 8, kLineBytes = 64;
-  const unsigned char* page = HomePointer(pa);
-  for (int i = 0; i < kLines; ++i) {
-    if (access == base::Access::kWrite) {
-      __builtin_prefetch(page + i * kLineBytes, /*rw=*/1);
-    } else {
-      __builtin_prefetch(page + i * kLineBytes);
-    }
-  }
+  base::ExpectPageBytes(HomePointer(pa), access, Stores());
 }
 
-void FastPmap::ZeroPage(Paddr pa) { std::memset(HomePointer(pa), 0, base::kPageSize); }
+void FastPmap::ZeroPage(Paddr pa) { base::ZeroPageBytes(HomePointer(pa), Stores()); }
 
 void FastPmap::CopyPage(Paddr from, Paddr to) {
-  std::memcpy(HomePointer(to), HomePointer(from), base::kPageSize);
+  base::CopyPageBytes(HomePointer(from), HomePointer(to), Stores());
 }
 
 PageCount FastPmap::ResidentCount(const Pmap* pmap) const { return PageCount(pmap->resident); }

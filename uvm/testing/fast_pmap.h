@@ -16,6 +16,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/page_bytes.h"
 #include "base/prot.h"
 #include "uvm/pmap.h"
 
@@ -112,6 +113,10 @@ class FastPmap final : public PmapSystem {
     bool modified = false;
   };
   uint64_t IndexOf(base::Paddr pa) const { return (pa.value() - kFirstFrame) >> base::kPageShift; }
+  base::PageStores Stores() const {
+    return highest_mapped_ > base::kMorePagesThanCached ? base::PageStores::kStreamed
+                                                        : base::PageStores::kCached;
+  }
   Frame& FrameAt(base::Paddr pa) { return frames_[IndexOf(pa)]; }
   bool IsManaged(base::Paddr pa) const { return IndexOf(pa) < frames(); }
   void AddPlace(base::Paddr pa, Pmap* pmap, uint64_t va);
@@ -119,6 +124,7 @@ class FastPmap final : public PmapSystem {
   void Drop(Pmap* pmap, uint64_t va, uint64_t* cell);
 
   std::vector<Frame> frames_;
+  uint64_t highest_mapped_ = 0;  // index of a managed frame
   unsigned char* memory_ = nullptr;
   Place* free_places_ = nullptr;
   std::vector<std::unique_ptr<Place[]>> place_chunks_;
