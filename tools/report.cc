@@ -288,6 +288,10 @@ std::string LanesText(const RunOptions& run, const proptests::RunStats& stats) {
                     "uvm: ", Grouped(stats.uvm_outcomes), " outcomes and ", Grouped(stats.bytes),
                     " bytes compared with the model's");
   }
+  if (stats.lost_calls + stats.lost_tasks != 0) {
+    absl::StrAppend(&text, "\n  lost    ", Grouped(stats.lost_calls), " calls and ",
+                    Grouped(stats.lost_tasks), " tasks, to faults without bound");
+  }
   return text + "\n";
 }
 
