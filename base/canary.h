@@ -37,8 +37,14 @@ enum class Canary : uint8_t {
   kLosesWakeUp,              // a fault of the kernel's while a call is answered loses the answer
   // Nobody sees this while one client runs at a time.
   kFaultSkipsAmapLock,       // a fault works on the upper layer without its lock
+  // These need swap, and memory that is short.
+  kPageoutForgetsDirty,      // a dirty page that has a slot is freed as if it were clean
+  kSlotFreedTwice,           // a slot that is given back is given back again
+  kSwapReadsWrongSlot,       // a page is read from the slot after its own
+  kDaemonSkipsOwnerLock,     // the page daemon takes a victim without its owner's lock
+  kWaiterNotWoken,           // who waits for frames is not woken when there are some
 };
-inline constexpr int kCanaryCount = 22;
+inline constexpr int kCanaryCount = 27;
 
 class CanarySwitch {
  public:

@@ -58,6 +58,7 @@ const char* ErrnoName(Errno code) {
     case Errno::kEnoent: return "ENOENT";
     case Errno::kEsrch: return "ESRCH";
     case Errno::kEio: return "EIO";
+    case Errno::kEnxio: return "ENXIO";
     case Errno::kE2big: return "E2BIG";
     case Errno::kEbadf: return "EBADF";
     case Errno::kEnomem: return "ENOMEM";

@@ -65,6 +65,7 @@ enum class Errno : int32_t {
   kEnoent = 2,
   kEsrch = 3,
   kEio = 5,
+  kEnxio = 6,
   kE2big = 7,
   kEbadf = 9,
   kEnomem = 12,

@@ -1,7 +1,8 @@
-// base/fault_site.h: the places at which the simulated kernel can be made to fail, by name.
+// base/fault_site.h: the places at which the simulated kernel, or a swap device, can be made to
+//                     fail, by name.
 //
 // WHAT     Traces name them, the kernel has them (fake_l4/fault_injection.h says what each does),
-//          the model knows which outcomes each one permits.
+//          or what stands in front of a device (uvm/swap_fault.h), the model knows which outcomes each one permits.
 // INVARIANTS  A site's name is its identity: it names the stream it draws from and stands in
 // traces.
 
@@ -24,8 +25,16 @@ enum class FaultSite : uint8_t {
   kPagerWrongFpage,    // pager_wrong_fpage: the answer maps everything but the page asked for
   kPagerSmallerFpage,  // pager_smaller_fpage: the answer maps only the first page of what it names
   kPagerNever,         // pager_never: the answer to a fault is lost
+  // Of the devices that pages are swapped to, below the kernel as below everybody.
+  kSwapReadError,   // swap_read_error: a page that is read does not come
+  kSwapWriteError,  // swap_write_error: pages that are written do not arrive
+  kSwapTornWrite,   // swap_torn_write: a write says it went well, and one of its pages is spoilt
+  kSwapSlow,        // swap_slow: a transfer takes a hundred times as long
+  kSwapVanish,      // swap_vanish: the device is gone for some transfers, and comes back
 };
-inline constexpr int kFaultSiteCount = static_cast<int>(FaultSite::kPagerNever) + 1;
+inline constexpr int kFaultSiteCount = static_cast<int>(FaultSite::kSwapVanish) + 1;
+// The sites from here on are not the kernel's.
+inline constexpr int kKernelFaultSiteCount = static_cast<int>(FaultSite::kSwapReadError);
 
 // The name of a site, as above; a string literal.
 constexpr const char* FaultSiteName(FaultSite site) {
@@ -52,6 +61,16 @@ constexpr const char* FaultSiteName(FaultSite site) {
       return "pager_smaller_fpage";
     case FaultSite::kPagerNever:
       return "pager_never";
+    case FaultSite::kSwapReadError:
+      return "swap_read_error";
+    case FaultSite::kSwapWriteError:
+      return "swap_write_error";
+    case FaultSite::kSwapTornWrite:
+      return "swap_torn_write";
+    case FaultSite::kSwapSlow:
+      return "swap_slow";
+    case FaultSite::kSwapVanish:
+      return "swap_vanish";
   }
   return "?";
 }

@@ -32,6 +32,7 @@ namespace base {
   X(FaultBreaksAnonLoan, "a lent anonymous page was copied for its owner")                \
   X(FaultCopiesSharedAnon, "case 1B of a page that is lent or wired as well")             \
   X(FaultNoFrameForAnon, "there was no frame for a copy")                                 \
+  X(FaultWaitsForFrame, "a fault waited for a frame and began again")                     \
   X(FaultReadsLentObjectPage, "a lent page of an object was mapped without write")        \
   X(FaultBreaksObjectLoan, "a lent page of an object was copied for its object")          \
   X(FaultFirstWriteToHole, "the first write to a hole of a file went to the pager")       \
@@ -59,6 +60,10 @@ namespace base {
   X(LendObjectPage, "a page of an object was lent")                                       \
   X(LendZero, "zeroes were lent")                                                         \
   X(LendRefused, "a wired page was not lent")                                             \
+  X(SwapInAnon, "an anonymous page came in from swap")                                    \
+  X(SwapInObject, "a page of an anonymous object came in from swap")                      \
+  X(SwapInFails, "a page could not be read from swap, and is lost")                       \
+  X(SwapInTooLate, "while a page was read from swap its last owner went")                 \
   X(RefillRun, "neighbours came along with a refill")                                     \
   X(RefillStraightFromHome, "a page was mapped straight from home")                       \
   X(RefillResent, "a client was sent again what it had given up")                         \
@@ -77,8 +82,8 @@ inline constexpr uint32_t kProbeCount = 0 BASE_PROBES(BASE_PROBE_COUNT);
 // The matrix of fault cases.
 struct FaultCase {
   enum class From : uint8_t { kAnon, kObject, kZero };
-  enum class Page : uint8_t { kResident, kAbsent, kLent, kBusy, kWired };
-  static constexpr uint32_t kFroms = 3, kPages = 5;
+  enum class Page : uint8_t { kResident, kAbsent, kLent, kBusy, kWired, kSwapped };
+  static constexpr uint32_t kFroms = 3, kPages = 6;
   From from = From::kAnon;
   bool shared = false;  // the mapping: writes are everybody's
   bool write = false;   // the access

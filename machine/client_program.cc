@@ -156,6 +156,22 @@ uint32_t ShmatFlags(const ResolvedOp& op) {
   return flags;
 }
 
+// Calls about swap.
+client::Reply SwapCall(const ResolvedOp& op) {
+  switch (op.kind) {
+    case OpKind::kSwapOn:
+      return client::SwapOn(op.device, op.priority);
+    case OpKind::kSwapOff:
+      return client::SwapOff(op.device);
+    case OpKind::kSwapCtl:
+      return client::SwapCtl(op.device, op.priority);
+    case OpKind::kSwapStats:
+      return client::SwapStats(0);
+    default:
+      return {};  // none of them
+  }
+}
+
 // Calls for memory that has a name.
 client::Reply SharedCall(const ResolvedOp& op) {
   switch (op.kind) {
@@ -182,7 +198,7 @@ client::Reply SharedCall(const ResolvedOp& op) {
     case OpKind::kShmUnlock:
       return client::ShmControl(vmserver::kBsdShmUnlock, op.file_key);
     default:
-      return {};  // none of them
+      return SwapCall(op);
   }
 }
 
@@ -346,6 +362,7 @@ Outcome OutcomeOf(const ResolvedOp& op, const client::Reply& reply) {
     case OpKind::kSend:
     case OpKind::kReceive:
     case OpKind::kSendFile:
+    case OpKind::kSwapStats:
       outcome.value = reply.words[0];
       break;
     case OpKind::kVmRegion:

@@ -92,7 +92,8 @@ std::vector<std::string> QuirkNames() {
 
 vmserver::Server::Config Machine::ServerConfig(const Options& options, Arena* arena,
                                                const base::CanarySwitch* canary,
-                                               fake_l4::Kernel& kernel, AdversePmap* adverse) {
+                                               fake_l4::Kernel& kernel, AdversePmap* adverse,
+                                               const SwapSet& swap) {
   vmserver::Server::Config config;
   if (options.adversity != Adversity::kNone) config.pmap_between = adverse;
   config.memory = arena;
@@ -115,6 +116,9 @@ vmserver::Server::Config Machine::ServerConfig(const Options& options, Arena* ar
   config.client_utcb_area = L4_FpageLog2(kClientUtcb, base::kPageShift);
   config.client32_kip_area = L4_FpageLog2(kClient32Kip, base::kPageShift);
   config.max_tasks = options.max_tasks;
+  config.swap_devices = swap.devices();
+  config.swap_device_count = swap.count();
+  config.page_daemon = swap.count() != 0;
   // The device memory that the kernel's memory table names lies right above RAM.
   config.frame_buffer.key = traces::KeyOfName(traces::kFrameBuffer);
   config.frame_buffer.read_only_key = traces::KeyOfName(traces::kFrameBufferReadOnly);
@@ -132,7 +136,9 @@ Machine::Machine(const Options& options)
                                    .quirks = options.quirks,
                                    .processors = options.processors}),
       adverse_pmap_(options.adversity, options.seed),
-      server_(ServerConfig(options, &arena_, &canary_, kernel_, &adverse_pmap_)) {
+      swap_set_(options.swap),
+      server_(ServerConfig(options, &arena_, &canary_, kernel_, &adverse_pmap_, swap_set_)) {
+  swap_set_.Make(server_.thread_system(), &arena_);
   adverse_pmap_.StandOn(&server_.pmap());
   CHECK(HasRoom(options.profile));
   auto server_main = [](void* server) { static_cast<vmserver::Server*>(server)->Main(); };
@@ -148,10 +154,20 @@ Machine::Machine(const Options& options)
   init->thread = server_.init_thread();
   by_thread_[init->thread.raw] = init.get();
   clients_[0] = std::move(init);
+  SwapOnAtBoot();
   canary_.Arm(options.canary);
   server_.uvm().canary().Arm(options.canary);
   boot_ = ReadLedger();
   if (options.schedule != Schedule::kRoundRobin) ExploreByOptions();
+}
+
+void Machine::SwapOnAtBoot() {
+  for (uint32_t i = 0; i < swap_set_.count(); ++i) {
+    if (!swap_set_.spec(i).on) continue;
+    const traces::ResolvedOp op = {
+        .kind = OpKind::kSwapOn, .device = i, .priority = swap_set_.spec(i).priority};
+    CHECK(Perform(op, Find(0)).ok());
+  }
 }
 
 void Machine::ExploreByOptions() {

@@ -34,6 +34,7 @@
 #include "machine/adverse_pmap.h"
 #include "machine/arena.h"
 #include "machine/client_program.h"
+#include "machine/swap_set.h"
 #include "traces/op.h"
 #include "uvm/space.h"
 #include "uvm/uvm.h"
@@ -125,6 +126,10 @@ class Machine {
     // Clients take turns on them; the server runs on the first.
     uint32_t processors = 1;
     uint32_t max_tasks = 64;  // alive at once
+    // By number. With any, the server has a page daemon.
+    std::vector<SwapSpec> swap;
+    // Of page replacement, by name.
+    std::string policy = "clock";
     // Host address space for the server's tables. Far more than they take; pages never used cost
     // nothing.
     uint64_t arena_bytes = uint64_t{1} << 30;
@@ -184,6 +189,7 @@ class Machine {
   vmserver::Server& server() { return server_; }
   pmap_sim::L4Pmap& pmap() { return server_.pmap(); }
   const AdversePmap& adverse_pmap() const { return adverse_pmap_; }
+  const SwapSet& swap_set() const { return swap_set_; }
   bool IsLive(uint32_t label) const;
   std::vector<uint32_t> live_labels() const;
   size_t live_count() const { return by_thread_.size() - 1; }  // init has no label
@@ -209,7 +215,10 @@ class Machine {
 
   static vmserver::Server::Config ServerConfig(const Options& options, Arena* arena,
                                                const base::CanarySwitch* canary,
-                                               fake_l4::Kernel& kernel, AdversePmap* adverse);
+                                               fake_l4::Kernel& kernel, AdversePmap* adverse,
+                                               const SwapSet& swap);
+  // Swaps on what the options say.
+  void SwapOnAtBoot();
   [[noreturn]] void ClientMain();
   fake_l4::StopReason RunKernel();
   void ExploreByOptions();
@@ -235,6 +244,7 @@ class Machine {
   base::CanarySwitch canary_;
   fake_l4::Kernel kernel_;
   AdversePmap adverse_pmap_;  // idle without adversity
+  SwapSet swap_set_;
   vmserver::Server server_;
   std::map<uint32_t, std::unique_ptr<Client>>
       clients_;  // by label; the dead stay, so that labels are not used twice

@@ -255,6 +255,10 @@ uint64_t World::StateHash() const {
       hash = base::Chain(hash, value.value.ContentHash());
     }
   }
+  for (size_t i = 0; i < swap_.devices.size(); ++i) {
+    const SwapTable::Device& device = swap_.devices[i];
+    if (device.on) hash = base::Chain(base::Chain(hash, i), device.priority);
+  }
   return hash;
 }
 

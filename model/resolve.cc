@@ -157,6 +157,15 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
     case OpKind::kTaskTerminate:
     case OpKind::kMlockall:
     case OpKind::kMunlockall:
+    case OpKind::kSwapStats:
+      return true;
+    case OpKind::kSwapOn:
+    case OpKind::kSwapCtl:
+      out->priority = op.priority;
+      out->device = op.device;
+      return true;
+    case OpKind::kSwapOff:
+      out->device = op.device;
       return true;
     case OpKind::kExecBrk:
     case OpKind::kBrk:

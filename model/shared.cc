@@ -228,7 +228,7 @@ Step DecodeShared(const Query& q) {
     case OpKind::kShmUnlock:
       return OfSegment(q);
     default:
-      return Answer(Errno::kEinval);  // not a BSD call
+      return DecodeSwap(q);
   }
 }
 

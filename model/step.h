@@ -81,6 +81,7 @@ struct Step {
     kRemoveSegment,
     kLockSegment,
     kUnlockSegment,
+    kSwap,  // swap.cc
   };
   enum class Freedom : uint8_t {
     kNone,
@@ -140,6 +141,16 @@ struct Step {
   bool ok() const { return outcome.code == 0; }
 };
 
+// The devices that pages may be swapped to, by number. The model never swaps a page.
+struct SwapTable {
+  struct Device {
+    uint64_t pages = 0;
+    bool on = false;
+    uint32_t priority = 0;
+  };
+  std::vector<Device> devices;
+};
+
 class World;
 
 // What every decoder gets.
@@ -157,6 +168,7 @@ struct Query {
   uint64_t shm_max = ~uint64_t{0};  // bytes of the largest segment
   const FileTable* files = nullptr;
   bool is_mapped = false;  // kMemfdSeal: the file, by anybody
+  const SwapTable* swap = nullptr;
 };
 
 // Calls whose outcome is an errno. REQUIRES: traces::FamilyOf(op.kind) == kErrno.
@@ -170,6 +182,10 @@ Step AndWire(const Query& query, Step step, int32_t code);
 // mapping a memory file or the frame buffer, and *id and *max_prot of what is mapped.
 Step DecodeShared(const Query& query);
 base::Errno CheckNamed(const Query& query, uint64_t size, uint64_t* id, base::Prot* max_prot);
+
+// Those that are swapctl(2)'s (swap.cc).
+Step DecodeSwap(const Query& query);
+void CommitSwap(const traces::ResolvedOp& op, SwapTable* swap);
 
 // Calls whose outcome is a kern_return_t. REQUIRES: traces::FamilyOf(op.kind) == kKern.
 Step DecodeMach(const Query& query);

@@ -18,6 +18,7 @@ using traces::ResolvedOp;
 World::World(const Options& options) : options_(options) {
   files_.objects[FileTable::kDeviceId] = {.kind = MemoryObject::Kind::kDevice,
                                           .size = traces::kFrameBufferPages << base::kPageShift};
+  swap_.devices = options.swap;
 }
 
 bool World::IsMapped(uint64_t id) const {
@@ -78,6 +79,7 @@ Step World::Decode(const ResolvedOp& op) const {
               options_.wired_max};
   query.shm_max = options_.shm_max;
   query.files = &files_;
+  query.swap = &swap_;
   if (op.kind == OpKind::kMemfdSeal) {
     auto file = files_.memfds.find(op.file_key);
     query.is_mapped = file != files_.memfds.end() && IsMapped(file->second);
@@ -417,6 +419,9 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
       break;
     case Step::Action::kFtruncate:
       SetEnd(step.file_key, step.size);
+      break;
+    case Step::Action::kSwap:
+      CommitSwap(op, &swap_);
       break;
     default:
       CommitShared(step, &task);

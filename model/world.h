@@ -131,6 +131,8 @@ class World {
     uint64_t wired_max = ~uint64_t{0};
     // Bytes of the largest System V segment.
     uint64_t shm_max = ~uint64_t{0};
+    // Swap devices by number.
+    std::vector<SwapTable::Device> swap;
     // Hardware that cannot tell execution from reading: executable iff readable.
     bool execute_implied_by_read = false;
   };
@@ -195,6 +197,9 @@ class World {
   uint64_t names() const { return files_.memfds.size() + files_.segments.size(); }
   bool HasSegment(uint64_t key) const { return files_.segments.count(key) != 0; }
 
+  // Swap devices by number.
+  const SwapTable& swap() const { return swap_; }
+
   // Of everything observable, by contents: two worlds that went through equal states agree.
   uint64_t StateHash() const;
   // An upper bound of the frames that are wired, all tasks together.
@@ -258,6 +263,7 @@ class World {
   std::vector<uint32_t> births_;  // labels of live tasks in the order of their births
   std::set<uint32_t> used_labels_;
   FileTable files_;
+  SwapTable swap_;
   std::map<uint32_t, Channel> channels_;  // by Task::channel, as long as a task has it
   // The next operation meets a kernel without memory for threads (an injected fault). The faults of
   // the other sites change no outcome: who asks again gets what was refused.

@@ -7,9 +7,11 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "base/addr.h"
 #include "base/canary.h"
 #include "proptests/engine/diagram.h"
@@ -50,6 +52,11 @@ constexpr CanaryName kCanaries[] = {
     {base::Canary::kHangsTheProcess, "hangs_the_process"},
     {base::Canary::kLosesWakeUp, "loses_wake_up"},
     {base::Canary::kFaultSkipsAmapLock, "fault_skips_amap_lock"},
+    {base::Canary::kPageoutForgetsDirty, "pageout_forgets_dirty"},
+    {base::Canary::kSlotFreedTwice, "slot_freed_twice"},
+    {base::Canary::kSwapReadsWrongSlot, "swap_reads_wrong_slot"},
+    {base::Canary::kDaemonSkipsOwnerLock, "daemon_skips_owner_lock"},
+    {base::Canary::kWaiterNotWoken, "waiter_not_woken"},
 };
 static_assert(std::size(kCanaries) == base::kCanaryCount);
 
@@ -112,6 +119,11 @@ void MachineFlags::Declare(Options* options) {
 void MachineFlags::DeclareMachine(Options* options) {
   options->Number("frames", &frames, 0, uint64_t{1} << 24,
                   "the machine's memory in pages of 4 KiB; 0 = enough");
+  options->Text("swap", &swap, "N[,N...]",
+                "pages of each swap device, on from the beginning; scarce memory wants --frames");
+  options->Number("swap-latency", &swap_latency, 0, 1'000'000,
+                  "virtual microseconds that a transfer to swap takes");
+  options->Text("policy", &policy, "NAME", "of page replacement: clock, clockpro or simple");
   options->Text("canary", &canary, "NAME", "arm a deliberate bug, to see it found");
   options->Text(
       "profile", &profile, "NAME",
@@ -156,6 +168,8 @@ absl::Status MachineFlags::Apply(uint64_t default_frames, uint64_t default_check
                                                    "\"; there are ",
                                                    absl::StrJoin(machine::QuirkNames(), ", ")));
   }
+  const absl::Status swap_status = ApplySwap(&run->machine);
+  if (!swap_status.ok()) return swap_status;
   run->machine.profile = *hardware;
   run->machine.quirks = *kernel;
   run->machine.seed = schedule_seed;
@@ -164,6 +178,31 @@ absl::Status MachineFlags::Apply(uint64_t default_frames, uint64_t default_check
   run->machine.ram_bytes = (frames == 0 ? default_frames : frames) * base::kPageSize;
   run->memory_may_run_out = frames != 0;
   run->whole_every = check_every == 0 ? default_check_every : check_every;
+  return absl::OkStatus();
+}
+
+absl::Status MachineFlags::ApplySwap(machine::Machine::Options* machine) const {
+  constexpr uint64_t kMostPages = uint64_t{1} << 20;
+  constexpr size_t kMostDevices = 8;
+  machine->policy = policy;
+  machine->swap.clear();
+  if (swap.empty()) return absl::OkStatus();
+  for (absl::string_view word : absl::StrSplit(swap, ',')) {
+    uint64_t pages = 0;
+    if (!absl::SimpleAtoi(word, &pages) || pages > kMostPages ||
+        machine->swap.size() == kMostDevices) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--swap wants the pages of at most ", kMostDevices,
+                       " devices, such as 512,2048, not \"", swap, "\""));
+    }
+    machine::SwapSpec spec;
+    spec.pages = pages;
+    spec.transfer_us = swap_latency;
+    // Pairs share a priority, so that both rules are met.
+    spec.priority = static_cast<uint32_t>(machine->swap.size() / 2);
+    spec.on = pages != 0;
+    machine->swap.push_back(spec);
+  }
   return absl::OkStatus();
 }
 
@@ -177,6 +216,12 @@ MachineFlags MachineFlags::With(const RunOptions& run) const {
   flags.processors = run.machine.processors;
   flags.profile = run.machine.profile.name;
   flags.quirks = run.machine.quirks.name;
+  flags.swap.clear();
+  for (const machine::SwapSpec& spec : run.machine.swap) {
+    absl::StrAppend(&flags.swap, flags.swap.empty() ? "" : ",", spec.pages);
+    flags.swap_latency = spec.transfer_us;
+  }
+  flags.policy = run.machine.policy;
   flags.frames = run.memory_may_run_out ? run.machine.ram_bytes / base::kPageSize : 0;
   return flags;
 }
@@ -186,6 +231,9 @@ std::string MachineFlags::Repeat() const {
   if (lanes != "all") absl::StrAppend(&text, " --lanes ", lanes);
   if (canary != "none") absl::StrAppend(&text, " --canary ", canary);
   if (frames != 0) absl::StrAppend(&text, " --frames ", frames);
+  if (!swap.empty()) absl::StrAppend(&text, " --swap ", swap);
+  if (swap_latency != 0 && !swap.empty()) absl::StrAppend(&text, " --swap-latency ", swap_latency);
+  if (policy != "clock") absl::StrAppend(&text, " --policy ", policy);
   if (schedule != "round-robin") absl::StrAppend(&text, " --schedule ", schedule);
   if (schedule_seed != 0) absl::StrAppend(&text, " --schedule-seed ", schedule_seed);
   if (processors != 1) absl::StrAppend(&text, " --processors ", processors);

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "machine/machine.h"
 #include "nlohmann/json.hpp"
 #include "proptests/engine/emit.h"
 #include "proptests/engine/isolate.h"
@@ -33,13 +34,18 @@ struct MachineFlags {
   uint64_t processors = 1;
   std::string profile = "amd64-nx";
   std::string quirks = "manual";
+  std::string swap;  // pages of each device, separated by commas
+  uint64_t swap_latency = 0;
+  std::string policy = "clock";
   void Declare(Options* options);
-  // Only what machine it is: frames, canary, profile, quirks.
+  // Only what machine it is: frames, swap, canary, profile, quirks.
   void DeclareMachine(Options* options);
   // `run` gets lanes, machine and frequency of checks. Errors: unknown lane, canary, schedule or
   // profile.
   absl::Status Apply(uint64_t default_frames, uint64_t default_check_every,
                      proptests::RunOptions* run) const;
+  // The part of it that is about swap.
+  absl::Status ApplySwap(machine::Machine::Options* machine) const;
   // The same with what `run` says of schedule, processors, hardware, kernel, and memory if it is
   // scarce.
   MachineFlags With(const proptests::RunOptions& run) const;

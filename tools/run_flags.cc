@@ -25,6 +25,7 @@ constexpr const char* kEpilogue =
     "  ./vmsim run --findings found --ops 100m         keep what is found, go on\n"
     "  ./vmsim run --resume found                      go on where that was interrupted\n"
     "  ./vmsim run --swarm --liveness --ops 10m        other machines, and all must end well\n"
+    "  ./vmsim run --frames 1100 --swap 8192 --mix proptests/mixes/pressure.mix   scarce memory\n"
     "  ./vmsim run --shard 0/4 --ops 100m --json >0.json   a quarter of that campaign\n"
     "  ./vmsim run --canary kept_secret_below --ops 1m   is a deliberate bug found?\n\n"
     "A campaign is a sequence of cases, each with its own mix of operations and a fresh machine.\n"
@@ -114,6 +115,7 @@ absl::StatusOr<Shard> ParseShard(const std::string& text) {
 absl::Status Settle(const Options& options, RunFlags* flags, proptests::Mix* mix) {
   proptests::MachinePins& pins = flags->pins;
   pins.memory = options.Given("frames");
+  pins.swap = options.Given("swap");
   pins.hardware = options.Given("profile");
   pins.kernel = options.Given("quirks");
   pins.processors = options.Given("processors");
@@ -165,6 +167,10 @@ std::string CampaignText(const RunFlags& flags, const CampaignOptions& options) 
       flags.mix.empty() ? "" : absl::StrCat(", mix ", flags.mix),
       flags.no_swarm ? ", no swarm" : "", flags.swarm ? ", a machine for each case" : "",
       flags.liveness ? ", liveness" : "",
+      flags.machine.swap.empty() ? ""
+                                 : absl::StrCat(", swap ", flags.machine.swap, " latency ",
+                                                flags.machine.swap_latency, " policy ",
+                                                flags.machine.policy),
       flags.faults == "none" ? "" : absl::StrCat(", faults ", flags.faults),
       flags.machine.schedule == "round-robin" ? ""
                                               : absl::StrCat(", schedule ", flags.machine.schedule),
@@ -184,6 +190,7 @@ std::string PinsText(const RunFlags& flags) {
   };
   const MachineFlags& machine = flags.machine;
   pin(flags.pins.memory, machine.frames == plain.frames, " --frames 0");
+  pin(flags.pins.swap, machine.swap.empty(), " --swap \"\"");
   pin(flags.pins.hardware, machine.profile == plain.profile, " --profile " + plain.profile);
   pin(flags.pins.kernel, machine.quirks == plain.quirks, " --quirks " + plain.quirks);
   pin(flags.pins.processors, machine.processors == plain.processors, " --processors 1");

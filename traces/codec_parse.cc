@@ -110,6 +110,7 @@ class Scanner {
   bool ScanNumber(uint64_t* number);
   // A number that is a whole token, at most `limit`.
   bool Number(absl::string_view what, uint64_t limit, uint64_t* number);
+  bool SmallNumber(absl::string_view what, uint32_t limit, uint32_t* number);
   bool FixedWord(absl::string_view what, absl::Span<const Word> words, uint32_t* value);
   absl::string_view Token() const;
   void SkipBlanks() {
@@ -436,6 +437,10 @@ bool Scanner::OperandValue(const KindRow& row, Operand operand, Trace* trace, Op
     case Operand::kSkip:
       if (!Literal("skip=")) return Fail("'skip=K', '->', a comment or the end of the line");
       return Number("a number of visits below 2^64", ~uint64_t{0}, &op->skip);
+    case Operand::kDevice:
+      return SmallNumber("the number of a device (below 2^32)", UINT32_MAX, &op->device);
+    case Operand::kPriority:
+      return SmallNumber("a priority (a number below 2^31)", kMaxSwapPriority, &op->priority);
     case Operand::kTarget:
       return TargetOperand(&op->target);
   }
@@ -472,6 +477,13 @@ bool Scanner::Number(absl::string_view what, uint64_t limit, uint64_t* number) {
   if (ScanNumber(number) && AtTokenEnd() && *number <= limit) return true;
   p_ = begin;
   return Fail(what);
+}
+
+bool Scanner::SmallNumber(absl::string_view what, uint32_t limit, uint32_t* number) {
+  uint64_t wide = 0;
+  if (!Number(what, limit, &wide)) return false;
+  *number = static_cast<uint32_t>(wide);
+  return true;
 }
 
 bool Scanner::PlaceOperand(absl::string_view what, Place* place) {

@@ -148,6 +148,12 @@ void OperandText(const KindRow& row, Operand operand, const Op& op,
       out->append("skip=");
       Decimal(op.skip, out);
       break;
+    case Operand::kDevice:
+      Decimal(op.device, out);
+      break;
+    case Operand::kPriority:
+      Decimal(op.priority, out);
+      break;
     case Operand::kTarget:
       out->append("of ");
       Task(op.target, out);
@@ -287,6 +293,12 @@ void AppendOperandName(const KindRow& row, Operand operand, std::string* out) {
     case Operand::kSkip:
       absl::StrAppend(out, " [skip=K]");
       return;
+    case Operand::kDevice:
+      absl::StrAppend(out, " DEVICE");
+      return;
+    case Operand::kPriority:
+      absl::StrAppend(out, " PRIORITY");
+      return;
     case Operand::kFlags:
       break;
   }
@@ -347,6 +359,8 @@ std::string FormatResolvedOp(const ResolvedOp& op) {
   plain.value = op.value;
   plain.offset = op.offset;
   plain.backing = op.backing;
+  plain.device = op.device;
+  plain.priority = op.priority;
   plain.site = op.site;
   plain.skip = op.skip;
   if (op.file_key == 0) return FormatOp(plain, {});

@@ -110,6 +110,12 @@ void FillOperand(const KindRow& row, Operand operand, Trace* trace, Op* op) {
     case Operand::kSkip:
       op->skip = *AnyNumber();
       break;
+    case Operand::kDevice:
+      op->device = *rc::gen::arbitrary<uint32_t>();
+      break;
+    case Operand::kPriority:
+      op->priority = *rc::gen::inRange<uint32_t>(0, kMaxSwapPriority);
+      break;
   }
 }
 

@@ -38,6 +38,8 @@ enum class Operand : uint8_t {
   kName,        // Op::file
   kSite,        // Op::site
   kSkip,        // optional `skip=K`: Op::skip
+  kDevice,      // number below 2^32: Op::device
+  kPriority,    // number to kMaxSwapPriority: Op::priority
   kTarget,      // optional `of TASK`: Op::target
 };
 

@@ -33,6 +33,11 @@ bool NamesMemory(OpKind kind) {
   }
 }
 
+bool IsSwapCall(OpKind kind) {
+  return kind == OpKind::kSwapOn || kind == OpKind::kSwapOff || kind == OpKind::kSwapCtl ||
+         kind == OpKind::kSwapStats;
+}
+
 bool TakesPlace(OpKind kind) {
   switch (kind) {
     case OpKind::kSpace:
@@ -46,7 +51,7 @@ bool TakesPlace(OpKind kind) {
     case OpKind::kInject:
       return false;
     default:
-      return !NamesMemory(kind);
+      return !NamesMemory(kind) && !IsSwapCall(kind);
   }
 }
 
@@ -115,6 +120,10 @@ Outcome::Family FamilyOf(OpKind kind) {
     case OpKind::kShmRemove:
     case OpKind::kShmLock:
     case OpKind::kShmUnlock:
+    case OpKind::kSwapOn:
+    case OpKind::kSwapOff:
+    case OpKind::kSwapCtl:
+    case OpKind::kSwapStats:
     case OpKind::kInject:
       return Outcome::Family::kErrno;
   }

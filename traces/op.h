@@ -89,6 +89,11 @@ enum class OpKind : uint8_t {
   kSend,      // s.send ADDR SIZE
   kReceive,   // s.receive ADDR SIZE
   kSendFile,  // s.send_file SIZE [file NAME OFFSET]
+  // swapctl(2). DEVICE: number of a swap device of the machine.
+  kSwapOn,     // s.swapon DEVICE PRIORITY
+  kSwapOff,    // s.swapoff DEVICE
+  kSwapCtl,    // s.swapctl DEVICE PRIORITY
+  kSwapStats,  // s.swapstats               outcome: how many devices are on
   // What the kernel below does, not what a program does.
   kInject,  // inject SITE [skip=K]       the next operation meets a fault
 };
@@ -166,6 +171,8 @@ struct Op {
   uint32_t file = 0;   // 1 + index into Trace::files; 0 = anonymous
   Backing backing = Backing::kFile;
   uint64_t offset = 0;  // byte offset in the file
+  uint32_t device = 0;    // swapon, swapoff, swapctl
+  uint32_t priority = 0;  // swapon, swapctl: <= kMaxSwapPriority; the lowest is used first
   // kInject: visit number skip + 1 of the site fires, counted while the next operation runs.
   base::FaultSite site{};
   uint64_t skip = 0;
@@ -193,6 +200,8 @@ struct ResolvedOp {
   uint64_t file_key = 0;  // KeyOfName(); 0 = anonymous
   Backing backing = Backing::kFile;
   uint64_t offset = 0;
+  uint32_t device = 0;
+  uint32_t priority = 0;
   base::FaultSite site{};
   uint64_t skip = 0;
   friend bool operator==(const ResolvedOp&, const ResolvedOp&) = default;
@@ -218,7 +227,7 @@ struct Outcome {
   Family family = Family::kNone;
   int32_t code = 0;  // 0 = success in every family
   // mmap, mremap, vm_allocate, vm_map: the address. vm_read: of the copy. mincore: pages resident.
-  // pread, pwrite, peek, poke, send, receive: bytes moved. vm_region: the start. read: what was
+  // pread, pwrite, peek, poke, send, receive: bytes moved. swapstats: devices. vm_region: the start. read: what was
   // read (ReadValue below).
   uint64_t value = 0;
   uint64_t size = 0;  // vm_region
@@ -236,8 +245,10 @@ uint64_t ReadValue(const unsigned char* bytes, uint64_t size);
 
 // Calls about memory that has a name, not about a place in a map.
 bool NamesMemory(OpKind kind);
+// swapctl(2): about no memory at all.
+bool IsSwapCall(OpKind kind);
 // Whether the operation is about a place in a map (Op::at). Births, deaths and kInject are not, nor
-// is what NamesMemory.
+// is what NamesMemory or IsSwapCall.
 bool TakesPlace(OpKind kind);
 // Whether a call may name another task (Op::target).
 bool HasTarget(OpKind kind);
@@ -250,6 +261,8 @@ Outcome::Family FamilyOf(OpKind kind);
 // Whose codes a task's failed accesses speak: signals, or exceptions with a kern_return_t. Fixed at
 // birth (kSpace and kFork make BSD tasks, kTask, kTask32 and kTaskCreate Mach ones).
 enum class Personality : uint8_t { kBsd, kMach };
+
+inline constexpr uint32_t kMaxSwapPriority = 0x7fffffff;
 
 // Default first address beyond a task's map: 47-bit user space less one guard page, as amd64
 // programs see it.

@@ -613,13 +613,30 @@ class Run {
   ExpectedSpace* pages_ = nullptr;
 };
 
+// How the worlds of a batch are.
+struct Setting {
+  PmapKind pmap;
+  uint64_t frames = 160;  // fewer than that: with swap, in worlds under pressure
+};
+constexpr uint64_t kPlenty = 160;
+
+uint64_t g_paged_out = 0;  // pages, in all worlds so far
+
+std::unique_ptr<World> MakeWorld(const Setting& setting) {
+  if (setting.frames >= kPlenty) return std::make_unique<World>(setting.frames);
+  return std::make_unique<World>(Pressure{.frames = setting.frames, .swap_pages = 256});
+}
+
 // The first failure of the run as text, or "".
-std::string Failure(const std::vector<Operation>& operations, PmapKind pmap, uint64_t seed) {
+std::string Failure(const std::vector<Operation>& operations, const Setting& setting,
+                    uint64_t seed) {
+  const PmapKind pmap = setting.pmap;
   ::testing::TestPartResultArray results;
   {
     ::testing::ScopedFakeTestPartResultReporter intercept(
         ::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &results);
-    World world(/*frames=*/160);
+    std::unique_ptr<World> owned = MakeWorld(setting);
+    World& world = *owned;
     if (pmap == PmapKind::kAdverse) world.BeAdverse(seed);
     if (pmap == PmapKind::kForgetful) {
       world.ForgetAtRandom(seed, 32);
@@ -639,12 +656,14 @@ std::string Failure(const std::vector<Operation>& operations, PmapKind pmap, uin
     if (results.size() == 0) {
       EXPECT_EQ(world.TearDownAndFindLeaks(), "");
     }
+    g_paged_out += world.uvm().pagedaemon().counters().freed_written;
   }
   return results.size() == 0 ? "" : results.GetTestPartResult(0).message();
 }
 
 // Leaves out operations, in chunks down to single ones, while it fails in any way.
-std::vector<Operation> Shrink(std::vector<Operation> operations, PmapKind pmap, uint64_t seed) {
+std::vector<Operation> Shrink(std::vector<Operation> operations, const Setting& setting,
+                              uint64_t seed) {
   for (size_t chunk = operations.size() / 2 + 1;;) {
     bool shrunk = false;
     for (size_t at = 0; at < operations.size();) {
@@ -652,7 +671,7 @@ std::vector<Operation> Shrink(std::vector<Operation> operations, PmapKind pmap, 
       auto from = candidate.begin() + static_cast<ptrdiff_t>(at);
       candidate.erase(from, candidate.begin() +
                                 static_cast<ptrdiff_t>(std::min(at + chunk, operations.size())));
-      if (Failure(candidate, pmap, seed).empty()) {
+      if (Failure(candidate, setting, seed).empty()) {
         at += chunk;
       } else {
         operations = std::move(candidate);
@@ -665,14 +684,14 @@ std::vector<Operation> Shrink(std::vector<Operation> operations, PmapKind pmap, 
 }
 
 struct Batch {
-  PmapKind pmap;
+  Setting setting;
   uint64_t first_seed;
 };
 void PrintTo(const Batch& batch, std::ostream* out) {
-  *out << (batch.pmap == PmapKind::kAdverse     ? "adverse"
-           : batch.pmap == PmapKind::kForgetful ? "forgetful"
-                                                : "faithful")
-       << " from seed " << batch.first_seed;
+  *out << (batch.setting.pmap == PmapKind::kAdverse     ? "adverse"
+           : batch.setting.pmap == PmapKind::kForgetful ? "forgetful"
+                                                        : "faithful")
+       << ", " << batch.setting.frames << " frames, from seed " << batch.first_seed;
 }
 
 constexpr uint64_t kSeedsPerBatch = 200;
@@ -681,24 +700,32 @@ constexpr size_t kOperations = 150;
 class AdversarialPropTest : public ::testing::TestWithParam<Batch> {};
 
 TEST_P(AdversarialPropTest, EveryPageHoldsWhatAnEagerCopyWouldHold) {
-  PmapKind pmap = GetParam().pmap;
+  const Setting setting = GetParam().setting;
+  const uint64_t paged_out_before = g_paged_out;
   for (uint64_t seed = GetParam().first_seed; seed < GetParam().first_seed + kSeedsPerBatch;
        ++seed) {
     std::vector<Operation> operations = Draw(seed, kOperations);
-    if (Failure(operations, pmap, seed).empty()) continue;
-    operations = Shrink(std::move(operations), pmap, seed);
-    std::string text = Failure(operations, pmap, seed);
+    if (Failure(operations, setting, seed).empty()) continue;
+    operations = Shrink(std::move(operations), setting, seed);
+    std::string text = Failure(operations, setting, seed);
     for (const Operation& op : operations) text += "\n  " + op.Text();
     FAIL() << "seed " << seed << ": " << text;
   }
+  EXPECT_EQ(g_paged_out > paged_out_before, setting.frames < kPlenty) << "memory was not short";
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Seeds, AdversarialPropTest,
-    ::testing::Values(Batch{PmapKind::kFaithful, 1}, Batch{PmapKind::kAdverse, 1},
-                      Batch{PmapKind::kForgetful, 1}, Batch{PmapKind::kForgetful, 1001},
-                      Batch{PmapKind::kAdverse, 1001}, Batch{PmapKind::kAdverse, 2001},
-                      Batch{PmapKind::kAdverse, 3001}));
+    ::testing::Values(Batch{{PmapKind::kFaithful}, 1}, Batch{{PmapKind::kAdverse}, 1},
+                      Batch{{PmapKind::kForgetful}, 1}, Batch{{PmapKind::kForgetful}, 1001},
+                      Batch{{PmapKind::kAdverse}, 1001}, Batch{{PmapKind::kAdverse}, 2001},
+                      Batch{{PmapKind::kAdverse}, 3001}));
+
+// The same with memory for a part of what is used, the rest on swap.
+INSTANTIATE_TEST_SUITE_P(UnderPressure, AdversarialPropTest,
+                         ::testing::Values(Batch{{PmapKind::kFaithful, kFewestFrames}, 1},
+                                           Batch{{PmapKind::kAdverse, kFewestFrames}, 1},
+                                           Batch{{PmapKind::kForgetful, 20}, 1}));
 
 }  // namespace
 }  // namespace uvm::testing

@@ -47,9 +47,9 @@ Amap* AmapStore::Allocate(PageCount slots, PageCount pad) {
   uint32_t capacity = CapacityFor(count + static_cast<uint32_t>(pad.value()));
   Amap* amap = pool_.New();
   if (amap == nullptr) return nullptr;
-  amap->lock = locks_.New(core_->threads);
+  amap->lock = anons_->NewLock();
   if (amap->lock == nullptr || !AllocateArrays(amap, capacity)) {
-    if (amap->lock != nullptr) locks_.Delete(amap->lock);
+    if (amap->lock != nullptr) anons_->DeleteLock(amap->lock);
     pool_.Delete(amap);
     return nullptr;
   }
@@ -114,16 +114,15 @@ void AmapStore::Release(const AmapRef& ref, PageCount pages) {
   Destroy(amap);
 }
 
-void AmapStore::ReleaseLock(LayerLock* lock) {
-  {
-    MutexLock held(&lock->mutex);
-    CHECK(lock->refs > 0);
-    if (--lock->refs > 0) return;
-  }
-  locks_.Delete(lock);
+void AmapStore::OpenCursor(AmapCursor* cursor) {
+  cursor->at = all_.front();
+  cursors_.PushBack(cursor);
 }
 
 void AmapStore::Destroy(Amap* amap) {
+  for (AmapCursor* cursor = cursors_.front(); cursor != nullptr; cursor = cursors_.Next(cursor)) {
+    if (cursor->at == amap) AdvanceCursor(cursor);
+  }
   all_.Remove(amap);
   DropPpref(amap);
   FreeArrays(amap);
@@ -217,26 +216,65 @@ Amap* AmapStore::CopyRange(const AmapRef& ref, PageCount pages) {
   return copy;
 }
 
-bool AmapStore::CopyNow(const AmapRef& ref, PageCount pages) {
+// A copy with one reference, and the lock of `old`, which is readable; null when memory ran out.
+Anon* AmapStore::CopyAnon(const Anon* old) {
+  Anon* fresh = anons_->Allocate();
+  if (fresh == nullptr) return nullptr;
+  pages_->Copy(old->page, fresh->page);
+  fresh->page->busy = BusyReason::kNotBusy;
+  pages_->Activate(fresh->page);
+  fresh->lock = old->lock;
+  return fresh;
+}
+
+AmapStore::Copied AmapStore::CopyNow(const AmapRef& ref, PageCount pages, Anon** absent) {
   Amap* amap = ref.amap;
-  bool enough = true;
+  Copied copied = Copied::kAll;
   ForEachUsed(amap, ref.slot, ref.slot + pages.value(), [&](uint32_t slot) {
     Anon* old = amap->anons[slot];
-    if (!enough || old->refs == 1) return;
-    Anon* fresh = anons_->Allocate();
-    if (fresh == nullptr) {
-      enough = false;
+    if (copied != Copied::kAll || old->refs == 1) return;
+    if (!old->IsReadable()) {
+      if (absent == nullptr) return;
+      *absent = old;
+      copied = Copied::kAbsent;
       return;
     }
-    pages_->Copy(old->page, fresh->page);
-    fresh->page->busy = BusyReason::kNotBusy;
-    pages_->Activate(fresh->page);
-    pages_->EnsureQueued(fresh->page);
-    fresh->lock = amap->lock;
+    Anon* fresh = CopyAnon(old);
+    if (fresh == nullptr) {
+      copied = Copied::kNoMemory;
+      return;
+    }
     amap->anons[slot] = fresh;
     anons_->Release(old);
   });
-  return enough;
+  return copied;
+}
+
+void AmapStore::GiveUpShared(const AmapRef& ref, PageCount pages) {
+  ForEachUsed(ref.amap, ref.slot, ref.slot + pages.value(), [&](uint32_t slot) {
+    const Anon* anon = ref.amap->anons[slot];
+    if (anon->refs > 1 && anon->IsReadable()) anons_->Release(Remove(ref.amap, slot));
+  });
+}
+
+AmapStore::Copied AmapStore::CopyMissing(const AmapRef& from, const AmapRef& to, PageCount pages) {
+  Copied copied = Copied::kAll;
+  ForEachUsed(from.amap, from.slot, from.slot + pages.value(), [&](uint32_t slot) {
+    const uint32_t target = slot - from.slot + to.slot;
+    if (copied != Copied::kAll || Lookup(to.amap, target) != nullptr) return;
+    Anon* anon = from.amap->anons[slot];
+    if (anon->IsReadable()) {
+      anon = CopyAnon(anon);
+    } else {
+      ++anon->refs;
+    }
+    if (anon == nullptr) {
+      copied = Copied::kNoMemory;
+    } else {
+      Add(to.amap, target, anon);
+    }
+  });
+  return copied;
 }
 
 void AmapStore::WriteProtect(const AmapRef& ref, PageCount pages) {

@@ -37,12 +37,6 @@
 
 namespace uvm {
 
-struct LayerLock {
-  explicit LayerLock(ThreadSystem* threads) : mutex(threads, base::LockRank::kAmap) {}
-  Mutex mutex;        // NetBSD: amap_lock(), amap_lock_try(), amap_unlock()
-  uint32_t refs = 1;  // amaps and lent anons that use it; guarded by mutex
-};
-
 enum class Ppref : uint8_t { kAbsent, kPresent, kLost };
 
 struct Amap {
@@ -81,15 +75,16 @@ inline constexpr uint32_t kAmapChunkSlots = 16;
 enum class Shared : uint8_t { kNo, kYes };
 enum class ExtendTo : uint8_t { kForward, kBackward };
 
+// A place in the list of all amaps that survives whatever happens to it.
+struct AmapCursor {
+  Amap* at = nullptr;  // null: at the end
+  base::ListLink link;
+};
+
 class AmapStore {
  public:
   AmapStore(Core* core, PageStore* pages, AnonStore* anons)
-      : core_(core),
-        pages_(pages),
-        anons_(anons),
-        pool_(core->memory),
-        locks_(core->memory),
-        arrays_(core->memory) {}
+      : core_(core), pages_(pages), anons_(anons), pool_(core->memory), arrays_(core->memory) {}
 
   // NetBSD: amap_alloc(). One reference, all slots empty, room for `pad` more; null when memory ran
   // out or `slots` exceeds 2^31.
@@ -129,9 +124,17 @@ class AmapStore {
   // references), kTooBig (it would have to be reallocated as a large one), kNoMemory.
   Result<void, MapError> Extend(AmapRef* ref, PageCount pages, PageCount add, ExtendTo where);
   // NetBSD: amap_cow_now(): gives a copied amap anons of its own for all that it shares with
-  // others, now. False when memory ran out: what was copied stays, and the call may be repeated.
-  // LOCKS: the amap's, since before its anons were shared with whoever may write to their pages.
-  bool CopyNow(const AmapRef& ref, PageCount pages);
+  // others, now. What was copied before an error stays, and the call may be repeated. kAbsent:
+  // *absent is to be brought in first; with a null `absent` what nobody can write to without a
+  // fault, as it is not in memory, stays shared. LOCKS: the amap's, since before its anons were
+  // shared with whoever may write to their pages.
+  enum class Copied : uint8_t { kAll, kNoMemory, kAbsent };
+  Copied CopyNow(const AmapRef& ref, PageCount pages, Anon** absent);
+  // After CopyNow ran out of memory, before anything is unlocked: gives up what is still shared
+  // with whoever may write to it.
+  void GiveUpShared(const AmapRef& ref, PageCount pages);
+  // Copies what `from` has and `to`, of the same family, has not, as CopyNow does. LOCKS: theirs.
+  Copied CopyMissing(const AmapRef& from, const AmapRef& to, PageCount pages);
 
   // Write-protects every resident page of the range in every space. NetBSD: amap_share_protect().
   // LOCKS: the amap's.
@@ -147,8 +150,17 @@ class AmapStore {
   }
   // One reference to the lock that is not an amap's (a lent anon's); freed with the last. LOCKS:
   // none for the second.
-  void ReferenceLock(LayerLock* lock) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock->mutex) { ++lock->refs; }
-  void ReleaseLock(LayerLock* lock) ABSL_LOCKS_EXCLUDED(lock->mutex);
+  void ReferenceLock(LayerLock* lock) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock->mutex) {
+    anons_->ReferenceLock(lock);
+  }
+  void ReleaseLock(LayerLock* lock) ABSL_LOCKS_EXCLUDED(lock->mutex) { anons_->ReleaseLock(lock); }
+
+  // For whoever goes through all amaps and lets others run meanwhile (swapoff.h). At first the
+  // cursor is at the first amap; it moves on by itself when the amap it is at dies. New amaps come
+  // at the end.
+  void OpenCursor(AmapCursor* cursor);
+  void AdvanceCursor(AmapCursor* cursor) { cursor->at = all_.Next(cursor->at); }
+  void CloseCursor(AmapCursor* cursor) { cursors_.Remove(cursor); }
 
   // For checkers: entries that cover `slot` by ppref. REQUIRES: pp == kPresent.
   static uint32_t DebugPpref(const Amap* amap, uint32_t slot);
@@ -159,7 +171,7 @@ class AmapStore {
   const List& DebugAll() const { return all_; }
   uint64_t live() const { return pool_.live(); }
   // Locks in use: one for each family of amaps that share anons.
-  uint64_t live_locks() const { return locks_.live(); }
+  uint64_t live_locks() const { return anons_->live_locks(); }
   // Of the arrays of all amaps.
   uint64_t array_bytes() const { return arrays_.live_bytes(); }
 
@@ -173,6 +185,7 @@ class AmapStore {
   void FreeArrays(Amap* amap);
   static void CopySlots(const Amap& from, uint32_t first, Amap* to);
   void Destroy(Amap* amap);  // NetBSD: amap_free()
+  Anon* CopyAnon(const Anon* old);
   void Uncover(Amap* amap, uint32_t slot, PageCount pages);
   // ppref.cc. LOCKS: the amap's.
   static Run RunAt(const Amap* amap, uint32_t slot);
@@ -209,9 +222,9 @@ class AmapStore {
   PageStore* const pages_;
   AnonStore* const anons_;
   base::Pool<Amap> pool_;
-  base::Pool<LayerLock> locks_;
   base::ArrayPool arrays_;
   List all_;
+  base::List<AmapCursor, &AmapCursor::link> cursors_;
   uint32_t next_id_ = 1;
 };
 

@@ -72,7 +72,7 @@ class AmapTest : public ::testing::Test {
   }
   bool CopyNow(Amap* copy, uint64_t pages) {
     MutexLock lock(&copy->lock->mutex);
-    return amaps_.CopyNow({copy, 0}, PageCount(pages));
+    return amaps_.CopyNow({copy, 0}, PageCount(pages), nullptr) == AmapStore::Copied::kAll;
   }
   void ExpectNothingLeft() {
     EXPECT_EQ(amaps_.live(), 0u);

@@ -88,7 +88,7 @@ TEST_F(AobjTest, PutFreesWhatNobodyElseHas) {
   objects_.Reference(object);
   EXPECT_EQ(Put(object, 3, 4, kPgoFree), "ok");
   EXPECT_EQ(Contents(object, 8), "a0.aaa..");
-  EXPECT_EQ(PageAt(object, 3)->queue, PageQueue::kInactive);
+  EXPECT_EQ(PageStore::QueueOf(PageAt(object, 3)), PageQueue::kInactive);
   objects_.Release(object);
   EXPECT_EQ(Put(object, 4, 0, kPgoFree), "ok");
   EXPECT_EQ(Contents(object, 8), "a0.a....");
@@ -106,8 +106,8 @@ TEST_F(AobjTest, PutLeavesWiredPagesAndNeverCleans) {
   EXPECT_EQ(Put(object, 0, 0, kPgoCleanIt | kPgoSyncIo), "ok");
   EXPECT_EQ(States(object, 4), "ddd.");
   EXPECT_EQ(Put(object, 0, 0, kPgoDeactivate), "ok");
-  EXPECT_EQ(PageAt(object, 0)->queue, PageQueue::kInactive);
-  EXPECT_EQ(PageAt(object, 1)->queue, PageQueue::kNone);
+  EXPECT_EQ(PageStore::QueueOf(PageAt(object, 0)), PageQueue::kInactive);
+  EXPECT_EQ(PageStore::QueueOf(PageAt(object, 1)), PageQueue::kNone);
   EXPECT_EQ(Put(object, 0, 0, kPgoFree), "ok");
   EXPECT_EQ(Contents(object, 4), ".a..");
 }

@@ -56,6 +56,7 @@ struct Counters {
   uint64_t page_copy = 0;    // pages
   uint64_t pager_get = 0;    // pages
   uint64_t pager_put = 0;    // pages
+  uint64_t pager_freed = 0;  // pages of stored objects freed to make room
   uint64_t amap_copy = 0;    // amaps copied (not taken over)
   uint64_t fork = 0;
   uint64_t clip = 0;
@@ -64,6 +65,10 @@ struct Counters {
   uint64_t kernel_wirings = 0;  // now: wirings of pages that are no entry's
   uint64_t frames_in_use = 0;   // now
   uint64_t frames_peak = 0;
+  uint64_t frame_shortages = 0;  // times a frame was asked for and there was none
+  uint64_t frame_waits = 0;      // times somebody waited for frames and began again
+  uint64_t swap_in = 0;          // pages read from swap
+  uint64_t swap_in_errors = 0;   // pages that could not be read, and are lost
 };
 
 // Who has no frame left asks here (pdaemon.h implements it). Called with no lock held and no page
@@ -87,6 +92,8 @@ using SwapSlot = uint32_t;
 inline constexpr SwapSlot kNoSlot = 0;
 inline constexpr SwapSlot kBadSlot = ~SwapSlot{0};  // was lost to an error of the device
 
+class SwapStore;  // swap.h
+
 struct Core {
   base::PageSource* memory;
   PmapSystem* pmap;
@@ -95,6 +102,7 @@ struct Core {
   base::CanarySwitch canary;
   base::Probes probes = {};
   FrameDoor* frames = nullptr;  // null: memory that is short stays short
+  SwapStore* swap = nullptr;    // null in tests of single nouns: there is no swap
 };
 
 }  // namespace uvm

@@ -107,11 +107,7 @@ Result<void, FaultError> DevicePager::Fault(FaultInfo* info) {
   info->UnlockAll();
   if (refused) return FaultError::kIo;
   if (entered) return {};
-  // Waiting helps only where somebody can be made to give something up.
-  if (!pages_->Reclaimable()) return FaultError::kNoMemory;
-  core_->threads->Yield();
-  info->restart = true;
-  return {};
+  return FaultError::kNoMemory;  // of the pmap's; waiting for frames would be in vain
 }
 
 }  // namespace uvm

@@ -33,9 +33,8 @@ class DeviceDriver {
 
 class DevicePager final : public Pager {
  public:
-  DevicePager(Core* core, PageStore* pages, ObjectStore* objects)
+  DevicePager(Core* core, ObjectStore* objects)
       : core_(core),
-        pages_(pages),
         objects_(objects),
         mu_(core->threads, base::LockRank::kMap),
         detached_(core->threads),
@@ -70,7 +69,6 @@ class DevicePager final : public Pager {
   Object* Make(DeviceDriver* driver, uint64_t number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   Core* const core_;
-  PageStore* const pages_;
   ObjectStore* const objects_;
   Mutex mu_;
   CondVar detached_;

@@ -1,6 +1,7 @@
 #include "uvm/fault.h"
 
 #include "base/check.h"
+#include "uvm/frame_wait.h"
 
 namespace uvm {
 namespace {
@@ -40,8 +41,15 @@ Result<void, FaultError> FaultHandler::FaultMaxProt(Map* map, Vaddr va, Access a
   return Run(&attempt);
 }
 
+Result<void, FaultError> FaultHandler::FaultIn(Map* map, Vaddr va, Access access) {
+  Result<void, FaultError> fault = Fault(map, va, access);
+  if (fault.ok() || fault.error() != FaultError::kProtection) return fault;
+  return FaultMaxProt(map, va, access);
+}
+
 Result<void, FaultError> FaultHandler::Run(Attempt* a) {
   ++core_->counters.faults;
+  FrameWait wait(core_);
   for (;;) {
     Result<Step, FaultError> step = Try(a);
     if (a->moved) {
@@ -50,8 +58,15 @@ Result<void, FaultError> FaultHandler::Run(Attempt* a) {
       a->moved = false;
     }
     a->info.UnlockAll();
-    // Who may wait may get some after all.
-    if (!step.ok() && step.error() == FaultError::kNoMemory && !a->info.patient) step = Refuse(a);
+    if (!step.ok() && step.error() == FaultError::kNoMemory) {
+      // Who may wait may get some after all.
+      if (!a->info.patient) {
+        step = Refuse(a);
+      } else if (wait.Again()) {
+        core_->probes.Hit(Probe::kFaultWaitsForFrame);
+        step = Step::kAgain;
+      }
+    }
     if (!step.ok()) {
       ++core_->counters.fault_errors;
       return step.error();
@@ -153,12 +168,16 @@ void FaultHandler::CountCase(const Attempt& a, const Anon* anon) ABSL_NO_THREAD_
   c.write = info.access == Access::kWrite;
   c.owed_copy = a.owed_copy;
   const Page* page = nullptr;
+  bool swapped = false;
   if (anon != nullptr) {
     c.from = base::FaultCase::From::kAnon;
     page = anon->page;
+    swapped = page == nullptr;
   } else if (info.object != nullptr) {
     c.from = base::FaultCase::From::kObject;
-    page = info.object->Lookup(info.IndexOf(info.centre));
+    const PageIndex index = info.IndexOf(info.centre);
+    page = info.object->Lookup(index);
+    swapped = page == nullptr && info.object->pager()->IsOnSwap(info.object, index);
   } else {
     c.from = base::FaultCase::From::kZero;
   }
@@ -166,6 +185,7 @@ void FaultHandler::CountCase(const Attempt& a, const Anon* anon) ABSL_NO_THREAD_
   const bool wired = info.wired == Wired::kYes || (page != nullptr && page->wire_count > 0);
   c.page = page != nullptr && page->IsBusy()         ? Page::kBusy
            : page != nullptr && page->loan_count > 0 ? Page::kLent
+           : swapped                                 ? Page::kSwapped
            : wired                                   ? Page::kWired
            : page == nullptr                         ? Page::kAbsent
                                                      : Page::kResident;
@@ -221,7 +241,7 @@ void FaultHandler::MapNeighbour(Attempt* a, uint32_t i, Page* page, Prot prot) {
   Vaddr va = info.first + i * base::kPageSize;
   if (core_->pmap->Extract(info.pmap(), va, nullptr)) return;
   pages_->EnsureQueued(page);
-  if (page->object != nullptr && prot.CanWrite() && page->dirty == Dirty::kClean)
+  if (prot.CanWrite() && page->dirty == Dirty::kClean)
     page_objects_.MarkDirty(page, Dirty::kUnknown);
   Result<void, PmapError> entered =
       core_->pmap->Enter(info.pmap(), va, page->pa, prot, {.access = base::kProtNone});
@@ -253,16 +273,17 @@ Result<FaultHandler::Step, FaultError> FaultHandler::EnterAndFinish(Attempt* a, 
     ++core_->counters.wirings;
     if (page->object != nullptr) CatchUpWirings(page);
     pages_->Wire(page);
-    // A wired page is never written out, so what its backing holds is worth nothing.
-    if (page->object == nullptr) page->dirty = Dirty::kDirty;
+    DropSlotOf(page);
     return Step::kDone;
   }
   if (info.wired == Wired::kYes && page->loan_count == 0) {
     if (page->object != nullptr) {
       CatchUpWirings(page);
+      if (page->wire_count > 0) DropSlotOf(page);
     } else if (page->wire_count == 0 && !info.map->IsBusy()) {
       core_->probes.Hit(Probe::kFaultRewires);
       pages_->Wire(page);  // a sharer gave up what was here: the entry is wired all the same
+      DropSlotOf(page);
     }
   }
   pages_->Activate(page);

@@ -31,6 +31,7 @@
 #include "uvm/map.h"
 #include "uvm/page_object.h"
 #include "uvm/space.h"
+#include "uvm/swap_in.h"
 
 namespace uvm {
 
@@ -65,10 +66,11 @@ class FaultHandler final : public WiringDoor {
         spaces_(spaces),
         page_objects_(core),
         loans_(core, pages),
-        fetcher_(core, pages, amaps, objects) {}
+        fetcher_(core, pages, amaps, objects),
+        getter_(core, pages, anons) {}
 
   // NetBSD: uvm_fault(). On success the map's pmap permits `access` at `va`. `va` need not be
-  // aligned.
+  // aligned. Waits for frames as long as there is hope (FrameDoor).
   Result<void, FaultError> Fault(Map* map, Vaddr va, Access access);
   // The same for a caller that must not wait: kWouldWait when a lock of a map, an amap or an object
   // is not free, or something else that takes time is in the way. Then Fault has yet to be called;
@@ -85,6 +87,7 @@ class FaultHandler final : public WiringDoor {
   // WiringDoor.
   Result<void, FaultError> FaultWire(Map* map, Range range) override;
   void FaultUnwireLocked(Map* map, Range range) override;
+  Result<void, FaultError> FaultIn(Map* map, Vaddr va, Access access) override;
 
  private:
   enum class Kind : uint8_t { kAccess, kMaxProt, kWire };
@@ -129,6 +132,7 @@ class FaultHandler final : public WiringDoor {
   // fault_upper.cc
   Anon* LookUpUpper(Attempt* a);
   Result<Step, FaultError> Upper(Attempt* a, Anon* anon);
+  Result<Step, FaultError> BringIn(Attempt* a, Anon* anon);
   Result<Step, FaultError> CopyUpper(Attempt* a, Anon* old);
   // fault_lower.cc
   bool IsAtHand(const Attempt& a);
@@ -149,6 +153,7 @@ class FaultHandler final : public WiringDoor {
   // fault_wire.cc
   uint32_t WiredEntriesOf(const Map& map, const Page* page);
   void CatchUpWirings(Page* page);
+  void DropSlotOf(Page* page);
   void UnwirePart(Pmap* pmap, MapEntry* entry, Range part, bool whole);
 
   Core* const core_;
@@ -161,6 +166,7 @@ class FaultHandler final : public WiringDoor {
   PageObjects page_objects_;
   LoanBreaker loans_;
   PageFetcher fetcher_;
+  AnonGetter getter_;
 };
 
 }  // namespace uvm

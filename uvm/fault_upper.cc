@@ -39,7 +39,8 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Upper(Attempt* a, Anon* ano
     ABSL_NO_THREAD_SAFETY_ANALYSIS {
   FaultInfo& info = a->info;
   Page* page = anon->page;
-  CHECK(page != nullptr);
+  if (page == nullptr) [[unlikely]]
+    return BringIn(a, anon);
   if (!info.patient && (page->IsBusy() || page->loan_count > 0)) return Refuse(a);
   // While its object works on a borrowed page the contents stand still, so there is no need to
   // wait.
@@ -62,7 +63,24 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Upper(Attempt* a, Anon* ano
   if (a->copy_now && anon->refs > 1) return CopyUpper(a, anon);
   ++core_->counters.fault_1a;
   if (anon->refs > 1) info.enter_prot = info.enter_prot - base::kProtWrite;
-  return EnterAndFinish(a, anon->page);
+  page = anon->page;
+  // What its slot has is about to be worth nothing, or will be when the pmap says so.
+  if (page->dirty != Dirty::kDirty && info.enter_prot.CanWrite()) [[unlikely]]
+    page->dirty = a->write ? Dirty::kDirty : Dirty::kUnknown;
+  return EnterAndFinish(a, page);
+}
+
+// Not in memory: reads it in with nothing locked. LOCKS: map read, amap.
+Result<FaultHandler::Step, FaultError> FaultHandler::BringIn(Attempt* a, Anon* anon)
+    ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  FaultInfo& info = a->info;
+  if (!info.patient) return Refuse(a);
+  if (a->moved) core_->pmap->Update(info.pmap());
+  a->moved = false;
+  info.UnlockMap();
+  info.amap_locked = false;  // by Get
+  TRY(getter_.Get(anon));
+  return Step::kAgain;
 }
 
 // Case 1B. NetBSD: uvm_fault_upper_promote().

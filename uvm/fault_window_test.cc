@@ -144,10 +144,11 @@ TEST_F(FaultWindowTest, SequentialReadersDeactivateWhatTheyPassed) {
   space.Advise(0, 10, Advice::kSequential);
   Forget(space);
   EXPECT_EQ(space.Touch(9, Access::kRead), "ok");
+  uvm().DebugPages().FlushIntents();
   EXPECT_EQ(uvm().DebugPages().inactive_count(), PageCount(8));
-  EXPECT_EQ(ResidentAt(space, 9)->queue, PageQueue::kActive);
-  EXPECT_EQ(ResidentAt(space, 0)->queue, PageQueue::kActive) << "nine pages back";
-  EXPECT_EQ(ResidentAt(space, 1)->queue, PageQueue::kInactive);
+  EXPECT_EQ(PageStore::QueueOf(ResidentAt(space, 9)), PageQueue::kActive);
+  EXPECT_EQ(PageStore::QueueOf(ResidentAt(space, 0)), PageQueue::kActive) << "nine pages back";
+  EXPECT_EQ(PageStore::QueueOf(ResidentAt(space, 1)), PageQueue::kInactive);
 }
 
 TEST_F(FaultWindowTest, SequentialReadersOfFilesToo) {
@@ -158,6 +159,7 @@ TEST_F(FaultWindowTest, SequentialReadersOfFilesToo) {
   space.Advise(0, 4, Advice::kSequential);
   Forget(space);
   EXPECT_EQ(space.Touch(3, Access::kRead), "ok");
+  uvm().DebugPages().FlushIntents();
   EXPECT_EQ(uvm().DebugPages().inactive_count(), PageCount(3));
   EXPECT_EQ(Rights(space), "---r");
 }

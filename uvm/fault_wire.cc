@@ -77,6 +77,16 @@ uint32_t FaultHandler::WiredEntriesOf(const Map& map,
   return entries;
 }
 
+// A wired page is never written out: what swap has of it is worth nothing. LOCKS: the owner's.
+void FaultHandler::DropSlotOf(Page* page) {
+  if (page->object != nullptr) {
+    page->object->pager()->DropSlot(page->object, page->index);
+  } else {
+    page->dirty = Dirty::kDirty;
+    anons_->DropSlot(page->anon);
+  }
+}
+
 // Where an object was cut under wired entries and has grown again, its new pages are wired for all
 // of these entries as soon as one of them asks: the count of one must not go with the wiring of
 // another. LOCKS: the object's.

@@ -1,6 +1,7 @@
 #include "uvm/invariants.h"
 
 #include "base/check.h"
+#include "uvm/swap_state_invariants.h"
 
 namespace uvm {
 namespace {
@@ -32,6 +33,14 @@ bool ForEachEntry(Uvm* uvm, F&& visit) {
     }
   });
   return all;
+}
+
+// While a page is written to be freed, the world may rest.
+bool BusyAtRest(const Page& page) { return page.IsBusy() && !page.pageout; }
+
+// In memory, on swap, or lost there.
+bool HasContents(const Anon& anon) {
+  return anon.page != nullptr ? anon.page->anon == &anon : anon.slot != kNoSlot;
 }
 
 template <typename F>
@@ -251,14 +260,14 @@ bool ValidAnonRefs(Uvm* uvm, TextSink* text) {
       lent += anon->refs - anon->debug_seen;
       anon->debug_seen = anon->refs;  // once for all its slots
     }
-    if (anon->refs == anon->debug_seen && anon->page != nullptr && anon->page->anon == anon)
-      return true;
+    if (anon->refs == anon->debug_seen && HasContents(*anon)) return true;
     *text << "amap#" << amap->id << "[" << slot << "] anon refs=" << anon->refs
-          << ", slots found=" << anon->debug_seen << (anon->page == nullptr ? ", no page" : "");
+          << ", slots found=" << anon->debug_seen << (HasContents(*anon) ? "" : ", no page");
     return false;
   });
   if (!valid) return false;
-  const uint64_t unreachable = uvm->DebugAnons().live() - uvm->DebugAnons().held_only() - distinct;
+  const AnonStore& anons = uvm->DebugAnons();
+  const uint64_t unreachable = anons.live() - anons.held_only() - anons.dying() - distinct;
   if (unreachable + lent <= loans) return true;
   *text << uvm->DebugAnons().live() << " anons live, " << distinct << " reachable";
   if (loans > 0) *text << ", " << loans << " lent";
@@ -312,10 +321,11 @@ bool ValidObjectPages(Uvm* uvm, TextSink* text) {
               << ": the tree's summary of tags is wrong";
         return false;
       }
-      if (page->object == object && !page->IsBusy() && object->DebugLookup(page->index) == page)
+      if (page->object == object && !BusyAtRest(*page) &&
+          object->DebugLookup(page->index) == page)
         continue;
       *text << "object#" << object->id << " page " << page->index << " frame " << page->pa
-            << (page->IsBusy() ? " is busy at rest" : " is not found at its own index");
+            << (BusyAtRest(*page) ? " is busy at rest" : " is not found at its own index");
       return false;
     }
     if (count == object->DebugPageCount()) return true;
@@ -340,7 +350,7 @@ const char* WrongOwnerButTree(const Page& page) {
     wrong = "is not exactly one of free, object's, anon's, nobody's but lent or the kernel's";
   if (page.anon != nullptr && page.anon->page != &page)
     wrong = "names an anon that has another page";
-  if (page.IsBusy()) wrong = "is busy at rest";
+  if (BusyAtRest(page)) wrong = "is busy at rest";
   return wrong;
 }
 
@@ -352,25 +362,31 @@ const char* WrongOwner(const Page& page) {
 
 const char* WrongState(const Page& page) {
   const bool owned = page.object != nullptr || page.anon != nullptr;
-  const bool queued = page.queue != PageQueue::kNone;
+  // An owned page may still wait for its queue; what is free or wired may not be left in one.
+  const bool queued = PageStore::QueueOf(&page) != PageQueue::kNone;
+  const bool held = page.queue != PageQueue::kNone;
   const char* wrong = nullptr;
-  if (page.free && (queued || page.wire_count > 0 || page.loan_count > 0))
+  if (page.free && (queued || held || page.wire_count > 0 || page.loan_count > 0))
     wrong = "is free, but queued, wired or lent";
   if (page.wire_count > 0 && page.loan_count > 0) wrong = "is wired and lent";
-  if (owned && queued == (page.wire_count > 0))
+  if (page.pageout && (!page.IsBusy() || page.free || page.wire_count > 0 || page.loan_count > 0))
+    wrong = "is written to be freed, but not busy, free, wired or lent";
+  if (owned && !page.pageout && queued == (page.wire_count > 0))
     wrong = queued ? "is wired and on a queue" : "is on no queue and not wired";
-  if (!owned && queued) wrong = "is on a queue and nobody's";
+  if (held && page.wire_count > 0) wrong = "is wired and on a queue";
+  if (!owned && (queued || held)) wrong = "is on a queue and nobody's";
   if (owned && page.fake) wrong = "was never filled";
-  if (page.released) wrong = "was released and is still there";
+  if (page.released && !page.IsBusy()) wrong = "was released and is still there";
   return wrong;
 }
 
 struct PageSums {
-  uint64_t used = 0, wired = 0, active = 0, inactive = 0;
+  uint64_t used = 0, wired = 0, active = 0, inactive = 0, pageout = 0;
 
   void Add(const Page& page) {
     used += page.free ? 0 : 1;
     wired += page.wire_count > 0 ? 1 : 0;
+    pageout += page.pageout ? 1 : 0;
     active += page.queue == PageQueue::kActive ? 1 : 0;
     inactive += page.queue == PageQueue::kInactive ? 1 : 0;
   }
@@ -421,11 +437,19 @@ bool FreeAccounting(Uvm* uvm, TextSink* text) {
 bool ValidPageStates(Uvm* uvm, TextSink* text) {
   if (!NoPageIs(uvm, text, WrongState)) return false;
   const PageSums sums = SumsOf(uvm);
-  if (sums.Counted(uvm)) return true;
+  if (sums.Counted(uvm)) return uvm->DebugPolicy()->Valid(text);
   const PageStore& pages = uvm->DebugPages();
   *text << "wired " << sums.wired << " of " << pages.wired_count().value() << " counted, active "
         << sums.active << " of " << pages.active_count().value() << ", inactive " << sums.inactive
         << " of " << pages.inactive_count().value();
+  return false;
+}
+
+bool PagingCount(Uvm* uvm, TextSink* text) {
+  const PageSums sums = SumsOf(uvm);
+  const uint64_t paging = uvm->pagedaemon().paging().value();
+  if (sums.pageout == paging) return true;
+  *text << sums.pageout << " pages are written to be freed, " << paging << " counted";
   return false;
 }
 
@@ -569,8 +593,8 @@ const char* WronglyWritable(const Backed& backed) {
 }
 
 const char* WritableAndClean(const Backed& backed) {
-  if (!backed.mapping.prot.CanWrite() || backed.anon != nullptr) return nullptr;
-  if (backed.page == nullptr || backed.page->object == nullptr) return nullptr;
+  if (!backed.mapping.prot.CanWrite() || backed.page == nullptr) return nullptr;
+  if (backed.page->object == nullptr && backed.anon == nullptr) return nullptr;
   if (backed.page->read_only) return "a hole";
   return backed.page->dirty == Dirty::kClean ? "clean" : nullptr;
 }
@@ -647,10 +671,17 @@ class AllRules {
   // False also where it cannot tell. Structure before meaning: a step relies on those before it.
   bool Hold() {
     return AmapsHold() && ObjectsHold() && MapsHold() && ReferencesHold() && PagesHold() &&
-           TranslationsHold() && KernelMappings(uvm_, &unread_) && ValidWindows(uvm_, &unread_);
+           TranslationsHold() && KernelMappings(uvm_, &unread_) && ValidWindows(uvm_, &unread_) &&
+           SwapHolds();
   }
 
  private:
+  // SwapSlotsAgree. Without swap there is nothing to look at.
+  bool SwapHolds() {
+    return (uvm_->swap().pages().value() == 0 && uvm_->counters().swap_in_errors == 0) ||
+           SwapSlotsAgree(uvm_, CleanPages::kSome, &unread_);
+  }
+
   // NoLockHeld, ValidAmapSlots; and begins to count entries and slots.
   bool AmapsHold() {
     return ForEachAmap(uvm_, [](Amap* amap) {
@@ -686,7 +717,7 @@ class AllRules {
           if (child->rb_parent != page) return false;
           tags |= child->subtree_tags;
         }
-        if (page->subtree_tags != tags || page->object != object || page->IsBusy()) return false;
+        if (page->subtree_tags != tags || page->object != object || BusyAtRest(*page)) return false;
         if (last != nullptr && page->index <= last->index) return false;
         last = page;
         ++count;
@@ -778,12 +809,12 @@ class AllRules {
   }
 
   bool AnonsHold(uint64_t distinct) {
-    if (uvm_->DebugAnons().live() - uvm_->DebugAnons().held_only() != distinct) return false;
+    const AnonStore& anons = uvm_->DebugAnons();
+    if (anons.live() - anons.held_only() - anons.dying() != distinct) return false;
     return ForEachAmap(uvm_, [](Amap* amap) {
       for (uint32_t i = 0; i < amap->used_count; ++i) {
         const Anon* anon = amap->anons[amap->used[i]];
-        if (anon->refs != anon->debug_seen || anon->page == nullptr || anon->page->anon != anon)
-          return false;
+        if (anon->refs != anon->debug_seen || !HasContents(*anon)) return false;
       }
       return true;
     });
@@ -804,7 +835,8 @@ class AllRules {
               !WrongWiring(page, kernel, cut);
       if (page.debug_wired != 0) page.debug_wired = 0;
     });
-    return right && objects_pages == objects_pages_ && sums.Accounted(uvm_) && sums.Counted(uvm_);
+    return right && objects_pages == objects_pages_ && sums.Accounted(uvm_) &&
+           sums.Counted(uvm_) && sums.pageout == uvm_->pagedaemon().paging().value();
   }
 
   // The rules for translations.
@@ -844,6 +876,7 @@ const char* FirstViolation(Uvm* uvm, TextSink* text) {
       {"ValidPageOwners", ValidPageOwners},
       {"FreeAccounting", FreeAccounting},
       {"ValidPageStates", ValidPageStates},
+      {"PagingCount", PagingCount},
       {"WiringsAreCounted", WiringsAreCounted},
       {"TranslationInsideEntry", TranslationInsideEntry},
       {"TranslationMapsItsPage", TranslationMapsItsPage},
@@ -853,6 +886,9 @@ const char* FirstViolation(Uvm* uvm, TextSink* text) {
       {"KernelMappings", KernelMappings},
       {"ValidWindows", ValidWindows},
       {"LentPagesAreReadOnly", LentPagesAreReadOnly},
+      {"SwapSlotsAgree", [](Uvm* all, TextSink* out) {
+         return SwapSlotsAgree(all, CleanPages::kAll, out);
+       }},
   };
   for (const Rule& rule : kRules) {
     if (!rule.holds(uvm, text)) return rule.name;

@@ -29,6 +29,7 @@ bool ValidObjectPages(Uvm* uvm, base::TextSink* text);
 bool ValidPageOwners(Uvm* uvm, base::TextSink* text);
 bool FreeAccounting(Uvm* uvm, base::TextSink* text);
 bool ValidPageStates(Uvm* uvm, base::TextSink* text);
+bool PagingCount(Uvm* uvm, base::TextSink* text);
 bool WiringsAreCounted(Uvm* uvm, base::TextSink* text);
 bool NoLockHeld(Uvm* uvm, base::TextSink* text);
 // These five walk the pmap's table against the layers.

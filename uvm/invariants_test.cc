@@ -112,6 +112,7 @@ TEST_F(InvariantsTest, ValidPageStatesSeesLostPages) {
   EXPECT_EQ(Violation(),
             "ValidPageStates: frame " + FrameOf(1) + " was released and is still there");
   page->released = false;
+  uvm().DebugPages().FlushIntents();
   page->queue = PageQueue::kInactive;
   EXPECT_EQ(Violation().substr(0, 35), "ValidPageStates: wired 0 of 0 count");
   page->queue = PageQueue::kActive;

@@ -18,6 +18,7 @@ KernelMemory::KernelMemory(Core* core, PageStore* pages, AnonymousPager* anonymo
                            FaultHandler* faults, const MapContext* context)
     : core_(core),
       pages_(pages),
+      anonymous_(anonymous),
       faults_(faults),
       context_(context),
       map_(context, core->pmap->VirtualSpace().start, core->pmap->VirtualSpace().end,
@@ -33,7 +34,7 @@ void KernelMemory::GrowTo(Vaddr end) {
 }
 
 Page* KernelMemory::AllocateFrame() {
-  Page* page = pages_->AllocateForObject(nullptr, PageIndex(0));
+  Page* page = pages_->AllocateForObject(nullptr, PageIndex(0), {.flags = kAllocUseReserve});
   if (page == nullptr) return nullptr;
   page->busy = BusyReason::kNotBusy;
   page->fake = false;
@@ -47,9 +48,12 @@ void KernelMemory::FreeFrame(Page* page) {
   pages_->Free(page);
 }
 
-// False: the caller would rather fail.
-bool KernelMemory::WaitForMemory(uint32_t flags) {
-  if ((flags & (kKmCanFail | kKmNoWait)) != 0) return false;
+// False: the caller would rather fail. Who may not fail goes on asking: others may give something
+// up.
+bool KernelMemory::WaitForMemory(FrameWait* wait, uint32_t flags) {
+  if ((flags & kKmNoWait) != 0) return false;
+  if (wait->Again()) return true;
+  if ((flags & kKmCanFail) != 0) return false;
   core_->threads->ParkUntil(core_->threads->Now() + kMemoryPollUs);
   return true;
 }
@@ -83,10 +87,11 @@ Result<Vaddr, MapError> KernelMemory::Allocate(Map* map, uint64_t bytes, uint64_
     options.sharing = Sharing::kShared;
     options.align = 0;
     options.flags = kEnterNoMerge;
+    FrameWait wait(core_);
     for (;;) {
       Result<Vaddr, MapError> entered = map->Enter(options);
       if (entered.ok()) break;
-      if (WaitForMemory(flags)) continue;
+      if (WaitForMemory(&wait, flags)) continue;
       filled = entered.error();
       break;
     }
@@ -98,10 +103,11 @@ Result<Vaddr, MapError> KernelMemory::Allocate(Map* map, uint64_t bytes, uint64_
 
 // Fresh frames for the whole range, or none.
 Result<void, MapError> KernelMemory::Populate(Range range, Prot prot, uint32_t flags) {
+  FrameWait wait(core_);
   for (Vaddr at = range.start; at < range.end;) {
     Page* page = AllocateFrame();
     if (page == nullptr) {
-      if (WaitForMemory(flags)) continue;
+      if (WaitForMemory(&wait, flags)) continue;
       RemoveWired({range.start, at});
       return MapError::kNoMemory;
     }
@@ -121,19 +127,9 @@ void KernelMemory::Free(Map* map, Vaddr at, uint64_t bytes, uint32_t type) {
 }
 
 void KernelMemory::RemovePages(Range range) {
-  const PageIndex end = base::ToPageIndex(range.end - map_.min());
   MutexLock lock(&object_->mu);
-  PageIndex at = base::ToPageIndex(range.start - map_.min());
-  while (Page* page = object_->Search(at, Object::Towards::kUp, 0)) {
-    if (page->index >= end) return;
-    at = page->index;
-    if (page->IsBusy()) {
-      object_->WaitFor(pages_, page);
-      continue;
-    }
-    object_->Remove(page);
-    pages_->Free(page);
-  }
+  anonymous_->FreeRange(object_, base::ToPageIndex(range.start - map_.min()),
+                        base::ToPageIndex(range.end - map_.min()));
 }
 
 // A batch at a time: no frame is freed before its mapping is gone for good.

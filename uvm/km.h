@@ -22,6 +22,7 @@
 #include "uvm/aobj.h"
 #include "uvm/core.h"
 #include "uvm/fault.h"
+#include "uvm/frame_wait.h"
 #include "uvm/map.h"
 #include "uvm/object.h"
 #include "uvm/page.h"
@@ -126,12 +127,13 @@ class KernelMemory {
     base::ListLink link;
   };
   Result<void, MapError> Populate(Range range, Prot prot, uint32_t flags);
-  bool WaitForMemory(uint32_t flags);
+  bool WaitForMemory(FrameWait* wait, uint32_t flags);
   // Moves what lies within one page. False: it is not mapped for that.
   Map* MapOf(Vaddr at);
 
   Core* const core_;
   PageStore* const pages_;
+  AnonymousPager* const anonymous_;
   FaultHandler* const faults_;
   const MapContext* const context_;
   Map map_;

@@ -181,7 +181,7 @@ TEST_F(KnownBugsFaultTest, A12APageIsBackOnAQueueWhenItsLastLoanEnds) {
   CloseFile(file);
   uvm().DebugPages().Dequeue(anon.anons[0]->page);  // as the page daemon does with pages in flux
   Return(&kernel);
-  EXPECT_EQ(anon.anons[0]->page->queue, PageQueue::kActive);
+  EXPECT_EQ(PageStore::QueueOf(anon.anons[0]->page), PageQueue::kActive);
   Return(&anon);
 }
 

@@ -1,6 +1,7 @@
 #include "uvm/loan.h"
 
 #include "base/check.h"
+#include "uvm/frame_wait.h"
 
 namespace uvm {
 
@@ -10,8 +11,11 @@ Result<void, PagerError> ZeroPager::Get(Object*, GetRequest*) {
   UNREACHABLE("somebody asks for more than the zero page");
 }
 
-Result<void, PagerError> ZeroPager::Put(Object*, PageIndex, PageIndex, uint32_t) {
-  UNREACHABLE("somebody writes the zero page back");
+// There is nothing to write back, and somebody has the page on loan as long as it exists.
+Result<void, PagerError> ZeroPager::Put(Object* object, PageIndex, PageIndex,
+                                        uint32_t) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  object->mu.Unlock();
+  return {};
 }
 
 bool LoanStore::MakeZeroPageLocked() {
@@ -76,13 +80,17 @@ Result<void, MapError> LoanStore::LendAnons(Map* map, Range range, Anon** out) {
 }
 
 Result<void, MapError> LoanStore::LendOne(Map* map, Vaddr va, Target* target) {
+  FrameWait wait(core_);
   for (;;) {
     FaultInfo info;
     info.origin = map;
     info.va = va;
     Result<Step, MapError> step = Try(&info, target);
     info.UnlockAll();
-    if (!step.ok()) return step.error();
+    if (!step.ok()) {
+      if (wait.Again()) continue;
+      return step.error();
+    }
     if (step.value() == Step::kDone) break;
   }
   ++core_->counters.loans;
@@ -108,14 +116,14 @@ Result<LoanStore::Step, MapError> LoanStore::Try(FaultInfo* info, Target* target
 Result<LoanStore::Step, MapError> LoanStore::LendAnon(FaultInfo* info, Anon* anon, Target* target)
     ABSL_NO_THREAD_SAFETY_ANALYSIS {
   Page* page = anon->page;
-  CHECK(page != nullptr);
-  if (page->IsBusy() && page->object == nullptr) {
+  const bool busy = page != nullptr && page->IsBusy() && page->object == nullptr;
+  if (busy || (page == nullptr && !target->as_anon)) {
     info->UnlockMap();
-    info->amap_locked = false;
-    pages_->WaitAndRelease(page, &info->amap->lock->mutex);
+    info->amap_locked = false;  // by Get
+    if (!getter_.Get(anon).ok()) return MapError::kInvalidArgument;
     return Step::kAgain;
   }
-  if (page->wire_count > 0) {
+  if (page != nullptr && page->wire_count > 0) {
     core_->probes.Hit(Probe::kLendRefused);
     return MapError::kInvalidArgument;
   }
@@ -127,7 +135,8 @@ Result<LoanStore::Step, MapError> LoanStore::LendAnon(FaultInfo* info, Anon* ano
     return Step::kDone;
   }
   // A reference more makes every write a copy; those who could write so far have to ask again.
-  if (anon->refs == 1) core_->pmap->PageProtect(page->pa, base::kProtRead | base::kProtExecute);
+  if (anon->refs == 1 && page != nullptr)
+    core_->pmap->PageProtect(page->pa, base::kProtRead | base::kProtExecute);
   ++anon->refs;
   amaps_->ReferenceLock(anon->lock);
   target->anon = anon;
@@ -207,6 +216,7 @@ Result<LoanStore::Step, MapError> LoanStore::LendZero(Target* target) {
 Result<void, PagerError> LoanStore::LendObjectPages(Object* object, PageIndex first, uint32_t count,
                                                     Page** out) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   Result<void, PagerError> result;
+  FrameWait wait(core_);
   uint32_t lent = 0;
   object->mu.Lock();
   while (lent < count && result.ok()) {
@@ -227,6 +237,11 @@ Result<void, PagerError> LoanStore::LendObjectPages(Object* object, PageIndex fi
       request.pages = &fetched;
       request.flags = kPgoSyncIo;
       result = object->pager()->Get(object, &request);
+      if (!result.ok() && result.error() == PagerError::kNoMemory && wait.Again()) {
+        result = {};
+        object->mu.Lock();
+        continue;
+      }
       object->mu.Lock();
       if (result.ok()) object->Unbusy(pages_, fetched);  // and find it, if it is still there
     }

@@ -13,6 +13,8 @@
 // STATES   of a lent page, when its owner dies: another anon borrows it: it becomes that anon's own
 //          at once; else it is nobody's, off the queues, until the last loan is returned and frees
 //          it.
+//          A page on swap is brought in to be lent as a page; an anon is lent wherever its
+//          contents lie, and may go to swap while it is lent.
 // LOCKS    Called with nothing held.
 // INVARIANTS  A lent page is wired nowhere and mapped for writing nowhere (I14, I15). A loan of an
 //          anon holds one reference on the anon and one on its lock, which the anon's amaps may
@@ -31,6 +33,7 @@
 #include "uvm/map.h"
 #include "uvm/object.h"
 #include "uvm/page.h"
+#include "uvm/swap_in.h"
 
 namespace uvm {
 
@@ -53,6 +56,7 @@ class LoanStore {
         amaps_(amaps),
         objects_(objects),
         fetcher_(core, pages, amaps, objects),
+        getter_(core, pages, anons),
         zero_mu_(core->threads, base::LockRank::kAmap) {}
 
   // NetBSD: uvm_loan(). Lends the pages of `range`, page aligned, to out[0..range.pages()). Asks
@@ -99,6 +103,7 @@ class LoanStore {
   AmapStore* const amaps_;
   ObjectStore* const objects_;
   PageFetcher fetcher_;
+  AnonGetter getter_;
   ZeroPager zero_pager_;
   uint64_t anon_loans_ = 0;  // statistics for checkers: anons lent and not returned
   Mutex zero_mu_;            // held together with nothing but the zero page's own lock

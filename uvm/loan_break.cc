@@ -14,6 +14,7 @@ Page* LoanBreaker::BreakObjectPage(Page* page) {
   if (page->dirty == Dirty::kClean) fresh->dirty = Dirty::kClean;
   fresh->busy = page->busy;
   fresh->read_only = page->read_only;
+  if (page->file) pages_->NoteFile(fresh);
   objects_.Replace(page, fresh);
   pages_->Free(page);  // removes the translations, wakes who waits; the borrowers keep the frame
   pages_->EnsureQueued(fresh);

@@ -101,6 +101,7 @@ TEST_F(LoanTest, TheOwnerMayGoFirst) {
   space.Exit();
   CloseFile(file);
   EXPECT_EQ(Contents(loan), "A1");
+  uvm().DebugPages().FlushIntents();
   EXPECT_EQ(uvm().DebugPages().active_count(), PageCount(0)) << "what is nobody's is on no queue";
   Return(&loan);
   EXPECT_EQ(FramesInUse(), 0u);
@@ -219,7 +220,7 @@ TEST_F(LoanTest, AnAdoptedPageIsOnAQueue) {
   EXPECT_EQ(anon.anons[0]->page->anon, anon.anons[0]);
   EXPECT_EQ(kernel.pages[0]->loan_count, 1u);
   Return(&kernel);
-  EXPECT_EQ(anon.anons[0]->page->queue, PageQueue::kActive);
+  EXPECT_EQ(PageStore::QueueOf(anon.anons[0]->page), PageQueue::kActive);
   EXPECT_EQ(Contents(anon), "1");
   Return(&anon);
   EXPECT_EQ(FramesInUse(), 0u);

@@ -34,6 +34,7 @@
 #include "base/text_sink.h"
 #include "uvm/amap.h"
 #include "uvm/core.h"
+#include "uvm/frame_wait.h"
 #include "uvm/lock.h"
 #include "uvm/object.h"
 
@@ -138,6 +139,9 @@ class WiringDoor {
   // Finds each page through the layers: its translation may be gone (facts/uvm.md 5.B item 15).
   // LOCKS: the map's, written.
   virtual void FaultUnwireLocked(class Map* map, Range range) = 0;
+  // A fault by the entry's rights or, where these do not do, by its maximum rights. Called with
+  // nothing held; the map may be busy by the caller.
+  virtual Result<void, FaultError> FaultIn(class Map* map, Vaddr va, Access access) = 0;
 
  protected:
   ~WiringDoor() = default;
@@ -418,19 +422,19 @@ class Map {
   uint64_t CountCoreSegments() ABSL_LOCKS_EXCLUDED(lock_);
 
   // ---- Copies (map_copy.cc); for clients use Uvm's, which bring in what is missing ----
-  // REQUIRES: no submap in the range. kHole; kNoMemory; kIo: a page of a device, which nobody can
-  // copy; kTryAgain: the page *missing must be resident in its object first. On error *out is
-  // empty.
-  Result<void, MapError> CopyIn(Range range, Snapshot* out, Vaddr* missing)
-      ABSL_LOCKS_EXCLUDED(lock_);
+  // REQUIRES: no submap in the range. kHole; kNoMemory; kIo: a page that cannot be had, or a
+  // device's, which nobody can copy; kProtection: a page that is missing, and may never be read. On
+  // error *out is empty.
+  Result<void, MapError> CopyIn(Range range, Snapshot* out) ABSL_LOCKS_EXCLUDED(lock_);
   // Maps the snapshot at the lowest address with room for it, with inheritance kCopy and all rights
   // as maximum. kNoSpace: *copy is untouched, else it is empty.
   Result<Vaddr, MapError> CopyOut(Snapshot* copy, Prot prot) ABSL_LOCKS_EXCLUDED(lock_);
   // The range from `at` on shows the snapshot's contents; its attributes stay, but for its wiring.
-  // Who shares a page sees them too. kHole, kNoMemory, kIo, kTryAgain as CopyIn: no
-  // contents changed and *copy still whole; else it is empty.
-  Result<void, MapError> Overwrite(Vaddr at, Snapshot* copy, Vaddr* missing)
-      ABSL_LOCKS_EXCLUDED(lock_);
+  // Who shares a page sees them too. Errors as CopyIn, with kProtection for pages in an object that
+  // may never be written: no contents changed. Only when a page had to go again while the rest was
+  // written, and cannot be brought back, the pages before it are written. *copy is empty after a
+  // success, and may be dropped after an error.
+  Result<void, MapError> Overwrite(Vaddr at, Snapshot* copy) ABSL_LOCKS_EXCLUDED(lock_);
   void DropSnapshot(Snapshot* copy);
 
   // For the fault handler and the functions above. NetBSD: vm_map_lock_read(),
@@ -625,20 +629,45 @@ class Map {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void LinkUnpublished(MapEntry* entry);
   bool ForkCopyLocked(MapEntry* entry, MapEntry* twin) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  Result<void, MapError> CopyObjectLocked(MapEntry* entry, MapEntry* twin, Vaddr* missing)
+  bool LetGoLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void TakeBackLocked(bool was_busy) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // Lets go of the lock until there may be frames again; nobody else changes the entries meanwhile.
+  // False: there will not be any.
+  bool WaitForFramesLocked(FrameWait* wait) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<void, MapError> FaultInLocked(Vaddr va, Access access)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<void, MapError> BringInLocked(Anon* anon, FrameWait* wait)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<void, MapError> CopyObjectPage(const MapEntry& entry, Vaddr va, const AmapRef& copy);
+  Result<void, MapError> CopyObjectLocked(MapEntry* entry, MapEntry* twin)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   bool SplitPiece(Snapshot* copy, MapEntry* piece, Vaddr at);
-  bool OwnPages(MapEntry* piece, bool zeros);
+  Result<void, MapError> OwnPagesLocked(MapEntry* piece, bool zeros)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  bool OwnAmap(MapEntry* piece);
+  bool FillWithZeros(const AmapRef& ref, PageCount pages);
   Result<void, MapError> AlignPiecesLocked(Range range, Snapshot* copy)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  Result<void, MapError> PrepareOverwriteLocked(MapEntry* entry, MapEntry* piece, Vaddr* missing)
+  Result<void, MapError> PrepareOverwriteLocked(MapEntry* entry, MapEntry* piece)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  bool FindStrangersWiring(const MapEntry* entry, Vaddr* va);
-  void OverwriteAmapLocked(MapEntry* entry, MapEntry* piece) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  void OverwriteObjectLocked(MapEntry* entry, MapEntry* piece) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  bool IsStrangersWiring(const MapEntry& entry, Vaddr va);
+  static bool MayOverwrite(const Page* page);
+  bool IsReadyForOverwrite(const MapEntry& entry, Vaddr va);
+  Result<void, MapError> TakeFromPieceLocked(MapEntry* piece, uint32_t from, bool contents,
+                                             Anon** fresh) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void Settle(Anon* fresh);
+  bool PutInSlot(MapEntry* entry, Vaddr va, Anon* fresh);
+  Result<void, MapError> OverwriteAmapLocked(MapEntry* entry, MapEntry* piece)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  bool OverwriteObjectPage(MapEntry* entry, MapEntry* piece, Vaddr va, Anon** absent);
+  Result<void, MapError> OverwriteObjectLocked(MapEntry* entry, MapEntry* piece)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<void, MapError> OverwriteEntryLocked(MapEntry* entry, MapEntry* piece)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void HideObjectPage(const MapEntry* entry, Vaddr va);
   void SwapLayers(MapEntry* entry, MapEntry* piece);
   bool ForkEagerlyLocked(MapEntry* entry, MapEntry* twin) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  bool CopyEagerlyLocked(MapEntry* entry, MapEntry* twin) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // Collects shared clones of the pages of `from`, moved to `to`.
   Result<void, MapError> CloneRangeLocked(Range from, Vaddr to, uint32_t flags, DeadList* chain)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);

@@ -58,6 +58,7 @@ void Map::CleanAmap(MapEntry* entry, Range part, uint32_t pgo_flags) {
   amaps->ForEachAnon(
       {amap, entry->SlotOf(part.start)}, part.pages(), [&](uint32_t slot, Anon* anon) {
         Page* page = anon->page;
+        // What is on swap costs no memory, and keeps its contents (facts/uvm.md 5.B').
         if (page == nullptr || page->IsBusy() || page->wire_count != 0) return;
         if (!forget) {
           if (page->loan_count == 0) context_->pages->Deactivate(page);

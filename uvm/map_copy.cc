@@ -4,9 +4,15 @@
 // A Snapshot is made as fork makes a child's copy: entry by entry, copy-on-write, no page touched.
 // Only what lies in an object is copied page by page, since an object's pages change under a
 // private mapping and a snapshot must not. SEE facts/mach.md section 3; design.md D8.
+//
+// Pages that are missing are brought in, and frames waited for, with the map busy and not locked:
+// its entries stay, anything else may change. A page may go again before it was copied; then it is
+// brought in again.
 
 #include "base/check.h"
+#include "uvm/frame_wait.h"
 #include "uvm/map.h"
+#include "uvm/swap_in.h"
 
 namespace uvm {
 namespace {
@@ -24,13 +30,79 @@ void Map::DropSnapshot(Snapshot* copy) {
   copy->size = 0;
 }
 
+// ---- Letting go of the lock ----
+
+// Nobody else changes the entries until TakeBackLocked. True: the map was busy before.
+bool Map::LetGoLocked() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const bool was_busy = busy_ != nullptr;
+  if (!was_busy) SetBusyLocked();
+  lock_.WriteUnlock();
+  return was_busy;
+}
+
+void Map::TakeBackLocked(bool was_busy) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  LockForChange();
+  if (!was_busy) Unbusy();
+}
+
+bool Map::WaitForFramesLocked(FrameWait* wait) {
+  if (!wait->MayHelp()) return false;
+  const bool was_busy = LetGoLocked();
+  const bool again = wait->Again();
+  TakeBackLocked(was_busy);
+  return again;
+}
+
+// The page at `va` is there afterwards, unless it went again.
+Result<void, MapError> Map::FaultInLocked(Vaddr va, Access access) {
+  const bool was_busy = LetGoLocked();
+  Result<void, FaultError> fault = context_->wiring->FaultIn(this, va, access);
+  TakeBackLocked(was_busy);
+  if (fault.ok()) return {};
+  // A page beyond the end reads like one that its store cannot give.
+  return fault.error() == FaultError::kPastEnd ? MapError::kIo : MapErrorOf(fault.error());
+}
+
+// The same for an anon of a piece, which belongs to no map; or waits until nobody works on its
+// page. Takes over the anon's lock and releases it.
+Result<void, MapError> Map::BringInLocked(Anon* anon, FrameWait* wait) {
+  AnonGetter getter(context_->core, context_->pages, context_->anons);
+  const bool was_busy = LetGoLocked();
+  Result<void, FaultError> got = getter.Get(anon);
+  if (!got.ok() && got.error() == FaultError::kNoMemory && wait->Again()) got = {};
+  TakeBackLocked(was_busy);
+  if (!got.ok()) return MapErrorOf(got.error());
+  return {};
+}
+
+// ---- Copying in ----
+
+// Gives the snapshot's slot a copy of the object's page, if it has nothing there. kTryAgain: the
+// page is not there.
+Result<void, MapError> Map::CopyObjectPage(const MapEntry& entry, Vaddr va, const AmapRef& copy) {
+  AmapStore* amaps = context_->amaps;
+  const uint32_t slot = copy.slot + static_cast<uint32_t>((va - entry.start) >> base::kPageShift);
+  MutexLock lock(&copy.amap->lock->mutex);
+  if (amaps->Lookup(copy.amap, slot) != nullptr) return {};
+  // The frames of a device are nobody's pages: they can be mapped, not copied.
+  if (entry.object->pager()->HandlesFaults()) return MapError::kIo;
+  MutexLock object_lock(&entry.object->mu);
+  Page* page = entry.object->Lookup(entry.ObjectIndexOf(va));
+  if (page == nullptr || page->IsBusy()) return MapError::kTryAgain;
+  Anon* anon = context_->anons->Allocate();
+  if (anon == nullptr) return MapError::kNoMemory;
+  context_->pages->Copy(page, anon->page);
+  anon->page->busy = BusyReason::kNotBusy;
+  context_->pages->Activate(anon->page);
+  amaps->Add(copy.amap, slot, anon);
+  return {};
+}
+
 // A private copy of an entry with an object below, pages and all. `twin` has its place and no
-// layers. kTryAgain: *missing is to be brought in first.
-Result<void, MapError> Map::CopyObjectLocked(MapEntry* entry, MapEntry* twin, Vaddr* missing) {
+// layers.
+Result<void, MapError> Map::CopyObjectLocked(MapEntry* entry, MapEntry* twin) {
   AmapStore* amaps = context_->amaps;
   twin->copy_on_write = true;
-  // The frames of a device are nobody's pages: they can be mapped, not copied.
-  const bool device = entry->object->pager()->HandlesFaults();
   if (entry->aref.amap == nullptr) {
     Amap* fresh = amaps->Allocate(entry->pages());
     if (fresh == nullptr) return MapError::kNoMemory;
@@ -40,30 +112,21 @@ Result<void, MapError> Map::CopyObjectLocked(MapEntry* entry, MapEntry* twin, Va
     twin->aref = entry->aref;
     if (!ForkEagerlyLocked(entry, twin)) return MapError::kNoMemory;
   }
-  Amap* amap = twin->aref.amap;
-  for (Vaddr va = entry->start; va < entry->end; va = va + base::kPageSize) {
-    const uint32_t slot =
-        twin->aref.slot + static_cast<uint32_t>((va - entry->start) >> base::kPageShift);
-    MutexLock lock(&amap->lock->mutex);
-    if (amaps->Lookup(amap, slot) != nullptr) continue;
-    if (device) return MapError::kIo;
-    MutexLock object_lock(&entry->object->mu);
-    Page* page = entry->object->Lookup(entry->ObjectIndexOf(va));
-    if (page == nullptr || page->IsBusy()) {
-      *missing = va;
-      return MapError::kTryAgain;
+  FrameWait wait(context_->core);
+  for (Vaddr va = entry->start; va < entry->end;) {
+    Result<void, MapError> copied = CopyObjectPage(*entry, va, twin->aref);
+    if (copied.ok()) {
+      va = va + base::kPageSize;
+    } else if (copied.error() == MapError::kTryAgain) {
+      TRY(FaultInLocked(va, Access::kRead));
+    } else if (copied.error() != MapError::kNoMemory || !WaitForFramesLocked(&wait)) {
+      return copied;
     }
-    Anon* anon = context_->anons->Allocate();
-    if (anon == nullptr) return MapError::kNoMemory;
-    context_->pages->Copy(page, anon->page);
-    anon->page->busy = BusyReason::kNotBusy;
-    context_->pages->Activate(anon->page);
-    amaps->Add(amap, slot, anon);
   }
   return {};
 }
 
-Result<void, MapError> Map::CopyIn(Range range, Snapshot* out, Vaddr* missing) {
+Result<void, MapError> Map::CopyIn(Range range, Snapshot* out) {
   CHECK(out->pieces.empty());
   Result<void, MapError> result;
   {
@@ -83,7 +146,7 @@ Result<void, MapError> Map::CopyIn(Range range, Snapshot* out, Vaddr* missing) {
       if (entry->object == nullptr) {
         if (!ForkCopyLocked(entry, twin)) result = MapError::kNoMemory;
       } else {
-        result = CopyObjectLocked(entry, twin, missing);
+        result = CopyObjectLocked(entry, twin);
       }
     }
     context_->core->pmap->Update(pmap_);
@@ -131,9 +194,35 @@ bool Map::SplitPiece(Snapshot* copy, MapEntry* piece, Vaddr at) {
   return true;
 }
 
+// ---- Overwriting ----
+
 // Gives a piece pages that are its own, one a slot if `zeros` says so, so that they can be moved
-// into an amap of another family. False: memory ran out.
-bool Map::OwnPages(MapEntry* piece, bool zeros) {
+// into an amap of another family.
+Result<void, MapError> Map::OwnPagesLocked(MapEntry* piece,
+                                           bool zeros) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  AmapStore* amaps = context_->amaps;
+  FrameWait wait(context_->core);
+  for (;;) {
+    if (!OwnAmap(piece)) return MapError::kNoMemory;
+    Amap* amap = piece->aref.amap;
+    amap->lock->mutex.Lock();
+    Anon* absent = nullptr;
+    AmapStore::Copied copied = amaps->CopyNow(piece->aref, piece->pages(), &absent);
+    if (copied == AmapStore::Copied::kAll && zeros && !FillWithZeros(piece->aref, piece->pages())) {
+      copied = AmapStore::Copied::kNoMemory;
+    }
+    if (copied == AmapStore::Copied::kAbsent) {
+      TRY(BringInLocked(absent, &wait));
+      continue;
+    }
+    amap->lock->mutex.Unlock();
+    if (copied == AmapStore::Copied::kAll) return {};
+    if (!WaitForFramesLocked(&wait)) return MapError::kNoMemory;
+  }
+}
+
+// An amap that no other entry or piece refers to. False: memory ran out.
+bool Map::OwnAmap(MapEntry* piece) {
   AmapStore* amaps = context_->amaps;
   if (piece->aref.amap == nullptr) {
     Amap* fresh = amaps->Allocate(piece->pages());
@@ -149,108 +238,172 @@ bool Map::OwnPages(MapEntry* piece, bool zeros) {
     }
   }
   piece->needs_copy = false;
-  MutexLock lock(&piece->aref.amap->lock->mutex);
-  if (!amaps->CopyNow(piece->aref, piece->pages())) return false;
-  if (!zeros) return true;
-  for (uint64_t i = 0; i < piece->pages().value(); ++i) {
-    const uint32_t slot = piece->aref.slot + static_cast<uint32_t>(i);
-    if (amaps->Lookup(piece->aref.amap, slot) != nullptr) continue;
+  return true;
+}
+
+// LOCKS: the amap's.
+bool Map::FillWithZeros(const AmapRef& ref, PageCount pages) {
+  for (uint64_t i = 0; i < pages.value(); ++i) {
+    const uint32_t slot = ref.slot + static_cast<uint32_t>(i);
+    if (context_->amaps->Lookup(ref.amap, slot) != nullptr) continue;
     Anon* anon = context_->anons->Allocate();
     if (anon == nullptr) return false;
     context_->pages->Zero(anon->page);
     anon->page->busy = BusyReason::kNotBusy;
     context_->pages->Activate(anon->page);
-    amaps->Add(piece->aref.amap, slot, anon);
+    context_->amaps->Add(ref.amap, slot, anon);
   }
   return true;
 }
 
 // A sharer has a page wired that is not theirs alone: a child has it too, or it is the object's. A
-// fault gives the sharers a page of their own, which takes their wirings over. True: at *va.
-bool Map::FindStrangersWiring(const MapEntry* entry, Vaddr* va) {
-  Amap* amap = entry->aref.amap;
-  MutexLock lock(&amap->lock->mutex);
-  for (*va = entry->start; *va < entry->end; *va = *va + base::kPageSize) {
-    const Anon* anon = context_->amaps->Lookup(amap, entry->SlotOf(*va));
-    if (anon != nullptr) {
-      if (anon->refs > 1 && anon->page != nullptr && anon->page->wire_count != 0) return true;
-    } else if (entry->object != nullptr) {
-      MutexLock object_lock(&entry->object->mu);
-      const Page* page = entry->object->Lookup(entry->ObjectIndexOf(*va));
-      if (page != nullptr && page->wire_count != 0) return true;
-    }
+// fault gives the sharers a page of their own, which takes their wirings over. LOCKS: the amap's.
+bool Map::IsStrangersWiring(const MapEntry& entry, Vaddr va) {
+  const Anon* anon = context_->amaps->Lookup(entry.aref.amap, entry.SlotOf(va));
+  if (anon != nullptr) {
+    return anon->refs > 1 && anon->page != nullptr && anon->page->wire_count != 0;
   }
-  return false;
+  if (entry.object == nullptr) return false;
+  MutexLock object_lock(&entry.object->mu);
+  const Page* page = entry.object->Lookup(entry.ObjectIndexOf(va));
+  return page != nullptr && page->wire_count != 0;
+}
+
+// Whether the object's page can be written to as it is. LOCKS: the object's.
+bool Map::MayOverwrite(const Page* page) {
+  return page != nullptr && !page->IsBusy() && !page->read_only && page->loan_count == 0;
 }
 
 // What has to be there before `piece` can go where `entry` is, which has the same length. After it
-// nothing can fail.
-Result<void, MapError> Map::PrepareOverwriteLocked(MapEntry* entry, MapEntry* piece,
-                                                   Vaddr* missing) {
+// nothing fails but what goes away again and then cannot be brought back.
+Result<void, MapError> Map::PrepareOverwriteLocked(MapEntry* entry, MapEntry* piece) {
   if (entry->bare) return MapError::kHole;
   if (!entry->shared) return {};
   if (entry->needs_copy && !CopyAmapLocked(entry, entry->range(), Chunk::kNo, Merge::kNo)) {
     return MapError::kNoMemory;
   }
-  if (!OwnPages(piece, entry->object != nullptr)) return MapError::kNoMemory;
-  if (entry->aref.amap != nullptr) {
-    if (!FindStrangersWiring(entry, missing)) return {};
-    return MapError::kTryAgain;
+  TRY(OwnPagesLocked(piece, entry->object != nullptr));
+  if (entry->aref.amap == nullptr) {
+    // A fault must be able to make a page ready for writing.
+    if (!base::kProtReadWrite.IsSubsetOf(entry->prot) &&
+        !base::kProtReadWrite.IsSubsetOf(entry->max_prot)) {
+      return MapError::kProtection;
+    }
+    if (entry->object->pager()->HandlesFaults()) return MapError::kIo;  // a device
   }
-  // A fault must be able to make a page ready for writing.
-  if (!base::kProtReadWrite.IsSubsetOf(entry->prot) &&
-      !base::kProtReadWrite.IsSubsetOf(entry->max_prot)) {
-    return MapError::kProtection;
-  }
-  if (entry->object->pager()->HandlesFaults()) return MapError::kIo;  // a device
-  MutexLock lock(&entry->object->mu);
   for (Vaddr va = entry->start; va < entry->end; va = va + base::kPageSize) {
-    const Page* page = entry->object->Lookup(entry->ObjectIndexOf(va));
-    if (page != nullptr && !page->IsBusy() && !page->read_only && page->loan_count == 0) continue;
-    *missing = va;
-    return MapError::kTryAgain;
+    if (!IsReadyForOverwrite(*entry, va)) TRY(FaultInLocked(va, Access::kWrite));
   }
   return {};
 }
 
-// The pages of `piece` in place of those that sharers of the amap see too.
-void Map::OverwriteAmapLocked(MapEntry* entry, MapEntry* piece) {
-  AmapStore* amaps = context_->amaps;
-  for (Vaddr va = entry->start; va < entry->end; va = va + base::kPageSize) {
-    const uint32_t from = piece->SlotOf(piece->start + (va - entry->start));
-    Anon* fresh = nullptr;
-    {
-      MutexLock lock(&piece->aref.amap->lock->mutex);
-      if (amaps->Lookup(piece->aref.amap, from) != nullptr) {
-        fresh = amaps->Remove(piece->aref.amap, from);
-      }
-    }
-    Amap* amap = entry->aref.amap;
-    const uint32_t slot = entry->SlotOf(va);
-    MutexLock lock(&amap->lock->mutex);
-    Anon* old = amaps->Lookup(amap, slot);
-    if (old != nullptr && StaysInPlace(*old)) {
-      if (fresh != nullptr) {
-        context_->pages->Copy(fresh->page, old->page);
-        context_->anons->Release(fresh);
-      } else {
-        context_->pages->Zero(old->page);
-      }
-    } else if (old != nullptr) {
-      if (old->page != nullptr) {
-        context_->core->pmap->PageProtect(old->page->pa, base::kProtNone);
-      }
-      if (fresh != nullptr) {
-        amaps->Replace(amap, slot, fresh);
-      } else {
-        amaps->Remove(amap, slot);
-      }
-      context_->anons->Release(old);
-    } else if (fresh != nullptr) {
-      if (entry->object != nullptr) HideObjectPage(entry, va);
-      amaps->Add(amap, slot, fresh);
-    }
+bool Map::IsReadyForOverwrite(const MapEntry& entry, Vaddr va) {
+  if (entry.aref.amap != nullptr) {
+    MutexLock lock(&entry.aref.amap->lock->mutex);
+    return !IsStrangersWiring(entry, va);
   }
+  MutexLock lock(&entry.object->mu);
+  return MayOverwrite(entry.object->Lookup(entry.ObjectIndexOf(va)));
+}
+
+// Takes the page at slot `from` out of the piece; *fresh is null where there is none. Its own page,
+// if it is in memory, is busy: it stays there until the caller has used it. `contents`: it has to
+// be in memory.
+Result<void, MapError> Map::TakeFromPieceLocked(MapEntry* piece, uint32_t from, bool contents,
+                                                Anon** fresh) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  FrameWait wait(context_->core);
+  Mutex& mutex = piece->aref.amap->lock->mutex;
+  for (;;) {
+    mutex.Lock();
+    *fresh = context_->amaps->Lookup(piece->aref.amap, from);
+    Page* page = *fresh != nullptr ? (*fresh)->page : nullptr;
+    const bool borrowed = page != nullptr && page->object != nullptr;
+    if (*fresh == nullptr || borrowed || (page == nullptr ? !contents : !page->IsBusy())) {
+      if (*fresh != nullptr) context_->amaps->Remove(piece->aref.amap, from);
+      if (page != nullptr && !borrowed) page->busy = BusyReason::kPromote;
+      mutex.Unlock();
+      return {};
+    }
+    TRY(BringInLocked(*fresh, &wait));
+  }
+}
+
+// Lets go of the page that TakeFromPieceLocked made busy. LOCKS: the anon's.
+void Map::Settle(Anon* fresh) {
+  Page* page = fresh->page;
+  if (page == nullptr || page->object != nullptr) return;
+  page->busy = BusyReason::kNotBusy;
+  context_->pages->Wakeup(page);
+}
+
+// `fresh`, or zeroes where it is null, in place of what the sharers of the amap see at `va`. False,
+// nothing changed: this page has to be made ready again. LOCKS: the amap's.
+bool Map::PutInSlot(MapEntry* entry, Vaddr va, Anon* fresh) {
+  AmapStore* amaps = context_->amaps;
+  Amap* amap = entry->aref.amap;
+  const uint32_t slot = entry->SlotOf(va);
+  Anon* old = amaps->Lookup(amap, slot);
+  if (IsStrangersWiring(*entry, va)) return false;
+  if (old != nullptr && StaysInPlace(*old)) {
+    if (fresh != nullptr && fresh->page == nullptr) return false;
+    if (fresh != nullptr) {
+      context_->pages->Copy(fresh->page, old->page);
+      Settle(fresh);
+      context_->anons->Release(fresh);
+    } else {
+      context_->pages->Zero(old->page);
+    }
+    return true;
+  }
+  if (fresh != nullptr) {
+    context_->anons->ChangeLock(fresh, amap->lock);
+    Settle(fresh);
+  }
+  if (old != nullptr) {
+    if (old->page != nullptr) context_->core->pmap->PageProtect(old->page->pa, base::kProtNone);
+    if (fresh != nullptr) {
+      amaps->Replace(amap, slot, fresh);
+    } else {
+      amaps->Remove(amap, slot);
+    }
+    context_->anons->Release(old);
+  } else if (fresh != nullptr) {
+    if (entry->object != nullptr) HideObjectPage(entry, va);
+    amaps->Add(amap, slot, fresh);
+  }
+  return true;
+}
+
+// The pages of `piece` in place of those that sharers of the amap see too.
+Result<void, MapError> Map::OverwriteAmapLocked(MapEntry* entry, MapEntry* piece) {
+  Mutex& mutex = entry->aref.amap->lock->mutex;
+  for (Vaddr va = entry->start; va < entry->end;) {
+    const uint32_t from = piece->SlotOf(piece->start + (va - entry->start));
+    bool contents;
+    {
+      MutexLock lock(&mutex);
+      const Anon* old = context_->amaps->Lookup(entry->aref.amap, entry->SlotOf(va));
+      contents = old != nullptr && StaysInPlace(*old);
+    }
+    Anon* fresh = nullptr;
+    TRY(TakeFromPieceLocked(piece, from, contents, &fresh));
+    bool done;
+    {
+      MutexLock lock(&mutex);
+      done = PutInSlot(entry, va, fresh);
+    }
+    if (done) {
+      va = va + base::kPageSize;
+      continue;
+    }
+    if (fresh != nullptr) {
+      MutexLock lock(&piece->aref.amap->lock->mutex);
+      Settle(fresh);
+      context_->amaps->Add(piece->aref.amap, from, fresh);
+    }
+    if (!IsReadyForOverwrite(*entry, va)) TRY(FaultInLocked(va, Access::kWrite));
+  }
+  return {};
 }
 
 // An anon is about to cover the object's page: nobody may go on seeing that.
@@ -260,18 +413,46 @@ void Map::HideObjectPage(const MapEntry* entry, Vaddr va) {
   if (page != nullptr) context_->core->pmap->PageProtect(page->pa, base::kProtNone);
 }
 
-// Into the object itself, which is resident.
-void Map::OverwriteObjectLocked(MapEntry* entry, MapEntry* piece) {
-  for (Vaddr va = entry->start; va < entry->end; va = va + base::kPageSize) {
-    const uint32_t slot = piece->SlotOf(piece->start + (va - entry->start));
-    MutexLock source(&piece->aref.amap->lock->mutex);
-    const Anon* anon = context_->amaps->Lookup(piece->aref.amap, slot);
+// One page into the object itself. False, nothing changed: it is not ready for that. *absent: it is
+// the piece's page that is not in memory, and its lock is held.
+bool Map::OverwriteObjectPage(MapEntry* entry, MapEntry* piece, Vaddr va,
+                              Anon** absent) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const uint32_t slot = piece->SlotOf(piece->start + (va - entry->start));
+  Mutex& mutex = piece->aref.amap->lock->mutex;
+  mutex.Lock();
+  Anon* anon = context_->amaps->Lookup(piece->aref.amap, slot);
+  CHECK(anon != nullptr);
+  if (!anon->IsReadable()) {
+    *absent = anon;
+    return false;
+  }
+  bool ready;
+  {
     MutexLock lock(&entry->object->mu);
     Page* page = entry->object->Lookup(entry->ObjectIndexOf(va));
-    CHECK(page != nullptr && anon != nullptr);
-    context_->core->pmap->CopyPage(anon->page->pa, page->pa);
-    entry->object->SetDirty(page, Dirty::kDirty);
+    ready = MayOverwrite(page);
+    if (ready) {
+      context_->core->pmap->CopyPage(anon->page->pa, page->pa);
+      entry->object->SetDirty(page, Dirty::kDirty);
+    }
   }
+  mutex.Unlock();
+  return ready;
+}
+
+Result<void, MapError> Map::OverwriteObjectLocked(MapEntry* entry, MapEntry* piece) {
+  FrameWait wait(context_->core);
+  for (Vaddr va = entry->start; va < entry->end;) {
+    Anon* absent = nullptr;
+    if (OverwriteObjectPage(entry, piece, va, &absent)) {
+      va = va + base::kPageSize;
+    } else if (absent != nullptr) {
+      TRY(BringInLocked(absent, &wait));
+    } else {
+      TRY(FaultInLocked(va, Access::kWrite));
+    }
+  }
+  return {};
 }
 
 // Makes the boundaries of snapshot and map those of each other.
@@ -289,16 +470,28 @@ Result<void, MapError> Map::AlignPiecesLocked(Range range, Snapshot* copy) {
   return {};
 }
 
-Result<void, MapError> Map::Overwrite(Vaddr at, Snapshot* copy, Vaddr* missing) {
+// Shows the piece's contents where `entry` is.
+Result<void, MapError> Map::OverwriteEntryLocked(MapEntry* entry, MapEntry* piece) {
+  CHECK(entry->wired_count == 0);
+  if (!entry->shared) {
+    SwapLayers(entry, piece);
+    return {};
+  }
+  return entry->aref.amap != nullptr ? OverwriteAmapLocked(entry, piece)
+                                     : OverwriteObjectLocked(entry, piece);
+}
+
+Result<void, MapError> Map::Overwrite(Vaddr at, Snapshot* copy) {
   const Range range = {at, at + copy->size};
   Snapshot replaced;
+  Result<void, MapError> result;
   {
     Change change(this, "Map::Overwrite");
     if (!IsMappedLocked(range)) return MapError::kHole;
     TRY(AlignPiecesLocked(range, copy));
     for (MapEntry* piece = copy->pieces.front(); piece != nullptr;
          piece = copy->pieces.Next(piece)) {
-      TRY(PrepareOverwriteLocked(LookupLocked(at + piece->start.value()), piece, missing));
+      TRY(PrepareOverwriteLocked(LookupLocked(at + piece->start.value()), piece));
     }
     for (MapEntry* piece = copy->pieces.front(); piece != nullptr;
          piece = copy->pieces.Next(piece)) {
@@ -308,22 +501,24 @@ Result<void, MapError> Map::Overwrite(Vaddr at, Snapshot* copy, Vaddr* missing) 
     // The old pages are out of reach before the new ones are there.
     context_->core->pmap->Remove(pmap_, range);
     context_->core->pmap->Update(pmap_);
-    while (MapEntry* piece = copy->pieces.PopFront()) {
+    const uint64_t locked = timestamp_;
+    while (MapEntry* piece = result.ok() ? copy->pieces.PopFront() : nullptr) {
       MapEntry* entry = LookupLocked(at + piece->start.value());
-      CHECK(entry->wired_count == 0);
-      if (!entry->shared) {
-        SwapLayers(entry, piece);
-      } else if (entry->aref.amap != nullptr) {
-        OverwriteAmapLocked(entry, piece);
-      } else {
-        OverwriteObjectLocked(entry, piece);
+      if (timestamp_ != locked) {  // the lock was let go: others faulted on what is left
+        context_->core->pmap->Remove(pmap_, entry->range());
+        context_->core->pmap->Update(pmap_);
       }
+      result = OverwriteEntryLocked(entry, piece);
       replaced.pieces.PushBack(piece);
     }
   }
-  copy->size = 0;
   DropSnapshot(&replaced);
-  return {};
+  if (result.ok()) {
+    copy->size = 0;
+  } else {
+    DropSnapshot(copy);
+  }
+  return result;
 }
 
 // The entry gets the piece's pages and the piece what the entry showed.

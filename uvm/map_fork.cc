@@ -1,6 +1,7 @@
 // Copy-on-write: fork by inheritance, and the amap copy that a needs-copy entry owes.
 
 #include "base/check.h"
+#include "uvm/frame_wait.h"
 #include "uvm/map.h"
 #include "uvm/map_entry.h"
 
@@ -42,6 +43,23 @@ bool Map::CopyAmapLocked(MapEntry* entry, Range window, Chunk chunk, Merge merge
 // wired where they are. The child gets a layer of its own, now (facts/uvm.md 5.B items 1 and 2,
 // intended behaviour). False: memory ran out.
 bool Map::ForkEagerlyLocked(MapEntry* entry, MapEntry* twin) {
+  FrameWait wait(context_->core);
+  if (CopyEagerlyLocked(entry, twin)) return true;
+  if (twin->needs_copy) return false;  // there was not even an amap
+  // Copy by copy, as frames come. The parent goes on meanwhile: each page is copied as it is then.
+  while (WaitForFramesLocked(&wait)) {
+    MutexLock lock(&entry->aref.amap->lock->mutex);
+    if (context_->amaps->CopyMissing(entry->aref, twin->aref, twin->pages()) ==
+        AmapStore::Copied::kAll) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// False: memory ran out. Then `twin` either still owes its copy, or has an amap of its own that
+// lacks the pages that could not be copied.
+bool Map::CopyEagerlyLocked(MapEntry* entry, MapEntry* twin) {
   AmapStore* amaps = context_->amaps;
   Amap* amap = entry->aref.amap;
   bool wired = entry->wired_count != 0;
@@ -59,8 +77,8 @@ bool Map::ForkEagerlyLocked(MapEntry* entry, MapEntry* twin) {
   // A wired page stays where it is and is never faulted on: the copying is done at once.
   if (wired) {
     context_->core->probes.Hit(Probe::kForkOfWired);
-    if (amaps->CopyNow(twin->aref, twin->pages())) return true;
-    amaps->ReleaseRange(twin->aref, twin->pages());
+    if (amaps->CopyNow(twin->aref, twin->pages(), nullptr) == AmapStore::Copied::kAll) return true;
+    amaps->GiveUpShared(twin->aref, twin->pages());
     return false;
   }
   // Every sharer may hold writable translations to anons that now have two owners.

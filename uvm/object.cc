@@ -201,7 +201,11 @@ void ObjectStore::Destroy(Object* object) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   {
     MutexLock held(&object->mu);
     while (Page* page = object->FirstPage()) {
-      CHECK(!page->IsBusy());  // whoever fills a page holds a reference through its entry
+      if (page->IsBusy()) {  // the page daemon needs no reference to write one
+        object->WaitFor(pages_, page);
+        continue;
+      }
+      object->pager()->DropSlot(object, page->index);
       object->Remove(page);
       pages_->Free(page);
     }

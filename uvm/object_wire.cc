@@ -1,14 +1,18 @@
 #include "uvm/object_wire.h"
 
+#include "uvm/frame_wait.h"
+
 namespace uvm {
 
 Result<void, PagerError> ObjectWiring::Wire(Object* object, PageIndex first, PageIndex end,
                                             Page** list) {
+  FrameWait wait(core_);
   for (PageIndex at = first; at < end;) {
     Page* pages[kMaxGetPages] = {};
     const uint64_t left = end.value() - at.value();
     const uint32_t count = static_cast<uint32_t>(left < kMaxGetPages ? left : kMaxGetPages);
     Result<void, PagerError> wired = WireSome(object, at, count, pages);
+    if (!wired.ok() && wired.error() == PagerError::kNoMemory && wait.Again()) continue;
     if (!wired.ok()) {
       Unwire(object, first, at);
       return wired.error();
@@ -45,10 +49,11 @@ Result<void, PagerError> ObjectWiring::WireSome(Object* object, PageIndex first,
       }
     }
   }
-  // Swap that a page has is let go of in part 5, by the page's own index in the object.
   for (uint32_t i = 0; i < count && result.ok(); ++i) {
     object->SetDirty(pages[i], Dirty::kDirty);
     pages_->Wire(pages[i]);
+    // By the page's own index, not its place in the batch (facts/uvm.md 5.B item 8a).
+    object->pager()->DropSlot(object, pages[i]->index);
     ++core_->counters.kernel_wirings;
   }
   object->Unbusy(pages_, pages, count);

@@ -3,68 +3,81 @@
 #include <new>
 
 #include "base/check.h"
+#include "uvm/pdpolicy.h"
 
 namespace uvm {
 
-PageStore::PageStore(Core* core) : core_(core), mu_(core->threads, base::LockRank::kPageQueues) {
-  segment_count_ = core->pmap->segment_count();
-  CHECK(segment_count_ > 0);
-  segments_ = static_cast<Segment*>(core->memory->AllocateChunk(sizeof(Segment) * segment_count_));
-  CHECK(segments_ != nullptr);
+PageStore::PageStore(Core* core, const FrameRange* plugged, uint32_t count)
+    : core_(core),
+      mu_(core->threads, base::LockRank::kPageQueues),
+      segments_(core->memory),
+      free_(core->memory),
+      caches_(core->memory, core->threads) {
   waiters_ = static_cast<Waiters*>(core->memory->AllocateChunk(sizeof(Waiters) * kWaitBuckets));
   CHECK(waiters_ != nullptr);
   for (uint32_t i = 0; i < kWaitBuckets; ++i) new (&waiters_[i]) Waiters{CondVar(core->threads)};
-  for (uint32_t s = 0; s < segment_count_; ++s) {
-    PhysicalSegment segment = core->pmap->segment(s);
-    void* memory = core->memory->AllocateChunk(sizeof(Page) * segment.pages.value());
-    CHECK(memory != nullptr);
-    auto* pages = static_cast<Page*>(memory);
-    segments_[s] = {segment.start, segment.pages, pages, 0};
-    total_ = total_ + segment.pages;
-    MutexLock lock(&mu_);
-    for (uint64_t i = 0; i < segment.pages.value(); ++i) {
-      Page* page = new (&pages[i]) Page;
-      page->pa = segment.start + (i << base::kPageShift);
-      free_.PushBack(page);
-    }
+  const uint32_t reachable = core->pmap->segment_count();
+  CHECK(reachable > 0);
+  MutexLock lock(&mu_);
+  for (uint32_t s = 0; s < reachable; ++s) {
+    const PhysicalSegment segment = core->pmap->segment(s);
+    if (segment.pages.value() == 0) continue;
+    const bool added = segments_.AddReachable(segment.start, segment.pages);
+    CHECK(added);
+    if (count > 0) continue;
+    const bool all_plugged = PlugLocked({segment.start, segment.pages});
+    CHECK(all_plugged);
   }
-}
-
-void PageStore::NoteUse(const Page* page) {
-  for (uint32_t s = 0; s < segment_count_; ++s) {
-    Segment& segment = segments_[s];
-    if (page->pa < segment.start) continue;
-    uint64_t index = (page->pa - segment.start) >> base::kPageShift;
-    if (index >= segment.pages.value()) continue;
-    if (index >= segment.ever_used) segment.ever_used = index + 1;
-    return;
+  for (uint32_t i = 0; i < count; ++i) {
+    const bool range_plugged = PlugLocked(plugged[i]);
+    CHECK(range_plugged);
   }
 }
 
 // ---- Allocating and freeing ----
 
-Page* PageStore::Allocate() {
-  Page* page;
-  const Page* next;
-  {
-    MutexLock lock(&mu_);
-    page = free_.PopFront();
+// Whether so many frames are free that one may be taken by who says so.
+bool PageStore::MayTake(uint32_t flags) const {
+  const uint64_t free = free_.size();
+  const uint64_t daemons = reserves_.pagedaemon.value();
+  if (free > daemons + reserves_.kernel.value()) return true;
+  if ((flags & kAllocForDaemon) != 0) return free > 0;
+  return (flags & kAllocUseReserve) != 0 && free > daemons;
+}
+
+Page* PageStore::TakeFromQueues(const FrameRequest& request, const Page** next) {
+  Page* page = MayTake(request.flags) ? free_.Take(request, 0, next) : nullptr;
+  if (page != nullptr) segments_.NoteUse(page);
+  return page;
+}
+
+Page* PageStore::Allocate(const FrameRequest& request) {
+  Page* page = cached_processors_ != 0 && request.IsPlain() ? TakeCached() : nullptr;
+  if (page == nullptr) {
+    const Page* next = nullptr;
+    bool low;
+    {
+      MutexLock lock(&mu_);
+      page = cached_processors_ == 0 ? TakeFromQueues(request, &next) : TakeWithCaches(request);
+      low = free_.size() < kick_below_.value();
+      // Who finds none of a free list finds nothing by waiting.
+      if (page == nullptr && !MayTake(request.flags)) ++core_->counters.frame_shortages;
+    }
+    if (low && core_->frames != nullptr) core_->frames->Kick();
     if (page == nullptr) return nullptr;
-    page->free = false;
-    next = free_.front();
+    if (next != nullptr) core_->pmap->Expect(next->pa, base::Access::kWrite);
   }
-  if (next != nullptr) core_->pmap->Expect(next->pa, base::Access::kWrite);
-  NoteUse(page);
   page->dirty = Dirty::kClean;
   page->fake = true;
+  if ((request.flags & kAllocZero) != 0) Zero(page);
   Counters& counters = core_->counters;
   if (++counters.frames_in_use > counters.frames_peak)
     counters.frames_peak = counters.frames_in_use;
   return page;
 }
 
-Page* PageStore::AllocateForAnon(Anon* anon) {
-  Page* page = Allocate();
+Page* PageStore::AllocateForAnon(Anon* anon, const FrameRequest& request) {
+  Page* page = Allocate(request);
   if (page != nullptr) {
     page->anon = anon;
     page->busy = BusyReason::kPromote;
@@ -72,8 +85,8 @@ Page* PageStore::AllocateForAnon(Anon* anon) {
   return page;
 }
 
-Page* PageStore::AllocateForObject(Object* object, PageIndex index) {
-  Page* page = Allocate();
+Page* PageStore::AllocateForObject(Object* object, PageIndex index, const FrameRequest& request) {
+  Page* page = Allocate(request);
   if (page != nullptr) {
     page->object = object;
     page->index = index;
@@ -100,9 +113,10 @@ void PageStore::FreeLocked(Page* page) {
   page->wire_count = 0;
   page->busy = BusyReason::kNotBusy;
   page->fake = page->read_only = page->read_ahead = page->released = false;
+  ForgetFileLocked(page);
   --core_->counters.frames_in_use;
-  page->free = true;
-  free_.PushFront(page);
+  if (cached_processors_ != 0 && MayFillCaches() && caches_.Put(page, free_)) return;
+  free_.Put(page);
 }
 
 void PageStore::Free(Page* page) {
@@ -116,11 +130,13 @@ void PageStore::Free(Page* page) {
       // The borrower keeps the page, which becomes its own: one loan less.
       page->object = nullptr;
       page->dirty = Dirty::kDirty;
+      ForgetFileLocked(page);
       --page->loan_count;
     } else {
       CHECK(page->object != nullptr || page->anon != nullptr);
       page->object = nullptr;
       page->anon = nullptr;
+      ForgetFileLocked(page);
       DequeueLocked(page);
     }
     if (!page->free) {
@@ -133,26 +149,72 @@ void PageStore::Free(Page* page) {
 
 // ---- Wiring and queues ----
 
+void PageIntents::Fulfil(Page* page, PagePolicy* policy) {
+  const Intent intent = Of(*page);
+  Cancel(page);
+  switch (intent) {
+    case Intent::kActivate:
+      return policy->Activate(page);
+    case Intent::kDeactivate:
+      return policy->Deactivate(page);
+    case Intent::kEnqueue:
+      return policy->Enqueue(page);
+    case Intent::kDequeue:
+      return policy->Dequeue(page);
+    case Intent::kNone:
+      return;
+  }
+}
+
+void PageIntents::Flush(PagePolicy* policy) {
+  constexpr uint32_t kAhead = 6;  // pages of which the descriptor is under way
+  for (uint32_t i = 0; i < count_; ++i) {
+    if (i + kAhead < count_) __builtin_prefetch(pages_[i + kAhead], 1);
+    Page* page = pages_[i];
+    if (policy != nullptr) {
+      Fulfil(page, policy);
+    }
+    page->intent = 0;
+  }
+  count_ = 0;
+}
+
+void PageStore::FlushIntents() {
+  MutexLock lock(&mu_);
+  intents_.Flush(policy_);
+}
+
+void PageStore::FlushAndNote(Page* page, Intent intent) {
+  do {
+    FlushIntents();  // others may note while this waits for the lock, or right after
+  } while (!intents_.Note(page, intent));
+}
+
+void PageStore::NoteDisuse(Page* page) {
+  core_->pmap->ClearReference(page->pa);
+  Note(page, Intent::kDeactivate);
+}
+
 void PageStore::DequeueLocked(Page* page) {
-  if (page->queue == PageQueue::kActive) active_.Remove(page);
-  if (page->queue == PageQueue::kInactive) inactive_.Remove(page);
-  page->queue = PageQueue::kNone;
+  PageIntents::Cancel(page);
+  if (page->queue != PageQueue::kNone) policy_->Dequeue(page);
 }
 
-void PageStore::EnqueueLocked(Page* page, PageQueue queue) {
-  DequeueLocked(page);
-  (queue == PageQueue::kActive ? active_ : inactive_).PushBack(page);
-  page->queue = queue;
+void PageStore::EnqueueLocked(Page* page) {
+  PageIntents::Cancel(page);
+  if (policy_ != nullptr) policy_->Activate(page);
 }
 
-void PageStore::Enqueue(Page* page, PageQueue queue) {
-  MutexLock lock(&mu_);
-  EnqueueLocked(page, queue);
+PageCount PageStore::active_count() const {
+  PageCount active, inactive;
+  if (policy_ != nullptr) policy_->EstimatePageable(&active, &inactive);
+  return active;
 }
 
-void PageStore::Dequeue(Page* page) {
-  MutexLock lock(&mu_);
-  DequeueLocked(page);
+PageCount PageStore::inactive_count() const {
+  PageCount active, inactive;
+  if (policy_ != nullptr) policy_->EstimatePageable(&active, &inactive);
+  return inactive;
 }
 
 void PageStore::Wire(Page* page) {
@@ -168,7 +230,7 @@ void PageStore::Unwire(Page* page) {
   MutexLock lock(&mu_);
   if (--page->wire_count > 0) return;
   --wired_;
-  EnqueueLocked(page, PageQueue::kActive);
+  EnqueueLocked(page);
 }
 
 void PageStore::MoveWirings(Page* from, Page* to, uint32_t count) {
@@ -197,8 +259,8 @@ void PageStore::ReturnLoan(Page* page) {
   if (--page->loan_count > 0) return;
   if (page->object == nullptr && page->anon == nullptr) {
     FreeLocked(page);  // its translations went with its owner
-  } else if (page->queue == PageQueue::kNone && page->wire_count == 0) {
-    EnqueueLocked(page, PageQueue::kActive);
+  } else if (QueueOf(page) == PageQueue::kNone && page->wire_count == 0) {
+    EnqueueLocked(page);
   }
 }
 
@@ -208,8 +270,8 @@ void PageStore::FreeFromAnon(Page* page) {
     CHECK(page->anon != nullptr);
     if (page->object != nullptr) {
       page->anon = nullptr;
-      if (--page->loan_count == 0 && page->queue == PageQueue::kNone && page->wire_count == 0)
-        EnqueueLocked(page, PageQueue::kActive);
+      if (--page->loan_count == 0 && QueueOf(page) == PageQueue::kNone && page->wire_count == 0)
+        EnqueueLocked(page);
       return;
     }
   }
@@ -242,16 +304,6 @@ void PageStore::Copy(const Page* from, Page* to) {
   core_->pmap->CopyPage(from->pa, to->pa);
   to->dirty = Dirty::kDirty;
   to->fake = false;
-}
-
-Page* PageStore::FromPaddr(Paddr pa) const {
-  for (uint32_t s = 0; s < segment_count_; ++s) {
-    uint64_t offset = pa - segments_[s].start;
-    if (pa >= segments_[s].start && offset < base::ToBytes(segments_[s].pages)) {
-      return &segments_[s].first[offset >> base::kPageShift];
-    }
-  }
-  return nullptr;
 }
 
 }  // namespace uvm

@@ -11,7 +11,8 @@
 //            Free:     owned -> free, or nobody's while it is lent
 //            loans:    see loan.h
 //          dirty: kClean (equals its backing), kDirty, kUnknown (ask the pmap).
-//          queue: none -> active <-> inactive. Wired pages, and nobody's, are on none.
+//          queue: none -> active <-> inactive, by the policy (pdpolicy.h). Wired pages, and
+//                 nobody's, are on none. intent: a wish of the owner's that no queue heard of yet.
 // LOCKS    (O) the owner's lock (amap's or object's); (Q) the page-queue lock of PageStore. Fields
 //          marked (O,Q): both to write, either to read; a page that is nobody's has only Q, and who
 //          returns a loan needs no more than Q.
@@ -30,10 +31,14 @@
 #include "base/rb_tree.h"
 #include "uvm/core.h"
 #include "uvm/lock.h"
+#include "uvm/page_cache.h"
+#include "uvm/page_free.h"
+#include "uvm/physseg.h"
 
 namespace uvm {
 
 class Object;
+class PagePolicy;
 struct Anon;
 
 enum class Dirty : uint8_t { kClean, kDirty, kUnknown };
@@ -42,6 +47,9 @@ enum class Dirty : uint8_t { kClean, kDirty, kUnknown };
 enum class BusyReason : uint8_t { kNotBusy, kPagein, kPromote, kPageout, kClean, kLoan };
 
 enum class PageQueue : uint8_t { kNone, kActive, kInactive };
+
+// What an owner wants to become of its page; the last wish counts.
+enum class Intent : uint8_t { kNone, kActivate, kDeactivate, kEnqueue, kDequeue };
 
 struct Page : base::RbNode<Page> {         // the tree node of its object's pages
   Paddr pa;                                // constant
@@ -55,12 +63,20 @@ struct Page : base::RbNode<Page> {         // the tree node of its object's page
   BusyReason busy = BusyReason::kNotBusy;  // (O)
   Dirty dirty = Dirty::kClean;             // (O) set by MarkDirty of page_object.h
   uint8_t subtree_tags = 0;                // (O) of its object's tree (object.h)
-  PageQueue queue = PageQueue::kNone;      // (Q)
+  PageQueue queue = PageQueue::kNone;      // (Q) of the policy's; see also PageIntents::QueueOf
+  uint8_t policy = 0;                      // (Q) the policy's own
+  uint8_t intent = 0;                      // (O) PageIntents'
   bool free = true;                        // (Q)
+  bool cached = false;                     // free, and in a processor's cache (page_cache.h)
+  bool plugged = false;                    // (Q) a segment has the frame and may hand it out
+  uint8_t free_list = 0;                   // (Q) of its segment
+  uint8_t bucket = 0;                      // (Q) of the queue that it is in
   bool fake = false;                       // (O) contents were not filled in yet (PG_FAKE)
   bool read_only = false;                  // (O) a hole of its file: the first write must reach the
                                            // pager (PG_RDONLY)
   bool read_ahead = false;                 // (O) came before anybody asked for it (PG_READAHEAD)
+  bool file = false;         // (O,Q) of an object whose contents somebody else stores (PG_FILE)
+  bool pageout = false;      // (O) is being written to be freed (PG_PAGEOUT)
   bool released = false;     // (O) its owner let go while it was busy: whoever made it
                              // busy frees it
   bool wanted = false;       // (O) somebody waits for `busy` to end
@@ -68,19 +84,82 @@ struct Page : base::RbNode<Page> {         // the tree node of its object's page
   bool IsBusy() const { return busy != BusyReason::kNotBusy; }
 };
 
+// Wishes of owners that no queue heard of yet: noting one takes no lock.
+class PageIntents {
+ public:
+  static constexpr uint32_t kPages = 128;
+
+  // False: there is no room, nothing was noted; Flush and ask again. LOCKS: the owner's.
+  bool Note(Page* page, Intent intent) {
+    if ((page->intent & kStands) == 0) {
+      if (count_ == kPages) return false;
+      pages_[count_++] = page;
+    }
+    page->intent = static_cast<uint8_t>(kStands | static_cast<uint8_t>(intent));
+    return true;
+  }
+  static Intent Of(const Page& page) { return static_cast<Intent>(page.intent & ~kStands); }
+  // The wish is void, as the queues' lock is held and its page is dealt with at once.
+  static void Cancel(Page* page) { page->intent &= kStands; }
+  // Where the page is going to be: in which queue it is once its wish is fulfilled.
+  static PageQueue QueueOf(const Page& page) {
+    switch (Of(page)) {
+      case Intent::kActivate:
+        return PageQueue::kActive;
+      case Intent::kDeactivate:
+        return PageQueue::kInactive;
+      case Intent::kDequeue:
+        return PageQueue::kNone;
+      case Intent::kEnqueue:
+        if (page.queue == PageQueue::kNone) return PageQueue::kActive;
+        break;
+      case Intent::kNone:
+        break;
+    }
+    return page.queue;
+  }
+  // Fulfils the wishes in the order of their pages' first ones. LOCKS: the page queues'.
+  void Flush(PagePolicy* policy);
+  // Fulfils one page's wish.
+  static void Fulfil(Page* page, PagePolicy* policy);
+  uint32_t count() const { return count_; }
+
+ private:
+  static constexpr uint8_t kStands = 0x80;  // the page is in pages_, perhaps without a wish
+
+  uint32_t count_ = 0;
+  Page* pages_[kPages];
+};
+
+// Frames that begin plugged in, or come later.
+struct FrameRange {
+  Paddr start;
+  PageCount pages;
+  uint32_t free_list = 0;
+};
+
+// Frames that not everybody may take. NetBSD: uvmexp.reserve_pagedaemon, uvmexp.reserve_kernel: 1,
+// and 5 for each processor.
+struct FrameReserves {
+  PageCount pagedaemon;
+  PageCount kernel;  // the daemon's not included
+};
+
 class PageStore {
  public:
-  // Takes every segment of core->pmap. Panics when there is no memory for the descriptors: nothing
-  // can run without.
-  explicit PageStore(Core* core);
+  // NetBSD: uvm_page_init(), uvm_page_physload(). Begins with `plugged`, of what core->pmap can
+  // reach; with all that it can reach when there is nothing. Panics when there is no memory for the
+  // descriptors, or a range is none: nothing can run without.
+  explicit PageStore(Core* core, const FrameRange* plugged = nullptr, uint32_t count = 0);
   PageStore(const PageStore&) = delete;
   PageStore& operator=(const PageStore&) = delete;
 
-  // NetBSD: uvm_pagealloc(). A busy fake page that belongs to `anon` or to `object` at `index`
-  // (exactly one is given), or null when no frame is left. The caller links it into its owner.
-  // LOCKS: the owner's.
-  Page* AllocateForAnon(Anon* anon);
-  Page* AllocateForObject(Object* object, PageIndex index);
+  // NetBSD: uvm_pagealloc(), uvm_pagealloc_strat(). A busy fake page that belongs to `anon` or to
+  // `object` at `index` (exactly one is given), or null when there is no frame as wanted, or only
+  // reserved ones. The caller links it into its owner. With kAllocZero it is neither fake nor
+  // clean. LOCKS: the owner's.
+  Page* AllocateForAnon(Anon* anon, const FrameRequest& request = {});
+  Page* AllocateForObject(Object* object, PageIndex index, const FrameRequest& request = {});
   // NetBSD: uvm_pagefree(). The owner gives the page up. A lent page only loses its owner (an anon
   // that borrowed it from its object owns it from then on); any other is freed: its translations
   // go, wired ones too, who waits for it is woken. REQUIRES: unlinked from its owner's structures.
@@ -93,21 +172,28 @@ class PageStore {
   void Unwire(Page* page);
   // Moves `count` wirings of `from` to `to`, which takes its place. LOCKS: both owners'.
   void MoveWirings(Page* from, Page* to, uint32_t count);
-  // NetBSD: uvm_pageactivate(), uvm_pagedeactivate(), uvm_pagedequeue(). Wired pages, and nobody's,
-  // stay off the queues. LOCKS: the owner's.
+  // Who keeps the queues (pdpolicy.h); until then pages are in none. REQUIRES: no page is in use.
+  void SetPolicy(PagePolicy* policy) { policy_ = policy; }
+  // NetBSD: uvm_pageactivate(), uvm_pagedeactivate(), uvm_pagedequeue(). Wishes, which the queues
+  // hear of later. Wired pages, and nobody's, stay off the queues. LOCKS: the owner's.
   void Activate(Page* page) {
-    if (page->queue != PageQueue::kActive && page->wire_count == 0)
-      Enqueue(page, PageQueue::kActive);
+    if (QueueOf(page) != PageQueue::kActive && page->wire_count == 0) Note(page, Intent::kActivate);
   }
   // NetBSD: uvm_pageenqueue(): on some queue, no matter which.
   void EnsureQueued(Page* page) {
-    if (page->queue == PageQueue::kNone && page->wire_count == 0) Enqueue(page, PageQueue::kActive);
+    if (QueueOf(page) == PageQueue::kNone && page->wire_count == 0) Note(page, Intent::kEnqueue);
   }
+  // The page counts as unused from now on.
   void Deactivate(Page* page) {
-    if (page->queue != PageQueue::kInactive && page->wire_count == 0)
-      Enqueue(page, PageQueue::kInactive);
+    if (QueueOf(page) != PageQueue::kInactive && page->wire_count == 0) NoteDisuse(page);
   }
-  void Dequeue(Page* page);
+  void Dequeue(Page* page) {
+    if (QueueOf(page) != PageQueue::kNone) Note(page, Intent::kDequeue);
+  }
+  // In which queue the page is, or will be once its wish is fulfilled.
+  static PageQueue QueueOf(const Page* page) { return PageIntents::QueueOf(*page); }
+  // NetBSD: uvmpdpol_idle(), and what precedes every scan. Fulfils all wishes.
+  void FlushIntents();
 
   // ---- Loans: what loan.cc and the owners tell the page (facts/uvm.md 2.15).
 
@@ -142,52 +228,150 @@ class PageStore {
   void ExpectCopy(const Page* from) const { core_->pmap->Expect(from->pa, base::Access::kRead); }
   unsigned char* Contents(const Page* page) { return core_->pmap->HomePointer(page->pa); }
 
-  // The page of a frame; null for frames that UVM does not manage. NetBSD: PHYS_TO_VM_PAGE().
-  Page* FromPaddr(Paddr pa) const;
-  PageCount total() const { return total_; }
-  PageCount free_count() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return PageCount(free_.size()); }
-  PageCount active_count() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    return PageCount(active_.size());
+  // ---- Physical memory (physseg.h, page_free.h).
+
+  // NetBSD: uvm_hotplug(), uvm_page_physload(). Frames that the pmap can reach, and that are not
+  // plugged in, can be allocated from now on. False, nothing changed: they are others, or there is
+  // no memory for their descriptors. LOCKS: none.
+  bool Plug(Paddr start, PageCount pages, uint32_t free_list = 0);
+  // NetBSD: uvm_page_physunload(), for any frames and at any time. False, nothing changed: one of
+  // them is used, they are not of one segment, no frame would be left, or there is no memory for
+  // the second half of the segment. LOCKS: none.
+  bool Unplug(Paddr start, PageCount pages);
+  // NetBSD: uvm_page_recolor(), uvm_page_rebucket(), uvm_page_numa_load(); see FreePages. LOCKS:
+  // none.
+  bool Recolour(uint32_t colours);
+  bool Rebucket(uint32_t buckets);
+  bool NumaLoad(Paddr start, uint64_t bytes, uint32_t node);
+  void SetReserves(const FrameReserves& reserves);
+  // Gives each of `processors` processors a cache of free frames (page_cache.h); 0: none. False: no
+  // memory. LOCKS: none.
+  bool StartCaches(uint32_t processors);
+  const PhysicalSegments& segments() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return segments_; }
+  PhysicalSegments& segments() ABSL_NO_THREAD_SAFETY_ANALYSIS { return segments_; }
+  const FreePages& DebugFree() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return free_; }
+  const FrameCaches& DebugCaches() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return caches_; }
+  // For checkers: what is wrong with a free frame, its place and the counts, or null. Looks at the
+  // first `limit` frames of each queue, and at frames that were never allocated only if `limit` is
+  // above the number of frames.
+  const char* DebugWrongFree(uint64_t limit) const;
+
+  // ---- For pglist.h. While a FrameSearch lives nobody else takes or gives frames, and the caches
+  // are empty. LOCKS: none when it begins; it holds the page queues'.
+  class FrameSearch {
+   public:
+    explicit FrameSearch(PageStore* pages);
+    ~FrameSearch();
+    FrameSearch(const FrameSearch&) = delete;
+    FrameSearch& operator=(const FrameSearch&) = delete;
+
+   private:
+    PageStore* const pages_;
+  };
+  // The next four: during a FrameSearch.
+  // Whether `count` frames are free beyond those that are reserved.
+  bool MayTakeMany(uint64_t count) const;
+  // Whether the frame is plugged in and free.
+  bool IsInFreeQueue(Paddr pa) const;
+  // Takes this very frame, which becomes nobody's and wired once. REQUIRES: it is free.
+  Page* TakeForKernel(Paddr pa);
+  // Takes that back. REQUIRES: nobody has seen the frame.
+  void GiveBackUnused(Page* page);
+
+  // Nobody looks for the owner of a page meanwhile who only has its queue.
+  template <typename F>
+  void WithQueuesLocked(F&& change) {
+    MutexLock lock(&mu_);
+    change();
   }
-  PageCount inactive_count() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    return PageCount(inactive_.size());
+
+  // The page of a frame; null for frames that UVM does not manage. NetBSD: PHYS_TO_VM_PAGE(),
+  // uvm_phys_to_vm_page(), uvm_pageismanaged().
+  Page* FromPaddr(Paddr pa) const ABSL_NO_THREAD_SAFETY_ANALYSIS { return segments_.FromPaddr(pa); }
+  PageCount total() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return segments_.available(); }
+  // NetBSD: uvm_availmem(). Exact; nothing is gained here by an older figure.
+  PageCount free_count() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return PageCount(free_.size() + caches_.size());
   }
+  // Pages in the policy's queues; those with wishes count where they are. NetBSD:
+  // uvm_estimatepageable().
+  PageCount active_count() const;
+  PageCount inactive_count() const;
   PageCount wired_count() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return PageCount(wired_); }
   // NetBSD: uvmexp.wiredmax: no more than this may be wired by users.
-  PageCount wired_max() const { return PageCount(total_.value() / 3); }
+  PageCount wired_max() const { return PageCount(total().value() / 3); }
   // Whether users may wire `pages` more.
   bool MayWire(PageCount pages) const {
     return pages <= wired_max() && wired_count() <= wired_max() - pages;
   }
-  // NetBSD: uvm_reclaimable(). False: waiting for memory would be in vain. Nothing pages out yet.
-  bool Reclaimable() const { return false; }
+  // NetBSD: uvm_reclaimable(). False: waiting for memory would be in vain.
+  bool Reclaimable() const { return core_->frames != nullptr && core_->frames->Reclaimable(); }
 
-  // For checkers: every page up to the highest that was ever allocated, in address order. The rest
-  // is free since boot; walking it after every few operations would cost more than the operations.
+  // ---- The page daemon's rounds (page_scan.cc; see PagePolicy). LOCKS: none.
+
+  void BeginScan();
+  // A victim with its owner locked, or null.
+  Page* SelectVictim();
+  void Balance(PageCount swap_shortage);
+  void EndScan();
+  bool NeedsScan();
+  void EstimatePageable(PageCount* active, PageCount* inactive);
+  // Whoever leaves fewer free frames than that kicks the daemon; 0: nobody does.
+  void SetKickBelow(PageCount frames) { kick_below_ = frames; }
+  // A page of an object that is stored: resident ones are counted. LOCKS: the object's.
+  void NoteFile(Page* page);
+  // NetBSD: uvmexp.filepages.
+  PageCount file_count() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return PageCount(file_); }
+
+  // For checkers: every page up to the highest that was ever allocated, in the order of addresses
+  // within what the pmap can reach in one piece, but for those that are not plugged in. The rest is
+  // free since boot; walking it after every few operations would cost more than the operations.
   template <typename F>
-  void DebugForEach(F&& visit) const {
-    for (uint32_t s = 0; s < segment_count_; ++s) {
-      for (uint64_t i = 0; i < segments_[s].ever_used; ++i) visit(segments_[s].first[i]);
+  void DebugForEach(F&& visit) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    Page* first;
+    uint64_t count;
+    for (uint32_t slab = 0; segments_.DebugSlab(slab, false, &first, &count); ++slab) {
+      for (uint64_t i = 0; i < count; ++i) {
+        if (first[i].plugged) visit(first[i]);
+      }
     }
   }
   bool DebugIdle() const { return mu_.DebugIdle(); }
 
  private:
   using Queue = base::List<Page, &Page::queue_link>;
-  struct Segment {
-    Paddr start;
-    PageCount pages;
-    Page* first;
-    uint64_t ever_used;  // pages from the first to the highest that was ever allocated
-  };
   // Busy pages are waited for on one of these, by frame; who waits looks everything up again, so
   // sharing one is harmless.
   static constexpr uint32_t kWaitBuckets = 16;
-  Page* Allocate();
-  void NoteUse(const Page* page);
-  void Enqueue(Page* page, PageQueue queue);
+  Page* Allocate(const FrameRequest& request);
+  Page* TakeCached();
+  Page* TakeFromQueues(const FrameRequest& request, const Page** next)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  Page* TakeWithCaches(const FrameRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool Resize(uint32_t colours, uint32_t buckets);
+  bool ResizeAlone(uint32_t colours, uint32_t buckets) ABSL_NO_THREAD_SAFETY_ANALYSIS;
+  bool StartCachesAlone(uint32_t processors) ABSL_NO_THREAD_SAFETY_ANALYSIS;
+  uint64_t Reserved() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return reserves_.pagedaemon.value() + reserves_.kernel.value();
+  }
+  bool MayFillCaches() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return caches_.usable() && free_.size() > Reserved() + caches_.room();
+  }
+  bool MayTake(uint32_t flags) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool PlugLocked(const FrameRange& range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Note(Page* page, Intent intent) {
+    if (!intents_.Note(page, intent)) FlushAndNote(page, intent);
+  }
+  void FlushAndNote(Page* page, Intent intent);
+  void NoteDisuse(Page* page);
   void DequeueLocked(Page* page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void EnqueueLocked(Page* page, PageQueue queue) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void EnqueueLocked(Page* page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void ForgetFileLocked(Page* page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (page->file) {
+      page->file = false;
+      --file_;
+    }
+  }
   void FreeLocked(Page* page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ForgetTranslations(Page* page);
   void WakeWaiters(Page* page);
@@ -197,20 +381,24 @@ class PageStore {
 
   // Constant after construction.
   Core* const core_;
-  Segment* segments_ = nullptr;
-  uint32_t segment_count_ = 0;
-  PageCount total_;
   // Own synchronisation.
   struct Waiters {
     CondVar ready;
   };
   Waiters* waiters_ = nullptr;
   mutable Mutex mu_;
+  // Owners note with their own locks; server threads never run at the same instant.
+  PageIntents intents_;
+  PagePolicy* policy_ = nullptr;  // set once
   // Guarded by mu_.
-  Queue free_ ABSL_GUARDED_BY(mu_);
-  Queue active_ ABSL_GUARDED_BY(mu_);
-  Queue inactive_ ABSL_GUARDED_BY(mu_);
+  PhysicalSegments segments_ ABSL_GUARDED_BY(mu_);
+  FreePages free_ ABSL_GUARDED_BY(mu_);
+  FrameReserves reserves_ ABSL_GUARDED_BY(mu_);
+  FrameCaches caches_;              // taken from without mu_
+  uint32_t cached_processors_ = 0;  // caches_ has so many; 0: off
   uint64_t wired_ ABSL_GUARDED_BY(mu_) = 0;  // pages with wire_count > 0
+  uint64_t file_ ABSL_GUARDED_BY(mu_) = 0;   // pages with `file`
+  PageCount kick_below_;                     // set once
 };
 
 }  // namespace uvm

@@ -160,7 +160,7 @@ TEST_F(PageDeathTest, WithoutMemoryForDescriptorsNothingRuns) {
     testing::HostPages little;
     little.FailAfter(chunks);
     Core core{&little, &pmap_, &threads_, {}, {}};
-    EXPECT_DEATH(PageStore store(&core), "nullptr");
+    EXPECT_DEATH(PageStore store(&core), "nullptr|all_plugged");
   }
 }
 

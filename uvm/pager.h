@@ -40,6 +40,9 @@ enum PgoFlags : uint32_t {
   kPgoNoBlockAlloc = 0x800,  // Get: holes stay holes; their pages are read-only
   kPgoReclaim = 0x2000,      // Put: the last reference is going
   kPgoGlockHeld = 0x4000,    // Get: by whoever is changing the object's size
+  // Ours. Put, with kPgoFree, of one page: to make room. Its dirty neighbours are written with it
+  // and stay. NetBSD asks whether the caller is the page daemon.
+  kPgoPageout = 0x10000,
 };
 
 enum class PagerError : uint8_t {
@@ -91,6 +94,12 @@ class Pager {
   }
   // pgo_markdirty: the object gets its first page that may be dirty. Object locked.
   virtual void MarkDirty(Object*) {}
+  // uao_dropswap(): the page at `index`, which is in memory, is to have no slot of swap any more.
+  // Object locked.
+  virtual void DropSlot(Object*, base::PageIndex) {}
+  // Whether the contents of a page that is not in memory lie on swap, or were lost there. Object
+  // locked.
+  virtual bool IsOnSwap(const Object*, base::PageIndex) const { return false; }
   // True when the first write to a clean page must fault even though its entry permits writing
   // (uvn_needs_writefault_p()). Object locked.
   virtual bool NeedsWriteFault(const Object*) const { return false; }

@@ -99,6 +99,7 @@ bool StoredPager::GatherWindow(Object* object, Window* window) {
     Page* page = pages_->AllocateForObject(object, window->IndexOf(i));
     if (page == nullptr && wanted) return false;
     if (page == nullptr) continue;
+    pages_->NoteFile(page);
     object->Insert(page);
     window->pages[i] = page;
     window->fresh[i] = true;
@@ -233,8 +234,21 @@ bool StoredPager::NeedsWriting(Object*, Page* page, uint32_t flags) {
 Page* StoredPager::NextToWrite(Object* object, Page* page, const Flush& flush) {
   Page* next = Object::NextPage(page);
   if (next == nullptr || next->index != page->index + PageCount(1)) return nullptr;
-  if (next->index >= flush.end || next->IsBusy()) return nullptr;
+  if ((next->index >= flush.end && !flush.IsPageout()) || next->IsBusy()) return nullptr;
   return NeedsWriting(object, next, flush.flags) ? next : nullptr;
+}
+
+// Where the request begins that writes `page`: there, or with dirty pages right before it that the
+// same 16 aligned pages of the store hold.
+Page* StoredPager::FirstToWrite(Object* object, Page* page, const Flush& flush) {
+  if (!flush.IsPageout()) return page;
+  while (page->index.value() % kMaxGetPages != 0) {
+    Page* before = Object::PreviousPage(page);
+    if (before == nullptr || before->index + PageCount(1) != page->index) break;
+    if (before->IsBusy() || !NeedsWriting(object, before, flush.flags)) break;
+    page = before;
+  }
+  return page;
 }
 
 // Writes the run of dirty pages that begins at `head`, as far as 16 pages and the request's range
@@ -248,7 +262,7 @@ void StoredPager::WriteCluster(Object* object, Page* head, Flush* flush, PageArr
   array->Clear();
   for (Page* page = head; page != nullptr;) {
     if (page->wire_count == 0 && !core_->canary.Armed(base::Canary::kCleanKeepsWritable)) {
-      const bool goes = (flush->flags & kPgoFree) != 0;
+      const bool goes = (flush->flags & kPgoFree) != 0 && flush->Asks(page->index);
       core_->pmap->PageProtect(page->pa, goes ? base::kProtNone : kProtReadExecute);
     }
     if (!ClearPastEnd(object, &page)) break;
@@ -274,6 +288,7 @@ void StoredPager::WriteCluster(Object* object, Page* head, Flush* flush, PageArr
   for (uint32_t i = 0; i < count && !written.ok(); ++i) object->SetDirty(run[i], Dirty::kDirty);
   object->Unbusy(pages_, run, count);
   flush->at = first + PageCount(count);
+  if (flush->at < flush->begin) flush->at = flush->begin;
   if (!written.ok()) {
     flush->failed = true;
     flush->error = written.error();
@@ -283,13 +298,15 @@ void StoredPager::WriteCluster(Object* object, Page* head, Flush* flush, PageArr
   for (uint32_t i = 0; i < count; ++i) {
     // One that was wired could be written to all the while, even if nobody wires it any more: it
     // stays, to be looked at again.
-    if (run[i]->dirty == Dirty::kClean) RetirePage(object, run[i], flush->flags);
+    if (run[i]->dirty == Dirty::kClean && flush->Asks(run[i]->index))
+      RetirePage(object, run[i], flush->flags);
   }
 }
 
 // A page that is as clean as asked for: out of the way, if that was asked for too.
 void StoredPager::RetirePage(Object* object, Page* page, uint32_t flags) {
   if ((flags & kPgoFree) != 0 && page->wire_count == 0) {
+    if ((flags & kPgoPageout) != 0) ++core_->counters.pager_freed;
     object->Remove(page);
     pages_->Free(page);
   } else if ((flags & kPgoDeactivate) != 0 && page->wire_count == 0) {
@@ -314,7 +331,8 @@ void StoredPager::FlushPage(Object* object, Page* page, Flush* flush, PageArray*
   if ((flush->flags & kPgoFree) != 0 && page->wire_count == 0) {
     core_->pmap->PageProtect(page->pa, base::kProtNone);
   }
-  if (NeedsWriting(object, page, flush->flags)) return WriteCluster(object, page, flush, array);
+  if (NeedsWriting(object, page, flush->flags))
+    return WriteCluster(object, FirstToWrite(object, page, *flush), flush, array);
   flush->at = page->index + PageCount(1);
   RetirePage(object, page, flush->flags);
 }
@@ -322,8 +340,8 @@ void StoredPager::FlushPage(Object* object, Page* page, Flush* flush, PageArray*
 Result<void, PagerError> StoredPager::Put(Object* object, PageIndex first, PageIndex end,
                                           uint32_t flags) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   const bool all = (flags & kPgoAllPages) != 0;
-  Flush flush{flags, all ? PageIndex(0) : first,
-              all || end.value() == 0 ? PageIndex(~uint64_t{0}) : end};
+  const PageIndex begin = all ? PageIndex(0) : first;
+  Flush flush{flags, begin, begin, all || end.value() == 0 ? PageIndex(~uint64_t{0}) : end};
   // Nobody but cleaning cares only for dirty pages; what is being written is waited for below.
   const bool only_dirty = (flags & (kPgoFree | kPgoDeactivate)) == 0;
   if (!only_dirty || object->Has(kTagDirty)) {

@@ -145,14 +145,20 @@ class StoredPager final : public Pager {
   // Put's parts. `array` is cleared whenever the lock was let go.
   struct Flush {
     uint32_t flags;
+    base::PageIndex begin;
     base::PageIndex at;   // next page to look at
     base::PageIndex end;  // first page beyond
     bool failed = false;
     PagerError error = PagerError::kIo;
+    bool IsPageout() const { return (flags & kPgoPageout) != 0; }
+    // Whether the page was asked for, and is not only written along with one that was.
+    bool Asks(base::PageIndex index) const { return begin <= index && index < end; }
   };
   bool NeedsWriting(Object* object, Page* page, uint32_t flags)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
   Page* NextToWrite(Object* object, Page* page, const Flush& flush)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
+  Page* FirstToWrite(Object* object, Page* page, const Flush& flush)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
   void WriteCluster(Object* object, Page* head, Flush* flush, PageArray* array)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);

@@ -7,8 +7,10 @@
 // STATES   of a device: off -> on -> going off (disabled: no new slots while its pages are brought
 //          in) -> off, or on again when they do not fit in memory.
 //          of a slot: free -> in use -> bad (lost to an error; stays taken while the device is on).
+//          The store remembers of each slot in use what it sent there (a checksum, and whether it
+//          was encrypted): what comes back otherwise is an error of the device, never data.
 // LOCKS    mu_ (rank kSwap) guards everything here; it is taken below any page's owner. No call but
-//          Read and WaitFor waits for a device.
+//          Read waits for a device.
 // INVARIANTS  SwapAccounting: the devices' slots in use add up to in_use(); only_on_swap() <=
 //          in_use(); every slot of an anon or object is allocated exactly once; a page that is not
 //          in memory and has a slot counts in only_on_swap(); bad slots are in use and nobody's.
@@ -19,10 +21,14 @@
 
 #include <cstdint>
 
+#include "base/list.h"
+#include "base/pool.h"
+#include "base/text_sink.h"
 #include "uvm/core.h"
 #include "uvm/lock.h"
 #include "uvm/page.h"
 #include "uvm/swap_device.h"
+#include "uvm/swap_slots.h"
 
 namespace uvm {
 
@@ -45,6 +51,33 @@ struct SwapStats {
   bool going_off;
 };
 
+// Work done since boot, in transfers and pages.
+struct SwapCounters {
+  uint64_t page_ins = 0;   // pages read, with or without success. NetBSD: uvmexp.pgswapin
+  uint64_t page_outs = 0;  // pages of writes begun. uvmexp.pgswapout
+  uint64_t clusters[kSwapClusterPages + 1] = {};  // writes begun, by their number of pages
+  uint64_t read_errors = 0;                       // transfers
+  uint64_t write_errors = 0;                      // transfers
+  uint64_t mismatches = 0;  // reads that brought other bytes than were written last
+};
+
+// Makes pages unreadable for whoever gets hold of the device. Length-preserving: 4096 bytes to 4096
+// bytes, by a key and a number that differs from slot to slot.
+class SwapCipher {
+ public:
+  // A fresh secret key; 0 when there is none to be had.
+  virtual uint32_t MakeKey() = 0;
+  virtual void ForgetKey(uint32_t key) = 0;
+  virtual void Encrypt(uint32_t key, uint64_t tweak, const unsigned char* from,
+                       unsigned char* to) = 0;
+  // `from` and `to` may be the same.
+  virtual void Decrypt(uint32_t key, uint64_t tweak, const unsigned char* from,
+                       unsigned char* to) const = 0;
+
+ protected:
+  ~SwapCipher() = default;
+};
+
 class SwapStore {
  public:
   explicit SwapStore(Core* core);
@@ -60,11 +93,13 @@ class SwapStore {
   // The two ends of swapping off; between them the caller brings in every page (swapoff.h). Begin
   // takes the device's free slots away. Errors: kNotConfigured, kBusy (going off already).
   Result<void, SwapError> BeginOff(SwapDevice* device);
-  // True, the device is off: nothing but bad slots is left. False: it is on again.
+  // True, the device is off: nothing but bad slots is left. False, it is on again: slots are in use
+  // or a transfer is under way.
   bool EndOff(SwapDevice* device);
   // Whether `slot` lies on `device`.
   bool IsOn(const SwapDevice* device, SwapSlot slot) const;
-  // Devices that are on; fills in at most `max` and returns how many there are. uvm_swap_stats().
+  // Devices that are on, in the order in which they are asked for slots; fills in at most `max` and
+  // returns how many there are. uvm_swap_stats().
   uint32_t Stats(SwapStats* out, uint32_t max) const;
 
   // ---- Slots.
@@ -89,7 +124,7 @@ class SwapStore {
   // NetBSD: uvm_swap_put(). Begins to write pages[0..count) to adjoining slots of one device;
   // transfer->done is called when it is over. LOCKS: none; the pages are busy.
   void StartWrite(SwapSlot first, Page* const* pages, uint32_t count, SwapTransfer* transfer);
-  // The earliest NextDue of all devices, and Poll of all.
+  // The earliest NextDue of all devices, and Poll of all. LOCKS: none.
   uint64_t NextDue() const;
   void Poll(uint64_t now_us);
 
@@ -101,8 +136,98 @@ class SwapStore {
   // NetBSD: uvm_swapisfull(): nothing is on, or nearly all of it holds pages that are nowhere else.
   bool IsFull() const;
 
+  const SwapCounters& counters() const { return counters_; }
+
+  // ---- Encryption (vm.swap_encrypt). Slots keep the state in which they were written, so this may
+  // change at any time. Each device gets a key of its own when it is first needed.
+
+  // Whose ciphers are used; before the first SetEncryption, outlives the store.
+  void SetCipher(SwapCipher* cipher) { cipher_ = cipher; }
+  enum class Encryption : uint8_t { kOff, kOn };
+  // False: there is no cipher.
+  bool SetEncryption(Encryption encryption);
+
+  // ---- For checkers; change nothing.
+
+  // What Read would fill a page with, if the device can say so without a transfer. False: it
+  // cannot, or what lies there is not what was written.
+  bool DebugRead(SwapSlot slot, unsigned char* out) const;
+  enum class DebugSlot : uint8_t { kNone, kFree, kInUse, kBad };  // kNone: of no device
+  DebugSlot DebugState(SwapSlot slot) const;
+  bool DebugEncrypted(SwapSlot slot) const;
+  // Words and nodes of the tables of free slots looked at.
+  uint64_t DebugWork() const;
+  uint32_t DebugUnderWay() const { return under_way_; }
+  bool DebugIdle() const { return mu_.DebugIdle() && under_way_ == 0; }
+  // What SwapAccounting of swap_invariants.h says of the store alone.
+  bool Valid(base::TextSink* text) const;
+  // Owners of slots are counted: begin, visit each slot of each owner once, end. Visit and End say
+  // what is wrong.
+  void DebugBeginVisits() const;
+  bool DebugVisit(SwapSlot slot, base::TextSink* text) const;
+  bool DebugEndVisits(base::TextSink* text) const;
+
  private:
+  // One device that is on.
+  struct Area {
+    base::ListLink link;
+    SwapDevice* device = nullptr;
+    int32_t priority = 0;
+    uint32_t id = 0;  // rises
+    SwapSlot first = kNoSlot;
+    uint32_t pages = 0;
+    uint32_t label = 0;  // pages of the device before the first slot's
+    SwapSlots slots;
+    uint64_t* bad = nullptr;        // a bit a slot
+    uint64_t* encrypted = nullptr;  // likewise
+    uint64_t* visited = nullptr;    // likewise, for DebugVisit
+    uint32_t* sums = nullptr;  // what was written there last; kNothing: nothing that may be read
+    void* tables = nullptr;    // of all these
+    uint64_t table_bytes = 0;
+    uint32_t bad_count = 0;
+    uint32_t under_way = 0;  // transfers
+    uint32_t polls = 0;      // that are in its device
+    uint32_t key = 0;        // 0: none yet
+    bool going_off = false;
+    uint64_t in_use() const { return slots.size() - slots.free(); }
+  };
+  using AreaList = base::List<Area, &Area::link>;
+  struct Reader;
+  struct Bounce {
+    Bounce* next;
+  };
+  static constexpr uint32_t kNothing = 0;
+
+  Area* FindDevice(const SwapDevice* device) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  Area* FindSlot(SwapSlot slot) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool MakeTables(Area* area) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  SwapSlot FindNumbers(uint32_t pages) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void InsertByPriority(Area* area) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  SwapSlot AllocateLocked(uint32_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool PrepareEncryption(Area* area, SwapTransfer* transfer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Scramble(Area* area, SwapTransfer* transfer);
+  static void WriteIsDone(SwapTransfer* transfer);
+  static void ReadIsDone(SwapTransfer* transfer);
+  void FinishWrite(SwapTransfer* transfer);
+  void WaitFor(Reader* reader, SwapDevice* device);
+
   Core* const core_;
+  mutable Mutex mu_;
+  base::Pool<Area> area_pool_ ABSL_GUARDED_BY(mu_);
+  base::ArrayPool tables_ ABSL_GUARDED_BY(mu_);
+  AreaList areas_ ABSL_GUARDED_BY(mu_);  // in the order in which they are asked for slots
+  Bounce* bounces_ ABSL_GUARDED_BY(mu_) = nullptr;
+  SwapCipher* cipher_ = nullptr;
+  bool encrypt_ = false;
+  uint32_t next_id_ = 1;
+  // Guarded by mu_ to write.
+  uint64_t pages_ = 0;
+  uint64_t available_ = 0;
+  uint64_t in_use_ = 0;
+  uint64_t bad_ = 0;  // of those that are available
+  int64_t only_ = 0;
+  uint32_t under_way_ = 0;
+  SwapCounters counters_;
 };
 
 }  // namespace uvm

@@ -31,6 +31,8 @@ enum class SwapResult : uint8_t {
   kNoMemory,  // the device could not begin: nothing was moved, asking again may help
 };
 
+class SwapStore;
+
 struct SwapTransfer {
   SwapDirection direction = SwapDirection::kRead;
   uint64_t block = 0;                            // first page of the device
@@ -42,6 +44,14 @@ struct SwapTransfer {
   SwapResult result = SwapResult::kOk;
   base::ListLink device_link;  // the device's while under way
   uint64_t due_us = 0;         // likewise
+  // SwapStore's while under way.
+  struct {
+    SwapStore* store;
+    void* area;
+    void (*done)(SwapTransfer* transfer);  // its owner's
+    void* bounce;                          // null, or where the encrypted pages are
+    uint32_t slot;
+  } store = {};
 };
 
 class SwapDevice {
@@ -55,8 +65,11 @@ class SwapDevice {
   // The virtual time, in microseconds, at which Poll has something to complete; kNever when nothing
   // is under way or a thread of the device's own completes it.
   virtual uint64_t NextDue() const { return kNever; }
-  // Completes every transfer that is due at `now_us`.
+  // Completes every transfer that is due at `now_us`. Several threads may call it at a time.
   virtual void Poll(uint64_t /*now_us*/) {}
+  // For observers: the 4096 bytes of a page as they lie on the device, or null when the device
+  // cannot say without a transfer.
+  virtual const unsigned char* DebugBytes(uint64_t /*block*/) const { return nullptr; }
 
  protected:
   ~SwapDevice() = default;

@@ -39,6 +39,9 @@ class ThreadSystem {
   // Virtual microseconds since boot.
   virtual uint64_t Now() = 0;
 
+  // The processor that the caller runs on, from 0 on. Advice: it may be another at once.
+  virtual uint32_t Processor() { return 0; }
+
   // Where the threads run. Set before the first lock is taken.
   base::Processors processors = base::Processors::kOne;
 

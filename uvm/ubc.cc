@@ -431,7 +431,7 @@ Result<void, FaultError> BufferCache::Fault(FaultInfo* info) ABSL_NO_THREAD_SAFE
   if (!got.ok()) return FaultErrorOf(got.error());
   EnterPages(info, object, pages, request.count, write);
   kernel_->core()->pmap->Update(info->pmap());
-  if (info->restart && !kernel_->pages()->Reclaimable()) return FaultError::kNoMemory;
+  if (info->restart) return FaultError::kNoMemory;  // whoever asked waits, where that helps
   return {};
 }
 

@@ -10,18 +10,26 @@ namespace uvm {
 Uvm::Uvm(const Config& config)
     : core_{config.memory, config.pmap, config.threads, {}, {}},
       pages_(&core_),
+      swap_(&core_),
+      policy_(config.policy, config.memory, pages_.total()),
       anons_(&core_, &pages_),
       amaps_(&core_, &pages_, &anons_),
       objects_(&core_, &pages_),
       stored_(&core_, &pages_),
       anonymous_(&core_, &pages_, &objects_),
-      devices_(&core_, &pages_, &objects_),
+      daemon_(&core_, &pages_, &swap_, &anons_, &anonymous_),
+      devices_(&core_, &objects_),
       wiring_(&core_, &pages_),
       entries_(config.memory),
       space_pool_(config.memory),
       faults_(&core_, &pages_, &anons_, &amaps_, &objects_, &spaces_),
       loans_(&core_, &pages_, &anons_, &amaps_, &objects_),
-      context_{&core_, &pages_, &amaps_, &anons_, &objects_, &entries_, &faults_} {}
+      context_{&core_, &pages_, &amaps_, &anons_, &objects_, &entries_, &faults_} {
+  core_.swap = &swap_;
+  core_.frames = &daemon_;
+  policy_.get()->SetDoor(&daemon_);
+  pages_.SetPolicy(policy_.get());
+}
 
 // ---- Spaces ----
 
@@ -88,40 +96,12 @@ void Uvm::FreeSpace(Space* space) {
 
 // ---- Copies ----
 
-// Faults in what the region of `range` shows from its start on.
-Result<void, MapError> Uvm::BringIn(Space* space, Range range, Access access) {
-  Map::Region region;
-  if (!space->map().FindRegion(range.start, &region)) return MapError::kHole;
-  if (range.end > region.range.end) range.end = region.range.end;
-  for (Vaddr va = range.start; va < range.end; va = va + base::kPageSize) {
-    Result<void, FaultError> fault = Fault(space, va, access);
-    if (!fault.ok() && fault.error() == FaultError::kProtection) {
-      fault = faults_.FaultMaxProt(&space->map(), va, access);
-    }
-    if (fault.ok()) continue;
-    // A page beyond the end reads like one that its store cannot give.
-    return fault.error() == FaultError::kPastEnd ? MapError::kIo : MapErrorOf(fault.error());
-  }
-  return {};
-}
-
 Result<void, MapError> Uvm::CopyIn(Space* space, Range range, Snapshot* out) {
-  for (;;) {
-    Vaddr missing;
-    Result<void, MapError> copied = space->map().CopyIn(range, out, &missing);
-    if (copied.ok() || copied.error() != MapError::kTryAgain) return copied;
-    TRY(BringIn(space, {missing, range.end}, Access::kRead));
-  }
+  return space->map().CopyIn(range, out);
 }
 
 Result<void, MapError> Uvm::Overwrite(Space* space, Vaddr at, Snapshot* copy) {
-  const Vaddr end = at + copy->size;
-  for (;;) {
-    Vaddr missing;
-    Result<void, MapError> done = space->map().Overwrite(at, copy, &missing);
-    if (done.ok() || done.error() != MapError::kTryAgain) return done;
-    TRY(BringIn(space, {missing, end}, Access::kWrite));
-  }
+  return space->map().Overwrite(at, copy);
 }
 
 Result<void, FaultError> Uvm::CopyBytes(Space* space, Vaddr at, unsigned char* buffer,

@@ -26,8 +26,12 @@
 #include "uvm/object.h"
 #include "uvm/object_wire.h"
 #include "uvm/page.h"
+#include "uvm/pdaemon.h"
+#include "uvm/pdpolicy_choice.h"
 #include "uvm/space.h"
 #include "uvm/stored.h"
+#include "uvm/swap.h"
+#include "uvm/swapoff.h"
 #include "uvm/ubc.h"
 #include "uvm/voaddr.h"
 
@@ -38,6 +42,7 @@ struct Config {
   base::PageSource* memory;
   PmapSystem* pmap;
   ThreadSystem* threads;
+  PolicyKind policy = PolicyKind::kClock;  // which page goes next
 };
 
 class Uvm {
@@ -93,8 +98,7 @@ class Uvm {
   // For checkers: acquired addresses that lie in objects.
   uint64_t DebugHeldObjects() const { return held_objects_; }
 
-  // Map's CopyIn and Overwrite (map.h), with the pages of objects that they need brought in. More
-  // errors: kIo, kProtection (a page in an object that may not be read, or written, by an access).
+  // Map's CopyIn and Overwrite (map.h).
   Result<void, MapError> CopyIn(Space* space, Range range, Snapshot* out);
   Result<void, MapError> Overwrite(Space* space, Vaddr at, Snapshot* copy);
 
@@ -146,6 +150,16 @@ class Uvm {
   // Lending pages to the kernel and to anons.
   LoanStore& loans() { return loans_; }
 
+  // Where pages go that are not in memory. swapctl(2).
+  SwapStore& swap() { return swap_; }
+  // Takes a device out of use (swapoff.h).
+  Result<void, SwapError> SwapOff(SwapDevice* device) {
+    return uvm::SwapOff(&core_, &pages_, &anons_, &amaps_, &objects_, &anonymous_).Run(device);
+  }
+  const SwapStore& swap() const { return swap_; }
+  PageDaemon& pagedaemon() { return daemon_; }
+  const PageDaemon& pagedaemon() const { return daemon_; }
+
   base::CanarySwitch& canary() { return core_.canary; }
   base::Probes& probes() { return core_.probes; }
   const base::Probes& probes() const { return core_.probes; }
@@ -157,13 +171,15 @@ class Uvm {
   PageStore& DebugPages() { return pages_; }
   const AmapStore& DebugAmaps() const { return amaps_; }
   const AnonStore& DebugAnons() const { return anons_; }
+  const AnonymousPager& DebugAnonymous() const { return anonymous_; }
   const ObjectStore& DebugObjects() const { return objects_; }
+  const AnonymousPager& DebugAnonymous() const { return anonymous_; }
   PmapSystem* DebugPmap() const { return core_.pmap; }
+  PagePolicy* DebugPolicy() { return policy_.get(); }
   KernelMemory* DebugKernel() const { return kernel_; }
   const BufferCache* DebugBufferCache() const { return cache_; }
 
  private:
-  Result<void, MapError> BringIn(Space* space, Range range, Access access);
   // kNeedsCopy: others may write what the caller only reads.
   enum class Identity : uint8_t { kNone, kFound, kNeedsRead, kNeedsWrite, kNeedsCopy };
   enum class Sharers : uint8_t { kMayWrite, kIgnored };
@@ -171,11 +187,14 @@ class Uvm {
 
   Core core_;
   PageStore pages_;
+  SwapStore swap_;
+  PolicyChoice policy_;
   AnonStore anons_;
   AmapStore amaps_;
   ObjectStore objects_;
   StoredPager stored_;
   AnonymousPager anonymous_;
+  PageDaemon daemon_;
   DevicePager devices_;
   ObjectWiring wiring_;
   base::Pool<MapEntry> entries_;

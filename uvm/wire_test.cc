@@ -51,12 +51,14 @@ TEST_F(WireTest, BringsEveryPageInWithAllRightsAtOnce) {
 
 TEST_F(WireTest, WiredPagesAreOnNoQueueAndComeBackToTheActiveOne) {
   Space space = NewSpace("AB");
+  uvm().DebugPages().FlushIntents();
   EXPECT_EQ(uvm().DebugPages().active_count(), PageCount(2));
   space.Wire(1, 1);
+  uvm().DebugPages().FlushIntents();
   EXPECT_EQ(uvm().DebugPages().active_count(), PageCount(1));
-  EXPECT_EQ(ResidentAt(space, 1)->queue, PageQueue::kNone);
+  EXPECT_EQ(PageStore::QueueOf(ResidentAt(space, 1)), PageQueue::kNone);
   space.Unwire(1, 1);
-  EXPECT_EQ(ResidentAt(space, 1)->queue, PageQueue::kActive);
+  EXPECT_EQ(PageStore::QueueOf(ResidentAt(space, 1)), PageQueue::kActive);
 }
 
 TEST_F(WireTest, APagerThatFailsLeavesNothingWired) {

@@ -154,6 +154,15 @@ inline Reply SendFile(L4_Word_t size, uint64_t file_key, uint64_t offset) {
 }
 inline Reply Receive(L4_Word_t at, L4_Word_t size) { return Call(kBsdReceive, at, size); }
 
+inline Reply SwapOn(uint32_t device, uint32_t priority) {
+  return Call(kBsdSwapOn, device, priority);
+}
+inline Reply SwapOff(uint32_t device) { return Call(kBsdSwapOff, device); }
+inline Reply SwapCtl(uint32_t device, uint32_t priority) {
+  return Call(kBsdSwapCtl, device, priority);
+}
+inline Reply SwapStats(uint32_t n) { return Call(kBsdSwapStats, n); }
+
 // Mach. `task` is the target: 0, or a task that this one brought into being.
 inline constexpr L4_Word_t kSelf = 0;
 enum class Memory { kEmpty, kInherited };

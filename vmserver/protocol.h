@@ -60,6 +60,14 @@ enum Request : uint32_t {
   kBsdReceive = 1045,    // at, size  ->  code, bytes
   kBsdFtruncate = 1046,  // file key 64, size 64  ->  code
   kBsdSendFile = 1047,   // size, file key 64, offset 64  ->  code, bytes
+  // swapctl(2). The first three are for tasks that init made; all others get EPERM. A device is
+  // named by its number among those the server was given, from 0.
+  kBsdSwapOn = 1048,   // device, priority  ->  code
+  kBsdSwapOff = 1049,  // device            ->  code
+  kBsdSwapCtl = 1050,  // device, priority  ->  code
+  // Of the n-th device that is on, counted from 0 in the order of priorities; beyond the last one
+  // only how many there are.
+  kBsdSwapStats = 1051,  // n  ->  code, devices on, device, priority, pages, in use, bad
 
   // Memory that several tasks share, under names: 64-bit keys, of one kind each, that everybody may
   // use (vmserver/shared.h). Memory files (memfd_create(2)); System V segments; the frame buffer.

@@ -122,7 +122,12 @@ constexpr int RequestWords(uint32_t request) {
       return 4;
     case kBsdSend:
     case kBsdReceive:
+    case kBsdSwapOn:
+    case kBsdSwapCtl:
       return 2;
+    case kBsdSwapOff:
+    case kBsdSwapStats:
+      return 1;
     default:
       return SharedWords(request);
   }
@@ -148,6 +153,7 @@ void LoadAnswer(uint32_t request, int32_t code) {
 Server::Server(const Config& config)
     : config_(config),
       threads_(config.memory, config.layout),
+      block_proxy_(&threads_, config.block_driver.pages),
       pmap_({.memory = config.memory,
              .canary = config.canary,
              .home_bias = config.home_bias,
@@ -170,7 +176,13 @@ void Server::Main() {
   uvm::PmapSystem* between = config_.pmap_between;
   uvm_.Emplace(uvm::Config{.memory = config_.memory,
                            .pmap = between != nullptr ? between : &pmap_,
-                           .threads = &threads_});
+                           .threads = &threads_,
+                           .policy = config_.policy});
+  if (config_.page_daemon) {
+    ServerThread* daemon = threads_.Spawn(ServerThread::Role::kPageDaemon);
+    CHECK(daemon != nullptr);
+  }
+  if (config_.block_driver.entry != 0) StartBlockDriver();
   shared_.Emplace(&*uvm_, config_.memory, &threads_, config_.frame_buffer);
   auto init = Birth({.privileged = true, .max = base::Vaddr(kDefaultMapMax)});
   init_ = MUST(init, "a fresh machine has room for its first task");
@@ -202,6 +214,8 @@ void Server::ThreadMain() {
   if (self->role == ServerThread::Role::kMirror) pmap_sim::L4Pmap::MirrorLoop();
   L4_Accept(L4_UntypedWordsAcceptor);
   if (self->role == ServerThread::Role::kPager) PagerLoop(self);
+  if (self->role == ServerThread::Role::kPageDaemon) uvm_->pagedaemon().Run();
+  if (self->role == ServerThread::Role::kBlockProxy) block_proxy_.Run(block_driver_);
   WorkerLoop(self);
 }
 
@@ -371,6 +385,11 @@ Answer Server::DispatchBsd(Task* task, const Message& message) {
       return SendFile(task, message);
     case kBsdReceive:
       return ReceiveMessage(task, message);
+    case kBsdSwapOn:
+    case kBsdSwapOff:
+    case kBsdSwapCtl:
+    case kBsdSwapStats:
+      return SwapCall(task, message);
     default:
       return SharedCall(task, message);
   }

@@ -46,7 +46,9 @@
 #include "uvm/map.h"
 #include "uvm/mmap.h"
 #include "uvm/space.h"
+#include "uvm/swap_device.h"
 #include "uvm/uvm.h"
+#include "vmserver/block_proxy.h"
 #include "vmserver/files.h"
 #include "vmserver/protocol.h"
 #include "vmserver/shared.h"
@@ -139,6 +141,20 @@ class Server {
     L4_Fpage_t client32_kip_area = {0};
     uint32_t max_tasks = 64;  // alive at once, init not counted
     FrameBufferConfig frame_buffer;
+    // What calls name by their numbers. The array and the devices outlive the server; none is on at
+    // first.
+    uvm::SwapDevice* const* swap_devices = nullptr;
+    uint32_t swap_device_count = 0;
+    // A task that keeps pages (block_protocol.h): where it starts, and how many. It is
+    // block_proxy() to the server, and one of swap_devices, if whoever composes the machine says
+    // so. 0: none.
+    struct {
+      L4_Word_t entry = 0;
+      base::PageCount pages{};
+    } block_driver;
+    // A thread of the server's reclaims frames. Without one memory that is short stays short.
+    bool page_daemon = false;
+    uvm::PolicyKind policy = uvm::PolicyKind::kClock;
     // What UVM is given instead of the server's own pmap, which it passes calls on to; null:
     // nothing.
     uvm::PmapSystem* pmap_between = nullptr;
@@ -160,6 +176,8 @@ class Server {
   pmap_sim::L4Pmap& pmap() { return pmap_; }
   const pmap_sim::L4Pmap& pmap() const { return pmap_; }
   const Threads& threads() const { return threads_; }
+  uvm::ThreadSystem* thread_system() { return &threads_; }
+  BlockProxy* block_proxy() { return &block_proxy_; }
   // uvm::ThreadSystem::at_lock of all of UVM's locks.
   void SetLockHook(void (*at_lock)()) { threads_.at_lock = at_lock; }
   const ServerCounters& counters() const { return counters_; }
@@ -301,6 +319,15 @@ class Server {
   void Drop(LentMessage* message) ABSL_LOCKS_EXCLUDED(mu_);
   // shared_calls.cc
   Answer SharedCall(Task* task, const Message& m);
+  // block_driver.cc
+  // The driver's task, with its thread, and the server's thread that talks to it.
+  void StartBlockDriver();
+
+  // swap_calls.cc
+  Answer SwapCall(Task* task, const Message& m);
+  Answer SwapStatsOf(const Message& m);
+  // Of a device among those the server was given.
+  uint32_t NumberOf(const uvm::SwapDevice* device) const;
 
   // mach.cc
   Answer TaskCreate(Task* caller, Task* target, const Message& m);
@@ -331,12 +358,14 @@ class Server {
   const Config config_;
   // Own synchronisation.
   Threads threads_;
+  BlockProxy block_proxy_;
   pmap_sim::L4Pmap pmap_;
   Late<uvm::Uvm> uvm_;
   Late<SharedMemory> shared_;
   FileStore file_store_;
   ServerCounters counters_;
-  Task* init_ = nullptr;  // set once, by Main
+  Task* init_ = nullptr;              // set once, by Main
+  L4_ThreadId_t block_driver_ = {0};  // likewise
   // Guarded by mu_.
   uvm::Mutex mu_;
   base::Pool<Task> task_pool_ ABSL_GUARDED_BY(mu_);

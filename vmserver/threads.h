@@ -66,7 +66,7 @@ struct Errand {
 };
 
 struct ServerThread : uvm::Thread {
-  enum class Role : uint8_t { kRoot, kMirror, kPager, kWorker };
+  enum class Role : uint8_t { kRoot, kMirror, kPager, kWorker, kPageDaemon, kBlockProxy };
 
   L4_ThreadId_t thread = {0};
   uint32_t index = 0;

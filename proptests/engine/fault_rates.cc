@@ -29,6 +29,16 @@ const char* EffectOf(FaultSite site) {
       return "the answer maps all but the page: asked for again";
     case FaultSite::kPagerSmallerFpage:
       return "the answer maps the first page only: the others are asked for";
+    case FaultSite::kSwapReadError:
+      return "a page does not come from swap: an error for who needs it";
+    case FaultSite::kSwapWriteError:
+      return "pages do not get to swap: they stay in memory";
+    case FaultSite::kSwapTornWrite:
+      return "one page of a transfer is spoilt on swap: an error for who needs it";
+    case FaultSite::kSwapSlow:
+      return "a transfer to or from swap takes a hundred times as long";
+    case FaultSite::kSwapVanish:
+      return "a swap device fails for some transfers";
     case FaultSite::kIpcCut:
     case FaultSite::kPagerDies:
     case FaultSite::kPagerNever:
@@ -49,6 +59,10 @@ const char* WhyNotInCampaigns(FaultSite site) {
     default:
       return nullptr;
   }
+}
+
+void DropSwapSites(FaultRates* rates) {
+  for (size_t i = base::kKernelFaultSiteCount; i < rates->one_in.size(); ++i) rates->one_in[i] = 0;
 }
 
 absl::StatusOr<FaultRates> ParseFaultRates(absl::string_view text) {

@@ -28,6 +28,9 @@ struct FaultRates {
 // Null when campaigns take the site; else why they do not, as half a sentence.
 const char* WhyNotInCampaigns(base::FaultSite site);
 
+// Sites of devices that are not there.
+void DropSwapSites(FaultRates* rates);
+
 // "none", "all" (every site that campaigns take), or sites separated by commas, each with its rate
 // where that is not the default. An error says which word is wrong, and why.
 absl::StatusOr<FaultRates> ParseFaultRates(absl::string_view text);

@@ -92,6 +92,18 @@ Swarm StandardMix() {
   return swarm;
 }
 
+Swarm WithSwapCalls(Swarm swarm) {
+  constexpr KindWeight kCalls[] = {{OpKind::kSwapOn, 2},
+                                   {OpKind::kSwapOff, 1},
+                                   {OpKind::kSwapCtl, 1},
+                                   {OpKind::kSwapStats, 1}};
+  for (const KindWeight& call : kCalls) {
+    uint32_t& weight = swarm.weight[static_cast<size_t>(call.kind)];
+    if (weight == 0) weight = call.weight;
+  }
+  return swarm;
+}
+
 Swarm DrawSwarm(uint64_t seed, uint64_t case_index, const Swarm& mix) {
   Prng prng(seed, "swarm", case_index);
   Swarm swarm = mix;
@@ -211,6 +223,12 @@ void Generator::DrawOperands(Prng* prng, Op* op) const {
     case OpKind::kFtruncate:
       DrawEnd(prng, op);
       break;
+    case OpKind::kSwapOn:
+    case OpKind::kSwapOff:
+    case OpKind::kSwapCtl:
+    case OpKind::kSwapStats:
+      DrawSwap(prng, op);
+      break;
     case OpKind::kMremap:
       DrawRemap(prng, op);
       break;
@@ -236,8 +254,11 @@ std::vector<Op> Generator::DrawFaults(uint64_t index) const {
   for (size_t i = 0; i < options_.faults.one_in.size(); ++i) {
     const uint32_t one_in = options_.faults.one_in[i];
     if (one_in == 0) continue;
-    Prng prng(base::Chain(options_.seed, options_.case_index), "faults",
-              index * base::kFaultSiteCount + i);
+    // The kernel's sites have a stream together, those of devices one each.
+    const bool kernel = i < base::kKernelFaultSiteCount;
+    const char* stream = kernel ? "faults" : base::FaultSiteName(static_cast<base::FaultSite>(i));
+    Prng prng(base::Chain(options_.seed, options_.case_index), stream,
+              kernel ? index * base::kKernelFaultSiteCount + i : index);
     if (!prng.Chance(1, one_in)) continue;
     Op op;
     op.kind = OpKind::kInject;
@@ -393,6 +414,16 @@ void Generator::DrawEnd(Prng* prng, Op* op) const {
   op->offset = prng->Below(pages) * kPageSize;
   if (prng->Chance(1, 2)) op->offset += DrawOddBytes(prng);
   if (prng->Chance(1, 16)) op->offset = (uint64_t{1} << 63) - prng->Below(4);
+}
+
+// Few numbers, so that devices meet their like; now and then one that there is not.
+void Generator::DrawSwap(Prng* prng, Op* op) const {
+  const uint64_t device = prng->Below(options_.swap_devices + 1);
+  const uint64_t priority = prng->Below(3);
+  if (op->kind == OpKind::kSwapStats) return;
+  const bool exists = device < options_.swap_devices || prng->Chance(1, 4);
+  op->device = exists ? static_cast<uint32_t>(device) : 0;
+  if (op->kind != OpKind::kSwapOff) op->priority = static_cast<uint32_t>(priority);
 }
 
 // Mostly the caller itself, else a task it made, or any that there may have been.

@@ -33,6 +33,8 @@ Swarm StandardMix();
 // kind that maps memory and, if they are in it, `read` and `write` remain, since nothing happens
 // without.
 Swarm DrawSwarm(uint64_t seed, uint64_t case_index, const Swarm& mix = StandardMix());
+// The calls about swap with them, as seldom as they are.
+Swarm WithSwapCalls(Swarm swarm);
 // "mmap 12, write 40; never: fork, exec".
 std::string SwarmText(const Swarm& swarm);
 
@@ -47,6 +49,8 @@ struct GenOptions {
   // Distinct files that mmap may name: "f1", "f2" ... At least 1. The names of memory files,
   // segments and devices come after them.
   uint32_t files = 2;
+  // Swap devices of the machine, which calls name, and one that there is not. 0: no such calls.
+  uint32_t swap_devices = 0;
   Swarm swarm = StandardMix();
   FaultRates faults;
 };
@@ -75,6 +79,7 @@ class Generator {
   void DrawAccess(base::Prng* prng, traces::Op* op) const;
   void DrawHeap(base::Prng* prng, traces::Op* op) const;
   void DrawEnd(base::Prng* prng, traces::Op* op) const;
+  void DrawSwap(base::Prng* prng, traces::Op* op) const;
   void DrawMove(base::Prng* prng, traces::Op* op) const;
   void DrawCopy(base::Prng* prng, traces::Op* op) const;
   void DrawTarget(base::Prng* prng, traces::Op* op) const;

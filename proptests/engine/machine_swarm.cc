@@ -24,6 +24,27 @@ void DrawMemory(Prng prng, RunOptions* run) {
   run->memory_may_run_out = true;
 }
 
+// Of memory that is scarce: one to three devices, together up to twice the memory.
+void DrawSwap(Prng prng, RunOptions* run) {
+  const bool none = prng.Chance(1, 3);
+  const bool slow = prng.Chance(1, 3);
+  const uint64_t devices = 1 + prng.Below(3);
+  const uint64_t policy = prng.Below(3);
+  if (none || !run->memory_may_run_out) return;
+  run->machine.swap.clear();
+  for (uint64_t i = 0; i < devices; ++i) {
+    machine::SwapSpec spec;
+    spec.pages = 1 + prng.Below(2 * run->machine.ram_bytes / base::kPageSize / devices);
+    spec.transfer_us = slow ? 1 + prng.Below(500) : 0;
+    spec.page_us = slow ? prng.Below(20) : 0;
+    spec.priority = static_cast<uint32_t>(prng.Below(2));
+    spec.on = prng.Chance(7, 8);
+    run->machine.swap.push_back(spec);
+  }
+  constexpr const char* kPolicies[] = {"clock", "clockpro", "simple"};
+  run->machine.policy = kPolicies[policy];
+}
+
 void DrawHardware(Prng prng, RunOptions* run) {
   if (prng.Chance(1, 2)) return;
   const std::vector<std::string> names = machine::ProfileNames();
@@ -74,6 +95,7 @@ const char* ScheduleName(machine::Schedule schedule) {
 void DrawMachine(uint64_t seed, uint64_t case_index, const MachinePins& pins, RunOptions* run,
                  FaultRates* faults) {
   if (!pins.memory) DrawMemory(Prng(seed, "swarm memory", case_index), run);
+  if (!pins.swap) DrawSwap(Prng(seed, "swarm swap", case_index), run);
   if (!pins.hardware) DrawHardware(Prng(seed, "swarm hardware", case_index), run);
   if (!pins.kernel) DrawKernel(Prng(seed, "swarm kernel", case_index), run);
   if (!pins.processors) DrawProcessors(Prng(seed, "swarm processors", case_index), run);
@@ -83,8 +105,15 @@ void DrawMachine(uint64_t seed, uint64_t case_index, const MachinePins& pins, Ru
 
 std::string MachineText(const RunOptions& run, const FaultRates& faults) {
   const uint32_t processors = run.machine.processors;
+  std::string swap;
+  for (const machine::SwapSpec& spec : run.machine.swap) {
+    absl::StrAppend(&swap, swap.empty() ? ", swap " : ",", spec.on ? "" : "off:", spec.pages,
+                    spec.transfer_us == 0 ? "" : absl::StrCat("@", spec.transfer_us, "us"));
+  }
+  if (!swap.empty()) absl::StrAppend(&swap, " ", run.machine.policy);
   return absl::StrCat(run.machine.ram_bytes / base::kPageSize, " frames",
-                      run.memory_may_run_out ? " (scarce)" : "", ", ", run.machine.profile.name,
+                      run.memory_may_run_out ? " (scarce)" : "", swap, ", ",
+                      run.machine.profile.name,
                       ", ", run.machine.quirks.name, ", ", processors,
                       processors == 1 ? " processor, " : " processors, ",
                       ScheduleName(run.machine.schedule), ", faults ", FaultRatesText(faults));

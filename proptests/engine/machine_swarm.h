@@ -1,6 +1,6 @@
 // proptests/engine/machine_swarm.h: the machine that a case has all to itself.
 //
-// WHAT     Memory, hardware, kernel, processors, schedule and faults of a case, each drawn from a
+// WHAT     Memory, swap, hardware, kernel, processors, schedule and faults of a case, each drawn from a
 //          stream of its own, so that pinning one leaves the others as they are. One machine in
 //          two is the plain one in each respect: what two oddities hide shows with one.
 // SEE      facts/verification.md 1.1 (options_swarm), 3.2 (swarm testing).
@@ -19,6 +19,7 @@ namespace proptests {
 // What stays as the campaign says.
 struct MachinePins {
   bool memory = false;
+  bool swap = false;
   bool hardware = false;
   bool kernel = false;
   bool processors = false;

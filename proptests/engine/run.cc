@@ -109,11 +109,14 @@ GenOptions CaseOptions(const CampaignOptions& options, uint64_t case_index) {
   gen.pages = options.pages;
   gen.files = options.files;
   gen.faults = options.faults;
-  gen.swarm = options.swarm ? DrawSwarm(options.seed, case_index, options.mix) : options.mix;
+  RunOptions run = options.run;
   if (options.machine_swarm) {
-    RunOptions unused = options.run;
-    DrawMachine(options.seed, case_index, options.pins, &unused, &gen.faults);
+    DrawMachine(options.seed, case_index, options.pins, &run, &gen.faults);
   }
+  gen.swap_devices = static_cast<uint32_t>(run.machine.swap.size());
+  const Swarm mix = gen.swap_devices != 0 ? WithSwapCalls(options.mix) : options.mix;
+  gen.swarm = options.swarm ? DrawSwarm(options.seed, case_index, mix) : mix;
+  if (gen.swap_devices == 0) DropSwapSites(&gen.faults);
   return gen;
 }
 
@@ -222,14 +225,21 @@ void OnOneProcessor(RunOptions* run) { run->machine.processors = 1; }
 void UnderTheManualsRules(RunOptions* run) {
   run->machine.quirks = machine::Machine::Options{}.quirks;
 }
+void WithoutSwap(RunOptions* run) { run->machine.swap.clear(); }
+void WithInstantSwap(RunOptions* run) {
+  for (machine::SwapSpec& spec : run->machine.swap) spec.transfer_us = spec.page_us = 0;
+}
+void WithTheUsualPolicy(RunOptions* run) { run->machine.policy = machine::Machine::Options{}.policy; }
 void OnPlainHardware(RunOptions* run) {
   run->machine.profile = machine::Machine::Options{}.profile;
 }
-constexpr void (*kPlainer[])(RunOptions*) = {RunInTurns, OnOneProcessor, UnderTheManualsRules,
-                                             OnPlainHardware};
+constexpr void (*kPlainer[])(RunOptions*) = {
+    RunInTurns,      OnOneProcessor, UnderTheManualsRules, OnPlainHardware,
+    WithInstantSwap, WithoutSwap,    WithTheUsualPolicy};
 
 bool SameMachine(const RunOptions& a, const RunOptions& b) {
-  return a.machine.schedule == b.machine.schedule && a.machine.processors == b.machine.processors &&
+  return a.machine.swap == b.machine.swap && a.machine.policy == b.machine.policy &&
+         a.machine.schedule == b.machine.schedule && a.machine.processors == b.machine.processors &&
          std::strcmp(a.machine.quirks.name, b.machine.quirks.name) == 0 &&
          std::strcmp(a.machine.profile.name, b.machine.profile.name) == 0;
 }

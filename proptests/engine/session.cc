@@ -86,6 +86,9 @@ Session::Session(const RunOptions& options, const std::vector<std::string>* file
   model::World::Options world;
   world.memory_may_run_out = options.memory_may_run_out;
   world.max_tasks = options.machine.max_tasks;
+  for (const machine::SwapSpec& spec : options.machine.swap) {
+    world.swap.push_back({.pages = spec.pages, .on = spec.on, .priority = spec.priority});
+  }
   // Where the hardware cannot refuse a fetch from a readable page, it succeeds.
   world.execute_implied_by_read = options.machine.profile.ExecuteImpliedByRead();
   if (options.lanes.Has(Lane::kUvm)) {
@@ -200,6 +203,9 @@ void Session::ExtendHash() {
   hash_ = base::Chain(hash_, static_cast<uint64_t>(resolved_.kind) << 32 | resolved_.task);
   hash_ = base::Chain(hash_, resolved_.at);
   if (resolved_.target != 0) hash_ = base::Chain(hash_, resolved_.target);
+  if (traces::IsSwapCall(resolved_.kind)) {
+    hash_ = base::Chain(hash_, uint64_t{resolved_.device} << 32 | resolved_.priority);
+  }
   if (resolved_.kind == OpKind::kInject) {
     hash_ = base::Chain(hash_, static_cast<uint64_t>(resolved_.site));
     hash_ = base::Chain(hash_, resolved_.skip);
@@ -225,7 +231,7 @@ bool Session::CheckCost() {
 }
 
 bool Session::CheckTouched() {
-  if (resolved_.kind == OpKind::kInject) return true;
+  if (resolved_.kind == OpKind::kInject || traces::IsSwapCall(resolved_.kind)) return true;
   base::Range range = TouchedRange(resolved_, seen_);
   std::optional<Finding> finding;
   if (IsAccess(resolved_.kind)) {

@@ -10,6 +10,7 @@
 #include "base/text_sink.h"
 #include "uvm/invariants.h"
 #include "uvm/pager.h"
+#include "uvm/swap.h"
 #include "uvm/uvm.h"
 #include "vmserver/shared.h"
 
@@ -78,14 +79,28 @@ const uvm::MapEntry* StateRelation::FindEntry(const uvm::Map& map, Vaddr va) {
   return at;
 }
 
-const uvm::Page* StateRelation::LayersPage(const uvm::MapEntry& entry, Vaddr va) {
+StateRelation::Held StateRelation::HeldAt(const uvm::MapEntry& entry, Vaddr va) const {
   if (entry.aref.amap != nullptr) {
     uint32_t slot = entry.SlotOf(va);
-    if (slot >= entry.aref.amap->slot_count) return nullptr;
+    if (slot >= entry.aref.amap->slot_count) return {};
     const uvm::Anon* anon = entry.aref.amap->anons[slot];
-    if (anon != nullptr) return anon->page;
+    if (anon != nullptr) return HeldOf(anon);
   }
-  return entry.object == nullptr ? nullptr : entry.object->DebugLookup(entry.ObjectIndexOf(va));
+  if (entry.object == nullptr) return {};
+  const base::PageIndex index = entry.ObjectIndexOf(va);
+  Held held = {entry.object->DebugLookup(index), uvm::kNoSlot};
+  const uvm::AnonymousPager& anonymous = s_->uvm().DebugAnonymous();
+  if (entry.object->pager() == &anonymous) held.slot = anonymous.FindSlot(entry.object, index);
+  return held;
+}
+
+bool StateRelation::LoadSlot(uvm::SwapSlot slot, Stretch part, unsigned char* out) const {
+  if (slot == uvm::kBadSlot) return false;
+  if (part.size == kPageSize) return s_->uvm().swap().DebugRead(slot, out);
+  model::PageBytes page;
+  if (!s_->uvm().swap().DebugRead(slot, page.data())) return false;
+  std::memcpy(out, page.data() + part.start, part.size);
+  return true;
 }
 
 void StateRelation::LoadBase(const uvm::MapEntry& entry, Vaddr va, Stretch part,
@@ -190,6 +205,57 @@ StateRelation::Result StateRelation::AttributesAgree(uint32_t task, const uvm::M
   return found;
 }
 
+// One slot in sixteen is looked at again, another one each time.
+bool StateRelation::IsUnchangedOnSwap(uvm::SwapSlot slot, const model::PageView& view) const {
+  if (thorough_ || (slot + whole_checks_) % 16 == 0 || view.kind == model::PageKind::kEither) {
+    return false;
+  }
+  auto at = slots_compared_.find(slot);
+  return at != slots_compared_.end() && at->second == view.version;
+}
+
+StateRelation::Result StateRelation::CleanPageIsOnSwap(const uvm::Page& page, uvm::SwapSlot slot) {
+  if (slot == uvm::kNoSlot || slot == uvm::kBadSlot) return std::nullopt;
+  if (page.IsBusy() || page.dirty != uvm::Dirty::kClean) return std::nullopt;
+  if (!thorough_ && (page.pa.PageNumber() + whole_checks_) % 8 != 0) return std::nullopt;
+  bytes_compared_ += kPageSize;
+  if (!LoadSlot(slot, {0, kPageSize}, expected_.data())) {
+    return Broken(FailureClass::kContents, "CleanPagesAreOnSwap",
+                  absl::StrCat("slot ", slot, " of a clean page cannot be read"));
+  }
+  const unsigned char* found = s_->kernel().DebugFrame(page.pa);
+  if (std::memcmp(found, expected_.data(), kPageSize) == 0) return std::nullopt;
+  return Broken(FailureClass::kContents, "CleanPagesAreOnSwap",
+                absl::StrCat("a page counts as clean and is not what its slot ", slot, " holds: ",
+                             FirstDifference(expected_.data(), found, 0, kPageSize)));
+}
+
+StateRelation::Result StateRelation::SwapAgrees() {
+  const std::vector<model::SwapTable::Device>& m = m_->swap().devices;
+  if (m.empty()) return std::nullopt;
+  std::vector<uvm::SwapStats> stats(m.size());
+  const uint32_t on =
+      s_->uvm().swap().Stats(stats.data(), static_cast<uint32_t>(stats.size()));
+  uint32_t expected = 0;
+  for (uint32_t i = 0; i < m.size(); ++i) {
+    if (!m[i].on) continue;
+    ++expected;
+    bool there = false;
+    for (uint32_t k = 0; k < on && k < stats.size(); ++k) {
+      there |= stats[k].device == s_->swap_set().devices()[i] && !stats[k].going_off &&
+               static_cast<uint32_t>(stats[k].priority) == m[i].priority;
+    }
+    if (!there) {
+      return Broken(FailureClass::kStructure, "SwapAgrees",
+                    absl::StrCat("swap device ", i, " is on with priority ", m[i].priority,
+                                 " in the model, and is not in the system"));
+    }
+  }
+  if (on == expected) return std::nullopt;
+  return Broken(FailureClass::kStructure, "SwapAgrees",
+                absl::StrCat(on, " swap devices are on in the system, ", expected, " in the model"));
+}
+
 bool StateRelation::IsUnchanged(const uvm::Page& page, const model::PageView& view,
                                 Compared* compared) const {
   constexpr uint64_t kOneIn = 16;
@@ -211,10 +277,12 @@ StateRelation::Stretch StateRelation::NextStretch(model::PageKind kind, const Co
 }
 
 StateRelation::Result StateRelation::ContentsAgree(uint32_t task, const uvm::MapEntry* entry,
-                                                   const uvm::Page* page,
+                                                   const Held& held,
                                                    const model::PageView& view,
                                                    model::PageCursor* model) {
   const Vaddr va(view.va);
+  const uvm::Page* const page = held.page;
+  const bool on_swap = page == nullptr && held.slot != uvm::kNoSlot;
   const model::PageKind kind = view.kind;
   bool mapped = kind != model::PageKind::kUnmapped;
   if (mapped != (entry != nullptr)) {
@@ -224,12 +292,14 @@ StateRelation::Result StateRelation::ContentsAgree(uint32_t task, const uvm::Map
   }
   if (!mapped) return std::nullopt;
   if (kind == model::PageKind::kNothing) {
-    if (page == nullptr) return std::nullopt;
+    if (page == nullptr && !on_swap) return std::nullopt;
     return Broken(FailureClass::kContents, "ContentsAgree",
                   PageName(task, va) + " is there in the system, and is not in the model");
   }
-  if (page == nullptr && kind == model::PageKind::kUntouchedZero && entry->object == nullptr)
+  if (page == nullptr && !on_swap && kind == model::PageKind::kUntouchedZero &&
+      entry->object == nullptr)
     return std::nullopt;
+  if (on_swap && IsUnchangedOnSwap(held.slot, view)) return std::nullopt;
   Compared* const compared = page == nullptr ? nullptr : &ComparedOf(*page);
   if (compared != nullptr) {
     compared->walk = walk_;
@@ -241,10 +311,17 @@ StateRelation::Result StateRelation::ContentsAgree(uint32_t task, const uvm::Map
   const unsigned char* found = found_.data();
   if (page != nullptr) {
     found = s_->kernel().DebugFrame(page->pa) + part.start;
+  } else if (on_swap) {
+    if (!LoadSlot(held.slot, part, found_.data())) {
+      return Broken(FailureClass::kContents, "ContentsAgree",
+                    absl::StrCat(PageName(task, va), " lies in slot ", held.slot,
+                                 " of swap, where it cannot be read"));
+    }
   } else {
     LoadBase(*entry, va, part, found_.data());
   }
   if (model->Holds(va.value() + part.start, part.size, found)) {
+    if (on_swap && kind != model::PageKind::kEither) slots_compared_[held.slot] = view.version;
     if (compared != nullptr && kind != model::PageKind::kEither)
       compared->parts += static_cast<uint32_t>(part.size / kPartBytes);
     return std::nullopt;
@@ -257,7 +334,9 @@ StateRelation::Result StateRelation::ContentsAgree(uint32_t task, const uvm::Map
   return Broken(FailureClass::kContents, "ContentsAgree",
                 absl::StrCat(PageName(task, va), ": ",
                              FirstDifference(expected_.data(), found, part.start, part.size),
-                             page == nullptr ? " (nothing resident)" : ""));
+                             on_swap           ? absl::StrCat(" (slot ", held.slot, " of swap)")
+                             : page == nullptr ? " (nothing resident)"
+                                               : ""));
 }
 
 // The rules of uvm/invariants.h for one page, so that a broken one is met at the operation that
@@ -320,10 +399,10 @@ StateRelation::Result StateRelation::ClientRightsSubset(uint32_t task, const uvm
 StateRelation::Result StateRelation::PageAgrees(uint32_t task, const uvm::Space& space, Vaddr va,
                                                 Bytes bytes) {
   const uvm::MapEntry* entry = FindEntry(space.map(), va);
-  const uvm::Page* page = entry == nullptr ? nullptr : LayersPage(*entry, va);
+  const Held held = entry == nullptr ? Held() : HeldAt(*entry, va);
   uvm::PmapSystem::Mapping t;
   if (s_->pmap().Peek(space.pmap(), va, &t)) {
-    if (Result found = TranslationAllowed(space, entry, page, t)) return found;
+    if (Result found = TranslationAllowed(space, entry, held.page, t)) return found;
   }
   fake_l4::Mapping client = s_->kernel().Inspect(s_->l4_space_of(task), va);
   if (client.mapped()) {
@@ -331,7 +410,7 @@ StateRelation::Result StateRelation::PageAgrees(uint32_t task, const uvm::Space&
   }
   if (bytes == Bytes::kSkip) return std::nullopt;
   model::PageCursor model = m_->PagesOf(task);
-  return ContentsAgree(task, entry, page, model.View(va.value()), &model);
+  return ContentsAgree(task, entry, held, model.View(va.value()), &model);
 }
 
 StateRelation::Result StateRelation::EndsAgree(uint32_t task, const uvm::Space& space, Range range,
@@ -342,19 +421,20 @@ StateRelation::Result StateRelation::EndsAgree(uint32_t task, const uvm::Space& 
   return last == range.start ? std::nullopt : PageAgrees(task, space, last, bytes);
 }
 
-// A page that is resident, whatever the model knows of it. What the model says was stored to has
+// A page that is there, in memory or on swap, whatever the model knows of it. What the model says was stored to has
 // been compared before.
-StateRelation::Result StateRelation::ResidentPageAgrees(uint32_t task, const uvm::MapEntry& entry,
-                                                        const uvm::Page* page, Vaddr va,
-                                                        model::PageCursor* model) {
-  if (page != nullptr) {
-    const Compared& compared = ComparedOf(*page);
+StateRelation::Result StateRelation::HeldPageAgrees(uint32_t task, const uvm::MapEntry& entry,
+                                                    const Held& held, Vaddr va,
+                                                    model::PageCursor* model) {
+  if (held.page != nullptr) {
+    if (Result found = CleanPageIsOnSwap(*held.page, held.slot)) return found;
+    const Compared& compared = ComparedOf(*held.page);
     if (compared.walk == walk_ && compared.va == va.value()) return std::nullopt;
   }
   const model::PageView view = model->View(va.value());
   if (view.kind == model::PageKind::kOwned || view.kind == model::PageKind::kEither)
     return std::nullopt;
-  return ContentsAgree(task, &entry, page, view, model);
+  return ContentsAgree(task, &entry, held, view, model);
 }
 
 StateRelation::Result StateRelation::ResidentContentsAgree(uint32_t task,
@@ -368,7 +448,7 @@ StateRelation::Result StateRelation::ResidentContentsAgree(uint32_t task,
       const uint64_t slot = amap->used[i];
       if (slot - first >= count) continue;
       const Vaddr va = entry.start + base::ToBytes(base::PageCount(slot - first));
-      if (Result found = ResidentPageAgrees(task, entry, amap->anons[slot]->page, va, model))
+      if (Result found = HeldPageAgrees(task, entry, HeldOf(amap->anons[slot]), va, model))
         return found;
     }
   }
@@ -382,7 +462,7 @@ StateRelation::Result StateRelation::ResidentContentsAgree(uint32_t task,
     if (amap != nullptr && first + at < amap->slot_count && amap->anons[first + at] != nullptr)
       continue;
     const Vaddr va = entry.start + base::ToBytes(base::PageCount(at));
-    if (Result found = ResidentPageAgrees(task, entry, page, va, model)) return found;
+    if (Result found = HeldPageAgrees(task, entry, HeldAt(entry, va), va, model)) return found;
   }
   return std::nullopt;
 }
@@ -396,8 +476,8 @@ StateRelation::Result StateRelation::SpaceContentsAgree(uint32_t task, const uvm
     if (found) return;
     const Vaddr va(view.va);
     if (at == nullptr || va < at->start || va >= at->end) at = FindEntry(space.map(), va);
-    const uvm::Page* page = at == nullptr ? nullptr : LayersPage(*at, va);
-    if (Result broken = ContentsAgree(task, at, page, view, &model)) found = std::move(broken);
+    const Held held = at == nullptr ? Held() : HeldAt(*at, va);
+    if (Result broken = ContentsAgree(task, at, held, view, &model)) found = std::move(broken);
   });
   for (uvm::MapEntry* entry = space.map().DebugFirst(); !found && entry != nullptr;
        entry = uvm::Map::DebugNext(entry)) {
@@ -474,7 +554,7 @@ std::optional<Finding> StateRelation::ResidencyAgrees(uint32_t task, Range range
     // A device's pages are always there.
     const bool device =
         entry->object != nullptr && entry->object->pager()->kind() == uvm::Pager::Kind::kDevice;
-    there += device || LayersPage(*entry, va) != nullptr ? 1 : 0;
+    there += device || HeldAt(*entry, va).page != nullptr ? 1 : 0;
   }
   if (there == resident) return std::nullopt;
   return Broken(FailureClass::kOutcome, "ResidencyAgrees",
@@ -522,6 +602,7 @@ StateRelation::Result StateRelation::CheckSpaces() {
   }
   if (Result found = InvariantsHold()) return found;
   if (Result found = CleanPagesAreStored()) return found;
+  if (Result found = SwapAgrees()) return found;
   for (uint32_t task : m_->LiveTasks()) {
     const uvm::Space& space = *s_->space_of(task);
     if (Result found = AttributesAgree(task, space.map())) return found;
@@ -536,6 +617,15 @@ std::optional<Finding> StateRelation::CheckKernel() {
   base::TextSink text(buffer, sizeof buffer);
   if (s_->kernel().CheckInvariants(text)) return std::nullopt;
   return Broken(FailureClass::kStructure, "KernelState", buffer);
+}
+
+uint64_t StateRelation::SlotsInUse() {
+  const uvm::SwapStore& swap = s_->uvm().swap();
+  std::vector<uvm::SwapStats> stats(s_->swap_set().count());
+  uint64_t slots = swap.in_use().value() + swap.only_on_swap().value();
+  const uint32_t on = swap.Stats(stats.data(), static_cast<uint32_t>(stats.size()));
+  for (uint32_t k = 0; k < on && k < stats.size(); ++k) slots -= stats[k].bad.value();
+  return slots;
 }
 
 std::optional<Finding> StateRelation::NothingLeaks() {
@@ -555,8 +645,10 @@ std::optional<Finding> StateRelation::NothingLeaks() {
   const uvm::AmapStore& amaps = uvm.DebugAmaps();
   // Amaps, their locks and their arrays.
   uint64_t of_amaps = amaps.live() + amaps.live_locks() + amaps.array_bytes();
+  const uint64_t slots = SlotsInUse();
   if (spaces == boot_spaces_ && pmaps == boot_pmaps_ && of_amaps == 0 &&
-      uvm.DebugAnons().live() == 0 && in_use == file_pages && unstored == m_->names()) {
+      uvm.DebugAnons().live() == 0 && in_use == file_pages && unstored == m_->names() &&
+      slots == 0) {
     return KernelTasksAgree("NothingLeaks");
   }
   return Broken(
@@ -566,7 +658,8 @@ std::optional<Finding> StateRelation::NothingLeaks() {
                    " amaps with ", amaps.live_locks(), " locks and ", amaps.array_bytes(),
                    " bytes of arrays, ", uvm.DebugAnons().live(), " anons, ", in_use,
                    " frames in use, ", file_pages, " of them file pages, ", unstored,
-                   " memory objects with ", m_->names(), " names"));
+                   " memory objects with ", m_->names(), " names, ", slots,
+                   " slots of swap in use"));
 }
 
 }  // namespace proptests

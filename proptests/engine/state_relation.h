@@ -2,8 +2,8 @@
 //
 // WHAT     The only file that knows both sides' insides. m is the model, s the system. A page of
 //          the model is a value; in the system it is what the layers of a map entry hold:
-//              slot of the amap has an anon -> its page; else the object's resident page;
-//              else the object's file; else zeros
+//              slot of the amap has an anon -> its page, or its slot of swap; else the object's
+//              resident page, or its slot; else the object's file; else zeros
 //          One small function a rule; each returns the first counterexample as text.
 //            TasksAgree           the same tasks are alive, with the same bounds
 //            AttributesAgree      same ranges mapped, with equal protection, maximum, inheritance,
@@ -11,7 +11,9 @@
 //            ContentsAgree        every page holds the bytes that the model says
 //            ClientRightsSubset   what a client can really reach stands in the pmap's table, same
 //                                 frame, no fewer rights
-//            NothingLeaks         when all tasks are gone: no space, amap, anon is left; frames are
+//            CleanPagesAreOnSwap  a clean page that has a slot of swap is the same there
+//            SwapAgrees           the same swap devices are on, with the same priorities
+//            NothingLeaks         when all tasks are gone: no slot of swap is in use, no space, amap, anon is left; frames are
 //                                 free but for file pages; the kernel has the threads and the
 //                                 spaces of boot, and those that the server made for itself
 //          and by their own names: uvm's invariants, pmap/l4's (PmapTable), the kernel's
@@ -23,6 +25,7 @@
 #define PROPTESTS_ENGINE_STATE_RELATION_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,6 +35,8 @@
 #include "model/page.h"
 #include "model/world.h"
 #include "proptests/engine/failure.h"
+#include "uvm/anon.h"
+#include "uvm/core.h"
 #include "uvm/map.h"
 #include "uvm/space.h"
 
@@ -88,16 +93,21 @@ class StateRelation {
   Result PageAgrees(uint32_t task, const uvm::Space& space, base::Vaddr va, Bytes bytes);
   // The first and the last page of a range.
   Result EndsAgree(uint32_t task, const uvm::Space& space, base::Range range, Bytes bytes);
-  // `entry` is what maps the page in the system, null when nothing does; `page` what its layers
+  // What the layers of a map entry hold at one page: a frame, or a slot of swap, or neither.
+  struct Held {
+    const uvm::Page* page = nullptr;
+    uvm::SwapSlot slot = uvm::kNoSlot;  // what counts when there is no page
+  };
+  // `entry` is what maps the page in the system, null when nothing does; `held` what its layers
   // hold there; `model` looks at the task.
-  Result ContentsAgree(uint32_t task, const uvm::MapEntry* entry, const uvm::Page* page,
+  Result ContentsAgree(uint32_t task, const uvm::MapEntry* entry, const Held& held,
                        const model::PageView& view, model::PageCursor* model);
   // All pages of a task that the model says were stored to, then all that are resident in the
   // system besides.
   Result SpaceContentsAgree(uint32_t task, const uvm::Space& space);
   Result ResidentContentsAgree(uint32_t task, const uvm::MapEntry& entry, model::PageCursor* model);
-  Result ResidentPageAgrees(uint32_t task, const uvm::MapEntry& entry, const uvm::Page* page,
-                            base::Vaddr va, model::PageCursor* model);
+  Result HeldPageAgrees(uint32_t task, const uvm::MapEntry& entry, const Held& held, base::Vaddr va,
+                        model::PageCursor* model);
   Result TranslationAllowed(const uvm::Space& space, const uvm::MapEntry* entry,
                             const uvm::Page* page, const uvm::PmapSystem::Mapping& t);
   Result ClientRightsSubset(uint32_t task, const uvm::Space& space);
@@ -106,8 +116,15 @@ class StateRelation {
   // A file's page that counts as clean holds what the file would give.
   Result CleanPagesAreStored();
 
-  // The page that the layers hold at `va`; null: none is resident.
-  static const uvm::Page* LayersPage(const uvm::MapEntry& entry, base::Vaddr va);
+  Held HeldAt(const uvm::MapEntry& entry, base::Vaddr va) const;
+  Held HeldOf(const uvm::Anon* anon) const { return {anon->page, anon->slot}; }
+  // The bytes of a slot; false, and what is wrong is said: they cannot be had.
+  bool LoadSlot(uvm::SwapSlot slot, Stretch part, unsigned char* out) const;
+  Result CleanPageIsOnSwap(const uvm::Page& page, uvm::SwapSlot slot);
+  Result SwapAgrees();
+  bool IsUnchangedOnSwap(uvm::SwapSlot slot, const model::PageView& view) const;
+  // But for bad ones.
+  uint64_t SlotsInUse();
   static const uvm::MapEntry* FindEntry(const uvm::Map& map, base::Vaddr va);
   // What a page reads as while nothing is resident.
   void LoadFrame(const uvm::MapEntry& entry, base::Vaddr va, Stretch part, unsigned char* out);
@@ -147,6 +164,7 @@ class StateRelation {
   bool thorough_ = false;
   uint64_t part_ = 0;
   std::vector<Compared> compared_;  // by frame
+  std::map<uvm::SwapSlot, uint64_t> slots_compared_;  // versions of the model
   uint64_t whole_checks_ = 0;
   uint64_t walk_ = 0;
   uint64_t amap_walk_ = 0;

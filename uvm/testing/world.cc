@@ -282,6 +282,13 @@ World::World(uint64_t frames, ThreadSystem* threads)
                   .pmap = &pmap_,
                   .threads = threads != nullptr ? threads : &threads_}) {}
 
+World::World(const Pressure& pressure, ThreadSystem* threads) : World(pressure.frames, threads) {
+  swap_device_ = std::make_unique<SwapMemory>(threads != nullptr ? threads : &threads_, &memory_,
+                                              PageCount(pressure.swap_pages), pressure.latency);
+  EXPECT_TRUE(uvm_.swap().On(swap_device_.get(), 0).ok());
+  forgetful_ = threads != nullptr;  // others may take what a fault brought
+}
+
 World::~World() = default;
 
 Space World::NewSpace(const std::string& picture, Direction direction) {
@@ -394,6 +401,17 @@ Page* World::ResidentAt(const Space& space, uint64_t page) const {
   return const_cast<Page*>(entry->object->DebugLookup(entry->ObjectIndexOf(PageAt(page))));
 }
 
+SwapSlot World::SlotAt(const Space& space, uint64_t page) const {
+  const MapEntry* entry = EntryAt(space, page);
+  if (entry == nullptr) return kNoSlot;
+  if (entry->aref.amap != nullptr) {
+    const Anon* anon = entry->aref.amap->anons[entry->SlotOf(PageAt(page))];
+    if (anon != nullptr) return anon->slot;
+  }
+  if (entry->object == nullptr || !uvm_.DebugAnonymous().CanSwap(entry->object)) return kNoSlot;
+  return uvm_.DebugAnonymous().FindSlot(entry->object, entry->ObjectIndexOf(PageAt(page)));
+}
+
 char World::LetterOf(const unsigned char* bytes) const {
   bool uniform =
       std::memcmp(bytes, bytes + 1, base::kPageSize - 1) == 0;  // each byte equals its neighbour
@@ -415,7 +433,13 @@ char World::PageLetter(const Space& space, uint64_t page) {
   if (entry == nullptr) return '.';
   const Page* resident = ResidentAt(space, page);
   if (resident != nullptr) return LetterOf(uvm_.DebugPages().Contents(resident));
-  if (entry->object == nullptr) return '0';
+  const SwapSlot slot = SlotAt(space, page);
+  if (slot != kNoSlot) {
+    std::vector<unsigned char> bytes(base::kPageSize);
+    return uvm_.swap().DebugRead(slot, bytes.data()) ? LetterOf(bytes.data()) : '!';
+  }
+  if (entry->object == nullptr || entry->object->pager()->kind() == Pager::Kind::kAnonymous)
+    return '0';
   uint64_t index = entry->ObjectIndexOf(PageAt(page)).value();
   const unsigned char* written = pager_.Written(entry->object->key(), index);
   if (written != nullptr) return LetterOf(written);
@@ -483,7 +507,14 @@ std::string World::WiringsOf(const Space& space) const {
 std::string World::Contents(const Loan& loan) {
   std::string picture;
   for (const Page* page : loan.pages) picture += LetterOf(pmap_.HomePointer(page->pa));
-  for (const Anon* anon : loan.anons) picture += LetterOf(pmap_.HomePointer(anon->page->pa));
+  for (const Anon* anon : loan.anons) {
+    std::vector<unsigned char> bytes(base::kPageSize);
+    if (anon->page != nullptr) {
+      picture += LetterOf(pmap_.HomePointer(anon->page->pa));
+    } else {
+      picture += uvm_.swap().DebugRead(anon->slot, bytes.data()) ? LetterOf(bytes.data()) : '!';
+    }
+  }
   return picture;
 }
 

@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "uvm/swap_memory.h"
 #include "uvm/testing/fake_threads.h"
 #include "uvm/testing/host_pages.h"
 #include "uvm/testing/naive_pmap.h"
@@ -42,6 +43,10 @@ constexpr Vaddr PageAt(uint64_t page) { return kPageZero + page * base::kPageSiz
 constexpr Range Pages(uint64_t first, uint64_t count) {
   return {PageAt(first), PageAt(first + count)};
 }
+
+// The documented minimum (docs/internals/pdaemon.md): with so many frames beyond what is wired and
+// lent, and swap, everything works.
+inline constexpr uint64_t kFewestFrames = 16;
 
 struct MapOptions {
   uint64_t at = 0;  // page
@@ -151,10 +156,19 @@ class Space {
   uint64_t pages_;
 };
 
+// Memory that is short: few frames, and swap in memory. Everything else is as in other worlds.
+struct Pressure {
+  uint64_t frames = kFewestFrames;
+  uint64_t swap_pages = 1024;
+  // Virtual time; all 0: writes are over at once.
+  SwapMemory::Latency latency = {};
+};
+
 class World {
  public:
   // Without `threads`, which outlive the world, it is a world of one thread.
   explicit World(uint64_t frames = 64, ThreadSystem* threads = nullptr);
+  explicit World(const Pressure& pressure, ThreadSystem* threads = nullptr);
   ~World();
   World(const World&) = delete;
   World& operator=(const World&) = delete;
@@ -219,6 +233,8 @@ class World {
   MapEntry* EntryAt(const Space& space, uint64_t page) const;
   // The page that backs a page of a space, or null. Looks through the layers.
   Page* ResidentAt(const Space& space, uint64_t page) const;
+  // The slot of swap that a page of a space has, or kNoSlot.
+  SwapSlot SlotAt(const Space& space, uint64_t page) const;
 
   // What Space's operations are made of: `access` to the first byte of a page, as often as it
   // takes, as a processor would; a write fills the page with `letter`. Returns "ok" or the error's
@@ -247,6 +263,8 @@ class World {
   NaivePmap& pmap() { return pmap_; }
   HostPages& memory() { return memory_; }
   PatternPager& pager() { return pager_; }
+  // The device of a world under pressure; null in others.
+  SwapMemory* swap_device() { return swap_device_.get(); }
   Uvm& uvm() { return uvm_; }
 
  private:
@@ -264,6 +282,7 @@ class World {
   FakeThreads threads_;
   HostPages memory_;
   PatternPager pager_;
+  std::unique_ptr<SwapMemory> swap_device_;  // outlives its being on
   Uvm uvm_;
   std::vector<Object*> files_;
   std::vector<uint64_t> keys_;  // of every file ever made
