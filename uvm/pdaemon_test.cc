@@ -417,7 +417,7 @@ TEST(PageDaemonWithoutSwapTest, NothingIsReclaimableAndNobodyWaits) {
   World world(16);
   PageDaemon& daemon = world.uvm().pagedaemon();
   EXPECT_FALSE(daemon.Reclaimable());
-  EXPECT_TRUE(daemon.WaitForFrames()) << "there are frames";
+  EXPECT_TRUE(daemon.WaitForFrames()) << "there are frames enough";
   Space space = world.NewSpace(std::string(20, '0'));
   uint64_t page = 0;
   while (page < 20 && space.Touch(page, Access::kWrite) == "ok") ++page;
@@ -471,6 +471,7 @@ TEST(PageDaemonThresholdsTest, AreTheOriginalsOnMachinesThatAreLargeEnough) {
   EXPECT_EQ(of(1000000, 4, 20), "1024 1365 5460") << "for each processor";
   EXPECT_EQ(of(160, 1, 0), "10 13 52") << "a sixteenth of a small machine";
   EXPECT_EQ(of(16, 1, 0), "1 2 8");
+  EXPECT_EQ(of(48, 1, 0), "3 4 17") << "a window of a pager at least";
   EXPECT_EQ(of(16, 1, 5), "6 8 8") << "never below the reserve";
 }
 
