@@ -59,7 +59,9 @@ void PageDaemon::ScanQueue() {
   const uint64_t target = thresholds().scan_target;
   Cluster* cluster = nullptr;
   dirty_reactivations_ = 0;
-  while (pages_->free_count().value() + paging_ < target &&
+  // A device that fails would make all its slots bad in no time.
+  const uint64_t errors = counters_.write_errors;
+  while (pages_->free_count().value() + paging_ < target && counters_.write_errors == errors &&
          dirty_reactivations_ < kMaxDirtyReactivations) {
     Page* page = pages_->SelectVictim();
     if (page == nullptr) break;

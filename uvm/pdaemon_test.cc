@@ -238,7 +238,8 @@ TEST_F(PageDaemonTest, AnonymousObjectsGoAndComeBack) {
 TEST_F(PageDaemonTest, AFailedWriteLosesNothing) {
   Space space = NewSpace("abcdefghijklmnopqrstuvwxyzABCDE");
   device_.FailWrites(SwapResult::kIo);
-  Squeeze();
+  for (int i = 0; i < 4; ++i) daemon().RunOnce();
+  CheckInvariants();
   bad_ = counters().write_errors;
   EXPECT_GT(bad_, 0u);
   EXPECT_EQ(swap().in_use(), PageCount(bad_)) << "bad slots stay taken, and are nobody's";
