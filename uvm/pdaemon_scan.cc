@@ -169,7 +169,8 @@ bool PageDaemon::AssignSlot(Page* page, SwapSlot slot) {
   return true;
 }
 
-// Marks a dirty page for the next slot. True: the cluster is full. LOCKS: the owner's.
+// Marks a dirty page for the next slot. True: the cluster is full. NetBSD: swapcluster_add(), and
+// uvm_pageout_start() for one page. LOCKS: the owner's.
 bool PageDaemon::AddToCluster(Page* page, Cluster** cluster) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   if (IsOnSwap(page)) (void)AssignSlot(page, kNoSlot);  // it may be the last there is
   const bool has_slot = *cluster != nullptr || StartCluster(cluster);
