@@ -145,7 +145,9 @@ void PageDaemon::Round() {
     pages_->Tune();
   }
   swap_->Poll(core_->threads->Now());
-  if (demand || NeedsFrames() || pages_->NeedsScan()) Scan();
+  // Where nothing can be reclaimed only somebody's need is worth a look.
+  const bool useful = paging_ != 0 || Reclaimable();
+  if (demand || (useful && (NeedsFrames() || pages_->NeedsScan()))) Scan();
   const uint64_t freed = counters_.freed_clean + counters_.freed_written +
                          core_->counters.pager_freed + counters_.dropped_slots - freed_before;
   guard_.Acquire(core_->threads);

@@ -164,6 +164,7 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   bool WaitForDaemon(Thread* self);
   // pdaemon_scan.cc
   static Mutex* OwnerLockOf(const Page* page);
+  void Unlock(Mutex* owner);
   void ScanQueue();
   void TakeVictim(Page* page, Cluster** cluster);
   void PutToPager(Page* page);
