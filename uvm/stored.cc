@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "uvm/frame_wait.h"
 
 namespace uvm {
 
@@ -406,6 +407,14 @@ Result<void, PagerError> StoredPager::CutTail(Object* object,
   return {};
 }
 
+// What lies behind the end in its page becomes contents when the object grows: zeroes.
+Result<void, PagerError> StoredPager::ClearGap(Object* object, uint64_t old_size) {
+  MutexLock lock(&object->mu);
+  Page* last = object->Lookup(base::ToPageIndex(old_size));
+  if (last != nullptr && !ClearPastEnd(object, &last)) return PagerError::kNoMemory;
+  return {};
+}
+
 void StoredPager::SetWriteSize(Object* object, uint64_t bytes) {
   MutexLock lock(&object->mu);
   State* state = StateOf(object);
@@ -422,12 +431,12 @@ Result<void, PagerError> StoredPager::SetSize(Object* object, uint64_t bytes) {
     old_size = state->size;
   }
   Result<void, PagerError> cut;
-  if (bytes < old_size && !base::IsPageAligned(bytes)) cut = CutTail(object, bytes);
+  FrameWait wait(core_);
+  do {
+    if (bytes < old_size && !base::IsPageAligned(bytes)) cut = CutTail(object, bytes);
+    if (bytes > old_size) cut = ClearGap(object, old_size);
+  } while (!cut.ok() && cut.error() == PagerError::kNoMemory && wait.Again());
   MutexLock lock(&object->mu);
-  Page* last = object->Lookup(base::ToPageIndex(old_size));
-  if (bytes > old_size && last != nullptr && !ClearPastEnd(object, &last)) {
-    cut = PagerError::kNoMemory;
-  }
   if (cut.ok()) {
     state->size = state->write_size = bytes;
     object->FreeFrom(pages_,

@@ -168,6 +168,7 @@ class StoredPager final : public Pager {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
   bool ClearPastEnd(Object* object, Page** page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
   bool ClearFrom(Page** page, uint64_t offset);
+  base::Result<void, PagerError> ClearGap(Object* object, uint64_t old_size);
   base::Result<void, PagerError> CutTail(Object* object, uint64_t bytes);
 
   PageStore* const pages_;
