@@ -223,7 +223,9 @@ class Together {
   // Takes one device off and puts it on again, as long as anybody works. One is always on.
   void Operate() {
     while (ended_ < kWorkers && !::testing::Test::HasFailure()) {
-      for (int i = 0; i < 10; ++i) threads_.Yield();
+      // Time passes only while everybody sleeps, so it must.
+      if (prng_.Chance(1, 3)) threads_.ParkUntil(threads_.Now() + prng_.Below(2000));
+      for (int i = 0; i < 5; ++i) threads_.Yield();
       SwapDevice* device = prng_.Chance(1, 2) ? static_cast<SwapDevice*>(&faulty_)
                                               : static_cast<SwapDevice*>(world_.swap_device());
       Result<void, SwapError> off = uvm().SwapOff(device);
