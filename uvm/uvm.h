@@ -187,6 +187,7 @@ class Uvm {
   PageStore& DebugPages() { return pages_; }
   const AmapStore& DebugAmaps() const { return amaps_; }
   const AnonStore& DebugAnons() const { return anons_; }
+  const AnonymousPager& DebugAnonymous() const { return anonymous_; }
   const ObjectStore& DebugObjects() const { return objects_; }
   const AnonymousPager& DebugAnonymous() const { return anonymous_; }
   PmapSystem* DebugPmap() const { return core_.pmap; }
