@@ -127,6 +127,18 @@ TEST_F(L4PmapTest, ModifiedIsExactAndBelongsToTheFrame) {
   EXPECT_TRUE(Modified(pa));
 }
 
+TEST_F(L4PmapTest, WhoAsksForStatusLowersNothing) {
+  Client* a = NewClient();
+  Paddr pa = NewFrame();
+  Enter(a, kVa, pa, base::kProtReadWrite);
+  EXPECT_TRUE(Read(a, kVa));
+  EXPECT_FALSE(Modified(pa));
+  EXPECT_EQ(pmap_.counters().pages_lowered, 0u);
+  EXPECT_EQ(pmap_.counters().status_queries, 1u);
+  Server([&] { pmap_.Protect(a->pmap, Pages(kVa, 1), base::kProtRead); });
+  EXPECT_EQ(pmap_.counters().pages_lowered, 1u);
+}
+
 TEST_F(L4PmapTest, StatusOutlivesTheClientsSpace) {
   Client* a = NewClient();
   Paddr pa = NewFrame();
