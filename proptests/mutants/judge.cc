@@ -86,6 +86,7 @@ constexpr Program kPrograms[] = {
     {"deadlock_test", "fake_l4/"},
     {"exception_test", "fake_l4/"},
     {"exchange_registers_test", "fake_l4/"},
+    {"fast_path_test", "fake_l4/"},
     {"fault_injection_test", "fake_l4/"},
     {"fpage_test", "fake_l4/"},
     {"inspect_test", "fake_l4/"},
