@@ -359,6 +359,7 @@ Diagnosis Diagnose(const std::vector<proptests::TestOp>& ops, const std::vector<
     diagnosis.flags += " --twice";
   }
   report.replay = absl::StrCat("./vmsim replay", diagnosis.flags, " ", path);
+  report.run = again;
   const std::string name = path.substr(path.rfind('/') + 1);
   const traces::Trace trace = proptests::FailureTrace(report, name);
   const proptests::RunResult rerun =

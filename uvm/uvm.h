@@ -173,7 +173,6 @@ class Uvm {
   const AnonStore& DebugAnons() const { return anons_; }
   const AnonymousPager& DebugAnonymous() const { return anonymous_; }
   const ObjectStore& DebugObjects() const { return objects_; }
-  const AnonymousPager& DebugAnonymous() const { return anonymous_; }
   PmapSystem* DebugPmap() const { return core_.pmap; }
   PagePolicy* DebugPolicy() { return policy_.get(); }
   KernelMemory* DebugKernel() const { return kernel_; }

@@ -81,10 +81,12 @@ void RunStats::Add(const RunStats& other) {
   lost_tasks += other.lost_tasks;
   for (size_t i = 0; i < probes.size(); ++i) probes[i] += other.probes[i];
   for (size_t i = 0; i < fault_cases.size(); ++i) fault_cases[i] += other.fault_cases[i];
+  AddPairs(other.pairs, &pairs);
 }
 
 Session::Session(const RunOptions& options, const std::vector<std::string>* files)
     : options_(options), files_(files) {
+  if (options.count_pairs) pairs_ = std::make_unique<OpPairs>();
   model::World::Options world;
   world.memory_may_run_out = options.memory_may_run_out;
   world.max_tasks = options.machine.max_tasks;
@@ -140,6 +142,7 @@ bool Session::Step(const traces::Op& op, const Outcome* expected) {
   if (machine_ != nullptr && machine_->loss() != machine::Loss::kNothing) return FollowLoss();
   world_->Adopt(std::move(right), resolved_, seen_);
   stats_.ok += seen_.ok() ? 1 : 0;
+  if (pairs_ != nullptr) pairs_->Note(resolved_, seen_);
   ExtendHash();
   if (machine_ != nullptr && !(CheckCost() && CheckTouched())) return false;
   if (options_.whole_every != 0 && stats_.ops % options_.whole_every == 0 &&
@@ -403,6 +406,7 @@ bool Session::FreshClientWorks() {
 }
 
 void Session::ReadProbes() {
+  if (pairs_ != nullptr) stats_.pairs = pairs_->counts();
   if (machine_ == nullptr) return;
   for (uint32_t i = 0; i < base::kProbeCount; ++i) {
     stats_.probes[i] = machine_->ProbeHits(static_cast<base::Probe>(i));

@@ -30,6 +30,7 @@
 #include "model/world.h"
 #include "proptests/engine/failure.h"
 #include "proptests/engine/lanes.h"
+#include "proptests/engine/op_pairs.h"
 #include "proptests/engine/state_relation.h"
 #include "traces/op.h"
 
@@ -48,6 +49,8 @@ struct RunOptions {
   // The same from when every frame has been in use at once, and not before: for runs that touch as
   // much as is mapped.
   bool shortage_when_full = false;
+  // Ordered pairs of operations on one object are counted (op_pairs.h).
+  bool count_pairs = false;
 };
 
 // Counted since the start of the session.
@@ -65,6 +68,7 @@ struct RunStats {
   uint64_t lost_tasks = 0;
   std::array<uint64_t, base::kProbeCount> probes = {};
   std::array<uint64_t, base::FaultCase::kCells> fault_cases = {};
+  PairCounts pairs;  // with RunOptions::count_pairs
   void Add(const RunStats& other);
 };
 
@@ -123,6 +127,7 @@ class Session {
   std::unique_ptr<model::World> world_;
   std::unique_ptr<machine::Machine> machine_;
   std::optional<StateRelation> relation_;
+  std::unique_ptr<OpPairs> pairs_;  // null: nobody counts
   RunStats stats_;
   std::optional<Failure> failure_;
   uint64_t hash_ = 0;
