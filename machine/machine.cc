@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "fake_l4/priority_round_robin.h"
+#include "uvm/pdpolicy_choice.h"
 #include "vmserver/protocol.h"
 
 namespace machine {
@@ -17,6 +18,7 @@ using traces::OpKind;
 // Simulated addresses of code. Any would do that differ from the kernel's own.
 constexpr uint64_t kServerThreadEntry = 0x200000;
 constexpr uint64_t kClientEntry = 0x400000;
+constexpr uint64_t kBlockDriverEntry = 0x600000;
 // Nothing is registered here: a client that is sent here finds its load or store cut short
 // (fake_l4/kernel.h).
 constexpr uint64_t kExceptionIp = 0x500000;
@@ -83,6 +85,17 @@ std::vector<std::string> ProfileNames() {
   return names;
 }
 
+bool IsPolicy(std::string_view name) {
+  const std::vector<std::string> names = PolicyNames();
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+std::vector<std::string> PolicyNames() {
+  std::vector<std::string> names;
+  for (const uvm::PolicyKind kind : uvm::kPolicyKinds) names.emplace_back(uvm::PolicyName(kind));
+  return names;
+}
+
 const fake_l4::Quirks* FindQuirks(std::string_view name) { return fake_l4::FindQuirks(name); }
 
 std::vector<std::string> QuirkNames() {
@@ -119,7 +132,10 @@ vmserver::Server::Config Machine::ServerConfig(const Options& options, Arena* ar
   config.max_tasks = options.max_tasks;
   config.swap_devices = swap.devices();
   config.swap_device_count = swap.count();
+  if (const SwapSpec* driver = swap.FindDriver(); driver != nullptr)
+    config.block_driver = {kBlockDriverEntry, base::PageCount(driver->pages)};
   config.page_daemon = swap.count() != 0;
+  CHECK(uvm::PolicyOfName(options.policy.c_str(), &config.policy));
   // The device memory that the kernel's memory table names lies right above RAM.
   config.frame_buffer.key = traces::KeyOfName(traces::kFrameBuffer);
   config.frame_buffer.read_only_key = traces::KeyOfName(traces::kFrameBufferReadOnly);
@@ -140,7 +156,15 @@ Machine::Machine(const Options& options)
       adverse_pmap_(options.adversity, options.seed),
       swap_set_(options.swap),
       server_(ServerConfig(options, &arena_, &canary_, kernel_, &adverse_pmap_, swap_set_)) {
-  swap_set_.Make(server_.thread_system(), &arena_);
+  swap_set_.Make(server_.thread_system(), &arena_, server_.block_proxy());
+  if (const SwapSpec* driver = swap_set_.FindDriver(); driver != nullptr) {
+    block_driver_ = std::make_unique<BlockDriver>(
+        &kernel_, base::PageCount(driver->pages),
+        BlockDriver::Latency{.transfer_us = driver->transfer_us, .page_us = driver->page_us});
+    auto main = [](void* block_driver) { static_cast<BlockDriver*>(block_driver)->Main(); };
+    kernel_.RegisterEntry(kBlockDriverEntry, main, block_driver_.get());
+    server_.block_proxy()->SetDebugBytes(block_driver_->medium());
+  }
   adverse_pmap_.StandOn(&server_.pmap());
   CHECK(HasRoom(options.profile));
   auto server_main = [](void* server) { static_cast<vmserver::Server*>(server)->Main(); };
@@ -260,11 +284,17 @@ traces::Outcome Machine::Apply(const traces::ResolvedOp& op) {
   if (actor == nullptr) return {};
   traces::Outcome outcome = Perform(op, actor);
   kernel_.DisarmFaults();
+  swap_set_.Heal();
   return outcome;
 }
 
 traces::Outcome Machine::Inject(const traces::ResolvedOp& op) {
-  kernel_.ArmFault(op.site, op.skip);
+  const bool of_device = op.site >= base::FaultSite::kSwapReadError;
+  if (of_device) {
+    swap_set_.Arm(op.site, op.skip);
+  } else {
+    kernel_.ArmFault(op.site, op.skip);
+  }
   traces::Outcome outcome;
   outcome.family = traces::FamilyOf(op.kind);
   return outcome;
@@ -445,7 +475,13 @@ Ledger Machine::ReadLedger() const {
   ledger.peak_frames = uvm.frames_peak;
   ledger.fiber_switches = kernel.fiber_switches;
   ledger.virtual_us = kernel_.now_ns() / 1000;
-  ledger.faults_injected = kernel.faults_injected;
+  ledger.faults_injected = kernel.faults_injected + swap_set_.events();
+  const uvm::DaemonCounters& daemon = server_.uvm().pagedaemon().counters();
+  ledger.pageout = daemon.freed_written;
+  ledger.pagein = uvm.swap_in;
+  ledger.swap_clusters = daemon.clusters;
+  ledger.reclaimed = daemon.freed_clean;
+  ledger.frame_waits = daemon.waits;
   return ledger;
 }
 

@@ -33,6 +33,7 @@
 #include "fake_l4/quirks.h"
 #include "machine/adverse_pmap.h"
 #include "machine/arena.h"
+#include "machine/block_driver.h"
 #include "machine/client_program.h"
 #include "machine/swap_set.h"
 #include "traces/op.h"
@@ -78,6 +79,11 @@ struct Ledger {
   uint64_t fiber_switches = 0;
   uint64_t virtual_us = 0;
   uint64_t faults_injected = 0;
+  uint64_t pageout = 0;        // pages freed after they were written to swap
+  uint64_t pagein = 0;         // pages read from swap
+  uint64_t swap_clusters = 0;  // writes to swap
+  uint64_t reclaimed = 0;      // clean pages freed by the page daemon
+  uint64_t frame_waits = 0;    // times that somebody waited for frames
 
   // visit(const char* name, uint64_t value)
   template <typename Visitor>
@@ -106,6 +112,9 @@ std::vector<std::string> ProfileNames();
 // The same of kernels: "manual", "pistachio-new-mdb" ...
 const fake_l4::Quirks* FindQuirks(std::string_view name);
 std::vector<std::string> QuirkNames();
+// Of page replacement: "clock" ...
+bool IsPolicy(std::string_view name);
+std::vector<std::string> PolicyNames();
 
 // What one client's thread does while others do something, too, and what came of it.
 struct Part {
@@ -211,6 +220,7 @@ class Machine {
   pmap_sim::L4Pmap& pmap() { return server_.pmap(); }
   const AdversePmap& adverse_pmap() const { return adverse_pmap_; }
   const SwapSet& swap_set() const { return swap_set_; }
+  const BlockDriver* block_driver() const { return block_driver_.get(); }  // null: there is none
   bool IsLive(uint32_t label) const;
   std::vector<uint32_t> live_labels() const;
   size_t live_count() const { return by_thread_.size() - 1; }  // init has no label
@@ -269,6 +279,7 @@ class Machine {
   AdversePmap adverse_pmap_;  // idle without adversity
   SwapSet swap_set_;
   vmserver::Server server_;
+  std::unique_ptr<BlockDriver> block_driver_;
   std::map<uint32_t, std::unique_ptr<Client>>
       clients_;                     // by label; the dead stay, so that labels are not used twice
   mutable Client* found_[16] = {};  // by the label's last digit
@@ -318,6 +329,11 @@ void Ledger::ForEach(Visitor visit) const {
   visit("fiber_switches", fiber_switches);
   visit("virtual_us", virtual_us);
   visit("faults_injected", faults_injected);
+  visit("pageout", pageout);
+  visit("pagein", pagein);
+  visit("swap_clusters", swap_clusters);
+  visit("reclaimed", reclaimed);
+  visit("frame_waits", frame_waits);
 }
 
 }  // namespace machine
