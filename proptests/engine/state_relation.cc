@@ -621,11 +621,7 @@ std::optional<Finding> StateRelation::CheckKernel() {
 
 uint64_t StateRelation::SlotsInUse() {
   const uvm::SwapStore& swap = s_->uvm().swap();
-  std::vector<uvm::SwapStats> stats(s_->swap_set().count());
-  uint64_t slots = swap.in_use().value() + swap.only_on_swap().value();
-  const uint32_t on = swap.Stats(stats.data(), static_cast<uint32_t>(stats.size()));
-  for (uint32_t k = 0; k < on && k < stats.size(); ++k) slots -= stats[k].bad.value();
-  return slots;
+  return swap.in_use().value() + swap.only_on_swap().value() - swap.DebugBad().value();
 }
 
 std::optional<Finding> StateRelation::NothingLeaks() {
