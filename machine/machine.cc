@@ -18,6 +18,7 @@ using traces::OpKind;
 // Simulated addresses of code. Any would do that differ from the kernel's own.
 constexpr uint64_t kServerThreadEntry = 0x200000;
 constexpr uint64_t kClientEntry = 0x400000;
+constexpr uint64_t kBlockDriverEntry = 0x600000;
 // Nothing is registered here: a client that is sent here finds its load or store cut short
 // (fake_l4/kernel.h).
 constexpr uint64_t kExceptionIp = 0x500000;
@@ -131,6 +132,8 @@ vmserver::Server::Config Machine::ServerConfig(const Options& options, Arena* ar
   config.max_tasks = options.max_tasks;
   config.swap_devices = swap.devices();
   config.swap_device_count = swap.count();
+  if (const SwapSpec* driver = swap.FindDriver(); driver != nullptr)
+    config.block_driver = {kBlockDriverEntry, base::PageCount(driver->pages)};
   config.page_daemon = swap.count() != 0;
   CHECK(uvm::PolicyOfName(options.policy.c_str(), &config.policy));
   // The device memory that the kernel's memory table names lies right above RAM.
@@ -153,7 +156,15 @@ Machine::Machine(const Options& options)
       adverse_pmap_(options.adversity, options.seed),
       swap_set_(options.swap),
       server_(ServerConfig(options, &arena_, &canary_, kernel_, &adverse_pmap_, swap_set_)) {
-  swap_set_.Make(server_.thread_system(), &arena_);
+  swap_set_.Make(server_.thread_system(), &arena_, server_.block_proxy());
+  if (const SwapSpec* driver = swap_set_.FindDriver(); driver != nullptr) {
+    block_driver_ = std::make_unique<BlockDriver>(
+        &kernel_, base::PageCount(driver->pages),
+        BlockDriver::Latency{.transfer_us = driver->transfer_us, .page_us = driver->page_us});
+    auto main = [](void* block_driver) { static_cast<BlockDriver*>(block_driver)->Main(); };
+    kernel_.RegisterEntry(kBlockDriverEntry, main, block_driver_.get());
+    server_.block_proxy()->SetDebugBytes(block_driver_->medium());
+  }
   adverse_pmap_.StandOn(&server_.pmap());
   CHECK(HasRoom(options.profile));
   auto server_main = [](void* server) { static_cast<vmserver::Server*>(server)->Main(); };

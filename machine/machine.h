@@ -33,6 +33,7 @@
 #include "fake_l4/quirks.h"
 #include "machine/adverse_pmap.h"
 #include "machine/arena.h"
+#include "machine/block_driver.h"
 #include "machine/client_program.h"
 #include "machine/swap_set.h"
 #include "traces/op.h"
@@ -217,6 +218,7 @@ class Machine {
   pmap_sim::L4Pmap& pmap() { return server_.pmap(); }
   const AdversePmap& adverse_pmap() const { return adverse_pmap_; }
   const SwapSet& swap_set() const { return swap_set_; }
+  const BlockDriver* block_driver() const { return block_driver_.get(); }  // null: there is none
   bool IsLive(uint32_t label) const;
   std::vector<uint32_t> live_labels() const;
   size_t live_count() const { return by_thread_.size() - 1; }  // init has no label
@@ -275,6 +277,7 @@ class Machine {
   AdversePmap adverse_pmap_;  // idle without adversity
   SwapSet swap_set_;
   vmserver::Server server_;
+  std::unique_ptr<BlockDriver> block_driver_;
   std::map<uint32_t, std::unique_ptr<Client>>
       clients_;                     // by label; the dead stay, so that labels are not used twice
   mutable Client* found_[16] = {};  // by the label's last digit

@@ -1,6 +1,7 @@
 #include "machine/swap_set.h"
 
 #include <algorithm>
+#include <string>
 
 #include "base/check.h"
 
@@ -25,13 +26,34 @@ uvm::SwapFault::Kind KindOf(base::FaultSite site) {
 
 }  // namespace
 
-void SwapSet::Make(uvm::ThreadSystem* threads, base::PageSource* memory) {
+const SwapSpec* SwapSet::FindDriver() const {
+  for (const SwapSpec& spec : specs_) {
+    if (spec.kind == SwapSpec::Kind::kDriver) return &spec;
+  }
+  return nullptr;
+}
+
+void SwapSet::Make(uvm::ThreadSystem* threads, base::PageSource* memory, uvm::SwapDevice* driver) {
   for (size_t i = 0; i < specs_.size(); ++i) {
     const SwapSpec& spec = specs_[i];
-    memories_.push_back(std::make_unique<uvm::SwapMemory>(
-        threads, memory, base::PageCount(spec.pages),
-        uvm::SwapMemory::Latency{.transfer_us = spec.transfer_us, .page_us = spec.page_us}));
-    faults_.push_back(std::make_unique<uvm::SwapFault>(threads, memories_.back().get(), i));
+    uvm::SwapDevice* device = driver;
+    if (spec.kind == SwapSpec::Kind::kMemory) {
+      memories_.push_back(std::make_unique<uvm::SwapMemory>(
+          threads, memory, base::PageCount(spec.pages),
+          uvm::SwapMemory::Latency{.transfer_us = spec.transfer_us, .page_us = spec.page_us}));
+      device = memories_.back().get();
+    } else if (spec.kind == SwapSpec::Kind::kFile) {
+      std::string error;
+      files_.push_back(SwapFile::Create(
+          threads,
+          {.pages = base::PageCount(spec.pages), .latency = {spec.transfer_us, spec.page_us}},
+          &error));
+      if (files_.back() == nullptr) vm_panic(__FILE__, __LINE__, error.c_str());
+      device = files_.back().get();
+    } else {
+      CHECK(&spec == FindDriver());
+    }
+    faults_.push_back(std::make_unique<uvm::SwapFault>(threads, device, i));
     devices_[i] = faults_.back().get();
   }
   events_seen_.resize(specs_.size());

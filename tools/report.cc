@@ -57,6 +57,7 @@ constexpr CanaryName kCanaries[] = {
     {base::Canary::kSwapReadsWrongSlot, "swap_reads_wrong_slot"},
     {base::Canary::kDaemonSkipsOwnerLock, "daemon_skips_owner_lock"},
     {base::Canary::kWaiterNotWoken, "waiter_not_woken"},
+    {base::Canary::kFreedFrameIsLost, "freed_frame_is_lost"},
 };
 static_assert(std::size(kCanaries) == base::kCanaryCount);
 

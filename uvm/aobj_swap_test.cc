@@ -1,5 +1,6 @@
 // Anonymous objects whose pages lie on swap.
 
+#include "absl/base/thread_annotations.h"
 #include "gtest/gtest.h"
 #include "uvm/aobj.h"
 #include "uvm/testing/page_out.h"
@@ -24,9 +25,9 @@ class AobjSwapTest : public testing::SwappingTest {
   Object* Make(uint64_t pages, uint32_t flags = 0) {
     return uvm().CreateAobj(pages * base::kPageSize, flags).value();
   }
-  char LetterAt(Object* object, uint64_t index) {
-    const Page* page = object->DebugLookup(PageIndex(index));
-    return page == nullptr ? '.' : LetterOf(uvm().DebugPages().Contents(page));
+  static void FreeAll(Object* object) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    object->mu.Lock();
+    EXPECT_TRUE(object->pager()->Put(object, PageIndex(0), PageIndex(0), kPgoFree).ok());
   }
 };
 
@@ -237,8 +238,7 @@ TEST_F(AobjSwapTest, FreeingPagesFreesTheirSlots) {
     space.Exit();
   }
   EXPECT_EQ(Swap(), "2 only 1");
-  object->mu.Lock();
-  EXPECT_TRUE(object->pager()->Put(object, PageIndex(0), PageIndex(3), kPgoFree).ok());
+  FreeAll(object);
   EXPECT_EQ(Swap(), "0");
   EXPECT_EQ(object->DebugPageCount(), 0u);
   EXPECT_EQ(Violation(), "");
