@@ -26,7 +26,7 @@ constexpr const char* kEpilogue =
     "  ./vmsim run --findings found --ops 100m         keep what is found, go on\n"
     "  ./vmsim run --resume found                      go on where that was interrupted\n"
     "  ./vmsim run --swarm --liveness --ops 10m        other machines, and all must end well\n"
-    "  ./vmsim run --frames 1100 --swap 8192 --mix proptests/mixes/pressure.mix   scarce memory\n"
+    "  ./vmsim run --frames 128 --swap 4096 --mix proptests/mixes/pressure.mix   scarce memory\n"
     "  ./vmsim run --shard 0/4 --ops 100m --json >0.json   a quarter of that campaign\n"
     "  ./vmsim run --canary kept_secret_below --ops 1m   is a deliberate bug found?\n\n"
     "A campaign is a sequence of cases, each with its own mix of operations and a fresh machine.\n"

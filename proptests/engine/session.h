@@ -79,7 +79,9 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  // Executes one operation; `expected` (may be null) is what the trace says. False after a failure.
+  // Executes one operation; `expected` (may be null) is what the trace says. False after a failure,
+  // and when a call met a page that was lost to an injected error of swap: what it did before is
+  // nobody's to say, and the run ends without a failure.
   bool Step(const traces::Op& op, const traces::Outcome* expected = nullptr);
   // What the system has done already, with what came of it: the model follows. False after a
   // failure; the outcome was not right.
@@ -109,6 +111,9 @@ class Session {
   bool CompareWithTrace(const model::Expectation& right, const traces::Outcome& expected);
   bool ApplyToSystem(model::Expectation* right);
   void NoticeFullMemory(model::Expectation* right);
+  bool NoticeLosses(model::Expectation* right);
+  bool MetALoss(const traces::Outcome& seen) const;
+  bool ShortageIsRight(const model::Expectation& right, const traces::Outcome& seen);
   bool FollowLoss();
   bool FollowTaskLoss();
   bool FreshClientWorks();
@@ -135,6 +140,9 @@ class Session {
   traces::ResolvedOp resolved_;
   traces::Outcome seen_;
   bool skipped_ = false;
+  bool losses_ = false;  // of pages, to errors of swap
+  bool ended_ = false;   // nobody can say how it would go on
+  uint64_t refusals_ = 0;  // of frames, as of the operation before
   bool full_ = false;      // shortage_when_full, and they have been
   machine::Ledger spent_;  // as of the operation before
 };
