@@ -317,6 +317,7 @@ class PageStore {
   void Balance(PageCount swap_shortage);
   void EndScan();
   bool NeedsScan();
+  void Tune();  // the number of frames changed
   void EstimatePageable(PageCount* active, PageCount* inactive);
   // NetBSD: uvm_kick(). Whoever leaves fewer free frames than that kicks the daemon; 0: nobody
   // does.

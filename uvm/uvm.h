@@ -187,8 +187,8 @@ class Uvm {
   PageStore& DebugPages() { return pages_; }
   const AmapStore& DebugAmaps() const { return amaps_; }
   const AnonStore& DebugAnons() const { return anons_; }
-  const ObjectStore& DebugObjects() const { return objects_; }
   const AnonymousPager& DebugAnonymous() const { return anonymous_; }
+  const ObjectStore& DebugObjects() const { return objects_; }
   PmapSystem* DebugPmap() const { return core_.pmap; }
   PagePolicy* DebugPolicy() { return policy_.get(); }
   KernelMemory* DebugKernel() const { return kernel_; }
