@@ -75,8 +75,8 @@ bool PageStore::NumaLoad(Paddr start, uint64_t bytes, uint32_t node) {
   return free_.NumaLoad(start, bytes, node);
 }
 
-void PageStore::SetReserves(const FrameReserves& reserves) {
-  MutexLock lock(&mu_);
+void PageStore::SetReserves(const FrameReserves& reserves) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  FrameSearch exclusive(this);  // no cache has what is reserved from now on
   reserves_ = reserves;
 }
 

@@ -10,9 +10,8 @@
 // STATES   of a segment: plugged (no descriptors, its available part may be set) -> initialised
 //          (Init) -> gone. Unplug of a part from the middle leaves two: the lower keeps the handle.
 // LOCKS    None of its own; PageStore's of page queues for changes.
-// INVARIANTS  I22 ValidSegments: segments are disjoint, each within one slab, the tree is sound,
-// and
-//          exactly their available frames are plugged.
+// INVARIANTS  Part of I23 ValidFreeFrames: segments are disjoint, each within one slab, their tree is
+//          sound, and exactly their available frames are plugged.
 // SEE      NetBSD sys/uvm/uvm_physseg.c (the red-black tree of hot plug);
 // facts/uvm.md 1.10, 5.B 16.
 
