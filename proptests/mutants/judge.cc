@@ -46,6 +46,11 @@ void OnKernel(CampaignOptions* options, const char* quirks) {
 constexpr Campaign kCampaigns[] = {
     {"standard", 30000, [](CampaignOptions*) {}},
     {"faults", 20000, WithFaults},
+    {"losses", 20000,
+     [](CampaignOptions* options) {
+       options->faults = *proptests::ParseFaultRates("ipc_cut=20,pager_dies=60,pager_never=60");
+       options->liveness = true;
+     }},
     {"preempted", 20000,
      [](CampaignOptions* options) {
        options->run.machine.schedule = machine::Schedule::kPct;
