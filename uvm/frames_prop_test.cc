@@ -235,9 +235,9 @@ class Frames {
         break;
       default:
         if (loads_++ < 20) {
-          ASSERT_TRUE(pages_.NumaLoad(Paddr(SomeFrame() << base::kPageShift),
-                                      (1 + prng_.Below(20)) * base::kPageSize,
-                                      static_cast<uint32_t>(prng_.Below(10))));
+          const uint64_t bytes = (1 + prng_.Below(20)) * base::kPageSize;
+          const auto node = static_cast<uint32_t>(prng_.Below(10));
+          ASSERT_TRUE(pages_.NumaLoad(Paddr(SomeFrame() << base::kPageShift), bytes, node));
         }
     }
   }

@@ -334,7 +334,8 @@ class PageStore {
   void DebugForEach(F&& visit) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
     Page* first;
     uint64_t count;
-    for (uint32_t slab = 0; segments_.DebugSlab(slab, false, &first, &count); ++slab) {
+    for (uint32_t slab = 0;
+         segments_.DebugSlab(slab, PhysicalSegments::Pages::kEverUsed, &first, &count); ++slab) {
       for (uint64_t i = 0; i < count; ++i) {
         if (first[i].plugged) visit(first[i]);
       }
