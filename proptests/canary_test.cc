@@ -49,6 +49,11 @@ std::vector<CanaryCase> CanaryTable() {
        "PromotionKeepsSharers",
        {"TranslationMapsItsPage", "ContentsAgree"}},
       {base::Canary::kWritesBehindStamps, "WritesBehindStamps", {"ContentsAgree"}},
+      {base::Canary::kPageoutForgetsDirty,
+       "PageoutForgetsDirty",
+       {"ContentsAgree", "CleanPagesAreOnSwap", "SwapSlotsAgree"}},
+      {base::Canary::kSwapReadsWrongSlot, "SwapReadsWrongSlot", {"ContentsAgree"}},
+      {base::Canary::kWaiterNotWoken, "WaiterNotWoken", {"EveryOperationEnds"}},
       {base::Canary::kFreedFrameIsLost, "FreedFrameIsLost", {"ValidFreeFrames"}},
   };
 }

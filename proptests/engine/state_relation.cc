@@ -276,7 +276,7 @@ StateRelation::Result StateRelation::SwapAgrees() {
   if (m.empty()) return std::nullopt;
   std::vector<uvm::SwapStats> stats(m.size());
   const uint32_t on =
-      s_->uvm().swap().Stats(stats.data(), static_cast<uint32_t>(stats.size()));
+      s_->uvm().swap().DebugStats(stats.data(), static_cast<uint32_t>(stats.size()));
   uint32_t expected = 0;
   for (uint32_t i = 0; i < m.size(); ++i) {
     if (!m[i].on) continue;
