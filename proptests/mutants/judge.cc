@@ -172,10 +172,12 @@ constexpr Program kPrograms[] = {
     {"hostile_shared_test", "vmserver/"},
     {"moves_test", "vmserver/"},
     {"shared_test", "vmserver/"},
+    {"machine_swap_test", "vmserver/"},
     {"work_test", "vmserver/"},
     {"model_bsd_test", "model/"},
     {"model_mach_test", "model/"},
     {"model_shared_test", "model/"},
+    {"model_swap_test", "model/"},
     {"model_world_test", "model/"},
     // In order of the time they take, 0.2 to 30 s.
     {"map_test", "uvm/"},
