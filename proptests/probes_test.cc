@@ -31,6 +31,11 @@ const std::map<Probe, std::string>& RareProbes() {
       {Probe::kFaultNoFrameForAnon, "memory must run out in a copy"},
       {Probe::kFaultFirstWriteToHole, "needs a file with holes"},
       {Probe::kFetchComesTooLate, "needs two threads"},
+      {Probe::kFaultWaitsForFrame, "needs swap and few frames (uvm/frame_wait_test)"},
+      {Probe::kSwapInAnon, "needs swap (uvm/swap_in_test)"},
+      {Probe::kSwapInObject, "needs swap (uvm/aobj_swap_test)"},
+      {Probe::kSwapInFails, "needs swap that fails (uvm/swap_in_test)"},
+      {Probe::kSwapInTooLate, "needs swap and two threads (uvm/swap_in_test)"},
       {Probe::kPromoteMovesWiring, "a wired page must be copied"},
       {Probe::kAmapTooBig, "needs 65536 pages"},
       {Probe::kForkFails, "memory must run out in a fork (uvm/fork_test)"},
@@ -43,11 +48,31 @@ const std::map<Probe, std::string>& RareProbes() {
 // Cells that take several rare things at once.
 const std::set<std::string>& RareCases() {
   static const auto* names = new std::set<std::string>{
-      "anon private write wired owed",   "anon shared read resident owed",
-      "anon shared read lent owed",      "anon shared read wired owed",
-      "anon shared write resident owed", "anon shared write lent owed",
-      "anon shared write wired owed",    "zero shared read absent owed",
-      "zero shared write absent owed",   "zero shared write wired",
+      "anon private write wired owed",
+      "anon shared read resident owed",
+      "anon shared read lent owed",
+      "anon shared read wired owed",
+      "anon shared write resident owed",
+      "anon shared write lent owed",
+      "anon shared write wired owed",
+      "zero shared read absent owed",
+      "zero shared write absent owed",
+      "zero shared write wired",
+      // These machines have no swap; uvm/swap_in_test and uvm/aobj_swap_test bring pages in.
+      "anon private read swapped",
+      "anon private read swapped owed",
+      "anon private write swapped",
+      "anon private write swapped owed",
+      "anon shared read swapped",
+      "anon shared read swapped owed",
+      "anon shared write swapped",
+      "anon shared write swapped owed",
+      "object private read swapped",
+      "object private read swapped owed",
+      "object private write swapped",
+      "object private write swapped owed",
+      "object shared read swapped",
+      "object shared write swapped",
   };
   return *names;
 }
@@ -75,13 +100,6 @@ const RunStats& Stats() {
     crowded.pages = 128;
     crowded.tasks = 12;
     sum->Add(StatsOf(crowded));
-    // Fewer frames than pages in use, and a device of swap that fails now and then.
-    CampaignOptions pressed = options;
-    pressed.run.machine.ram_bytes = 1024 * base::kPageSize;
-    pressed.run.machine.swap = {{.pages = 8192, .transfer_us = 20}};
-    pressed.pages = 200;
-    pressed.tasks = 8;
-    sum->Add(StatsOf(pressed));
     CampaignOptions faulty = options;
     faulty.faults = *ParseFaultRates("all");
     sum->Add(StatsOf(faulty));
