@@ -114,7 +114,7 @@ TEST(ProbesTest, EveryProbeIsHit) {
     if (RareProbes().contains(probe)) continue;
     EXPECT_GT(Stats().probes[i], 0u) << ProbeName(probe) << ": " << ProbeMeaning(probe);
   }
-  EXPECT_LE(RareProbes().size() * 3, base::kProbeCount) << "most are no rarity";
+  EXPECT_LE(RareProbes().size() * 2, base::kProbeCount) << "most are no rarity";
 }
 
 TEST(ProbesTest, EveryCaseOfAFaultIsMetUnlessItCannotBe) {

@@ -193,12 +193,12 @@ TEST_F(FrameWaitTest, PrivateLayersOfAFileAreCopiedInFewFrames) {
 
 TEST_F(FrameWaitTest, SwapoffUnderLoadPutsTheDeviceOnAgain) {
   Space space = NewSpace(Letters(60));
-  auto off = uvm().SwapOff(swap_device());
+  auto off = uvm().SwapOff(swap_fault());
   ASSERT_FALSE(off.ok());
   EXPECT_EQ(off.error(), SwapError::kNoMemory);
   EXPECT_EQ(space.ReadAll(), Letters(60));
   space.Unmap(0, 40);
-  EXPECT_TRUE(uvm().SwapOff(swap_device()).ok());
+  EXPECT_TRUE(uvm().SwapOff(swap_fault()).ok());
   EXPECT_EQ(space.ReadAll(), std::string(40, '?') + Letters(60).substr(40));
 }
 

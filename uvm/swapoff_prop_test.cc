@@ -227,7 +227,7 @@ class Together {
       if (prng_.Chance(1, 3)) threads_.ParkUntil(threads_.Now() + prng_.Below(2000));
       for (int i = 0; i < 5; ++i) threads_.Yield();
       SwapDevice* device = prng_.Chance(1, 2) ? static_cast<SwapDevice*>(&faulty_)
-                                              : static_cast<SwapDevice*>(world_.swap_device());
+                                              : static_cast<SwapDevice*>(world_.swap_fault());
       Result<void, SwapError> off = uvm().SwapOff(device);
       ++(off.ok() ? tally_->off : tally_->refused);
       if (off.ok()) {
@@ -252,7 +252,7 @@ class Together {
     EXPECT_EQ(world_.TearDownAndFindLeaks(), "");
     EXPECT_EQ(uvm().swap().only_on_swap(), PageCount(0));
     EXPECT_TRUE(uvm().SwapOff(&faulty_).ok());
-    EXPECT_TRUE(uvm().SwapOff(world_.swap_device()).ok());
+    EXPECT_TRUE(uvm().SwapOff(world_.swap_fault()).ok());
     EXPECT_EQ(uvm().swap().in_use(), PageCount(0));
   }
 
