@@ -1,6 +1,7 @@
 // The recordings of the real UVM on pmap/l4: those without swap agree in full, but for what has a
 // name; the directed scenarios come out sane; each name has its row in docs/DIFFERENCES.md.
 #include <fstream>
+#include <iostream>
 #include <memory>
 #include <set>
 #include <string>
@@ -46,6 +47,9 @@ constexpr File kFiles[] = {
     {"d_directed_nodiag_00", 3381, 955, 2322},  {"f_findspace_00", 24331, 24331, 0},
     {"l_loan_clean_00", 26998, 26998, 0},       {"l_loan_clean_01", 677, 677, 0},
     {"s_syscall_clean_00", 23107, 23107, 0},    {"s_syscall_wild_00", 17007, 13538, 0},
+    {"b_pressure_clean_00", 1, 1, 0}, {"b_pressure_clean_01", 1, 1, 0}, {"b_pressure_clean_02", 1, 1, 0},
+    {"b_pressure_wild_00", 1, 1, 0}, {"b_pressure_wild_01", 1, 1, 0}, {"e_swapioerr_clean_00", 1, 1, 0},
+    {"h_inflight_clean_00", 1, 1, 0}, {"p_filepager_clean_00", 1, 1, 0}, {"x_stale_expected_00", 1, 1, 0},
 };
 
 class UvmRecordingsTest : public testing::TestWithParam<File> {};
@@ -56,6 +60,9 @@ INSTANTIATE_TEST_SUITE_P(All, UvmRecordingsTest, testing::ValuesIn(kFiles),
 TEST_P(UvmRecordingsTest, AgreesButForWhatHasAName) {
   const UvmRecording recording = Read(GetParam().name);
   const Outcome o = RunUvmRecording(recording, UvmL4Bench::Make, UvmScope::kMeaning);
+  for (const auto& [name, count] : o.named) std::cerr << "  " << name << " " << count << "\n";
+  std::cerr << GetParam().name << " agree " << o.agree << " of " << o.steps << " disagree " << o.disagreements << " after " << o.after_difference << " pages " << o.pages_compared << " " << o.pages_lost_there << " " << o.pages_lost_here << "\n";
+  for (const Difference& d : o.listed) std::cerr << ToString(d, "") << "\n";
   EXPECT_EQ(o.disagreements, 0u) << ToString(o.first.value_or(Difference()), GetParam().name);
   EXPECT_EQ(o.steps, GetParam().steps);
   EXPECT_GE(o.agree, GetParam().compared);
