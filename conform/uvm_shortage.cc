@@ -102,7 +102,9 @@ UvmShortage::Ours UvmShortage::Do(const UvmOpLine& recorded, UvmReplay* replay) 
   } else if (ours.result.error == kEio && recorded.result.error != kEio) {
     ours.excuse = NameOfFailureHere(*replay);
     ours.text = first;
-    ours.goes_on = access;
+    // A file can be read again; what was on swap is lost.
+    if (left_out) ours.result = replay->Apply(op);
+    ours.goes_on = access || ours.result.error == recorded.result.error;
   } else if (op.call == UvmCall::kRead && first != ToString(recorded.result, op.call) &&
              ours.result.error == recorded.result.error && WasFreed(op.start)) {
     ours.excuse = kForgets;

@@ -232,14 +232,5 @@ TEST(UvmReplayTest, EveryFieldIsInTheReadme) {
   }
 }
 
-TEST(UvmReplayTest, SequencesWithSwapAreNotReplayed) {
-  const std::string swap =
-      Changed("9 checkprot s=0 0x100000-0x102000 prot=r-- -> 1", "9 swapon u=0 n=64 prio=0 -> OK");
-  const Outcome o = Replay(swap + kGood);
-  EXPECT_EQ(First(o), "none");
-  EXPECT_EQ(o.not_replayed, kSteps);
-  EXPECT_EQ(o.agree, kSteps);
-}
-
 }  // namespace
 }  // namespace conform

@@ -1,0 +1,124 @@
+// Small recordings with swap: what is excused, and that nothing else is.
+#include "conform/uvm_shortage.h"
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "conform/outcome.h"
+#include "conform/uvm.h"
+#include "conform/uvm_naive_bench.h"
+#include "conform/uvm_recording.h"
+#include "gtest/gtest.h"
+
+namespace conform {
+namespace {
+
+constexpr char kHead[] =
+    "# boot pages=64 free=64 freemin=32 freetarg=42 reserve_kernel=5 wiredmax=21\n";
+constexpr char kCounters[] =
+    "C free=64 act=0 inact=0 wired=0 swu=0 swo=0 anons=0 amaps=0 swavail=0\n";
+constexpr char kMapped[] =
+    "0 swapon u=0 n=100 prio=0 -> OK\n"
+    "1 map s=0 kind=privov va=0x100000 n=4 prot=rw- max=rwx inh=c adv=n align=0x0 fl=F"
+    " -> OK va=0x100000\n"
+    "E+ 0 0x100000-0x104000 rw-/rwx cn w0 cow obj=- am=1/0\n"
+    "2 write s=0 0x101000 val=11 -> OK\n";
+
+// A sequence that begins with kMapped and ends with these pages.
+Outcome Replay(const std::string& middle, const std::string& pages) {
+  const std::string text =
+      absl::StrCat(kHead, "seq one pages=64 va=0x100000-0x140000 dir=up\n", kCounters, kMapped,
+                   middle, "final-views\nfinal-contents\nX 0 0x100000 ", pages, "\n", kCounters,
+                   "teardown\n99 exit s=0 -> OK\nE- 0 0x100000\n", kCounters, "end\n");
+  // Operations are numbered in order.
+  int exit = 3;
+  for (const char c : middle) exit += c == '>' ? 1 : 0;
+  const absl::StatusOr<UvmRecording> r = ParseUvmRecording(
+      "f.txt", absl::StrReplaceAll(text, {{"99 exit", absl::StrCat(exit, " exit")}}));
+  EXPECT_TRUE(r.ok()) << r.status();
+  return r.ok() ? RunUvmRecording(*r, UvmNaiveBench::Make, UvmScope::kMeaning) : Outcome();
+}
+// "FIELD: recorded X, ours Y" of the first disagreement; else the names.
+std::string Seen(const Outcome& o) {
+  EXPECT_EQ(o.agree + o.disagreements + o.after_difference, o.steps);
+  if (o.first.has_value()) {
+    return absl::StrCat(o.first->field, ": recorded ", o.first->recorded, ", ours ", o.first->ours);
+  }
+  std::string names;
+  for (const auto& [name, count] : o.named)
+    absl::StrAppend(&names, names.empty() ? "" : ", ", name, " x", count);
+  return names;
+}
+
+constexpr char kFine[] = "00.00 11.00 00.00 00.00";
+
+TEST(UvmShortageTest, PagesComeBackFromSwap) {
+  const Outcome o = Replay("3 pressure rounds=6 -> OK\n4 read s=0 0x101000 -> OK val=11\n", kFine);
+  EXPECT_EQ(Seen(o), "");
+  EXPECT_EQ(o.pages_compared, 4u);
+}
+
+TEST(UvmShortageTest, WrongContentsAreNotExcused) {
+  EXPECT_EQ(Seen(Replay("3 pressure rounds=6 -> OK\n4 read s=0 0x101000 -> OK val=12\n", kFine)),
+            "result: recorded OK val=12, ours OK val=11");
+  EXPECT_EQ(Seen(Replay("3 pressure rounds=6 -> OK\n", "00.00 11.00 00.00 01.00")),
+            "contents: recorded 01.00, ours 00.00");
+}
+
+TEST(UvmShortageTest, AFailedWriteLosesThePageThereOnly) {
+  const Outcome o = Replay(
+      "3 ioerr write=4 -> OK\n4 pressure rounds=6 -> OK\n5 read s=0 0x101000 -> EIO\n"
+      "6 write s=0 0x101000 val=13 -> EIO\n",
+      "00.00 !EIO 00.00 00.00");
+  EXPECT_EQ(Seen(o), "failed-swap-write-keeps-page x3");
+  EXPECT_EQ(o.pages_lost_there, 1u);
+  EXPECT_EQ(o.pages_lost_here, 0u);
+  EXPECT_EQ(o.pages_compared, 3u);
+}
+
+TEST(UvmShortageTest, AnErrorThatNobodyInjectedIsNotExcused) {
+  EXPECT_EQ(Seen(Replay("3 pressure rounds=6 -> OK\n4 read s=0 0x101000 -> EIO\n", kFine)),
+            "result: recorded EIO, ours OK val=11");
+  EXPECT_EQ(Seen(Replay("3 pressure rounds=6 -> OK\n", "00.00 !EIO 00.00 00.00")),
+            "contents: recorded !EIO, ours 11.00");
+}
+
+TEST(UvmShortageTest, AReadThatFailsHereLosesThePageHere) {
+  const Outcome o = Replay(
+      "3 pressure rounds=6 -> OK\n4 ioerr read=1 -> OK\n5 read s=0 0x101000 -> OK val=11\n", kFine);
+  EXPECT_EQ(Seen(o), "read-error-hits-another-page x2");
+  EXPECT_EQ(o.pages_lost_here, 1u);
+  const Outcome both =
+      Replay("3 pressure rounds=6 -> OK\n4 ioerr read=1 -> OK\n5 read s=0 0x101000 -> EIO\n",
+             "00.00 !EIO 00.00 00.00");
+  EXPECT_EQ(Seen(both), "");
+}
+
+TEST(UvmShortageTest, WritesAreHeldUntilTheyAreDone) {
+  const Outcome o = Replay(
+      "3 inflight -> OK paging=7\n4 read s=0 0x102000 -> OK val=00\n"
+      "5 iodone -> OK completed=7 paging=0\n6 read s=0 0x101000 -> OK val=11\n",
+      kFine);
+  EXPECT_EQ(Seen(o), "");
+}
+
+TEST(UvmShortageTest, MemoryThatWasGivenUpHasOldOrFreshBytes) {
+  EXPECT_EQ(Seen(Replay("3 pressure rounds=6 -> OK\n4 clean s=0 0x101000-0x102000 fl=F -> OK\n"
+                        "5 read s=0 0x101000 -> OK val=11\n",
+                        kFine)),
+            "free-forgets-at-once x2");
+}
+
+TEST(UvmShortageTest, EveryErrorOfSwapctl) {
+  EXPECT_EQ(Seen(Replay("3 swapon u=0 n=64 prio=1 -> EBUSY\n4 swapctl u=0 prio=3 -> OK\n"
+                        "5 swapctl u=7 prio=3 -> ENOENT\n6 swapoff u=7 -> ENXIO\n"
+                        "7 pressure rounds=6 -> OK\n8 swapoff u=0 -> OK\n9 swapoff u=0 -> ENXIO\n"
+                        "10 swapon u=0 n=64 prio=1 -> OK\n",
+                        kFine)),
+            "");
+}
+
+}  // namespace
+}  // namespace conform
