@@ -151,7 +151,8 @@ Machine::Machine(const Options& options)
       kernel_(fake_l4::BootOptions{.ram_bytes = options.ram_bytes,
                                    .profile = options.profile,
                                    .quirks = options.quirks,
-                                   .processors = options.processors}),
+                                   .processors = options.processors,
+                                   .faults_spare_root = true}),
       adverse_pmap_(options.adversity, options.seed),
       swap_set_(options.swap),
       server_(ServerConfig(options, &arena_, &canary_, kernel_, &adverse_pmap_, swap_set_)) {
@@ -275,6 +276,7 @@ fake_l4::StopReason Machine::RunKernel() {
 
 traces::Outcome Machine::Apply(const traces::ResolvedOp& op) {
   if (stuck_.has_value() || !kernel_.crash_text().empty()) return {};
+  loss_ = Loss::kNothing;
   if (op.kind == OpKind::kInject) return Inject(op);
   Client* actor = ActorFor(op);
   if (actor == nullptr) return {};
@@ -305,6 +307,7 @@ traces::Outcome Machine::Perform(const traces::ResolvedOp& op, Client* actor) {
   actor->command.narrow = actor->narrow;
   if (op.kind == OpKind::kRead) last_read_.clear();
   const uint64_t injected = kernel_.ledger().faults_injected;
+  const size_t fired = kernel_.fired_faults().size();
   if (lost_wake_up_ == 0 || lost_wake_up_ != actor->label) CHECK(kernel_.HostWake(actor->thread));
   const fake_l4::StopReason reason = RunKernel();
   if (reason == fake_l4::StopReason::kCrashed) return {};
@@ -319,9 +322,16 @@ traces::Outcome Machine::Perform(const traces::ResolvedOp& op, Client* actor) {
     outcome.family = traces::FamilyOf(op.kind);
     return outcome;
   }
-  if (!actor->command.done || reason == fake_l4::StopReason::kSwitches) {
-    stuck_ = (reason == fake_l4::StopReason::kSwitches ? "livelock\n" : "deadlock\n") +
-             kernel_.DescribeDeadlock() + kernel_.DescribeWaits();
+  const bool at_rest = reason != fake_l4::StopReason::kSwitches;
+  const bool answered = actor->command.outcome.family != traces::Outcome::Family::kNone;
+  if (options_.losses == Losses::kAreReported && at_rest && !answered && LostSince(fired)) {
+    loss_ = actor->command.done ? Loss::kCall : Loss::kTask;
+    bytes_before_loss_ = actor->command.bytes_done;
+    return {};
+  }
+  if (!actor->command.done || !at_rest) {
+    stuck_ = (at_rest ? "deadlock\n" : "livelock\n") + kernel_.DescribeDeadlock() +
+             kernel_.DescribeWaits();
     return {};
   }
   if (canary_.Armed(base::Canary::kCrashesTheProcess)) CrashIfItGrew(op, actor->command.outcome);
@@ -329,6 +339,25 @@ traces::Outcome Machine::Perform(const traces::ResolvedOp& op, Client* actor) {
   if (IsBirth(op.kind) && actor->command.outcome.ok()) AddClient(op, *actor);
   if (IsDeath(op.kind) && actor->command.outcome.ok()) Bury(target);
   return actor->command.outcome;
+}
+
+bool Machine::LostSince(size_t before) const {
+  const std::vector<fake_l4::FiredFault>& fired = kernel_.fired_faults();
+  return std::any_of(fired.begin() + static_cast<ptrdiff_t>(before), fired.end(),
+                     [](const fake_l4::FiredFault& fault) {
+                       return fault.site == base::FaultSite::kIpcCut ||
+                              fault.site == base::FaultSite::kPagerDies ||
+                              fault.site == base::FaultSite::kPagerNever;
+                     });
+}
+
+bool Machine::EndByInit(uint32_t label) {
+  CHECK(IsLive(label));
+  traces::ResolvedOp end;
+  end.kind = OpKind::kTaskTerminate;
+  end.target = label;
+  const traces::Outcome outcome = Perform(end, Find(0));
+  return outcome.ok() && !IsLive(label);
 }
 
 bool Machine::RunProgram(uint32_t label, void (*program)(void*), void* argument) {

@@ -95,6 +95,16 @@ struct Ledger {
 // differ at each IPC, unmap, system call and lock.
 enum class Schedule : uint8_t { kRoundRobin, kRandom, kPct };
 
+// What a client loses for good to the faults ipc_cut, pager_dies and pager_never.
+enum class Loss : uint8_t {
+  kNothing,
+  kCall,  // its request never arrived: nothing was done
+  kTask,  // it waits for ever in a fault: what it accessed before is done
+};
+// kAreStuck: the machine is stuck on an operation that loses something. kAreReported: it goes on,
+// and says so.
+enum class Losses : uint8_t { kAreStuck, kAreReported };
+
 // A profile of the simulated hardware under which a Machine can run, by its name; null when there
 // is none: ia32 is none, because clients may map 47 bits of addresses. And the names there are.
 const fake_l4::Profile* FindProfile(std::string_view name);
@@ -144,6 +154,7 @@ class Machine {
     uint64_t arena_bytes = uint64_t{1} << 30;
     // What the pmap does that it may do, as far as UVM can see.
     Adversity adversity = Adversity::kNone;
+    Losses losses = Losses::kAreStuck;
     // Fiber switches after which an operation counts as a livelock. The longest honest one, a fork
     // of all of RAM page by page, takes under a million.
     uint64_t max_switches_per_op = uint64_t{1} << 24;
@@ -176,6 +187,14 @@ class Machine {
   void Explore(std::unique_ptr<fake_l4::ExploringStrategy> strategy);
   // The default schedule of one processor again; decisions() are gone.
   void StopExploring();
+
+  // What the last Apply lost. Its outcome is then of no family, but for a call whose answer alone
+  // was lost: that was done, and the outcome is the one in the answer.
+  Loss loss() const { return loss_; }
+  // Bytes that the task accessed before it was lost; last_read_bytes() has them after a kRead.
+  uint64_t bytes_before_loss() const { return bytes_before_loss_; }
+  // Init ends a task, alive or lost. False: that did not work. REQUIRES: IsLive(label).
+  bool EndByInit(uint32_t label);
 
   // The failed CHECK that ended the machine.
   std::optional<std::string> crash() const;
@@ -236,6 +255,8 @@ class Machine {
   void EndPart(Together* together, uint32_t part);
   traces::Outcome Inject(const traces::ResolvedOp& op);
   traces::Outcome Perform(const traces::ResolvedOp& op, Client* actor);
+  // Whether a fault of these has fired since there were `before` of all.
+  bool LostSince(size_t before) const;
   // Null: none ever had the label. Those found last are found again at once.
   Client* Find(uint32_t label) const;
   // The client that performs `op`; null when nobody can.
@@ -258,14 +279,16 @@ class Machine {
   vmserver::Server server_;
   std::unique_ptr<BlockDriver> block_driver_;
   std::map<uint32_t, std::unique_ptr<Client>>
-      clients_;  // by label; the dead stay, so that labels are not used twice
+      clients_;                     // by label; the dead stay, so that labels are not used twice
   mutable Client* found_[16] = {};  // by the label's last digit
   std::map<L4_Word_t, Client*> by_thread_;  // live ones
   std::vector<unsigned char> last_read_;
   std::optional<std::string> stuck_;
+  Loss loss_ = Loss::kNothing;
+  uint64_t bytes_before_loss_ = 0;
   const fake_l4::ExploringStrategy* strategy_ = nullptr;  // the kernel's; null: the default one
   Ledger boot_;                                           // the counters when the machine was up
-  uint32_t lost_wake_up_ = 0;  // of a canary: the client that sleeps for ever after a fault
+  uint32_t lost_wake_up_ = 0;      // of a canary: the client that sleeps for ever after a fault
   mutable uint64_t observed_ = 0;  // of a canary: how often an observer asked
 };
 

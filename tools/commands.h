@@ -24,6 +24,7 @@ int MergeCommand(const Arguments& arguments);
 int ExploreCommand(const Arguments& arguments);
 int DiffCommand(const Arguments& arguments);
 int ExhaustCommand(const Arguments& arguments);
+int PolicyCommand(const Arguments& arguments);
 int ConformCommand(const Arguments& arguments);
 
 }  // namespace tools

@@ -31,6 +31,7 @@ constexpr Command kCommands[] = {
     {"shrink", ShrinkCommand, "find the smallest trace with the same failure"},
     {"diff", DiffCommand, "where two runs first differ, by the chains they wrote"},
     {"diagram", DiagramCommand, "draw a trace's operations against an address ruler"},
+    {"policy", PolicyCommand, "page replacement policies over a recorded program's touches"},
     {"coverage", CoverageCommand, "which lines and branches random operations reach"},
     {"mutants", MutantsCommand, "deliberate bugs in the system: who notices, how fast?"},
     {"conform", ConformCommand, "run recordings of a real kernel on the simulated one, compare"},

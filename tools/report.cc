@@ -57,6 +57,7 @@ constexpr CanaryName kCanaries[] = {
     {base::Canary::kSwapReadsWrongSlot, "swap_reads_wrong_slot"},
     {base::Canary::kDaemonSkipsOwnerLock, "daemon_skips_owner_lock"},
     {base::Canary::kWaiterNotWoken, "waiter_not_woken"},
+    {base::Canary::kFreedFrameIsLost, "freed_frame_is_lost"},
 };
 static_assert(std::size(kCanaries) == base::kCanaryCount);
 
@@ -286,6 +287,10 @@ std::string LanesText(const RunOptions& run, const proptests::RunStats& stats) {
     absl::StrAppend(&text, run.lanes.Has(proptests::Lane::kModel) ? "; " : "",
                     "uvm: ", Grouped(stats.uvm_outcomes), " outcomes and ", Grouped(stats.bytes),
                     " bytes compared with the model's");
+  }
+  if (stats.lost_calls + stats.lost_tasks != 0) {
+    absl::StrAppend(&text, "\n  lost    ", Grouped(stats.lost_calls), " calls and ",
+                    Grouped(stats.lost_tasks), " tasks, to faults without bound");
   }
   return text + "\n";
 }

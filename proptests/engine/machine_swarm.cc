@@ -73,7 +73,7 @@ void DrawFaults(Prng prng, FaultRates* faults) {
   for (size_t i = 0; i < faults->one_in.size(); ++i) {
     const uint64_t on = prng.Below(2);
     const uint64_t rate = 4 + prng.Below(100);
-    const bool taken = WhyNotInCampaigns(static_cast<base::FaultSite>(i)) == nullptr;
+    const bool taken = IsRecoverable(static_cast<base::FaultSite>(i));
     faults->one_in[i] = on != 0 && taken ? static_cast<uint32_t>(rate) : 0;
   }
 }

@@ -1,12 +1,12 @@
 """Who may include whom: the table of the architecture, one row a package; //:BUILD, the layering tests and tidy read it.
 
 A row reads "files in X may include headers of ...". Columns are packages, except that `l4` is //fake_l4:l4 (the X.2 headers) and `kernel` the
-rest of fake_l4; `doors` is uvm's pmap.h, thread.h, pager.h and page.h and `uvm` the rest of uvm; `engine` is proptests/engine. Headers of the
+rest of fake_l4; `doors` is uvm's pmap.h, thread.h, pager.h and page.h and `uvm` the rest of uvm; `engine` is proptests/engine, `policy` tools/policy. Headers of the
 own package are always allowed. A `testing` package is testonly; the two that fake a door count as that door: fake_l4/testing as l4,
 uvm/testing as doors.
 """
 
-COLUMNS = ["base", "traces", "l4", "kernel", "doors", "uvm", "pmap_sim", "vmserver", "machine", "model", "engine", "conform"]
+COLUMNS = ["base", "traces", "l4", "kernel", "doors", "uvm", "pmap_sim", "vmserver", "machine", "model", "engine", "conform", "policy"]
 
 ROWS = {
     "base": [],
@@ -17,9 +17,10 @@ ROWS = {
     "pmap_sim": ["base", "l4", "doors"],
     "vmserver": ["base", "l4", "doors", "uvm", "pmap_sim"],
     "machine": ["base", "traces", "l4", "kernel", "doors", "uvm", "pmap_sim", "vmserver"],
-    "proptests/engine": [c for c in COLUMNS if c not in ["engine", "conform"]],
-    "conform": [c for c in COLUMNS if c != "conform"],
-    "tools": ["base", "traces", "machine", "model", "engine", "conform"],
+    "proptests/engine": [c for c in COLUMNS if c not in ["engine", "conform", "policy"]],
+    "conform": [c for c in COLUMNS if c not in ["conform", "policy"]],
+    "tools": ["base", "traces", "machine", "model", "engine", "conform", "policy"],
+    "tools/policy": ["base", "traces", "doors", "uvm"],
     "proptests": COLUMNS,
 }
 
@@ -37,6 +38,7 @@ COLUMN_ROW = {
     "model": "model",
     "engine": "proptests/engine",
     "conform": "conform",
+    "policy": "tools/policy",
 }
 
 def may_see(column):
