@@ -29,10 +29,14 @@ constexpr int kWrites = 8;
 
 // A sequence that begins with kMapped and ends with these pages.
 Outcome Replay(const std::string& middle, const std::string& pages) {
+  std::string writes;
+  for (int i = 0; i < kWrites; i++) {
+    absl::StrAppend(&writes, 2 + i, " write s=0 0x10", i, "000 val=1", i, " -> OK\n");
+  }
   const std::string text =
       absl::StrCat(kHead, "seq one pages=64 va=0x100000-0x140000 dir=up\n", kCounters, kMapped,
-                   middle, "final-views\nfinal-contents\nX 0 0x100000 ", pages, "\n", kCounters,
-                   "teardown\n99 exit s=0 -> OK\nE- 0 0x100000\n", kCounters, "end\n");
+                   writes, middle, "final-views\nfinal-contents\nX 0 0x100000 ", pages, "\n",
+                   kCounters, "teardown\n99 exit s=0 -> OK\nE- 0 0x100000\n", kCounters, "end\n");
   // Operations are numbered in order.
   int exit = 2 + kWrites;
   for (const char c : middle) exit += c == '>' ? 1 : 0;
