@@ -184,10 +184,8 @@ SwapResult SwapStore::Read(Page* page, SwapSlot slot) {
   Area* area = FindSlot(slot);
   CHECK(area != nullptr);
   uint32_t at = slot - area->first;
-  if (core_->canary.Armed(base::Canary::kSwapReadsWrongSlot) && at + 1 < area->pages &&
-      area->sums[at + 1] != kNothing) {
-    ++at;
-  }
+  const bool next = at + 1 < area->pages && area->sums[at + 1] != kNothing;
+  if (core_->canary.Armed(base::Canary::kSwapReadsWrongSlot) && next) ++at;
   const uint32_t sum = area->sums[at];
   const bool encrypted = Bit(area->encrypted, at);
   const uint32_t key = area->key;

@@ -46,6 +46,11 @@ void OnKernel(CampaignOptions* options, const char* quirks) {
 constexpr Campaign kCampaigns[] = {
     {"standard", 30000, [](CampaignOptions*) {}},
     {"faults", 20000, WithFaults},
+    {"losses", 20000,
+     [](CampaignOptions* options) {
+       options->faults = *proptests::ParseFaultRates("ipc_cut=20,pager_dies=60,pager_never=60");
+       options->liveness = true;
+     }},
     {"preempted", 20000,
      [](CampaignOptions* options) {
        options->run.machine.schedule = machine::Schedule::kPct;
@@ -161,10 +166,12 @@ constexpr Program kPrograms[] = {
     {"hostile_shared_test", "vmserver/"},
     {"moves_test", "vmserver/"},
     {"shared_test", "vmserver/"},
+    {"machine_swap_test", "vmserver/"},
     {"work_test", "vmserver/"},
     {"model_bsd_test", "model/"},
     {"model_mach_test", "model/"},
     {"model_shared_test", "model/"},
+    {"model_swap_test", "model/"},
     {"model_world_test", "model/"},
     // In order of the time they take, 0.2 to 30 s.
     {"map_test", "uvm/"},
