@@ -93,7 +93,7 @@ Step World::Decode(const ResolvedOp& op) const {
       return DecodeAccess(
           *task, op,
           options_.execute_implied_by_read ? ExecuteRight::kImpliedByRead : ExecuteRight::kNeeded,
-          files_);
+          files_, lost_);
     case Outcome::Family::kNone:
       break;
   }

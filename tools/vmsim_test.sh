@@ -200,6 +200,17 @@ bad 'expected a directory of findings' run --resume none
 expect 0 run --seed 3 --ops 30000 --case-ops 1000 --findings done
 bad 'expected an interrupted campaign, found one that is complete' run --resume done
 
+# Interrupted and resumed, perhaps twice, a campaign comes to what it would have come to in one piece.
+pieces="run --seed 3 --ops 400k --case-ops 1000 --recheck 64"
+expect 0 $pieces
+grep -v "a second" out >whole
+rm -rf going
+interrupt $pieces --findings going
+[[ $(grep -c INTERRUPTED out) == 1 ]] || fail "the campaign was over before it was interrupted"
+expect 0 run --resume going --jobs 2
+grep -v -e "a second" -e "new findings" out >resumed
+diff whole resumed >difference || fail "resumed, the campaign came to something else: $(cat difference)"
+
 # --- Findings ---
 expect 11 run --seed 3 --ops 30000 --canary fork_skips_write_protect --findings found
 has "FOUND structure: CopyOnWriteIsReadOnly" out

@@ -170,6 +170,14 @@ uint32_t SwapStore::Stats(SwapStats* out, uint32_t max) const {
   return count;
 }
 
+PageCount SwapStore::DebugBad() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  uint64_t bad = 0;
+  for (Area* area = areas_.front(); area != nullptr; area = areas_.Next(area)) {
+    bad += area->bad_count;
+  }
+  return PageCount(bad);
+}
+
 // ---- Slots ----
 
 SwapSlot SwapStore::AllocateLocked(uint32_t count) {

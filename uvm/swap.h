@@ -158,6 +158,7 @@ class SwapStore {
   // Words and nodes of the tables of free slots looked at.
   uint64_t DebugWork() const;
   uint32_t DebugUnderWay() const { return under_way_; }
+  PageCount DebugBad() const;  // slots of all devices
   bool DebugIdle() const { return mu_.DebugIdle() && under_way_ == 0; }
   // What SwapAccounting of swap_invariants.h says of the store alone.
   bool Valid(base::TextSink* text) const;

@@ -214,6 +214,47 @@ bool StateRelation::IsUnchangedOnSwap(uvm::SwapSlot slot, const model::PageView&
   return at != slots_compared_.end() && at->second == view.version;
 }
 
+bool StateRelation::IsLost(uint32_t task, Vaddr va) const {
+  const uvm::Space* space = s_->space_of(task);
+  const uvm::MapEntry* entry = space == nullptr ? nullptr : FindEntry(space->map(), va);
+  if (entry == nullptr) return false;
+  const Held held = HeldAt(*entry, va);
+  return held.page == nullptr && held.slot == uvm::kBadSlot;
+}
+
+bool StateRelation::AnyLost(uint32_t task) const {
+  const uvm::Space* space = s_->space_of(task);
+  if (space == nullptr) return false;
+  for (uvm::MapEntry* entry = space->map().DebugFirst(); entry != nullptr;
+       entry = uvm::Map::DebugNext(entry)) {
+    const uvm::Amap* amap = entry->aref.amap;
+    for (uint32_t i = 0; amap != nullptr && i < amap->used_count; ++i) {
+      if (amap->anons[amap->used[i]]->slot == uvm::kBadSlot) return true;
+    }
+    const bool anonymous =
+        entry->object != nullptr && entry->object->pager() == &s_->uvm().DebugAnonymous();
+    if (anonymous && ObjectHasLost(*entry)) return true;
+  }
+  return false;
+}
+
+bool StateRelation::ObjectHasLost(const uvm::MapEntry& entry) const {
+  const uvm::AnonymousPager& anonymous = s_->uvm().DebugAnonymous();
+  for (Vaddr va = entry.start; va < entry.end; va = va + kPageSize) {
+    if (anonymous.FindSlot(entry.object, entry.ObjectIndexOf(va)) == uvm::kBadSlot) return true;
+  }
+  return false;
+}
+
+std::optional<Finding> StateRelation::LossesHaveCauses() {
+  const uint64_t lost = s_->uvm().counters().swap_in_errors;
+  const uint64_t spoilt = s_->swap_set().pages_spoilt();
+  if (lost <= spoilt) return std::nullopt;
+  return Broken(FailureClass::kContents, "LossesHaveCauses",
+                absl::StrCat(lost, " pages could not be read from swap, ", spoilt,
+                             " were spoilt by injected faults"));
+}
+
 StateRelation::Result StateRelation::CleanPageIsOnSwap(const uvm::Page& page, uvm::SwapSlot slot) {
   if (slot == uvm::kNoSlot || slot == uvm::kBadSlot) return std::nullopt;
   if (page.IsBusy() || page.dirty != uvm::Dirty::kClean) return std::nullopt;
@@ -299,6 +340,7 @@ StateRelation::Result StateRelation::ContentsAgree(uint32_t task, const uvm::Map
   if (page == nullptr && !on_swap && kind == model::PageKind::kUntouchedZero &&
       entry->object == nullptr)
     return std::nullopt;
+  if (on_swap && held.slot == uvm::kBadSlot) return LossesHaveCauses();
   if (on_swap && IsUnchangedOnSwap(held.slot, view)) return std::nullopt;
   Compared* const compared = page == nullptr ? nullptr : &ComparedOf(*page);
   if (compared != nullptr) {
@@ -621,11 +663,7 @@ std::optional<Finding> StateRelation::CheckKernel() {
 
 uint64_t StateRelation::SlotsInUse() {
   const uvm::SwapStore& swap = s_->uvm().swap();
-  std::vector<uvm::SwapStats> stats(s_->swap_set().count());
-  uint64_t slots = swap.in_use().value() + swap.only_on_swap().value();
-  const uint32_t on = swap.Stats(stats.data(), static_cast<uint32_t>(stats.size()));
-  for (uint32_t k = 0; k < on && k < stats.size(); ++k) slots -= stats[k].bad.value();
-  return slots;
+  return swap.in_use().value() + swap.only_on_swap().value() - swap.DebugBad().value();
 }
 
 std::optional<Finding> StateRelation::NothingLeaks() {

@@ -46,6 +46,11 @@ void OnKernel(CampaignOptions* options, const char* quirks) {
 constexpr Campaign kCampaigns[] = {
     {"standard", 30000, [](CampaignOptions*) {}},
     {"faults", 20000, WithFaults},
+    {"losses", 20000,
+     [](CampaignOptions* options) {
+       options->faults = *proptests::ParseFaultRates("ipc_cut=20,pager_dies=60,pager_never=60");
+       options->liveness = true;
+     }},
     {"preempted", 20000,
      [](CampaignOptions* options) {
        options->run.machine.schedule = machine::Schedule::kPct;
@@ -122,11 +127,14 @@ constexpr Program kPrograms[] = {
     {"unmap_batch_test", "pmap_sim/"},
     {"advice_test", "uvm/"},
     {"amap_test", "uvm/"},
+    {"aobj_slots_test", "uvm/"},
+    {"aobj_swap_test", "uvm/"},
     {"aobj_test", "uvm/"},
     {"device_test", "uvm/"},
     {"fault_test", "uvm/"},
     {"fault_window_test", "uvm/"},
     {"fork_test", "uvm/"},
+    {"frame_wait_test", "uvm/"},
     {"invariants_test", "uvm/"},
     {"io_test", "uvm/"},
     {"km_test", "uvm/"},
@@ -154,6 +162,9 @@ constexpr Program kPrograms[] = {
     {"readahead_test", "uvm/"},
     {"shm_test", "uvm/"},
     {"stored_test", "uvm/"},
+    {"swap_in_test", "uvm/"},
+    {"swap_state_invariants_test", "uvm/"},
+    {"swapoff_test", "uvm/"},
     {"ubc_test", "uvm/"},
     {"uvm_space_test", "uvm/"},
     {"wire_test", "uvm/"},
@@ -185,6 +196,7 @@ constexpr Program kPrograms[] = {
     {"mach_model_test", "model/"},
     {"object_errors_prop_test", "uvm/"},
     {"naive_moves_test", "model/"},
+    {"swapoff_prop_test", "uvm/"},
     {"map_prop_test", "uvm/"},
     {"adversarial_prop_test", "uvm/"},
     {"recordings_test", "fake_l4/"},
