@@ -43,8 +43,9 @@ enum class Canary : uint8_t {
   kSwapReadsWrongSlot,       // a page is read from the slot after its own
   kDaemonSkipsOwnerLock,     // the page daemon takes a victim without its owner's lock
   kWaiterNotWoken,           // who waits for frames is not woken when there are some
+  kFreedFrameIsLost,         // a freed frame is in no queue, and never comes back
 };
-inline constexpr int kCanaryCount = 27;
+inline constexpr int kCanaryCount = 28;
 
 class CanarySwitch {
  public:

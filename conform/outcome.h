@@ -40,6 +40,9 @@ struct Outcome {
   std::vector<Difference> listed;                   // disagreements, as many as are worth reading
   uint64_t hash = 0;                                // over every step's outcome
   fake_l4::Ledger ledger;                           // of all kernels booted for the file
+  // Pages of memory at the ends of sequences: compared, and left out because the recorded kernel,
+  // or ours, has lost them.
+  uint64_t pages_compared = 0, pages_lost_there = 0, pages_lost_here = 0;
   bool of_structure = false;  // names are decisions, and what has none is undecided
 
   uint64_t NamedCount() const;

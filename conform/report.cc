@@ -38,6 +38,10 @@ std::string Lines(const std::string& file, const Outcome& r, const std::string& 
     absl::StrAppend(&text, "  not compared: ", r.after_difference,
                     " after a difference in their sequence\n");
   }
+  if (r.pages_lost_there + r.pages_lost_here != 0) {
+    absl::StrAppend(&text, "  contents: ", r.pages_compared, " pages compared, ",
+                    r.pages_lost_there, " lost there and ", r.pages_lost_here, " lost here\n");
+  }
   if (r.not_replayed != 0) {
     absl::StrAppend(&text, "  not replayed: ", r.not_replayed,
                     " of sequences with operations that are not offered yet\n");
@@ -69,6 +73,10 @@ Json FileJson(const std::string& file, const Outcome& r, const std::string& info
           {"disagree_by_field", CountsJson(r.by_field)},
           {"not_compared",
            {{"after_difference", r.after_difference}, {"not_replayed", r.not_replayed}}},
+          {"pages",
+           {{"compared", r.pages_compared},
+            {"lost_there", r.pages_lost_there},
+            {"lost_here", r.pages_lost_here}}},
           {"first_disagreement", r.first.has_value() ? DifferenceJson(*r.first) : Json(nullptr)},
           {"disagreements", listed}};
 }

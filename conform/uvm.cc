@@ -20,6 +20,7 @@
 #include "conform/uvm_picture.h"
 #include "conform/uvm_replay.h"
 #include "conform/uvm_search.h"
+#include "conform/uvm_shortage.h"
 #include "conform/uvm_structure.h"
 #include "conform/uvm_triggers.h"
 #include "uvm/invariants.h"
@@ -60,8 +61,14 @@ constexpr std::array kFieldTable = {
         "what a pager is asked for is a design's own affair; read errors among them are input"},
     FieldRule{"PANIC, CRASH, HANG, ABNORMAL", "all", Compared::kNo,
               "how the recorded kernel ended; ours goes on"},
-    FieldRule{"swap and pressure", "all", Compared::kNo,
-              "sequences with such operations are not replayed yet, and counted apart"},
+    FieldRule{"pressure, inflight, iodone, ballast", "result", Compared::kYes, "OK or the error"},
+    FieldRule{"inflight, iodone", "paging, completed", Compared::kNo,
+              "which pages are written when is a design's own affair; ours must be as many as the "
+              "disks hold"},
+    FieldRule{"swapon, swapoff, swapctl, ioerr, fileerr", "result", Compared::kYes,
+              "OK or the error"},
+    FieldRule{"structure: sequences with swap", "all", Compared::kNo,
+              "structure depends on what is in memory; they are compared in meaning only"},
     FieldRule{
         "structure: E+", "start, end", Compared::kYes,
         "boundaries of the entries that changed; what a failed operation split is split after it"},
@@ -86,6 +93,16 @@ std::string Bytes(const std::vector<UvmPageBytes>& pages) {
   return text;
 }
 
+// Bad ones are nobody's.
+uint64_t SlotsInUse(const uvm::Uvm& u) {
+  constexpr uint32_t kMost = 64;
+  uvm::SwapStats stats[kMost];
+  uint64_t slots = 0;
+  for (uint32_t i = 0, on = u.swap().Stats(stats, kMost); i < on; i++)
+    slots += (stats[i].in_use - stats[i].bad).value();
+  return slots;
+}
+
 class Run {
  public:
   Run(const std::string& recording, const UvmSequence& sequence, UvmBench* bench, UvmScope scope,
@@ -95,7 +112,8 @@ class Run {
         bench_(bench),
         replay_(bench, sequence),
         directed_(&replay_),
-        scope_(scope),
+        short_(UvmIsShort(sequence)),
+        scope_(short_ ? UvmScope::kMeaning : scope),
         totals_(totals) {}
 
   void Walk() {
@@ -276,6 +294,8 @@ class Run {
     if (left_out_) {
       ours_ = l.result;
       Differ("result", "", ToString(l.result, l.op.call), "left out");
+    } else if (short_ && !stopped_) {
+      DoShortOfMemory(l);
     } else if (stopped_ || !Astray(l)) {
       ours_ = bench_->problem().empty() ? replay_.Apply(l.op) : UvmResult();
       if (!l.result.missing) {
@@ -284,6 +304,20 @@ class Run {
     }
     directed_.Operation(l.op, ours_);
     totals_->hash = base::Chain(totals_->hash, ours_.value);
+  }
+  // Where memory, swap or a transfer may fail in one kernel and not in the other.
+  void DoShortOfMemory(const UvmOpLine& l) {
+    if (!bench_->problem().empty()) return Differ("progress", "", "done", bench_->problem());
+    if (Astray(l)) return;
+    const UvmShortage::Ours o = shortage_.Do(l, &replay_);
+    ours_ = o.result;
+    if (o.excuse != nullptr) {
+      Differ("result", "", ToString(l.result, l.op.call), o.text);
+      name_ = o.excuse;
+      resumes_ = o.goes_on;
+    } else if (!l.result.missing) {
+      Differ("result", "", ToString(l.result, l.op.call), ToString(o.result, l.op.call));
+    }
   }
   // Where the recorded kernel's search went astray, ours is asked for the nearest range; then the
   // operation is done where the recording has it, so that what follows can be compared.
@@ -333,11 +367,31 @@ class Run {
     contents_of_ = x.space;
     compares_ = false;
     if (stopped_) return;
-    const std::vector<UvmPageBytes> ours = replay_.Contents(x.space, x.start, x.pages.size());
+    std::vector<UvmPageBytes> ours = replay_.Contents(x.space, x.start, x.pages.size());
+    const auto ended = [](const UvmPageBytes& page) { return page.error == kEnomem; };
+    if (std::any_of(ours.begin(), ours.end(), ended) && replay_.pressure().Relieve())
+      ours = replay_.Contents(x.space, x.start, x.pages.size());
+    std::vector<size_t> lost;
     for (size_t i = 0; i < x.pages.size(); i++) {
-      Differ("contents", absl::StrCat("0x", absl::Hex(x.start + i * kUvmPageBytes)),
-             ToString(x.pages[i]), ToString(ours[i]));
+      const bool excused = short_ && x.pages[i] != ours[i] &&
+                           shortage_.ExcusePage(x.pages[i], ours[i], replay_) != nullptr;
+      if (excused) {
+        lost.push_back(i);
+        (x.pages[i].error != 0 ? totals_->pages_lost_there : totals_->pages_lost_here)++;
+        continue;
+      }
+      totals_->pages_compared++;
+      DifferInContents(x, ours, i);
     }
+    // Pages that one of both has lost are a difference with a name.
+    if (lost.empty() || difference_.has_value()) return;
+    name_ = shortage_.ExcusePage(x.pages[lost[0]], ours[lost[0]], replay_);
+    resumes_ = true;
+    DifferInContents(x, ours, lost[0]);
+  }
+  void DifferInContents(const UvmContents& x, const std::vector<UvmPageBytes>& ours, size_t i) {
+    Differ("contents", absl::StrCat("0x", absl::Hex(x.start + i * kUvmPageBytes)),
+           ToString(x.pages[i]), ToString(ours[i]));
   }
   void Visit(const UvmLoaned& l) {
     Open(absl::StrCat("contents of loan ", l.id));
@@ -373,7 +427,10 @@ class Run {
   void Visit(const UvmGet&) {}
   void Visit(const UvmPut&) {}
   void Visit(const UvmStop&) {}
-  void Visit(UvmSection) { Close(); }
+  void Visit(UvmSection section) {
+    Close();
+    if (section == UvmSection::kTeardown) replay_.pressure().DropBallast();
+  }
 
   // ---- The end ----
 
@@ -383,9 +440,10 @@ class Run {
     if (stopped_) return Close();
     uvm::Uvm& u = replay_.uvm();
     const uint64_t total = u.DebugPages().total().value();
-    Differ("leaks", "", "0 pages, 0 anons, 0 amaps",
-           absl::StrCat(total - u.DebugPages().free_count().value(), " pages, ",
-                        u.DebugAnons().live(), " anons, ", u.DebugAmaps().live(), " amaps"));
+    Differ(
+        "leaks", "", "0 pages, 0 anons, 0 amaps, 0 slots",
+        absl::StrCat(total - u.DebugPages().free_count().value(), " pages, ", u.DebugAnons().live(),
+                     " anons, ", u.DebugAmaps().live(), " amaps, ", SlotsInUse(u), " slots"));
     char buffer[400];
     base::TextSink sink(buffer, sizeof buffer);
     const char* broken = nullptr;
@@ -401,8 +459,10 @@ class Run {
   UvmBench* const bench_;
   UvmReplay replay_;
   UvmDirected directed_;
+  const bool short_;  // of memory, now and then
   const UvmScope scope_;
   Outcome* const totals_;
+  UvmShortage shortage_;
   UvmPicture picture_;
   int line_ = 0;
   // Of the step that is open.
@@ -429,13 +489,6 @@ class Run {
   bool stopped_ = false;      // behind a difference
 };
 
-bool CanReplay(const UvmSequence& sequence) {
-  return std::all_of(sequence.lines.begin(), sequence.lines.end(), [](const UvmLine& l) {
-    const auto* o = std::get_if<UvmOpLine>(&l.what);
-    return o == nullptr || UvmReplay::CanReplay(o->op);
-  });
-}
-
 }  // namespace
 
 absl::Span<const FieldRule> UvmFieldTable() { return kFieldTable; }
@@ -444,10 +497,6 @@ void RunUvmSequence(const UvmRecording& recording, const UvmSequence& sequence,
                     const UvmBenchMaker& make_bench, UvmScope scope, Outcome* totals) {
   totals->of_structure = scope == UvmScope::kStructure;
   totals->steps += sequence.Count();
-  if (!CanReplay(sequence)) {
-    totals->not_replayed += sequence.Count();
-    return;
-  }
   const std::unique_ptr<UvmBench> bench = make_bench(sequence);
   Run(recording.file, sequence, bench.get(), scope, totals).Walk();
   AddLedger(bench->ledger(), &totals->ledger);

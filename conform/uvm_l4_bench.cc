@@ -27,14 +27,27 @@ constexpr int kRefills = 4;
 
 }  // namespace
 
-void UvmL4Bench::Threads::Park() { UNREACHABLE("the only thread would wait for ever"); }
+void UvmL4Bench::Threads::Park() {
+  uvm::SwapStore& swap = bench_->uvm_->swap();
+  while (!unparked_) {
+    const uint64_t due = swap.NextDue();
+    if (due == uvm::SwapDevice::kNever) UNREACHABLE("the only thread would wait for ever");
+    now_us_ = due > now_us_ ? due : now_us_;
+    swap.Poll(now_us_);
+  }
+  unparked_ = false;
+}
 
 bool UvmL4Bench::Threads::ParkUntil(uint64_t deadline_us) {
-  now_us_ = deadline_us;
+  if (unparked_) {
+    unparked_ = false;
+    return true;
+  }
+  now_us_ = deadline_us > now_us_ ? deadline_us : now_us_;
   return false;
 }
 
-void UvmL4Bench::Threads::Unpark(uvm::Thread*) { UNREACHABLE("nobody is parked"); }
+void UvmL4Bench::Threads::Unpark(uvm::Thread*) { unparked_ = true; }
 
 UvmL4Bench::UvmL4Bench(uint64_t frames)
     : arena_(kArenaBytes),

@@ -52,10 +52,11 @@ class UvmL4Bench final : public UvmBench {
   std::string Violation() override;
 
  private:
-  // UVM's threads here never run at the same time, so none ever waits.
+  // UVM's threads here never run at the same time, so none ever waits but for a device: time jumps
+  // to when that has done something.
   class Threads final : public uvm::ThreadSystem {
    public:
-    Threads() { self_.id = 1; }
+    explicit Threads(UvmL4Bench* bench) : bench_(bench) { self_.id = 1; }
     uvm::Thread* Self() override { return &self_; }
     void Park() override;
     bool ParkUntil(uint64_t deadline_us) override;
@@ -64,7 +65,9 @@ class UvmL4Bench final : public UvmBench {
     uint64_t Now() override { return now_us_; }
 
    private:
+    UvmL4Bench* const bench_;
     uvm::Thread self_;
+    bool unparked_ = false;
     uint64_t now_us_ = 0;
   };
   struct Client {
@@ -92,7 +95,7 @@ class UvmL4Bench final : public UvmBench {
   base::CanarySwitch canary_;
   fake_l4::Kernel kernel_;
   pmap_sim::L4Pmap pmap_;
-  Threads threads_;
+  Threads threads_{this};
   std::optional<uvm::Uvm> uvm_;
   L4_ThreadId_t server_ = {0}, pager_ = {0}, mirror_ = {0};
   const absl::FunctionRef<void()>* job_ = nullptr;

@@ -135,7 +135,7 @@ int UvmErrnoOf(FaultError error) {
 }
 
 UvmReplay::UvmReplay(UvmBench* bench, const UvmSequence& sequence)
-    : bench_(bench), sequence_(sequence), calls_(&bench->uvm()) {
+    : bench_(bench), sequence_(sequence), pressure_(bench), calls_(&bench->uvm()) {
   (void)SpaceFor(0);
 }
 
@@ -187,24 +187,14 @@ uvm::Process* UvmReplay::ProcessFor(uint64_t number) {
   return process.get();
 }
 
-bool UvmReplay::CanReplay(const UvmOp& op) {
-  switch (op.call) {
-    case UvmCall::kPressure:
-    case UvmCall::kInflight:
-    case UvmCall::kIoDone:
-    case UvmCall::kBallast:
-    case UvmCall::kSwapOn:
-    case UvmCall::kSwapOff:
-    case UvmCall::kSwapCtl:
-    case UvmCall::kIoErrRead:
-    case UvmCall::kIoErrWrite:
-      return false;
-    default:
-      return true;
-  }
+int UvmReplay::Probe(const UvmOp& op) {
+  uint8_t byte = 0;
+  const UvmAccess access = bench_->Load(SpaceFor(op.space), Vaddr(op.start), &byte);
+  return access.ok ? 0 : UvmErrnoOf(access.error);
 }
 
 UvmResult UvmReplay::Apply(const UvmOp& op) {
+  if (UvmPressure::IsOne(op.call)) return pressure_.Apply(op);
   switch (op.call) {
     case UvmCall::kWrite:
     case UvmCall::kRead:
@@ -615,6 +605,7 @@ base::Result<void, uvm::PagerError> UvmReplay::Files::ReadPage(uvm::Object* obje
                                                                unsigned char* contents) {
   if (failing_reads > 0) {
     failing_reads--;
+    failed_reads++;
     return uvm::PagerError::kIo;
   }
   std::memcpy(contents, files_.at(object->key())[index.value()].data(), kUvmPageBytes);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "conform/uvm_bench.h"
+#include "conform/uvm_pressure.h"
 #include "conform/uvm_recording.h"
 #include "uvm/mmap.h"
 #include "uvm/stored.h"
@@ -27,10 +28,9 @@ class UvmReplay {
   UvmReplay(UvmBench* bench, const UvmSequence& sequence);
   ~UvmReplay();
 
-  // False: there is no such call of ours (swap, pressure).
-  static bool CanReplay(const UvmOp& op);
-  // REQUIRES: CanReplay(op).
   UvmResult Apply(const UvmOp& op);
+  // The error of looking at the byte that the operation would write; 0: none.
+  int Probe(const UvmOp& op);
   // X: what is there, page by page.
   std::vector<UvmPageBytes> Contents(uint64_t space, uint64_t start, size_t pages);
 
@@ -44,8 +44,13 @@ class UvmReplay {
   // marked as shared. False: there is nothing to do.
   bool GiveAmap(const UvmEntry& recorded);
   bool MarkShared(const UvmEntry& recorded);
-  // The next read of a file fails.
+  // The next read of a file fails; no read fails any more.
   void FailNextRead() { files_.failing_reads = 1; }
+  void FailNoRead() { files_.failing_reads = 0; }
+  // Reads of files that failed so far.
+  uint64_t failed_file_reads() const { return files_.failed_reads; }
+  UvmPressure& pressure() { return pressure_; }
+  const UvmPressure& pressure() const { return pressure_; }
 
   // Null: no such space.
   uvm::Space* space(uint64_t number) const;
@@ -72,6 +77,7 @@ class UvmReplay {
     void Create(uint64_t id, uint64_t pages);
     std::vector<UvmPageBytes> Contents(uint64_t id) const;
     uint64_t failing_reads = 0;  // the next ones
+    uint64_t failed_reads = 0;
 
    private:
     std::map<uint64_t, std::vector<std::array<unsigned char, kUvmPageBytes>>> files_;  // by id
@@ -105,6 +111,7 @@ class UvmReplay {
   std::map<uint64_t, std::unique_ptr<uvm::Process>> processes_;
   std::map<uint64_t, Loan> loans_;
   Files files_;
+  UvmPressure pressure_;
   uvm::MmapCalls calls_;
 };
 

@@ -34,8 +34,8 @@
 #include "absl/container/flat_hash_map.h"
 #include "fake_l4/fault_injection.h"
 #include "fake_l4/fiber.h"
-#include "fake_l4/host_memory.h"
 #include "fake_l4/fpage.h"
+#include "fake_l4/host_memory.h"
 #include "fake_l4/kernel.h"
 #include "fake_l4/mapping_database.h"
 #include "fake_l4/page_table.h"
@@ -508,6 +508,9 @@ class Core {
   // A visit of a site; true when it fires.
   bool Injected(FaultSite site) { return faults_.on() && faults_.Fires(site); }
   bool TimeoutEndsAtOnce(uint16_t timeout);
+  // BootOptions::faults_spare_root.
+  bool IsSpared(const Thread& t) const;
+  bool PagerDies(const Thread& t);
   bool MessageIsCut(const Thread& sender, const Thread& receiver);
   // An answer to a page fault: whether it is lost altogether; what is left of one of its map items;
   // whether `receiver` has to wait though it has been delivered.
@@ -560,9 +563,7 @@ class Core {
     return const_cast<Core*>(this)->ram_at(frame_number);
   }
 
-  void Stamp(uint64_t frame_number) {
-    ++stamps_[frame_number - (profile_.ram_base >> kPageShift)];
-  }
+  void Stamp(uint64_t frame_number) { ++stamps_[frame_number - (profile_.ram_base >> kPageShift)]; }
 
   // Pages of physical memory: RAM, then device registers.
   uint64_t ram_frames() const { return options_.ram_bytes >> kPageShift; }

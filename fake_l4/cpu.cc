@@ -106,7 +106,7 @@ Fiber* Core::GeneralFault(Thread& self, Thread& pager) {
   Thread* const pager = Resolve(self, L4_ThreadIdOfRaw(self.utcb.pager));
   self.fault_va = va;
   Fiber* next;
-  if (pager == nullptr || Injected(FaultSite::kPagerDies)) {
+  if (pager == nullptr || PagerDies(self)) {
     self.state = ThreadState::kNoPager;
     next = Leave(pager);
   } else {

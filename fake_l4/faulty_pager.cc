@@ -26,14 +26,23 @@ bool Core::TimeoutEndsAtOnce(uint16_t timeout) {
   return faults_.Fires(FaultSite::kIpcTimeout);
 }
 
+bool Core::IsSpared(const Thread& t) const {
+  return options_.faults_spare_root && t.space != nullptr && t.space->id == kRootSpace;
+}
+
+bool Core::PagerDies(const Thread& t) {
+  return faults_.on() && !IsSpared(t) && faults_.Fires(FaultSite::kPagerDies);
+}
+
 // The kernel's own messages, and those that start a thread, are never cut.
 bool Core::MessageIsCut(const Thread& s, const Thread& r) {
   const bool between_users = s.kernel_ipc == KernelIpc::kNone && r.kernel_ipc == KernelIpc::kNone;
-  return between_users && !r.waits_for_start && faults_.Fires(FaultSite::kIpcCut);
+  return between_users && !r.waits_for_start && !(IsSpared(s) && IsSpared(r)) &&
+         faults_.Fires(FaultSite::kIpcCut);
 }
 
 bool Core::AnswerIsLost(Thread& r) {
-  r.answer_lost = WaitsForPager(r) && faults_.Fires(FaultSite::kPagerNever);
+  r.answer_lost = WaitsForPager(r) && !IsSpared(r) && faults_.Fires(FaultSite::kPagerNever);
   return r.answer_lost;
 }
 

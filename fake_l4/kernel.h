@@ -82,6 +82,9 @@ struct BootOptions {
   bool scribble_registers = false;
 #endif
   FaultPlan faults = {};  // which faults are injected; none by default
+  // Whether ipc_cut, pager_dies and pager_never leave alone what root's own threads say to each
+  // other. Then they do not visit the site.
+  bool faults_spare_root = false;
   // Host stack of one thread; 0: a default that fits the build (larger under sanitizers).
   size_t stack_bytes = 0;
 };

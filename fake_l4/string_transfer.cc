@@ -211,7 +211,7 @@ Core::TransferStep Core::FaultInTransfer(StringTransfer& x, Thread& t, uint64_t 
   t.kernel_ipc = KernelIpc::kStringFault;
   t.fault_va = va;
   const L4_ThreadId_t pager = L4_ThreadIdOfRaw(t.utcb.pager);
-  if (Resolve(t, pager) == nullptr || Injected(FaultSite::kPagerDies)) {
+  if (Resolve(t, pager) == nullptr || PagerDies(t)) {
     t.state = ThreadState::kNoPager;
     return TransferStep::kPending;
   }

@@ -47,23 +47,24 @@ Outcome NotMappable(uint64_t va, vmserver::Personality personality) {
 // Calls touch(va, done, count) page by page: `count` bytes at `va`, after `done` earlier ones. A
 // range that wraps ends with the last address, beyond which nothing can be mapped.
 template <typename Touch>
-Outcome Access(const Command& command, vmserver::Personality personality, Touch touch) {
-  const ResolvedOp& op = command.op;
+Outcome Access(Command* command, vmserver::Personality personality, Touch touch) {
+  const ResolvedOp& op = command->op;
   for (uint64_t done = 0; done < op.size;) {
     uint64_t va = op.at + done;
     uint64_t count = base::kPageSize - (va & base::kPageMask);
     if (count > op.size - done) count = op.size - done;
-    if (va < op.at || !IsMappable(va, command.narrow)) return NotMappable(va, personality);
+    if (va < op.at || !IsMappable(va, command->narrow)) return NotMappable(va, personality);
     fake_l4::AccessStatus status = touch(base::Vaddr(va), done, count);
     if (status != fake_l4::AccessStatus::kOk) return Faulted(va);
     done += count;
+    command->bytes_done = done;
   }
   Outcome outcome;
   outcome.family = Outcome::Family::kFault;
   return outcome;
 }
 
-Outcome Read(const Command& command, vmserver::Personality personality,
+Outcome Read(Command* command, vmserver::Personality personality,
              std::vector<unsigned char>* read) {
   fake_l4::Cpu cpu = fake_l4::Kernel::Current()->cpu();
   Outcome outcome =
@@ -79,8 +80,8 @@ Outcome Read(const Command& command, vmserver::Personality personality,
   return outcome;
 }
 
-Outcome Write(const Command& command, vmserver::Personality personality) {
-  const ResolvedOp& op = command.op;
+Outcome Write(Command* command, vmserver::Personality personality) {
+  const ResolvedOp& op = command->op;
   fake_l4::Cpu cpu = fake_l4::Kernel::Current()->cpu();
   return Access(command, personality, [&](base::Vaddr va, uint64_t, uint64_t count) {
     unsigned char page[base::kPageSize];
@@ -340,6 +341,21 @@ client::Reply Call(const ResolvedOp& op, uint32_t target) {
   return MoveCall(op, target);
 }
 
+// A program takes a call that failed for one that may have been done or not. Who looks on knows
+// more: an answer that was cut on its way (overflow while receiving) is still in the message
+// registers.
+client::Reply CutAnswer() {
+  client::Reply reply;
+  constexpr L4_Word_t kCut = L4_Word_t{L4_IPC_OVERFLOW} << 1 | 1;
+  if (L4_ErrorCode() != kCut) return reply;
+  L4_Word_t code;
+  L4_StoreMR(1, &code);
+  L4_StoreMRs(2, vmserver::kMaxReplyWords - 1, reply.words);
+  reply.delivered = true;
+  reply.code = static_cast<int32_t>(code);
+  return reply;
+}
+
 Outcome OutcomeOf(const ResolvedOp& op, const client::Reply& reply) {
   Outcome outcome;
   if (!reply.delivered) return outcome;
@@ -390,16 +406,17 @@ void Execute(Command* command, vmserver::Personality personality,
   }
   switch (op.kind) {
     case OpKind::kRead:
-      command->outcome = Read(*command, personality, read);
+      command->outcome = Read(command, personality, read);
       break;
     case OpKind::kWrite:
-      command->outcome = Write(*command, personality);
+      command->outcome = Write(command, personality);
       break;
     case OpKind::kFetch:
       command->outcome = Fetch(*command, personality);
       break;
     default: {
       client::Reply reply = Call(op, command->target_task);
+      if (!reply.delivered) reply = CutAnswer();
       command->outcome = OutcomeOf(op, reply);
       command->child_task = static_cast<uint32_t>(reply.words[0]);
       command->child_thread = L4_ThreadIdOfRaw(reply.words[1]);

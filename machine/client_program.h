@@ -28,6 +28,8 @@ struct Command {
   void* argument = nullptr;
   traces::Outcome outcome;
   bool done = false;
+  // Of an access under way.
+  uint64_t bytes_done = 0;
   // The server's name of op.target; 0: the task itself.
   uint32_t target_task = 0;
   // The task's words have 32 bits, and its map begins at 0.

@@ -2,10 +2,12 @@
 
 #include <l4/thread.h>
 
+#include <algorithm>
 #include <iterator>
 
 #include "base/check.h"
 #include "fake_l4/priority_round_robin.h"
+#include "uvm/pdpolicy_choice.h"
 #include "vmserver/protocol.h"
 
 namespace machine {
@@ -16,6 +18,7 @@ using traces::OpKind;
 // Simulated addresses of code. Any would do that differ from the kernel's own.
 constexpr uint64_t kServerThreadEntry = 0x200000;
 constexpr uint64_t kClientEntry = 0x400000;
+constexpr uint64_t kBlockDriverEntry = 0x600000;
 // Nothing is registered here: a client that is sent here finds its load or store cut short
 // (fake_l4/kernel.h).
 constexpr uint64_t kExceptionIp = 0x500000;
@@ -82,6 +85,17 @@ std::vector<std::string> ProfileNames() {
   return names;
 }
 
+bool IsPolicy(std::string_view name) {
+  const std::vector<std::string> names = PolicyNames();
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+std::vector<std::string> PolicyNames() {
+  std::vector<std::string> names;
+  for (const uvm::PolicyKind kind : uvm::kPolicyKinds) names.emplace_back(uvm::PolicyName(kind));
+  return names;
+}
+
 const fake_l4::Quirks* FindQuirks(std::string_view name) { return fake_l4::FindQuirks(name); }
 
 std::vector<std::string> QuirkNames() {
@@ -118,7 +132,10 @@ vmserver::Server::Config Machine::ServerConfig(const Options& options, Arena* ar
   config.max_tasks = options.max_tasks;
   config.swap_devices = swap.devices();
   config.swap_device_count = swap.count();
+  if (const SwapSpec* driver = swap.FindDriver(); driver != nullptr)
+    config.block_driver = {kBlockDriverEntry, base::PageCount(driver->pages)};
   config.page_daemon = swap.count() != 0;
+  CHECK(uvm::PolicyOfName(options.policy.c_str(), &config.policy));
   // The device memory that the kernel's memory table names lies right above RAM.
   config.frame_buffer.key = traces::KeyOfName(traces::kFrameBuffer);
   config.frame_buffer.read_only_key = traces::KeyOfName(traces::kFrameBufferReadOnly);
@@ -134,11 +151,20 @@ Machine::Machine(const Options& options)
       kernel_(fake_l4::BootOptions{.ram_bytes = options.ram_bytes,
                                    .profile = options.profile,
                                    .quirks = options.quirks,
-                                   .processors = options.processors}),
+                                   .processors = options.processors,
+                                   .faults_spare_root = true}),
       adverse_pmap_(options.adversity, options.seed),
       swap_set_(options.swap),
       server_(ServerConfig(options, &arena_, &canary_, kernel_, &adverse_pmap_, swap_set_)) {
-  swap_set_.Make(server_.thread_system(), &arena_);
+  swap_set_.Make(server_.thread_system(), &arena_, server_.block_proxy());
+  if (const SwapSpec* driver = swap_set_.FindDriver(); driver != nullptr) {
+    block_driver_ = std::make_unique<BlockDriver>(
+        &kernel_, base::PageCount(driver->pages),
+        BlockDriver::Latency{.transfer_us = driver->transfer_us, .page_us = driver->page_us});
+    auto main = [](void* block_driver) { static_cast<BlockDriver*>(block_driver)->Main(); };
+    kernel_.RegisterEntry(kBlockDriverEntry, main, block_driver_.get());
+    server_.block_proxy()->SetDebugBytes(block_driver_->medium());
+  }
   adverse_pmap_.StandOn(&server_.pmap());
   CHECK(HasRoom(options.profile));
   auto server_main = [](void* server) { static_cast<vmserver::Server*>(server)->Main(); };
@@ -250,16 +276,23 @@ fake_l4::StopReason Machine::RunKernel() {
 
 traces::Outcome Machine::Apply(const traces::ResolvedOp& op) {
   if (stuck_.has_value() || !kernel_.crash_text().empty()) return {};
+  loss_ = Loss::kNothing;
   if (op.kind == OpKind::kInject) return Inject(op);
   Client* actor = ActorFor(op);
   if (actor == nullptr) return {};
   traces::Outcome outcome = Perform(op, actor);
   kernel_.DisarmFaults();
+  swap_set_.Heal();
   return outcome;
 }
 
 traces::Outcome Machine::Inject(const traces::ResolvedOp& op) {
-  kernel_.ArmFault(op.site, op.skip);
+  const bool of_device = op.site >= base::FaultSite::kSwapReadError;
+  if (of_device) {
+    swap_set_.Arm(op.site, op.skip);
+  } else {
+    kernel_.ArmFault(op.site, op.skip);
+  }
   traces::Outcome outcome;
   outcome.family = traces::FamilyOf(op.kind);
   return outcome;
@@ -274,6 +307,7 @@ traces::Outcome Machine::Perform(const traces::ResolvedOp& op, Client* actor) {
   actor->command.narrow = actor->narrow;
   if (op.kind == OpKind::kRead) last_read_.clear();
   const uint64_t injected = kernel_.ledger().faults_injected;
+  const size_t fired = kernel_.fired_faults().size();
   if (lost_wake_up_ == 0 || lost_wake_up_ != actor->label) CHECK(kernel_.HostWake(actor->thread));
   const fake_l4::StopReason reason = RunKernel();
   if (reason == fake_l4::StopReason::kCrashed) return {};
@@ -288,9 +322,16 @@ traces::Outcome Machine::Perform(const traces::ResolvedOp& op, Client* actor) {
     outcome.family = traces::FamilyOf(op.kind);
     return outcome;
   }
-  if (!actor->command.done || reason == fake_l4::StopReason::kSwitches) {
-    stuck_ = (reason == fake_l4::StopReason::kSwitches ? "livelock\n" : "deadlock\n") +
-             kernel_.DescribeDeadlock() + kernel_.DescribeWaits();
+  const bool at_rest = reason != fake_l4::StopReason::kSwitches;
+  const bool answered = actor->command.outcome.family != traces::Outcome::Family::kNone;
+  if (options_.losses == Losses::kAreReported && at_rest && !answered && LostSince(fired)) {
+    loss_ = actor->command.done ? Loss::kCall : Loss::kTask;
+    bytes_before_loss_ = actor->command.bytes_done;
+    return {};
+  }
+  if (!actor->command.done || !at_rest) {
+    stuck_ = (at_rest ? "deadlock\n" : "livelock\n") + kernel_.DescribeDeadlock() +
+             kernel_.DescribeWaits();
     return {};
   }
   if (canary_.Armed(base::Canary::kCrashesTheProcess)) CrashIfItGrew(op, actor->command.outcome);
@@ -298,6 +339,25 @@ traces::Outcome Machine::Perform(const traces::ResolvedOp& op, Client* actor) {
   if (IsBirth(op.kind) && actor->command.outcome.ok()) AddClient(op, *actor);
   if (IsDeath(op.kind) && actor->command.outcome.ok()) Bury(target);
   return actor->command.outcome;
+}
+
+bool Machine::LostSince(size_t before) const {
+  const std::vector<fake_l4::FiredFault>& fired = kernel_.fired_faults();
+  return std::any_of(fired.begin() + static_cast<ptrdiff_t>(before), fired.end(),
+                     [](const fake_l4::FiredFault& fault) {
+                       return fault.site == base::FaultSite::kIpcCut ||
+                              fault.site == base::FaultSite::kPagerDies ||
+                              fault.site == base::FaultSite::kPagerNever;
+                     });
+}
+
+bool Machine::EndByInit(uint32_t label) {
+  CHECK(IsLive(label));
+  traces::ResolvedOp end;
+  end.kind = OpKind::kTaskTerminate;
+  end.target = label;
+  const traces::Outcome outcome = Perform(end, Find(0));
+  return outcome.ok() && !IsLive(label);
 }
 
 bool Machine::RunProgram(uint32_t label, void (*program)(void*), void* argument) {
@@ -413,7 +473,13 @@ Ledger Machine::ReadLedger() const {
   ledger.peak_frames = uvm.frames_peak;
   ledger.fiber_switches = kernel.fiber_switches;
   ledger.virtual_us = kernel_.now_ns() / 1000;
-  ledger.faults_injected = kernel.faults_injected;
+  ledger.faults_injected = kernel.faults_injected + swap_set_.events();
+  const uvm::DaemonCounters& daemon = server_.uvm().pagedaemon().counters();
+  ledger.pageout = daemon.freed_written;
+  ledger.pagein = uvm.swap_in;
+  ledger.swap_clusters = daemon.clusters;
+  ledger.reclaimed = daemon.freed_clean;
+  ledger.frame_waits = daemon.waits;
   return ledger;
 }
 

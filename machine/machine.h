@@ -33,6 +33,7 @@
 #include "fake_l4/quirks.h"
 #include "machine/adverse_pmap.h"
 #include "machine/arena.h"
+#include "machine/block_driver.h"
 #include "machine/client_program.h"
 #include "machine/swap_set.h"
 #include "traces/op.h"
@@ -78,6 +79,11 @@ struct Ledger {
   uint64_t fiber_switches = 0;
   uint64_t virtual_us = 0;
   uint64_t faults_injected = 0;
+  uint64_t pageout = 0;        // pages freed after they were written to swap
+  uint64_t pagein = 0;         // pages read from swap
+  uint64_t swap_clusters = 0;  // writes to swap
+  uint64_t reclaimed = 0;      // clean pages freed by the page daemon
+  uint64_t frame_waits = 0;    // times that somebody waited for frames
 
   // visit(const char* name, uint64_t value)
   template <typename Visitor>
@@ -89,6 +95,16 @@ struct Ledger {
 // differ at each IPC, unmap, system call and lock.
 enum class Schedule : uint8_t { kRoundRobin, kRandom, kPct };
 
+// What a client loses for good to the faults ipc_cut, pager_dies and pager_never.
+enum class Loss : uint8_t {
+  kNothing,
+  kCall,  // its request never arrived: nothing was done
+  kTask,  // it waits for ever in a fault: what it accessed before is done
+};
+// kAreStuck: the machine is stuck on an operation that loses something. kAreReported: it goes on,
+// and says so.
+enum class Losses : uint8_t { kAreStuck, kAreReported };
+
 // A profile of the simulated hardware under which a Machine can run, by its name; null when there
 // is none: ia32 is none, because clients may map 47 bits of addresses. And the names there are.
 const fake_l4::Profile* FindProfile(std::string_view name);
@@ -96,6 +112,9 @@ std::vector<std::string> ProfileNames();
 // The same of kernels: "manual", "pistachio-new-mdb" ...
 const fake_l4::Quirks* FindQuirks(std::string_view name);
 std::vector<std::string> QuirkNames();
+// Of page replacement: "clock" ...
+bool IsPolicy(std::string_view name);
+std::vector<std::string> PolicyNames();
 
 // What one client's thread does while others do something, too, and what came of it.
 struct Part {
@@ -135,6 +154,7 @@ class Machine {
     uint64_t arena_bytes = uint64_t{1} << 30;
     // What the pmap does that it may do, as far as UVM can see.
     Adversity adversity = Adversity::kNone;
+    Losses losses = Losses::kAreStuck;
     // Fiber switches after which an operation counts as a livelock. The longest honest one, a fork
     // of all of RAM page by page, takes under a million.
     uint64_t max_switches_per_op = uint64_t{1} << 24;
@@ -168,6 +188,14 @@ class Machine {
   // The default schedule of one processor again; decisions() are gone.
   void StopExploring();
 
+  // What the last Apply lost. Its outcome is then of no family, but for a call whose answer alone
+  // was lost: that was done, and the outcome is the one in the answer.
+  Loss loss() const { return loss_; }
+  // Bytes that the task accessed before it was lost; last_read_bytes() has them after a kRead.
+  uint64_t bytes_before_loss() const { return bytes_before_loss_; }
+  // Init ends a task, alive or lost. False: that did not work. REQUIRES: IsLive(label).
+  bool EndByInit(uint32_t label);
+
   // The failed CHECK that ended the machine.
   std::optional<std::string> crash() const;
   // What an exploring schedule chose so far; null with Schedule::kRoundRobin.
@@ -190,6 +218,7 @@ class Machine {
   pmap_sim::L4Pmap& pmap() { return server_.pmap(); }
   const AdversePmap& adverse_pmap() const { return adverse_pmap_; }
   const SwapSet& swap_set() const { return swap_set_; }
+  const BlockDriver* block_driver() const { return block_driver_.get(); }  // null: there is none
   bool IsLive(uint32_t label) const;
   std::vector<uint32_t> live_labels() const;
   size_t live_count() const { return by_thread_.size() - 1; }  // init has no label
@@ -226,6 +255,8 @@ class Machine {
   void EndPart(Together* together, uint32_t part);
   traces::Outcome Inject(const traces::ResolvedOp& op);
   traces::Outcome Perform(const traces::ResolvedOp& op, Client* actor);
+  // Whether a fault of these has fired since there were `before` of all.
+  bool LostSince(size_t before) const;
   // Null: none ever had the label. Those found last are found again at once.
   Client* Find(uint32_t label) const;
   // The client that performs `op`; null when nobody can.
@@ -246,15 +277,18 @@ class Machine {
   AdversePmap adverse_pmap_;  // idle without adversity
   SwapSet swap_set_;
   vmserver::Server server_;
+  std::unique_ptr<BlockDriver> block_driver_;
   std::map<uint32_t, std::unique_ptr<Client>>
-      clients_;  // by label; the dead stay, so that labels are not used twice
+      clients_;                     // by label; the dead stay, so that labels are not used twice
   mutable Client* found_[16] = {};  // by the label's last digit
   std::map<L4_Word_t, Client*> by_thread_;  // live ones
   std::vector<unsigned char> last_read_;
   std::optional<std::string> stuck_;
+  Loss loss_ = Loss::kNothing;
+  uint64_t bytes_before_loss_ = 0;
   const fake_l4::ExploringStrategy* strategy_ = nullptr;  // the kernel's; null: the default one
   Ledger boot_;                                           // the counters when the machine was up
-  uint32_t lost_wake_up_ = 0;  // of a canary: the client that sleeps for ever after a fault
+  uint32_t lost_wake_up_ = 0;      // of a canary: the client that sleeps for ever after a fault
   mutable uint64_t observed_ = 0;  // of a canary: how often an observer asked
 };
 
@@ -293,6 +327,11 @@ void Ledger::ForEach(Visitor visit) const {
   visit("fiber_switches", fiber_switches);
   visit("virtual_us", virtual_us);
   visit("faults_injected", faults_injected);
+  visit("pageout", pageout);
+  visit("pagein", pagein);
+  visit("swap_clusters", swap_clusters);
+  visit("reclaimed", reclaimed);
+  visit("frame_waits", frame_waits);
 }
 
 }  // namespace machine

@@ -102,7 +102,8 @@ void Exit(uint32_t task) { Do({.kind = OpKind::kExit, .task = task}); }
 struct Stores {
   uint64_t at;
   uint64_t pages;
-  uint64_t stride;  // pages
+  uint64_t stride;      // pages
+  uint64_t modulo = 0;  // pages; 0: none
   uint64_t done = 0;
 };
 
@@ -112,7 +113,9 @@ void StoreEachPage(void* argument) {
   fake_l4::Cpu cpu = fake_l4::Kernel::Current()->cpu();
   const unsigned char byte = 1;
   for (uint64_t i = 0; i < stores->pages; ++i) {
-    const base::Vaddr va(stores->at + i * stores->stride * base::kPageSize);
+    const uint64_t page = i * stores->stride;
+    const base::Vaddr va(stores->at +
+                         (stores->modulo == 0 ? page : page % stores->modulo) * base::kPageSize);
     if (cpu.Store(va, &byte, 1) != fake_l4::AccessStatus::kOk) return;
     ++stores->done;
   }
@@ -121,6 +124,16 @@ void StoreEachPage(void* argument) {
 void Write(uint32_t task, uint64_t at, uint64_t pages, uint64_t stride = 1) {
   Stores stores{at, pages, stride};
   CHECK(TheMachine().RunProgram(task, StoreEachPage, &stores) && stores.done == pages);
+}
+
+// Leaves free frames in no order, as long use does.
+void Shuffle() {
+  const uint64_t pages = Scaled(kResident);
+  const uint32_t task = Birth(OpKind::kSpace, 0);
+  Map(task, kAt, pages);
+  Stores stores{kAt, pages, 40503, pages};  // odd: every page once
+  CHECK(TheMachine().RunProgram(task, StoreEachPage, &stores) && stores.done == pages);
+  Exit(task);
 }
 
 // A task with `pages` pages of its own, all written to.
@@ -248,12 +261,20 @@ int Main(int argc, char** argv) {
   Register("write fault that takes the page over", {320, ""},
            [](Meter& m) { Family(m, Part::kTakeOver); });
   Register("fork, 65536 resident pages", {400000, ""}, [](Meter& m) { Family(m, Part::kFork); });
+  Register("fork, 65536 pages, free frames lay in no order", {400000, ""}, [](Meter& m) {
+    Shuffle();
+    Family(m, Part::kFork);
+  });
   Register("exit of child with 65536 private pages", {2 * 4834400.0, ""},
            [](Meter& m) { Family(m, Part::kExitChild); });
   Register("exit of its parent, 65536 pages taken over", {2 * 6744600.0, ""},
            [](Meter& m) { Family(m, Part::kExitParent); });
   Register("exit, 65536 resident private pages", {2 * 6744600.0, ""}, ExitResident);
   Register("protect RO over 65536 resident pages", {4 * 127500.0, ""}, ProtectAll);
+  Register("protect RO, 65536 pages, free frames in no order", {4 * 127500.0, ""}, [](Meter& m) {
+    Shuffle();
+    ProtectAll(m);
+  });
   Register("wire 4096 resident pages, a page", {2 * 108.9, ""}, [](Meter& m) { Wire(m, false); });
   Register("unwire 4096 pages, a page", {2 * 26.6, ""}, [](Meter& m) { Wire(m, true); });
   Register("fork, 1000 entries x 1 resident page", {}, ForkManyEntries);

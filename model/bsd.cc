@@ -464,7 +464,9 @@ Step Mincore(const Query& q) {
   step.new_size = size >> base::kPageShift;
   for (uint64_t at = q.op.at; at < end;) {
     const Region* region = space.Find(at);
-    step.size += OwnedPages(*region, at, std::min(end, region->end), *q.files);
+    // With somewhere to go pages come and go, unless they are wired.
+    if (region->attributes.wired || q.swap->devices.empty())
+      step.size += OwnedPages(*region, at, std::min(end, region->end), *q.files);
     at = region->end;
   }
   step.outcome.value = step.size;

@@ -68,5 +68,15 @@ TEST_F(SwapTest, TheStateHashTellsWhatIsOn) {
   EXPECT_EQ(script_.world().StateHash(), before);
 }
 
+TEST_F(SwapTest, WiredPagesAreInMemoryAndOthersMayBe) {
+  Run("s1.mmap 0x1000 0x4000 rw private,fixed -> 0x1000\n"
+      "s1.write 0x1000 16384 'a' -> ok\n");
+  EXPECT_TRUE(script_.Accepts("s1.mincore 0x1000 0x4000 -> 0"));
+  EXPECT_TRUE(script_.Accepts("s1.mincore 0x1000 0x4000 -> 4"));
+  Run("s1.mlock 0x2000 0x1000 -> ok");
+  EXPECT_FALSE(script_.Accepts("s1.mincore 0x1000 0x4000 -> 0"));
+  EXPECT_TRUE(script_.Accepts("s1.mincore 0x1000 0x4000 -> 1"));
+}
+
 }  // namespace
 }  // namespace model

@@ -156,6 +156,8 @@ class World {
   void Adopt(const traces::ResolvedOp& op, const traces::Outcome& observed);
   // The same for who still has what Expect(op) said.
   void Adopt(Expectation right, const traces::ResolvedOp& op, const traces::Outcome& observed);
+  // From now on as with Options::memory_may_run_out.
+  void MemoryRanOut() { options_.memory_may_run_out = true; }
 
   // --- Observers, for the state relation ---
 

@@ -4,6 +4,7 @@
 
 #include "base/addr.h"
 #include "base/canary.h"
+#include "base/fault_site.h"
 #include "base/prot.h"
 #include "pmap_sim/l4_pmap.h"
 #include "pmap_sim/testing/clients.h"
@@ -37,6 +38,12 @@ fake_l4::BootOptions WithRoomFor(uint32_t mappings) {
 class ShortageTest : public testing::ClientsTest {
  protected:
   ShortageTest() : ClientsTest(WithRoomFor(8)) {}
+};
+
+// Memory enough, but a mapping may be refused.
+class RefusalTest : public testing::ClientsTest {
+ protected:
+  RefusalTest() : ClientsTest(kSmall) {}
 };
 
 TEST_F(ShortageTest, UnwiredMappingsGiveWay) {
@@ -105,6 +112,37 @@ TEST_F(ShortageTest, WhenOnlyWiredPagesAreLeftTheFaultFails) {
   Server([&] { pmap_.Remove(a->pmap, Pages(kVa, 1024)); });
   Enter(a, kVa, NewFrame(), base::kProtRead);
   EXPECT_TRUE(Read(a, kVa));
+}
+
+// One refusal of the kernel's is mended by the next fault: the alias that was not made is made anew,
+// and nobody else's pages give way for it.
+TEST_F(RefusalTest, AnAliasThatWasRefusedIsMadeAtTheNextFault) {
+  Client* a = NewClient();
+  Enter(a, kVa + 0x20000, NewFrame(), base::kProtReadWrite);
+  EXPECT_TRUE(Write(a, kVa + 0x20000));
+  Enter(a, kVa, NewFrame(), base::kProtReadWrite, Wired::kYes);  // so it is mapped from its alias
+  const uint64_t faults = a->faults;
+  world_.kernel().ArmFault(base::FaultSite::kMappingNode);
+  EXPECT_TRUE(Write(a, kVa));
+  EXPECT_EQ(world_.kernel().ledger().faults_injected, 1u);
+  EXPECT_EQ(a->faults, faults + 2);
+  EXPECT_EQ(pmap_.counters().dropped, 0u);
+  EXPECT_EQ(Layout(a, kVa + 0x20000, 1), "w");
+}
+
+// The same where it is the client's mapping that was refused.
+TEST_F(RefusalTest, AMappingThatWasRefusedIsMadeAtTheNextFault) {
+  Client* a = NewClient();
+  Enter(a, kVa + 0x20000, NewFrame(), base::kProtReadWrite);
+  EXPECT_TRUE(Write(a, kVa + 0x20000));
+  Enter(a, kVa, NewFrame(), base::kProtReadWrite, Wired::kYes);
+  const uint64_t faults = a->faults;
+  world_.kernel().ArmFault(base::FaultSite::kMappingNode, 1);
+  EXPECT_TRUE(Write(a, kVa));
+  EXPECT_EQ(world_.kernel().ledger().faults_injected, 1u);
+  EXPECT_EQ(a->faults, faults + 2);
+  EXPECT_EQ(pmap_.counters().dropped, 0u);
+  EXPECT_EQ(Layout(a, kVa + 0x20000, 1), "w");
 }
 
 TEST_F(ShortageTest, CanaryDropsWiredPages) {

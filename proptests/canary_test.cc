@@ -49,6 +49,7 @@ std::vector<CanaryCase> CanaryTable() {
        "PromotionKeepsSharers",
        {"TranslationMapsItsPage", "ContentsAgree"}},
       {base::Canary::kWritesBehindStamps, "WritesBehindStamps", {"ContentsAgree"}},
+      {base::Canary::kFreedFrameIsLost, "FreedFrameIsLost", {"ValidFreeFrames"}},
   };
 }
 

@@ -57,6 +57,7 @@ constexpr CanaryName kCanaries[] = {
     {base::Canary::kSwapReadsWrongSlot, "swap_reads_wrong_slot"},
     {base::Canary::kDaemonSkipsOwnerLock, "daemon_skips_owner_lock"},
     {base::Canary::kWaiterNotWoken, "waiter_not_woken"},
+    {base::Canary::kFreedFrameIsLost, "freed_frame_is_lost"},
 };
 static_assert(std::size(kCanaries) == base::kCanaryCount);
 
@@ -123,7 +124,8 @@ void MachineFlags::DeclareMachine(Options* options) {
                 "pages of each swap device, on from the beginning; scarce memory wants --frames");
   options->Number("swap-latency", &swap_latency, 0, 1'000'000,
                   "virtual microseconds that a transfer to swap takes");
-  options->Text("policy", &policy, "NAME", "of page replacement: clock, clockpro or simple");
+  options->Text("policy", &policy, "NAME",
+                absl::StrCat("of page replacement: ", absl::StrJoin(machine::PolicyNames(), ", ")));
   options->Text("canary", &canary, "NAME", "arm a deliberate bug, to see it found");
   options->Text(
       "profile", &profile, "NAME",
@@ -184,6 +186,11 @@ absl::Status MachineFlags::Apply(uint64_t default_frames, uint64_t default_check
 absl::Status MachineFlags::ApplySwap(machine::Machine::Options* machine) const {
   constexpr uint64_t kMostPages = uint64_t{1} << 20;
   constexpr size_t kMostDevices = 8;
+  if (!machine::IsPolicy(policy)) {
+    return absl::InvalidArgumentError(absl::StrCat("there is no policy \"", policy,
+                                                   "\"; there are ",
+                                                   absl::StrJoin(machine::PolicyNames(), ", ")));
+  }
   machine->policy = policy;
   machine->swap.clear();
   if (swap.empty()) return absl::OkStatus();
@@ -280,6 +287,10 @@ std::string LanesText(const RunOptions& run, const proptests::RunStats& stats) {
     absl::StrAppend(&text, run.lanes.Has(proptests::Lane::kModel) ? "; " : "",
                     "uvm: ", Grouped(stats.uvm_outcomes), " outcomes and ", Grouped(stats.bytes),
                     " bytes compared with the model's");
+  }
+  if (stats.lost_calls + stats.lost_tasks != 0) {
+    absl::StrAppend(&text, "\n  lost    ", Grouped(stats.lost_calls), " calls and ",
+                    Grouped(stats.lost_tasks), " tasks, to faults without bound");
   }
   return text + "\n";
 }

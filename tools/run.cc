@@ -111,6 +111,8 @@ Diagnosis DiagnoseCase(const RunFlags& flags, const CampaignOptions& options,
   proptests::RunOptions run = proptests::CaseRunOptions(options, record.number);
   proptests::CampaignResult result;
   result.run.failure = failure;
+  result.run.drawn = record.drawn;
+  result.run.converging = record.result.converging;
   result.failing_case = record.number;
   DiagnosisOptions how{absl::StrCat("seed ", flags.seed, ", case ", record.number), flags.save,
                        flags.machine};

@@ -21,6 +21,7 @@ constexpr const char* kEpilogue =
     "  ./vmsim run --seed 7 --ops 1m\n"
     "  ./vmsim run --seed 7 --case 12 --ops 10k        one case of that campaign again\n"
     "  ./vmsim run --faults all --ops 1m               does anybody notice?\n"
+    "  ./vmsim run --faults unlimited --ops 1m         who is lost, is lost alone\n"
     "  ./vmsim run --jobs $(nproc) --ops 100m          the same result, sooner\n"
     "  ./vmsim run --findings found --ops 100m         keep what is found, go on\n"
     "  ./vmsim run --resume found                      go on where that was interrupted\n"
@@ -61,7 +62,7 @@ void DeclareRunFlags(Options* options, RunFlags* flags) {
   options->Number("tasks", &flags->tasks, 1, 48, "tasks alive at once, at most");
   options->Number("pages", &flags->pages, 1, 4096, "pages of a typical map");
   options->Number("files", &flags->files, 1, 64, "files that may be mapped");
-  options->Text("faults", &flags->faults, "SITE[=RATE],...|all",
+  options->Text("faults", &flags->faults, "SITE[=RATE],...|all|unlimited",
                 "inject faults of the kernel between the operations");
   options->Number("jobs", &flags->jobs, 0, 1024,
                   "worker processes; 0 = none, for debuggers and profilers");

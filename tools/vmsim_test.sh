@@ -56,7 +56,7 @@ has "Usage: vmsim COMMAND" err
 # --- Bad usage ---
 bad 'there is no command "fly"' fly
 bad 'there is no fault site "mapping"' run --faults mapping
-bad 'a campaign cannot inject pager_never' run --faults pager_never
+bad 'pager_never is there twice' run --faults pager_never,pager_never=3
 bad 'unknown option --foo for `vmsim run`' run --foo
 bad '--ops wants a number from 1 to 1125899906842624, not "many"' run --ops many
 bad '--tasks wants a number from 1 to 48, not "49"' run --tasks 49

@@ -6,7 +6,7 @@
 namespace uvm {
 
 Anon* AnonStore::Allocate() {
-  Anon* anon = pool_.New();
+  Anon* anon = AllocateEmpty();
   if (anon == nullptr) return nullptr;
   anon->page = pages_->AllocateForAnon(anon);
   if (anon->page == nullptr) {

@@ -40,6 +40,7 @@ struct LayerLock {
 
 struct Anon {
   uint32_t refs = 1;
+  uint32_t id = 0;            // names its contents to the policy (PolicyDoor::NameOf); rises
   LayerLock* lock = nullptr;  // of the amaps it is in; set when it is first put into a slot
   Page* page = nullptr;
   SwapSlot slot = kNoSlot;
@@ -62,7 +63,11 @@ class AnonStore {
   // anons or frames ran out.
   Anon* Allocate();
   // NetBSD: uvm_analloc(). One reference and no page; null when anons ran out.
-  Anon* AllocateEmpty() { return pool_.New(); }
+  Anon* AllocateEmpty() {
+    Anon* anon = pool_.New();
+    if (anon != nullptr) anon->id = ++last_id_;
+    return anon;
+  }
   // Drops one reference; the last one frees page, slot and anon, or leaves that to the transfer
   // under way. NetBSD: uvm_anfree() at zero.
   void Release(Anon* anon);
@@ -124,6 +129,7 @@ class AnonStore {
   PageStore* const pages_;
   base::Pool<Anon> pool_;
   base::Pool<LayerLock> locks_;
+  uint32_t last_id_ = 0;
   uint64_t held_only_ = 0;
   uint64_t dying_ = 0;
 };

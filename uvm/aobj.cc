@@ -236,6 +236,7 @@ bool AnonymousPager::CutTail(Object* object, uint64_t end) {
     const uint64_t kept = end & base::kPageMask;
     std::memset(pages_->Contents(last) + kept, 0, base::kPageSize - kept);
     object->SetDirty(last, Dirty::kDirty);
+    DropSlot(object, index);
   }
   object->Unbusy(pages_, last);
   return fresh != nullptr;

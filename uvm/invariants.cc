@@ -382,9 +382,11 @@ const char* WrongState(const Page& page) {
 
 struct PageSums {
   uint64_t used = 0, wired = 0, active = 0, inactive = 0, pageout = 0;
+  uint64_t lost = 0;  // free and to be had by nobody
 
   void Add(const Page& page) {
     used += page.free ? 0 : 1;
+    lost += page.free && !page.cached && !page.queue_link.linked() ? 1 : 0;
     wired += page.wire_count > 0 ? 1 : 0;
     pageout += page.pageout ? 1 : 0;
     active += page.queue == PageQueue::kActive ? 1 : 0;
@@ -423,6 +425,13 @@ bool NoPageIs(Uvm* uvm, TextSink* text, const char* (*wrong_with)(const Page&)) 
 }  // namespace
 
 bool ValidPageOwners(Uvm* uvm, TextSink* text) { return NoPageIs(uvm, text, WrongOwner); }
+
+bool ValidFreeFrames(Uvm* uvm, TextSink* text) {
+  const PageStore& pages = uvm->DebugPages();
+  const char* wrong = pages.DebugWrongFree(pages.total().value());
+  if (wrong != nullptr) *text << wrong;
+  return wrong == nullptr;
+}
 
 bool FreeAccounting(Uvm* uvm, TextSink* text) {
   const PageSums sums = SumsOf(uvm);
@@ -820,7 +829,8 @@ class AllRules {
     });
   }
 
-  // ValidPageOwners, FreeAccounting, ValidPageStates, WiringsAreCounted. Each page of an object
+  // ValidPageOwners, ValidFreeFrames (of each queue a few frames), FreeAccounting, ValidPageStates,
+  // WiringsAreCounted. Each page of an object
   // stands in its object's tree when there are as many as the trees have.
   bool PagesHold() {
     PageSums sums;
@@ -835,7 +845,8 @@ class AllRules {
               !WrongWiring(page, kernel, cut);
       if (page.debug_wired != 0) page.debug_wired = 0;
     });
-    return right && objects_pages == objects_pages_ && sums.Accounted(uvm_) &&
+    return right && objects_pages == objects_pages_ && sums.lost == 0 &&
+           uvm_->DebugPages().DebugWrongFree(2) == nullptr && sums.Accounted(uvm_) &&
            sums.Counted(uvm_) && sums.pageout == uvm_->pagedaemon().paging().value();
   }
 
@@ -874,6 +885,7 @@ const char* FirstViolation(Uvm* uvm, TextSink* text) {
       {"ValidObjectRefs", ValidObjectRefs},
       {"ValidObjectPages", ValidObjectPages},
       {"ValidPageOwners", ValidPageOwners},
+      {"ValidFreeFrames", ValidFreeFrames},
       {"FreeAccounting", FreeAccounting},
       {"ValidPageStates", ValidPageStates},
       {"PagingCount", PagingCount},

@@ -27,6 +27,7 @@ bool ValidAnonRefs(Uvm* uvm, base::TextSink* text);
 bool ValidObjectRefs(Uvm* uvm, base::TextSink* text);
 bool ValidObjectPages(Uvm* uvm, base::TextSink* text);
 bool ValidPageOwners(Uvm* uvm, base::TextSink* text);
+bool ValidFreeFrames(Uvm* uvm, base::TextSink* text);
 bool FreeAccounting(Uvm* uvm, base::TextSink* text);
 bool ValidPageStates(Uvm* uvm, base::TextSink* text);
 bool PagingCount(Uvm* uvm, base::TextSink* text);

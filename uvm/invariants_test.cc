@@ -57,7 +57,8 @@ TEST_F(InvariantsTest, AHealthyMachineHasNoViolation) {
                       ValidAmapSlots,         ValidAmapRefs,
                       ValidAnonRefs,          ValidObjectRefs,
                       ValidObjectPages,       ValidPageOwners,
-                      FreeAccounting,         NoLockHeld,
+                      FreeAccounting,         ValidFreeFrames,
+                      NoLockHeld,
                       TranslationInsideEntry, TranslationMapsItsPage,
                       RightsWithinProtection, CopyOnWriteIsReadOnly,
                       ValidPageStates,        WiringsAreCounted,
@@ -364,6 +365,32 @@ TEST_F(InvariantsTest, ValidPageOwnersSeesBusyPages) {
   ResidentAt(space(), 1)->busy = BusyReason::kPromote;
   EXPECT_EQ(Violation(), "ValidPageOwners: frame " + FrameOf(1) + " is busy at rest");
   ResidentAt(space(), 1)->busy = BusyReason::kNotBusy;
+}
+
+TEST_F(InvariantsTest, ValidFreeFramesSeesWhatIsInNoQueueOrTheWrongOne) {
+  NewSpace("XY").Exit();
+  std::vector<Page*> was_used;
+  uvm().DebugPages().DebugForEach([&](Page& page) {
+    if (page.free) was_used.push_back(&page);
+  });
+  ASSERT_GE(was_used.size(), 2u);
+  Page* page = was_used[0];
+  page->cached = true;
+  EXPECT_EQ(Violation(), "ValidFreeFrames: a queue of free frames has one that is not");
+  page->cached = false;
+  page->free_list = 1;
+  EXPECT_EQ(Violation(),
+            "ValidFreeFrames: a free frame is in a queue of another free list, bucket or colour");
+  page->free_list = 0;
+  page->bucket = 1;
+  EXPECT_EQ(Violation(),
+            "ValidFreeFrames: a free frame is in a queue of another free list, bucket or colour");
+  page->bucket = 0;
+  const base::ListLink link = page->queue_link;
+  page->queue_link.next = nullptr;
+  EXPECT_EQ(Violation(), "ValidFreeFrames: a frame is free and in no queue");
+  page->queue_link = link;
+  EXPECT_EQ(Violation(), "");
 }
 
 TEST_F(InvariantsTest, FreeAccountingSeesWrongCounts) {

@@ -116,6 +116,10 @@ void PageStore::FreeLocked(Page* page) {
   ForgetFileLocked(page);
   --core_->counters.frames_in_use;
   if (cached_processors_ != 0 && MayFillCaches() && caches_.Put(page, free_)) return;
+  if (core_->canary.Armed(base::Canary::kFreedFrameIsLost)) {
+    page->free = true;
+    return;
+  }
   free_.Put(page);
 }
 

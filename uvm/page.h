@@ -252,8 +252,7 @@ class PageStore {
   const FreePages& DebugFree() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return free_; }
   const FrameCaches& DebugCaches() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return caches_; }
   // For checkers: what is wrong with a free frame, its place and the counts, or null. Looks at the
-  // first `limit` frames of each queue, and at frames that were never allocated only if `limit` is
-  // above the number of frames.
+  // first `limit` frames of each queue; at all descriptors, too, if `limit` is not below total().
   const char* DebugWrongFree(uint64_t limit) const;
 
   // ---- For pglist.h. While a FrameSearch lives nobody else takes or gives frames, and the caches
@@ -315,6 +314,7 @@ class PageStore {
   void Balance(PageCount swap_shortage);
   void EndScan();
   bool NeedsScan();
+  void Tune();  // the number of frames changed
   void EstimatePageable(PageCount* active, PageCount* inactive);
   // Whoever leaves fewer free frames than that kicks the daemon; 0: nobody does.
   void SetKickBelow(PageCount frames) { kick_below_ = frames; }

@@ -1,6 +1,7 @@
 // Physical memory of a PageStore: plugging, colours, buckets, reserves.
 #include "base/check.h"
 #include "uvm/page.h"
+#include "uvm/pdpolicy.h"
 
 namespace uvm {
 
@@ -23,6 +24,7 @@ bool PageStore::Plug(Paddr start, PageCount pages, uint32_t free_list) {
   {
     MutexLock lock(&mu_);
     if (!PlugLocked({start, pages, free_list})) return false;
+    if (policy_ != nullptr) policy_->Tune(segments_.available());
   }
   if (core_->frames != nullptr) core_->frames->Kick();
   return true;
@@ -43,6 +45,7 @@ bool PageStore::Unplug(Paddr start, PageCount pages) {
     for (uint64_t i = 0; i < pages.value(); ++i) {
       free_.Remove(segments_.DescriptorOf(start + (i << base::kPageShift)));
     }
+    if (policy_ != nullptr) policy_->Tune(segments_.available());
   }
   if (core_->frames != nullptr) core_->frames->Kick();
   return true;
@@ -199,23 +202,21 @@ const char* PageStore::DebugWrongFree(uint64_t limit) const ABSL_NO_THREAD_SAFET
   caches_.DebugForEach(LookAtCached, &cached);
   if (cached.wrong != nullptr) return cached.wrong;
   if (cached.seen != caches_.size()) return "the caches' counts are wrong";
-  const bool all = limit >= segments_.available().value();
-  uint64_t in_queues = 0, in_caches = 0, looked_at = 0;
+  if (limit < segments_.available().value()) return nullptr;
+  uint64_t in_queues = 0, in_caches = 0;
   Page* first;
   uint64_t count;
-  for (uint32_t slab = 0; segments_.DebugSlab(slab, all, &first, &count); ++slab) {
+  for (uint32_t slab = 0; segments_.DebugSlab(slab, true, &first, &count); ++slab) {
     for (uint64_t i = 0; i < count; ++i) {
       const Page& page = first[i];
       if (page.cached && !page.free) return "a frame is in a cache and not free";
       if (page.free && !page.plugged) return "a frame is free and not plugged in";
-      looked_at += page.plugged ? 1 : 0;
-      in_caches += page.cached ? 1 : 0;
-      in_queues += page.free && !page.cached && page.queue_link.linked() ? 1 : 0;
       if (page.free && !page.cached && !page.queue_link.linked())
         return "a frame is free and in no queue";
+      in_caches += page.cached ? 1 : 0;
+      in_queues += page.free && !page.cached ? 1 : 0;
     }
   }
-  in_queues += segments_.available().value() - looked_at;  // never used
   if (in_caches != cached.seen) return "a frame is marked cached and in no cache";
   return in_queues == free_.size() ? nullptr : "free frames are missing from the queues";
 }

@@ -32,6 +32,11 @@ bool PageStore::NeedsScan() {
   return policy_->NeedsScan();
 }
 
+void PageStore::Tune() {
+  MutexLock lock(&mu_);
+  policy_->Tune(total());
+}
+
 void PageStore::EstimatePageable(PageCount* active, PageCount* inactive) {
   MutexLock lock(&mu_);
   policy_->EstimatePageable(active, inactive);

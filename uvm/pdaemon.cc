@@ -32,7 +32,7 @@ PageDaemon::PageDaemon(Core* core, PageStore* pages, SwapStore* swap, AnonStore*
 // ---- Thresholds ----
 
 PageDaemon::Thresholds PageDaemon::ThresholdsFor(PageCount frames, uint32_t processors,
-                                                 PageCount kernel_reserve) {
+                                                 PageCount reserve) {
   Thresholds t;
   t.free_min = frames.value() / 200;
   if (t.free_min < kFreeMinLow) t.free_min = kFreeMinLow;
@@ -40,7 +40,7 @@ PageDaemon::Thresholds PageDaemon::ThresholdsFor(PageCount frames, uint32_t proc
   t.free_min *= processors;
   // A machine of a few hundred frames would otherwise keep most of them free.
   if (t.free_min > frames.value() / 16) t.free_min = frames.value() / 16;
-  if (t.free_min < kernel_reserve.value() + 1) t.free_min = kernel_reserve.value() + 1;
+  if (t.free_min < reserve.value() + 1) t.free_min = reserve.value() + 1;
   t.free_target = t.free_min * 4 / 3;
   if (t.free_target < t.free_min + 1) t.free_target = t.free_min + 1;
   t.scan_target = 4 * t.free_target;
@@ -50,10 +50,15 @@ PageDaemon::Thresholds PageDaemon::ThresholdsFor(PageCount frames, uint32_t proc
 }
 
 PageDaemon::Thresholds PageDaemon::thresholds() const {
-  Thresholds t = ThresholdsFor(pages_->total(), 1, kernel_reserve_);
+  Thresholds t = ThresholdsFor(pages_->total(), 1, reserve_);
   t.free_target += extra_target_;
   if (t.scan_target < t.free_target) t.scan_target = t.free_target;
   return t;
+}
+
+void PageDaemon::SetReserves(const FrameReserves& reserves) {
+  pages_->SetReserves(reserves);
+  reserve_ = reserves.pagedaemon + reserves.kernel;
 }
 
 bool PageDaemon::NeedsFrames() const {
@@ -61,7 +66,7 @@ bool PageDaemon::NeedsFrames() const {
 }
 
 // Whether anybody's allocation would succeed.
-bool PageDaemon::HasFrames() const { return pages_->free_count() > kernel_reserve_; }
+bool PageDaemon::HasFrames() const { return pages_->free_count() > reserve_; }
 
 bool PageDaemon::Reclaimable() {
   if (swap_->pages().value() == 0 && !has_thread_) return false;
@@ -129,6 +134,10 @@ void PageDaemon::Round() {
   skipped_ = 0;
   ++counters_.rounds;
   const bool short_of_frames = !HasFrames();
+  if (tuned_for_ != pages_->total()) {
+    tuned_for_ = pages_->total();
+    pages_->Tune();
+  }
   swap_->Poll(core_->threads->Now());
   if (NeedsFrames() || pages_->NeedsScan()) Scan();
   const uint64_t freed = counters_.freed_clean + counters_.freed_written +

@@ -102,14 +102,14 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   // ---- Thresholds.
 
   // freemin is 1/200 of all frames, at least 128 KiB and at most 1 MiB, for each processor; on
-  // machines with less than 2 MiB a sixteenth. Never below kernel_reserve + 1.
-  static Thresholds ThresholdsFor(PageCount frames, uint32_t processors, PageCount kernel_reserve);
+  // machines with less than 2 MiB a sixteenth. Never below reserve + 1.
+  static Thresholds ThresholdsFor(PageCount frames, uint32_t processors, PageCount reserve);
   // The numbers in force; frames may have come and gone (NetBSD: uvmpd_tune()).
   Thresholds thresholds() const;
   // NetBSD: uvmexp.freetarg's settable extra (vm.uvmexp freetarg_extra).
   void SetExtraTarget(PageCount extra) { extra_target_ = extra.value(); }
-  // Frames that only the kernel's and the daemon's own allocations may use. Called before Serve.
-  void SetKernelReserve(PageCount pages) { kernel_reserve_ = pages; }
+  // Frames that only the kernel's and the daemon's own allocations may use; none by default.
+  void SetReserves(const FrameReserves& reserves);
 
   // ---- PolicyDoor.
 
@@ -188,7 +188,8 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   uint32_t dirty_reactivations_ = 0;  // in this scan
   uint64_t skipped_ = 0;              // in this round: what somebody else was at work on
   uint64_t extra_target_ = 0;
-  PageCount kernel_reserve_;
+  PageCount tuned_for_;  // frames that the policy knows of
+  PageCount reserve_;
   // Guarded by guard_.
   QueueGuard guard_;
   WaitQueue waiters_;

@@ -37,7 +37,7 @@ PageSort PageDaemon::SortOf(const Page* page) {
 
 uint64_t PageDaemon::NameOf(const Page* page) {
   if (page->object != nullptr) return base::Chain(page->object->id, page->index.value());
-  return page->anon != nullptr ? base::Mix64(page->anon->slot) : 0;
+  return page->anon != nullptr ? base::Chain(~uint64_t{0}, page->anon->id) : 0;
 }
 
 bool PageDaemon::DropSwap(Page* page) ABSL_NO_THREAD_SAFETY_ANALYSIS {

@@ -5,13 +5,19 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "uvm/map.h"
+#include "uvm/object.h"
+#include "uvm/pager.h"
+#include "uvm/stored.h"
 #include "uvm/swap.h"
 #include "uvm/swap_device.h"
 #include "uvm/testing/fake_threads.h"
@@ -72,6 +78,32 @@ class ScriptedDevice final : public SwapDevice {
   std::vector<SwapTransfer*> held_;
   std::function<void()> hook_;
   std::vector<uint32_t> writes_;
+};
+
+// A store of zeroes whose writes fail when told to.
+class FailingStore final : public Store {
+ public:
+  Result<void, PagerError> ReadPage(Object*, PageIndex index, unsigned char* contents) override {
+    std::vector<unsigned char>& page = pages_[index.value()];
+    page.resize(base::kPageSize);
+    std::memcpy(contents, page.data(), base::kPageSize);
+    return {};
+  }
+  Result<void, PagerError> WritePage(Object*, PageIndex index,
+                                     const unsigned char* contents) override {
+    ++writes;
+    if (fails) return PagerError::kIo;
+    pages_[index.value()].assign(contents, contents + base::kPageSize);
+    return {};
+  }
+  uint64_t SizeInBytes(const Object*) const override { return Pager::kUnbounded; }
+  void Detach(Object*) override {}
+
+  bool fails = false;
+  uint64_t writes = 0;
+
+ private:
+  std::map<uint64_t, std::vector<unsigned char>> pages_;
 };
 
 constexpr uint64_t kFrames = 32;
@@ -243,6 +275,200 @@ TEST_F(PageDaemonTest, WhenEveryWriteFailsMemoryIsExhaustedSomeTime) {
   EXPECT_GE(page, kFrames - 4);
   EXPECT_EQ(space.Read(std::string(page, 'x')), std::string(page, 'q'));
   bad_ = counters().write_errors;
+}
+
+// A file's page that cannot be written stays as it is (facts/uvm.md 5.A 11: the error path let go
+// of the wrong page).
+TEST_F(PageDaemonTest, AFilesPageThatCannotBeWrittenStays) {
+  FailingStore store;
+  Result<Object*, MapError> object = uvm().CreateStoredObject(&store, 5);
+  ASSERT_TRUE(object.ok());
+  Space space = NewSpace("......");
+  space.Map({.at = 0, .pages = 6, .sharing = Sharing::kShared, .file = object.value()});
+  space.Write("abcdef");
+  store.fails = true;
+  Space other = NewSpace(kSixty);
+  EXPECT_EQ(other.ReadAll(), kSixty);
+  EXPECT_GT(store.writes, 0u);
+  EXPECT_EQ(Contents(space), "abcdef");
+  store.fails = false;
+  EXPECT_EQ(other.ReadAll(), kSixty);
+  EXPECT_EQ(space.Read("xxxxxx"), "abcdef");
+  uvm().ReleaseObject(object.value());
+}
+
+// ---- While a write is under way ----
+
+// facts/uvm.md 5.B 12: the count of pages on swap only went below zero. 5.A 13: what was released
+// and what is to be freed were taken for each other.
+TEST_F(PageDaemonTest, ASpaceMayEndWhileItsPagesAreBeingWritten) {
+  Space space = NewSpace("abcdefghijklmnopqrstuvwxyzABCDE");
+  bool ended = false;
+  device_.DuringNextWrite([&] {
+    EXPECT_GT(daemon().paging(), PageCount(0));
+    CheckInvariants();
+    uvm().FreeSpace(space.get());
+    ended = true;
+    EXPECT_EQ(swap().only_on_swap(), PageCount(0));
+  });
+  StopChecking();  // anons that end with the write are in no amap
+  for (int i = 0; i < 6; ++i) daemon().RunOnce();
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(swap().in_use(), PageCount(0));
+  EXPECT_EQ(uvm().DebugAnons().live(), 0u);
+  EXPECT_EQ(Violation(), "");
+}
+
+TEST_F(PageDaemonTest, TheSameWhenTheWriteFails) {
+  Space space = NewSpace("abcdefghijklmnopqrstuvwxyzABCDE");
+  device_.FailWrites(SwapResult::kIo);
+  device_.DuringNextWrite([&] { uvm().FreeSpace(space.get()); });
+  StopChecking();
+  for (int i = 0; i < 6; ++i) daemon().RunOnce();
+  bad_ = counters().write_errors;
+  EXPECT_GT(bad_, 0u);
+  EXPECT_EQ(swap().in_use(), PageCount(bad_));
+  EXPECT_EQ(uvm().DebugAnons().live(), 0u);
+}
+
+TEST_F(PageDaemonTest, AChildMayBeForkedWhileAPageIsBeingWritten) {
+  Space space = NewSpace("abcdefghijklmnopqrstuvwxyzABCDE");
+  Space child = space;
+  device_.DuringNextWrite([&] {
+    Result<uvm::Space*, MapError> forked = uvm().ForkSpace(space.get());
+    ASSERT_TRUE(forked.ok());
+    child = Space(this, forked.value(), space.pages());
+  });
+  for (int i = 0; i < 6; ++i) daemon().RunOnce();
+  space.Write("ZZZZ...........................");
+  EXPECT_EQ(child.ReadAll(), "abcdefghijklmnopqrstuvwxyzABCDE");
+  EXPECT_EQ(space.ReadAll(), "ZZZZefghijklmnopqrstuvwxyzABCDE");
+}
+
+// ---- Too little ----
+
+class LittleSwapTest : public PageDaemonTest {
+ protected:
+  LittleSwapTest() : PageDaemonTest(8) {}
+};
+
+TEST_F(LittleSwapTest, WhoFindsNoMemoryIsToldAndNobodyElseSuffers) {
+  Space space = NewSpace("abcdefgh");
+  Space greedy = NewSpace(std::string(60, '0'));
+  uint64_t page = 0;
+  std::string outcome;
+  while (page < 60 && (outcome = AccessPage(greedy, page, Access::kWrite, 'q')) == "ok") ++page;
+  EXPECT_EQ(outcome, "no_memory");
+  EXPECT_GE(page, kFrames - 8 - 2);
+  EXPECT_GT(counters().out_of_memory, 0u);
+  EXPECT_EQ(Contents(space), "abcdefgh");
+  EXPECT_EQ(Contents(greedy), std::string(page, 'q') + std::string(60 - page, '0'));
+  greedy.Exit();
+  EXPECT_EQ(space.ReadAll(), "abcdefgh");
+  space.Write("hgfedcba");
+  EXPECT_EQ(space.ReadAll(), "hgfedcba");
+}
+
+// facts/uvm.md 5.B' N6: a fault on an object waited for ever.
+TEST_F(LittleSwapTest, ObjectsRunOutOfMemory) {
+  Result<Object*, MapError> made = uvm().CreateAobj(60 * base::kPageSize, 0);
+  ASSERT_TRUE(made.ok());
+  Space space = NewSpace(std::string(60, '.'));
+  space.Map({.at = 0, .pages = 60, .sharing = Sharing::kShared, .file = made.value()});
+  uvm().ReleaseObject(made.value());
+  uint64_t page = 0;
+  std::string outcome;
+  while (page < 60 && (outcome = AccessPage(space, page, Access::kWrite, 'q')) == "ok") ++page;
+  EXPECT_EQ(outcome, "no_memory");
+  EXPECT_EQ(Contents(space), std::string(page, 'q') + std::string(60 - page, '0'));
+}
+
+// facts/uvm.md 5.A 7: the daemon went round for ever; 5.A 8: nobody was killed, everybody hung.
+TEST_F(LittleSwapTest, WithNothingToTakeWaitingEndsAtOnce) {
+  Space space = NewSpace(std::string(kFrames - 2, 'w'));
+  space.Wire(0, kFrames - 2);
+  Space other = NewSpace("00000000");
+  uint64_t page = 0;
+  while (page < 8 && AccessPage(other, page, Access::kWrite, 'x') == "ok") ++page;
+  EXPECT_LT(page, 8u);
+  const uint64_t rounds = counters().rounds;
+  EXPECT_EQ(other.Touch(7, Access::kWrite), "no_memory");
+  EXPECT_LE(counters().rounds - rounds, 20u);
+  space.Unwire(0, kFrames - 2);
+  EXPECT_EQ(other.Touch(7, Access::kWrite), "ok");
+}
+
+// All slots are taken, but by pages that are in memory as well: theirs go to others (5.A 8).
+TEST_F(LittleSwapTest, SlotsOfPagesInMemoryAreFreedForOthers) {
+  Space space = NewSpace(std::string(38, 'a'));
+  const uint64_t before = counters().dropped_slots;
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(space.ReadAll(), std::string(38, 'a'));
+    space.Write(std::string(38, 'a'));
+  }
+  EXPECT_GE(counters().dropped_slots, before);
+  EXPECT_LE(swap().in_use(), PageCount(8));
+}
+
+TEST(PageDaemonWithoutSwapTest, NothingIsReclaimableAndNobodyWaits) {
+  World world(16);
+  PageDaemon& daemon = world.uvm().pagedaemon();
+  EXPECT_FALSE(daemon.Reclaimable());
+  EXPECT_TRUE(daemon.WaitForFrames()) << "there are frames";
+  Space space = world.NewSpace(std::string(20, '0'));
+  uint64_t page = 0;
+  while (page < 20 && space.Touch(page, Access::kWrite) == "ok") ++page;
+  EXPECT_EQ(page, 16u) << "every frame can be used";
+  EXPECT_FALSE(daemon.WaitForFrames());
+  EXPECT_EQ(daemon.counters().rounds, 0u);
+  EXPECT_EQ(world.TearDownAndFindLeaks(), "");
+}
+
+// With a daemon's thread pages of files can go without any swap.
+TEST(PageDaemonWithoutSwapTest, FilePagesAreReclaimable) {
+  BatonThreads threads;
+  World world(16, &threads);
+  world.ForgetAtRandom(1, uint64_t{1} << 40);
+  PageDaemon& daemon = world.uvm().pagedaemon();
+  Object* file = world.File(3);
+  Space space = world.NewSpace(std::string(36, '.'));
+  for (uint64_t i = 0; i < 4; ++i) space.Map({.at = i * 9, .pages = 9, .file = file});
+  Space own = world.NewSpace("00000000");
+  bool done = false;
+  threads.Add([&] {
+    for (int i = 0; i < 3; ++i) {
+      own.Write("abcdefgh");
+      EXPECT_EQ(space.Read("xxxxxxxxx"), "123456789");
+      EXPECT_EQ(own.Read("xxxxxxxx"), "abcdefgh");
+    }
+    done = true;
+    daemon.Kick();
+  });
+  threads.Add([&] {
+    while (!done) daemon.Serve();
+    daemon.StopServing();
+  });
+  threads.Run();
+  EXPECT_GT(world.uvm().counters().pager_freed, 0u);
+  EXPECT_EQ(world.TearDownAndFindLeaks(), "");
+}
+
+// ---- Thresholds ----
+
+TEST(PageDaemonThresholdsTest, AreTheOriginalsOnMachinesThatAreLargeEnough) {
+  auto of = [](uint64_t frames, uint32_t processors, uint64_t reserve) {
+    const PageDaemon::Thresholds t =
+        PageDaemon::ThresholdsFor(PageCount(frames), processors, PageCount(reserve));
+    return std::to_string(t.free_min) + " " + std::to_string(t.free_target) + " " +
+           std::to_string(t.scan_target);
+  };
+  EXPECT_EQ(of(1024, 1, 5), "32 42 168") << "128 KiB";
+  EXPECT_EQ(of(10000, 1, 5), "50 66 264") << "1/200";
+  EXPECT_EQ(of(1000000, 1, 5), "256 341 1364") << "1 MiB";
+  EXPECT_EQ(of(1000000, 4, 20), "1024 1365 5460") << "for each processor";
+  EXPECT_EQ(of(160, 1, 0), "10 13 52") << "a sixteenth of a small machine";
+  EXPECT_EQ(of(16, 1, 0), "1 2 8");
+  EXPECT_EQ(of(16, 1, 5), "6 8 8") << "never below the reserve";
 }
 
 }  // namespace

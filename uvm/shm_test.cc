@@ -134,5 +134,48 @@ TEST_F(ShmTest, LockedSegmentsKeepTheirPagesInMemory) {
   EXPECT_EQ(segment_->object->DebugFirstPage()->wire_count, 0u);
 }
 
+TEST_F(ShmTest, ALockedSegmentThatGoesLeavesNothingWired) {
+  const PageStore& frames = uvm().DebugPages();
+  const uint64_t free = frames.free_count().value();
+  EXPECT_EQ(store_.Lock(segment_), Errno::kOk);
+  EXPECT_EQ(frames.wired_count(), PageCount(2));
+  EXPECT_EQ(store_.Remove(segment_), Errno::kOk);
+  segment_ = nullptr;
+  EXPECT_EQ(store_.live(), 0u);
+  EXPECT_EQ(frames.wired_count(), PageCount(0));
+  EXPECT_EQ(frames.free_count().value(), free);
+}
+
+TEST_F(ShmTest, ASegmentThatIsRemovedStaysLockedUntilTheLastOneLeaves) {
+  EXPECT_EQ(Attach(0), "page 0");
+  space().Write("AB......");
+  EXPECT_EQ(store_.Lock(segment_), Errno::kOk);
+  EXPECT_EQ(store_.Remove(segment_), Errno::kOk);
+  EXPECT_EQ(uvm().DebugPages().wired_count(), PageCount(2));
+  EXPECT_EQ(Contents(space()), "AB......");
+  EXPECT_EQ(Detach(0), "ok");
+  segment_ = nullptr;
+  EXPECT_EQ(uvm().DebugPages().wired_count(), PageCount(0));
+}
+
+// What was moved away from an attachment keeps the memory, but nobody is left to unlock it.
+TEST_F(ShmTest, WhatOutlivesALockedSegmentIsNotWired) {
+  EXPECT_EQ(Attach(0), "page 0");
+  space().Write("AB......");
+  space().Remap({.from = 0,
+                 .pages = 2,
+                 .new_pages = 2,
+                 .to = 4,
+                 .where = Map::RemapOptions::Where::kFixed});
+  EXPECT_EQ(store_.Lock(segment_), Errno::kOk);
+  EXPECT_EQ(store_.Remove(segment_), Errno::kOk);
+  EXPECT_EQ(Detach(0), "ok");
+  segment_ = nullptr;
+  EXPECT_EQ(store_.live(), 0u);
+  EXPECT_EQ(Contents(space()), "....AB..");
+  EXPECT_EQ(Wirings(space()), "....00..");
+  EXPECT_EQ(uvm().DebugPages().wired_count(), PageCount(0));
+}
+
 }  // namespace
 }  // namespace uvm

@@ -46,8 +46,8 @@ Result<void, SwapError> SwapOff::Run(SwapDevice* device) {
 
 // ---- Objects ----
 
-// An object that is referenced stays in the list. Between looking at one and taking a reference
-// nobody else runs.
+// NetBSD: uao_swap_off(). An object that is referenced stays in the list. Between looking at one
+// and taking a reference nobody else runs.
 Result<SwapOff::Found, SwapError> SwapOff::BringInObjects(const SwapDevice* device)
     ABSL_NO_THREAD_SAFETY_ANALYSIS {
   const ObjectStore::List& all = objects_->DebugAll();
@@ -145,9 +145,9 @@ Anon* SwapOff::FindAnon(const SwapDevice* device, const Amap* amap, uint32_t* fr
   return nullptr;
 }
 
-// All of the amap at the cursor, which is at the next one afterwards; or at another already, when
-// the amap died meanwhile. What stands in used[] may change places while nothing is locked, so it
-// is gone through until once nothing was found.
+// NetBSD: uvm_anon_pagein() and the loop round it. All of the amap at the cursor, which is at the
+// next one afterwards; or at another already, when the amap died meanwhile. What stands in used[]
+// may change places while nothing is locked, so it is gone through until once nothing was found.
 Result<SwapOff::Found, SwapError> SwapOff::BringInAmap(const SwapDevice* device, AmapCursor* cursor)
     ABSL_NO_THREAD_SAFETY_ANALYSIS {
   Amap* const amap = cursor->at;

@@ -9,7 +9,8 @@ namespace uvm {
 
 Uvm::Uvm(const Config& config)
     : core_{config.memory, config.pmap, config.threads, {}, {}},
-      pages_(&core_),
+      pages_(&core_, config.plugged, config.plugged_count),
+      page_lists_(&core_, &pages_),
       swap_(&core_),
       policy_(config.policy, config.memory, pages_.total()),
       anons_(&core_, &pages_),

@@ -28,6 +28,7 @@
 #include "uvm/page.h"
 #include "uvm/pdaemon.h"
 #include "uvm/pdpolicy_choice.h"
+#include "uvm/pglist.h"
 #include "uvm/space.h"
 #include "uvm/stored.h"
 #include "uvm/swap.h"
@@ -43,6 +44,9 @@ struct Config {
   PmapSystem* pmap;
   ThreadSystem* threads;
   PolicyKind policy = PolicyKind::kClock;  // which page goes next
+  // Frames that begin plugged in; none: all that the pmap can reach.
+  const FrameRange* plugged = nullptr;
+  uint32_t plugged_count = 0;
 };
 
 class Uvm {
@@ -138,6 +142,18 @@ class Uvm {
   BufferCache* Cache();
   SpaceIo* Io();
 
+  // Physical memory: NetBSD: uvm_hotplug(); see PageStore.
+  bool Plug(Paddr start, PageCount pages, uint32_t free_list = 0) {
+    return pages_.Plug(start, pages, free_list);
+  }
+  bool Unplug(Paddr start, PageCount pages) { return pages_.Unplug(start, pages); }
+  // Runs of frames (pglist.h).
+  PageLists& page_lists() { return page_lists_; }
+  // NetBSD: uao_set_pgfl(). REQUIRES: an object of CreateAobj.
+  void SetFreeList(Object* object, uint32_t free_list) {
+    anonymous_.SetFreeList(object, free_list);
+  }
+
   void ReferenceObject(Object* object) { objects_.Reference(object); }
   void ReleaseObject(Object* object) { objects_.Release(object); }
 
@@ -186,6 +202,7 @@ class Uvm {
 
   Core core_;
   PageStore pages_;
+  PageLists page_lists_;
   SwapStore swap_;
   PolicyChoice policy_;
   AnonStore anons_;

@@ -153,6 +153,44 @@ TEST_F(WireTest, AChildOfAWiredParentIsNotWiredAndMovesNoFrame) {
   EXPECT_EQ(Contents(parent, child), "xy|AB");
 }
 
+// What lets nobody write for good is wired where it is; who writes all the same, by a right beyond
+// the maximum, gets a copy, and the wiring goes over to it: nothing of the old page is wired then.
+TEST_F(WireTest, TheCopyOfAWiredAnonTakesTheEntrysOwnWiringOver) {
+  Space one = NewSpace(".");
+  one.Map({.max_prot = kProtRead, .inherit = base::Inherit::kShare, .flags = kEnterBeyondMax});
+  one.Write("a");
+  Space two = one.Fork();
+  two.SetInherit(0, 1, base::Inherit::kCopy);
+  Space child = two.Fork();  // the anon has two owners now
+  one.Wire(0, 1);
+  EXPECT_EQ(Wirings(one, two, child), "1|1|1");
+  EXPECT_EQ(Frames(one, two, child), "a|a|a");
+  one.Write("x");
+  EXPECT_EQ(Contents(one, two, child), "x|x|a");
+  EXPECT_EQ(Wirings(one, two, child), "1|1|0");
+  EXPECT_EQ(WiredPages(), 1u);
+  EXPECT_EQ(WiredTranslations(one), 1u);
+  one.Unwire(0, 1);
+  EXPECT_EQ(WiredPages(), 0u);
+}
+
+TEST_F(WireTest, TheCopyOfAWiredObjectPageTakesTheEntrysOwnWiringOver) {
+  Object* file = File(7);
+  Space one = NewSpace(".");
+  one.Map({.max_prot = kProtRead, .file = file, .flags = kEnterBeyondMax});
+  Space two = NewSpace(".");
+  two.Map({.sharing = Sharing::kShared, .file = file});
+  one.Wire(0, 1);
+  EXPECT_EQ(two.ReadAll(), "1");
+  EXPECT_EQ(Wirings(one, two), "1|1");
+  one.Write("x");
+  EXPECT_EQ(Contents(one, two), "x|1");
+  EXPECT_EQ(Wirings(one, two), "1|0");
+  EXPECT_EQ(WiredTranslations(one), 1u);
+  one.Unwire(0, 1);
+  EXPECT_EQ(WiredPages(), 0u);
+}
+
 TEST_F(WireTest, AForgetfulPmapKeepsWiredTranslations) {
   Space space = NewSpace("ABC");
   space.Wire(0, 3);

@@ -4,12 +4,12 @@
 //          number; the answer has the label request + 100 (as MIG numbers them), MR1 = code, then
 //          results. BSD calls act on the caller's own task; peek, poke and Mach calls on the task
 //          that their first operand names: 0 or the caller's own id, or the id of a task that the
-//          caller brought into being, that is, whose id it was answered. Nobody else has a right to
-//          a task, and who asks cannot tell a task that is none of its business from one that never
-//          was. Page faults travel on the same channel, in the kernel's format. Every operand is
-//          one word, except those marked 64, which are two words of 32 bits, low one first, so that
-//          file offsets and keys fit on 32-bit systems too. `code` is an errno value (BSD, init) or
-//          a kern_return_t (Mach).
+//          caller brought into being, that is, whose id it was answered. Nobody else but init has a
+//          right to a task, and who asks cannot tell a task that is none of its business from one
+//          that never was. Page faults travel on the same channel, in the kernel's format. Every
+//          operand is one word, except those marked 64, which are two words of 32 bits, low one
+//          first, so that file offsets and keys fit on 32-bit systems too. `code` is an errno value
+//          (BSD, init) or a kern_return_t (Mach).
 // INVARIANTS  A message that is malformed (typed items, propagated, wrong number of words) or
 //          unknown gets an answer too: errno EINVAL or ENOSYS for BSD and init numbers, MIG's codes
 //          below for all others. A message from anyone but the pager's own client is answered with

@@ -33,12 +33,6 @@ Answer AnswerOf(const base::Result<void, uvm::SwapError>& result) {
   return result.ok() ? Errno::kOk : ErrnoOf(result.error());
 }
 
-base::Result<void, uvm::SwapError> SwapOffLocal(uvm::SwapStore& swap, uvm::SwapDevice* device) {
-  TRY(swap.BeginOff(device));
-  if (swap.EndOff(device)) return {};
-  return uvm::SwapError::kNoMemory;
-}
-
 }  // namespace
 
 uint32_t Server::NumberOf(const uvm::SwapDevice* device) const {
@@ -72,7 +66,7 @@ Answer Server::SwapCall(Task* task, const Message& m) {
       return AnswerOf(uvm_->swap().On(device, static_cast<int32_t>(m.words[1])));
     case kBsdSwapOff:
       if (!exists) return Errno::kEnxio;
-      return AnswerOf(SwapOffLocal(uvm_->swap(), device));
+      return AnswerOf(uvm_->SwapOff(device));
     default:  // kBsdSwapCtl
       if (!exists) return Errno::kEnoent;
       return AnswerOf(uvm_->swap().SetPriority(device, static_cast<int32_t>(m.words[1])));

@@ -11,6 +11,10 @@ namespace {
 using base::FaultSite;
 
 constexpr uint32_t kDefaultRate = 50;
+// Who is lost is missing afterwards.
+constexpr uint32_t kUnlimitedRate = 200;
+
+uint32_t DefaultRate(FaultSite site) { return IsRecoverable(site) ? kDefaultRate : kUnlimitedRate; }
 
 const char* EffectOf(FaultSite site) {
   switch (site) {
@@ -40,25 +44,19 @@ const char* EffectOf(FaultSite site) {
     case FaultSite::kSwapVanish:
       return "a swap device fails for some transfers";
     case FaultSite::kIpcCut:
+      return "a call does not arrive, or its answer does not";
     case FaultSite::kPagerDies:
     case FaultSite::kPagerNever:
-      return "";
+      return "a client waits for ever in a fault, and init ends it";
   }
   return "";
 }
 
 }  // namespace
 
-const char* WhyNotInCampaigns(FaultSite site) {
-  switch (site) {
-    case FaultSite::kIpcCut:
-      return "the answer to a call is lost, so no outcome is right";
-    case FaultSite::kPagerDies:
-    case FaultSite::kPagerNever:
-      return "the client waits for ever, so no outcome is right";
-    default:
-      return nullptr;
-  }
+bool IsRecoverable(FaultSite site) {
+  return site != FaultSite::kIpcCut && site != FaultSite::kPagerDies &&
+         site != FaultSite::kPagerNever;
 }
 
 void DropSwapSites(FaultRates* rates) {
@@ -68,10 +66,12 @@ void DropSwapSites(FaultRates* rates) {
 absl::StatusOr<FaultRates> ParseFaultRates(absl::string_view text) {
   FaultRates rates;
   if (text == "none") return rates;
-  if (text == "all") {
+  if (text == "all" || text == "unlimited") {
+    rates.unlimited = text == "unlimited";
     for (int i = 0; i < base::kFaultSiteCount; ++i) {
-      if (WhyNotInCampaigns(static_cast<FaultSite>(i)) != nullptr) continue;
-      rates.one_in[static_cast<size_t>(i)] = kDefaultRate;
+      const auto site = static_cast<FaultSite>(i);
+      if (!IsRecoverable(site) && !rates.unlimited) continue;
+      rates.one_in[static_cast<size_t>(i)] = DefaultRate(site);
     }
     return rates;
   }
@@ -87,11 +87,8 @@ absl::StatusOr<FaultRates> ParseFaultRates(absl::string_view text) {
       return absl::InvalidArgumentError(
           absl::StrCat("there is no fault site \"", parts.first, "\"; see vmsim run --help"));
     }
-    if (const char* why = WhyNotInCampaigns(static_cast<FaultSite>(site))) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("a campaign cannot inject ", parts.first, ": ", why));
-    }
-    uint32_t rate = kDefaultRate;
+    rates.unlimited = rates.unlimited || !IsRecoverable(static_cast<FaultSite>(site));
+    uint32_t rate = DefaultRate(static_cast<FaultSite>(site));
     if (parts.first.size() < word.size() && (!absl::SimpleAtoi(parts.second, &rate) || rate == 0)) {
       return absl::InvalidArgumentError(absl::StrCat("the rate of ", parts.first,
                                                      " is a number of operations from 1 on, not \"",
@@ -119,19 +116,15 @@ std::string FaultRatesText(const FaultRates& rates) {
 std::string FaultSitesHelp() {
   std::string text = absl::StrCat("Sites of --faults (RATE: 1 in so many operations, default ",
                                   kDefaultRate, "):\n");
-  std::string refused = "Not in campaigns, but in traces (`inject SITE [skip=K]`):\n";
+  std::string rest = absl::StrCat("Faults without bound (default ", kUnlimitedRate,
+                                  "; `unlimited` is all of both):\n");
   for (int i = 0; i < base::kFaultSiteCount; ++i) {
     const auto site = static_cast<FaultSite>(i);
-    const char* why_not = WhyNotInCampaigns(site);
     std::string name = base::FaultSiteName(site);
     name.resize(20, ' ');
-    if (why_not == nullptr) {
-      absl::StrAppend(&text, "  ", name, EffectOf(site), "\n");
-    } else {
-      absl::StrAppend(&refused, "  ", name, why_not, "\n");
-    }
+    absl::StrAppend(IsRecoverable(site) ? &text : &rest, "  ", name, EffectOf(site), "\n");
   }
-  return text + refused;
+  return text + rest;
 }
 
 }  // namespace proptests

@@ -3,8 +3,8 @@
 // WHAT     `--faults SITE[=RATE],...`: RATE is 1 in so many operations. A campaign takes the sites
 //          whose effects the model knows: those that nobody above the kernel may notice, because
 //          whoever is refused asks again, and kernel_memory, after which a birth may report a
-//          shortage. The others stop a client for good, or lose the answer to its call: no outcome
-//          is right then.
+//          shortage. The other three are without bound: a client's call or answer is lost, or the
+//          client itself. Of it nothing but safety is asked then, of all others everything.
 // SEE      base/fault_site.h; model/world.h (memory_may_run_out).
 
 #ifndef PROPTESTS_ENGINE_FAULT_RATES_H_
@@ -22,17 +22,19 @@ namespace proptests {
 
 struct FaultRates {
   std::array<uint32_t, base::kFaultSiteCount> one_in = {};  // by site; 0: never
+  bool unlimited = false;  // sites are among them after which a client may be lost
   friend bool operator==(const FaultRates&, const FaultRates&) = default;
 };
 
-// Null when campaigns take the site; else why they do not, as half a sentence.
-const char* WhyNotInCampaigns(base::FaultSite site);
+// Whether whoever meets the fault gets what it asked for in the end.
+bool IsRecoverable(base::FaultSite site);
 
 // Sites of devices that are not there.
 void DropSwapSites(FaultRates* rates);
 
-// "none", "all" (every site that campaigns take), or sites separated by commas, each with its rate
-// where that is not the default. An error says which word is wrong, and why.
+// "none", "all" (every site that is recoverable), "unlimited" (every site), or sites separated by
+// commas, each with its rate where that is not the default. An error says which word is wrong, and
+// why.
 absl::StatusOr<FaultRates> ParseFaultRates(absl::string_view text);
 // The text that parses to these rates.
 std::string FaultRatesText(const FaultRates& rates);

@@ -31,20 +31,25 @@ TEST(FaultRatesTest, SitesWithAndWithoutRates) {
   EXPECT_EQ(RateOf(*rates, FaultSite::kKernelMemory), 0u);
 }
 
-TEST(FaultRatesTest, AllIsEverySiteWithADefinedOutcome) {
+TEST(FaultRatesTest, AllIsEverySiteThatIsRecoverable) {
   auto rates = ParseFaultRates("all");
-  ASSERT_TRUE(rates.ok());
-  int refused = 0;
+  auto unlimited = ParseFaultRates("unlimited");
+  ASSERT_TRUE(rates.ok() && unlimited.ok());
+  EXPECT_FALSE(rates->unlimited);
+  EXPECT_TRUE(unlimited->unlimited);
+  int without_bound = 0;
   for (int i = 0; i < base::kFaultSiteCount; ++i) {
     const auto site = static_cast<FaultSite>(i);
-    EXPECT_EQ(RateOf(*rates, site) != 0, WhyNotInCampaigns(site) == nullptr);
-    refused += WhyNotInCampaigns(site) != nullptr ? 1 : 0;
+    EXPECT_EQ(RateOf(*rates, site) != 0, IsRecoverable(site));
+    EXPECT_EQ(RateOf(*unlimited, site), IsRecoverable(site) ? 50u : 200u);
+    without_bound += IsRecoverable(site) ? 0 : 1;
   }
-  EXPECT_EQ(refused, 3);
+  EXPECT_EQ(without_bound, 3);
 }
 
 TEST(FaultRatesTest, TextParsesBack) {
-  for (const char* text : {"none", "all", "mapping_node=7,kernel_memory=1"}) {
+  for (const char* text :
+       {"none", "all", "unlimited", "pager_dies=9", "mapping_node=7,kernel_memory=1"}) {
     auto rates = ParseFaultRates(text);
     ASSERT_TRUE(rates.ok()) << text;
     auto again = ParseFaultRates(FaultRatesText(*rates));
@@ -58,11 +63,11 @@ TEST(FaultRatesPropTest, EveryChoiceOfRatesParsesBack) {
     base::Prng prng(1, "fault rates", i);
     FaultRates rates;
     for (int site = 0; site < base::kFaultSiteCount; ++site) {
-      if (WhyNotInCampaigns(static_cast<FaultSite>(site)) != nullptr) continue;
       // Half of them never.
       if (prng.Below(2) == 0) continue;
       rates.one_in[static_cast<size_t>(site)] =
           1 + static_cast<uint32_t>(prng.Below(UINT32_MAX) >> prng.Below(32));
+      rates.unlimited = rates.unlimited || !IsRecoverable(static_cast<FaultSite>(site));
     }
     auto again = ParseFaultRates(FaultRatesText(rates));
     ASSERT_TRUE(again.ok()) << again.status();
@@ -113,9 +118,7 @@ TEST(FaultRatesTest, MistakesAreNamed) {
   EXPECT_EQ(complaint("pager_late=0"),
             "the rate of pager_late is a number of operations from 1 on, not \"0\"");
   EXPECT_EQ(complaint("pager_late=5,pager_late"), "pager_late is there twice");
-  EXPECT_EQ(complaint("pager_never"),
-            "a campaign cannot inject pager_never: the client waits for ever, so no outcome is "
-            "right");
+  EXPECT_EQ(complaint("pager_never,pager_never=3"), "pager_never is there twice");
 }
 
 TEST(FaultRatesTest, HelpNamesEverySite) {

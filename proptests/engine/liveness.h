@@ -4,7 +4,9 @@
 //          is alive acts: it reads every page of its map that it may read, one page of each region
 //          is written, one child is forked and leaves. Each of these operations must end, with an
 //          outcome and with contents that the model holds right: what faults interrupted before
-//          was only late. The end of the session then takes everything down.
+//          was only late. The end of the session then takes everything down. Where more is mapped
+//          than the machine has frames, operations may report a shortage from when all frames have
+//          been in use (RunOptions::shortage_when_full), and only from then on.
 // SEE      facts/verification.md 1.1 (VOPR: safety, then liveness); docs/TESTING.md.
 
 #ifndef PROPTESTS_ENGINE_LIVENESS_H_

@@ -3,10 +3,17 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
+#include "base/addr.h"
 #include "base/canary.h"
+#include "base/errors.h"
+#include "base/prot.h"
 #include "proptests/engine/fault_rates.h"
+#include "proptests/engine/generator.h"
 #include "proptests/engine/run.h"
+#include "proptests/engine/session.h"
+#include "traces/op.h"
 
 namespace proptests {
 namespace {
@@ -61,6 +68,83 @@ TEST(LivenessTest, AWakeUpLostUnderAFaultIsFoundAndShrunk) {
     only_then += with_phase && !without_phase ? 1 : 0;
   }
   EXPECT_GT(only_then, 0u);
+}
+
+traces::Op Of(uint32_t task, traces::OpKind kind) {
+  traces::Op op;
+  op.kind = kind;
+  op.task = {task, false};
+  return op;
+}
+
+// More is mapped than the machine has frames, and all of it is touched: from when it is full, a
+// shortage is right. Until then it is none.
+TEST(LivenessTest, MoreMayBeMappedThanFits) {
+  RunOptions options;
+  options.machine.ram_bytes = 1200 * base::kPageSize;
+  const std::vector<std::string> no_files;
+  std::vector<traces::Op> setup;
+  traces::Op space = Of(0, traces::OpKind::kSpace);
+  space.child = 1;
+  setup.push_back(space);
+  constexpr uint64_t kRegions = 30, kRegionPages = 60;
+  for (uint64_t i = 0; i < kRegions; ++i) {
+    traces::Op map = Of(1, traces::OpKind::kMmap);
+    map.at = traces::At((1 + i * (kRegionPages + 1)) * base::kPageSize);
+    map.size = kRegionPages * base::kPageSize;
+    map.prot = base::kProtReadWrite;
+    map.flags = traces::kFlagPrivate | traces::kFlagFixed;
+    setup.push_back(map);
+  }
+  for (const bool when_full : {false, true}) {
+    options.shortage_when_full = when_full;
+    Session session(options, &no_files);
+    for (const traces::Op& op : setup) ASSERT_TRUE(session.Step(op));
+    traces::ResolvedOp write;
+    write.kind = traces::OpKind::kWrite;
+    write.task = 1;
+    write.at = base::kPageSize;
+    write.size = 1;
+    write.value = 'Z';
+    traces::Outcome killed;
+    killed.family = traces::Outcome::Family::kFault;
+    killed.code = static_cast<int32_t>(base::FaultCode::kKill);
+    killed.value = write.at;
+    EXPECT_FALSE(session.world().Expect(write).Accepts(killed));
+    EXPECT_EQ(Converge(&session, nullptr), when_full);
+    EXPECT_EQ(session.Finish(), when_full);
+    if (when_full) {
+      EXPECT_TRUE(session.world().LiveTasks().empty());
+      continue;
+    }
+    ASSERT_TRUE(session.failure());
+    EXPECT_EQ(session.failure()->print.rule, "OutcomesAgree(read)");
+  }
+}
+
+// What was done is what is made small: the model alone would choose other addresses.
+TEST(LivenessTest, TheOperationsOfTheLastPhaseAreKept) {
+  CampaignOptions options = Faulty(40000);
+  options.case_ops = 20;
+  options.run.machine.canary = base::Canary::kLosesWakeUp;
+  for (uint64_t number = 0; number < 400; ++number) {
+    const RunResult result = RunCase(options, number, 20, nullptr);
+    if (!result.failure || result.converging.empty()) continue;
+    CampaignResult campaign;
+    campaign.run = result;
+    campaign.failing_case = number;
+    const std::vector<TestOp> ops = OpsOfFailure(options, campaign);
+    ASSERT_GE(ops.size(), result.converging.size());
+    // The end of the session has operations of its own.
+    EXPECT_GE(ops.size() + 1, result.failure->op_index + 1);
+    EXPECT_EQ(ops.back().op, result.converging.back());
+    const RunResult again = RunOps(ops, Generator(CaseOptions(options, number)).files(),
+                                   CaseRunOptions(options, number));
+    ASSERT_TRUE(again.failure);
+    EXPECT_EQ(again.failure->print, result.failure->print);
+    return;
+  }
+  FAIL() << "no case failed in its last phase";
 }
 
 }  // namespace

@@ -29,7 +29,8 @@ void DrawSwap(Prng prng, RunOptions* run) {
   const bool none = prng.Chance(1, 3);
   const bool slow = prng.Chance(1, 3);
   const uint64_t devices = 1 + prng.Below(3);
-  const uint64_t policy = prng.Below(3);
+  const std::vector<std::string> policies = machine::PolicyNames();
+  const uint64_t policy = prng.Below(policies.size());
   if (none || !run->memory_may_run_out) return;
   run->machine.swap.clear();
   for (uint64_t i = 0; i < devices; ++i) {
@@ -41,8 +42,7 @@ void DrawSwap(Prng prng, RunOptions* run) {
     spec.on = prng.Chance(7, 8);
     run->machine.swap.push_back(spec);
   }
-  constexpr const char* kPolicies[] = {"clock", "clockpro", "simple"};
-  run->machine.policy = kPolicies[policy];
+  run->machine.policy = policies[policy];
 }
 
 void DrawHardware(Prng prng, RunOptions* run) {
@@ -73,7 +73,7 @@ void DrawFaults(Prng prng, FaultRates* faults) {
   for (size_t i = 0; i < faults->one_in.size(); ++i) {
     const uint64_t on = prng.Below(2);
     const uint64_t rate = 4 + prng.Below(100);
-    const bool taken = WhyNotInCampaigns(static_cast<base::FaultSite>(i)) == nullptr;
+    const bool taken = IsRecoverable(static_cast<base::FaultSite>(i));
     faults->one_in[i] = on != 0 && taken ? static_cast<uint32_t>(rate) : 0;
   }
 }

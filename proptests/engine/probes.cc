@@ -27,7 +27,8 @@ const char* ProbeMeaning(base::Probe probe) {
 
 std::string FaultCaseName(uint32_t cell) {
   static constexpr const char* kFrom[] = {"anon", "object", "zero"};
-  static constexpr const char* kPage[] = {"resident", "absent", "lent", "busy", "wired"};
+  static constexpr const char* kPage[] = {"resident", "absent", "lent",
+                                          "busy",     "wired",  "swapped"};
   const FaultCase c = FaultCase::OfCell(cell);
   return absl::StrCat(kFrom[static_cast<size_t>(c.from)], c.shared ? " shared" : " private",
                       c.write ? " write " : " read ", kPage[static_cast<size_t>(c.page)],
@@ -51,7 +52,7 @@ const char* WhyNoFault(uint32_t cell) {
     return "wiring brings pages in as reads, and a private one stays";
   }
   if (c.from == From::kAnon && c.page == Page::kAbsent) {
-    return "anonymous pages stay in memory as long as there is no swap";
+    return "an anonymous page that is not in memory is on swap";
   }
   if (c.page == Page::kBusy) {
     return "one operation runs at a time: only threads meet busy pages (uvm/map_threads_prop_test)";

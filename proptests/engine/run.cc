@@ -91,10 +91,17 @@ RunResult RunTrace(const traces::Trace& trace, const RunOptions& options,
   return ResultOf(session);
 }
 
+bool LosesClients(const traces::Trace& trace) {
+  return std::any_of(trace.lines.begin(), trace.lines.end(), [](const traces::Line& line) {
+    return line.op.kind == traces::OpKind::kInject && !IsRecoverable(line.op.site);
+  });
+}
+
 std::string RunTraceText(absl::string_view text) {
   auto trace = traces::ParseTrace(text, "text");
   if (!trace.ok()) return std::string(trace.status().message());
   RunOptions options;
+  if (LosesClients(*trace)) options.machine.losses = machine::Losses::kAreReported;
   options.whole_every = 1;
   RunResult result = RunTrace(*trace, options);
   if (!result.failure) return "pass";
@@ -123,7 +130,9 @@ GenOptions CaseOptions(const CampaignOptions& options, uint64_t case_index) {
 RunOptions CaseRunOptions(const CampaignOptions& options, uint64_t case_index) {
   RunOptions run = options.run;
   run.max_live_tasks = options.tasks;
+  run.shortage_when_full = options.liveness;
   run.machine.seed = base::Chain(options.seed, case_index);
+  if (options.faults.unlimited) run.machine.losses = machine::Losses::kAreReported;
   if (options.machine_swarm) {
     FaultRates unused;
     DrawMachine(options.seed, case_index, options.pins, &run, &unused);
@@ -156,9 +165,13 @@ RunResult RunCase(const CampaignOptions& options, uint64_t case_index, uint64_t 
   for (uint64_t i = 0; i < count && going; ++i) {
     going = StepWithFaults(generator, i, hook, &session);
   }
-  if (going && options.liveness) Converge(&session, hook);
+  std::vector<traces::Op> converging;
+  if (going && options.liveness) Converge(&session, hook, &converging);
   session.Finish();
-  return ResultOf(session);
+  RunResult result = ResultOf(session);
+  result.drawn = count;
+  if (result.failure) result.converging = std::move(converging);
+  return result;
 }
 
 CampaignResult RunCampaign(const CampaignOptions& options) {
@@ -174,6 +187,8 @@ CampaignResult RunCampaign(const CampaignOptions& options) {
     ++result.run.cases;
     if (one.failure) {
       result.run.failure = std::move(one.failure);
+      result.run.drawn = one.drawn;
+      result.run.converging = std::move(one.converging);
       result.failing_case = number;
       break;
     }
@@ -183,7 +198,8 @@ CampaignResult RunCampaign(const CampaignOptions& options) {
 
 namespace {
 
-// What the last phase does follows from the model alone.
+// What the last phase does follows from the model and from what came of the operations before; of a
+// process that was lost nobody knows that, and what the model would choose has to do.
 void AddConvergence(const CampaignOptions& options, const Generator& generator,
                     const CampaignResult& result, std::vector<TestOp>* ops) {
   RunOptions model = CaseRunOptions(options, result.failing_case);
@@ -201,11 +217,15 @@ std::vector<TestOp> OpsOfFailure(const CampaignOptions& options, const CampaignR
   Generator generator(CaseOptions(options, result.failing_case));
   std::vector<TestOp> ops;
   const uint64_t count = result.run.failure->op_index + 1;
-  for (uint64_t i = 0; i < options.case_ops && ops.size() < count; ++i) {
+  const uint64_t drawn = result.run.drawn == 0 ? options.case_ops : result.run.drawn;
+  for (uint64_t i = 0; i < drawn && ops.size() < count; ++i) {
     for (const traces::Op& fault : generator.DrawFaults(i)) ops.push_back({fault, std::nullopt});
     ops.push_back({generator.Draw(i), std::nullopt});
   }
-  if (options.liveness && ops.size() < count) AddConvergence(options, generator, result, &ops);
+  if (options.liveness && ops.size() < count) {
+    if (result.run.converging.empty()) AddConvergence(options, generator, result, &ops);
+    for (const traces::Op& op : result.run.converging) ops.push_back({op, std::nullopt});
+  }
   if (ops.size() > count) ops.resize(count);
   return ops;
 }

@@ -43,6 +43,9 @@ struct RunResult {
   std::optional<Failure> failure;
   uint64_t hash = 0;
   uint64_t cases = 0;
+  uint64_t drawn = 0;  // operations that the generator was asked for; 0: all that there are
+  // Of a case that failed, the operations of its last phase (liveness.h), if it came that far.
+  std::vector<traces::Op> converging;
 };
 
 // Called after each operation, injected faults and skipped ones included.
@@ -71,6 +74,9 @@ using OpsRunner =
 RunResult RunTrace(const traces::Trace& trace, const RunOptions& options,
                    const Progress& progress = nullptr);
 
+// Whether faults without bound are injected: such a trace is for a machine whose losses are
+// reported.
+bool LosesClients(const traces::Trace& trace);
 // "pass", or fingerprint and text of the first failure, or the parser's complaint. For emitted
 // GoogleTest cases.
 std::string RunTraceText(absl::string_view text);

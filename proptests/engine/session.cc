@@ -77,6 +77,8 @@ void RunStats::Add(const RunStats& other) {
   uvm_outcomes += other.uvm_outcomes;
   bytes += other.bytes;
   whole_checks += other.whole_checks;
+  lost_calls += other.lost_calls;
+  lost_tasks += other.lost_tasks;
   for (size_t i = 0; i < probes.size(); ++i) probes[i] += other.probes[i];
   for (size_t i = 0; i < fault_cases.size(); ++i) fault_cases[i] += other.fault_cases[i];
 }
@@ -130,8 +132,12 @@ bool Session::Step(const traces::Op& op, const Outcome* expected) {
   ++stats_.by_kind[static_cast<size_t>(op.kind)];
   model::Expectation right = world_->Expect(resolved_);
   seen_ = right.Canonical();
-  if (compare && !CompareWithTrace(right, *expected)) return false;
-  if (machine_ != nullptr && !ApplyToSystem(right)) return false;
+  // What a trace says of an operation that lost something is none.
+  const bool lost = options_.machine.losses == machine::Losses::kAreReported && compare &&
+                    expected->family == Outcome::Family::kNone;
+  if (compare && !lost && !CompareWithTrace(right, *expected)) return false;
+  if (machine_ != nullptr && !ApplyToSystem(&right)) return false;
+  if (machine_ != nullptr && machine_->loss() != machine::Loss::kNothing) return FollowLoss();
   world_->Adopt(std::move(right), resolved_, seen_);
   stats_.ok += seen_.ok() ? 1 : 0;
   ExtendHash();
@@ -157,8 +163,18 @@ bool Session::CompareWithTrace(const model::Expectation& right, const Outcome& e
   return true;
 }
 
-bool Session::ApplyToSystem(const model::Expectation& right) {
+// Before that, a machine that says so is wrong.
+void Session::NoticeFullMemory(model::Expectation* right) {
+  const uvm::Counters& counters = machine_->uvm().counters();
+  if (counters.frames_peak < machine_->uvm().DebugPages().total().value()) return;
+  full_ = true;
+  world_->MemoryRanOut();
+  *right = world_->Expect(resolved_);
+}
+
+bool Session::ApplyToSystem(model::Expectation* right) {
   Outcome seen = machine_->Apply(resolved_);
+  if (options_.shortage_when_full && !full_) NoticeFullMemory(right);
   if (std::optional<std::string> crash = machine_->crash(); crash.has_value()) {
     return Fail(FailureClass::kCrash, CrashRule(*crash),
                 absl::StrCat(traces::FormatResolvedOp(resolved_), ": ", *crash));
@@ -167,15 +183,66 @@ bool Session::ApplyToSystem(const model::Expectation& right) {
     return Fail(FailureClass::kLiveness, "EveryOperationEnds",
                 absl::StrCat(traces::FormatResolvedOp(resolved_), ": ", *machine_->stuck()));
   }
+  if (machine_->loss() != machine::Loss::kNothing) {
+    seen_ = {};
+    return true;
+  }
   ++stats_.uvm_outcomes;
   std::string why;
-  if (!right.Accepts(seen, &why)) {
-    bool bytes = resolved_.kind == OpKind::kRead && seen.ok() && right.Canonical().ok();
+  if (!right->Accepts(seen, &why)) {
+    bool bytes = resolved_.kind == OpKind::kRead && seen.ok() && right->Canonical().ok();
     return Fail(bytes ? FailureClass::kContents : FailureClass::kOutcome,
                 bytes ? "ContentsAgree" : KindRule("OutcomesAgree", resolved_.kind),
                 absl::StrCat(traces::FormatResolvedOp(resolved_), ": ", why));
   }
   seen_ = seen;
+  return true;
+}
+
+// What the operation could not do is known, and the rest of the world is as it was.
+bool Session::FollowLoss() {
+  ExtendHash();
+  if (machine_->loss() == machine::Loss::kTask) {
+    if (!FollowTaskLoss()) return false;
+    ++stats_.lost_tasks;
+  } else {
+    ++stats_.lost_calls;
+  }
+  if (!CheckWhole(StateRelation::Depth::kSampled)) return false;
+  spent_ = machine_->ledger();
+  ++index_;
+  return true;
+}
+
+// Pages are accessed one after the other: those before the one that hangs were.
+bool Session::FollowTaskLoss() {
+  traces::ResolvedOp part = resolved_;
+  part.size = machine_->bytes_before_loss();
+  if (part.size != 0) {
+    Outcome done;
+    done.family = Outcome::Family::kFault;
+    if (part.kind == OpKind::kRead) {
+      done.value = traces::ReadValue(machine_->last_read_bytes().data(), part.size);
+    }
+    model::Expectation right = world_->Expect(part);
+    std::string why;
+    if (!right.Accepts(done, &why)) {
+      return Fail(FailureClass::kContents, "ContentsAgree",
+                  absl::StrCat(traces::FormatResolvedOp(part), ", then lost: ", why));
+    }
+    world_->Adopt(std::move(right), part, done);
+  }
+  if (!CheckWhole(StateRelation::Depth::kSampled)) return false;
+  traces::ResolvedOp death;
+  death.task = resolved_.task;
+  death.kind = world_->PersonalityOf(death.task) == traces::Personality::kBsd
+                   ? OpKind::kExit
+                   : OpKind::kTaskTerminate;
+  if (!machine_->EndByInit(death.task)) {
+    return Fail(FailureClass::kLiveness, "InitEndsWhoIsLost",
+                absl::StrCat(traces::FormatResolvedOp(resolved_), ": the task hangs, and stays"));
+  }
+  world_->Adopt(death, world_->Expect(death).Canonical());
   return true;
 }
 
@@ -221,7 +288,7 @@ bool Session::CheckCost() {
     return true;
   }
   const bool orderly = now.faults_injected == spent_.faults_injected &&
-                       now.dropped == spent_.dropped && !options_.memory_may_run_out &&
+                       now.dropped == spent_.dropped && !options_.memory_may_run_out && !full_ &&
                        options_.machine.adversity == machine::Adversity::kNone &&
                        options_.machine.quirks.manual();
   const std::optional<Finding> finding = proptests::CheckCost(
@@ -274,7 +341,7 @@ bool Session::PerformOwn(const traces::Op& op) {
   if (!world_->Resolve(op, *files_, &resolved_)) return true;
   model::Expectation right = world_->Expect(resolved_);
   seen_ = right.Canonical();
-  if (!ApplyToSystem(right)) return false;
+  if (!ApplyToSystem(&right)) return false;
   world_->Adopt(resolved_, seen_);
   return true;
 }
@@ -311,6 +378,30 @@ bool Session::DrainTasks() {
   return true;
 }
 
+// Whatever was lost, the server serves.
+bool Session::FreshClientWorks() {
+  const RunStats counted = stats_;
+  traces::Op op;
+  op.kind = OpKind::kSpace;
+  op.child = traces::kMaxLabel;
+  if (!PerformOwn(op)) return false;
+  op = {};
+  op.task = {traces::kMaxLabel, false};
+  op.kind = OpKind::kMmap;
+  op.at = traces::At(traces::kMapMin);
+  op.size = base::kPageSize;
+  op.prot = base::kProtReadWrite;
+  op.flags = traces::kFlagPrivate | traces::kFlagFixed;
+  if (!PerformOwn(op)) return false;
+  op.kind = OpKind::kWrite;
+  op.value = 'F';
+  if (!PerformOwn(op)) return false;
+  op.kind = OpKind::kRead;
+  if (!PerformOwn(op)) return false;
+  stats_ = counted;
+  return true;
+}
+
 void Session::ReadProbes() {
   if (machine_ == nullptr) return;
   for (uint32_t i = 0; i < base::kProbeCount; ++i) {
@@ -327,6 +418,8 @@ bool Session::Finish() {
   if (!CheckWhole(StateRelation::Depth::kEveryByte)) return false;
   hash_ = base::Chain(hash_, world_->StateHash());
   if (machine_ == nullptr) return true;
+  machine_->kernel().DisarmFaults();  // what was injected last may have met no operation
+  if (options_.machine.losses == machine::Losses::kAreReported && !FreshClientWorks()) return false;
   return FailWith(relation_->CheckKernel()) && DrainTasks() && FailWith(relation_->NothingLeaks());
 }
 

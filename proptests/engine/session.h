@@ -7,6 +7,9 @@
 //            what the operation cost is within its budget?
 //            every k ops and at the end: the whole state corresponds, all invariants hold
 //            at the end: all tasks leave, nothing is left behind
+//          A fault without bound (machine::Losses) takes the outcome away. A request that never
+//          arrived changed nothing. A task that hangs has done part of an access; after the whole
+//          state was compared init ends it. And at the end a new client can work.
 //          After the first failure a session does nothing more.
 // INVARIANTS  The hash depends on the operations and their outcomes alone, neither on lanes nor on
 //          how often is checked.
@@ -42,6 +45,9 @@ struct RunOptions {
   uint32_t max_live_tasks = 0;
   // The machine may be too small: running out of memory is a right outcome.
   bool memory_may_run_out = false;
+  // The same from when every frame has been in use at once, and not before: for runs that touch as
+  // much as is mapped.
+  bool shortage_when_full = false;
 };
 
 // Counted since the start of the session.
@@ -54,6 +60,9 @@ struct RunStats {
   uint64_t uvm_outcomes = 0;    // outcomes compared, system against model
   uint64_t bytes = 0;           // bytes of pages compared, system against model
   uint64_t whole_checks = 0;
+  // To faults without bound: requests that never arrived, and tasks that init ended.
+  uint64_t lost_calls = 0;
+  uint64_t lost_tasks = 0;
   std::array<uint64_t, base::kProbeCount> probes = {};
   std::array<uint64_t, base::FaultCase::kCells> fault_cases = {};
   void Add(const RunStats& other);
@@ -94,7 +103,11 @@ class Session {
   bool WithinLimits(const traces::Op& op) const;
   void ReadProbes();
   bool CompareWithTrace(const model::Expectation& right, const traces::Outcome& expected);
-  bool ApplyToSystem(const model::Expectation& right);
+  bool ApplyToSystem(model::Expectation* right);
+  void NoticeFullMemory(model::Expectation* right);
+  bool FollowLoss();
+  bool FollowTaskLoss();
+  bool FreshClientWorks();
   bool CheckCost();
   bool CheckTouched();
   bool CheckWhole(StateRelation::Depth depth);
@@ -117,6 +130,7 @@ class Session {
   traces::ResolvedOp resolved_;
   traces::Outcome seen_;
   bool skipped_ = false;
+  bool full_ = false;      // shortage_when_full, and they have been
   machine::Ledger spent_;  // as of the operation before
 };
 

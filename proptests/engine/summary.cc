@@ -26,6 +26,8 @@ void ForEachCounter(Stats& stats, const Visitor& visit) {
   visit("uvm_outcomes", stats.uvm_outcomes);
   visit("bytes", stats.bytes);
   visit("whole_checks", stats.whole_checks);
+  visit("lost_calls", stats.lost_calls);
+  visit("lost_tasks", stats.lost_tasks);
 }
 
 Json StatsJson(const RunStats& stats) {
@@ -113,6 +115,32 @@ Failure FailureOf(const Json& json) {
   return failure;
 }
 
+// Accesses, births and deaths; all operands are absolute.
+Json ConvergingJson(const std::vector<traces::Op>& ops) {
+  Json json = Json::array();
+  for (const traces::Op& op : ops) {
+    json.push_back(Json::array({static_cast<int>(op.kind), op.task.number, op.child, op.at.offset,
+                                op.size, op.value, op.flags}));
+  }
+  return json;
+}
+
+std::vector<traces::Op> ConvergingOf(const Json& json) {
+  std::vector<traces::Op> ops;
+  for (const Json& row : json) {
+    traces::Op op;
+    op.kind = static_cast<traces::OpKind>(row.at(0).get<int>());
+    op.task.number = row.at(1);
+    op.child = row.at(2);
+    op.at = traces::At(row.at(3));
+    op.size = row.at(4);
+    op.value = row.at(5);
+    op.flags = row.at(6);
+    ops.push_back(op);
+  }
+  return ops;
+}
+
 // Texts of failures may quote any bytes.
 std::string Line(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -172,6 +200,9 @@ std::string EncodeRecord(const CaseRecord& record) {
             {"stats", StatsJson(record.result.stats)},
             {"ledger", LedgerJson(record.result.ledger)}};
   if (record.result.failure) json["failure"] = FailureJson(*record.result.failure);
+  if (!record.result.converging.empty()) {
+    json["converging"] = ConvergingJson(record.result.converging);
+  }
   return Line(json);
 }
 
@@ -189,6 +220,7 @@ absl::StatusOr<CaseRecord> DecodeRecord(absl::string_view line) {
     record.result.stats = StatsOf(json.at("stats"));
     record.result.ledger = LedgerOf(json.at("ledger"));
     if (json.contains("failure")) record.result.failure = FailureOf(json.at("failure"));
+    if (json.contains("converging")) record.result.converging = ConvergingOf(json.at("converging"));
     return record;
   } catch (const Json::exception& error) {
     return absl::InvalidArgumentError(absl::StrCat("expected a case's record: ", error.what()));

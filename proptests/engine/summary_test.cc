@@ -23,6 +23,18 @@ CaseRecord SomeCase(uint64_t number) {
 TEST(SummaryTest, ARecordReadsBackAsItWas) {
   CaseRecord record = SomeCase(2);
   record.result.failure = Failure{{FailureClass::kCost, "Budget(fork)"}, "two\nlines \"x\"", 17};
+  traces::Op fork;
+  fork.kind = traces::OpKind::kTaskCreate;
+  fork.task.number = 3;
+  fork.child = 70;
+  fork.flags = traces::kFlagInherit;
+  traces::Op write;
+  write.kind = traces::OpKind::kWrite;
+  write.task.number = 70;
+  write.at = traces::At(0x7000);
+  write.size = 9;
+  write.value = ~uint64_t{0};
+  record.result.converging = {fork, write};
   const std::string line = EncodeRecord(record);
   EXPECT_EQ(line.find('\n'), std::string::npos);
   const auto back = DecodeRecord(line);
@@ -32,6 +44,7 @@ TEST(SummaryTest, ARecordReadsBackAsItWas) {
   EXPECT_EQ(back->result.stats.by_kind, record.result.stats.by_kind);
   EXPECT_EQ(back->result.failure->print, record.result.failure->print);
   EXPECT_EQ(back->shape, record.shape);
+  EXPECT_EQ(back->result.converging, record.result.converging);
   EXPECT_FALSE(DecodeRecord("").ok());
   EXPECT_FALSE(DecodeRecord("{\"case\": 1}").ok());
   EXPECT_FALSE(DecodeRecord(line.substr(0, line.size() / 2)).ok());

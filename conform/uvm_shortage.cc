@@ -1,0 +1,93 @@
+#include "conform/uvm_shortage.h"
+
+#include <algorithm>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+
+namespace conform {
+
+namespace {
+
+constexpr char kKeepsPage[] = "failed-swap-write-keeps-page";
+constexpr char kAnotherPage[] = "read-error-hits-another-page";
+constexpr char kEndsElsewhere[] = "memory-ends-elsewhere";
+constexpr const char* kNames[] = {kKeepsPage, kAnotherPage, kEndsElsewhere};
+
+bool IsShort(int error) { return error == kEnomem || error == kEio; }
+
+}  // namespace
+
+absl::Span<const char* const> UvmShortageNames() { return kNames; }
+
+bool UvmIsShort(const UvmSequence& sequence) {
+  return std::any_of(sequence.lines.begin(), sequence.lines.end(), [](const UvmLine& l) {
+    const auto* o = std::get_if<UvmOpLine>(&l.what);
+    return o != nullptr && UvmPressure::IsOne(o->op.call);
+  });
+}
+
+const char* UvmShortage::NameOfFailureThere(int error) const {
+  if (error == kEnomem) return kEndsElsewhere;
+  if (error != kEio) return nullptr;
+  return write_errors_ ? kKeepsPage : read_errors_ ? kAnotherPage : nullptr;
+}
+
+const char* UvmShortage::NameOfFailureHere(const UvmReplay& replay) {
+  const bool failed = replay.pressure().faults().failed_reads + replay.failed_file_reads() != 0;
+  return failed ? kAnotherPage : nullptr;
+}
+
+// What failed there is not done, unless looking does not hurt.
+UvmShortage::Ours UvmShortage::FailedThere(const UvmOpLine& recorded, UvmReplay* replay) const {
+  Ours ours;
+  const int error = recorded.result.error;
+  const UvmCall call = recorded.op.call;
+  if (call == UvmCall::kRead) {
+    ours.result = replay->Apply(recorded.op);
+    if (ours.result.error == error) return ours;
+  } else if (call == UvmCall::kWrite && replay->Probe(recorded.op) == error) {
+    ours.result = recorded.result;
+    return ours;
+  } else {
+    ours.result = recorded.result;
+  }
+  ours.excuse = NameOfFailureThere(error);
+  ours.text = call == UvmCall::kRead ? ToString(ours.result, call) : "left out";
+  return ours;
+}
+
+UvmShortage::Ours UvmShortage::Do(const UvmOpLine& recorded, UvmReplay* replay) {
+  const UvmOp& op = recorded.op;
+  write_errors_ = write_errors_ || op.call == UvmCall::kIoErrWrite;
+  read_errors_ = read_errors_ || op.call == UvmCall::kIoErrRead || op.call == UvmCall::kFileErr;
+  const bool access = op.call == UvmCall::kRead || op.call == UvmCall::kWrite;
+  const bool left_out = access || op.call == UvmCall::kFork || op.call == UvmCall::kSwapOff ||
+                        (op.call == UvmCall::kWire && recorded.result.error == kEio);
+  if (left_out && IsShort(recorded.result.error)) return FailedThere(recorded, replay);
+  Ours ours;
+  ours.result = replay->Apply(op);
+  const std::string first = ToString(ours.result, op.call);
+  if (ours.result.error == kEnomem && recorded.result.error != kEnomem &&
+      replay->pressure().Relieve()) {
+    ours.result = replay->Apply(op);
+    if (ToString(ours.result, op.call) != ToString(recorded.result, op.call)) return ours;
+    ours.excuse = kEndsElsewhere;
+    ours.text = absl::StrCat(first, ", and with more swap ", ToString(ours.result, op.call));
+  } else if (ours.result.error == kEio && recorded.result.error != kEio) {
+    ours.excuse = NameOfFailureHere(*replay);
+    ours.text = first;
+    ours.goes_on = access;
+  } else if (op.call == UvmCall::kInflight || op.call == UvmCall::kIoDone) {
+    if (ours.result.value == replay->pressure().held_pages()) ours.result = recorded.result;
+  }
+  return ours;
+}
+
+const char* UvmShortage::ExcusePage(const UvmPageBytes& recorded, const UvmPageBytes& ours,
+                                    const UvmReplay& replay) const {
+  if (recorded.error != 0) return NameOfFailureThere(recorded.error);
+  return ours.error == kEio ? NameOfFailureHere(replay) : nullptr;
+}
+
+}  // namespace conform

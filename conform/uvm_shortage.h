@@ -1,0 +1,52 @@
+// conform/uvm_shortage.h: operations that may fail in one kernel and not in the other, because
+// memory or swap ends or a transfer fails there and not here.
+//
+// WHAT     Which pages lie on swap when the next transfer fails, and how much memory is left when,
+//          is a design's own affair; what memory holds is not. Do() performs an operation so that
+//          both kernels are in the same state afterwards, but for pages that one of them has lost:
+//          what failed there is left out here, and what ended here for want of swap is done again
+//          with more. It excuses a result by what was injected, and of ours only what our own disks
+//          have failed.
+// SEE      uvm.h; docs/DIFFERENCES.md has the names.
+#ifndef CONFORM_UVM_SHORTAGE_H_
+#define CONFORM_UVM_SHORTAGE_H_
+
+#include <string>
+
+#include "absl/types/span.h"
+#include "conform/uvm_recording.h"
+#include "conform/uvm_replay.h"
+
+namespace conform {
+
+// Whether the sequence has swap, pressure or errors in it.
+bool UvmIsShort(const UvmSequence& sequence);
+
+class UvmShortage {
+ public:
+  struct Ours {
+    UvmResult result;
+    const char* excuse = nullptr;  // the name of the difference, if it is one
+    std::string text;              // what ours did, then
+    bool goes_on = true;           // both are in the same state again
+  };
+  Ours Do(const UvmOpLine& recorded, UvmReplay* replay);
+  // Why two pages may differ, or null.
+  const char* ExcusePage(const UvmPageBytes& recorded, const UvmPageBytes& ours,
+                         const UvmReplay& replay) const;
+
+ private:
+  Ours FailedThere(const UvmOpLine& recorded, UvmReplay* replay) const;
+  const char* NameOfFailureThere(int error) const;
+  static const char* NameOfFailureHere(const UvmReplay& replay);
+
+  bool write_errors_ = false;  // were injected so far
+  bool read_errors_ = false;
+};
+
+// The names that it gives.
+absl::Span<const char* const> UvmShortageNames();
+
+}  // namespace conform
+
+#endif  // CONFORM_UVM_SHORTAGE_H_
