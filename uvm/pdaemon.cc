@@ -193,6 +193,8 @@ void PageDaemon::Serve() {
   at_work_ = threads->Self();
   const bool retry_soon = retry_soon_;
   guard_.Release();
+  if (reserve_ == PageCount(0) && pages_->total() >= kLargeEnoughForReserves)
+    SetReserves({PageCount(1), PageCount(5)});
   pages_->SetKickBelow(PageCount(thresholds().free_min));
   uint64_t deadline = swap_->NextDue();
   const uint64_t now = threads->Now();

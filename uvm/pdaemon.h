@@ -108,7 +108,8 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   Thresholds thresholds() const;
   // NetBSD: uvmexp.freetarg's settable extra (vm.uvmexp freetarg_extra).
   void SetExtraTarget(PageCount extra) { extra_target_ = extra.value(); }
-  // Frames that only the kernel's and the daemon's own allocations may use; none by default.
+  // Frames that only the kernel's and the daemon's own allocations may use. None by default; from
+  // the first Serve on 5 and 1, as the original's for one processor, where there are 2 MiB.
   void SetReserves(const FrameReserves& reserves);
 
   // ---- PolicyDoor.
@@ -140,6 +141,7 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   };
   // In flight at once at most: so many pages may be busy for the daemon, however slow a device is.
   static constexpr uint32_t kClusters = 16;
+  static constexpr PageCount kLargeEnoughForReserves{512};
   // NetBSD: UVMPD_NUMDIRTYREACTS. So many pages that found no slot end a scan.
   static constexpr uint32_t kMaxDirtyReactivations = 16;
   // Rounds in a row that came to nothing, after which memory counts as exhausted: a policy may need

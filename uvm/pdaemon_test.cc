@@ -283,17 +283,20 @@ TEST_F(PageDaemonTest, AFilesPageThatCannotBeWrittenStays) {
   FailingStore store;
   Result<Object*, MapError> object = uvm().CreateStoredObject(&store, 5);
   ASSERT_TRUE(object.ok());
-  Space space = NewSpace("......");
-  space.Map({.at = 0, .pages = 6, .sharing = Sharing::kShared, .file = object.value()});
-  space.Write("abcdef");
+  const std::string letters = "abcdefghijklmnopqrst";
+  Space space = NewSpace(std::string(20, '.'));
+  space.Map({.at = 0, .pages = 20, .sharing = Sharing::kShared, .file = object.value()});
+  space.Write(letters);
   store.fails = true;
-  Space other = NewSpace(kSixty);
-  EXPECT_EQ(other.ReadAll(), kSixty);
+  Space other = NewSpace("ABCDEFGHIJKLMNOPQRST");
+  EXPECT_EQ(other.ReadAll(), "ABCDEFGHIJKLMNOPQRST");
   EXPECT_GT(store.writes, 0u);
-  EXPECT_EQ(Contents(space), "abcdef");
+  EXPECT_EQ(Contents(space), letters) << "all in memory";
   store.fails = false;
-  EXPECT_EQ(other.ReadAll(), kSixty);
-  EXPECT_EQ(space.Read("xxxxxx"), "abcdef");
+  EXPECT_EQ(space.ReadAll(), letters);
+  EXPECT_EQ(other.ReadAll(), "ABCDEFGHIJKLMNOPQRST");
+  EXPECT_EQ(space.ReadAll(), letters);
+  space.Exit();
   uvm().ReleaseObject(object.value());
 }
 
@@ -436,6 +439,10 @@ TEST(PageDaemonWithoutSwapTest, FilePagesAreReclaimable) {
   Space own = world.NewSpace("00000000");
   bool done = false;
   threads.Add([&] {
+    while (!done) daemon.Serve();
+    daemon.StopServing();
+  });
+  threads.Add([&] {
     for (int i = 0; i < 3; ++i) {
       own.Write("abcdefgh");
       EXPECT_EQ(space.Read("xxxxxxxxx"), "123456789");
@@ -443,10 +450,6 @@ TEST(PageDaemonWithoutSwapTest, FilePagesAreReclaimable) {
     }
     done = true;
     daemon.Kick();
-  });
-  threads.Add([&] {
-    while (!done) daemon.Serve();
-    daemon.StopServing();
   });
   threads.Run();
   EXPECT_GT(world.uvm().counters().pager_freed, 0u);

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "uvm/frame_wait.h"
 
 namespace uvm {
 
@@ -412,6 +413,20 @@ void StoredPager::SetWriteSize(Object* object, uint64_t bytes) {
   if (bytes > state->write_size) state->write_size = bytes;
 }
 
+// What lies in the old last page beyond the old end becomes zero before it is contents. LOCKS: the
+// object's, which is let go while frames are waited for.
+Result<void, PagerError> StoredPager::ClearOldTail(Object* object, uint64_t old_size) {
+  FrameWait wait(core_);
+  for (;;) {
+    Page* last = object->Lookup(base::ToPageIndex(old_size));
+    if (last == nullptr || ClearPastEnd(object, &last)) return {};
+    object->mu.Unlock();
+    const bool again = wait.Again();
+    object->mu.Lock();
+    if (!again) return PagerError::kNoMemory;
+  }
+}
+
 Result<void, PagerError> StoredPager::SetSize(Object* object, uint64_t bytes) {
   State* state = StateOf(object);
   uint64_t old_size;
@@ -422,12 +437,14 @@ Result<void, PagerError> StoredPager::SetSize(Object* object, uint64_t bytes) {
     old_size = state->size;
   }
   Result<void, PagerError> cut;
-  if (bytes < old_size && !base::IsPageAligned(bytes)) cut = CutTail(object, bytes);
-  MutexLock lock(&object->mu);
-  Page* last = object->Lookup(base::ToPageIndex(old_size));
-  if (bytes > old_size && last != nullptr && !ClearPastEnd(object, &last)) {
-    cut = PagerError::kNoMemory;
+  FrameWait wait(core_);
+  if (bytes < old_size && !base::IsPageAligned(bytes)) {
+    do {
+      cut = CutTail(object, bytes);
+    } while (!cut.ok() && cut.error() == PagerError::kNoMemory && wait.Again());
   }
+  MutexLock lock(&object->mu);
+  if (bytes > old_size) cut = ClearOldTail(object, old_size);
   if (cut.ok()) {
     state->size = state->write_size = bytes;
     object->FreeFrom(pages_,

@@ -159,7 +159,7 @@ class Space {
 // Memory that is short: few frames, and swap in memory. Everything else is as in other worlds.
 struct Pressure {
   uint64_t frames = kFewestFrames;
-  uint64_t swap_pages = 1024;
+  uint64_t swap_pages = 1024;  // 0: an ordinary world
   // Virtual time; all 0: writes are over at once.
   SwapMemory::Latency latency = {};
 };
