@@ -15,6 +15,13 @@ Result<void, MapError> ClockPolicy::SetTunables(const ClockTunables& tunables) {
   return {};
 }
 
+uint64_t ClockPolicy::InactiveTarget() const {
+  if (futile_) return managed();
+  const uint64_t target = managed() * tunables_.inactive / 100;
+  // Of however few pages, one is to be had.
+  return target == 0 && managed() > 0 ? 1 : target;
+}
+
 // ---- The queues ----
 
 void ClockPolicy::Insert(Page* page, PageQueue queue) {

@@ -68,9 +68,7 @@ class ClockPolicy final : public PagePolicy {
   using Queue = base::List<Page, &Page::queue_link>;
 
   uint64_t managed() const { return active_.size() + inactive_.size(); }
-  uint64_t InactiveTarget() const {
-    return futile_ ? managed() : managed() * tunables_.inactive / 100;
-  }
+  uint64_t InactiveTarget() const;
   void Insert(Page* page, PageQueue queue);
   void Remove(Page* page);
   // Whether the page is one to offer; it was dealt with if not. LOCKS: the owner's.

@@ -126,7 +126,7 @@ class ClockSpec final : public Spec {
   }
   void Balance(States* states) override {
     const size_t all = active_.size() + inactive_.size();
-    const size_t target = futile_ ? all : all * 33 / 100;
+    const size_t target = futile_ ? all : std::max<size_t>(all * 33 / 100, 1);
     const Numbers before = active_;
     for (uint32_t page : before) {
       if (inactive_.size() >= target) return;
