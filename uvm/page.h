@@ -89,7 +89,8 @@ class PageIntents {
  public:
   static constexpr uint32_t kPages = 128;
 
-  // False: there is no room, nothing was noted; Flush and ask again. LOCKS: the owner's.
+  // NetBSD: uvmpdpol_set_intent(). False: there is no room, nothing was noted; Flush and ask again.
+  // LOCKS: the owner's.
   bool Note(Page* page, Intent intent) {
     if ((page->intent & kStands) == 0) {
       if (count_ == kPages) return false;
@@ -101,7 +102,8 @@ class PageIntents {
   static Intent Of(const Page& page) { return static_cast<Intent>(page.intent & ~kStands); }
   // The wish is void, as the queues' lock is held and its page is dealt with at once.
   static void Cancel(Page* page) { page->intent &= kStands; }
-  // Where the page is going to be: in which queue it is once its wish is fulfilled.
+  // Where the page is going to be: in which queue it is once its wish is fulfilled. NetBSD:
+  // uvmpdpol_pageisqueued_p(), uvmpdpol_pageactivate_p().
   static PageQueue QueueOf(const Page& page) {
     switch (Of(page)) {
       case Intent::kActivate:
@@ -120,7 +122,7 @@ class PageIntents {
   }
   // Fulfils the wishes in the order of their pages' first ones. LOCKS: the page queues'.
   void Flush(PagePolicy* policy);
-  // Fulfils one page's wish.
+  // Fulfils one page's wish. NetBSD: uvmpdpol_pagerealize().
   static void Fulfil(Page* page, PagePolicy* policy);
   uint32_t count() const { return count_; }
 
@@ -394,8 +396,8 @@ class PageStore {
   PhysicalSegments segments_ ABSL_GUARDED_BY(mu_);
   FreePages free_ ABSL_GUARDED_BY(mu_);
   FrameReserves reserves_ ABSL_GUARDED_BY(mu_);
-  FrameCaches caches_;              // taken from without mu_
-  uint32_t cached_processors_ = 0;  // caches_ has so many; 0: off
+  FrameCaches caches_;                       // taken from without mu_
+  uint32_t cached_processors_ = 0;           // caches_ has so many; 0: off
   uint64_t wired_ ABSL_GUARDED_BY(mu_) = 0;  // pages with wire_count > 0
   uint64_t file_ ABSL_GUARDED_BY(mu_) = 0;   // pages with `file`
   PageCount kick_below_;                     // set once

@@ -42,8 +42,8 @@ class ClockPolicy final : public PagePolicy {
   ClockPolicy(const ClockPolicy&) = delete;
   ClockPolicy& operator=(const ClockPolicy&) = delete;
 
-  // Errors: kInvalidArgument, nothing changed: a number above 100, or minima that add up to more
-  // than 95: some sort must always have pages to give.
+  // NetBSD: uvmpdpol_sysctlsetup(). Errors: kInvalidArgument, nothing changed: a number above 100,
+  // or minima that add up to more than 95: some sort must always have pages to give.
   Result<void, MapError> SetTunables(const ClockTunables& tunables);
   const ClockTunables& tunables() const { return tunables_; }
 
