@@ -83,7 +83,7 @@ void ClockPolicy::BeginScan() {
 void ClockPolicy::EndScan() {
   next_ = nullptr;
   left_ = 0;
-  // PR 40027: a daemon that turned its queues for ever.
+  // PR 40027: a daemon that looped for ever.
   spare_none_ = gone_ == 0 && kept_ > 0;
   futile_ = gone_ == 0 && stuck_ > 0;
 }
