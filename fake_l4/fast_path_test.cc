@@ -91,7 +91,9 @@ struct Talk {
     for (unsigned w = 1; w <= words; w++) {
       L4_LoadMR(static_cast<int>(w), static_cast<L4_Word_t>(i) << 8 | w);
     }
-    L4_Set_MsgTag(L4_MakeMsgTag(static_cast<L4_Word_t>(i), words, page ? 2 : 0));
+    // Now and then one word more than the item has.
+    const unsigned typed = !page ? 0 : prng.Chance(1, 4) ? 3 : 2;
+    L4_Set_MsgTag(L4_MakeMsgTag(static_cast<L4_Word_t>(i), words, typed));
     if (!page) return;
     const uint64_t va = kRam + prng.Below(16) * 4096;
     const L4_MapItem_t item = L4_MapItem(PageOf(va), va + 64 * 4096);
