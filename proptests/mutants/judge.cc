@@ -173,7 +173,6 @@ constexpr Program kPrograms[] = {
     {"swapoff_test", "uvm/"},
     {"swap_encryption_test", "uvm/"},
     {"swap_fault_test", "uvm/"},
-    {"swap_in_test", "uvm/"},
     {"swap_prop_test", "uvm/"},
     {"swap_slots_test", "uvm/"},
     {"swap_test", "uvm/"},
