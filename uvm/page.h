@@ -91,7 +91,8 @@ class PageIntents {
  public:
   static constexpr uint32_t kPages = 128;
 
-  // False: there is no room, nothing was noted; Flush and ask again. LOCKS: the owner's.
+  // NetBSD: uvmpdpol_set_intent(). False: there is no room, nothing was noted; Flush and ask again.
+  // LOCKS: the owner's.
   bool Note(Page* page, Intent intent) {
     if ((page->intent & kStands) == 0) {
       if (count_ == kPages) return false;
@@ -103,7 +104,8 @@ class PageIntents {
   static Intent Of(const Page& page) { return static_cast<Intent>(page.intent & ~kStands); }
   // The wish is void, as the queues' lock is held and its page is dealt with at once.
   static void Cancel(Page* page) { page->intent &= kStands; }
-  // Where the page is going to be: in which queue it is once its wish is fulfilled.
+  // Where the page is going to be: in which queue it is once its wish is fulfilled. NetBSD:
+  // uvmpdpol_pageisqueued_p(), uvmpdpol_pageactivate_p().
   static PageQueue QueueOf(const Page& page) {
     switch (Of(page)) {
       case Intent::kActivate:
@@ -122,7 +124,7 @@ class PageIntents {
   }
   // Fulfils the wishes in the order of their pages' first ones. LOCKS: the page queues'.
   void Flush(PagePolicy* policy);
-  // Fulfils one page's wish.
+  // Fulfils one page's wish. NetBSD: uvmpdpol_pagerealize().
   static void Fulfil(Page* page, PagePolicy* policy);
   uint32_t count() const { return count_; }
 
