@@ -51,7 +51,7 @@ constexpr File kFiles[] = {
 // Memory is short in these, and transfers fail in some.
 constexpr File kShortFiles[] = {
     {"b_pressure_clean_00", 24053, 24053}, {"b_pressure_clean_01", 23615, 23615},
-    {"b_pressure_clean_02", 24451, 24383}, {"b_pressure_wild_00", 23283, 20690},
+    {"b_pressure_clean_02", 24451, 24383}, {"b_pressure_wild_00", 23283, 20713},
     {"b_pressure_wild_01", 726, 680},      {"e_swapioerr_clean_00", 24485, 24134},
     {"h_inflight_clean_00", 23518, 23518}, {"p_filepager_clean_00", 23502, 23502},
     {"x_stale_expected_00", 15259, 15259},
