@@ -4,6 +4,7 @@
 
 #include "base/addr.h"
 #include "gtest/gtest.h"
+#include "uvm/pdpolicy_clock.h"
 #include "uvm/testing/fake_threads.h"
 #include "uvm/testing/host_pages.h"
 #include "uvm/testing/naive_pmap.h"
@@ -149,6 +150,8 @@ TEST_F(PageTest, FindsThePageOfAFrameAndOfNoOtherAddress) {
 
 // Nobody but the page daemon gives such a page back, and it looks into queues only.
 TEST_F(PageTest, APageWhoseLastLoanEndsIsInAQueue) {
+  ClockPolicy policy;
+  pages_.SetPolicy(&policy);
   for (const bool anon_first : {false, true}) {
     Page* page = pages_.AllocateForObject(SomeObject(), PageIndex(0));
     pages_.Lend(page, SomeAnon());
