@@ -32,7 +32,7 @@
 
 namespace uvm {
 
-// swapctl(2). The names are those of its errno values.
+// swapctl(2), NetBSD: sys_swapctl(). The names are those of its errno values.
 enum class SwapError : uint8_t {
   kBusy,             // EBUSY: on already, going off, or slots remain in use
   kNotConfigured,    // ENXIO: not on, or of no size
@@ -80,6 +80,7 @@ class SwapCipher {
 
 class SwapStore {
  public:
+  // NetBSD: uvm_swap_init().
   explicit SwapStore(Core* core);
   SwapStore(const SwapStore&) = delete;
   SwapStore& operator=(const SwapStore&) = delete;

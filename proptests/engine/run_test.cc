@@ -263,6 +263,37 @@ TEST(RunTest, TheMachineIsMadePlainWhereThatIsAllTheSame) {
   EXPECT_TRUE(RunOps(shrunk.shrunk.smallest.ops, generator.files(), shrunk.run).failure);
 }
 
+// What the shrinker says of its result, asked again without it.
+TEST(RunTest, LeavingOutAnyOperationOfASmallRunMakesItPass) {
+  for (const base::Canary canary :
+       {base::Canary::kInheritanceSwapped, base::Canary::kNeedsCopyClearedEarly,
+        base::Canary::kAnonReferenceLeaked}) {
+    CampaignOptions options = Small(1, 20000);
+    options.run.machine.canary = canary;
+    const CampaignResult result = RunCampaign(options);
+    ASSERT_TRUE(result.run.failure);
+    const Generator generator(CaseOptions(options, result.failing_case));
+    const ShrinkOutcome shrunk =
+        ShrinkRun(OpsOfFailure(options, result), generator.files(),
+                  CaseRunOptions(options, result.failing_case), *result.run.failure);
+    const std::vector<TestOp>& smallest = shrunk.shrunk.smallest.ops;
+    EXPECT_TRUE(shrunk.shrunk.minimal);
+    const RunResult whole = RunOps(smallest, generator.files(), shrunk.run);
+    ASSERT_TRUE(whole.failure);
+    EXPECT_EQ(whole.failure->print, shrunk.shrunk.failure.print);
+    uint64_t otherwise = 0;
+    for (size_t i = 0; i < smallest.size(); ++i) {
+      std::vector<TestOp> less = smallest;
+      less.erase(less.begin() + static_cast<ptrdiff_t>(i));
+      const RunResult rest = RunOps(less, generator.files(), shrunk.run);
+      if (!rest.failure) continue;
+      ++otherwise;
+      EXPECT_FALSE(rest.failure->print == whole.failure->print) << "without operation " << i;
+    }
+    EXPECT_EQ(otherwise, shrunk.shrunk.fail_otherwise);
+  }
+}
+
 // Stands in for a machine whose failure takes one decision of many: the 17th.
 RunResult NeedsOneDecision(const std::vector<TestOp>& ops, const std::vector<std::string>&,
                            const RunOptions& options, std::vector<TestOp>* executed,
