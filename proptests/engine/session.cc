@@ -343,8 +343,7 @@ bool Session::CheckCost() {
     return true;
   }
   const bool orderly = now.pageout == spent_.pageout && now.pagein == spent_.pagein &&
-                       now.frame_waits == spent_.frame_waits &&
-                       now.reclaimed == spent_.reclaimed &&
+                       now.frame_waits == spent_.frame_waits && now.reclaimed == spent_.reclaimed &&
                        now.faults_injected == spent_.faults_injected &&
                        now.dropped == spent_.dropped && !options_.memory_may_run_out && !full_ &&
                        options_.machine.adversity == machine::Adversity::kNone &&
