@@ -2,9 +2,10 @@
 //                     fail, by name.
 //
 // WHAT     Traces name them, the kernel has them (fake_l4/fault_injection.h says what each does),
-//          or what stands in front of a device (uvm/swap_fault.h), the model knows which outcomes each one permits.
+//          or what stands in front of a device (uvm/swap_fault.h), the model knows which outcomes
+//          each one permits.
 // INVARIANTS  A site's name is its identity: it names the stream it draws from and stands in
-// traces.
+//             traces.
 
 #ifndef BASE_FAULT_SITE_H_
 #define BASE_FAULT_SITE_H_

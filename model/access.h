@@ -25,8 +25,7 @@ enum class ExecuteRight : uint8_t { kNeeded, kImpliedByRead };
 using LostPages = std::function<bool(uint32_t task, uint64_t va)>;
 
 Step DecodeAccess(const Task& task, const traces::ResolvedOp& op, ExecuteRight execute,
-                  const FileTable& files,
-                  const LostPages& lost = nullptr);
+                  const FileTable& files, const LostPages& lost = nullptr);
 
 class ReadSet {
  public:

@@ -232,20 +232,20 @@ KernReturn Obstacle(const Task& task, uint64_t at, uint64_t size, base::Prot nee
   return KernReturn::kSuccess;
 }
 
-// `step`, or its failure, as the pages of [start, end) of `task` are there to be copied or not.
-Step IfCopied(const Query& q, const Task& task, uint64_t start, uint64_t end, Step step) {
-  const Walk walk = WalkToCopy(task.space, start, end, *q.files);
-  if (walk.lack != Lack::kNothing) return Return(KernReturn::kMemoryError);
-  if (walk.doubtful != Lack::kNothing) {
-    step.missing_code = static_cast<int32_t>(KernReturn::kMemoryError);
-  }
-  return step;
-}
-
 // The snapshot is made, for which memory may not do, before anybody looks at where it goes.
 Step RefuseCopy(KernReturn code) {
   Step step = Return(code);
   step.shortage_code = static_cast<int32_t>(KernReturn::kResourceShortage);
+  return step;
+}
+
+// `step`, or its failure, as the pages of [start, end) of `task` are there to be copied or not.
+Step IfCopied(const Query& q, const Task& task, uint64_t start, uint64_t end, Step step) {
+  const Walk walk = WalkToCopy(task.space, start, end, *q.files);
+  if (walk.lack != Lack::kNothing) return RefuseCopy(KernReturn::kMemoryError);
+  if (walk.doubtful != Lack::kNothing) {
+    step.missing_code = static_cast<int32_t>(KernReturn::kMemoryError);
+  }
   return step;
 }
 

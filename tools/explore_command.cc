@@ -195,9 +195,8 @@ int Fail(const ExploreFlags& flags, const ExploreOptions& options, const Explore
   again.schedule = small.result.decisions;
   const ExploreResult rerun = proptests::Explore(again);
   const bool reproduced = rerun.failed && rerun.failed->failure->print == failure.print;
-  const std::string replay =
-      absl::StrCat("./vmsim explore", flags.pressure ? " --pressure" : "", flags.machine.Repeat(),
-                   " ", path);
+  const std::string replay = absl::StrCat("./vmsim explore", flags.pressure ? " --pressure" : "",
+                                          flags.machine.Repeat(), " ", path);
   if (flags.json) {
     json["failure"] = {{"class", proptests::FailureClassName(failure.print.cls)},
                        {"rule", failure.print.rule},

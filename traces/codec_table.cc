@@ -520,12 +520,11 @@ constexpr std::array<Word, base::kFaultSiteCount> MakeSiteWords() {
 constexpr std::array<Word, base::kFaultSiteCount> kSiteWords = MakeSiteWords();
 
 constexpr base::Errno kErrnos[] = {
-    base::Errno::kEperm,   base::Errno::kEnoent, base::Errno::kEio,       base::Errno::kEnxio,
-    base::Errno::kE2big,
-    base::Errno::kEbadf,   base::Errno::kEnomem, base::Errno::kEacces,    base::Errno::kEfault,
-    base::Errno::kEbusy,   base::Errno::kEexist, base::Errno::kEnodev,    base::Errno::kEinval,
-    base::Errno::kEfbig,   base::Errno::kEagain, base::Errno::kEoverflow, base::Errno::kEsrch,
-    base::Errno::kEmsgsize};
+    base::Errno::kEperm,  base::Errno::kEnoent,  base::Errno::kEio,    base::Errno::kEnxio,
+    base::Errno::kE2big,  base::Errno::kEbadf,   base::Errno::kEnomem, base::Errno::kEacces,
+    base::Errno::kEfault, base::Errno::kEbusy,   base::Errno::kEexist, base::Errno::kEnodev,
+    base::Errno::kEinval, base::Errno::kEfbig,   base::Errno::kEagain, base::Errno::kEoverflow,
+    base::Errno::kEsrch,  base::Errno::kEmsgsize};
 constexpr base::KernReturn kKernReturns[] = {
     base::KernReturn::kInvalidAddress,   base::KernReturn::kProtectionFailure,
     base::KernReturn::kNoSpace,          base::KernReturn::kInvalidArgument,

@@ -170,7 +170,7 @@ struct Op {
   uint64_t value = 0;  // write: which bytes
   uint32_t file = 0;   // 1 + index into Trace::files; 0 = anonymous
   Backing backing = Backing::kFile;
-  uint64_t offset = 0;  // byte offset in the file
+  uint64_t offset = 0;    // byte offset in the file
   uint32_t device = 0;    // swapon, swapoff, swapctl
   uint32_t priority = 0;  // swapon, swapctl: <= kMaxSwapPriority; the lowest is used first
   // kInject: visit number skip + 1 of the site fires, counted while the next operation runs.
@@ -227,8 +227,8 @@ struct Outcome {
   Family family = Family::kNone;
   int32_t code = 0;  // 0 = success in every family
   // mmap, mremap, vm_allocate, vm_map: the address. vm_read: of the copy. mincore: pages resident.
-  // pread, pwrite, peek, poke, send, receive: bytes moved. swapstats: devices. vm_region: the start. read: what was
-  // read (ReadValue below).
+  // pread, pwrite, peek, poke, send, receive: bytes moved. swapstats: devices. vm_region: the
+  // start. read: what was read (ReadValue below).
   uint64_t value = 0;
   uint64_t size = 0;  // vm_region
   RegionInfo region;  // vm_region

@@ -93,10 +93,8 @@ Swarm StandardMix() {
 }
 
 Swarm WithSwapCalls(Swarm swarm) {
-  constexpr KindWeight kCalls[] = {{OpKind::kSwapOn, 2},
-                                   {OpKind::kSwapOff, 1},
-                                   {OpKind::kSwapCtl, 1},
-                                   {OpKind::kSwapStats, 1}};
+  constexpr KindWeight kCalls[] = {
+      {OpKind::kSwapOn, 2}, {OpKind::kSwapOff, 1}, {OpKind::kSwapCtl, 1}, {OpKind::kSwapStats, 1}};
   for (const KindWeight& call : kCalls) {
     uint32_t& weight = swarm.weight[static_cast<size_t>(call.kind)];
     if (weight == 0) weight = call.weight;

@@ -197,11 +197,13 @@ bool Session::ApplyToSystem(model::Expectation* right) {
   ++stats_.uvm_outcomes;
   if (machine_->swap_set().pages_spoilt() != 0 && !NoticeLosses(right)) return false;
   std::string why;
-  if (!right->Accepts(seen, &why)) {
-    if (MetALoss(seen)) {
-      ended_ = true;
-      return false;
-    }
+  const bool right_outcome = right->Accepts(seen, &why);
+  // An error that is right may have come sooner than it should.
+  if ((!right_outcome || !seen.ok()) && MetALoss(seen)) {
+    ended_ = true;
+    return false;
+  }
+  if (!right_outcome) {
     bool bytes = resolved_.kind == OpKind::kRead && seen.ok() && right->Canonical().ok();
     return Fail(bytes ? FailureClass::kContents : FailureClass::kOutcome,
                 bytes ? "ContentsAgree" : KindRule("OutcomesAgree", resolved_.kind),
@@ -341,8 +343,7 @@ bool Session::CheckCost() {
     return true;
   }
   const bool orderly = now.pageout == spent_.pageout && now.pagein == spent_.pagein &&
-                       now.frame_waits == spent_.frame_waits &&
-                       now.reclaimed == spent_.reclaimed &&
+                       now.frame_waits == spent_.frame_waits && now.reclaimed == spent_.reclaimed &&
                        now.faults_injected == spent_.faults_injected &&
                        now.dropped == spent_.dropped && !options_.memory_may_run_out && !full_ &&
                        options_.machine.adversity == machine::Adversity::kNone &&

@@ -140,8 +140,8 @@ class Session {
   traces::ResolvedOp resolved_;
   traces::Outcome seen_;
   bool skipped_ = false;
-  bool losses_ = false;  // of pages, to errors of swap
-  bool ended_ = false;   // nobody can say how it would go on
+  bool losses_ = false;    // of pages, to errors of swap
+  bool ended_ = false;     // nobody can say how it would go on
   uint64_t refusals_ = 0;  // of frames, as of the operation before
   bool full_ = false;      // shortage_when_full, and they have been
   machine::Ledger spent_;  // as of the operation before

@@ -261,6 +261,7 @@ StateRelation::Result StateRelation::CleanPageIsOnSwap(const uvm::Page& page, uv
   if (!thorough_ && (page.pa.PageNumber() + whole_checks_) % 8 != 0) return std::nullopt;
   bytes_compared_ += kPageSize;
   if (!LoadSlot(slot, {0, kPageSize}, expected_.data())) {
+    if (s_->swap_set().pages_spoilt() != 0) return LossesHaveCauses();
     return Broken(FailureClass::kContents, "CleanPagesAreOnSwap",
                   absl::StrCat("slot ", slot, " of a clean page cannot be read"));
   }
@@ -355,6 +356,8 @@ StateRelation::Result StateRelation::ContentsAgree(uint32_t task, const uvm::Map
     found = s_->kernel().DebugFrame(page->pa) + part.start;
   } else if (on_swap) {
     if (!LoadSlot(held.slot, part, found_.data())) {
+      // A torn write is noticed when the page is read, or here.
+      if (s_->swap_set().pages_spoilt() != 0) return LossesHaveCauses();
       return Broken(FailureClass::kContents, "ContentsAgree",
                     absl::StrCat(PageName(task, va), " lies in slot ", held.slot,
                                  " of swap, where it cannot be read"));
