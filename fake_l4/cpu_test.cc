@@ -109,6 +109,43 @@ TEST_F(CpuTest, AnAccessMayCrossPages) {
   for (int i = 1; i < 4; i++) EXPECT_EQ(faults_[i].address, 0x1000u * (i + 1));
 }
 
+// Neighbours in a space are none in memory: here frames lie in the opposite order.
+TEST_F(CpuTest, AnAccessThatCrossesPagesGoesToTheFrameOfEach) {
+  const L4_ThreadId_t pager = world_.Spawn([] {
+    L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam, 20));
+    L4_ThreadId_t from;
+    L4_Wait(&from);
+    for (;;) {
+      L4_Word_t address = 0;
+      L4_StoreMR(1, &address);
+      const L4_Word_t page = address & ~L4_Word_t{4095};
+      const L4_MapItem_t item = L4_MapItem(Page(kRam + 0x8000 - page, kRwx), page);
+      L4_Set_MsgTag(L4_MakeMsgTag(0, 0, 2));
+      L4_LoadMRs(1, 2, item.raw);
+      L4_ReplyWait(from, &from);
+    }
+  });
+  world_.SpawnInNewSpace(
+      [&] {
+        char zeros[8] = {};
+        EXPECT_EQ(cpu().Store(base::Vaddr(0x2ff8), zeros, 8), AccessStatus::kOk);
+        EXPECT_EQ(cpu().Store(base::Vaddr(0x3000), zeros, 8), AccessStatus::kOk);
+        // Both are there now.
+        EXPECT_EQ(cpu().Store(base::Vaddr(0x2ffc), "abcdefgh", 8), AccessStatus::kOk);
+        char low[5] = {}, high[5] = {}, all[9] = {};
+        EXPECT_EQ(cpu().Load(base::Vaddr(0x2ffc), low, 4), AccessStatus::kOk);
+        EXPECT_EQ(cpu().Load(base::Vaddr(0x3000), high, 4), AccessStatus::kOk);
+        EXPECT_EQ(cpu().Load(base::Vaddr(0x2ffc), all, 8), AccessStatus::kOk);
+        EXPECT_STREQ(low, "abcd");
+        EXPECT_STREQ(high, "efgh");
+        EXPECT_STREQ(all, "abcdefgh");
+      },
+      pager);
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  const auto* home = reinterpret_cast<const char*>(kRam + world_.kernel().home_bias());
+  EXPECT_EQ(std::string(home + 0x6ffc, 4) + std::string(home + 0x5000, 4), "abcdefgh");
+}
+
 TEST_F(CpuTest, AWriteToAReadOnlyPageFaultsAndIsTriedUntilItSucceeds) {
   L4_ThreadId_t client;
   int rounds = 0;

@@ -74,6 +74,34 @@ TEST_F(ExceptionTest, TheHandlerIsToldTheRegisters) {
   EXPECT_NE(world_.kernel().DescribeWaits().find("exception 6"), std::string::npos);
 }
 
+// A trap, a system call's entry and a message.
+TEST_F(ExceptionTest, AnExceptionTakesTimeAsAFaultDoes) {
+  uint64_t before = 0, after = 0;
+  const L4_ThreadId_t handler = world_.Spawn([&] {
+    WaitForException();
+    after = world_.kernel().now_ns();
+  });
+  SpawnClient(handler, [&] {
+    before = world_.kernel().now_ns();
+    (void)cpu().RaiseException(kExceptionInvalidOpcode);
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  const CostsNs& costs = world_.kernel().profile().costs;
+  EXPECT_GE(after - before, costs.page_fault + costs.system_call + costs.ipc);
+}
+
+// Whom somebody stops has no exception that nobody handled.
+TEST_F(ExceptionTest, BeingHaltedIsNoException) {
+  const L4_ThreadId_t client = SpawnClient(L4_nilthread, [] {
+    L4_ThreadId_t from;
+    L4_Wait(&from);
+  });
+  world_.SpawnWith(client, [&] { L4_Stop(client); });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_TRUE(Info(client).halted);
+  EXPECT_FALSE(Info(client).halted_by_exception);
+}
+
 TEST_F(Ia32ExceptionTest, TheIa32MessageHasTheGeneralRegisters) {
   Told told;
   const L4_ThreadId_t handler = world_.Spawn([&] { told = WaitForException(); });

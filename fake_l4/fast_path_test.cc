@@ -9,11 +9,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "base/addr.h"
 #include "base/prng.h"
 #include "fake_l4/kernel.h"
+#include "fake_l4/priority_round_robin.h"
+#include "fake_l4/schedule_strategy.h"
 #include "gtest/gtest.h"
 
 namespace fake_l4 {
@@ -88,7 +91,9 @@ struct Talk {
     for (unsigned w = 1; w <= words; w++) {
       L4_LoadMR(static_cast<int>(w), static_cast<L4_Word_t>(i) << 8 | w);
     }
-    L4_Set_MsgTag(L4_MakeMsgTag(static_cast<L4_Word_t>(i), words, page ? 2 : 0));
+    // Now and then one word more than the item has.
+    const unsigned typed = !page ? 0 : prng.Chance(1, 4) ? 3 : 2;
+    L4_Set_MsgTag(L4_MakeMsgTag(static_cast<L4_Word_t>(i), words, typed));
     if (!page) return;
     const uint64_t va = kRam + prng.Below(16) * 4096;
     const L4_MapItem_t item = L4_MapItem(PageOf(va), va + 64 * 4096);
@@ -135,6 +140,41 @@ TEST_P(FastPathTest, EndsAsTheGeneralWayDoes) {
   const Ledger a = fast.kernel.ledger(), b = general.kernel.ledger();
   EXPECT_GT(a.ipc_sends, 50u);
   EXPECT_EQ(std::memcmp(&a, &b, sizeof a), 0);
+}
+
+// A strategy that asks for no points, of another class than the default one, which never lets the
+// processor go straight to a partner.
+class Queueing final : public ScheduleStrategy {
+ public:
+  explicit Queueing(uint64_t* asked) : asked_(asked) {}
+  void Add(Runnable& t, QueueEnd end) override { inner_.Add(t, end); }
+  void Remove(Runnable& t) override { inner_.Remove(t); }
+  Runnable* Take() override { return inner_.Take(); }
+  bool Preempts(const Runnable& a, const Runnable& b) const override {
+    return inner_.Preempts(a, b);
+  }
+  bool HandsOver(const Runnable&, const Runnable&, HandOver) override {
+    ++*asked_;
+    return false;
+  }
+  bool Rotates(const Runnable& a) const override { return inner_.Rotates(a); }
+
+ private:
+  PriorityRoundRobin inner_;
+  uint64_t* const asked_;
+};
+
+TEST_P(FastPathTest, AnotherStrategyIsAskedWhoRuns) {
+  uint64_t asked[2] = {};
+  Talk plain(GetParam()), observed(GetParam());
+  plain.kernel.SetStrategy(std::make_unique<Queueing>(&asked[0]));
+  observed.kernel.SetStrategy(std::make_unique<Queueing>(&asked[1]));
+  observed.kernel.SetSwitchObserver([](const Kernel&) {});
+  const RunOptions options{.max_switches = 20000};
+  EXPECT_EQ(plain.kernel.RunUntilIdle(options), observed.kernel.RunUntilIdle(options));
+  EXPECT_GT(asked[0], 10u);
+  EXPECT_EQ(asked[0], asked[1]);
+  EXPECT_EQ(plain.seen, observed.seen);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, FastPathTest, testing::Range<uint64_t>(1, 61));

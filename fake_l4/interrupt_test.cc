@@ -366,6 +366,32 @@ TEST_F(InterruptTest, TicksThatChangeNothingAreCountedAllTheSame) {
   EXPECT_LE(taken_, 1002);
 }
 
+// Of two clocks one has ticks that nobody sees any more: they are passed over up to the other one's
+// tick, also where that comes a nanosecond after one of them.
+TEST_F(InterruptTest, LostTicksArePassedOverUpToTheNextTimer) {
+  constexpr L4_Word_t kOther = 4;
+  const L4_ThreadId_t other = L4_GlobalId(kOther, 1);
+  world_.Spawn([&] {
+    EXPECT_EQ(L4_AssociateInterrupt(kIrq, L4_Myself()), 1u);
+    L4_Receive(kIrq);
+    L4_Receive(L4_Myself());  // never answers
+  });
+  uint64_t took = 0;
+  world_.Spawn([&] {
+    EXPECT_EQ(L4_AssociateInterrupt(other, L4_Myself()), 1u);
+    L4_Receive(other);
+    took = kernel().now_ns();
+  });
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  const uint64_t start = kernel().now_ns();
+  ASSERT_TRUE(kernel().StartInterruptSource(3, 1'000'000, 100));
+  ASSERT_TRUE(kernel().StartInterruptSource(kOther, 3'000'001, 1));
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_GE(took, start + 3'000'001);
+  EXPECT_LT(took, start + 4'000'000);
+  EXPECT_EQ(kernel().now_ns(), start + 100'000'000);
+}
+
 TEST_F(InterruptTest, ASourceEndsWithItsHandlerOrWhenStopped) {
   const L4_ThreadId_t handler = SpawnHandler();
   ASSERT_TRUE(world_.Run()) << world_.problem();

@@ -39,6 +39,13 @@ TEST_P(KipTest, VersionsAndIds) {
     EXPECT_EQ(version, 0x84050000u);
     EXPECT_EQ(flags, 4u) << "words are the program's";
     EXPECT_EQ(id >> 24, 0x75u);
+    L4_Word_t year = 0, month = 0, day = 0;
+    L4_KernelGenDate(kip, &year, &month, &day);
+    EXPECT_EQ(year, 2024u);
+    EXPECT_EQ(month, 1u);
+    EXPECT_EQ(day, 1u);
+    EXPECT_EQ(L4_KernelVersion(kip), 0x01000000u);
+    EXPECT_EQ(L4_KernelSupplier(kip) & 0xffffffff, 0x656e6f6eu) << "none";
     EXPECT_EQ(L4_ThreadIdUserBase(kip), profile().user_base);
     EXPECT_EQ(L4_ThreadIdSystemBase(kip), profile().system_base);
     EXPECT_EQ(L4_ThreadIdBits(kip), profile().thread_no_bits);

@@ -186,6 +186,18 @@ TEST_F(RulesTest, MappingOverAnAncestorTakesTheSource) {
 
 // ---- Unmap ----
 
+// Of three that hold the same page the ones that could only read it lose it; whoever wrote, too,
+// keeps that, wherever it stands in the list of those it was mapped to.
+TEST_F(RulesTest, ARightIsTakenFromEveryoneEvenIfSomeLoseThePage) {
+  Map(kA, Fpage(0, 0, kR), kB, Fpage(0, 0));
+  Map(kA, Fpage(0, 0), kC, Fpage(0, 0));
+  Map(kA, Fpage(0, 0, kR), kD, Fpage(0, 0));
+  Unmap(kA, Fpage(0, 0, kR | kX));
+  EXPECT_EQ(Pages(kA), "ABCDEFGH");
+  EXPECT_EQ(Pages(kB) + Pages(kD), "................");
+  EXPECT_EQ(core_->MappingOf(SpaceId(kC), 0).rights, kR | kW) << "writing implies reading";
+}
+
 TEST_F(RulesTest, UnmapOfAPartLeavesTheRest) {
   Map(kA, Fpage(0, 2), kB, Fpage(0, 2));
   Map(kB, Fpage(0, 2), kC, Fpage(4, 2));

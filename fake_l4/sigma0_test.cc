@@ -114,6 +114,18 @@ TEST_F(Sigma0Test, PhysicalAddressesEnd) {
   ASSERT_TRUE(world_.Run()) << world_.problem();
 }
 
+TEST(Sigma0RegionTest, ProcessorsOf32BitsHaveAsManyForPhysicalAddresses) {
+  World world{BootOptions{.ram_bytes = 64 * 4096, .profile = kIa32}};
+  world.Spawn([] {
+    const L4_Fpage_t last = L4_FpageLog2((L4_Word_t{1} << 32) - 4096, 12);
+    EXPECT_FALSE(L4_IsNilFpage(L4_Sigma0_GetPage(L4_nilthread, last)));
+    for (const L4_Word_t beyond : {L4_Word_t{1} << 32, (L4_Word_t{2} << 32) - 4096}) {
+      EXPECT_TRUE(L4_IsNilFpage(L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(beyond, 12))));
+    }
+  });
+  ASSERT_TRUE(world.Run()) << world.problem();
+}
+
 // An answer that maps nothing would make the thread fault for ever.
 TEST_F(Sigma0Test, AFaultOnAnothersPageStaysUnanswered) {
   world_.SpawnInNewSpace([] { L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam, 12)); });

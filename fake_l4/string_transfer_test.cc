@@ -40,6 +40,29 @@ TEST_F(StringTest, ASimpleStringArrivesInTheBuffer) {
   EXPECT_EQ(from_, sender_);
 }
 
+// What arrives as a string is a write to the receiver's page, and to no other.
+TEST_F(StringTest, AStringThatArrivesCountsAsAWrite) {
+  const auto stamp = [this](L4_ThreadId_t thread, uint64_t va) {
+    const SpaceId space = world_.SpaceOf(thread);
+    return world_.kernel().DebugStamp(world_.kernel().Inspect(space, base::Vaddr(va)).frame);
+  };
+  uint32_t sent = 0, received = 0;
+  Exchange(
+      [&] {
+        Store(0x2100, "hello");
+        sent = stamp(sender_, 0x2000);
+        Message(1, {77, Group(5), 0x2100});
+      },
+      [&] {
+        Store(0x5000, "..........");
+        received = stamp(receiver_, 0x5000);
+        Buffers({Group(100), 0x5003});
+      });
+  EXPECT_EQ(Bytes(receiver_, 0x5000, 10), "...hello..");
+  EXPECT_EQ(stamp(sender_, 0x2000), sent);
+  EXPECT_GT(stamp(receiver_, 0x5000), received);
+}
+
 TEST_F(StringTest, SubstringsOfOneLengthAreGathered) {
   Exchange(
       [&] {

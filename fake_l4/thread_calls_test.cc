@@ -325,6 +325,23 @@ TEST_F(ThreadCallsTest, KernelMemoryRunsOut) {
   }
 }
 
+TEST_F(ThreadCallsTest, AResetKernelHasRoomForAsManySpaces) {
+  World world({.ram_bytes = 1 << 20, .max_spaces = 6});
+  for (int round = 0; round < 3; ++round) {
+    world.Spawn([round] {
+      uint32_t n = 0;
+      const auto create = [&n] {
+        const L4_ThreadId_t t = L4_GlobalId(1000 + n, 1);
+        return Create(t, t, L4_nilthread, kKeepUtcb);
+      };
+      while (create() == 0) n++;
+      EXPECT_EQ(n, 4u) << round;  // sigma0's and root's are there
+    });
+    ASSERT_TRUE(world.Run()) << world.problem();
+    world.Reset();
+  }
+}
+
 TEST_F(ThreadCallsTest, MappingsEatTheSameMemory) {
   World world({.ram_bytes = 1 << 20, .max_mappings = 4});
   world.Spawn([&] {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <l4/thread.h>
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -581,6 +582,27 @@ TEST(MachineTest, AFailedCheckEndsTheMachineNotTheProgram) {
   EXPECT_EQ(machine.Apply({.kind = OpKind::kExec, .task = 1}), Outcome());
   EXPECT_EQ(machine.crash(), "here.cc:1: CHECK failed: two and two are five");
   EXPECT_EQ(machine.Apply({.kind = OpKind::kExec, .task = 1}), Outcome());
+}
+
+// The simulation's threads have stacks of the host's; on another kernel they would use these.
+TEST(MachineTest, EveryServerThreadHasAStackOfItsOwn) {
+  Machine machine({});
+  ASSERT_TRUE(machine.Apply({.kind = OpKind::kSpace, .child = 1}).ok());
+  ASSERT_TRUE(machine.Apply({.kind = OpKind::kSpace, .child = 2}).ok());
+  const vmserver::Threads& threads = machine.server().threads();
+  std::set<uint64_t> stacks;
+  uint32_t started = 0;
+  for (uint32_t i = 0; i < threads.count(); ++i) {
+    fake_l4::ThreadInfo info{};
+    ASSERT_TRUE(machine.kernel().Inspect(threads.DebugAt(i)->thread, &info));
+    if (threads.DebugAt(i)->thread == machine.kernel().root()) continue;
+    ++started;
+    EXPECT_NE(info.sp, 0u) << i;
+    EXPECT_EQ(info.sp % base::kPageSize, 0u) << i;
+    stacks.insert(info.sp);
+  }
+  EXPECT_GE(started, 3u);
+  EXPECT_EQ(stacks.size(), started);
 }
 
 TEST(MachineTest, AnOperationThatNeverEndsIsReported) {

@@ -127,6 +127,18 @@ TEST_F(L4PmapTest, ModifiedIsExactAndBelongsToTheFrame) {
   EXPECT_TRUE(Modified(pa));
 }
 
+TEST_F(L4PmapTest, WhoAsksForStatusLowersNothing) {
+  Client* a = NewClient();
+  Paddr pa = NewFrame();
+  Enter(a, kVa, pa, base::kProtReadWrite);
+  EXPECT_TRUE(Read(a, kVa));
+  EXPECT_FALSE(Modified(pa));
+  EXPECT_EQ(pmap_.counters().pages_lowered, 0u);
+  EXPECT_EQ(pmap_.counters().status_queries, 1u);
+  Server([&] { pmap_.Protect(a->pmap, Pages(kVa, 1), base::kProtRead); });
+  EXPECT_EQ(pmap_.counters().pages_lowered, 1u);
+}
+
 TEST_F(L4PmapTest, StatusOutlivesTheClientsSpace) {
   Client* a = NewClient();
   Paddr pa = NewFrame();
@@ -368,6 +380,25 @@ TEST_F(L4PmapTest, PeekNextWalksInAddressOrder) {
             (at.wired == Wired::kYes ? "w " : " ");
   }
   EXPECT_EQ(seen, "1rw-w 74564r-- 74565r-- ");
+}
+
+// Across the end of a leaf, as far as asked and no further.
+TEST_F(L4PmapTest, MappedTellsOfSoManyPages) {
+  Client* a = NewClient();
+  const uint64_t first = kVa + (kLeafPages - 30) * base::kPageSize;
+  for (uint64_t i : {0, 29, 30, 39, 40, 69, 70, 90}) {
+    Enter(a, first + i * base::kPageSize, NewFrame(), base::kProtRead);
+  }
+  uint64_t mapped[3] = {};
+  Server([&] {
+    mapped[0] = pmap_.Mapped(a->pmap, Vaddr(first), 40);
+    mapped[1] = pmap_.Mapped(a->pmap, Vaddr(first), 1);
+    mapped[2] = pmap_.Mapped(a->pmap, Vaddr(first + base::kPageSize), 64);
+  });
+  EXPECT_EQ(mapped[0], uint64_t{1} | uint64_t{1} << 29 | uint64_t{1} << 30 | uint64_t{1} << 39);
+  EXPECT_EQ(mapped[1], 1u);
+  EXPECT_EQ(mapped[2],
+            uint64_t{1} << 28 | uint64_t{1} << 29 | uint64_t{1} << 38 | uint64_t{1} << 39);
 }
 
 TEST_F(L4PmapTest, CanaryForgetsOneOfTwoSpaces) {

@@ -183,6 +183,28 @@ TEST_F(UnmapBatchTest, PagesThatMayBeCleanGoOneByOneSixtyFourACall) {
   EXPECT_EQ(cost.calls, kPages / 64);
 }
 
+// A run that begins with pages whose status is known goes on with one whose is not: what comes back
+// is that page's.
+TEST_F(UnmapBatchTest, StatusBehindPagesWithoutNewsReachesItsFrame) {
+  Client* a = NewClient();
+  Paddr frames[8];
+  Server([&] {
+    for (uint64_t i = 0; i < 8; ++i) {
+      frames[i] = NewFrame();
+      const base::Prot seen = i == 2 || i == 3 ? base::kProtRead : base::kProtNone;
+      EXPECT_TRUE(pmap_
+                      .Enter(a->pmap, Vaddr(kVa + i * base::kPageSize), frames[i], base::kProtRead,
+                             {.access = seen})
+                      .ok());
+    }
+  });
+  EXPECT_TRUE(Read(a, kVa + 4 * base::kPageSize));
+  EXPECT_EQ(Layout(a, kVa, 8), "rrrrrrrr");
+  Cost cost = CostOf([&] { pmap_.Remove(a->pmap, Pages(kVa + 2 * base::kPageSize, 4)); });
+  EXPECT_EQ(cost.fpages, 2u);  // 2 and 3, 4 and 5
+  EXPECT_TRUE(Referenced(frames[4]));
+}
+
 TEST_F(UnmapBatchTest, UpdateWithNothingToDoMakesNoCall) {
   Client* a = NewClient();
   EXPECT_EQ(CostOf([&] { pmap_.Update(a->pmap); }).calls, 0u);

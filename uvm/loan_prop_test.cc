@@ -63,7 +63,8 @@ struct Lent {
 
 class LoanRun {
  public:
-  explicit LoanRun(uint64_t seed) : random_(seed, "loan_prop_test") {
+  explicit LoanRun(uint64_t seed, const Pressure& pressure = {.frames = 256, .swap_pages = 0})
+      : world_(pressure), random_(seed, "loan_prop_test") {
     if (seed % 3 == 1) world_.ForgetAtRandom(seed);
     if (seed % 3 == 2) world_.BeAdverse(seed);
     Object* file = world_.File(7);
@@ -217,7 +218,7 @@ class LoanRun {
     lent_.erase(lent_.begin() + static_cast<std::ptrdiff_t>(which));
   }
 
-  World world_{256};
+  World world_;
   base::Prng random_;
   std::vector<std::shared_ptr<char>> file_;
   std::vector<Member> members_;
@@ -240,6 +241,19 @@ TEST(LoanPropTest, LentPagesAreSnapshots) {
   }
   EXPECT_GT(broken, 100u);
   EXPECT_GT(refused, 100u);
+}
+
+// What is lent stays in memory, what is not goes to swap and comes back.
+TEST(LoanPropTest, LentPagesAreSnapshotsUnderPressure) {
+  uint64_t broken = 0;
+  for (uint64_t seed = 1; seed <= 200 && !::testing::Test::HasFailure(); ++seed) {
+    LoanRun run(seed, {.frames = kFewestFrames + 4, .swap_pages = 256});
+    for (int step = 0; step < 60 && !::testing::Test::HasFailure(); ++step) run.Step();
+    if (::testing::Test::HasFailure()) ADD_FAILURE() << "seed " << seed;
+    run.Finish();
+    broken += run.broken();
+  }
+  EXPECT_GT(broken, 50u);
 }
 
 }  // namespace

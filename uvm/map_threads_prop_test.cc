@@ -47,12 +47,16 @@ struct Options {
   bool forgetful = false;
   bool droughts = false;
   bool refusing = false;  // the pmap: enters fail
+  uint64_t frames = 400;
+  uint64_t swap_pages = 0;
 };
 
 class Together {
  public:
   Together(uint64_t seed, const Options& options)
-      : prng_(seed, "map_threads_prop_test"), options_(options), world_(400, &threads_) {
+      : prng_(seed, "map_threads_prop_test"),
+        options_(options),
+        world_(Pressure{.frames = options.frames, .swap_pages = options.swap_pages}, &threads_) {
     schedule = {&threads_, &prng_};
     world_.StopChecking();
     if (options.forgetful) {
@@ -320,6 +324,14 @@ TEST_P(MapThreadsPropTest, ThreadsKeepTheirPages) {
                            .refusing = (GetParam() & 4) != 0};
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
     Together together(seed, options);
+    ASSERT_FALSE(::testing::Test::HasFailure()) << "seed " << seed;
+  }
+}
+
+// The same with memory for about half of what is used.
+TEST(MapThreadsUnderPressurePropTest, ThreadsKeepTheirPages) {
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    Together together(seed, {.forgetful = seed % 2 == 0, .frames = 48, .swap_pages = 512});
     ASSERT_FALSE(::testing::Test::HasFailure()) << "seed " << seed;
   }
 }

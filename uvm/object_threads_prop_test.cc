@@ -64,8 +64,8 @@ class SlowStore final : public Store {
 
 class Together {
  public:
-  Together(uint64_t seed, Object* (*open)(Together*))
-      : prng_(seed, "object_threads_prop_test"), world_(96, &threads_) {
+  Together(uint64_t seed, const Pressure& pressure, Object* (*open)(Together*))
+      : prng_(seed, "object_threads_prop_test"), world_(pressure, &threads_) {
     schedule = {&threads_, &prng_};
     world_.StopChecking();
     if (seed % 3 == 1) {
@@ -162,23 +162,29 @@ class Together {
   char letters_[kPages + 8] = {};
 };
 
-TEST(ObjectThreadsPropTest, StoredObjectsUnderRandomSchedules) {
+Object* OpenStored(Together* self) {
+  return self->world().uvm().CreateStoredObject(self->store(), 1).value();
+}
+Object* OpenAnonymous(Together* self) {
+  return self->world().uvm().CreateAobj((kPages + 8) * kPage, 0).value();
+}
+
+void RunSeeds(const Pressure& pressure, Object* (*open)(Together*)) {
   for (uint64_t seed = 1; seed <= 12; ++seed) {
-    Together together(seed, [](Together* self) {
-      return self->world().uvm().CreateStoredObject(self->store(), 1).value();
-    });
+    Together together(seed, pressure, open);
     ASSERT_FALSE(::testing::Test::HasFailure()) << "seed " << seed;
   }
 }
 
+constexpr Pressure kPlenty{.frames = 96, .swap_pages = 0};
+constexpr Pressure kShort{.frames = kFewestFrames + 8, .swap_pages = 128};
+
+TEST(ObjectThreadsPropTest, StoredObjectsUnderRandomSchedules) { RunSeeds(kPlenty, OpenStored); }
 TEST(ObjectThreadsPropTest, AnonymousObjectsUnderRandomSchedules) {
-  for (uint64_t seed = 1; seed <= 12; ++seed) {
-    Together together(seed, [](Together* self) {
-      return self->world().uvm().CreateAobj((kPages + 8) * kPage, 0).value();
-    });
-    ASSERT_FALSE(::testing::Test::HasFailure()) << "seed " << seed;
-  }
+  RunSeeds(kPlenty, OpenAnonymous);
 }
+TEST(ObjectThreadsPropTest, StoredObjectsUnderPressure) { RunSeeds(kShort, OpenStored); }
+TEST(ObjectThreadsPropTest, AnonymousObjectsUnderPressure) { RunSeeds(kShort, OpenAnonymous); }
 
 }  // namespace
 }  // namespace uvm::testing

@@ -37,6 +37,7 @@ TEST_F(ObjectWireTest, WiresWhatIsThereAndBringsInWhatIsNot) {
   EXPECT_EQ(Wire(object, 1, 41, list), "ok");
   EXPECT_EQ(Wirings(object, 43), "." + std::string(40, '1') + "..");
   EXPECT_EQ(pages_.wired_count(), PageCount(40));
+  EXPECT_EQ(core_.counters.kernel_wirings, 40u);
   EXPECT_EQ(list[1], PageAt(object, 2));
   EXPECT_EQ(list[39], PageAt(object, 40));
   EXPECT_EQ(States(object, 4), ".ddd");
@@ -46,6 +47,7 @@ TEST_F(ObjectWireTest, WiresWhatIsThereAndBringsInWhatIsNot) {
   EXPECT_EQ(Wirings(object, 43).substr(38), "0011.");
   wiring_.Unwire(object, PageIndex(40), PageIndex(42));
   EXPECT_EQ(pages_.wired_count(), PageCount(0));
+  EXPECT_EQ(core_.counters.kernel_wirings, 0u);
 }
 
 TEST_F(ObjectWireTest, AnErrorUndoesWhatWasWired) {
@@ -57,6 +59,7 @@ TEST_F(ObjectWireTest, AnErrorUndoesWhatWasWired) {
   store.Heal();
   EXPECT_EQ(Wire(object, 30, 41), "past-end");
   EXPECT_EQ(pages_.wired_count(), PageCount(0));
+  EXPECT_EQ(core_.counters.kernel_wirings, 0u);
   EXPECT_EQ(Wire(object, 0, 40), "ok");
   wiring_.Unwire(object, PageIndex(0), PageIndex(40));
   Object* large = Anonymous(100 * kPage);

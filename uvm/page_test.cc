@@ -147,6 +147,24 @@ TEST_F(PageTest, FindsThePageOfAFrameAndOfNoOtherAddress) {
   EXPECT_EQ(pages_.FromPaddr(Paddr(~uint64_t{0})), nullptr);
 }
 
+// Nobody but the page daemon gives such a page back, and it looks into queues only.
+TEST_F(PageTest, APageWhoseLastLoanEndsIsInAQueue) {
+  for (const bool anon_first : {false, true}) {
+    Page* page = pages_.AllocateForObject(SomeObject(), PageIndex(0));
+    pages_.Lend(page, SomeAnon());
+    pages_.Lend(page, nullptr);
+    EXPECT_EQ(pages_.active_count(), PageCount(0));
+    if (anon_first) pages_.FreeFromAnon(page);
+    pages_.ReturnLoan(page);
+    if (!anon_first) pages_.FreeFromAnon(page);
+    EXPECT_EQ(page->loan_count, 0u);
+    EXPECT_EQ(page->anon, nullptr);
+    EXPECT_EQ(pages_.active_count(), PageCount(1)) << anon_first;
+    pages_.Free(page);
+    EXPECT_EQ(pages_.active_count(), PageCount(0));
+  }
+}
+
 using PageDeathTest = PageTest;
 
 TEST_F(PageDeathTest, FreeingTwiceDies) {

@@ -111,7 +111,8 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   Thresholds thresholds() const;
   // NetBSD: uvmexp.freetarg's settable extra (vm.uvmexp freetarg_extra).
   void SetExtraTarget(PageCount extra) { extra_target_ = extra.value(); }
-  // Frames that only the kernel's and the daemon's own allocations may use; none by default.
+  // Frames that only the kernel's and the daemon's own allocations may use. None by default; from
+  // the first Serve on 5 and 1, as the original's for one processor, where there are 2 MiB.
   void SetReserves(const FrameReserves& reserves);
 
   // ---- PolicyDoor.
@@ -143,6 +144,7 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   };
   // In flight at once at most: so many pages may be busy for the daemon, however slow a device is.
   static constexpr uint32_t kClusters = 16;
+  static constexpr PageCount kLargeEnoughForReserves{512};
   // NetBSD: UVMPD_NUMDIRTYREACTS. So many pages that found no slot end a scan.
   static constexpr uint32_t kMaxDirtyReactivations = 16;
   // Rounds in a row that came to nothing, after which memory counts as exhausted: a policy may need
@@ -160,11 +162,13 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   void Drain();
   void SleepUntil(uint64_t deadline_us);
   void WakeWaiters();
+  void Demand();
   void NoteRefusal();
   bool WaitAsDaemon();
   bool WaitForDaemon(Thread* self);
   // pdaemon_scan.cc
   static Mutex* OwnerLockOf(const Page* page);
+  void Unlock(Mutex* owner);
   void ScanQueue();
   void TakeVictim(Page* page, Cluster** cluster);
   void PutToPager(Page* page);
@@ -201,6 +205,7 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   Thread* sleeper_ = nullptr;  // whoever is in SleepUntil
   Thread* at_work_ = nullptr;  // does rounds, with or without being the daemon's thread
   bool kicked_ = false;
+  bool demand_ = false;  // somebody found too few frames since the last round began
   bool has_thread_ = false;
   bool retry_soon_ = false;
   uint32_t vain_rounds_ = 0;  // the last so many came to nothing

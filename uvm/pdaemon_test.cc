@@ -238,7 +238,8 @@ TEST_F(PageDaemonTest, AnonymousObjectsGoAndComeBack) {
 TEST_F(PageDaemonTest, AFailedWriteLosesNothing) {
   Space space = NewSpace("abcdefghijklmnopqrstuvwxyzABCDE");
   device_.FailWrites(SwapResult::kIo);
-  Squeeze();
+  for (int i = 0; i < 4; ++i) daemon().RunOnce();
+  CheckInvariants();
   bad_ = counters().write_errors;
   EXPECT_GT(bad_, 0u);
   EXPECT_EQ(swap().in_use(), PageCount(bad_)) << "bad slots stay taken, and are nobody's";
@@ -283,17 +284,20 @@ TEST_F(PageDaemonTest, AFilesPageThatCannotBeWrittenStays) {
   FailingStore store;
   Result<Object*, MapError> object = uvm().CreateStoredObject(&store, 5);
   ASSERT_TRUE(object.ok());
-  Space space = NewSpace("......");
-  space.Map({.at = 0, .pages = 6, .sharing = Sharing::kShared, .file = object.value()});
-  space.Write("abcdef");
+  const std::string letters = "abcdefghijklmnopqrst";
+  Space space = NewSpace(std::string(20, '.'));
+  space.Map({.at = 0, .pages = 20, .sharing = Sharing::kShared, .file = object.value()});
+  space.Write(letters);
   store.fails = true;
-  Space other = NewSpace(kSixty);
-  EXPECT_EQ(other.ReadAll(), kSixty);
+  Space other = NewSpace("ABCDEFGHIJKLMNOPQRST");
+  EXPECT_EQ(other.ReadAll(), "ABCDEFGHIJKLMNOPQRST");
   EXPECT_GT(store.writes, 0u);
-  EXPECT_EQ(Contents(space), "abcdef");
+  EXPECT_EQ(Contents(space), letters) << "all in memory";
   store.fails = false;
-  EXPECT_EQ(other.ReadAll(), kSixty);
-  EXPECT_EQ(space.Read("xxxxxx"), "abcdef");
+  EXPECT_EQ(space.ReadAll(), letters);
+  EXPECT_EQ(other.ReadAll(), "ABCDEFGHIJKLMNOPQRST");
+  EXPECT_EQ(space.ReadAll(), letters);
+  space.Exit();
   uvm().ReleaseObject(object.value());
 }
 
@@ -414,7 +418,7 @@ TEST(PageDaemonWithoutSwapTest, NothingIsReclaimableAndNobodyWaits) {
   World world(16);
   PageDaemon& daemon = world.uvm().pagedaemon();
   EXPECT_FALSE(daemon.Reclaimable());
-  EXPECT_TRUE(daemon.WaitForFrames()) << "there are frames";
+  EXPECT_TRUE(daemon.WaitForFrames()) << "there are frames enough";
   Space space = world.NewSpace(std::string(20, '0'));
   uint64_t page = 0;
   while (page < 20 && space.Touch(page, Access::kWrite) == "ok") ++page;
@@ -436,6 +440,10 @@ TEST(PageDaemonWithoutSwapTest, FilePagesAreReclaimable) {
   Space own = world.NewSpace("00000000");
   bool done = false;
   threads.Add([&] {
+    while (!done) daemon.Serve();
+    daemon.StopServing();
+  });
+  threads.Add([&] {
     for (int i = 0; i < 3; ++i) {
       own.Write("abcdefgh");
       EXPECT_EQ(space.Read("xxxxxxxxx"), "123456789");
@@ -443,10 +451,6 @@ TEST(PageDaemonWithoutSwapTest, FilePagesAreReclaimable) {
     }
     done = true;
     daemon.Kick();
-  });
-  threads.Add([&] {
-    while (!done) daemon.Serve();
-    daemon.StopServing();
   });
   threads.Run();
   EXPECT_GT(world.uvm().counters().pager_freed, 0u);
@@ -468,6 +472,7 @@ TEST(PageDaemonThresholdsTest, AreTheOriginalsOnMachinesThatAreLargeEnough) {
   EXPECT_EQ(of(1000000, 4, 20), "1024 1365 5460") << "for each processor";
   EXPECT_EQ(of(160, 1, 0), "10 13 52") << "a sixteenth of a small machine";
   EXPECT_EQ(of(16, 1, 0), "1 2 8");
+  EXPECT_EQ(of(48, 1, 0), "3 4 17") << "a window of a pager at least";
   EXPECT_EQ(of(16, 1, 5), "6 8 8") << "never below the reserve";
 }
 

@@ -114,6 +114,23 @@ TEST_F(ShmTest, AForkedChildIsAttachedToo) {
   EXPECT_EQ(ShmStore::AttachmentsOf(segment_), 1u);
 }
 
+TEST_F(ShmTest, WhatIsDetachedOrForgottenServesAgain) {
+  Space child = space().Fork();
+  Process child_process;
+  Bind(&child_process, child);
+  EXPECT_EQ(Attach(0), "page 0");
+  EXPECT_TRUE(store_.Fork(&process_, &child_process));
+  store_.Forget(&child_process);
+  EXPECT_EQ(Detach(0), "ok");
+  memory().FailAfter(0);
+  for (int i = 0; i < 3000; ++i) {  // more than a chunk holds
+    ASSERT_EQ(Attach(0), "page 0") << i;
+    ASSERT_EQ(Detach(0), "ok");
+  }
+  memory().NeverFail();
+  child.Exit();
+}
+
 TEST_F(ShmTest, SplittingTheMappingLeaksNoAttachment) {
   // Attach counts used to hang on map entries elsewhere, which protection changes split.
   EXPECT_EQ(Attach(0), "page 0");
@@ -162,11 +179,8 @@ TEST_F(ShmTest, ASegmentThatIsRemovedStaysLockedUntilTheLastOneLeaves) {
 TEST_F(ShmTest, WhatOutlivesALockedSegmentIsNotWired) {
   EXPECT_EQ(Attach(0), "page 0");
   space().Write("AB......");
-  space().Remap({.from = 0,
-                 .pages = 2,
-                 .new_pages = 2,
-                 .to = 4,
-                 .where = Map::RemapOptions::Where::kFixed});
+  space().Remap(
+      {.from = 0, .pages = 2, .new_pages = 2, .to = 4, .where = Map::RemapOptions::Where::kFixed});
   EXPECT_EQ(store_.Lock(segment_), Errno::kOk);
   EXPECT_EQ(store_.Remove(segment_), Errno::kOk);
   EXPECT_EQ(Detach(0), "ok");

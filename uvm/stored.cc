@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "uvm/frame_wait.h"
 
 namespace uvm {
 
@@ -86,23 +87,26 @@ bool StoredPager::GatherWindow(Object* object, Window* window) {
     const bool within = base::ToBytes(window->IndexOf(i)) < limit;
     if (window->Wants(i) && there[i] == nullptr && within) reading |= uint64_t{1} << (i / block);
   }
-  for (uint32_t i = 0; i < window->count; ++i) {
-    if (base::ToBytes(window->IndexOf(i)) >= limit) break;
-    const bool wanted = window->Wants(i);
-    if (there[i] != nullptr) {
-      if (!wanted) continue;
-      window->pages[i] = there[i];
-      object->SetBusy(there[i], BusyReason::kPagein);
-      continue;
+  // What is wanted comes first: where frames are few, the rest would take them away from it.
+  for (const bool wanted : {true, false}) {
+    for (uint32_t i = 0; i < window->count; ++i) {
+      if (base::ToBytes(window->IndexOf(i)) >= limit) break;
+      if (window->Wants(i) != wanted) continue;
+      if (there[i] != nullptr) {
+        if (!wanted) continue;
+        window->pages[i] = there[i];
+        object->SetBusy(there[i], BusyReason::kPagein);
+        continue;
+      }
+      if ((reading >> (i / block) & 1) == 0) continue;
+      Page* page = pages_->AllocateForObject(object, window->IndexOf(i));
+      if (page == nullptr && wanted) return false;
+      if (page == nullptr) continue;
+      pages_->NoteFile(page);
+      object->Insert(page);
+      window->pages[i] = page;
+      window->fresh[i] = true;
     }
-    if ((reading >> (i / block) & 1) == 0) continue;
-    Page* page = pages_->AllocateForObject(object, window->IndexOf(i));
-    if (page == nullptr && wanted) return false;
-    if (page == nullptr) continue;
-    pages_->NoteFile(page);
-    object->Insert(page);
-    window->pages[i] = page;
-    window->fresh[i] = true;
   }
   return true;
 }
@@ -412,6 +416,20 @@ void StoredPager::SetWriteSize(Object* object, uint64_t bytes) {
   if (bytes > state->write_size) state->write_size = bytes;
 }
 
+// What lies in the old last page beyond the old end becomes zero before it is contents. LOCKS: the
+// object's, which is let go while frames are waited for.
+Result<void, PagerError> StoredPager::ClearOldTail(Object* object, uint64_t old_size) {
+  FrameWait wait(core_);
+  for (;;) {
+    Page* last = object->Lookup(base::ToPageIndex(old_size));
+    if (last == nullptr || ClearPastEnd(object, &last)) return {};
+    object->mu.Unlock();
+    const bool again = wait.Again();
+    object->mu.Lock();
+    if (!again) return PagerError::kNoMemory;
+  }
+}
+
 Result<void, PagerError> StoredPager::SetSize(Object* object, uint64_t bytes) {
   State* state = StateOf(object);
   uint64_t old_size;
@@ -422,12 +440,14 @@ Result<void, PagerError> StoredPager::SetSize(Object* object, uint64_t bytes) {
     old_size = state->size;
   }
   Result<void, PagerError> cut;
-  if (bytes < old_size && !base::IsPageAligned(bytes)) cut = CutTail(object, bytes);
-  MutexLock lock(&object->mu);
-  Page* last = object->Lookup(base::ToPageIndex(old_size));
-  if (bytes > old_size && last != nullptr && !ClearPastEnd(object, &last)) {
-    cut = PagerError::kNoMemory;
+  FrameWait wait(core_);
+  if (bytes < old_size && !base::IsPageAligned(bytes)) {
+    do {
+      cut = CutTail(object, bytes);
+    } while (!cut.ok() && cut.error() == PagerError::kNoMemory && wait.Again());
   }
+  MutexLock lock(&object->mu);
+  if (bytes > old_size) cut = ClearOldTail(object, old_size);
   if (cut.ok()) {
     state->size = state->write_size = bytes;
     object->FreeFrom(pages_,

@@ -118,8 +118,7 @@ std::string MachineText(const RunOptions& run, const FaultRates& faults) {
   if (!swap.empty()) absl::StrAppend(&swap, " ", run.machine.policy);
   return absl::StrCat(run.machine.ram_bytes / base::kPageSize, " frames",
                       run.memory_may_run_out ? " (scarce)" : "", swap, ", ",
-                      run.machine.profile.name,
-                      ", ", run.machine.quirks.name, ", ", processors,
+                      run.machine.profile.name, ", ", run.machine.quirks.name, ", ", processors,
                       processors == 1 ? " processor, " : " processors, ",
                       ScheduleName(run.machine.schedule), ", faults ", FaultRatesText(faults));
 }

@@ -267,8 +267,8 @@ StateRelation::Result StateRelation::CleanPageIsOnSwap(const uvm::Page& page, uv
   const unsigned char* found = s_->kernel().DebugFrame(page.pa);
   if (std::memcmp(found, expected_.data(), kPageSize) == 0) return std::nullopt;
   return Broken(FailureClass::kContents, "CleanPagesAreOnSwap",
-                absl::StrCat("a page counts as clean and is not what its slot ", slot, " holds: ",
-                             FirstDifference(expected_.data(), found, 0, kPageSize)));
+                absl::StrCat("a page counts as clean and is not what its slot ", slot,
+                             " holds: ", FirstDifference(expected_.data(), found, 0, kPageSize)));
 }
 
 StateRelation::Result StateRelation::SwapAgrees() {
@@ -276,7 +276,7 @@ StateRelation::Result StateRelation::SwapAgrees() {
   if (m.empty()) return std::nullopt;
   std::vector<uvm::SwapStats> stats(m.size());
   const uint32_t on =
-      s_->uvm().swap().Stats(stats.data(), static_cast<uint32_t>(stats.size()));
+      s_->uvm().swap().DebugStats(stats.data(), static_cast<uint32_t>(stats.size()));
   uint32_t expected = 0;
   for (uint32_t i = 0; i < m.size(); ++i) {
     if (!m[i].on) continue;
@@ -293,8 +293,9 @@ StateRelation::Result StateRelation::SwapAgrees() {
     }
   }
   if (on == expected) return std::nullopt;
-  return Broken(FailureClass::kStructure, "SwapAgrees",
-                absl::StrCat(on, " swap devices are on in the system, ", expected, " in the model"));
+  return Broken(
+      FailureClass::kStructure, "SwapAgrees",
+      absl::StrCat(on, " swap devices are on in the system, ", expected, " in the model"));
 }
 
 bool StateRelation::IsUnchanged(const uvm::Page& page, const model::PageView& view,
@@ -318,8 +319,7 @@ StateRelation::Stretch StateRelation::NextStretch(model::PageKind kind, const Co
 }
 
 StateRelation::Result StateRelation::ContentsAgree(uint32_t task, const uvm::MapEntry* entry,
-                                                   const Held& held,
-                                                   const model::PageView& view,
+                                                   const Held& held, const model::PageView& view,
                                                    model::PageCursor* model) {
   const Vaddr va(view.va);
   const uvm::Page* const page = held.page;
@@ -463,8 +463,8 @@ StateRelation::Result StateRelation::EndsAgree(uint32_t task, const uvm::Space& 
   return last == range.start ? std::nullopt : PageAgrees(task, space, last, bytes);
 }
 
-// A page that is there, in memory or on swap, whatever the model knows of it. What the model says was stored to has
-// been compared before.
+// A page that is there, in memory or on swap, whatever the model knows of it. What the model says
+// was stored to has been compared before.
 StateRelation::Result StateRelation::HeldPageAgrees(uint32_t task, const uvm::MapEntry& entry,
                                                     const Held& held, Vaddr va,
                                                     model::PageCursor* model) {
@@ -689,15 +689,14 @@ std::optional<Finding> StateRelation::NothingLeaks() {
       slots == 0) {
     return KernelTasksAgree("NothingLeaks");
   }
-  return Broken(
-      FailureClass::kStructure, "NothingLeaks",
-      absl::StrCat("all tasks are gone, but there are ", spaces, " spaces (", boot_spaces_,
-                   " at boot), ", pmaps, " pmaps (", boot_pmaps_, "), ", amaps.live(),
-                   " amaps with ", amaps.live_locks(), " locks and ", amaps.array_bytes(),
-                   " bytes of arrays, ", uvm.DebugAnons().live(), " anons, ", in_use,
-                   " frames in use, ", file_pages, " of them file pages, ", unstored,
-                   " memory objects with ", m_->names(), " names, ", slots,
-                   " slots of swap in use"));
+  return Broken(FailureClass::kStructure, "NothingLeaks",
+                absl::StrCat("all tasks are gone, but there are ", spaces, " spaces (",
+                             boot_spaces_, " at boot), ", pmaps, " pmaps (", boot_pmaps_, "), ",
+                             amaps.live(), " amaps with ", amaps.live_locks(), " locks and ",
+                             amaps.array_bytes(), " bytes of arrays, ", uvm.DebugAnons().live(),
+                             " anons, ", in_use, " frames in use, ", file_pages,
+                             " of them file pages, ", unstored, " memory objects with ",
+                             m_->names(), " names, ", slots, " slots of swap in use"));
 }
 
 }  // namespace proptests

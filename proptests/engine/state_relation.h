@@ -14,7 +14,8 @@
 //            CleanPagesAreOnSwap  a clean page that has a slot of swap is the same there
 //            LossesHaveCauses     no page is lost to swap but by an injected fault
 //            SwapAgrees           the same swap devices are on, with the same priorities
-//            NothingLeaks         when all tasks are gone: no slot of swap is in use, no space, amap, anon is left; frames are
+//            NothingLeaks         when all tasks are gone: no slot of swap is in use, no space,
+//            amap, anon is left; frames are
 //                                 free but for file pages; the kernel has the threads and the
 //                                 spaces of boot, and those that the server made for itself
 //          and by their own names: uvm's invariants, pmap/l4's (PmapTable), the kernel's
@@ -170,7 +171,7 @@ class StateRelation {
   uint64_t bytes_compared_ = 0;
   bool thorough_ = false;
   uint64_t part_ = 0;
-  std::vector<Compared> compared_;  // by frame
+  std::vector<Compared> compared_;                    // by frame
   std::map<uvm::SwapSlot, uint64_t> slots_compared_;  // versions of the model
   uint64_t whole_checks_ = 0;
   uint64_t walk_ = 0;
