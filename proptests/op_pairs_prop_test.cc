@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <fstream>
 #include <map>
 #include <string>
@@ -60,7 +62,13 @@ const PairCounts& Counts() {
   return *counts;
 }
 
-// Lines "FIRST THEN: reason"; one of the two may be `*`.
+// `pattern` may end in `*`.
+bool Matches(const std::string& pattern, const std::string& name) {
+  if (pattern.empty() || pattern.back() != '*') return pattern == name;
+  return name.compare(0, pattern.size() - 1, pattern, 0, pattern.size() - 1) == 0;
+}
+
+// Lines "FIRST THEN: reason".
 std::map<std::string, std::string> Unreached() {
   std::map<std::string, std::string> reasons;
   std::ifstream file("proptests/op_pairs_unreached.txt");
@@ -87,8 +95,10 @@ TEST(OpPairsPropTest, EveryPairIsMadeOrListed) {
     ++possible;
     made += Counts()[i] != 0 ? 1 : 0;
     const std::string a(traces::OpName(first)), b(traces::OpName(then));
-    const bool listed =
-        reasons.contains(a + " " + b) || reasons.contains(a + " *") || reasons.contains("* " + b);
+    const bool listed = std::any_of(reasons.begin(), reasons.end(), [&](const auto& row) {
+      const size_t space = row.first.find(' ');
+      return Matches(row.first.substr(0, space), a) && Matches(row.first.substr(space + 1), b);
+    });
     EXPECT_TRUE(listed || Counts()[i] != 0) << PairName(i) << " was never made";
   }
   std::printf("%llu of %llu pairs\n", static_cast<unsigned long long>(made),
@@ -103,9 +113,9 @@ TEST(OpPairsPropTest, TheListNamesOperations) {
     const size_t space = pair.find(' ');
     ASSERT_NE(space, std::string::npos) << pair;
     for (const std::string& word : {pair.substr(0, space), pair.substr(space + 1)}) {
-      bool known = word == "*";
+      bool known = false;
       for (int i = 0; i < traces::kProgramKindCount; ++i) {
-        known = known || word == traces::OpName(static_cast<OpKind>(i));
+        known = known || Matches(word, std::string(traces::OpName(static_cast<OpKind>(i))));
       }
       EXPECT_TRUE(known) << word;
     }
