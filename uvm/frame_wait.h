@@ -25,7 +25,7 @@ class FrameWait {
   // True: a frame was missing since the last time, and may be had now, after waiting if need be.
   // False: something else was short (nobody gives that back), or no frame can be reclaimed.
   bool Again() {
-    if (!MayHelp()) return false;
+    if (!MayHelp() || ++attempts_ > kMostAttempts) return false;
     if (!core_->frames->WaitForFrames()) return false;
     shortages_ = core_->counters.frame_shortages;
     ++core_->counters.frame_waits;
@@ -33,8 +33,12 @@ class FrameWait {
   }
 
  private:
+  // What needs more frames at once than there ever are would go on for ever.
+  static constexpr uint32_t kMostAttempts = 1000;
+
   Core* const core_;
   uint64_t shortages_;
+  uint32_t attempts_ = 0;
 };
 
 }  // namespace uvm

@@ -53,17 +53,27 @@ TEST_F(InvariantsTest, AHealthyMachineHasNoViolation) {
   EXPECT_EQ(Violation(), "");
   char buffer[100];
   base::TextSink text(buffer, sizeof buffer);
-  for (auto* holds : {ValidMapEntries,        LayeredEntries,
-                      ValidAmapSlots,         ValidAmapRefs,
-                      ValidAnonRefs,          ValidObjectRefs,
-                      ValidObjectPages,       ValidPageOwners,
-                      FreeAccounting,         ValidFreeFrames,
+  for (auto* holds : {ValidMapEntries,
+                      LayeredEntries,
+                      ValidAmapSlots,
+                      ValidAmapRefs,
+                      ValidAnonRefs,
+                      ValidObjectRefs,
+                      ValidObjectPages,
+                      ValidPageOwners,
+                      FreeAccounting,
+                      ValidFreeFrames,
                       NoLockHeld,
-                      TranslationInsideEntry, TranslationMapsItsPage,
-                      RightsWithinProtection, CopyOnWriteIsReadOnly,
-                      ValidPageStates,        WiringsAreCounted,
-                      LentPagesAreReadOnly,   CleanPagesAreReadOnly,
-                      KernelMappings,         ValidWindows}) {
+                      TranslationInsideEntry,
+                      TranslationMapsItsPage,
+                      RightsWithinProtection,
+                      CopyOnWriteIsReadOnly,
+                      ValidPageStates,
+                      WiringsAreCounted,
+                      LentPagesAreReadOnly,
+                      CleanPagesAreReadOnly,
+                      KernelMappings,
+                      ValidWindows}) {
     EXPECT_TRUE(holds(&uvm(), &text));
   }
   EXPECT_TRUE(text.empty());
@@ -99,6 +109,16 @@ TEST_F(InvariantsTest, ValidMapEntriesSeesWrongGaps) {
   EXPECT_EQ(Violation(), "ValidMapEntries: space#1 entry [0x10000,0x14000) has a wrong max_gap");
   entry->max_gap -= 1;
   EXPECT_EQ(Violation(), "");
+}
+
+TEST_F(InvariantsTest, PagingCountSeesAForgottenMark) {
+  Page* page = ResidentAt(space(), 1);
+  page->busy = BusyReason::kPageout;
+  page->pageout = true;
+  EXPECT_EQ(Violation(), "PagingCount: 1 pages are written to be freed, 0 counted");
+  page->busy = BusyReason::kNotBusy;
+  EXPECT_EQ(Violation().substr(0, 15), "ValidPageStates");
+  page->pageout = false;
 }
 
 TEST_F(InvariantsTest, ValidPageStatesSeesLostPages) {

@@ -3,7 +3,10 @@
 
 #include "uvm/pdaemon.h"
 
+#include <utility>
+
 #include "base/check.h"
+#include "uvm/pager.h"
 
 namespace uvm {
 namespace {
@@ -44,6 +47,7 @@ PageDaemon::Thresholds PageDaemon::ThresholdsFor(PageCount frames, uint32_t proc
   t.free_target = t.free_min * 4 / 3;
   if (t.free_target < t.free_min + 1) t.free_target = t.free_min + 1;
   t.scan_target = 4 * t.free_target;
+  if (t.scan_target <= kMaxGetPages) t.scan_target = kMaxGetPages + 1;
   if (t.scan_target > frames.value() / 2) t.scan_target = frames.value() / 2;
   if (t.scan_target < t.free_target) t.scan_target = t.free_target;
   return t;
@@ -133,18 +137,22 @@ void PageDaemon::Round() {
                                 core_->counters.pager_freed + counters_.dropped_slots;
   skipped_ = 0;
   ++counters_.rounds;
-  const bool short_of_frames = !HasFrames();
+  guard_.Acquire(core_->threads);
+  const bool demand = std::exchange(demand_, false) || !HasFrames();
+  guard_.Release();
   if (tuned_for_ != pages_->total()) {
     tuned_for_ = pages_->total();
     pages_->Tune();
   }
   swap_->Poll(core_->threads->Now());
-  if (NeedsFrames() || pages_->NeedsScan()) Scan();
+  // Where nothing can be reclaimed only somebody's need is worth a look.
+  const bool useful = paging_ != 0 || Reclaimable();
+  if (demand || (useful && (NeedsFrames() || pages_->NeedsScan()))) Scan();
   const uint64_t freed = counters_.freed_clean + counters_.freed_written +
                          core_->counters.pager_freed + counters_.dropped_slots - freed_before;
   guard_.Acquire(core_->threads);
   ++rounds_;
-  const bool vain = short_of_frames && freed == 0 && paging_ == 0;
+  const bool vain = demand && freed == 0 && paging_ == 0;
   retry_soon_ = vain && skipped_ != 0;
   if (!vain) vain_rounds_ = 0;
   if (vain && skipped_ == 0) ++vain_rounds_;
@@ -216,22 +224,30 @@ void PageDaemon::StopServing() {
 
 // ---- Waiting ----
 
-// Rounds by whoever waits, there being nobody else. True when they gave frames.
+void PageDaemon::Demand() {
+  guard_.Acquire(core_->threads);
+  demand_ = true;
+  guard_.Release();
+}
+
+// Rounds by whoever waits, there being nobody else. True when there are frames.
 bool PageDaemon::WaitAsDaemon() {
   constexpr uint32_t kMostRetries = 64;
   uint32_t retries = 0;
-  for (uint32_t round = 0; round < kVainRounds && !HasFrames();) {
+  for (uint32_t vain = 0; vain < kVainRounds;) {
+    Demand();
     RunOnce();
+    if (HasFrames()) return true;
     if (vain_rounds_ == 0 && !retry_soon_) {
-      round = 0;
-      if (!Reclaimable()) break;
+      if (!Reclaimable()) return false;
+      vain = 0;
     } else if (!retry_soon_ || ++retries == kMostRetries) {
-      ++round;
+      ++vain;
     } else {
       core_->threads->ParkUntil(core_->threads->Now() + kRetryUs);
     }
   }
-  return HasFrames();
+  return false;
 }
 
 // True when there are frames; false when so many rounds in a row came to nothing. LOCKS: guard_,
@@ -240,6 +256,7 @@ bool PageDaemon::WaitForDaemon(Thread* self) {
   const uint64_t begin = rounds_;
   while (at_work_ != nullptr) {
     waiters_.PushBack(self);
+    demand_ = true;
     guard_.Release();
     Kick();
     core_->threads->Park();
@@ -257,7 +274,7 @@ bool PageDaemon::WaitForDaemon(Thread* self) {
 
 bool PageDaemon::WaitForFrames() {
   Thread* self = core_->threads->Self();
-  if (HasFrames()) return true;
+  if (pages_->free_count().value() >= thresholds().scan_target) return true;
   if (paging_ == 0 && !Reclaimable()) {
     ++counters_.out_of_memory;
     return false;

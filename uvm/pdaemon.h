@@ -159,10 +159,12 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   void Drain();
   void SleepUntil(uint64_t deadline_us);
   void WakeWaiters();
+  void Demand();
   bool WaitAsDaemon();
   bool WaitForDaemon(Thread* self);
   // pdaemon_scan.cc
   static Mutex* OwnerLockOf(const Page* page);
+  void Unlock(Mutex* owner);
   void ScanQueue();
   void TakeVictim(Page* page, Cluster** cluster);
   void PutToPager(Page* page);
@@ -199,6 +201,7 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   Thread* sleeper_ = nullptr;  // whoever is in SleepUntil
   Thread* at_work_ = nullptr;  // does rounds, with or without being the daemon's thread
   bool kicked_ = false;
+  bool demand_ = false;  // somebody found too few frames since the last round began
   bool has_thread_ = false;
   bool retry_soon_ = false;
   uint32_t vain_rounds_ = 0;  // the last so many came to nothing

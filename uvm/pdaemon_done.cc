@@ -6,7 +6,8 @@
 
 namespace uvm {
 
-// In any thread, with no lock held: inside StartWrite, in Poll, or from a device's own.
+// NetBSD: uvm_aio_aiodone(), uvm_aiodone_worker(). In any thread, with no lock held: inside
+// StartWrite, in Poll, or from a device's own.
 void PageDaemon::WriteIsDone(SwapTransfer* transfer) {
   auto* cluster = static_cast<Cluster*>(transfer->context);
   cluster->daemon->FinishCluster(cluster);

@@ -20,15 +20,16 @@ Mutex* PageDaemon::OwnerLockOf(const Page* page) {
 bool PageDaemon::TryLockOwner(Page* page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   Mutex* owner = OwnerLockOf(page);
   if (owner == nullptr) return false;
-  if (core_->canary.Armed(base::Canary::kDaemonSkipsOwnerLock)) return true;
-  if (owner->TryLock()) return true;
+  if (owner->TryLock() || core_->canary.Armed(base::Canary::kDaemonSkipsOwnerLock)) return true;
   ++skipped_;
   return false;
 }
 
-void PageDaemon::UnlockOwner(Page* page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  if (core_->canary.Armed(base::Canary::kDaemonSkipsOwnerLock)) return;
-  OwnerLockOf(page)->Unlock();
+void PageDaemon::UnlockOwner(Page* page) { Unlock(OwnerLockOf(page)); }
+
+void PageDaemon::Unlock(Mutex* owner) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  if (core_->canary.Armed(base::Canary::kDaemonSkipsOwnerLock) && !owner->HeldBySelf()) return;
+  owner->Unlock();
 }
 
 PageSort PageDaemon::SortOf(const Page* page) {
@@ -59,7 +60,9 @@ void PageDaemon::ScanQueue() {
   const uint64_t target = thresholds().scan_target;
   Cluster* cluster = nullptr;
   dirty_reactivations_ = 0;
-  while (pages_->free_count().value() + paging_ < target &&
+  // A device that fails would make all its slots bad in no time.
+  const uint64_t errors = counters_.write_errors;
+  while (pages_->free_count().value() + paging_ < target && counters_.write_errors == errors &&
          dirty_reactivations_ < kMaxDirtyReactivations) {
     Page* page = pages_->SelectVictim();
     if (page == nullptr) break;
@@ -89,11 +92,12 @@ void PageDaemon::TakeVictim(Page* page, Cluster** cluster) ABSL_NO_THREAD_SAFETY
   // Whoever wants the page has to ask from here on, so its status does not change any more.
   core_->pmap->PageProtect(page->pa, base::kProtNone);
   const bool dirty = page_objects_.CheckDirty(page, WriteProtected::kYes) || !IsOnSwap(page);
-  if (!dirty || core_->canary.Armed(base::Canary::kPageoutForgetsDirty)) return EvictClean(page);
+  if (!dirty || (core_->canary.Armed(base::Canary::kPageoutForgetsDirty) && IsOnSwap(page)))
+    return EvictClean(page);
   page_objects_.MarkDirty(page, Dirty::kDirty);
   Mutex* owner = OwnerLockOf(page);
   const bool full = AddToCluster(page, cluster);
-  owner->Unlock();
+  Unlock(owner);
   if (full) {
     FlushCluster(*cluster);
     *cluster = nullptr;
@@ -108,6 +112,7 @@ void PageDaemon::PutToPager(Page* page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   // Where it stays if it cannot be written, so that it is not the next victim again. Afterwards
   // the object may be gone.
   pages_->Activate(page);
+  if (!object->mu.HeldBySelf()) return;  // kDaemonSkipsOwnerLock
   Result<void, PagerError> put = object->pager()->Put(
       object, index, index + PageCount(1), kPgoCleanIt | kPgoFree | kPgoBusyFail | kPgoPageout);
   if (!put.ok() && put.error() == PagerError::kBusy) ++skipped_;
@@ -130,7 +135,7 @@ void PageDaemon::EvictClean(Page* page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   } else {
     anons_->Evict(page->anon);
   }
-  owner->Unlock();
+  Unlock(owner);
 }
 
 // ---- Clusters ----
@@ -167,7 +172,8 @@ bool PageDaemon::AssignSlot(Page* page, SwapSlot slot) {
   return true;
 }
 
-// Marks a dirty page for the next slot. True: the cluster is full. LOCKS: the owner's.
+// Marks a dirty page for the next slot. True: the cluster is full. NetBSD: swapcluster_add(), and
+// uvm_pageout_start() for one page. LOCKS: the owner's.
 bool PageDaemon::AddToCluster(Page* page, Cluster** cluster) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   if (IsOnSwap(page)) (void)AssignSlot(page, kNoSlot);  // it may be the last there is
   const bool has_slot = *cluster != nullptr || StartCluster(cluster);

@@ -46,6 +46,7 @@ struct Options {
   bool daemon = false;  // has a thread
   bool slow = false;    // the device takes virtual time
   uint64_t swap_pages = 2048;
+  uint32_t write_errors = 0;  // of 65536 writes
   bool enough() const { return swap_pages >= 1024; }
 };
 
@@ -53,6 +54,7 @@ struct Tally {
   uint64_t paged_out = 0;
   uint64_t out_of_memory = 0;
   uint64_t waits = 0;
+  uint64_t write_errors = 0;
 };
 
 class Together {
@@ -63,7 +65,8 @@ class Together {
         world_(Pressure{.frames = options.frames,
                         .swap_pages = options.swap_pages,
                         .latency = {.transfer_us = options.slow ? uint64_t{500} : 0,
-                                    .page_us = options.slow ? uint64_t{50} : 0}},
+                                    .page_us = options.slow ? uint64_t{50} : 0},
+                        .write_errors = options.write_errors},
                &threads_) {
     schedule = {&threads_, &prng_, 3 + seed % 7};
     world_.StopChecking();
@@ -88,6 +91,7 @@ class Together {
     tally->paged_out += counters.freed_written;
     tally->out_of_memory += counters.out_of_memory;
     tally->waits += counters.waits;
+    tally->write_errors += counters.write_errors;
   }
 
  private:
@@ -217,7 +221,8 @@ class Together {
     for (uint64_t page = 0; page < kPages; ++page) Read(space_, page, letters_);
     EXPECT_EQ(world_.Violation(), "");
     EXPECT_EQ(world_.TearDownAndFindLeaks(), "");
-    EXPECT_EQ(world_.uvm().swap().in_use(), PageCount(0));
+    const uint64_t bad = world_.uvm().pagedaemon().counters().write_errors;
+    EXPECT_EQ(world_.uvm().swap().in_use(), PageCount(bad)) << "nothing but bad slots";
     EXPECT_EQ(world_.uvm().swap().only_on_swap(), PageCount(0));
     EXPECT_TRUE(world_.uvm().pagedaemon().DebugIdle());
   }
@@ -255,6 +260,19 @@ TEST_P(PressurePropTest, EveryPageReadsAsItWasWrittenLast) {
             .slow = (GetParam() & 2) != 0},
            &tally);
   EXPECT_EQ(tally.out_of_memory, 0u);
+}
+
+// What cannot be written stays; slots go bad, until now and then too few are left.
+TEST_P(PressurePropTest, FailedWritesLoseNothing) {
+  Tally tally;
+  RunSeeds(40,
+           {.frames = kFewestFrames + kHeld,
+            .daemon = (GetParam() & 1) != 0,
+            .slow = (GetParam() & 2) != 0,
+            .swap_pages = 600,
+            .write_errors = 3000},
+           &tally);
+  EXPECT_GT(tally.write_errors, 0u);
 }
 
 TEST_P(PressurePropTest, WhoFindsNoMemoryIsToldAndNobodyElseSuffers) {

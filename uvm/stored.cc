@@ -87,23 +87,26 @@ bool StoredPager::GatherWindow(Object* object, Window* window) {
     const bool within = base::ToBytes(window->IndexOf(i)) < limit;
     if (window->Wants(i) && there[i] == nullptr && within) reading |= uint64_t{1} << (i / block);
   }
-  for (uint32_t i = 0; i < window->count; ++i) {
-    if (base::ToBytes(window->IndexOf(i)) >= limit) break;
-    const bool wanted = window->Wants(i);
-    if (there[i] != nullptr) {
-      if (!wanted) continue;
-      window->pages[i] = there[i];
-      object->SetBusy(there[i], BusyReason::kPagein);
-      continue;
+  // What is wanted comes first: where frames are few, the rest would take them away from it.
+  for (const bool wanted : {true, false}) {
+    for (uint32_t i = 0; i < window->count; ++i) {
+      if (base::ToBytes(window->IndexOf(i)) >= limit) break;
+      if (window->Wants(i) != wanted) continue;
+      if (there[i] != nullptr) {
+        if (!wanted) continue;
+        window->pages[i] = there[i];
+        object->SetBusy(there[i], BusyReason::kPagein);
+        continue;
+      }
+      if ((reading >> (i / block) & 1) == 0) continue;
+      Page* page = pages_->AllocateForObject(object, window->IndexOf(i));
+      if (page == nullptr && wanted) return false;
+      if (page == nullptr) continue;
+      pages_->NoteFile(page);
+      object->Insert(page);
+      window->pages[i] = page;
+      window->fresh[i] = true;
     }
-    if ((reading >> (i / block) & 1) == 0) continue;
-    Page* page = pages_->AllocateForObject(object, window->IndexOf(i));
-    if (page == nullptr && wanted) return false;
-    if (page == nullptr) continue;
-    pages_->NoteFile(page);
-    object->Insert(page);
-    window->pages[i] = page;
-    window->fresh[i] = true;
   }
   return true;
 }

@@ -286,7 +286,10 @@ World::World(const Pressure& pressure, ThreadSystem* threads) : World(pressure.f
   if (pressure.swap_pages == 0) return;
   swap_device_ = std::make_unique<SwapMemory>(threads != nullptr ? threads : &threads_, &memory_,
                                               PageCount(pressure.swap_pages), pressure.latency);
-  EXPECT_TRUE(uvm_.swap().On(swap_device_.get(), 0).ok());
+  swap_fault_ = std::make_unique<SwapFault>(threads != nullptr ? threads : &threads_,
+                                            swap_device_.get(), /*seed=*/1);
+  swap_fault_->SetChance(SwapFault::Kind::kWriteError, pressure.write_errors);
+  EXPECT_TRUE(uvm_.swap().On(swap_fault_.get(), 0).ok());
   forgetful_ = threads != nullptr;  // others may take what a fault brought
 }
 

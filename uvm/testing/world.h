@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "uvm/swap_fault.h"
 #include "uvm/swap_memory.h"
 #include "uvm/testing/fake_threads.h"
 #include "uvm/testing/host_pages.h"
@@ -162,6 +163,7 @@ struct Pressure {
   uint64_t swap_pages = 1024;  // 0: an ordinary world
   // Virtual time; all 0: writes are over at once.
   SwapMemory::Latency latency = {};
+  uint32_t write_errors = 0;  // so many of 65536 writes fail; seed 1
 };
 
 class World {
@@ -265,6 +267,7 @@ class World {
   PatternPager& pager() { return pager_; }
   // The device of a world under pressure; null in others.
   SwapMemory* swap_device() { return swap_device_.get(); }
+  SwapFault* swap_fault() { return swap_fault_.get(); }  // before it
   Uvm& uvm() { return uvm_; }
 
  private:
@@ -282,7 +285,8 @@ class World {
   FakeThreads threads_;
   HostPages memory_;
   PatternPager pager_;
-  std::unique_ptr<SwapMemory> swap_device_;  // outlives its being on
+  std::unique_ptr<SwapMemory> swap_device_;  // outlive their being on
+  std::unique_ptr<SwapFault> swap_fault_;
   Uvm uvm_;
   std::vector<Object*> files_;
   std::vector<uint64_t> keys_;  // of every file ever made
