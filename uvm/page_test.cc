@@ -4,6 +4,7 @@
 
 #include "base/addr.h"
 #include "gtest/gtest.h"
+#include "uvm/pdpolicy_clock.h"
 #include "uvm/testing/fake_threads.h"
 #include "uvm/testing/host_pages.h"
 #include "uvm/testing/naive_pmap.h"
@@ -149,20 +150,24 @@ TEST_F(PageTest, FindsThePageOfAFrameAndOfNoOtherAddress) {
 
 // Nobody but the page daemon gives such a page back, and it looks into queues only.
 TEST_F(PageTest, APageWhoseLastLoanEndsIsInAQueue) {
+  ClockPolicy clock;
+  pages_.SetPolicy(&clock);
   for (const bool anon_first : {false, true}) {
     Page* page = pages_.AllocateForObject(SomeObject(), PageIndex(0));
     pages_.Lend(page, SomeAnon());
     pages_.Lend(page, nullptr);
-    EXPECT_EQ(pages_.active_count(), PageCount(0));
+    EXPECT_EQ(PageStore::QueueOf(page), PageQueue::kNone);
     if (anon_first) pages_.FreeFromAnon(page);
     pages_.ReturnLoan(page);
     if (!anon_first) pages_.FreeFromAnon(page);
     EXPECT_EQ(page->loan_count, 0u);
     EXPECT_EQ(page->anon, nullptr);
-    EXPECT_EQ(pages_.active_count(), PageCount(1)) << anon_first;
+    EXPECT_EQ(PageStore::QueueOf(page), PageQueue::kActive) << anon_first;
+    EXPECT_EQ(pages_.active_count(), PageCount(1));
     pages_.Free(page);
     EXPECT_EQ(pages_.active_count(), PageCount(0));
   }
+  pages_.SetPolicy(nullptr);
 }
 
 using PageDeathTest = PageTest;
