@@ -155,6 +155,10 @@ class Run {
     if (compares_ && !stopped_) CompareState();
     open_ = false;
     Count();
+    const std::vector<const UvmStore*> stores = std::move(stores_);
+    stores_.clear();
+    for (const UvmStore* s : stores) CompareStore(*s);
+    if (!stores.empty()) Close();
   }
   void Count() {
     if (stopped_ && !counts_always_) {
@@ -290,7 +294,8 @@ class Run {
     causes_.Operation(l);
     triggers_.Operation(l, picture_);
     Open(absl::StrCat("op ", l.number), absl::StrCat(" (", ToString(l.op), ")"));
-    compares_ = true;
+    // Of what did not come back nothing more is said.
+    compares_ = !l.result.missing;
     if (left_out_) {
       ours_ = l.result;
       Differ("result", "", ToString(l.result, l.op.call), "left out");
@@ -368,16 +373,18 @@ class Run {
     compares_ = false;
     if (stopped_) return;
     std::vector<UvmPageBytes> ours = replay_.Contents(x.space, x.start, x.pages.size());
+    const auto at = [&x](size_t i) { return x.start + i * kUvmPageBytes; };
     const auto ended = [](const UvmPageBytes& page) { return page.error == kEnomem; };
-    if (std::any_of(ours.begin(), ours.end(), ended) && replay_.pressure().Relieve())
+    if (short_ && std::any_of(ours.begin(), ours.end(), ended) && replay_.pressure().Relieve())
       ours = replay_.Contents(x.space, x.start, x.pages.size());
     std::vector<size_t> lost;
     for (size_t i = 0; i < x.pages.size(); i++) {
       const bool excused = short_ && x.pages[i] != ours[i] &&
-                           shortage_.ExcusePage(x.pages[i], ours[i], replay_) != nullptr;
+                           shortage_.ExcusePage(at(i), x.pages[i], ours[i], replay_) != nullptr;
       if (excused) {
         lost.push_back(i);
-        (x.pages[i].error != 0 ? totals_->pages_lost_there : totals_->pages_lost_here)++;
+        if (x.pages[i].error != 0) totals_->pages_lost_there++;
+        if (ours[i].error != 0) totals_->pages_lost_here++;
         continue;
       }
       totals_->pages_compared++;
@@ -385,7 +392,7 @@ class Run {
     }
     // Pages that one of both has lost are a difference with a name.
     if (lost.empty() || difference_.has_value()) return;
-    name_ = shortage_.ExcusePage(x.pages[lost[0]], ours[lost[0]], replay_);
+    name_ = shortage_.ExcusePage(at(lost[0]), x.pages[lost[0]], ours[lost[0]], replay_);
     resumes_ = true;
     DifferInContents(x, ours, lost[0]);
   }
@@ -399,7 +406,9 @@ class Run {
     if (stopped_) return;
     Differ("contents", "", Bytes(l.pages), Bytes(replay_.LoanContents(l.id)));
   }
-  void Visit(const UvmStore& s) {
+  // Stands between an operation and what that changed.
+  void Visit(const UvmStore& s) { stores_.push_back(&s); }
+  void CompareStore(const UvmStore& s) {
     Open(absl::StrCat("contents of the store of object ", s.object));
     compares_ = false;
     if (stopped_) return;
@@ -417,6 +426,7 @@ class Run {
   void Visit(const UvmNote& n) {
     Close();
     directed_.Note(n.text);
+    shortage_.Note(n.text, &replay_);
     causes_.Note(n.text);
   }
   void Visit(const UvmTrigger& t) {
@@ -474,6 +484,7 @@ class Run {
   std::vector<UvmEntry> changed_;
   std::vector<UvmMapCounters> map_counters_;
   std::vector<UvmView> views_;
+  std::vector<const UvmStore*> stores_;
   std::optional<UvmCounters> counters_;
   const UvmOpLine* op_ = nullptr;    // the last one
   const UvmQuirk* quirk_ = nullptr;  // of the operation

@@ -1,5 +1,7 @@
 #include "conform/uvm_directed.h"
 
+#include <cstdlib>
+
 #include "absl/strings/match.h"
 
 namespace conform {
@@ -44,6 +46,12 @@ void UvmDirected::Note(absl::string_view text) {
   } else if (absl::StartsWith(text, "extract REMOVE -> OK")) {
     extract.space2 = 1;
     (void)replay_->Apply(extract);
+  } else if (absl::StartsWith(text, "wirepages -> OK")) {
+    replay_->bench().Do([&] { WireSwappedPages(); });
+  } else if (absl::StartsWith(text, "in flight: ")) {
+    (void)replay_->pressure().Inflight();
+  } else if (absl::StartsWith(text, "after completion: ")) {
+    (void)replay_->pressure().IoDone();
   } else if (absl::StartsWith(text, "wirepages over loaned pages")) {
     replay_->bench().Do([&] { WireLentPages(); });
   }
@@ -58,6 +66,13 @@ void UvmDirected::WireLentPages() {
   if (replay_->uvm().WireObject(object, first, end, pages).ok()) {
     replay_->uvm().UnwireObject(object, first, end);
   }
+}
+
+// They stay wired: what their slots are is looked at next.
+void UvmDirected::WireSwappedPages() {
+  constexpr uint64_t kFirst = 16, kEnd = 20;
+  uvm::Object* object = replay_->object(0);
+  (void)replay_->uvm().WireObject(object, base::PageIndex(kFirst), base::PageIndex(kEnd), nullptr);
 }
 
 int64_t UvmDirected::PagesMapped(uint64_t space) const {
@@ -95,6 +110,13 @@ std::optional<int64_t> UvmDirected::Counter(absl::string_view what) const {
   }
   if (absl::StartsWith(what, "dst ")) return PagesMapped(1);
   if (absl::StrContains(what, "map size")) return PagesMapped(0);
+  if (absl::StartsWith(what, "slot(")) {
+    const base::PageIndex index(static_cast<uint64_t>(std::atoi(what.data() + 5)));
+    const bool has = u.DebugAnonymous().FindSlot(replay_->object(0), index) != uvm::kNoSlot;
+    return has ? 1 : 0;
+  }
+  if (what == "swpgonly") return static_cast<int64_t>(u.swap().only_on_swap().value());
+  if (what == "swpginuse") return static_cast<int64_t>(u.swap().in_use().value());
   if (what == "anons") return static_cast<int64_t>(u.DebugAnons().live());
   return std::nullopt;
 }

@@ -31,6 +31,7 @@ class UvmDirected {
 
  private:
   void WireLentPages();
+  void WireSwappedPages();
   int64_t PagesMapped(uint64_t space) const;
   std::optional<int64_t> Counter(absl::string_view what) const;
 

@@ -31,6 +31,11 @@ class UvmPressure {
   void DropBallast();
   // More swap, once; false when there is more already.
   bool Relieve();
+  // The next read from swap fails.
+  void FailNextRead() { faults_.failing_reads = 1; }
+  // As many writes as the daemon begins at once are held in flight; those that are, end.
+  UvmResult Inflight();
+  UvmResult IoDone();
   const UvmDiskFaults& faults() const { return faults_; }
   // Pages whose writes wait in the disks.
   uint64_t held_pages() const;
@@ -42,8 +47,6 @@ class UvmPressure {
   void TakeAllFree(std::vector<uvm::Page*>* taken);
   void GiveBack(const std::vector<uvm::Page*>& taken);
   void Press(uint64_t rounds);
-  UvmResult Inflight();
-  UvmResult IoDone();
   uvm::Uvm& uvm() { return bench_->uvm(); }
 
   UvmBench* const bench_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <variant>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace conform {
@@ -12,7 +13,8 @@ namespace {
 constexpr char kKeepsPage[] = "failed-swap-write-keeps-page";
 constexpr char kAnotherPage[] = "read-error-hits-another-page";
 constexpr char kEndsElsewhere[] = "memory-ends-elsewhere";
-constexpr const char* kNames[] = {kKeepsPage, kAnotherPage, kEndsElsewhere};
+constexpr char kForgets[] = "free-forgets-at-once";
+constexpr const char* kNames[] = {kKeepsPage, kAnotherPage, kEndsElsewhere, kForgets};
 
 bool IsShort(int error) { return error == kEnomem || error == kEio; }
 
@@ -57,18 +59,41 @@ UvmShortage::Ours UvmShortage::FailedThere(const UvmOpLine& recorded, UvmReplay*
   return ours;
 }
 
+// Children have their parents' pages at the same addresses.
+void UvmShortage::Remember(const UvmOpLine& recorded) {
+  const UvmOp& op = recorded.op;
+  if (op.call == UvmCall::kClean && (op.flags & UvmFlag('F')) != 0) {
+    for (uint64_t va = op.start; va < op.end; va += kUvmPageBytes)
+      freed_.insert(va / kUvmPageBytes);
+  }
+  const bool moves = op.call == UvmCall::kExtract || op.call == UvmCall::kMremap;
+  if (!moves || recorded.result.error != 0) return;
+  for (uint64_t i = 0; i < op.pages; i++) {
+    if (WasFreed(op.start + i * kUvmPageBytes))
+      freed_.insert(recorded.result.value / kUvmPageBytes + i);
+  }
+}
+
+void UvmShortage::Note(absl::string_view text, UvmReplay* replay) {
+  if (!absl::StartsWith(text, "swap read error: EIO")) return;
+  write_errors_ = read_errors_ = true;
+  replay->pressure().FailNextRead();
+}
+
 UvmShortage::Ours UvmShortage::Do(const UvmOpLine& recorded, UvmReplay* replay) {
   const UvmOp& op = recorded.op;
   write_errors_ = write_errors_ || op.call == UvmCall::kIoErrWrite;
   read_errors_ = read_errors_ || op.call == UvmCall::kIoErrRead || op.call == UvmCall::kFileErr;
+  Remember(recorded);
   const bool access = op.call == UvmCall::kRead || op.call == UvmCall::kWrite;
   const bool left_out = access || op.call == UvmCall::kFork || op.call == UvmCall::kSwapOff ||
-                        (op.call == UvmCall::kWire && recorded.result.error == kEio);
-  if (left_out && IsShort(recorded.result.error)) return FailedThere(recorded, replay);
+                        op.call == UvmCall::kWire;
+  const bool of_limit = op.call == UvmCall::kWire && recorded.result.error == kEnomem;
+  if (left_out && IsShort(recorded.result.error) && !of_limit) return FailedThere(recorded, replay);
   Ours ours;
   ours.result = replay->Apply(op);
   const std::string first = ToString(ours.result, op.call);
-  if (ours.result.error == kEnomem && recorded.result.error != kEnomem &&
+  if (left_out && ours.result.error == kEnomem && recorded.result.error != kEnomem &&
       replay->pressure().Relieve()) {
     ours.result = replay->Apply(op);
     if (ToString(ours.result, op.call) != ToString(recorded.result, op.call)) return ours;
@@ -77,15 +102,22 @@ UvmShortage::Ours UvmShortage::Do(const UvmOpLine& recorded, UvmReplay* replay) 
   } else if (ours.result.error == kEio && recorded.result.error != kEio) {
     ours.excuse = NameOfFailureHere(*replay);
     ours.text = first;
-    ours.goes_on = access;
+    // A file can be read again; what was on swap is lost.
+    if (left_out) ours.result = replay->Apply(op);
+    ours.goes_on = access || ours.result.error == recorded.result.error;
+  } else if (op.call == UvmCall::kRead && first != ToString(recorded.result, op.call) &&
+             ours.result.error == recorded.result.error && WasFreed(op.start)) {
+    ours.excuse = kForgets;
+    ours.text = first;
   } else if (op.call == UvmCall::kInflight || op.call == UvmCall::kIoDone) {
     if (ours.result.value == replay->pressure().held_pages()) ours.result = recorded.result;
   }
   return ours;
 }
 
-const char* UvmShortage::ExcusePage(const UvmPageBytes& recorded, const UvmPageBytes& ours,
-                                    const UvmReplay& replay) const {
+const char* UvmShortage::ExcusePage(uint64_t va, const UvmPageBytes& recorded,
+                                    const UvmPageBytes& ours, const UvmReplay& replay) const {
+  if (recorded.error == 0 && ours.error == 0) return WasFreed(va) ? kForgets : nullptr;
   if (recorded.error != 0) return NameOfFailureThere(recorded.error);
   return ours.error == kEio ? NameOfFailureHere(replay) : nullptr;
 }

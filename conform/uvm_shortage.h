@@ -11,8 +11,10 @@
 #ifndef CONFORM_UVM_SHORTAGE_H_
 #define CONFORM_UVM_SHORTAGE_H_
 
+#include <set>
 #include <string>
 
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "conform/uvm_recording.h"
 #include "conform/uvm_replay.h"
@@ -32,16 +34,23 @@ class UvmShortage {
   };
   Ours Do(const UvmOpLine& recorded, UvmReplay* replay);
   // Why two pages may differ, or null.
-  const char* ExcusePage(const UvmPageBytes& recorded, const UvmPageBytes& ours,
+  const char* ExcusePage(uint64_t va, const UvmPageBytes& recorded, const UvmPageBytes& ours,
                          const UvmReplay& replay) const;
+  // What a remark says of errors that the recorder injected.
+  void Note(absl::string_view text, UvmReplay* replay);
 
  private:
+  void Remember(const UvmOpLine& recorded);
+  bool WasFreed(uint64_t va) const { return freed_.contains(va / kUvmPageBytes); }
   Ours FailedThere(const UvmOpLine& recorded, UvmReplay* replay) const;
   const char* NameOfFailureThere(int error) const;
   static const char* NameOfFailureHere(const UvmReplay& replay);
 
   bool write_errors_ = false;  // were injected so far
   bool read_errors_ = false;
+  // Pages that were given up (clean F), in whatever space, and where they went since: each has its
+  // old bytes or those of a fresh page, as long as nobody writes to it.
+  std::set<uint64_t> freed_;
 };
 
 // The names that it gives.

@@ -116,10 +116,12 @@ TEST(UvmReplayTest, WhatIsFalsifiedIsNoticed) {
             "contents of 0x107000: recorded 00.00, ours !EFAULT");
   EXPECT_EQ(First(Replay(Changed("L 0 11.00", "L 0 12.00"))),
             "contents of : recorded 12.00, ours 11.00");
-  EXPECT_EQ(First(Replay(Changed("11 objdetach id=0 -> OK\n12 exit s=3 -> OK\nE- 3 0x100000\n"
-                                 "E- 3 0x101000\nE- 3 0x102000\nE- 3 0x104000\n13",
-                                 "11"))),
-            "leaks of : recorded 0 pages, 0 anons, 0 amaps, ours 1 pages, 1 anons, 2 amaps");
+  EXPECT_EQ(
+      First(Replay(Changed("11 objdetach id=0 -> OK\n12 exit s=3 -> OK\nE- 3 0x100000\n"
+                           "E- 3 0x101000\nE- 3 0x102000\nE- 3 0x104000\n13",
+                           "11"))),
+      "leaks of : recorded 0 pages, 0 anons, 0 amaps, 0 slots, ours 1 pages, 1 anons, 2 amaps, "
+      "0 slots");
 }
 
 // Boundaries, reference counts and flags of entries are structure.
@@ -230,15 +232,6 @@ TEST(UvmReplayTest, EveryFieldIsInTheReadme) {
                      rule.compared == Compared::kYes ? "yes" : "no", " | ", rule.reason, " |\n");
     EXPECT_NE(readme.find(row), std::string::npos) << row;
   }
-}
-
-TEST(UvmReplayTest, SequencesWithSwapAreNotReplayed) {
-  const std::string swap =
-      Changed("9 checkprot s=0 0x100000-0x102000 prot=r-- -> 1", "9 swapon u=0 n=64 prio=0 -> OK");
-  const Outcome o = Replay(swap + kGood);
-  EXPECT_EQ(First(o), "none");
-  EXPECT_EQ(o.not_replayed, kSteps);
-  EXPECT_EQ(o.agree, kSteps);
 }
 
 }  // namespace

@@ -204,7 +204,9 @@ void Machine::ExploreByOptions() {
   const fake_l4::ExplorationOptions exploration{
       .points = fake_l4::kAllPoints & ~fake_l4::PointBit(fake_l4::SchedulePoint::kAccess),
       .seed = options_.seed};
-  if (options_.schedule == Schedule::kPct) {
+  if (options_.decisions != nullptr) {
+    Explore(std::make_unique<fake_l4::ReplaySchedule>(exploration, *options_.decisions));
+  } else if (options_.schedule == Schedule::kPct) {
     Explore(std::make_unique<fake_l4::Pct>(exploration, kPctDepth, kPctSteps));
   } else {
     Explore(std::make_unique<fake_l4::RandomWalk>(exploration));

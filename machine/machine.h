@@ -142,6 +142,8 @@ class Machine {
     // Of the machine's random streams; the default schedule draws from none.
     uint64_t seed = 0;
     Schedule schedule = Schedule::kRoundRobin;
+    // With a schedule that explores: what an earlier run chose, instead of drawing it anew.
+    std::shared_ptr<const fake_l4::DecisionList> decisions;
     // Clients take turns on them; the server runs on the first.
     uint32_t processors = 1;
     uint32_t max_tasks = 64;  // alive at once

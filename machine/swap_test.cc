@@ -72,8 +72,7 @@ class SwapTest : public testing::Test {
             .value = value};
   }
   static ResolvedOp Load(uint32_t task, uint64_t page) {
-    return {
-        .kind = OpKind::kRead, .task = task, .at = kAt + page * kPageSize, .size = kPageSize};
+    return {.kind = OpKind::kRead, .task = task, .at = kAt + page * kPageSize, .size = kPageSize};
   }
   // Page p of the task gets bytes that no other page has nearby.
   void Fill(uint32_t task, uint64_t pages, uint64_t salt) {
@@ -201,7 +200,8 @@ TEST_F(SwapTest, StatisticsNameEachDevice) {
 TEST_F(SwapTest, AWriteThatFailsLosesNothing) {
   Map(1, 2 * kFrames);
   for (uint64_t page = 0; page < 2 * kFrames; ++page) {
-    if (page >= kFrames / 2) Must({.kind = OpKind::kInject, .site = base::FaultSite::kSwapWriteError});
+    if (page >= kFrames / 2)
+      Must({.kind = OpKind::kInject, .site = base::FaultSite::kSwapWriteError});
     Must(Store(1, page, page % 251));
   }
   EXPECT_GT(machine_.uvm().pagedaemon().counters().write_errors, 0u);

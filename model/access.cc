@@ -45,7 +45,7 @@ bool Permitted(OpKind kind, base::Prot prot, ExecuteRight execute) {
 }  // namespace
 
 Step DecodeAccess(const Task& task, const traces::ResolvedOp& op, ExecuteRight execute,
-                  const FileTable& files) {
+                  const FileTable& files, const LostPages& lost) {
   Step step;
   step.outcome.family = traces::Outcome::Family::kFault;
   step.start = step.end = op.at;
@@ -73,6 +73,14 @@ Step DecodeAccess(const Task& task, const traces::ResolvedOp& op, ExecuteRight e
       const Presence presence = PresenceFor(*region, step.end, access, files);
       if (presence == Presence::kOpen) step.may_fail_at.push_back(step.end);
       if (presence == Presence::kAbsent) {
+        step.outcome.code = step.missing_code;
+        step.outcome.value = step.end;
+        break;
+      }
+    }
+    if (lost) {
+      part = std::min(part, base::TruncPage(step.end) + base::kPageSize - step.end);
+      if (lost(op.task, step.end)) {
         step.outcome.code = step.missing_code;
         step.outcome.value = step.end;
         break;

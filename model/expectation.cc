@@ -105,6 +105,11 @@ bool Expectation::AcceptsChoice(const Outcome& seen) const {
   return false;
 }
 
+bool Expectation::OnlyByShortage(const Outcome& seen) const {
+  if (!IsShortage(seen) && !IsShortCount(seen)) return false;
+  return !AcceptsChoice(seen) && !IsRefusal(seen) && !IsMissing(seen) && !MayFailWith(seen);
+}
+
 bool Expectation::Accepts(const Outcome& seen, std::string* why) const {
   if (seen.family == parts_.step.outcome.family &&
       (AcceptsChoice(seen) || IsShortage(seen) || IsRefusal(seen) || IsMissing(seen) ||

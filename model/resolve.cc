@@ -40,6 +40,14 @@ void CopyPlainOperands(const Op& op, ResolvedOp* out) {
     case OpKind::kShmat:
       out->flags = op.flags;
       break;
+    case OpKind::kSwapOn:
+    case OpKind::kSwapCtl:
+      out->device = op.device;
+      out->priority = op.priority;
+      break;
+    case OpKind::kSwapOff:
+      out->device = op.device;
+      break;
     case OpKind::kMemfdSeal:
       out->mask = op.mask;
       break;
@@ -143,6 +151,7 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
   if (is_first || op.kind == OpKind::kInject) return ResolveWithoutTask(op, out);
   if (!ResolveTask(op.task, &out->task) || !ResolveTarget(op, out)) return false;
   CopyPlainOperands(op, out);
+  if (traces::IsSwapCall(op.kind)) return true;
   const Space& own = FindTask(out->task)->space;
   // A call on a task that is gone is refused, whatever its operands.
   const Task* acted_on = FindTask(traces::ActsOn(*out));
@@ -157,15 +166,6 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
     case OpKind::kTaskTerminate:
     case OpKind::kMlockall:
     case OpKind::kMunlockall:
-    case OpKind::kSwapStats:
-      return true;
-    case OpKind::kSwapOn:
-    case OpKind::kSwapCtl:
-      out->priority = op.priority;
-      out->device = op.device;
-      return true;
-    case OpKind::kSwapOff:
-      out->device = op.device;
       return true;
     case OpKind::kExecBrk:
     case OpKind::kBrk:

@@ -93,7 +93,7 @@ Step World::Decode(const ResolvedOp& op) const {
       return DecodeAccess(
           *task, op,
           options_.execute_implied_by_read ? ExecuteRight::kImpliedByRead : ExecuteRight::kNeeded,
-          files_);
+          files_, lost_);
     case Outcome::Family::kNone:
       break;
   }
@@ -364,6 +364,7 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
   if (step.action == Step::Action::kBeBorn || step.action == Step::Action::kFork) {
     return CommitBirth(step, op);
   }
+  if (step.action == Step::Action::kSwap) return CommitSwap(op, &swap_);
   const uint32_t label = traces::ActsOn(op);
   Task& task = tasks_.find(label)->second;
   const bool chosen = step.freedom == Step::Freedom::kAddress;
@@ -419,9 +420,6 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
       break;
     case Step::Action::kFtruncate:
       SetEnd(step.file_key, step.size);
-      break;
-    case Step::Action::kSwap:
-      CommitSwap(op, &swap_);
       break;
     default:
       CommitShared(step, &task);

@@ -33,6 +33,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "base/prot.h"
+#include "model/access.h"
 #include "model/space.h"
 #include "model/step.h"
 #include "traces/op.h"
@@ -59,6 +60,8 @@ class Expectation {
   // True when `seen` is in the set; else *why, when not null, gets one line: what is right, and
   // what was seen.
   bool Accepts(const traces::Outcome& seen, std::string* why = nullptr) const;
+  // True when nothing but memory that ran out makes `seen` right.
+  bool OnlyByShortage(const traces::Outcome& seen) const;
   // A member of the set, always the same one: the lowest address, memory kept by MADV_FREE, enough
   // memory.
   traces::Outcome Canonical() const { return parts_.step.outcome; }
@@ -199,6 +202,9 @@ class World {
   uint64_t names() const { return files_.memfds.size() + files_.segments.size(); }
   bool HasSegment(uint64_t key) const { return files_.segments.count(key) != 0; }
 
+  // Which pages were lost to errors of swap: whoever looks at the system says so. Accesses to them,
+  // and only these, fail; what calls do about them the model cannot say.
+  void SetLost(LostPages lost) { lost_ = std::move(lost); }
   // Swap devices by number.
   const SwapTable& swap() const { return swap_; }
 
@@ -266,6 +272,7 @@ class World {
   std::set<uint32_t> used_labels_;
   FileTable files_;
   SwapTable swap_;
+  LostPages lost_;
   std::map<uint32_t, Channel> channels_;  // by Task::channel, as long as a task has it
   // The next operation meets a kernel without memory for threads (an injected fault). The faults of
   // the other sites change no outcome: who asks again gets what was refused.

@@ -10,8 +10,10 @@
 #include <cstdio>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/addr.h"
 #include "proptests/engine/run.h"
 #include "traces/codec.h"
 
@@ -49,6 +51,12 @@ std::vector<CanaryCase> CanaryTable() {
        "PromotionKeepsSharers",
        {"TranslationMapsItsPage", "ContentsAgree"}},
       {base::Canary::kWritesBehindStamps, "WritesBehindStamps", {"ContentsAgree"}},
+      {base::Canary::kPageoutForgetsDirty,
+       "PageoutForgetsDirty",
+       {"ContentsAgree", "CleanPagesAreOnSwap", "SwapSlotsAgree"}},
+      {base::Canary::kSlotFreedTwice, "SlotFreedTwice", {"NoCheckFails(!IsFree(slot))"}},
+      {base::Canary::kSwapReadsWrongSlot, "SwapReadsWrongSlot", {"ContentsAgree"}},
+      {base::Canary::kWaiterNotWoken, "WaiterNotWoken", {"EveryOperationEnds"}},
       {base::Canary::kFreedFrameIsLost, "FreedFrameIsLost", {"ValidFreeFrames"}},
   };
 }
@@ -58,6 +66,10 @@ constexpr uint64_t kBudgetOps = 400000;
 // Most come down to three or four. A call whose range must have no hole keeps the mappings that
 // fill it.
 constexpr size_t kMostShrunkOps = 12;
+
+bool NeedsScarceMemory(base::Canary canary) {
+  return canary >= base::Canary::kPageoutForgetsDirty && canary <= base::Canary::kWaiterNotWoken;
+}
 
 CampaignOptions Campaign(base::Canary canary) {
   CampaignOptions options;
@@ -69,6 +81,13 @@ CampaignOptions Campaign(base::Canary canary) {
   options.run.machine.ram_bytes = uint64_t{16} << 20;
   options.run.machine.canary = canary;
   options.run.whole_every = 32;
+  if (NeedsScarceMemory(canary)) {
+    options.tasks = 8;
+    options.pages = 128;
+    options.run.machine.ram_bytes = uint64_t{96} * base::kPageSize;
+    options.run.machine.swap = {{.pages = 2048, .transfer_us = 20}, {.pages = 256}};
+    options.run.memory_may_run_out = true;
+  }
   return options;
 }
 
@@ -105,7 +124,8 @@ TEST_P(CanaryTest, IsCaughtShrunkAndBlamed) {
   EXPECT_TRUE(s.minimal) << text;
   EXPECT_EQ(GetParam().rules.count(s.failure.print.rule), 1u) << text;
   // The small trace shows the bug alone, and only the bug.
-  RunOptions careful = options.run;
+  RunOptions careful = shrunk.run;
+  careful.max_live_tasks = 0;
   careful.whole_every = 1;
   RunResult armed = RunTrace(trace, careful);
   EXPECT_TRUE(armed.failure && armed.failure->print == s.failure.print) << text;
@@ -123,6 +143,20 @@ TEST(CanaryControlTest, TheSameCampaignPassesWithoutABug) {
   CampaignResult result = RunCampaign(Campaign(base::Canary::kNone));
   EXPECT_FALSE(result.run.failure)
       << FingerprintText(result.run.failure->print) << ": " << result.run.failure->text;
+}
+
+TEST(CanaryControlTest, ScarceMemoryPassesWithoutABug) {
+  CampaignOptions options = Campaign(base::Canary::kWaiterNotWoken);
+  options.run.machine.canary = base::Canary::kNone;
+  options.ops /= 8;
+  CampaignResult result = RunCampaign(options);
+  EXPECT_FALSE(result.run.failure)
+      << FingerprintText(result.run.failure->print) << ": " << result.run.failure->text;
+  uint64_t pagein = 0;
+  for (const LedgerRow& row : result.run.ledger) {
+    if (std::string_view(row.name) == "pagein") pagein = row.value;
+  }
+  EXPECT_GT(pagein, 1000u);
 }
 
 TEST(CanaryControlTest, OneClientAtATimeDoesNotShowAMissingLock) {
@@ -143,6 +177,7 @@ TEST(CanaryControlTest, EveryCanaryHasItsRow) {
   rows.insert(base::Canary::kReenterKeepsOldFrame);
   // One client runs at a time in a campaign (//proptests/engine:explore_test).
   rows.insert(base::Canary::kFaultSkipsAmapLock);
+  rows.insert(base::Canary::kDaemonSkipsOwnerLock);
   // Those that end or stop the process, or show only when a case runs twice or must converge, are
   // for //proptests/engine's workers_test, guarded_run_test, hash_chain_test and liveness_test.
   rows.insert(base::Canary::kObserverTakesTime);

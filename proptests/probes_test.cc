@@ -75,6 +75,13 @@ const RunStats& Stats() {
     crowded.pages = 128;
     crowded.tasks = 12;
     sum->Add(StatsOf(crowded));
+    // Fewer frames than pages in use, and a device of swap that fails now and then.
+    CampaignOptions pressed = options;
+    pressed.run.machine.ram_bytes = 1024 * base::kPageSize;
+    pressed.run.machine.swap = {{.pages = 8192, .transfer_us = 20}};
+    pressed.pages = 200;
+    pressed.tasks = 8;
+    sum->Add(StatsOf(pressed));
     CampaignOptions faulty = options;
     faulty.faults = *ParseFaultRates("all");
     sum->Add(StatsOf(faulty));

@@ -36,6 +36,7 @@ struct ExploreFlags {
   uint64_t per_program = 64;
   uint64_t seed = 1;
   uint64_t first_program = 0;
+  bool pressure = false;
   bool json = false;
   std::string save;
 };
@@ -45,6 +46,7 @@ constexpr const char* kEpilogue =
     "  ./vmsim explore --schedules 100k                          3 threads of 10 operations\n"
     "  ./vmsim explore --schedule dfs --depth 2 --threads 2 --ops 3\n"
     "  ./vmsim explore --canary fault_skips_amap_lock            is a missing lock found?\n"
+    "  ./vmsim explore --pressure --schedule random              against the page daemon\n"
     "  ./vmsim explore two.trace                                 that program alone\n"
     "  ./vmsim explore failure.trace                             ... under the schedule it "
     "names\n\n"
@@ -71,6 +73,8 @@ void Declare(Options* options, ExploreFlags* flags) {
                   "schedules for each program that is drawn");
   options->Number("seed", &flags->seed, 0, kAny, "of programs and schedules");
   options->Number("program", &flags->first_program, 0, kAny, "number of the first program");
+  options->Switch("pressure", &flags->pressure,
+                  "memory is scarce, with swap: --frames and --swap say how much there is");
   flags->machine.DeclareMachine(options);
   options->Text("o", &flags->save, "S.trace",
                 "where to save the program and schedule of a failure; else a new file here");
@@ -99,7 +103,10 @@ absl::Status KindOf(const std::string& name, ScheduleKind* kind) {
 absl::Status Apply(const ExploreFlags& flags, const std::vector<std::string>& files,
                    ExploreOptions* options) {
   constexpr uint64_t kFrames = 1024;
-  absl::Status status = flags.machine.Apply(kFrames, 1, &options->run);
+  MachineFlags machine = flags.machine;
+  if (flags.pressure && machine.frames == 0) machine.frames = proptests::kPressureFrames;
+  if (flags.pressure && machine.swap.empty()) machine.swap = "512";
+  absl::Status status = machine.Apply(kFrames, 1, &options->run);
   if (!status.ok()) return status;
   status = KindOf(flags.schedule, &options->kind);
   if (!status.ok()) return status;
@@ -111,6 +118,7 @@ absl::Status Apply(const ExploreFlags& flags, const std::vector<std::string>& fi
   options->draw.threads = static_cast<uint32_t>(flags.threads);
   options->draw.ops = static_cast<uint32_t>(flags.ops);
   options->draw.pages = static_cast<uint32_t>(flags.pages);
+  if (flags.pressure) options->draw.hog_pages = static_cast<uint32_t>(machine.frames);
   if (files.empty()) return absl::OkStatus();
   if (files.size() > 1) return absl::InvalidArgumentError("one trace at a time can be explored");
   auto trace = traces::ReadTraceFile(files.front());
@@ -187,7 +195,9 @@ int Fail(const ExploreFlags& flags, const ExploreOptions& options, const Explore
   again.schedule = small.result.decisions;
   const ExploreResult rerun = proptests::Explore(again);
   const bool reproduced = rerun.failed && rerun.failed->failure->print == failure.print;
-  const std::string replay = absl::StrCat("./vmsim explore", flags.machine.Repeat(), " ", path);
+  const std::string replay =
+      absl::StrCat("./vmsim explore", flags.pressure ? " --pressure" : "", flags.machine.Repeat(),
+                   " ", path);
   if (flags.json) {
     json["failure"] = {{"class", proptests::FailureClassName(failure.print.cls)},
                        {"rule", failure.print.rule},

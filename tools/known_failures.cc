@@ -35,6 +35,7 @@ absl::StatusOr<proptests::RunResult> Replay(const proptests::Findings& findings,
   const absl::Status status = flags.Apply(plan.frames, plan.check_every, &run);
   if (!status.ok()) return status;
   run.machine.max_tasks = plan.max_tasks;
+  proptests::FollowScheduleOf(*trace, &run);
   if (proptests::LosesClients(*trace)) run.machine.losses = machine::Losses::kAreReported;
   proptests::Failure like;
   like.print = known.print;

@@ -268,7 +268,7 @@ int PolicyCommand(const Arguments& arguments) {
   Options options("policy", "T.trace", "replays a trace's touches under replacement policies");
   options.Text("frames", &frames, "N,M,...",
                "memory sizes in frames, or in percent (25%) of the pages in use; default: eighths");
-  options.Text("policy", &methods, "P,...", "which policies; default: all");
+  options.Text("policy", &methods, "P,...", "which policies");
   options.Text("o", &picture, "FILE.svg", "draw the miss curves too");
   options.Switch("distances", &distances_wanted, "print how soon pages are used again");
   options.Switch("json", &json_wanted, "one JSON object on standard output");

@@ -102,6 +102,7 @@ int ReplayOne(const std::string& path, const ReplayFlags& flags, Json* json) {
   absl::Status status = flags.machine.Apply(plan.frames, plan.check_every, &run);
   if (!status.ok()) return PrintError(status);
   run.machine.max_tasks = plan.max_tasks;
+  proptests::FollowScheduleOf(*trace, &run);
   if (proptests::LosesClients(*trace)) run.machine.losses = machine::Losses::kAreReported;
   ProgressLine progress(path, trace->lines.size());
   Stopwatch watch;

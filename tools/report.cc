@@ -136,7 +136,7 @@ void MachineFlags::DeclareMachine(Options* options) {
 
 absl::Status MachineFlags::Apply(uint64_t default_frames, uint64_t default_check_every,
                                  RunOptions* run) const {
-  constexpr uint64_t kFewestFrames = 1024;  // below, the server has no room for its own tables
+  constexpr uint64_t kFewestFrames = 64;  // below, a fault may need more than there is
   auto lane_set = proptests::ParseLanes(lanes);
   if (!lane_set.ok()) return lane_set.status();
   run->lanes = *lane_set;
@@ -366,6 +366,7 @@ Diagnosis Diagnose(const std::vector<proptests::TestOp>& ops, const std::vector<
     diagnosis.flags += " --twice";
   }
   report.replay = absl::StrCat("./vmsim replay", diagnosis.flags, " ", path);
+  report.run = again;
   const std::string name = path.substr(path.rfind('/') + 1);
   const traces::Trace trace = proptests::FailureTrace(report, name);
   const proptests::RunResult rerun =

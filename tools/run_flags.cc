@@ -26,7 +26,7 @@ constexpr const char* kEpilogue =
     "  ./vmsim run --findings found --ops 100m         keep what is found, go on\n"
     "  ./vmsim run --resume found                      go on where that was interrupted\n"
     "  ./vmsim run --swarm --liveness --ops 10m        other machines, and all must end well\n"
-    "  ./vmsim run --frames 1100 --swap 8192 --mix proptests/mixes/pressure.mix   scarce memory\n"
+    "  ./vmsim run --frames 128 --swap 4096 --mix proptests/mixes/pressure.mix   scarce memory\n"
     "  ./vmsim run --shard 0/4 --ops 100m --json >0.json   a quarter of that campaign\n"
     "  ./vmsim run --canary kept_secret_below --ops 1m   is a deliberate bug found?\n\n"
     "A campaign is a sequence of cases, each with its own mix of operations and a fresh machine.\n"
@@ -85,8 +85,10 @@ void DeclareRunFlags(Options* options, RunFlags* flags) {
                 "go on with the interrupted campaign that DIR remembers");
   options->Text("shard", &flags->shard, "I/N", "only the cases whose number is I modulo N");
   options->Switch("verbose", &flags->verbose, "a line for each case: its mix, its hash");
-  options->Switch("probes", &flags->probes,
-                  "how often each rare branch and each case of a fault was met");
+  options->Switch(
+      "probes", &flags->probes,
+      "how often each rare branch and each case of a fault was met, and which operations "
+      "never came one after the other on one object");
   options->Switch("no-swarm", &flags->no_swarm, "the same mix of operations in every case");
   flags->machine.Declare(options);
   options->Text("o", &flags->save, "S.trace",
@@ -155,6 +157,7 @@ absl::StatusOr<CampaignOptions> CampaignOf(const RunFlags& flags, const proptest
   options.machine_swarm = flags.swarm;
   options.pins = flags.pins;
   options.liveness = flags.liveness;
+  options.run.count_pairs = flags.probes;
   return options;
 }
 
@@ -168,10 +171,10 @@ std::string CampaignText(const RunFlags& flags, const CampaignOptions& options) 
       flags.mix.empty() ? "" : absl::StrCat(", mix ", flags.mix),
       flags.no_swarm ? ", no swarm" : "", flags.swarm ? ", a machine for each case" : "",
       flags.liveness ? ", liveness" : "",
-      flags.machine.swap.empty() ? ""
-                                 : absl::StrCat(", swap ", flags.machine.swap, " latency ",
-                                                flags.machine.swap_latency, " policy ",
-                                                flags.machine.policy),
+      flags.machine.swap.empty()
+          ? ""
+          : absl::StrCat(", swap ", flags.machine.swap, " latency ", flags.machine.swap_latency,
+                         " policy ", flags.machine.policy),
       flags.faults == "none" ? "" : absl::StrCat(", faults ", flags.faults),
       flags.machine.schedule == "round-robin" ? ""
                                               : absl::StrCat(", schedule ", flags.machine.schedule),

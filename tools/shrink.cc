@@ -50,6 +50,7 @@ int ShrinkCommand(const Arguments& arguments) {
   absl::Status status = flags.Apply(plan.frames, plan.check_every, &run);
   if (!status.ok()) return PrintError(status);
   run.machine.max_tasks = plan.max_tasks;
+  proptests::FollowScheduleOf(*trace, &run);
   if (proptests::LosesClients(*trace)) run.machine.losses = machine::Losses::kAreReported;
   const Stopwatch watch;
   const proptests::RunResult result = proptests::RunTraceGuarded(*trace, run, nullptr, {});

@@ -43,7 +43,7 @@ touch out err
 # --- Help ---
 expect 0 --help
 has "diagram" out
-for command in record import replay run shrink diagram coverage; do
+for command in record import replay run shrink diagram coverage policy; do
   expect 0 "$command" --help
   has "Usage: vmsim $command" out
   has "Exit codes" out
@@ -58,6 +58,11 @@ bad 'there is no command "fly"' fly
 bad 'there is no fault site "mapping"' run --faults mapping
 bad 'pager_never is there twice' run --faults pager_never,pager_never=3
 bad 'unknown option --foo for `vmsim run`' run --foo
+bad 'exactly one trace is wanted' policy
+bad 'there is no policy "best"' policy --policy clock,best t.trace
+bad '--frames takes numbers of frames' policy --frames 10,0 t.trace
+bad 'nowhere.trace: cannot be opened' policy nowhere.trace
+bad 'cannot be written' policy -o /nowhere/at/all.svg "$corpus/cow_fork_child_write.trace"
 bad '--ops wants a number from 1 to 1125899906842624, not "many"' run --ops many
 bad '--tasks wants a number from 1 to 48, not "49"' run --tasks 49
 bad 'not "99999999999999999999"' run --ops 99999999999999999999
@@ -90,6 +95,16 @@ if [[ -c /dev/full ]]; then
   "$vmsim" --help >/dev/full 2>err && fail "output that cannot be written is no error"
   has "standard output cannot be written" err
 fi
+
+# --- Policies over a recorded program's touches ---
+expect 0 policy "$corpus/recorded/sqlite_script_touches.trace" --frames 100,50% --policy clock,lru,min -o misses.svg --distances
+has "Misses in 100 touches" out
+has "Reuse distances" out
+has "optimum (MIN)" misses.svg
+has "</svg>" misses.svg
+expect 0 policy "$corpus/recorded/sqlite_script_touches.trace" --json
+has '"policy": "clockpro-adaptive"' out
+has '"result": "pass"' out
 
 # --- Bad files ---
 bad 'missing.trace' replay missing.trace
@@ -199,6 +214,17 @@ bad 'expected the options of the interrupted campaign' run --resume still --seed
 bad 'expected a directory of findings' run --resume none
 expect 0 run --seed 3 --ops 30000 --case-ops 1000 --findings done
 bad 'expected an interrupted campaign, found one that is complete' run --resume done
+
+# Interrupted and resumed, perhaps twice, a campaign comes to what it would have come to in one piece.
+pieces="run --seed 3 --ops 400k --case-ops 1000 --recheck 64"
+expect 0 $pieces
+grep -v "a second" out >whole
+rm -rf going
+interrupt $pieces --findings going
+[[ $(grep -c INTERRUPTED out) == 1 ]] || fail "the campaign was over before it was interrupted"
+expect 0 run --resume going --jobs 2
+grep -v -e "a second" -e "new findings" out >resumed
+diff whole resumed >difference || fail "resumed, the campaign came to something else: $(cat difference)"
 
 # --- Findings ---
 expect 11 run --seed 3 --ops 30000 --canary fork_skips_write_protect --findings found

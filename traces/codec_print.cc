@@ -85,6 +85,30 @@ absl::string_view FileName(const Op& op, const std::vector<std::string>& files) 
   return op.file != 0 && op.file <= files.size() ? absl::string_view(files[op.file - 1]) : "?";
 }
 
+void RareOperandText(Operand operand, const Op& op, std::string* out) {
+  switch (operand) {
+    case Operand::kSite:
+      out->append(base::FaultSiteName(op.site));
+      break;
+    case Operand::kSkip:
+      out->append("skip=");
+      Decimal(op.skip, out);
+      break;
+    case Operand::kDevice:
+      Decimal(op.device, out);
+      break;
+    case Operand::kPriority:
+      Decimal(op.priority, out);
+      break;
+    case Operand::kTarget:
+      out->append("of ");
+      Task(op.target, out);
+      break;
+    default:
+      break;
+  }
+}
+
 void OperandText(const KindRow& row, Operand operand, const Op& op,
                  const std::vector<std::string>& files, std::string* out) {
   if (operand == Operand::kMax && op.size == 0) return;
@@ -141,22 +165,8 @@ void OperandText(const KindRow& row, Operand operand, const Op& op,
     case Operand::kName:
       absl::StrAppend(out, FileName(op, files));
       break;
-    case Operand::kSite:
-      out->append(base::FaultSiteName(op.site));
-      break;
-    case Operand::kSkip:
-      out->append("skip=");
-      Decimal(op.skip, out);
-      break;
-    case Operand::kDevice:
-      Decimal(op.device, out);
-      break;
-    case Operand::kPriority:
-      Decimal(op.priority, out);
-      break;
-    case Operand::kTarget:
-      out->append("of ");
-      Task(op.target, out);
+    default:
+      RareOperandText(operand, op, out);
       break;
   }
 }
@@ -233,73 +243,66 @@ void AppendWords(absl::Span<const Word> words, std::string* out) {
     absl::StrAppend(out, i == 0 ? "" : "\\|", words[i].word);
 }
 
+// Of an operand that is always written alike; null: it depends on the row.
+const char* PlainName(Operand operand) {
+  switch (operand) {
+    case Operand::kMax:
+      return " [MAX]";
+    case Operand::kAt:
+      return " ADDR";
+    case Operand::kTo:
+      return " TO";
+    case Operand::kSize:
+      return " SIZE";
+    case Operand::kNewSize:
+      return " NEW_SIZE";
+    case Operand::kMask:
+      return " MASK";
+    case Operand::kMaxProt:
+      return " MAX_PROT";
+    case Operand::kTarget:
+      return " [of TASK]";
+    case Operand::kAccessSize:
+      return " BYTES";
+    case Operand::kProt:
+      return " PROT";
+    case Operand::kInherit:
+      return " INHERIT";
+    case Operand::kAdvice:
+      return " ADVICE";
+    case Operand::kValue:
+      return " VALUE";
+    case Operand::kFile:
+      return " [file NAME OFFSET]";
+    case Operand::kName:
+      return " NAME";
+    case Operand::kSite:
+      return " SITE";
+    case Operand::kSkip:
+      return " [skip=K]";
+    case Operand::kDevice:
+      return " DEVICE";
+    case Operand::kPriority:
+      return " PRIORITY";
+    default:
+      return nullptr;
+  }
+}
+
 void AppendOperandName(const KindRow& row, Operand operand, std::string* out) {
+  if (const char* name = PlainName(operand)) {
+    out->append(name);
+    return;
+  }
   switch (operand) {
     case Operand::kEnd:
-      return;
-    case Operand::kMax:
-      absl::StrAppend(out, " [MAX]");
-      return;
-    case Operand::kAt:
-      absl::StrAppend(out, " ADDR");
-      return;
-    case Operand::kTo:
-      absl::StrAppend(out, " TO");
-      return;
-    case Operand::kSize:
-      absl::StrAppend(out, " SIZE");
-      return;
-    case Operand::kNewSize:
-      absl::StrAppend(out, " NEW_SIZE");
-      return;
-    case Operand::kMask:
-      absl::StrAppend(out, " MASK");
-      return;
-    case Operand::kMaxProt:
-      absl::StrAppend(out, " MAX_PROT");
-      return;
-    case Operand::kTarget:
-      absl::StrAppend(out, " [of TASK]");
-      return;
-    case Operand::kAccessSize:
-      absl::StrAppend(out, " BYTES");
-      return;
-    case Operand::kProt:
-      absl::StrAppend(out, " PROT");
-      return;
-    case Operand::kInherit:
-      absl::StrAppend(out, " INHERIT");
-      return;
-    case Operand::kAdvice:
-      absl::StrAppend(out, " ADVICE");
-      return;
-    case Operand::kValue:
-      absl::StrAppend(out, " VALUE");
-      return;
-    case Operand::kFile:
-      absl::StrAppend(out, " [file NAME OFFSET]");
       return;
     case Operand::kSource:
       out->append(" [");
       AppendWords(BackingWords(), out);
       out->append(" NAME OFFSET]");
       return;
-    case Operand::kName:
-      absl::StrAppend(out, " NAME");
-      return;
-    case Operand::kSite:
-      absl::StrAppend(out, " SITE");
-      return;
-    case Operand::kSkip:
-      absl::StrAppend(out, " [skip=K]");
-      return;
-    case Operand::kDevice:
-      absl::StrAppend(out, " DEVICE");
-      return;
-    case Operand::kPriority:
-      absl::StrAppend(out, " PRIORITY");
-      return;
-    case Operand::kFlags:
+    default:  // kFlags
       break;
   }
   out->push_back(' ');

@@ -43,6 +43,25 @@ std::string AnyText() {
   return text;
 }
 
+void FillRareOperand(Operand operand, Op* op) {
+  switch (operand) {
+    case Operand::kSite:
+      op->site = static_cast<base::FaultSite>(AnyWord(SiteWords()));
+      break;
+    case Operand::kSkip:
+      op->skip = *AnyNumber();
+      break;
+    case Operand::kDevice:
+      op->device = *rc::gen::arbitrary<uint32_t>();
+      break;
+    case Operand::kPriority:
+      op->priority = *rc::gen::inRange<uint32_t>(0, kMaxSwapPriority);
+      break;
+    default:
+      break;
+  }
+}
+
 void FillOperand(const KindRow& row, Operand operand, Trace* trace, Op* op) {
   switch (operand) {
     case Operand::kEnd:
@@ -104,17 +123,8 @@ void FillOperand(const KindRow& row, Operand operand, Trace* trace, Op* op) {
           *rc::gen::element<std::string>("a", "libc.so.6", "x+-_.Z", "ld-linux-x86-64.so.2"));
       op->offset = *AnyNumber();
       break;
-    case Operand::kSite:
-      op->site = static_cast<base::FaultSite>(AnyWord(SiteWords()));
-      break;
-    case Operand::kSkip:
-      op->skip = *AnyNumber();
-      break;
-    case Operand::kDevice:
-      op->device = *rc::gen::arbitrary<uint32_t>();
-      break;
-    case Operand::kPriority:
-      op->priority = *rc::gen::inRange<uint32_t>(0, kMaxSwapPriority);
+    default:
+      FillRareOperand(operand, op);
       break;
   }
 }

@@ -476,7 +476,7 @@ constexpr std::array<KindRow, kOpKindCount> kRows = {{
      Success::kOk,
      {},
      {},
-     "while the next operation runs, the kernel, or a swap device, fails at visit number K + 1 of SITE"},
+     "while the next operation runs, kernel or swap device fails at visit number K + 1 of SITE"},
 }};
 // clang-format on
 

@@ -40,7 +40,7 @@ void AnonymousPager::Detach(Object* object) {
     MutexLock lock(&object->mu);
     FreeRange(object, PageIndex(0), PageIndex(~uint64_t{0}));
   }
-  slots_.Clear(&state->slots);
+  state->slots.Clear(&slots_);
   states_.Delete(state);
 }
 
@@ -99,7 +99,7 @@ Result<SwapSlot, PagerError> AnonymousPager::SetSlot(Object* object, PageIndex i
                                                      SwapSlot slot) {
   State* state = StateOf(object);
   SwapSlot old;
-  if (!slots_.Set(&state->slots, base::ToPages(base::RoundPage(state->size)), index, slot, &old)) {
+  if (!state->slots.Set(&slots_, base::ToPages(base::RoundPage(state->size)), index, slot, &old)) {
     return PagerError::kNoMemory;
   }
   return old;

@@ -18,7 +18,7 @@ uint32_t BucketsFor(PageCount pages) {
 }  // namespace
 
 // Where the pointer to cluster `number` is, or is to be. REQUIRES: there are buckets.
-SlotTable::Cluster** SlotTable::PlaceOf(uint64_t number) const {
+SlotCluster** SlotTable::PlaceOf(uint64_t number) const {
   Cluster** place = &buckets_[number & (bucket_count_ - 1)];
   while (*place != nullptr && (*place)->number != number) place = &(*place)->next;
   return place;
@@ -33,76 +33,75 @@ SwapSlot SlotTable::Find(PageIndex index) const {
 }
 
 // Memory for a slot at `index`.
-bool SlotStore::MakeRoom(SlotTable* table, PageCount pages, PageIndex index) {
-  if (table->InArray(index)) return true;
-  if (table->buckets_ == nullptr && table->flat_ == nullptr &&
-      pages.value() <= SlotTable::kFlatPages) {
-    void* array = arrays_.Allocate(SlotTable::kFlatPages * sizeof(SwapSlot));
-    table->flat_ = static_cast<SwapSlot*>(array);
+bool SlotTable::MakeRoom(SlotStore* store, PageCount pages, PageIndex index) {
+  if (InArray(index)) return true;
+  if (buckets_ == nullptr && flat_ == nullptr && pages.value() <= kFlatPages) {
+    void* array = store->arrays.Allocate(kFlatPages * sizeof(SwapSlot));
+    flat_ = static_cast<SwapSlot*>(array);
     return array != nullptr;
   }
-  if (table->buckets_ == nullptr) {
+  if (buckets_ == nullptr) {
     const uint32_t count = BucketsFor(pages);
-    void* buckets = arrays_.Allocate(count * sizeof(Cluster*));
+    void* buckets = store->arrays.Allocate(count * sizeof(Cluster*));
     if (buckets == nullptr) return false;
-    table->buckets_ = static_cast<Cluster**>(buckets);
-    table->bucket_count_ = count;
+    buckets_ = static_cast<Cluster**>(buckets);
+    bucket_count_ = count;
   }
-  const uint64_t number = index.value() / SlotTable::kClusterPages;
-  Cluster** place = table->PlaceOf(number);
+  const uint64_t number = index.value() / kClusterPages;
+  Cluster** place = PlaceOf(number);
   if (*place != nullptr) return true;
-  *place = clusters_.New();
+  *place = store->clusters.New();
   if (*place == nullptr) return false;
   (*place)->number = number;
   return true;
 }
 
 // The slot at `index`, which there is, becomes none.
-void SlotStore::Remove(SlotTable* table, PageIndex index) {
-  --table->used_;
-  if (table->InArray(index)) {
-    table->flat_[index.value()] = kNoSlot;
+void SlotTable::Remove(SlotStore* store, PageIndex index) {
+  --used_;
+  if (InArray(index)) {
+    flat_[index.value()] = kNoSlot;
     return;
   }
-  Cluster** place = table->PlaceOf(index.value() / SlotTable::kClusterPages);
+  Cluster** place = PlaceOf(index.value() / kClusterPages);
   Cluster* cluster = *place;
-  cluster->slots[index.value() % SlotTable::kClusterPages] = kNoSlot;
+  cluster->slots[index.value() % kClusterPages] = kNoSlot;
   if (--cluster->used > 0) return;
   *place = cluster->next;
-  clusters_.Delete(cluster);
+  store->clusters.Delete(cluster);
 }
 
-bool SlotStore::Set(SlotTable* table, PageCount pages, PageIndex index, SwapSlot slot,
+bool SlotTable::Set(SlotStore* store, PageCount pages, PageIndex index, SwapSlot slot,
                     SwapSlot* old) {
-  *old = table->Find(index);
+  *old = Find(index);
   if (slot == kNoSlot) {
-    if (*old != kNoSlot) Remove(table, index);
+    if (*old != kNoSlot) Remove(store, index);
     return true;
   }
-  if (!MakeRoom(table, pages, index)) return false;
+  if (!MakeRoom(store, pages, index)) return false;
   const bool fresh = *old == kNoSlot;
-  if (fresh) ++table->used_;
-  if (table->InArray(index)) {
-    table->flat_[index.value()] = slot;
+  if (fresh) ++used_;
+  if (InArray(index)) {
+    flat_[index.value()] = slot;
     return true;
   }
-  Cluster* cluster = *table->PlaceOf(index.value() / SlotTable::kClusterPages);
-  cluster->slots[index.value() % SlotTable::kClusterPages] = slot;
+  Cluster* cluster = *PlaceOf(index.value() / kClusterPages);
+  cluster->slots[index.value() % kClusterPages] = slot;
   if (fresh) ++cluster->used;
   return true;
 }
 
-void SlotStore::Clear(SlotTable* table) {
-  CHECK(table->used_ == 0);
-  if (table->flat_ != nullptr) {
-    arrays_.Free(table->flat_, SlotTable::kFlatPages * sizeof(SwapSlot));
+void SlotTable::Clear(SlotStore* store) {
+  CHECK(used_ == 0);
+  if (flat_ != nullptr) {
+    store->arrays.Free(flat_, kFlatPages * sizeof(SwapSlot));
   }
-  if (table->buckets_ != nullptr) {
-    arrays_.Free(table->buckets_, table->bucket_count_ * sizeof(Cluster*));
+  if (buckets_ != nullptr) {
+    store->arrays.Free(buckets_, bucket_count_ * sizeof(Cluster*));
   }
-  table->flat_ = nullptr;
-  table->buckets_ = nullptr;
-  table->bucket_count_ = 0;
+  flat_ = nullptr;
+  buckets_ = nullptr;
+  bucket_count_ = 0;
 }
 
 }  // namespace uvm

@@ -4,6 +4,7 @@
 //          kFlatPages pages gets a flat array when its first slot comes, a larger one a hash of
 //          clusters of kClusterPages pages. An object that grows keeps its array for the first
 //          pages and has a hash for the rest.
+//          A SlotStore has the memory of all tables.
 // LOCKS    The object's.
 // SEE      NetBSD sys/uvm/uvm_aobj.c, struct uao_swhash_elt; facts/uvm.md section 0, 1.5, 2.10.
 
@@ -16,12 +17,25 @@
 
 namespace uvm {
 
-class SlotStore;
+// Slots of adjoining pages of a large object.
+struct SlotCluster {
+  static constexpr uint32_t kPages = 16;
+  uint64_t number = 0;  // of its first page, in clusters
+  SlotCluster* next = nullptr;
+  uint32_t used = 0;
+  SwapSlot slots[kPages] = {};
+};
+
+struct SlotStore {
+  explicit SlotStore(Core* core) : clusters(core->memory), arrays(core->memory) {}
+  base::Pool<SlotCluster> clusters;
+  base::ArrayPool arrays;
+};
 
 class SlotTable {
  public:
   static constexpr uint32_t kFlatPages = 64;
-  static constexpr uint32_t kClusterPages = 16;
+  static constexpr uint32_t kClusterPages = SlotCluster::kPages;
   static constexpr uint32_t kMaxBuckets = 256;
 
   SlotTable() = default;
@@ -48,17 +62,18 @@ class SlotTable {
     }
   }
 
+  // Writes `slot`, which may be kNoSlot or kBadSlot, and returns what was there in *old. False,
+  // nothing changed: no memory; not for kNoSlot, nor where there is a slot already. `pages`: of the
+  // object.
+  bool Set(SlotStore* store, PageCount pages, PageIndex index, SwapSlot slot, SwapSlot* old);
+  // Gives the memory of an empty table back.
+  void Clear(SlotStore* store);
+
  private:
-  friend class SlotStore;
-  struct Cluster {
-    uint64_t number = 0;  // of its first page, in clusters
-    Cluster* next = nullptr;
-    uint32_t used = 0;
-    SwapSlot slots[kClusterPages] = {};
-  };
+  using Cluster = SlotCluster;
   // The cluster may be gone after any visit that takes its last slot away.
   template <typename F>
-  static void VisitCluster(const Cluster& cluster, PageIndex first, PageIndex end, F&& visit) {
+  void VisitCluster(const Cluster& cluster, PageIndex first, PageIndex end, F&& visit) const {
     const uint64_t base = cluster.number * kClusterPages;
     for (uint32_t i = 0, left = cluster.used; left > 0; ++i) {
       const SwapSlot slot = cluster.slots[i];
@@ -70,35 +85,13 @@ class SlotTable {
   }
   bool InArray(PageIndex index) const { return flat_ != nullptr && index.value() < kFlatPages; }
   Cluster** PlaceOf(uint64_t number) const;
+  bool MakeRoom(SlotStore* store, PageCount pages, PageIndex index);
+  void Remove(SlotStore* store, PageIndex index);
 
   SwapSlot* flat_ = nullptr;  // kFlatPages
   Cluster** buckets_ = nullptr;
   uint32_t bucket_count_ = 0;  // a power of two
   uint64_t used_ = 0;
-};
-
-// Changes tables, and has their memory.
-class SlotStore {
- public:
-  explicit SlotStore(Core* core) : clusters_(core->memory), arrays_(core->memory) {}
-
-  // Writes `slot`, which may be kNoSlot or kBadSlot, and returns what was there in *old. False,
-  // nothing changed: no memory; not for kNoSlot, nor where there is a slot already. `pages`: of the
-  // object.
-  bool Set(SlotTable* table, PageCount pages, PageIndex index, SwapSlot slot, SwapSlot* old);
-  // Gives the memory of an empty table back.
-  void Clear(SlotTable* table);
-
-  uint64_t live_clusters() const { return clusters_.live(); }
-  void set_limit(size_t limit) { clusters_.set_limit(limit); }
-
- private:
-  using Cluster = SlotTable::Cluster;
-  bool MakeRoom(SlotTable* table, PageCount pages, PageIndex index);
-  void Remove(SlotTable* table, PageIndex index);
-
-  base::Pool<Cluster> clusters_;
-  base::ArrayPool arrays_;
 };
 
 }  // namespace uvm

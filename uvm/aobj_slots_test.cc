@@ -18,7 +18,7 @@ class AobjSlotsTest : public ::testing::Test {
   // What was there, or "full".
   std::string Set(uint64_t index, SwapSlot slot) {
     SwapSlot old;
-    if (!store_.Set(&table_, PageCount(pages_), PageIndex(index), slot, &old)) return "full";
+    if (!table_.Set(&store_, PageCount(pages_), PageIndex(index), slot, &old)) return "full";
     return std::to_string(old);
   }
   std::map<uint64_t, SwapSlot> All(uint64_t first = 0, uint64_t end = ~uint64_t{0}) {
@@ -41,7 +41,7 @@ class AobjSlotsTest : public ::testing::Test {
 TEST_F(AobjSlotsTest, AnEmptyTableHasNoSlotsAndNoMemory) {
   EXPECT_EQ(table_.Find(PageIndex(5)), kNoSlot);
   EXPECT_EQ(Set(5, kNoSlot), "0");
-  EXPECT_EQ(store_.live_clusters(), 0u);
+  EXPECT_EQ(store_.clusters.live(), 0u);
   EXPECT_TRUE(All().empty());
 }
 
@@ -51,14 +51,14 @@ TEST_F(AobjSlotsTest, ASlotTakesAnothersPlace) {
   EXPECT_EQ(Set(5, kBadSlot), "8");
   EXPECT_EQ(Set(5, kNoSlot), std::to_string(kBadSlot));
   EXPECT_EQ(table_.used(), 0u);
-  store_.Clear(&table_);
+  table_.Clear(&store_);
 }
 
 TEST_F(AobjSlotsTest, SmallObjectsNeedNoClusters) {
   pages_ = SlotTable::kFlatPages;
   EXPECT_EQ(Set(0, 1), "0");
   EXPECT_EQ(Set(63, 2), "0");
-  EXPECT_EQ(store_.live_clusters(), 0u);
+  EXPECT_EQ(store_.clusters.live(), 0u);
   EXPECT_EQ(table_.Find(PageIndex(63)), 2u);
 }
 
@@ -67,16 +67,16 @@ TEST_F(AobjSlotsTest, ClustersGoWithTheirLastSlot) {
   Set(16, 1);
   Set(31, 2);
   Set(32, 3);
-  EXPECT_EQ(store_.live_clusters(), 2u);
+  EXPECT_EQ(store_.clusters.live(), 2u);
   Set(16, kNoSlot);
-  EXPECT_EQ(store_.live_clusters(), 2u);
+  EXPECT_EQ(store_.clusters.live(), 2u);
   Set(31, kNoSlot);
-  EXPECT_EQ(store_.live_clusters(), 1u);
+  EXPECT_EQ(store_.clusters.live(), 1u);
 }
 
 TEST_F(AobjSlotsTest, WithoutMemoryNothingChanges) {
   pages_ = 1000;
-  store_.set_limit(1);
+  store_.clusters.set_limit(1);
   EXPECT_EQ(Set(0, 1), "0");
   EXPECT_EQ(Set(16, 2), "full");
   EXPECT_EQ(table_.Find(PageIndex(16)), kNoSlot);
@@ -115,8 +115,8 @@ TEST_F(AobjSlotsTest, ATableIsAMap) {
     EXPECT_EQ(All(), expected);
     EXPECT_EQ(table_.used(), expected.size());
     for (const auto& [index, slot] : expected) Set(index, kNoSlot);
-    EXPECT_EQ(store_.live_clusters(), 0u);
-    store_.Clear(&table_);
+    EXPECT_EQ(store_.clusters.live(), 0u);
+    table_.Clear(&store_);
   }
 }
 

@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "uvm/km.h"
 #include "uvm/swap_memory.h"
+#include "uvm/testing/page_out.h"
 #include "uvm/testing/world.h"
 
 namespace uvm {
@@ -247,6 +248,21 @@ TEST_F(ExhaustedTest, CopiesWithoutHopeLeaveEverythingAsItWas) {
   EXPECT_EQ(space.TryWire(0, filled), "no_memory");
   EXPECT_EQ(Violation(), "");
   uvm().ReleaseObject(object);
+}
+
+// facts/uvm.md 5.B' N4: in NetBSD slots that went bad never count as full, and a fault waits for
+// ever.
+class BadSwapTest : public testing::SwappingTest {};
+
+TEST_F(BadSwapTest, N4AFaultDoesNotWaitForSwapThatIsAllBad) {
+  device().FailWrites(~uint64_t{0});
+  Space space = NewSpace(std::string(100, '0'));
+  uint64_t page = 0;
+  while (page < 100 && space.Touch(page, Access::kWrite) == "ok") ++page;
+  EXPECT_LT(page, 100u);
+  EXPECT_EQ(space.Touch(99, Access::kWrite), "no_memory");
+  EXPECT_EQ(space.Read(std::string(page, 'x')), std::string(page, '0')) << "nothing is lost";
+  lost_ = uvm().swap().in_use().value();
 }
 
 }  // namespace

@@ -47,6 +47,7 @@ class ABSL_LOCKABLE Mutex {
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION();
   bool TryLock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true);
   void Unlock() ABSL_UNLOCK_FUNCTION();
+  // NetBSD: uvm_page_locked_p(), uvm_page_owner_locked_p() ask the owner's lock.
   bool HeldBySelf() const;
   void AssertHeld() const ABSL_ASSERT_EXCLUSIVE_LOCK();
   // For checkers: true when nobody holds the lock or waits for it.

@@ -41,9 +41,11 @@ class Object;
 class PagePolicy;
 struct Anon;
 
+// NetBSD: uvm_pagegetdirty().
 enum class Dirty : uint8_t { kClean, kDirty, kUnknown };
 
-// Why a page is busy; kept for dumps and for whoever wonders what they wait for.
+// Why a page is busy; kept for dumps and for whoever wonders what they wait for. NetBSD keeps who
+// made it so: uvm_page_own().
 enum class BusyReason : uint8_t { kNotBusy, kPagein, kPromote, kPageout, kClean, kLoan };
 
 enum class PageQueue : uint8_t { kNone, kActive, kInactive };
@@ -52,7 +54,7 @@ enum class PageQueue : uint8_t { kNone, kActive, kInactive };
 enum class Intent : uint8_t { kNone, kActivate, kDeactivate, kEnqueue, kDequeue };
 
 struct Page : base::RbNode<Page> {         // the tree node of its object's pages
-  Paddr pa;                                // constant
+  Paddr pa;                                // constant. NetBSD: uvm_vm_page_to_phys()
   base::ListLink queue_link;               // (Q) the free list or a page queue
   Object* object = nullptr;                // (O,Q)
   Anon* anon = nullptr;                    // (O,Q)
@@ -79,7 +81,7 @@ struct Page : base::RbNode<Page> {         // the tree node of its object's page
   bool pageout = false;      // (O) is being written to be freed (PG_PAGEOUT)
   bool released = false;     // (O) its owner let go while it was busy: whoever made it
                              // busy frees it
-  bool wanted = false;       // (O) somebody waits for `busy` to end
+  bool wanted = false;       // (O) somebody waits for `busy` to end. NetBSD: uvm_pagewanted_p()
   uint32_t debug_wired = 0;  // for checkers only: wired entries counted by the walk under way
   bool IsBusy() const { return busy != BusyReason::kNotBusy; }
 };
@@ -89,7 +91,8 @@ class PageIntents {
  public:
   static constexpr uint32_t kPages = 128;
 
-  // False: there is no room, nothing was noted; Flush and ask again. LOCKS: the owner's.
+  // NetBSD: uvmpdpol_set_intent(). False: there is no room, nothing was noted; Flush and ask again.
+  // LOCKS: the owner's.
   bool Note(Page* page, Intent intent) {
     if ((page->intent & kStands) == 0) {
       if (count_ == kPages) return false;
@@ -101,7 +104,8 @@ class PageIntents {
   static Intent Of(const Page& page) { return static_cast<Intent>(page.intent & ~kStands); }
   // The wish is void, as the queues' lock is held and its page is dealt with at once.
   static void Cancel(Page* page) { page->intent &= kStands; }
-  // Where the page is going to be: in which queue it is once its wish is fulfilled.
+  // Where the page is going to be: in which queue it is once its wish is fulfilled. NetBSD:
+  // uvmpdpol_pageisqueued_p(), uvmpdpol_pageactivate_p().
   static PageQueue QueueOf(const Page& page) {
     switch (Of(page)) {
       case Intent::kActivate:
@@ -120,7 +124,7 @@ class PageIntents {
   }
   // Fulfils the wishes in the order of their pages' first ones. LOCKS: the page queues'.
   void Flush(PagePolicy* policy);
-  // Fulfils one page's wish.
+  // Fulfils one page's wish. NetBSD: uvmpdpol_pagerealize().
   static void Fulfil(Page* page, PagePolicy* policy);
   uint32_t count() const { return count_; }
 
@@ -192,7 +196,7 @@ class PageStore {
   }
   // In which queue the page is, or will be once its wish is fulfilled.
   static PageQueue QueueOf(const Page* page) { return PageIntents::QueueOf(*page); }
-  // NetBSD: uvmpdpol_idle(), and what precedes every scan. Fulfils all wishes.
+  // NetBSD: uvm_idle(), uvmpdpol_idle(), and what precedes every scan. Fulfils all wishes.
   void FlushIntents();
 
   // ---- Loans: what loan.cc and the owners tell the page (facts/uvm.md 2.15).
@@ -226,6 +230,7 @@ class PageStore {
   void Copy(const Page* from, Page* to);
   // Has the beginning of a page brought in that is copied before long.
   void ExpectCopy(const Page* from) const { core_->pmap->Expect(from->pa, base::Access::kRead); }
+  // The server's own view of the frame. NetBSD: uvm_direct_process().
   unsigned char* Contents(const Page* page) { return core_->pmap->HomePointer(page->pa); }
 
   // ---- Physical memory (physseg.h, page_free.h).
@@ -234,9 +239,9 @@ class PageStore {
   // plugged in, can be allocated from now on. False, nothing changed: they are others, or there is
   // no memory for their descriptors. LOCKS: none.
   bool Plug(Paddr start, PageCount pages, uint32_t free_list = 0);
-  // NetBSD: uvm_page_physunload(), for any frames and at any time. False, nothing changed: one of
-  // them is used, they are not of one segment, no frame would be left, or there is no memory for
-  // the second half of the segment. LOCKS: none.
+  // NetBSD: uvm_page_physunload(), uvm_page_physunload_force(), for any frames and at any time.
+  // False, nothing changed: one of them is used, they are not of one segment, no frame would be
+  // left, or there is no memory for the second half of the segment. LOCKS: none.
   bool Unplug(Paddr start, PageCount pages);
   // NetBSD: uvm_page_recolor(), uvm_page_rebucket(), uvm_page_numa_load(); see FreePages. LOCKS:
   // none.
@@ -316,7 +321,8 @@ class PageStore {
   bool NeedsScan();
   void Tune();  // the number of frames changed
   void EstimatePageable(PageCount* active, PageCount* inactive);
-  // Whoever leaves fewer free frames than that kicks the daemon; 0: nobody does.
+  // NetBSD: uvm_kick(). Whoever leaves fewer free frames than that kicks the daemon; 0: nobody
+  // does.
   void SetKickBelow(PageCount frames) { kick_below_ = frames; }
   // A page of an object that is stored: resident ones are counted. LOCKS: the object's.
   void NoteFile(Page* page);
@@ -330,7 +336,8 @@ class PageStore {
   void DebugForEach(F&& visit) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
     Page* first;
     uint64_t count;
-    for (uint32_t slab = 0; segments_.DebugSlab(slab, false, &first, &count); ++slab) {
+    for (uint32_t slab = 0;
+         segments_.DebugSlab(slab, PhysicalSegments::Pages::kEverUsed, &first, &count); ++slab) {
       for (uint64_t i = 0; i < count; ++i) {
         if (first[i].plugged) visit(first[i]);
       }
@@ -386,6 +393,8 @@ class PageStore {
     CondVar ready;
   };
   Waiters* waiters_ = nullptr;
+  // NetBSD has one for each page: uvm_pagelock(), uvm_pagelock2(), uvm_pageunlock(),
+  // uvm_pageunlock2().
   mutable Mutex mu_;
   // Owners note with their own locks; server threads never run at the same instant.
   PageIntents intents_;
@@ -394,8 +403,8 @@ class PageStore {
   PhysicalSegments segments_ ABSL_GUARDED_BY(mu_);
   FreePages free_ ABSL_GUARDED_BY(mu_);
   FrameReserves reserves_ ABSL_GUARDED_BY(mu_);
-  FrameCaches caches_;              // taken from without mu_
-  uint32_t cached_processors_ = 0;  // caches_ has so many; 0: off
+  FrameCaches caches_;                       // taken from without mu_
+  uint32_t cached_processors_ = 0;           // caches_ has so many; 0: off
   uint64_t wired_ ABSL_GUARDED_BY(mu_) = 0;  // pages with wire_count > 0
   uint64_t file_ ABSL_GUARDED_BY(mu_) = 0;   // pages with `file`
   PageCount kick_below_;                     // set once

@@ -27,26 +27,30 @@ class PageArray {
   };
   static constexpr uint32_t kBatch = 16;
 
-  // `object` outlives the array. kDense goes with neither kDirty nor kWriteback.
+  // NetBSD: uvm_page_array_init(); there is nothing to do for uvm_page_array_fini(), as Clear() has
+  // no effect beyond the array. `object` outlives the array. kDense goes with neither kDirty nor
+  // kWriteback.
   PageArray(const Object* object, uint32_t flags) : object_(object), flags_(flags) {
     DCHECK((flags & kDense) == 0 || (flags & (kDirty | kWriteback)) == 0);
   }
 
-  // The page that is next, or null when the batch is used up.
+  // NetBSD: uvm_page_array_peek(). The page that is next, or null when the batch is used up.
   Page* Peek() const {
     if (next_ == count_) return nullptr;
     DCHECK(batch_[next_]->object == object_);
     return batch_[next_];
   }
+  // NetBSD: uvm_page_array_advance().
   void Advance() {
     DCHECK(next_ < count_);
     ++next_;
   }
+  // NetBSD: uvm_page_array_clear().
   void Clear() { next_ = count_ = 0; }
-  // A batch of at most `wanted` pages (0: as many as fit) from `from` on, in the array's direction.
-  // False when there is none.
+  // NetBSD: uvm_page_array_fill(). A batch of at most `wanted` pages (0: as many as fit) from
+  // `from` on, in the array's direction. False when there is none.
   bool Fill(PageIndex from, uint32_t wanted);
-  // What Peek gives, after a Fill if the batch is used up.
+  // NetBSD: uvm_page_array_fill_and_peek(). What Peek gives, after a Fill if the batch is used up.
   Page* FillAndPeek(PageIndex from, uint32_t wanted) {
     if (next_ == count_ && !Fill(from, wanted)) return nullptr;
     return Peek();

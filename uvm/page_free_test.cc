@@ -256,6 +256,42 @@ TEST_F(FreePagesTest, WhereMemoryIsShortNothingIsCached) {
   EXPECT_EQ(pages_.DebugCaches().size(), 0u);
 }
 
+TEST_F(FreePagesTest, TheReserveIsNotInTheCaches) {
+  ASSERT_TRUE(pages_.StartCaches(1));
+  pages_.SetReserves({.pagedaemon = PageCount(0), .kernel = PageCount(20)});
+  TakeMany(1);
+  ASSERT_EQ(pages_.DebugCaches().size(), 6u);
+  while (FreeCount() > 16) ASSERT_NE(Take({.flags = kAllocUseReserve}), nullptr);
+  EXPECT_EQ(Take(), nullptr);
+  pages_.SetReserves({});
+  ASSERT_NE(Take(), nullptr);
+  ASSERT_GT(pages_.DebugCaches().size(), 0u);
+  pages_.SetReserves({.pagedaemon = PageCount(0), .kernel = PageCount(20)});
+  EXPECT_EQ(Take(), nullptr) << "it grew";
+}
+
+TEST_F(FreePagesTest, ANeighbourInACacheIsLeftThere) {
+  testing::NaivePmap pmap(400);
+  Core core{&memory_, &pmap, &threads_, {}, {}};
+  PageStore pages(&core);
+  ASSERT_TRUE(pages.StartCaches(1));
+  const Paddr cached = pmap.segment(0).start + base::ToBytes(PageCount(150));
+  Page* page;
+  {
+    PageStore::FrameSearch exclusive(&pages);
+    page = pages.TakeForKernel(cached);
+  }
+  pages.Free(page);
+  ASSERT_TRUE(page->cached);
+  for (int i = 0; i < 160; ++i) {
+    const Page* taken =
+        pages.AllocateForAnon(reinterpret_cast<Anon*>(&anon_), {.flags = kAllocUseReserve});
+    ASSERT_NE(taken, page);
+  }
+  EXPECT_TRUE(page->cached);
+  EXPECT_EQ(pages.DebugWrongFree(~uint64_t{0}), nullptr);
+}
+
 TEST_F(FreePagesTest, WhoNeedsACachedFrameGetsIt) {
   ASSERT_TRUE(pages_.StartCaches(1));
   TakeMany(1);

@@ -75,8 +75,8 @@ bool PageStore::NumaLoad(Paddr start, uint64_t bytes, uint32_t node) {
   return free_.NumaLoad(start, bytes, node);
 }
 
-void PageStore::SetReserves(const FrameReserves& reserves) {
-  MutexLock lock(&mu_);
+void PageStore::SetReserves(const FrameReserves& reserves) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  FrameSearch exclusive(this);  // no cache has what is reserved from now on
   reserves_ = reserves;
 }
 
@@ -206,7 +206,8 @@ const char* PageStore::DebugWrongFree(uint64_t limit) const ABSL_NO_THREAD_SAFET
   uint64_t in_queues = 0, in_caches = 0;
   Page* first;
   uint64_t count;
-  for (uint32_t slab = 0; segments_.DebugSlab(slab, true, &first, &count); ++slab) {
+  for (uint32_t slab = 0; segments_.DebugSlab(slab, PhysicalSegments::Pages::kAll, &first, &count);
+       ++slab) {
     for (uint64_t i = 0; i < count; ++i) {
       const Page& page = first[i];
       if (page.cached && !page.free) return "a frame is in a cache and not free";

@@ -272,11 +272,21 @@ bool PageDaemon::WaitForDaemon(Thread* self) {
   return true;  // it stopped, or whoever stood in for it: to be asked again
 }
 
+void PageDaemon::NoteRefusal() {
+  ++counters_.out_of_memory;
+  PageCount active, inactive;
+  pages_->EstimatePageable(&active, &inactive);
+  counters_.refused_pageable = active.value() + inactive.value();
+  counters_.refused_slots = swap_->available().value() > swap_->in_use().value()
+                                ? swap_->available().value() - swap_->in_use().value()
+                                : 0;
+}
+
 bool PageDaemon::WaitForFrames() {
   Thread* self = core_->threads->Self();
   if (pages_->free_count().value() >= thresholds().scan_target) return true;
   if (paging_ == 0 && !Reclaimable()) {
-    ++counters_.out_of_memory;
+    NoteRefusal();
     return false;
   }
   ++counters_.waits;
@@ -297,7 +307,7 @@ bool PageDaemon::WaitForFrames() {
   } else {
     found = WaitForDaemon(self);
   }
-  if (!found) ++counters_.out_of_memory;
+  if (!found) NoteRefusal();
   return found;
 }
 

@@ -62,6 +62,9 @@ struct DaemonCounters {
   uint64_t dropped_slots = 0;        // slots of pages in memory that were freed for others
   uint64_t waits = 0;                // calls of WaitForFrames that had to wait
   uint64_t out_of_memory = 0;        // calls of WaitForFrames that ended in vain
+  // When the last of these did: free slots of swap, and pages that policy had to choose from.
+  uint64_t refused_slots = 0;
+  uint64_t refused_pageable = 0;
 };
 
 class PageDaemon final : public FrameDoor, public PolicyDoor {
@@ -160,6 +163,7 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   void SleepUntil(uint64_t deadline_us);
   void WakeWaiters();
   void Demand();
+  void NoteRefusal();
   bool WaitAsDaemon();
   bool WaitForDaemon(Thread* self);
   // pdaemon_scan.cc

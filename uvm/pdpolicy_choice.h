@@ -26,7 +26,8 @@ bool PolicyOfName(const char* name, PolicyKind* kind);
 // Owns a policy of one kind.
 class PolicyChoice {
  public:
-  // For a machine of `total` pages. Panics when there is no memory for what the policy remembers.
+  // NetBSD: uvmpdpol_init(). For a machine of `total` pages. Panics when there is no memory for
+  // what the policy remembers.
   PolicyChoice(PolicyKind kind, base::PageSource* memory, PageCount total);
   PolicyChoice(const PolicyChoice&) = delete;
   PolicyChoice& operator=(const PolicyChoice&) = delete;

@@ -15,6 +15,13 @@ Result<void, MapError> ClockPolicy::SetTunables(const ClockTunables& tunables) {
   return {};
 }
 
+uint64_t ClockPolicy::InactiveTarget() const {
+  if (futile_) return managed();
+  const uint64_t target = managed() * tunables_.inactive / 100;
+  // Of however few pages, one is to be had.
+  return target == 0 && managed() > 0 ? 1 : target;
+}
+
 // ---- The queues ----
 
 void ClockPolicy::Insert(Page* page, PageQueue queue) {
@@ -76,7 +83,7 @@ void ClockPolicy::BeginScan() {
 void ClockPolicy::EndScan() {
   next_ = nullptr;
   left_ = 0;
-  // PR 40027: a daemon that turned its queues for ever.
+  // PR 40027: a daemon that looped for ever.
   spare_none_ = gone_ == 0 && kept_ > 0;
   futile_ = gone_ == 0 && stuck_ > 0;
 }

@@ -42,8 +42,8 @@ class ClockPolicy final : public PagePolicy {
   ClockPolicy(const ClockPolicy&) = delete;
   ClockPolicy& operator=(const ClockPolicy&) = delete;
 
-  // Errors: kInvalidArgument, nothing changed: a number above 100, or minima that add up to more
-  // than 95: some sort must always have pages to give.
+  // NetBSD: uvmpdpol_sysctlsetup(). Errors: kInvalidArgument, nothing changed: a number above 100,
+  // or minima that add up to more than 95: some sort must always have pages to give.
   Result<void, MapError> SetTunables(const ClockTunables& tunables);
   const ClockTunables& tunables() const { return tunables_; }
 
@@ -68,9 +68,7 @@ class ClockPolicy final : public PagePolicy {
   using Queue = base::List<Page, &Page::queue_link>;
 
   uint64_t managed() const { return active_.size() + inactive_.size(); }
-  uint64_t InactiveTarget() const {
-    return futile_ ? managed() : managed() * tunables_.inactive / 100;
-  }
+  uint64_t InactiveTarget() const;
   void Insert(Page* page, PageQueue queue);
   void Remove(Page* page);
   // Whether the page is one to offer; it was dealt with if not. LOCKS: the owner's.

@@ -254,23 +254,36 @@ TEST_F(ClockTest, PagesThatCannotGoDoNotShieldThoseThatCan) {
   EXPECT_EQ(bench_.Queues(), ".....iiaaaaa") << "back to a third";
 }
 
+TEST_F(ClockTest, AnAimOfNoInactivePagesStillLetsOneSink) {
+  ClockTunables tunables;
+  tunables.inactive = 0;
+  ASSERT_TRUE(clock_.SetTunables(tunables).ok());
+  bench_.Enqueue("ABC");
+  EXPECT_TRUE(clock_.NeedsScan());
+  bench_.Balance();
+  EXPECT_EQ(bench_.Queues(), "iaa.........");
+}
+
 // From any state, with owners whose locks are free, four rounds bring a victim.
 TEST_F(ClockTest, FourRoundsAlwaysBringAVictim) {
-  for (uint32_t sorts = 0; sorts < 3; ++sorts) {
-    for (uint32_t active = 0; active <= 4; ++active) {
-      ClockPolicy clock;
-      PolicyBench bench(&clock, 4);
-      if (sorts > 0) bench.Sort("A", PageSort::kFile);
-      if (sorts > 1) bench.Sort("B", PageSort::kExecutable);
-      bench.Use("ABCD");
-      bench.Enqueue("ABCD");
-      bench.Deactivate(std::string("ABCD").substr(active));
-      std::string victims;
-      for (int round = 0; round < 4 && victims.empty(); ++round) {
-        victims = bench.Scan();
-        bench.Balance();
+  for (uint32_t pages = 1; pages <= 5; ++pages) {
+    for (uint32_t sorts = 0; sorts < 3; ++sorts) {
+      for (uint32_t active = 0; active <= pages; ++active) {
+        ClockPolicy clock;
+        PolicyBench bench(&clock, 5);
+        const std::string used = std::string("ABCDE").substr(0, pages);
+        if (sorts > 0) bench.Sort("A", PageSort::kFile);
+        if (sorts > 1) bench.Sort("B", PageSort::kExecutable);
+        bench.Use(used);
+        bench.Enqueue(used);
+        bench.Deactivate(used.substr(active));
+        std::string victims;
+        for (int round = 0; round < 4 && victims.empty(); ++round) {
+          victims = bench.Scan();
+          bench.Balance();
+        }
+        EXPECT_NE(victims, "") << pages << " pages, " << sorts << " sorts, " << active << " active";
       }
-      EXPECT_NE(victims, "") << sorts << " sorts, " << active << " active";
     }
   }
 }

@@ -72,8 +72,13 @@ void ClockProPolicy::Activate(Page* page) {
 }
 
 void ClockProPolicy::Deactivate(Page* page) {
-  if (page->queue == PageQueue::kNone) ++managed_;
-  if (page->queue != PageQueue::kNone) Remove(page);
+  if (page->queue != PageQueue::kNone) {
+    Remove(page);
+  } else {
+    ++managed_;
+    // It is back, which says nothing this time; its name may not stay behind.
+    if (door_ != nullptr) Forget(door_->NameOf(page));
+  }
   Insert(page, kList, 0);
 }
 

@@ -63,6 +63,7 @@ void PageLists::LookThrough(const Search& search, Paddr from, Paddr end, uint64_
     Paddr stop = at;
     while (stop < limit && pages_->IsInFreeQueue(stop)) stop = stop + base::kPageSize;
     const uint64_t pages = base::ToPages(stop - at).value();
+    looked_at_ += pages + (stop < limit ? 1 : 0);
     if (pages > best->pages) *best = {at, pages};
     // A run that was cut short by the boundary goes on behind it.
     at = search.Align(stop == limit && stop > at ? stop : stop + base::kPageSize);
@@ -125,6 +126,7 @@ bool PageLists::TakeOneByOne(const Search& search, PageList* list) {
       const Paddr end = Earlier(segments.AvailableEnd(at), search.high);
       for (Paddr pa = Later(segments.AvailableStart(at), search.low); missing > 0 && pa < end;
            pa = pa + base::kPageSize) {
+        ++looked_at_;
         if (!pages_->IsInFreeQueue(pa)) continue;
         TakeRun({pa, 1}, list);
         --missing;

@@ -52,6 +52,9 @@ class PageLists {
   // is lent.
   void Free(PageList* list);
 
+  // Frames that searches have looked at, for figures.
+  uint64_t DebugLookedAt() const { return looked_at_; }
+
  private:
   struct Search;
   struct Run {
@@ -69,6 +72,7 @@ class PageLists {
 
   Core* const core_;
   PageStore* const pages_;
+  uint64_t looked_at_ = 0;
 };
 
 }  // namespace uvm

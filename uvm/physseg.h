@@ -10,9 +10,8 @@
 // STATES   of a segment: plugged (no descriptors, its available part may be set) -> initialised
 //          (Init) -> gone. Unplug of a part from the middle leaves two: the lower keeps the handle.
 // LOCKS    None of its own; PageStore's of page queues for changes.
-// INVARIANTS  I22 ValidSegments: segments are disjoint, each within one slab, the tree is sound,
-// and
-//          exactly their available frames are plugged.
+// INVARIANTS  Part of I23 ValidFreeFrames: segments are disjoint, each within one slab; their tree
+//          is sound; exactly their available frames are plugged.
 // SEE      NetBSD sys/uvm/uvm_physseg.c (the red-black tree of hot plug);
 // facts/uvm.md 1.10, 5.B 16.
 
@@ -127,10 +126,13 @@ class PhysicalSegments {
   }
   // For checkers: the descriptors of slab `index`, up to the highest page that was ever handed out,
   // or all that there are. False: there is no such slab.
-  bool DebugSlab(uint32_t index, bool all, Page** first, uint64_t* count) const {
+  enum class Pages : uint8_t { kEverUsed, kAll };
+  bool DebugSlab(uint32_t index, Pages which, Page** first, uint64_t* count) const {
     if (index >= slab_count_) return false;
     *first = slabs_[index].first;
-    *count = *first == nullptr ? 0 : all ? slabs_[index].pages.value() : slabs_[index].ever_used;
+    *count = *first == nullptr      ? 0
+             : which == Pages::kAll ? slabs_[index].pages.value()
+                                    : slabs_[index].ever_used;
     return true;
   }
   // For checkers: what is wrong, or null.

@@ -47,6 +47,27 @@ class PhysicalSegmentsTest : public ::testing::Test {
     return picture;
   }
 
+  // `owner`: of each frame, the number of its segment; of that its list and handle.
+  void ExpectIs(const std::map<uint64_t, uint64_t>& owner, const std::map<uint64_t, uint32_t>& list,
+                const std::map<uint64_t, Handle>& handles) {
+    ASSERT_EQ(segments_.DebugWrong(), nullptr);
+    ASSERT_EQ(segments_.count(), list.size());
+    ASSERT_EQ(segments_.available(), PageCount(owner.size()));
+    for (uint64_t f = 250; f < 525; ++f) {
+      const Page* page = segments_.FromPaddr(At(f));
+      ASSERT_EQ(page != nullptr, owner.contains(f)) << f;
+      if (page == nullptr) continue;
+      ASSERT_EQ(page->pa, At(f));
+      ASSERT_EQ(page->free_list, list.at(owner.at(f)));
+      ASSERT_EQ(segments_.Find(At(f), nullptr), handles.at(owner.at(f)));
+    }
+    for (const auto& [segment, handle] : handles) {
+      ASSERT_TRUE(segments_.Valid(handle));
+      ASSERT_EQ(owner.at(segments_.Start(handle).PageNumber()), segment);
+      ASSERT_EQ(segments_.FreeListOf(handle), list.at(segment));
+    }
+  }
+
   testing::HostPages memory_;
   PhysicalSegments segments_{&memory_};
 };
@@ -303,22 +324,8 @@ TEST_F(PhysicalSegmentsTest, AgreesWithAnArrayOfFrames) {
         handles[next++] = segments_.Find(At(frame + pages), nullptr);
       }
     }
-    ASSERT_EQ(segments_.DebugWrong(), nullptr);
-    ASSERT_EQ(segments_.count(), list.size());
-    ASSERT_EQ(segments_.available(), PageCount(owner.size()));
-    for (uint64_t f = 250; f < 525; ++f) {
-      const Page* page = segments_.FromPaddr(At(f));
-      ASSERT_EQ(page != nullptr, owner.contains(f)) << f;
-      if (page == nullptr) continue;
-      ASSERT_EQ(page->pa, At(f));
-      ASSERT_EQ(page->free_list, list[owner[f]]);
-      ASSERT_EQ(segments_.Find(At(f), nullptr), handles[owner[f]]);
-    }
-    for (const auto& [segment, handle] : handles) {
-      ASSERT_TRUE(segments_.Valid(handle));
-      ASSERT_EQ(owner[segments_.Start(handle).PageNumber()], segment);
-      ASSERT_EQ(segments_.FreeListOf(handle), list[segment]);
-    }
+    ExpectIs(owner, list, handles);
+    if (HasFatalFailure()) return;
   }
 }
 

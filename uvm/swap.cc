@@ -157,6 +157,10 @@ bool SwapStore::IsOn(const SwapDevice* device, SwapSlot slot) const {
 
 uint32_t SwapStore::Stats(SwapStats* out, uint32_t max) const {
   MutexLock lock(&mu_);
+  return DebugStats(out, max);
+}
+
+uint32_t SwapStore::DebugStats(SwapStats* out, uint32_t max) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
   uint32_t count = 0;
   for (Area* area = areas_.front(); area != nullptr; area = areas_.Next(area), ++count) {
     if (count >= max) continue;
@@ -168,6 +172,14 @@ uint32_t SwapStore::Stats(SwapStats* out, uint32_t max) const {
                   area->going_off};
   }
   return count;
+}
+
+PageCount SwapStore::DebugBad() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  uint64_t bad = 0;
+  for (Area* area = areas_.front(); area != nullptr; area = areas_.Next(area)) {
+    bad += area->bad_count;
+  }
+  return PageCount(bad);
 }
 
 // ---- Slots ----
@@ -214,7 +226,14 @@ void SwapStore::Free(SwapSlot first, uint32_t count) {
     area->sums[i] = kNothing;
   }
   area->slots.Give(at, count);
+  if (core_->canary.Armed(base::Canary::kSlotFreedTwice)) area->slots.Give(at, count);
   in_use_ -= count;
+  const uint64_t next = uint64_t{at} + count;
+  if (core_->canary.Armed(base::Canary::kSlotFreedTwice) && next < area->pages &&
+      !area->slots.IsFree(next) && !Bit(area->bad, next)) {
+    area->slots.Give(next, 1);
+    --in_use_;
+  }
 }
 
 void SwapStore::MarkBad(SwapSlot first, uint32_t count) {

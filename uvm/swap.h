@@ -32,7 +32,7 @@
 
 namespace uvm {
 
-// swapctl(2). The names are those of its errno values.
+// swapctl(2), NetBSD: sys_swapctl(). The names are those of its errno values.
 enum class SwapError : uint8_t {
   kBusy,             // EBUSY: on already, going off, or slots remain in use
   kNotConfigured,    // ENXIO: not on, or of no size
@@ -80,6 +80,7 @@ class SwapCipher {
 
 class SwapStore {
  public:
+  // NetBSD: uvm_swap_init().
   explicit SwapStore(Core* core);
   SwapStore(const SwapStore&) = delete;
   SwapStore& operator=(const SwapStore&) = delete;
@@ -158,6 +159,8 @@ class SwapStore {
   // Words and nodes of the tables of free slots looked at.
   uint64_t DebugWork() const;
   uint32_t DebugUnderWay() const { return under_way_; }
+  uint32_t DebugStats(SwapStats* out, uint32_t max) const;  // Stats
+  PageCount DebugBad() const;  // slots of all devices
   bool DebugIdle() const { return mu_.DebugIdle() && under_way_ == 0; }
   // What SwapAccounting of swap_invariants.h says of the store alone.
   bool Valid(base::TextSink* text) const;

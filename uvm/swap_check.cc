@@ -7,6 +7,8 @@ namespace {
 
 bool Bit(const uint64_t* bits, uint64_t i) { return (bits[i / 64] >> i % 64 & 1) != 0; }
 uint64_t Words(uint64_t slots) { return (slots + 63) / 64; }
+// The lowest bit that is set.
+uint32_t FirstOf(uint64_t word) { return static_cast<uint32_t>(__builtin_ctzll(word)); }
 
 bool Differ(base::TextSink* text, const char* what, uint64_t said, uint64_t counted) {
   if (said == counted) return false;
@@ -39,11 +41,11 @@ bool SwapStore::Valid(base::TextSink* text) const ABSL_NO_THREAD_SAFETY_ANALYSIS
       return false;
     }
     uint64_t bad = 0;
-    for (uint32_t i = 0; i < area->pages; ++i) {
-      if (!Bit(area->bad, i)) continue;
-      ++bad;
-      if (!area->slots.IsFree(i)) continue;
-      *text << "slot " << area->first + i << " is bad and free";
+    for (uint32_t w = 0; w < Words(area->pages); ++w) {
+      for (uint64_t word = area->bad[w]; word != 0; word &= word - 1) ++bad;
+      const uint64_t both = area->bad[w] & area->slots.FreeWord(w);
+      if (both == 0) continue;
+      *text << "slot " << area->first + w * 64 + FirstOf(both) << " is bad and free";
       return false;
     }
     if (Differ(text, "bad slots of a device:", area->bad_count, bad)) return false;
@@ -108,9 +110,12 @@ bool SwapStore::DebugVisit(SwapSlot slot,
 
 bool SwapStore::DebugEndVisits(base::TextSink* text) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
   for (Area* area = areas_.front(); area != nullptr; area = areas_.Next(area)) {
-    for (uint32_t i = 0; i < area->pages; ++i) {
-      if (area->slots.IsFree(i) || Bit(area->bad, i) || Bit(area->visited, i)) continue;
-      *text << "slot " << area->first + i << " is in use and nobody's";
+    for (uint32_t w = 0; w < Words(area->pages); ++w) {
+      const uint32_t left = area->pages - w * 64;
+      const uint64_t there = left < 64 ? (uint64_t{1} << left) - 1 : ~uint64_t{0};
+      const uint64_t nobodys = there & ~(area->slots.FreeWord(w) | area->bad[w] | area->visited[w]);
+      if (nobodys == 0) continue;
+      *text << "slot " << area->first + w * 64 + FirstOf(nobodys) << " is in use and nobody's";
       return false;
     }
   }

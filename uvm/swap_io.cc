@@ -183,7 +183,9 @@ SwapResult SwapStore::Read(Page* page, SwapSlot slot) {
   mu_.Lock();
   Area* area = FindSlot(slot);
   CHECK(area != nullptr);
-  const uint32_t at = slot - area->first;
+  uint32_t at = slot - area->first;
+  const bool next = at + 1 < area->pages && area->sums[at + 1] != kNothing;
+  if (core_->canary.Armed(base::Canary::kSwapReadsWrongSlot) && next) ++at;
   const uint32_t sum = area->sums[at];
   const bool encrypted = Bit(area->encrypted, at);
   const uint32_t key = area->key;

@@ -34,6 +34,8 @@ class SwapSlots {
   void Give(uint64_t first, uint32_t count);
 
   bool IsFree(uint64_t slot) const { return (words_[slot / 64] >> (slot % 64) & 1) != 0; }
+  // 64 slots from 64 * index on, a bit each; beyond the end none is free.
+  uint64_t FreeWord(uint64_t index) const { return words_[index]; }
   uint64_t size() const { return slots_; }
   uint64_t free() const { return free_; }
   // The longest run of free slots, at most kMaxRun.

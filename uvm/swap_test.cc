@@ -36,6 +36,22 @@ class SizedDevice final : public SwapDevice {
   const Label label_;
 };
 
+// A device of memory whose page 0 is a label.
+class LabelledMemory final : public SwapDevice {
+ public:
+  LabelledMemory(ThreadSystem* threads, base::PageSource* memory, uint64_t pages)
+      : below_(threads, memory, base::PageCount(pages), {}) {}
+  base::PageCount size() const override { return below_.size(); }
+  bool HasLabel() const override { return true; }
+  void Start(SwapTransfer* transfer) override { below_.Start(transfer); }
+  const unsigned char* DebugBytes(uint64_t block) const override {
+    return below_.DebugBytes(block);
+  }
+
+ private:
+  SwapMemory below_;
+};
+
 class SwapTest : public ::testing::Test {
  protected:
   static constexpr uint64_t kFrames = 40;
@@ -346,6 +362,21 @@ TEST_F(SwapTest, WhatWasWrittenComesBack) {
   EXPECT_EQ(store_.counters().clusters[2], 1u);
   EXPECT_EQ(store_.counters().clusters[3], 1u);
   EXPECT_EQ(store_.DebugUnderWay(), 0u);
+}
+
+TEST_F(SwapTest, ALabelIsNeverWritten) {
+  LabelledMemory device(&threads_, &memory_, 4);
+  EXPECT_EQ(On(&device), "ok");
+  EXPECT_EQ(Allocate(3), "1+3");
+  Write(1, {NewPage('a'), NewPage('b'), NewPage('c')});
+  EXPECT_EQ(*device.DebugBytes(0), 0);
+  EXPECT_EQ(*device.DebugBytes(1), 'a');
+  EXPECT_EQ(*device.DebugBytes(3), 'c');
+  EXPECT_EQ(Read(1), 'a');
+  EXPECT_EQ(Read(3), 'c');
+  unsigned char seen[base::kPageSize];
+  EXPECT_TRUE(store_.DebugRead(2, seen));
+  EXPECT_EQ(seen[0], 'b');
 }
 
 TEST_F(SwapTest, TransfersTakeTheirTime) {

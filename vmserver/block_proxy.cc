@@ -40,14 +40,18 @@ bool BlockProxy::Attach() {
   return L4_IpcSucceeded(tag) && L4_Label(tag) == kBlockOk;
 }
 
+// A message that got lost says nothing about the medium, and moving the pages twice does not hurt.
 bool BlockProxy::Call(const uvm::SwapTransfer& transfer) {
+  constexpr int kTries = 4;
   const bool reads = transfer.direction == uvm::SwapDirection::kRead;
-  L4_MsgTag_t tag = L4_MakeMsgTag(reads ? kBlockRead : kBlockWrite, 2, 0);
-  L4_LoadMR(1, static_cast<L4_Word_t>(transfer.block));
-  L4_LoadMR(2, transfer.count);
-  L4_Set_MsgTag(tag);
-  tag = L4_Call(driver_);
-  return L4_IpcSucceeded(tag) && L4_Label(tag) == kBlockOk;
+  for (int i = 0; i < kTries; ++i) {
+    L4_LoadMR(1, static_cast<L4_Word_t>(transfer.block));
+    L4_LoadMR(2, transfer.count);
+    L4_Set_MsgTag(L4_MakeMsgTag(reads ? kBlockRead : kBlockWrite, 2, 0));
+    const L4_MsgTag_t tag = L4_Call(driver_);
+    if (L4_IpcSucceeded(tag)) return L4_Label(tag) == kBlockOk;
+  }
+  return false;
 }
 
 void BlockProxy::Start(uvm::SwapTransfer* transfer) {

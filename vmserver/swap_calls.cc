@@ -1,8 +1,7 @@
 // The calls about swap: swapctl(2) for the tasks that init made.
 
-#include "uvm/swap.h"
-
 #include "base/check.h"
+#include "uvm/swap.h"
 #include "vmserver/server.h"
 
 namespace vmserver {

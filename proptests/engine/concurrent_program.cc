@@ -40,6 +40,13 @@ constexpr KindWeight kMachMix[] = {
     {OpKind::kVmDeallocate, 4}, {OpKind::kVmAllocate, 5}, {OpKind::kVmInherit, 4},
     {OpKind::kTaskCreate, 6},   {OpKind::kVmWire, 3},
 };
+// Of BSD tasks while memory is scarce.
+constexpr KindWeight kPressureMix[] = {
+    {OpKind::kWrite, 30},  {OpKind::kRead, 30},    {OpKind::kMprotect, 3}, {OpKind::kMunmap, 2},
+    {OpKind::kMmap, 3},    {OpKind::kMinherit, 2}, {OpKind::kFork, 6},     {OpKind::kMadvise, 2},
+    {OpKind::kMlock, 4},   {OpKind::kMunlock, 3},  {OpKind::kMsync, 1},    {OpKind::kExit, 2},
+    {OpKind::kSwapOff, 2}, {OpKind::kSwapOn, 3},   {OpKind::kSend, 3},
+};
 constexpr base::Prot kProts[] = {base::kProtReadWrite, base::kProtReadWrite, base::kProtRead,
                                  base::kProtNone};
 constexpr base::Inherit kInherits[] = {base::Inherit::kShare, base::Inherit::kShare,
@@ -50,7 +57,7 @@ class Drawer {
   explicit Drawer(const DrawOptions& options)
       : options_(options), prng_(base::Chain(options.seed, options.index), "concurrent program") {
     program_.files = {"f"};
-    mach_ = OneIn(3);
+    mach_ = OneIn(3) && options.hog_pages == 0;
     file_is_shared_ = OneIn(2);
   }
 
@@ -101,6 +108,7 @@ class Drawer {
     map.flags = traces::kFlagFixed;
     if (!mach_) DrawMapping(&map);
     Add(map);
+    if (UnderPressure()) AddHog();
     DrawStores(1);
     if (!OneIn(4)) Inherit(1, base::Inherit::kShare);
     for (uint32_t i = 1; i < options_.threads; ++i) {
@@ -112,6 +120,20 @@ class Drawer {
       Fork(parent);
     }
     if (OneIn(2)) DrawStores(static_cast<uint32_t>(1 + Below(options_.threads)));
+  }
+  bool UnderPressure() const { return options_.hog_pages != 0; }
+  void AddHog() {
+    Op map = By(1, OpKind::kMmap);
+    map.at = traces::At(kHogStart);
+    map.size = options_.hog_pages * kPageSize;
+    map.prot = base::kProtReadWrite;
+    map.flags = traces::kFlagPrivate | traces::kFlagFixed;
+    Add(map);
+    Op fill = By(1, OpKind::kWrite);
+    fill.at = map.at;
+    fill.size = map.size;
+    fill.value = 'h';
+    Add(fill);
   }
   void Inherit(uint32_t task, base::Inherit how) {
     Op inherit = By(task, mach_ ? OpKind::kVmInherit : OpKind::kMinherit);
@@ -138,7 +160,9 @@ class Drawer {
   }
 
   void DrawAccess(Op* op) {
-    op->at = traces::At(DrawPage() + (OneIn(4) ? 8 : 0));
+    const bool hog = UnderPressure() && OneIn(2);
+    const uint64_t page = hog ? kHogStart + Below(options_.hog_pages) * kPageSize : DrawPage();
+    op->at = traces::At(page + (OneIn(4) ? 8 : 0));
     op->size = 8;
     if (op->kind == OpKind::kWrite) op->value = 1 + values_++ % 255;
   }
@@ -208,7 +232,7 @@ class Drawer {
   // Calls of which a part may have been done when they fail, or that fail as a whole for one page,
   // are about one page, so that they can be judged page by page.
   Op DrawOp(uint32_t task) {
-    Op op = By(task, DrawKind(kMix));
+    Op op = By(task, UnderPressure() ? DrawKind(kPressureMix) : DrawKind(kMix));
     switch (op.kind) {
       case OpKind::kWrite:
       case OpKind::kRead:
@@ -233,6 +257,8 @@ class Drawer {
         op.child = ++labels_;
         break;
       case OpKind::kExit:
+      case OpKind::kSwapOn:
+      case OpKind::kSwapOff:
         break;
       default:
         op.at = traces::At(DrawPage());

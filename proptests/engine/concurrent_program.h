@@ -44,7 +44,12 @@ struct DrawOptions {
   uint32_t threads = 3;
   uint32_t ops = 10;  // of each thread
   uint32_t pages = 3;
+  // Under pressure: so many pages more, which the first task has filled before all others are born.
+  // Threads use them, lend pages, and swap device 0 off and on.
+  uint32_t hog_pages = 0;
 };
+// First address of the pages that make memory scarce.
+inline constexpr uint64_t kHogStart = 0x1000000;
 // First address that drawn programs are about.
 inline constexpr uint64_t kConcurrentStart = 0x10000;
 

@@ -1,12 +1,17 @@
 #include "proptests/engine/emit.h"
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "machine/machine.h"
 #include "traces/codec.h"
 
 namespace proptests {
 namespace {
+
+constexpr absl::string_view kSchedule = "schedule ";
 
 // "OutcomesAgree(mmap)" -> "outcomes_agree_mmap".
 std::string SnakeCase(const std::string& rule) {
@@ -63,16 +68,64 @@ traces::Trace FailureTrace(const FailureReport& report, const std::string& file_
   if (!trace.lines.empty() && report.failure.op_index + 1 == trace.lines.size()) {
     trace.lines.back().comment = FingerprintText(report.failure.print);
   }
+  if (report.run.machine.decisions == nullptr) return trace;
+  const std::string schedule = report.run.machine.decisions->Text();
+  for (absl::string_view line : absl::StrSplit(schedule, '\n', absl::SkipEmpty())) {
+    trace.notes.push_back({trace.lines.size(), false, absl::StrCat(kSchedule, line)});
+  }
   return trace;
+}
+
+std::optional<fake_l4::DecisionList> ScheduleOfTrace(const traces::Trace& trace) {
+  std::string text;
+  for (const traces::Note& note : trace.notes) {
+    if (absl::StartsWith(note.text, kSchedule))
+      absl::StrAppend(&text, absl::StripPrefix(note.text, kSchedule), "\n");
+  }
+  if (text.empty()) return std::nullopt;
+  return fake_l4::DecisionList::Parse(text);
+}
+
+std::string RunStatements(const RunOptions& run) {
+  const RunOptions plain;
+  const machine::Machine::Options& machine = run.machine;
+  std::string text;
+  const auto say = [&](bool differs, const auto&... words) {
+    if (differs) absl::StrAppend(&text, "  run.", words..., ";\n");
+  };
+  const bool explores = machine.schedule != machine::Schedule::kRoundRobin;
+  const bool pct = machine.schedule == machine::Schedule::kPct;
+  const bool sized = run.memory_may_run_out || run.shortage_when_full;
+  say(explores, "machine.schedule = machine::Schedule::", pct ? "kPct" : "kRandom");
+  say(explores, "machine.seed = ", machine.seed, "u");
+  say(machine.processors != 1, "machine.processors = ", machine.processors);
+  say(absl::string_view(machine.quirks.name) != plain.machine.quirks.name,
+      "machine.quirks = *machine::FindQuirks(\"", machine.quirks.name, "\")");
+  say(absl::string_view(machine.profile.name) != plain.machine.profile.name,
+      "machine.profile = *machine::FindProfile(\"", machine.profile.name, "\")");
+  say(sized, "machine.ram_bytes = ", machine.ram_bytes);
+  say(run.memory_may_run_out, "memory_may_run_out = true");
+  say(run.shortage_when_full, "shortage_when_full = true");
+  say(machine.max_tasks != plain.machine.max_tasks, "machine.max_tasks = ", machine.max_tasks);
+  say(machine.policy != plain.machine.policy, "machine.policy = \"", machine.policy, "\"");
+  for (const machine::SwapSpec& spec : machine.swap) {
+    say(true, "machine.swap.push_back({.pages = ", spec.pages,
+        ", .transfer_us = ", spec.transfer_us, ", .page_us = ", spec.page_us,
+        ", .on = ", spec.on ? "true" : "false", ", .priority = ", spec.priority, "})");
+  }
+  return text;
 }
 
 std::string GoogleTestCase(const FailureReport& report) {
   traces::Trace trace = FailureTrace(report, SuggestedFileName(report));
   trace.header.clear();
+  const std::string statements = RunStatements(report.run);
   return absl::StrCat("// #include \"proptests/engine/run.h\"\nTEST(ShrunkTest, ",
-                      CamelCase(report.failure.print.rule),
-                      ") {\n  EXPECT_EQ(proptests::RunTraceText(R\"trace(",
-                      traces::FormatTrace(trace), ")trace\"),\n            \"pass\");\n}\n");
+                      CamelCase(report.failure.print.rule), ") {\n",
+                      statements.empty() ? "" : "  proptests::RunOptions run;\n", statements,
+                      "  EXPECT_EQ(proptests::RunTraceText(R\"trace(", traces::FormatTrace(trace),
+                      statements.empty() ? ")trace\"),\n" : ")trace\", run),\n",
+                      "            \"pass\");\n}\n");
 }
 
 }  // namespace proptests

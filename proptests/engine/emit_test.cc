@@ -2,6 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <string>
+
+#include "base/canary.h"
+#include "fake_l4/decision_list.h"
+#include "machine/machine.h"
+#include "proptests/engine/failure.h"
+#include "proptests/engine/generator.h"
+#include "proptests/engine/run.h"
+#include "proptests/engine/session.h"
 #include "traces/codec.h"
 
 namespace proptests {
@@ -60,6 +70,71 @@ TEST(EmitTest, TheTestCaseIsReadyToPaste) {
             std::string::npos)
       << text;
   EXPECT_NE(text.find(")trace\"),\n            \"pass\");\n}\n"), std::string::npos) << text;
+}
+
+TEST(EmitTest, TheTestCaseHasItsMachine) {
+  FailureReport report = Report();
+  report.run.machine.schedule = machine::Schedule::kPct;
+  report.run.machine.seed = 77;
+  report.run.machine.quirks = *machine::FindQuirks("pistachio-new-mdb");
+  report.run.machine.canary = base::Canary::kZeroFillSkipped;
+  report.run.memory_may_run_out = true;
+  report.run.machine.ram_bytes = 4096000;
+  fake_l4::DecisionList list;
+  list.total = 3;
+  list.deviations.push_back({1, 2, 0x4000000001});
+  report.run.machine.decisions = std::make_shared<const fake_l4::DecisionList>(list);
+  const std::string text = GoogleTestCase(report);
+  EXPECT_NE(text.find("  proptests::RunOptions run;\n"
+                      "  run.machine.schedule = machine::Schedule::kPct;\n"
+                      "  run.machine.seed = 77u;\n"
+                      "  run.machine.quirks = *machine::FindQuirks(\"pistachio-new-mdb\");\n"
+                      "  run.machine.ram_bytes = 4096000;\n"
+                      "  run.memory_may_run_out = true;\n"
+                      "  EXPECT_EQ("),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("# schedule at 1 of 2 run 0x4000000001\n)trace\", run),\n"),
+            std::string::npos)
+      << text;
+  EXPECT_EQ(text.find("canary"), std::string::npos);
+  // What is written is read.
+  const traces::Trace trace = FailureTrace(report, "x.trace");
+  const auto again = traces::ParseTrace(traces::FormatTrace(trace), "x.trace");
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(ScheduleOfTrace(*again), list);
+  RunOptions run = report.run;
+  run.machine.decisions = nullptr;
+  FollowScheduleOf(*again, &run);
+  EXPECT_EQ(*run.machine.decisions, list);
+}
+
+// Before the fix the test case fails, on the machine that it takes, and after it it passes.
+TEST(EmitTest, TheTestCaseFailsBeforeTheFix) {
+  CampaignOptions options;
+  options.ops = 20000;
+  options.case_ops = 300;
+  options.run.machine.canary = base::Canary::kInheritanceSwapped;
+  options.run.machine.schedule = machine::Schedule::kRandom;
+  const CampaignResult result = RunCampaign(options);
+  ASSERT_TRUE(result.run.failure);
+  FailureReport report;
+  report.files = Generator(CaseOptions(options, 0)).files();
+  const ShrinkOutcome shrunk =
+      ShrinkRun(OpsOfFailure(options, result), report.files,
+                CaseRunOptions(options, result.failing_case), *result.run.failure);
+  EXPECT_TRUE(shrunk.shrunk.minimal);
+  report.failure = shrunk.shrunk.failure;
+  report.ops = shrunk.shrunk.smallest.ops;
+  report.outcomes = shrunk.outcomes;
+  report.run = shrunk.run;
+  const std::string text = traces::FormatTrace(FailureTrace(report, "x.trace"));
+  RunOptions before = report.run;
+  before.max_live_tasks = 0;
+  EXPECT_EQ(RunTraceText(text, before).rfind(FingerprintText(report.failure.print), 0), 0u);
+  RunOptions after = before;
+  after.machine.canary = base::Canary::kNone;
+  EXPECT_EQ(RunTraceText(text, after), "pass");
 }
 
 }  // namespace

@@ -30,6 +30,9 @@ model::World::Options WorldOptions(const RunOptions& options, machine::Machine* 
   model::World::Options world;
   world.memory_may_run_out = options.memory_may_run_out;
   world.max_tasks = options.machine.max_tasks;
+  for (const machine::SwapSpec& spec : options.machine.swap) {
+    world.swap.push_back({.pages = spec.pages, .on = spec.on, .priority = spec.priority});
+  }
   world.execute_implied_by_read = options.machine.profile.ExecuteImpliedByRead();
   world.wired_max = machine->uvm().DebugPages().wired_max().value();
   world.shm_max = base::ToBytes(machine->uvm().DebugPages().total()) / 4;

@@ -31,6 +31,9 @@
 
 namespace proptests {
 
+// Of a machine that programs with as many pages too many are explored on.
+inline constexpr uint64_t kPressureFrames = 128;
+
 enum class ScheduleKind : uint8_t { kRandom, kPct, kUniform, kDepthFirst };
 
 // What came of a program under one schedule.

@@ -176,6 +176,7 @@ Op Generator::Draw(uint64_t index) const {
 }
 
 void Generator::DrawOperands(Prng* prng, Op* op) const {
+  if (traces::IsSwapCall(op->kind)) return DrawSwap(prng, op);
   switch (op->kind) {
     case OpKind::kMlockall:
       op->flags = Pick(prng, kMlockallFlags);
@@ -222,12 +223,6 @@ void Generator::DrawOperands(Prng* prng, Op* op) const {
       break;
     case OpKind::kFtruncate:
       DrawEnd(prng, op);
-      break;
-    case OpKind::kSwapOn:
-    case OpKind::kSwapOff:
-    case OpKind::kSwapCtl:
-    case OpKind::kSwapStats:
-      DrawSwap(prng, op);
       break;
     case OpKind::kMremap:
       DrawRemap(prng, op);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "fake_l4/decision_list.h"
 #include "machine/machine.h"
 #include "nlohmann/json.hpp"
 #include "proptests/engine/hash_chain.h"
@@ -42,22 +43,29 @@ std::string Encode(const ShrinkOutcome& outcome, const std::vector<std::string>&
     right.Add(trace.lines[i].op).expected = outcome.outcomes[i];
   }
   const Failure& failure = outcome.shrunk.failure;
-  return Json{{"trace", traces::FormatTrace(trace)},
-              {"right", traces::FormatTrace(right)},
-              {"frames", outcome.shrunk.smallest.frames},
-              {"class", static_cast<int>(failure.print.cls)},
-              {"rule", failure.print.rule},
-              {"text", failure.text},
-              {"op", failure.op_index},
-              {"executions", outcome.executions},
-              {"minimal", outcome.shrunk.minimal},
-              {"otherwise", outcome.shrunk.fail_otherwise},
-              {"schedule", static_cast<int>(outcome.run.machine.schedule)},
-              {"processors", outcome.run.machine.processors},
-              {"quirks", outcome.run.machine.quirks.name},
-              {"profile", outcome.run.machine.profile.name},
-              {"whole_every", outcome.run.whole_every},
-              {"ram_bytes", outcome.run.machine.ram_bytes}}
+  return Json{
+      {"trace", traces::FormatTrace(trace)},
+      {"right", traces::FormatTrace(right)},
+      {"frames", outcome.shrunk.smallest.frames},
+      {"class", static_cast<int>(failure.print.cls)},
+      {"rule", failure.print.rule},
+      {"text", failure.text},
+      {"op", failure.op_index},
+      {"executions", outcome.executions},
+      {"minimal", outcome.shrunk.minimal},
+      {"otherwise", outcome.shrunk.fail_otherwise},
+      {"schedule", static_cast<int>(outcome.run.machine.schedule)},
+      {"processors", outcome.run.machine.processors},
+      {"quirks", outcome.run.machine.quirks.name},
+      {"profile", outcome.run.machine.profile.name},
+      {"whole_every", outcome.run.whole_every},
+      {"decisions",
+       outcome.run.machine.decisions == nullptr ? "" : outcome.run.machine.decisions->Text()},
+      {"policy", outcome.run.machine.policy},
+      {"swaps", !outcome.run.machine.swap.empty()},
+      {"swaps_slowly",
+       !outcome.run.machine.swap.empty() && outcome.run.machine.swap[0].transfer_us != 0},
+      {"ram_bytes", outcome.run.machine.ram_bytes}}
       .dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -102,6 +110,17 @@ bool Decode(const std::string& said, const std::vector<std::string>& files,
   // Made-up ones have no name to be found by; they were not replaced then.
   if (quirks != nullptr) machine.quirks = *quirks;
   if (profile != nullptr) machine.profile = *profile;
+  const std::string decisions = json["decisions"].get<std::string>();
+  if (!decisions.empty()) {
+    std::optional<fake_l4::DecisionList> list = fake_l4::DecisionList::Parse(decisions);
+    if (!list) return false;
+    machine.decisions = std::make_shared<const fake_l4::DecisionList>(*std::move(list));
+  }
+  machine.policy = json["policy"].get<std::string>();
+  if (!json["swaps"].get<bool>()) machine.swap.clear();
+  for (machine::SwapSpec& spec : machine.swap) {
+    if (!json["swaps_slowly"].get<bool>()) spec.transfer_us = spec.page_us = 0;
+  }
   outcome->run.whole_every = json["whole_every"].get<uint64_t>();
   outcome->run.machine.ram_bytes = json["ram_bytes"].get<uint64_t>();
   return true;

@@ -12,8 +12,10 @@ namespace {
 
 using base::Prng;
 
-// Below, the server has no room for its own tables.
+// Without swap memory is scarce already where little but a few tasks' pages fits.
 constexpr uint64_t kFewestFrames = 1024;
+// With swap far fewer do; below, operations that need several frames at once are refused.
+constexpr uint64_t kFewestWithSwap = 128;
 
 void DrawMemory(Prng prng, RunOptions* run) {
   if (prng.Chance(1, 2)) return;
@@ -24,18 +26,21 @@ void DrawMemory(Prng prng, RunOptions* run) {
   run->memory_may_run_out = true;
 }
 
-// Of memory that is scarce: one to three devices, together up to twice the memory.
+// Of memory that is scarce, and scarcer then: one to three devices, together up to four times the
+// memory.
 void DrawSwap(Prng prng, RunOptions* run) {
   const bool none = prng.Chance(1, 3);
   const bool slow = prng.Chance(1, 3);
   const uint64_t devices = 1 + prng.Below(3);
+  const uint64_t frames = prng.Below(1024);
   const std::vector<std::string> policies = machine::PolicyNames();
   const uint64_t policy = prng.Below(policies.size());
   if (none || !run->memory_may_run_out) return;
+  run->machine.ram_bytes = (kFewestWithSwap + frames) * base::kPageSize;
   run->machine.swap.clear();
   for (uint64_t i = 0; i < devices; ++i) {
     machine::SwapSpec spec;
-    spec.pages = 1 + prng.Below(2 * run->machine.ram_bytes / base::kPageSize / devices);
+    spec.pages = 1 + prng.Below(4 * (kFewestWithSwap + frames) / devices);
     spec.transfer_us = slow ? 1 + prng.Below(500) : 0;
     spec.page_us = slow ? prng.Below(20) : 0;
     spec.priority = static_cast<uint32_t>(prng.Below(2));
@@ -113,8 +118,7 @@ std::string MachineText(const RunOptions& run, const FaultRates& faults) {
   if (!swap.empty()) absl::StrAppend(&swap, " ", run.machine.policy);
   return absl::StrCat(run.machine.ram_bytes / base::kPageSize, " frames",
                       run.memory_may_run_out ? " (scarce)" : "", swap, ", ",
-                      run.machine.profile.name,
-                      ", ", run.machine.quirks.name, ", ", processors,
+                      run.machine.profile.name, ", ", run.machine.quirks.name, ", ", processors,
                       processors == 1 ? " processor, " : " processors, ",
                       ScheduleName(run.machine.schedule), ", faults ", FaultRatesText(faults));
 }

@@ -2,6 +2,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "proptests/engine/op_pairs.h"
+#include "traces/op.h"
 
 namespace proptests {
 namespace {
@@ -60,6 +62,23 @@ const char* WhyNoFault(uint32_t cell) {
   return nullptr;
 }
 
+namespace {
+
+// The pairs that could have been and were not.
+std::string NeverText(const PairCounts& pairs) {
+  std::string text;
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    const auto first = static_cast<traces::OpKind>(i / traces::kProgramKindCount);
+    const auto then = static_cast<traces::OpKind>(i % traces::kProgramKindCount);
+    if (pairs[i] == 0 && !CannotFollow(first, then)) {
+      absl::StrAppend(&text, "  never         ", PairName(i), "\n");
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
 std::string ProbesText(const RunStats& stats, EachProbe each) {
   uint32_t hit = 0;
   std::string lines;
@@ -80,7 +99,8 @@ std::string ProbesText(const RunStats& stats, EachProbe each) {
                           why == nullptr ? "" : why);
   }
   return absl::StrCat("  probes  ", hit, " of ", base::kProbeCount, " hit, ", met, " of ", cells,
-                      " cases of a fault\n", each == EachProbe::kYes ? lines : "");
+                      " cases of a fault\n", PairsText(stats.pairs),
+                      each == EachProbe::kYes ? lines + NeverText(stats.pairs) : "");
 }
 
 }  // namespace proptests

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/addr.h"
 #include "base/hash.h"
+#include "proptests/engine/emit.h"
 #include "proptests/engine/liveness.h"
 #include "traces/codec.h"
 
@@ -35,6 +36,10 @@ RunResult ResultOf(const Session& session) {
     session.system()->ledger().ForEach([&](const char* name, uint64_t value) {
       result.ledger.push_back({name, value});
     });
+    const fake_l4::DecisionList* decisions = session.system()->decisions();
+    if (result.failure && decisions != nullptr) {
+      result.decisions = std::make_shared<const fake_l4::DecisionList>(*decisions);
+    }
   }
   return result;
 }
@@ -91,16 +96,23 @@ RunResult RunTrace(const traces::Trace& trace, const RunOptions& options,
   return ResultOf(session);
 }
 
+void FollowScheduleOf(const traces::Trace& trace, RunOptions* run) {
+  std::optional<fake_l4::DecisionList> list = ScheduleOfTrace(trace);
+  if (!list || run->machine.schedule == machine::Schedule::kRoundRobin) return;
+  run->machine.decisions = std::make_shared<const fake_l4::DecisionList>(*std::move(list));
+}
+
 bool LosesClients(const traces::Trace& trace) {
   return std::any_of(trace.lines.begin(), trace.lines.end(), [](const traces::Line& line) {
     return line.op.kind == traces::OpKind::kInject && !IsRecoverable(line.op.site);
   });
 }
 
-std::string RunTraceText(absl::string_view text) {
+std::string RunTraceText(absl::string_view text, const RunOptions& given) {
   auto trace = traces::ParseTrace(text, "text");
   if (!trace.ok()) return std::string(trace.status().message());
-  RunOptions options;
+  RunOptions options = given;
+  FollowScheduleOf(*trace, &options);
   if (LosesClients(*trace)) options.machine.losses = machine::Losses::kAreReported;
   options.whole_every = 1;
   RunResult result = RunTrace(*trace, options);
@@ -249,7 +261,9 @@ void WithoutSwap(RunOptions* run) { run->machine.swap.clear(); }
 void WithInstantSwap(RunOptions* run) {
   for (machine::SwapSpec& spec : run->machine.swap) spec.transfer_us = spec.page_us = 0;
 }
-void WithTheUsualPolicy(RunOptions* run) { run->machine.policy = machine::Machine::Options{}.policy; }
+void WithTheUsualPolicy(RunOptions* run) {
+  run->machine.policy = machine::Machine::Options{}.policy;
+}
 void OnPlainHardware(RunOptions* run) {
   run->machine.profile = machine::Machine::Options{}.profile;
 }
@@ -263,6 +277,59 @@ bool SameMachine(const RunOptions& a, const RunOptions& b) {
          std::strcmp(a.machine.quirks.name, b.machine.quirks.name) == 0 &&
          std::strcmp(a.machine.profile.name, b.machine.profile.name) == 0;
 }
+
+// Schedules of a run: as few decisions that differ from the default's as it takes.
+class ScheduleShrinking {
+ public:
+  ScheduleShrinking(const std::vector<std::string>& files, const Fingerprint& print,
+                    const OpsRunner& runner)
+      : files_(files), print_(print), runner_(runner) {}
+
+  // `run` fails with `ops`; it then follows the smallest list that was found.
+  void Run(const std::vector<TestOp>& ops, RunOptions* run) {
+    const std::shared_ptr<const fake_l4::DecisionList> all = Try(ops, *run);
+    if (all == nullptr) return;  // its process ends with it: nobody knows what was chosen
+    run->machine.decisions = all;
+    for (size_t chunk = all->deviations.size(); chunk > 0; chunk /= 2) {
+      size_t at = run->machine.decisions->deviations.size();
+      while (at > 0 && executions_ < kMostRuns) {
+        at = at > chunk ? at - chunk : 0;
+        DropDecisions(ops, at, chunk, run);
+        at = std::min(at, run->machine.decisions->deviations.size());
+      }
+    }
+  }
+  uint64_t executions() const { return executions_; }
+
+ private:
+  static constexpr uint64_t kMostRuns = 400;
+
+  // What was chosen when it failed alike; null: it did not.
+  std::shared_ptr<const fake_l4::DecisionList> Try(const std::vector<TestOp>& ops,
+                                                   const RunOptions& run) {
+    ++executions_;
+    const RunResult result = runner_(ops, files_, run, nullptr, nullptr);
+    return result.failure && result.failure->print == print_ ? result.decisions : nullptr;
+  }
+
+  void DropDecisions(const std::vector<TestOp>& ops, size_t at, size_t count, RunOptions* run) {
+    fake_l4::DecisionList list = *run->machine.decisions;
+    const size_t had = list.deviations.size();
+    const auto begin = list.deviations.begin();
+    list.deviations.erase(begin + static_cast<ptrdiff_t>(at),
+                          begin + static_cast<ptrdiff_t>(std::min(at + count, had)));
+    RunOptions less = *run;
+    less.machine.decisions = std::make_shared<const fake_l4::DecisionList>(std::move(list));
+    const std::shared_ptr<const fake_l4::DecisionList> made = Try(ops, less);
+    // A shorter list may lead to a longer one.
+    if (made != nullptr && made->deviations.size() < had) run->machine.decisions = made;
+  }
+
+  const std::vector<std::string>& files_;
+  const Fingerprint print_;
+  const OpsRunner& runner_;
+  uint64_t executions_ = 0;
+};
 
 }  // namespace
 
@@ -301,6 +368,17 @@ ShrinkOutcome ShrinkRun(const std::vector<TestOp>& ops, const std::vector<std::s
   out.shrunk = Shrink(first.smallest, print, experiment);
   out.executions += out.shrunk.executions;
   out.run.machine.ram_bytes = uint64_t{out.shrunk.smallest.frames} * base::kPageSize;
+  if (out.run.machine.schedule != machine::Schedule::kRoundRobin) {
+    ScheduleShrinking schedule(files, out.shrunk.failure.print, runner);
+    schedule.Run(out.shrunk.smallest.ops, &out.run);
+    out.executions += schedule.executions();
+    // Without its other decisions it may need fewer operations, too.
+    if (out.run.machine.decisions != nullptr) {
+      out.shrunk = Shrink(out.shrunk.smallest, out.shrunk.failure.print, experiment);
+      out.executions += out.shrunk.executions;
+      out.run.machine.ram_bytes = uint64_t{out.shrunk.smallest.frames} * base::kPageSize;
+    }
+  }
   runner(out.shrunk.smallest.ops, files, out.run, nullptr, &out.outcomes);
   return out;
 }

@@ -9,12 +9,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "fake_l4/decision_list.h"
 #include "machine/machine.h"
 #include "proptests/engine/emit.h"
 #include "proptests/engine/failure.h"
@@ -43,6 +45,8 @@ struct RunResult {
   std::optional<Failure> failure;
   uint64_t hash = 0;
   uint64_t cases = 0;
+  // What an exploring schedule chose, of a run that failed.
+  std::shared_ptr<const fake_l4::DecisionList> decisions;
   uint64_t drawn = 0;  // operations that the generator was asked for; 0: all that there are
   // Of a case that failed, the operations of its last phase (liveness.h), if it came that far.
   std::vector<traces::Op> converging;
@@ -74,12 +78,14 @@ using OpsRunner =
 RunResult RunTrace(const traces::Trace& trace, const RunOptions& options,
                    const Progress& progress = nullptr);
 
+// A machine that explores does what the trace's comments say instead.
+void FollowScheduleOf(const traces::Trace& trace, RunOptions* run);
 // Whether faults without bound are injected: such a trace is for a machine whose losses are
 // reported.
 bool LosesClients(const traces::Trace& trace);
 // "pass", or fingerprint and text of the first failure, or the parser's complaint. For emitted
-// GoogleTest cases.
-std::string RunTraceText(absl::string_view text);
+// GoogleTest cases. A schedule that explores follows the decisions in the trace's comments.
+std::string RunTraceText(absl::string_view text, const RunOptions& options = RunOptions());
 
 struct CampaignOptions {
   uint64_t seed = 1;

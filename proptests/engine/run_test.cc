@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "base/canary.h"
 #include "base/fault_site.h"
+#include "fake_l4/decision_list.h"
 #include "fake_l4/profile.h"
 #include "machine/machine.h"
 #include "proptests/engine/fault_rates.h"
@@ -259,6 +261,91 @@ TEST(RunTest, TheMachineIsMadePlainWhereThatIsAllTheSame) {
   EXPECT_STREQ(shrunk.run.machine.quirks.name, "manual");
   EXPECT_LT(shrunk.run.machine.ram_bytes, options.run.machine.ram_bytes);
   EXPECT_TRUE(RunOps(shrunk.shrunk.smallest.ops, generator.files(), shrunk.run).failure);
+}
+
+// What the shrinker says of its result, asked again without it.
+TEST(RunTest, LeavingOutAnyOperationOfASmallRunMakesItPass) {
+  for (const base::Canary canary :
+       {base::Canary::kInheritanceSwapped, base::Canary::kNeedsCopyClearedEarly,
+        base::Canary::kAnonReferenceLeaked}) {
+    CampaignOptions options = Small(1, 20000);
+    options.run.machine.canary = canary;
+    const CampaignResult result = RunCampaign(options);
+    ASSERT_TRUE(result.run.failure);
+    const Generator generator(CaseOptions(options, result.failing_case));
+    const ShrinkOutcome shrunk =
+        ShrinkRun(OpsOfFailure(options, result), generator.files(),
+                  CaseRunOptions(options, result.failing_case), *result.run.failure);
+    const std::vector<TestOp>& smallest = shrunk.shrunk.smallest.ops;
+    EXPECT_TRUE(shrunk.shrunk.minimal);
+    const RunResult whole = RunOps(smallest, generator.files(), shrunk.run);
+    ASSERT_TRUE(whole.failure);
+    EXPECT_EQ(whole.failure->print, shrunk.shrunk.failure.print);
+    uint64_t otherwise = 0;
+    for (size_t i = 0; i < smallest.size(); ++i) {
+      std::vector<TestOp> less = smallest;
+      less.erase(less.begin() + static_cast<ptrdiff_t>(i));
+      const RunResult rest = RunOps(less, generator.files(), shrunk.run);
+      if (!rest.failure) continue;
+      ++otherwise;
+      EXPECT_FALSE(rest.failure->print == whole.failure->print) << "without operation " << i;
+    }
+    EXPECT_EQ(otherwise, shrunk.shrunk.fail_otherwise);
+  }
+}
+
+// Stands in for a machine whose failure takes one decision of many: the 17th.
+RunResult NeedsOneDecision(const std::vector<TestOp>& ops, const std::vector<std::string>&,
+                           const RunOptions& options, std::vector<TestOp>* executed,
+                           std::vector<traces::Outcome>*) {
+  RunResult result;
+  if (executed != nullptr) *executed = ops;
+  if (options.machine.schedule == machine::Schedule::kRoundRobin || ops.empty()) return result;
+  fake_l4::DecisionList list;
+  if (options.machine.decisions != nullptr) {
+    list = *options.machine.decisions;
+  } else {
+    for (uint64_t i = 0; i < 40; ++i) list.deviations.push_back({i, 2, 5});
+  }
+  const bool has = std::any_of(list.deviations.begin(), list.deviations.end(),
+                               [](const fake_l4::Decision& d) { return d.number == 17; });
+  if (!has) return result;
+  result.failure = Failure{{FailureClass::kOutcome, "Needs17"}, "", ops.size() - 1};
+  result.decisions = std::make_shared<const fake_l4::DecisionList>(list);
+  return result;
+}
+
+TEST(RunTest, AScheduleIsMadeSmallToo) {
+  RunOptions run;
+  run.machine.schedule = machine::Schedule::kRandom;
+  std::vector<TestOp> ops(8);
+  const RunResult first = NeedsOneDecision(ops, {}, run, nullptr, nullptr);
+  const ShrinkOutcome shrunk = ShrinkRun(ops, {}, run, *first.failure, NeedsOneDecision);
+  EXPECT_EQ(shrunk.shrunk.smallest.ops.size(), 1u);
+  ASSERT_NE(shrunk.run.machine.decisions, nullptr);
+  ASSERT_EQ(shrunk.run.machine.decisions->deviations.size(), 1u);
+  EXPECT_EQ(shrunk.run.machine.decisions->deviations[0].number, 17u);
+}
+
+// A real machine follows the decisions of an earlier run to the same end.
+TEST(RunTest, DecisionsAreFollowedInsteadOfDrawn) {
+  CampaignOptions options = Small(1, 4000);
+  options.run.machine.canary = base::Canary::kInheritanceSwapped;
+  options.run.machine.schedule = machine::Schedule::kRandom;
+  const CampaignResult result = RunCampaign(options);
+  ASSERT_TRUE(result.run.failure);
+  RunOptions run = CaseRunOptions(options, result.failing_case);
+  const std::vector<TestOp> ops = OpsOfFailure(options, result);
+  const std::vector<std::string> files = Generator(CaseOptions(options, 0)).files();
+  const RunResult drawn = RunOps(ops, files, run);
+  ASSERT_NE(drawn.decisions, nullptr);
+  run.machine.seed = 99;
+  run.machine.decisions = drawn.decisions;
+  const RunResult followed = RunOps(ops, files, run);
+  ASSERT_TRUE(followed.failure);
+  EXPECT_EQ(followed.failure->print, drawn.failure->print);
+  EXPECT_EQ(*followed.decisions, *drawn.decisions);
+  EXPECT_EQ(followed.hash, drawn.hash);
 }
 
 TEST(RunTest, TextThatIsNoTraceIsRefusedWithAPlace) {

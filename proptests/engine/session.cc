@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "proptests/engine/cost_budget.h"
 #include "traces/codec.h"
+#include "uvm/pdaemon.h"
 
 namespace proptests {
 namespace {
@@ -25,6 +26,9 @@ bool IsDeath(OpKind kind) { return kind == OpKind::kExit || kind == OpKind::kTas
 bool IsAccess(OpKind kind) {
   return kind == OpKind::kRead || kind == OpKind::kWrite || kind == OpKind::kFetch;
 }
+
+// Slots, or pages: with so many of both none is refused a frame.
+constexpr uint64_t kPlenty = 64;
 
 // The pages that an operation may have changed, cut to the bounds of user space.
 base::Range TouchedRange(const traces::ResolvedOp& op, const Outcome& seen) {
@@ -81,10 +85,12 @@ void RunStats::Add(const RunStats& other) {
   lost_tasks += other.lost_tasks;
   for (size_t i = 0; i < probes.size(); ++i) probes[i] += other.probes[i];
   for (size_t i = 0; i < fault_cases.size(); ++i) fault_cases[i] += other.fault_cases[i];
+  AddPairs(other.pairs, &pairs);
 }
 
 Session::Session(const RunOptions& options, const std::vector<std::string>* files)
     : options_(options), files_(files) {
+  if (options.count_pairs) pairs_ = std::make_unique<OpPairs>();
   model::World::Options world;
   world.memory_may_run_out = options.memory_may_run_out;
   world.max_tasks = options.machine.max_tasks;
@@ -112,7 +118,7 @@ bool Session::WithinLimits(const traces::Op& op) const {
 }
 
 bool Session::Step(const traces::Op& op, const Outcome* expected) {
-  if (failure_) return false;
+  if (failure_ || ended_) return false;
   skipped_ = !WithinLimits(op) || !world_->Resolve(op, *files_, &resolved_);
   bool compare = expected != nullptr && options_.lanes.Has(Lane::kModel);
   if (skipped_) {
@@ -140,6 +146,7 @@ bool Session::Step(const traces::Op& op, const Outcome* expected) {
   if (machine_ != nullptr && machine_->loss() != machine::Loss::kNothing) return FollowLoss();
   world_->Adopt(std::move(right), resolved_, seen_);
   stats_.ok += seen_.ok() ? 1 : 0;
+  if (pairs_ != nullptr) pairs_->Note(resolved_, seen_);
   ExtendHash();
   if (machine_ != nullptr && !(CheckCost() && CheckTouched())) return false;
   if (options_.whole_every != 0 && stats_.ops % options_.whole_every == 0 &&
@@ -188,15 +195,61 @@ bool Session::ApplyToSystem(model::Expectation* right) {
     return true;
   }
   ++stats_.uvm_outcomes;
+  if (machine_->swap_set().pages_spoilt() != 0 && !NoticeLosses(right)) return false;
   std::string why;
   if (!right->Accepts(seen, &why)) {
+    if (MetALoss(seen)) {
+      ended_ = true;
+      return false;
+    }
     bool bytes = resolved_.kind == OpKind::kRead && seen.ok() && right->Canonical().ok();
     return Fail(bytes ? FailureClass::kContents : FailureClass::kOutcome,
                 bytes ? "ContentsAgree" : KindRule("OutcomesAgree", resolved_.kind),
                 absl::StrCat(traces::FormatResolvedOp(resolved_), ": ", why));
   }
+  if (machine_->swap_set().count() != 0 && !ShortageIsRight(*right, seen)) return false;
   seen_ = seen;
   return true;
+}
+
+// From the first page on that swap did not give back the model asks which ones are lost.
+bool Session::NoticeLosses(model::Expectation* right) {
+  if (!losses_) {
+    losses_ = true;
+    world_->SetLost(
+        [this](uint32_t task, uint64_t va) { return relation_->IsLost(task, base::Vaddr(va)); });
+  }
+  *right = world_->Expect(resolved_);
+  return FailWith(relation_->LossesHaveCauses());
+}
+
+// A call that needed a lost page did part of its work, and nobody can say which: the case ends.
+bool Session::MetALoss(const Outcome& seen) const {
+  if (!losses_ || seen.family == Outcome::Family::kFault) return false;
+  return relation_->AnyLost(traces::ActsOn(resolved_)) || relation_->AnyLost(resolved_.task);
+}
+
+// Memory runs out only where none can be reclaimed: no slot of swap is free, or no page may go.
+bool Session::ShortageIsRight(const model::Expectation& right, const Outcome& seen) {
+  const uvm::DaemonCounters& daemon = machine_->uvm().pagedaemon().counters();
+  const uint64_t refusals = daemon.out_of_memory;
+  const bool refused = refusals != refusals_;
+  refusals_ = refusals;
+  if (!right.OnlyByShortage(seen)) return true;
+  const bool disturbed = machine_->ledger().faults_injected != spent_.faults_injected;
+  if (disturbed) return true;
+  if (!refused) {
+    return Fail(FailureClass::kOutcome, KindRule("ShortageHasACause", resolved_.kind),
+                absl::StrCat(traces::FormatResolvedOp(resolved_), ": ",
+                             traces::FormatOutcome(resolved_.kind, seen),
+                             ", but nobody was refused a frame"));
+  }
+  if (daemon.refused_slots < kPlenty || daemon.refused_pageable < kPlenty) return true;
+  return Fail(FailureClass::kOutcome, KindRule("NoShortageWhileSwapHasRoom", resolved_.kind),
+              absl::StrCat(traces::FormatResolvedOp(resolved_), ": ",
+                           traces::FormatOutcome(resolved_.kind, seen), ", but there were ",
+                           daemon.refused_slots, " free slots of swap, and ",
+                           daemon.refused_pageable, " pages that might have gone there"));
 }
 
 // What the operation could not do is known, and the rest of the world is as it was.
@@ -287,7 +340,10 @@ bool Session::CheckCost() {
     spent_ = now;
     return true;
   }
-  const bool orderly = now.faults_injected == spent_.faults_injected &&
+  const bool orderly = now.pageout == spent_.pageout && now.pagein == spent_.pagein &&
+                       now.frame_waits == spent_.frame_waits &&
+                       now.reclaimed == spent_.reclaimed &&
+                       now.faults_injected == spent_.faults_injected &&
                        now.dropped == spent_.dropped && !options_.memory_may_run_out && !full_ &&
                        options_.machine.adversity == machine::Adversity::kNone &&
                        options_.machine.quirks.manual();
@@ -313,7 +369,9 @@ bool Session::CheckTouched() {
       task = resolved_.task;
     }
     finding = relation_->CheckCall(task, range);
-    if (!finding && resolved_.kind == OpKind::kMincore && seen_.ok()) {
+    // With a page daemon they may have gone since.
+    const bool stay = machine_->swap_set().count() == 0;
+    if (!finding && resolved_.kind == OpKind::kMincore && seen_.ok() && stay) {
       finding = relation_->ResidencyAgrees(task, range, seen_.value);
     }
   }
@@ -403,6 +461,7 @@ bool Session::FreshClientWorks() {
 }
 
 void Session::ReadProbes() {
+  if (pairs_ != nullptr) stats_.pairs = pairs_->counts();
   if (machine_ == nullptr) return;
   for (uint32_t i = 0; i < base::kProbeCount; ++i) {
     stats_.probes[i] = machine_->ProbeHits(static_cast<base::Probe>(i));
@@ -415,6 +474,7 @@ void Session::ReadProbes() {
 bool Session::Finish() {
   ReadProbes();
   if (failure_) return false;
+  if (ended_) return true;
   if (!CheckWhole(StateRelation::Depth::kEveryByte)) return false;
   hash_ = base::Chain(hash_, world_->StateHash());
   if (machine_ == nullptr) return true;

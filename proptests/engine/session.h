@@ -30,6 +30,7 @@
 #include "model/world.h"
 #include "proptests/engine/failure.h"
 #include "proptests/engine/lanes.h"
+#include "proptests/engine/op_pairs.h"
 #include "proptests/engine/state_relation.h"
 #include "traces/op.h"
 
@@ -48,6 +49,8 @@ struct RunOptions {
   // The same from when every frame has been in use at once, and not before: for runs that touch as
   // much as is mapped.
   bool shortage_when_full = false;
+  // Ordered pairs of operations on one object are counted (op_pairs.h).
+  bool count_pairs = false;
 };
 
 // Counted since the start of the session.
@@ -65,6 +68,7 @@ struct RunStats {
   uint64_t lost_tasks = 0;
   std::array<uint64_t, base::kProbeCount> probes = {};
   std::array<uint64_t, base::FaultCase::kCells> fault_cases = {};
+  PairCounts pairs;  // with RunOptions::count_pairs
   void Add(const RunStats& other);
 };
 
@@ -75,7 +79,9 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  // Executes one operation; `expected` (may be null) is what the trace says. False after a failure.
+  // Executes one operation; `expected` (may be null) is what the trace says. False after a failure,
+  // and when a call met a page that was lost to an injected error of swap: what it did before is
+  // nobody's to say, and the run ends without a failure.
   bool Step(const traces::Op& op, const traces::Outcome* expected = nullptr);
   // What the system has done already, with what came of it: the model follows. False after a
   // failure; the outcome was not right.
@@ -105,6 +111,9 @@ class Session {
   bool CompareWithTrace(const model::Expectation& right, const traces::Outcome& expected);
   bool ApplyToSystem(model::Expectation* right);
   void NoticeFullMemory(model::Expectation* right);
+  bool NoticeLosses(model::Expectation* right);
+  bool MetALoss(const traces::Outcome& seen) const;
+  bool ShortageIsRight(const model::Expectation& right, const traces::Outcome& seen);
   bool FollowLoss();
   bool FollowTaskLoss();
   bool FreshClientWorks();
@@ -123,6 +132,7 @@ class Session {
   std::unique_ptr<model::World> world_;
   std::unique_ptr<machine::Machine> machine_;
   std::optional<StateRelation> relation_;
+  std::unique_ptr<OpPairs> pairs_;  // null: nobody counts
   RunStats stats_;
   std::optional<Failure> failure_;
   uint64_t hash_ = 0;
@@ -130,6 +140,9 @@ class Session {
   traces::ResolvedOp resolved_;
   traces::Outcome seen_;
   bool skipped_ = false;
+  bool losses_ = false;  // of pages, to errors of swap
+  bool ended_ = false;   // nobody can say how it would go on
+  uint64_t refusals_ = 0;  // of frames, as of the operation before
   bool full_ = false;      // shortage_when_full, and they have been
   machine::Ledger spent_;  // as of the operation before
 };

@@ -214,6 +214,47 @@ bool StateRelation::IsUnchangedOnSwap(uvm::SwapSlot slot, const model::PageView&
   return at != slots_compared_.end() && at->second == view.version;
 }
 
+bool StateRelation::IsLost(uint32_t task, Vaddr va) const {
+  const uvm::Space* space = s_->space_of(task);
+  const uvm::MapEntry* entry = space == nullptr ? nullptr : FindEntry(space->map(), va);
+  if (entry == nullptr) return false;
+  const Held held = HeldAt(*entry, va);
+  return held.page == nullptr && held.slot == uvm::kBadSlot;
+}
+
+bool StateRelation::AnyLost(uint32_t task) const {
+  const uvm::Space* space = s_->space_of(task);
+  if (space == nullptr) return false;
+  for (uvm::MapEntry* entry = space->map().DebugFirst(); entry != nullptr;
+       entry = uvm::Map::DebugNext(entry)) {
+    const uvm::Amap* amap = entry->aref.amap;
+    for (uint32_t i = 0; amap != nullptr && i < amap->used_count; ++i) {
+      if (amap->anons[amap->used[i]]->slot == uvm::kBadSlot) return true;
+    }
+    const bool anonymous =
+        entry->object != nullptr && entry->object->pager() == &s_->uvm().DebugAnonymous();
+    if (anonymous && ObjectHasLost(*entry)) return true;
+  }
+  return false;
+}
+
+bool StateRelation::ObjectHasLost(const uvm::MapEntry& entry) const {
+  const uvm::AnonymousPager& anonymous = s_->uvm().DebugAnonymous();
+  for (Vaddr va = entry.start; va < entry.end; va = va + kPageSize) {
+    if (anonymous.FindSlot(entry.object, entry.ObjectIndexOf(va)) == uvm::kBadSlot) return true;
+  }
+  return false;
+}
+
+std::optional<Finding> StateRelation::LossesHaveCauses() {
+  const uint64_t lost = s_->uvm().counters().swap_in_errors;
+  const uint64_t spoilt = s_->swap_set().pages_spoilt();
+  if (lost <= spoilt) return std::nullopt;
+  return Broken(FailureClass::kContents, "LossesHaveCauses",
+                absl::StrCat(lost, " pages could not be read from swap, ", spoilt,
+                             " were spoilt by injected faults"));
+}
+
 StateRelation::Result StateRelation::CleanPageIsOnSwap(const uvm::Page& page, uvm::SwapSlot slot) {
   if (slot == uvm::kNoSlot || slot == uvm::kBadSlot) return std::nullopt;
   if (page.IsBusy() || page.dirty != uvm::Dirty::kClean) return std::nullopt;
@@ -226,8 +267,8 @@ StateRelation::Result StateRelation::CleanPageIsOnSwap(const uvm::Page& page, uv
   const unsigned char* found = s_->kernel().DebugFrame(page.pa);
   if (std::memcmp(found, expected_.data(), kPageSize) == 0) return std::nullopt;
   return Broken(FailureClass::kContents, "CleanPagesAreOnSwap",
-                absl::StrCat("a page counts as clean and is not what its slot ", slot, " holds: ",
-                             FirstDifference(expected_.data(), found, 0, kPageSize)));
+                absl::StrCat("a page counts as clean and is not what its slot ", slot,
+                             " holds: ", FirstDifference(expected_.data(), found, 0, kPageSize)));
 }
 
 StateRelation::Result StateRelation::SwapAgrees() {
@@ -235,7 +276,7 @@ StateRelation::Result StateRelation::SwapAgrees() {
   if (m.empty()) return std::nullopt;
   std::vector<uvm::SwapStats> stats(m.size());
   const uint32_t on =
-      s_->uvm().swap().Stats(stats.data(), static_cast<uint32_t>(stats.size()));
+      s_->uvm().swap().DebugStats(stats.data(), static_cast<uint32_t>(stats.size()));
   uint32_t expected = 0;
   for (uint32_t i = 0; i < m.size(); ++i) {
     if (!m[i].on) continue;
@@ -252,8 +293,9 @@ StateRelation::Result StateRelation::SwapAgrees() {
     }
   }
   if (on == expected) return std::nullopt;
-  return Broken(FailureClass::kStructure, "SwapAgrees",
-                absl::StrCat(on, " swap devices are on in the system, ", expected, " in the model"));
+  return Broken(
+      FailureClass::kStructure, "SwapAgrees",
+      absl::StrCat(on, " swap devices are on in the system, ", expected, " in the model"));
 }
 
 bool StateRelation::IsUnchanged(const uvm::Page& page, const model::PageView& view,
@@ -277,8 +319,7 @@ StateRelation::Stretch StateRelation::NextStretch(model::PageKind kind, const Co
 }
 
 StateRelation::Result StateRelation::ContentsAgree(uint32_t task, const uvm::MapEntry* entry,
-                                                   const Held& held,
-                                                   const model::PageView& view,
+                                                   const Held& held, const model::PageView& view,
                                                    model::PageCursor* model) {
   const Vaddr va(view.va);
   const uvm::Page* const page = held.page;
@@ -299,6 +340,7 @@ StateRelation::Result StateRelation::ContentsAgree(uint32_t task, const uvm::Map
   if (page == nullptr && !on_swap && kind == model::PageKind::kUntouchedZero &&
       entry->object == nullptr)
     return std::nullopt;
+  if (on_swap && held.slot == uvm::kBadSlot) return LossesHaveCauses();
   if (on_swap && IsUnchangedOnSwap(held.slot, view)) return std::nullopt;
   Compared* const compared = page == nullptr ? nullptr : &ComparedOf(*page);
   if (compared != nullptr) {
@@ -421,8 +463,8 @@ StateRelation::Result StateRelation::EndsAgree(uint32_t task, const uvm::Space& 
   return last == range.start ? std::nullopt : PageAgrees(task, space, last, bytes);
 }
 
-// A page that is there, in memory or on swap, whatever the model knows of it. What the model says was stored to has
-// been compared before.
+// A page that is there, in memory or on swap, whatever the model knows of it. What the model says
+// was stored to has been compared before.
 StateRelation::Result StateRelation::HeldPageAgrees(uint32_t task, const uvm::MapEntry& entry,
                                                     const Held& held, Vaddr va,
                                                     model::PageCursor* model) {
@@ -621,11 +663,7 @@ std::optional<Finding> StateRelation::CheckKernel() {
 
 uint64_t StateRelation::SlotsInUse() {
   const uvm::SwapStore& swap = s_->uvm().swap();
-  std::vector<uvm::SwapStats> stats(s_->swap_set().count());
-  uint64_t slots = swap.in_use().value() + swap.only_on_swap().value();
-  const uint32_t on = swap.Stats(stats.data(), static_cast<uint32_t>(stats.size()));
-  for (uint32_t k = 0; k < on && k < stats.size(); ++k) slots -= stats[k].bad.value();
-  return slots;
+  return swap.in_use().value() + swap.only_on_swap().value() - swap.DebugBad().value();
 }
 
 std::optional<Finding> StateRelation::NothingLeaks() {
@@ -651,15 +689,14 @@ std::optional<Finding> StateRelation::NothingLeaks() {
       slots == 0) {
     return KernelTasksAgree("NothingLeaks");
   }
-  return Broken(
-      FailureClass::kStructure, "NothingLeaks",
-      absl::StrCat("all tasks are gone, but there are ", spaces, " spaces (", boot_spaces_,
-                   " at boot), ", pmaps, " pmaps (", boot_pmaps_, "), ", amaps.live(),
-                   " amaps with ", amaps.live_locks(), " locks and ", amaps.array_bytes(),
-                   " bytes of arrays, ", uvm.DebugAnons().live(), " anons, ", in_use,
-                   " frames in use, ", file_pages, " of them file pages, ", unstored,
-                   " memory objects with ", m_->names(), " names, ", slots,
-                   " slots of swap in use"));
+  return Broken(FailureClass::kStructure, "NothingLeaks",
+                absl::StrCat("all tasks are gone, but there are ", spaces, " spaces (",
+                             boot_spaces_, " at boot), ", pmaps, " pmaps (", boot_pmaps_, "), ",
+                             amaps.live(), " amaps with ", amaps.live_locks(), " locks and ",
+                             amaps.array_bytes(), " bytes of arrays, ", uvm.DebugAnons().live(),
+                             " anons, ", in_use, " frames in use, ", file_pages,
+                             " of them file pages, ", unstored, " memory objects with ",
+                             m_->names(), " names, ", slots, " slots of swap in use"));
 }
 
 }  // namespace proptests

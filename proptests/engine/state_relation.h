@@ -12,8 +12,10 @@
 //            ClientRightsSubset   what a client can really reach stands in the pmap's table, same
 //                                 frame, no fewer rights
 //            CleanPagesAreOnSwap  a clean page that has a slot of swap is the same there
+//            LossesHaveCauses     no page is lost to swap but by an injected fault
 //            SwapAgrees           the same swap devices are on, with the same priorities
-//            NothingLeaks         when all tasks are gone: no slot of swap is in use, no space, amap, anon is left; frames are
+//            NothingLeaks         when all tasks are gone: no slot of swap is in use, no space,
+//            amap, anon is left; frames are
 //                                 free but for file pages; the kernel has the threads and the
 //                                 spaces of boot, and those that the server made for itself
 //          and by their own names: uvm's invariants, pmap/l4's (PmapTable), the kernel's
@@ -72,6 +74,11 @@ class StateRelation {
   std::optional<Finding> CheckWhole(Depth depth);
   // The kernel's own invariants; slow, since they cover the server's space too.
   std::optional<Finding> CheckKernel();
+  // Whether a page was lost to an error of swap, and whether a live task has such a page.
+  bool IsLost(uint32_t task, base::Vaddr va) const;
+  bool AnyLost(uint32_t task) const;
+  // No more pages are lost than injected faults have spoilt.
+  std::optional<Finding> LossesHaveCauses();
   // REQUIRES: no task is alive.
   std::optional<Finding> NothingLeaks();
 
@@ -117,6 +124,7 @@ class StateRelation {
   Result CleanPagesAreStored();
 
   Held HeldAt(const uvm::MapEntry& entry, base::Vaddr va) const;
+  bool ObjectHasLost(const uvm::MapEntry& entry) const;
   Held HeldOf(const uvm::Anon* anon) const { return {anon->page, anon->slot}; }
   // The bytes of a slot; false, and what is wrong is said: they cannot be had.
   bool LoadSlot(uvm::SwapSlot slot, Stretch part, unsigned char* out) const;
@@ -163,7 +171,7 @@ class StateRelation {
   uint64_t bytes_compared_ = 0;
   bool thorough_ = false;
   uint64_t part_ = 0;
-  std::vector<Compared> compared_;  // by frame
+  std::vector<Compared> compared_;                    // by frame
   std::map<uvm::SwapSlot, uint64_t> slots_compared_;  // versions of the model
   uint64_t whole_checks_ = 0;
   uint64_t walk_ = 0;

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "base/addr.h"
 #include "machine/machine.h"
+#include "proptests/engine/op_pairs.h"
 #include "traces/codec.h"
 #include "traces/op.h"
 
@@ -50,6 +52,12 @@ Json StatsJson(const RunStats& stats) {
     if (stats.fault_cases[i] != 0) cells[absl::StrCat(i)] = stats.fault_cases[i];
   }
   json["fault_cases"] = cells;
+  if (stats.pairs.empty()) return json;
+  Json pairs = Json::object();
+  for (size_t i = 0; i < stats.pairs.size(); ++i) {
+    if (stats.pairs[i] != 0) pairs[absl::StrCat(i)] = stats.pairs[i];
+  }
+  json["pairs"] = pairs;
   return json;
 }
 
@@ -68,6 +76,11 @@ RunStats StatsOf(const Json& json) {
   const Json& cells = json.at("fault_cases");
   for (size_t i = 0; i < stats.fault_cases.size(); ++i) {
     stats.fault_cases[i] = cells.value(absl::StrCat(i), uint64_t{0});
+  }
+  if (!json.contains("pairs")) return stats;
+  stats.pairs.resize(kOpPairCount);
+  for (const auto& [number, count] : json.at("pairs").items()) {
+    stats.pairs.at(std::stoul(number)) = count;
   }
   return stats;
 }

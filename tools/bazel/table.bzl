@@ -1,9 +1,9 @@
 """Who may include whom: the table of the architecture, one row a package; //:BUILD, the layering tests and tidy read it.
 
 A row reads "files in X may include headers of ...". Columns are packages, except that `l4` is //fake_l4:l4 (the X.2 headers) and `kernel` the
-rest of fake_l4; `doors` is uvm's pmap.h, thread.h, pager.h and page.h and `uvm` the rest of uvm; `engine` is proptests/engine, `policy` tools/policy. Headers of the
-own package are always allowed. A `testing` package is testonly; the two that fake a door count as that door: fake_l4/testing as l4,
-uvm/testing as doors.
+rest of fake_l4; `doors` is uvm's pmap.h, thread.h, pager.h and page.h and `uvm` the rest of uvm; `engine` is proptests/engine, `policy`
+tools/policy. Headers of the own package are always allowed. A `testing` package is testonly; the two that fake a door count as that door:
+fake_l4/testing as l4, uvm/testing as doors.
 """
 
 COLUMNS = ["base", "traces", "l4", "kernel", "doors", "uvm", "pmap_sim", "vmserver", "machine", "model", "engine", "conform", "policy"]

@@ -10,13 +10,13 @@
 namespace tools::policy {
 namespace {
 
-constexpr double kWidth = 960, kHeight = 600;
-constexpr double kLeft = 78, kRight = 936, kTop = 84, kBottom = 530;
+constexpr double kWidth = 1040, kHeight = 600;
+constexpr double kLeft = 78, kRight = 796, kTop = 84, kBottom = 530;
 
 struct Style {
   const char* colour;
   const char* dashes;
-  char marker;  // o, s(quare), t(riangle), d(iamond), v, x, or '-' for none
+  char marker;  // o, s(quare), t(riangle), d(iamond), v, x, +
 };
 
 Style StyleOf(Method method) {
@@ -32,7 +32,7 @@ Style StyleOf(Method method) {
     case Method::kFifo:
       return {"#cc79a7", "", 'v'};
     case Method::kLru:
-      return {"#009e73", "", '-'};
+      return {"#009e73", "", '+'};
     case Method::kMin:
       return {"#222222", "2 3", 'x'};
   }
@@ -205,6 +205,12 @@ class Drawing {
                               "stroke-width=\"1.6\"/>\n",
                               x - 3.5, y - 3.5, c);
         break;
+      case '+':
+        absl::StrAppendFormat(&out_,
+                              "<path d=\"M%.1f %.1f v9 m-4.5 -4.5 h9\" stroke=\"%s\" "
+                              "stroke-width=\"2\"/>\n",
+                              x, y - 4.5, c);
+        break;
       default:
         break;
     }
@@ -231,10 +237,10 @@ class Drawing {
     return *style.dashes == '\0' ? "" : absl::StrCat(" stroke-dasharray=\"", style.dashes, "\"");
   }
 
-  // In the upper right corner, which falling curves leave free.
+  // Beside the curves, so that it hides none of them.
   void Legend() {
     constexpr double kRow = 23, kBox = 206;
-    const double x = kRight - kBox, y = kTop + 4;
+    const double x = kWidth - kBox - 16, y = kTop;
     const double height = kRow * static_cast<double>(plot_.curves.size()) + 12;
     absl::StrAppendFormat(&out_,
                           "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" rx=\"4\" "

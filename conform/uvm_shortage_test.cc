@@ -1,0 +1,134 @@
+// Small recordings with swap: what is excused, and that nothing else is.
+#include "conform/uvm_shortage.h"
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "conform/outcome.h"
+#include "conform/uvm.h"
+#include "conform/uvm_naive_bench.h"
+#include "conform/uvm_recording.h"
+#include "gtest/gtest.h"
+
+namespace conform {
+namespace {
+
+constexpr char kHead[] =
+    "# boot pages=64 free=64 freemin=32 freetarg=42 reserve_kernel=5 wiredmax=21\n";
+constexpr char kCounters[] =
+    "C free=64 act=0 inact=0 wired=0 swu=0 swo=0 anons=0 amaps=0 swavail=0\n";
+// Eight pages, which begin with 10, 11, ... 17.
+constexpr char kMapped[] =
+    "0 swapon u=0 n=100 prio=0 -> OK\n"
+    "1 map s=0 kind=privov va=0x100000 n=8 prot=rw- max=rwx inh=c adv=n align=0x0 fl=F"
+    " -> OK va=0x100000\n"
+    "E+ 0 0x100000-0x108000 rw-/rwx cn w0 cow obj=- am=1/0\n";
+constexpr int kWrites = 8;
+
+// A sequence that begins with kMapped and ends with these pages.
+Outcome Replay(const std::string& middle, const std::string& pages) {
+  std::string writes;
+  for (int i = 0; i < kWrites; i++) {
+    absl::StrAppend(&writes, 2 + i, " write s=0 0x10", i, "000 val=1", i, " -> OK\n");
+  }
+  const std::string text =
+      absl::StrCat(kHead, "seq one pages=64 va=0x100000-0x140000 dir=up\n", kCounters, kMapped,
+                   writes, middle, "final-views\nfinal-contents\nX 0 0x100000 ", pages, "\n",
+                   kCounters, "teardown\n99 exit s=0 -> OK\nE- 0 0x100000\n", kCounters, "end\n");
+  // Operations are numbered in order.
+  int exit = 2 + kWrites;
+  for (const char c : middle) exit += c == '>' ? 1 : 0;
+  const absl::StatusOr<UvmRecording> r = ParseUvmRecording(
+      "f.txt", absl::StrReplaceAll(text, {{"99 exit", absl::StrCat(exit, " exit")}}));
+  EXPECT_TRUE(r.ok()) << r.status();
+  return r.ok() ? RunUvmRecording(*r, UvmNaiveBench::Make, UvmScope::kMeaning) : Outcome();
+}
+// "FIELD: recorded X, ours Y" of the first disagreement; else the names.
+std::string Seen(const Outcome& o) {
+  EXPECT_EQ(o.agree + o.disagreements + o.after_difference, o.steps);
+  if (o.first.has_value()) {
+    return absl::StrCat(o.first->field, ": recorded ", o.first->recorded, ", ours ", o.first->ours);
+  }
+  std::string names;
+  for (const auto& [name, count] : o.named)
+    absl::StrAppend(&names, names.empty() ? "" : ", ", name, " x", count);
+  return names;
+}
+
+constexpr char kFine[] = "10.00 11.00 12.00 13.00 14.00 15.00 16.00 17.00";
+
+TEST(UvmShortageTest, PagesComeBackFromSwap) {
+  const Outcome o =
+      Replay("10 pressure rounds=6 -> OK\n11 read s=0 0x101000 -> OK val=11\n", kFine);
+  EXPECT_EQ(Seen(o), "");
+  EXPECT_EQ(o.pages_compared, 8u);
+}
+
+TEST(UvmShortageTest, WrongContentsAreNotExcused) {
+  EXPECT_EQ(Seen(Replay("10 pressure rounds=6 -> OK\n11 read s=0 0x101000 -> OK val=12\n", kFine)),
+            "result: recorded OK val=12, ours OK val=11");
+  EXPECT_EQ(Seen(Replay("10 pressure rounds=6 -> OK\n",
+                        "10.00 11.00 12.00 01.00 14.00 15.00 16.00 17.00")),
+            "contents: recorded 01.00, ours 13.00");
+}
+
+TEST(UvmShortageTest, AFailedWriteLosesThePageThereOnly) {
+  const Outcome o = Replay(
+      "10 ioerr write=4 -> OK\n11 pressure rounds=6 -> OK\n12 read s=0 0x101000 -> EIO\n"
+      "13 write s=0 0x101000 val=13 -> EIO\n",
+      "10.00 !EIO 12.00 13.00 14.00 15.00 16.00 17.00");
+  EXPECT_EQ(Seen(o), "failed-swap-write-keeps-page x3");
+  EXPECT_EQ(o.pages_lost_there, 1u);
+  EXPECT_EQ(o.pages_lost_here, 0u);
+  EXPECT_EQ(o.pages_compared, 7u);
+}
+
+TEST(UvmShortageTest, AnErrorThatNobodyInjectedIsNotExcused) {
+  EXPECT_EQ(Seen(Replay("10 pressure rounds=6 -> OK\n11 read s=0 0x101000 -> EIO\n", kFine)),
+            "result: recorded EIO, ours OK val=11");
+  EXPECT_EQ(Seen(Replay("10 pressure rounds=6 -> OK\n",
+                        "10.00 !EIO 12.00 13.00 14.00 15.00 16.00 17.00")),
+            "contents: recorded !EIO, ours 11.00");
+}
+
+TEST(UvmShortageTest, AReadThatFailsHereLosesThePageHere) {
+  const Outcome o = Replay(
+      "10 pressure rounds=6 -> OK\n11 ioerr read=1 -> OK\n12 read s=0 0x101000 -> OK val=11\n",
+      kFine);
+  EXPECT_EQ(Seen(o), "read-error-hits-another-page x2");
+  EXPECT_EQ(o.pages_lost_here, 1u);
+  const Outcome both =
+      Replay("10 pressure rounds=6 -> OK\n11 ioerr read=1 -> OK\n12 read s=0 0x101000 -> EIO\n",
+             "10.00 !EIO 12.00 13.00 14.00 15.00 16.00 17.00");
+  EXPECT_EQ(Seen(both), "");
+}
+
+TEST(UvmShortageTest, WritesAreHeldUntilTheyAreDone) {
+  const Outcome o = Replay(
+      "10 inflight -> OK paging=7\n11 read s=0 0x102000 -> OK val=12\n"
+      "12 iodone -> OK completed=7 paging=0\n13 read s=0 0x101000 -> OK val=11\n",
+      kFine);
+  EXPECT_EQ(Seen(o), "");
+}
+
+TEST(UvmShortageTest, MemoryThatWasGivenUpHasOldOrFreshBytes) {
+  EXPECT_EQ(Seen(Replay("10 pressure rounds=6 -> OK\n11 clean s=0 0x101000-0x102000 fl=F -> OK\n"
+                        "12 read s=0 0x101000 -> OK val=11\n",
+                        kFine)),
+            "free-forgets-at-once x2");
+}
+
+TEST(UvmShortageTest, EveryErrorOfSwapctl) {
+  EXPECT_EQ(
+      Seen(Replay("10 swapon u=0 n=64 prio=1 -> EBUSY\n11 swapctl u=0 prio=3 -> OK\n"
+                  "12 swapctl u=7 prio=3 -> ENOENT\n13 swapoff u=7 -> ENXIO\n"
+                  "14 pressure rounds=6 -> OK\n15 swapoff u=0 -> OK\n16 swapoff u=0 -> ENXIO\n"
+                  "17 swapon u=0 n=64 prio=1 -> OK\n",
+                  kFine)),
+      "");
+}
+
+}  // namespace
+}  // namespace conform
