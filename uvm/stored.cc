@@ -410,24 +410,18 @@ Result<void, PagerError> StoredPager::CutTail(Object* object,
   return {};
 }
 
+// What lies behind the end in its page becomes contents when the object grows: zeroes.
+Result<void, PagerError> StoredPager::ClearGap(Object* object, uint64_t old_size) {
+  MutexLock lock(&object->mu);
+  Page* last = object->Lookup(base::ToPageIndex(old_size));
+  if (last != nullptr && !ClearPastEnd(object, &last)) return PagerError::kNoMemory;
+  return {};
+}
+
 void StoredPager::SetWriteSize(Object* object, uint64_t bytes) {
   MutexLock lock(&object->mu);
   State* state = StateOf(object);
   if (bytes > state->write_size) state->write_size = bytes;
-}
-
-// What lies in the old last page beyond the old end becomes zero before it is contents. LOCKS: the
-// object's, which is let go while frames are waited for.
-Result<void, PagerError> StoredPager::ClearOldTail(Object* object, uint64_t old_size) {
-  FrameWait wait(core_);
-  for (;;) {
-    Page* last = object->Lookup(base::ToPageIndex(old_size));
-    if (last == nullptr || ClearPastEnd(object, &last)) return {};
-    object->mu.Unlock();
-    const bool again = wait.Again();
-    object->mu.Lock();
-    if (!again) return PagerError::kNoMemory;
-  }
 }
 
 Result<void, PagerError> StoredPager::SetSize(Object* object, uint64_t bytes) {
@@ -441,13 +435,11 @@ Result<void, PagerError> StoredPager::SetSize(Object* object, uint64_t bytes) {
   }
   Result<void, PagerError> cut;
   FrameWait wait(core_);
-  if (bytes < old_size && !base::IsPageAligned(bytes)) {
-    do {
-      cut = CutTail(object, bytes);
-    } while (!cut.ok() && cut.error() == PagerError::kNoMemory && wait.Again());
-  }
+  do {
+    if (bytes < old_size && !base::IsPageAligned(bytes)) cut = CutTail(object, bytes);
+    if (bytes > old_size) cut = ClearGap(object, old_size);
+  } while (!cut.ok() && cut.error() == PagerError::kNoMemory && wait.Again());
   MutexLock lock(&object->mu);
-  if (bytes > old_size) cut = ClearOldTail(object, old_size);
   if (cut.ok()) {
     state->size = state->write_size = bytes;
     object->FreeFrom(pages_,

@@ -168,9 +168,8 @@ class StoredPager final : public Pager {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
   bool ClearPastEnd(Object* object, Page** page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
   bool ClearFrom(Page** page, uint64_t offset);
+  base::Result<void, PagerError> ClearGap(Object* object, uint64_t old_size);
   base::Result<void, PagerError> CutTail(Object* object, uint64_t bytes);
-  base::Result<void, PagerError> ClearOldTail(Object* object, uint64_t old_size)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
 
   PageStore* const pages_;
   Core* const core_;
