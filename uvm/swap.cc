@@ -228,12 +228,6 @@ void SwapStore::Free(SwapSlot first, uint32_t count) {
   area->slots.Give(at, count);
   if (core_->canary.Armed(base::Canary::kSlotFreedTwice)) area->slots.Give(at, count);
   in_use_ -= count;
-  const uint64_t next = uint64_t{at} + count;
-  if (core_->canary.Armed(base::Canary::kSlotFreedTwice) && next < area->pages &&
-      !area->slots.IsFree(next) && !Bit(area->bad, next)) {
-    area->slots.Give(next, 1);
-    --in_use_;
-  }
 }
 
 void SwapStore::MarkBad(SwapSlot first, uint32_t count) {

@@ -1,7 +1,5 @@
 #include "uvm/swap_state_invariants.h"
 
-#include <cstring>
-
 #include "uvm/swap_invariants.h"
 
 namespace uvm {
@@ -113,9 +111,11 @@ class Walk {
       return nullptr;
     unsigned char bytes[base::kPageSize];
     if (!store_.DebugRead(slot, bytes)) return nullptr;  // the device does not tell
-    return std::memcmp(bytes, uvm_->DebugPages().Contents(page), base::kPageSize) == 0
-               ? nullptr
-               : "is clean, and differs from its slot";
+    const unsigned char* contents = uvm_->DebugPages().Contents(page);
+    for (uint64_t i = 0; i < base::kPageSize; ++i) {
+      if (bytes[i] != contents[i]) return "is clean, and differs from its slot";
+    }
+    return nullptr;
   }
 
   void Tell() {
