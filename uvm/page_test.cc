@@ -156,16 +156,18 @@ TEST_F(PageTest, APageWhoseLastLoanEndsIsInAQueue) {
     Page* page = pages_.AllocateForObject(SomeObject(), PageIndex(0));
     pages_.Lend(page, SomeAnon());
     pages_.Lend(page, nullptr);
-    EXPECT_EQ(pages_.active_count(), PageCount(0));
+    EXPECT_EQ(PageStore::QueueOf(page), PageQueue::kNone);
     if (anon_first) pages_.FreeFromAnon(page);
     pages_.ReturnLoan(page);
     if (!anon_first) pages_.FreeFromAnon(page);
     EXPECT_EQ(page->loan_count, 0u);
     EXPECT_EQ(page->anon, nullptr);
-    EXPECT_EQ(pages_.active_count(), PageCount(1)) << anon_first;
+    EXPECT_EQ(PageStore::QueueOf(page), PageQueue::kActive) << anon_first;
+    EXPECT_EQ(pages_.active_count(), PageCount(1));
     pages_.Free(page);
     EXPECT_EQ(pages_.active_count(), PageCount(0));
   }
+  pages_.SetPolicy(nullptr);
 }
 
 using PageDeathTest = PageTest;
