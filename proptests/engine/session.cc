@@ -240,6 +240,8 @@ bool Session::ShortageIsRight(const model::Expectation& right, const Outcome& se
   if (!right.OnlyByShortage(seen)) return true;
   const bool disturbed = machine_->ledger().faults_injected != spent_.faults_injected;
   if (disturbed) return true;
+  // Calls may also meet the limit of what may be wired or held at once.
+  if (!refused && seen.family != Outcome::Family::kFault) return true;
   if (!refused) {
     return Fail(FailureClass::kOutcome, KindRule("ShortageHasACause", resolved_.kind),
                 absl::StrCat(traces::FormatResolvedOp(resolved_), ": ",
