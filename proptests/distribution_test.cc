@@ -18,6 +18,7 @@ CampaignResult Campaign(bool swarm) {
   options.case_ops = 4000;
   options.swarm = swarm;
   options.run.machine.ram_bytes = uint64_t{16} << 20;
+  options.run.machine.swap = {{.pages = 4096}, {.pages = 1024}};  // for calls that name them
   options.run.whole_every = 0;
   return RunCampaign(options);
 }
