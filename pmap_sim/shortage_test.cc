@@ -114,8 +114,8 @@ TEST_F(ShortageTest, WhenOnlyWiredPagesAreLeftTheFaultFails) {
   EXPECT_TRUE(Read(a, kVa));
 }
 
-// One refusal of the kernel's is mended by the next fault: the alias that was not made is made anew,
-// and nobody else's pages give way for it.
+// One refusal of the kernel's is mended by the next fault: the alias that was not made is made
+// anew, and nobody else's pages give way for it.
 TEST_F(RefusalTest, AnAliasThatWasRefusedIsMadeAtTheNextFault) {
   Client* a = NewClient();
   Enter(a, kVa + 0x20000, NewFrame(), base::kProtReadWrite);

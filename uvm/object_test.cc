@@ -143,10 +143,11 @@ TEST_F(ObjectTest, ThePatternPagerFillsWithFileBytesAndFailsOnDemand) {
 
 using ObjectDeathTest = ObjectTest;
 
-TEST_F(ObjectDeathTest, APageThatIsBusyMustNotBeFreed) {
+// Whoever made it busy, a device's transfer say, is still at work on its frame.
+TEST_F(ObjectDeathTest, APageThatIsBusyIsWaitedForBeforeItsObjectGoes) {
   Object* object = Create(1);
   AddPage(object, 0)->busy = BusyReason::kPagein;
-  EXPECT_DEATH(objects_.Destroy(object), "IsBusy");
+  EXPECT_DEATH(objects_.Destroy(object), "would wait for ever");
 }
 
 TEST_F(ObjectDeathTest, AnObjectWithoutAPagerDies) {

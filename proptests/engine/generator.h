@@ -27,7 +27,7 @@ struct Swarm {
   friend bool operator==(const Swarm&, const Swarm&) = default;
 };
 
-// The weights when no swarm narrows them: every kind occurs.
+// The weights when no swarm narrows them: every kind but the calls about swap occurs.
 Swarm StandardMix();
 // A random subset of the kinds of `mix` with random weights, for case `case_index` of `seed`. Some
 // kind that maps memory and, if they are in it, `read` and `write` remain, since nothing happens

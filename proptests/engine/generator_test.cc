@@ -66,6 +66,8 @@ TEST(GeneratorTest, EveryOperationIsWellFormed) {
 
 TEST(GeneratorTest, TheStandardMixHasEveryKind) {
   GenOptions options;
+  options.swarm = WithSwapCalls(options.swarm);
+  options.swap_devices = 2;
   Generator generator(options);
   std::array<int, traces::kProgramKindCount> seen = {};
   for (const Op& op : DrawOps(generator, 20000)) ++seen[static_cast<size_t>(op.kind)];
@@ -78,7 +80,7 @@ TEST(GeneratorTest, SwarmsDifferAndNeverLoseWhatMakesThemUseful) {
   std::set<std::string> texts;
   int narrow = 0;
   for (uint64_t number = 0; number < 60; ++number) {
-    Swarm swarm = DrawSwarm(1, number);
+    Swarm swarm = WithSwapCalls(DrawSwarm(1, number));
     texts.insert(SwarmText(swarm));
     auto weight = [&](OpKind kind) { return swarm.weight[static_cast<size_t>(kind)]; };
     EXPECT_GT(weight(OpKind::kWrite), 0u);
