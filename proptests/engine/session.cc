@@ -238,6 +238,12 @@ bool Session::ShortageIsRight(const model::Expectation& right, const Outcome& se
   const bool refused = refusals != refusals_;
   refusals_ = refusals;
   if (!right.OnlyByShortage(seen)) return true;
+  // Nearly all frames are wired or lent: pages that are needed together do not find room together,
+  // though each of them could come in.
+  const uvm::PageStore& pages = machine_->uvm().DebugPages();
+  const uint64_t movable =
+      (pages.free_count() + pages.active_count() + pages.inactive_count()).value();
+  if (movable < kPlenty) return true;
   const bool disturbed = machine_->ledger().faults_injected != spent_.faults_injected;
   if (disturbed) return true;
   // Calls may also meet the limit of what may be wired or held at once.
