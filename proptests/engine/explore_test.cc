@@ -160,6 +160,29 @@ TEST(ExploreTest, WhatNobodySawMayHaveBeenInAnyOrder) {
 }
 
 // A bug that only concurrency shows: found, made small, and shown again by its schedule alone.
+// Programs that touch more pages than there are frames: the page daemon takes part in every
+// schedule.
+ExploreOptions Pressed(base::Canary canary) {
+  ExploreOptions options = Small(ScheduleKind::kPct);
+  options.schedules = Schedules(400);
+  options.run.machine.ram_bytes = kPressureFrames << base::kPageShift;
+  options.run.machine.swap = {{.pages = 512}};
+  options.run.memory_may_run_out = true;  // while swapping goes off
+  options.run.machine.canary = canary;
+  options.draw.hog_pages = static_cast<uint32_t>(kPressureFrames);
+  return options;
+}
+
+TEST(ExploreTest, AgainstThePageDaemonNobodyIsStuckAndNothingIsLost) {
+  EXPECT_EQ(FailureOf(Explore(Pressed(base::Canary::kNone))), "");
+}
+
+TEST(ExploreTest, WhoWaitsForFramesAndIsNotWokenIsFound) {
+  const ExploreResult result = Explore(Pressed(base::Canary::kWaiterNotWoken));
+  ASSERT_TRUE(result.failed);
+  EXPECT_EQ(result.failed->failure->print.rule, "EveryOperationEnds");
+}
+
 TEST(ExploreTest, AFaultThatForgetsALockIsFoundAndMadeSmall) {
   if (!fake_l4::RewindArea::IsAvailable()) GTEST_SKIP() << "takes tens of thousands of runs";
   ExploreOptions options = Small(ScheduleKind::kPct);
