@@ -123,7 +123,7 @@ void FreePages::Put(Page* page) {
   page->bucket = buckets_ == 1 ? 0 : static_cast<uint8_t>(BucketOf(page->pa));
   Queue& queue = plain_ ? queues_[0] : QueueOf(page);
   // Of frames that are freed in the order of their addresses, the one before of the same colour.
-  put_run_ = page == last_put_ + 1 ? put_run_ + 1 : 1;
+  put_run_ = last_put_ != nullptr && page == last_put_ + 1 ? put_run_ + 1 : 1;
   Page* before = put_run_ > colours_ ? page - colours_ : nullptr;
   if (before != nullptr && before->free && !before->cached &&
       (plain_ || &QueueOf(before) == &queue)) {
