@@ -105,7 +105,9 @@ TEST_P(UvmShortRecordingsTest, AgreesButForWhatHasAName) {
   }
   EXPECT_GE(o.pages_compared, name == "b_pressure_wild_01" ? 400u : 16000u);
   EXPECT_LE(o.pages_lost_here * 100, o.pages_compared);
-  if (!errors && !file_errors) EXPECT_EQ(o.pages_lost_here, 0u);
+  if (!errors && !file_errors) {
+    EXPECT_EQ(o.pages_lost_here, 0u);
+  }
 }
 
 // Entry boundaries, amaps, counters and translations: what differs is a decision.
