@@ -438,7 +438,9 @@ TEST_P(PolicyPropTest, WishesComeTrueAndNothingElse) {
       intents.Flush(policy);
     }
     ASSERT_EQ(PageIntents::QueueOf(*page) != PageQueue::kNone, managed[i]) << "page " << i;
-    if (step % 64 == 0) ASSERT_EQ(bench.Wrong(), "") << step;
+    if (step % 64 == 0) {
+      ASSERT_EQ(bench.Wrong(), "") << step;
+    }
   }
   intents.Flush(policy);
   for (uint32_t i = 0; i < kMany; ++i) {
