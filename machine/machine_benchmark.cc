@@ -261,24 +261,25 @@ int Main(int argc, char** argv) {
   Register("write fault that takes the page over", {320, ""},
            [](Meter& m) { Family(m, Part::kTakeOver); });
   Register("fork, 65536 resident pages", {400000, ""}, [](Meter& m) { Family(m, Part::kFork); });
-  Register("fork, 65536 pages, free frames lay in no order", {400000, ""}, [](Meter& m) {
-    Shuffle();
-    Family(m, Part::kFork);
-  });
   Register("exit of child with 65536 private pages", {2 * 4834400.0, ""},
            [](Meter& m) { Family(m, Part::kExitChild); });
   Register("exit of its parent, 65536 pages taken over", {2 * 6744600.0, ""},
            [](Meter& m) { Family(m, Part::kExitParent); });
   Register("exit, 65536 resident private pages", {2 * 6744600.0, ""}, ExitResident);
   Register("protect RO over 65536 resident pages", {4 * 127500.0, ""}, ProtectAll);
-  Register("protect RO, 65536 pages, free frames in no order", {4 * 127500.0, ""}, [](Meter& m) {
-    Shuffle();
-    ProtectAll(m);
-  });
   Register("wire 4096 resident pages, a page", {2 * 108.9, ""}, [](Meter& m) { Wire(m, false); });
   Register("unwire 4096 pages, a page", {2 * 26.6, ""}, [](Meter& m) { Wire(m, true); });
   Register("fork, 1000 entries x 1 resident page", {}, ForkManyEntries);
   Register("mmap and munmap of 4 pages, two calls", {}, MapUnmap);
+  // Last: frames stay in no order for all that follow.
+  Register("fork, 65536 pages, free frames lay in no order", {400000, ""}, [](Meter& m) {
+    Shuffle();
+    Family(m, Part::kFork);
+  });
+  Register("protect RO, 65536 pages, free frames in no order", {4 * 127500.0, ""}, [](Meter& m) {
+    Shuffle();
+    ProtectAll(m);
+  });
   return uvm::testing::RunTable(argc, argv, "aim");
 }
 
