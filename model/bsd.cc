@@ -444,7 +444,10 @@ uint64_t OwnedPages(const Region& region, uint64_t start, uint64_t end, const Fi
   const PageMap& owned = region.layer->owned;
   auto stop = owned.lower_bound(region.LayerPage(end));
   for (auto it = owned.lower_bound(region.LayerPage(start)); it != stop; ++it) {
-    if (!it->second.IsOpen() && it->second.Canonical() != nullptr) ++pages;
+    if (it->second.IsOpen() || it->second.Canonical() == nullptr) continue;
+    // A copy of a page that MADV_FREE gave up owns what is below, and it may have no frame yet.
+    if (!region.attributes.wired && it->second.Canonical()->pristine()) continue;
+    ++pages;
   }
   return pages;
 }

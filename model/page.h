@@ -55,6 +55,9 @@ class PageValue {
   static constexpr uint64_t kZeroVersion = 0;
   static uint64_t FileVersion(uint64_t key, uint64_t offset);
 
+  // Zeros, or bytes of a file, that nobody stored to.
+  bool pristine() const { return writes_.empty() && fill_ != Fill::kBytes; }
+
   // Of the contents, so that equal values have equal hashes.
   uint64_t ContentHash() const;
   friend bool operator==(const PageValue& a, const PageValue& b);
