@@ -210,6 +210,12 @@ bool World::MayHold(uint32_t task, uint64_t va, const PageBytes& bytes) const {
   return false;
 }
 
+bool World::HasThread(uint32_t task, uint32_t thread) const {
+  return FindTask(task)->HasThread(thread);
+}
+
+uint32_t World::CountThreads(uint32_t task) const { return FindTask(task)->CountThreads(); }
+
 uint64_t World::StateHash() const {
   uint64_t hash = 0;
   for (uint32_t label : births_) {
@@ -220,6 +226,7 @@ uint64_t World::StateHash() const {
     hash = base::Chain(hash, uint64_t{task.owner} << 1 | (task.narrow ? 1 : 0));
     hash = base::Chain(hash, task.has_heap ? task.heap_base + 1 : 0);
     hash = base::Chain(hash, task.heap_current);
+    if (task.threads != 1) hash = base::Chain(hash, task.threads);
     ForEachRange(label, [&](base::Range range, const Attributes& attributes) {
       hash = base::Chain(hash, range.start.value());
       hash = base::Chain(hash, range.end.value());

@@ -170,6 +170,8 @@ class World {
   // REQUIRES for all below: the task is alive.
   traces::Personality PersonalityOf(uint32_t task) const;
   base::Range Bounds(uint32_t task) const;
+  bool HasThread(uint32_t task, uint32_t thread) const;
+  uint32_t CountThreads(uint32_t task) const;
 
   using RangeVisitor = absl::FunctionRef<void(base::Range, const Attributes&)>;
   // Maximal runs of pages with equal attributes, in address order.
@@ -224,6 +226,7 @@ class World {
   bool ResolveWithoutTask(const traces::Op& op, traces::ResolvedOp* out) const;
   uint32_t NthLive(uint32_t n) const;
   bool ResolveTask(const traces::TaskRef& ref, uint32_t* label) const;
+  bool ResolveThread(const traces::Op& op, traces::ResolvedOp* out) const;
   bool ResolveTarget(const traces::Op& op, traces::ResolvedOp* out) const;
   static bool ResolvePlace(const Space& space, const traces::Place& place, uint64_t* address);
 

@@ -333,6 +333,8 @@ void Session::ExtendHash() {
   hash_ = base::Chain(hash_, static_cast<uint64_t>(resolved_.kind) << 32 | resolved_.task);
   hash_ = base::Chain(hash_, resolved_.at);
   if (resolved_.target != 0) hash_ = base::Chain(hash_, resolved_.target);
+  if (resolved_.thread != 0) hash_ = base::Chain(hash_, resolved_.thread);
+  if (resolved_.kind == OpKind::kThreadEnd) hash_ = base::Chain(hash_, resolved_.value);
   if (traces::IsSwapCall(resolved_.kind)) {
     hash_ = base::Chain(hash_, uint64_t{resolved_.device} << 32 | resolved_.priority);
   }
