@@ -396,13 +396,18 @@ bool Machine::EndByInit(uint32_t label) {
 
 bool Machine::RunProgram(uint32_t label, void (*program)(void*), void* argument) {
   CHECK(IsLive(label));
-  ClientThread* thread = by_thread_.at(thread_of(label).raw);
-  thread->command = {};
-  thread->command.program = program;
-  thread->command.argument = argument;
-  CHECK(kernel_.HostWake(thread->id));
+  return RunProgram(label, Find(label)->First()->number, program, argument);
+}
+
+bool Machine::RunProgram(uint32_t label, uint32_t number, void (*program)(void*), void* argument) {
+  ClientThread& thread = Find(label)->threads[number];
+  CHECK(thread.exists());
+  thread.command = {};
+  thread.command.program = program;
+  thread.command.argument = argument;
+  CHECK(kernel_.HostWake(thread.id));
   RunKernel();
-  return thread->command.done;
+  return thread.command.done;
 }
 
 std::optional<std::string> Machine::crash() const {

@@ -180,6 +180,8 @@ class Machine {
   // any more. False: it did not come back (it waits, or was ended). The program follows the rules
   // for simulated code of fake_l4/kernel.h.
   bool RunProgram(uint32_t label, void (*program)(void*), void* argument);
+  // The same on that of its threads.
+  bool RunProgram(uint32_t label, uint32_t thread, void (*program)(void*), void* argument);
 
   // Lets several live threads, of one task or of several, perform their operations all at the same
   // time, each its own in order, under the schedule that was asked for, and then the machine come

@@ -1,6 +1,7 @@
 // model/observe.cc: what can be seen of a World without changing it (World's observers).
 
 #include <algorithm>
+#include <bit>
 
 #include "base/check.h"
 #include "base/hash.h"
@@ -215,6 +216,10 @@ bool World::HasThread(uint32_t task, uint32_t thread) const {
 }
 
 uint32_t World::CountThreads(uint32_t task) const { return FindTask(task)->CountThreads(); }
+
+uint32_t World::FirstThread(uint32_t task) const {
+  return static_cast<uint32_t>(std::countr_zero(FindTask(task)->threads));
+}
 
 uint64_t World::StateHash() const {
   uint64_t hash = 0;

@@ -172,6 +172,7 @@ class World {
   base::Range Bounds(uint32_t task) const;
   bool HasThread(uint32_t task, uint32_t thread) const;
   uint32_t CountThreads(uint32_t task) const;
+  uint32_t FirstThread(uint32_t task) const;
 
   using RangeVisitor = absl::FunctionRef<void(base::Range, const Attributes&)>;
   // Maximal runs of pages with equal attributes, in address order.

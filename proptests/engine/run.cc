@@ -22,6 +22,7 @@ constexpr uint64_t kProgressEvery = 8192;
 traces::Op Absolute(const traces::Op& op, const traces::ResolvedOp& resolved) {
   traces::Op absolute = op;
   if (resolved.task != 0) absolute.task = {resolved.task, false};
+  absolute.thread = resolved.thread;
   if (op.at.kind != traces::Place::Kind::kAbsolute) absolute.at = traces::At(resolved.at);
   if (op.to.kind != traces::Place::Kind::kAbsolute) absolute.to = traces::At(resolved.to);
   return absolute;

@@ -298,6 +298,7 @@ bool Session::FollowTaskLoss() {
   if (!CheckWhole(StateRelation::Depth::kSampled)) return false;
   traces::ResolvedOp death;
   death.task = resolved_.task;
+  death.thread = resolved_.thread;
   death.kind = world_->PersonalityOf(death.task) == traces::Personality::kBsd
                    ? OpKind::kExit
                    : OpKind::kTaskTerminate;
@@ -422,6 +423,7 @@ bool Session::DrainNames() {
     const uint64_t key = traces::KeyOfName((*files_)[i - 1].c_str());
     traces::Op op;
     op.task = {world_->LiveTasks().front(), false};
+    op.thread = world_->FirstThread(op.task.number);
     op.file = i;
     op.kind = OpKind::kMemfdClose;
     if (world_->HasMemfd(key) && !PerformOwn(op)) return false;
@@ -441,6 +443,7 @@ bool Session::DrainTasks() {
     op.kind = world_->PersonalityOf(task) == traces::Personality::kBsd ? OpKind::kExit
                                                                        : OpKind::kTaskTerminate;
     op.task = {task, false};
+    op.thread = world_->FirstThread(task);
     if (!PerformOwn(op)) return false;
   }
   stats_ = counted;
