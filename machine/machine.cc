@@ -268,6 +268,7 @@ void Machine::Bury(Client* client) {
 
 void Machine::AddThread(Client* client, uint32_t number, L4_ThreadId_t id) {
   ClientThread& thread = client->threads[number];
+  if (thread.exists()) BuryThread(&thread);
   thread.client = client;
   thread.number = number;
   thread.id = id;
@@ -396,7 +397,7 @@ bool Machine::EndByInit(uint32_t label) {
 
 bool Machine::RunProgram(uint32_t label, void (*program)(void*), void* argument) {
   CHECK(IsLive(label));
-  return RunProgram(label, Find(label)->First()->number, program, argument);
+  return RunProgram(label, first_thread_of(label), program, argument);
 }
 
 bool Machine::RunProgram(uint32_t label, uint32_t number, void (*program)(void*), void* argument) {
@@ -460,6 +461,11 @@ L4_ThreadId_t Machine::thread_of(uint32_t label, uint32_t thread) const {
   const Client* client = Find(label);
   CHECK(client != nullptr && thread < traces::kMaxThreads);
   return client->threads[thread].id;
+}
+
+uint32_t Machine::first_thread_of(uint32_t label) const {
+  CHECK(IsLive(label));
+  return Find(label)->First()->number;
 }
 
 uint64_t Machine::ProbeHits(base::Probe probe) const {

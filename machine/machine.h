@@ -236,6 +236,7 @@ class Machine {
   fake_l4::SpaceId l4_space_of(uint32_t label) const;
   L4_ThreadId_t thread_of(uint32_t label) const;                   // the first that it has
   L4_ThreadId_t thread_of(uint32_t label, uint32_t thread) const;  // nil: it has none such
+  uint32_t first_thread_of(uint32_t label) const;  // its number. REQUIRES: IsLive(label)
   // The server's name of a task, alive or dead. REQUIRES: the label was used.
   uint32_t task_of(uint32_t label) const { return clients_.at(label)->task; }
 

@@ -19,6 +19,7 @@ struct Machine::Running {
   Together* together = nullptr;
   uint32_t number = 0;
   ClientThread* thread = nullptr;
+  L4_ThreadId_t id = {0};  // its, which may be another's by the end
   const Part* part = nullptr;
   // One an operation, in order.
   std::vector<Command> commands;
@@ -72,7 +73,9 @@ void Machine::EndTogether(Together* together) {
     for (size_t i = 0; i < running.commands.size(); ++i) {
       const OpKind kind = running.commands[i].op.kind;
       const bool done = running.performed[i].responded != 0 && running.performed[i].outcome.ok();
-      if (done && (IsBirth(kind) || kind == OpKind::kThreadCreate)) births.push_back({&running, i});
+      // A thread's number may have been another's before, and be another's again.
+      const bool thread = kind == OpKind::kThreadCreate && Exists(running.commands[i].child_thread);
+      if (done && (IsBirth(kind) || thread)) births.push_back({&running, i});
     }
   }
   // total order: each end has a place of its own
@@ -99,9 +102,10 @@ void Machine::BuryTheDead(Client* client) {
 void Machine::EndPart(Together* together, Running* running) {
   for (size_t i = 0; i < running->commands.size(); ++i) {
     Performed& performed = running->performed[i];
-    if (performed.invoked == 0 || performed.responded != 0 || running->thread->exists()) continue;
+    if (performed.invoked == 0 || performed.responded != 0 || Exists(running->id)) continue;
     performed.cut_short = true;
     const traces::ResolvedOp& op = running->commands[i].op;
+    if (IsDeath(op.kind) && running->thread->client->First() != nullptr) continue;
     if (!MayBeLast(op) || together->EndedByAnother(*running, op, performed.invoked)) continue;
     performed.cut_short = false;
     performed.outcome.family = traces::FamilyOf(op.kind);
@@ -123,6 +127,7 @@ std::vector<Performed> Machine::ApplyTogether(const std::vector<Part>& parts) {
     Client* const client = Find(parts[i].label);
     running.thread = &client->threads[parts[i].thread];
     CHECK(running.thread->exists());
+    running.id = running.thread->id;
     running.commands.resize(parts[i].ops.size());
     running.performed.resize(parts[i].ops.size());
     for (uint32_t k = 0; k < parts[i].ops.size(); ++k) {

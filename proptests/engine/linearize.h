@@ -38,12 +38,17 @@ struct HistoryOp {
   // Places in one order of all beginnings and ends; equal ones do not occur.
   uint64_t invoked = 0;
   uint64_t responded = 0;
+  // Its thread came to its end before it: it is done or not, nobody knows with what outcome, and
+  // it is in no other's way. `responded` is kNever.
+  bool cut_short = false;
+  static constexpr uint64_t kNever = ~uint64_t{0};
 };
 
 struct Linearization {
   bool found = false;
-  std::vector<uint32_t> order;  // of the history's operations, when found
-  uint64_t steps = 0;           // operations tried on the model
+  std::vector<uint32_t>
+      order;           // of the history's operations, when found; not all that are cut short
+  uint64_t steps = 0;  // operations tried on the model
   // When not found: as many operations as can be done in some order, and why none of the next can.
   std::vector<uint32_t> longest;
   std::string why;
