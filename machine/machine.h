@@ -120,6 +120,9 @@ std::vector<std::string> PolicyNames();
 struct Part {
   uint32_t label = 0;  // of the task
   std::vector<traces::ResolvedOp> ops;
+  // Which of them go on with the one before, and are not begun when that failed: accesses of which
+  // each page is a step. May be shorter than `ops`.
+  std::vector<bool> goes_on;
 };
 struct Performed {
   uint32_t part = 0;   // index of the Part

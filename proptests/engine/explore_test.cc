@@ -166,7 +166,8 @@ ExploreOptions Pressed(base::Canary canary) {
   ExploreOptions options = Small(ScheduleKind::kPct);
   options.schedules = Schedules(400);
   options.run.machine.ram_bytes = kPressureFrames << base::kPageShift;
-  options.run.machine.swap = {{.pages = 512}};
+  options.run.machine.swap = {{.pages = 256}, {.pages = 256}};
+  options.draw.swap_devices = 2;
   options.run.memory_may_run_out = true;  // while swapping goes off
   options.run.machine.canary = canary;
   options.draw.hog_pages = static_cast<uint32_t>(kPressureFrames);
