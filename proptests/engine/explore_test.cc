@@ -185,6 +185,21 @@ TEST(ExploreTest, WhoWaitsForFramesAndIsNotWokenIsFound) {
   EXPECT_EQ(result.failed->failure->print.rule, "EveryOperationEnds");
 }
 
+// One program of a campaign that found it; the same schedules pass without.
+TEST(ExploreTest, ADaemonThatSkipsTheOwnersLockIsFound) {
+  if (!fake_l4::RewindArea::IsAvailable()) GTEST_SKIP() << "takes many runs";
+  const auto explore = [](base::Canary canary) {
+    ExploreOptions options = Pressed(canary);
+    options.kind = ScheduleKind::kUniform;
+    options.schedules = 64;
+    options.draw.seed = 5;
+    options.draw.index = 18;
+    return Explore(options);
+  };
+  EXPECT_TRUE(explore(base::Canary::kDaemonSkipsOwnerLock).failed);
+  EXPECT_EQ(FailureOf(explore(base::Canary::kNone)), "");
+}
+
 TEST(ExploreTest, AFaultThatForgetsALockIsFoundAndMadeSmall) {
   if (!fake_l4::RewindArea::IsAvailable()) GTEST_SKIP() << "takes tens of thousands of runs";
   ExploreOptions options = Small(ScheduleKind::kPct);
