@@ -58,6 +58,8 @@ void Machine::RunPart(void* running_part) {
   for (size_t i = 0; i < running.commands.size(); ++i) {
     Command& command = running.commands[i];
     Performed& performed = running.performed[i];
+    const std::vector<bool>& goes_on = running.part->goes_on;
+    if (i < goes_on.size() && goes_on[i] && !running.performed[i - 1].outcome.ok()) continue;
     performed.invoked = ++running.together->clock;
     running.read.clear();
     Execute(&command, running.thread->client->personality, &running.read);

@@ -31,6 +31,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "base/prot.h"
 #include "model/access.h"
@@ -211,8 +212,10 @@ class World {
   // Swap devices by number.
   const SwapTable& swap() const { return swap_; }
 
-  // Of everything observable, by contents: two worlds that went through equal states agree.
-  uint64_t StateHash() const;
+  // Of everything observable, by contents: two worlds that went through equal states agree. Who
+  // asks often keeps what contents came to, by PageValue::version(); that changes no hash.
+  using ContentHashes = absl::flat_hash_map<uint64_t, uint64_t>;
+  uint64_t StateHash(ContentHashes* known = nullptr) const;
   // An upper bound of the frames that are wired, all tasks together.
   uint64_t WiredAtMost() const;
   // Reads whose value could not be checked, because too many pages were undecided or one had too

@@ -111,7 +111,7 @@ absl::Status Apply(const ExploreFlags& flags, const std::vector<std::string>& fi
   constexpr uint64_t kFrames = 1024;
   MachineFlags machine = flags.machine;
   if (flags.pressure && machine.frames == 0) machine.frames = proptests::kPressureFrames;
-  if (flags.pressure && machine.swap.empty()) machine.swap = "512";
+  if (flags.pressure && machine.swap.empty()) machine.swap = "256,256";
   absl::Status status = machine.Apply(kFrames, 1, &options->run);
   if (!status.ok()) return status;
   status = KindOf(flags.schedule, &options->kind);
@@ -126,6 +126,8 @@ absl::Status Apply(const ExploreFlags& flags, const std::vector<std::string>& fi
   options->draw.pages = static_cast<uint32_t>(flags.pages);
   options->draw.threads_per_task = static_cast<uint32_t>(flags.threads_per_task);
   if (flags.pressure) options->draw.hog_pages = static_cast<uint32_t>(machine.frames);
+  if (!options->run.machine.swap.empty())
+    options->draw.swap_devices = static_cast<uint32_t>(options->run.machine.swap.size());
   if (files.empty()) return absl::OkStatus();
   if (files.size() > 1) return absl::InvalidArgumentError("one trace at a time can be explored");
   auto trace = traces::ReadTraceFile(files.front());
@@ -153,6 +155,7 @@ Json ToJson(const ExploreFlags& flags, const ExploreResult& result, double secon
   json["schedules_per_second"] = seconds > 0 ? static_cast<double>(result.schedules) / seconds : 0;
   json["decisions"] = result.decisions;
   json["page_by_page"] = result.page_by_page;
+  json["unjudged"] = result.unjudged;
   json["rewind_pages"] = result.pages_stored_to;
   const proptests::FailureClass cls =
       result.failed ? result.failed->failure->print.cls : proptests::FailureClass::kNone;
@@ -176,7 +179,8 @@ std::string Summary(const ExploreResult& result, double seconds) {
       "  ", Grouped(result.programs), " programs, ", Grouped(result.schedules), " schedules (",
       Grouped(result.distinct), " different ones), ", Grouped(result.ops), " operations, ",
       Grouped(result.decisions), " decisions\n  ", Grouped(result.page_by_page),
-      " histories have an order for each page only; ", Grouped(result.complete),
+      " histories have an order for each page only, ", Grouped(result.unjudged),
+      " nobody can judge; ", Grouped(result.complete),
       " programs have no other schedule; bringing a machine back copies ", result.pages_stored_to,
       " pages\n  hash ", HashText(result.hash), ", ",
       Grouped(static_cast<uint64_t>(static_cast<double>(result.schedules) / seconds)),

@@ -91,8 +91,7 @@ std::string ConfigurationText(const CampaignOptions& options, uint64_t number) {
   const proptests::GenOptions drawn = proptests::CaseOptions(options, number);
   return absl::StrCat(
       "  ", drawn.threads == 1 ? "" : absl::StrCat("threads of a task: ", drawn.threads, "\n  "),
-      "machine: ",
-      proptests::MachineText(proptests::CaseRunOptions(options, number), drawn.faults),
+      "machine: ", proptests::MachineText(proptests::CaseRunOptions(options, number), drawn.faults),
       "\n  mix: ", proptests::SwarmText(drawn.swarm), "\n");
 }
 

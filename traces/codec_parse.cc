@@ -271,8 +271,8 @@ bool Scanner::OpLine(Trace* trace, Line* line) {
   return true;
 }
 
-// `sN = word`, `sN.word`, `sM = sN.word`, with `~N` in place of an acting task, which `/T` for one of
-// its threads may follow, or a word that nobody does.
+// `sN = word`, `sN.word`, `sM = sN.word`, with `~N` in place of an acting task, which `/T` for one
+// of its threads may follow, or a word that nobody does.
 bool Scanner::Subjects(Op* op, const KindRow** row) {
   const char* begin = p_;
   if (*p_ == 'i') {

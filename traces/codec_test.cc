@@ -273,8 +273,7 @@ TEST(CodecTest, MistakesNameTheirPlace) {
             "t.trace:2:4: expected a thread that is not the first (1 to 3), found '0.exit'");
   EXPECT_EQ(Mistake("s1/4.exit"),
             "t.trace:2:4: expected a thread that is not the first (1 to 3), found '4.exit'");
-  EXPECT_EQ(Mistake("s1/1 = space"),
-            "t.trace:2:5: expected '.' and an operation, found a blank");
+  EXPECT_EQ(Mistake("s1/1 = space"), "t.trace:2:5: expected '.' and an operation, found a blank");
   EXPECT_EQ(Mistake("s1.thread_end x"),
             "t.trace:2:15: expected the number of a thread (below 2^32), found 'x'");
   EXPECT_EQ(Mistake("s1.fork"), "t.trace:2:1: expected 'sN = sM.fork', found 's1.fork'");

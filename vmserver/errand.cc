@@ -45,7 +45,7 @@ Answer Server::CallOn(ServerThread* self, Task* caller, uint32_t id, const Messa
     uvm::MutexLock lock(&mu_);
     const bool own = self != caller->worker;
     // Under the lock: whoever ends the thread silences it first, and then looks for its errand.
-    if (own && IsVoid(*self, message)) return Silent();
+    if (own && IsVoid(*self->partner, message)) return Silent();
     if (own) errand.target = caller;
     for (Task* task = tasks_.front(); task != nullptr && !own; task = tasks_.Next(task)) {
       const bool may = task->owner == caller->id || caller == init_;

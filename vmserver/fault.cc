@@ -72,7 +72,7 @@ base::Result<bool, base::FaultError> Server::Resolve(Task* task, base::Vaddr va,
 
 bool Server::ServesFault(ServerThread* self, const Message& message) {
   // Another thread may have the pager and the worker by now.
-  return IsVoid(*self->partner, message) || HandleFault(self, message, Patience::kNone);
+  return IsVoid(*self, message) || HandleFault(self, message, Patience::kNone);
 }
 
 bool Server::HandleFault(const ServerThread* pager, const Message& message, Patience patience) {
@@ -99,8 +99,7 @@ bool Server::HandleFault(const ServerThread* pager, const Message& message, Pati
   }
   ++counters_.faults;
   ++counters_.faults_failed;
-  Raise(message.client,
-        task->personality == Personality::kBsd ? BsdCode(error) : MachCode(error));
+  Raise(message.client, task->personality == Personality::kBsd ? BsdCode(error) : MachCode(error));
   return true;
 }
 

@@ -311,14 +311,15 @@ void Server::WorkerLoop(ServerThread* self) {
 }
 
 void Server::Handle(ServerThread* self, const Message& message) {
-  if (IsVoid(*self, message)) return;
+  if (IsVoid(*self->partner, message)) return;
   if (L4_IsPageFault(message.tag)) {
     HandleFault(self->partner, message, Patience::kWaits);
     return;
   }
   ++counters_.calls;
   Answer answer = Dispatch(self, message.task, message);
-  if (!answer.silent) Send(self, static_cast<uint32_t>(L4_Label(message.tag)), message.client, answer);
+  if (!answer.silent)
+    Send(self, static_cast<uint32_t>(L4_Label(message.tag)), message.client, answer);
 }
 
 // On the main worker; another has it do the call.

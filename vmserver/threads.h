@@ -117,9 +117,9 @@ struct ServerThread : uvm::Thread {
   bool LeaveDuty();
 };
 
-// Whether the thread that sent the message has come to its end since. REQUIRES: `worker` is one.
-inline bool IsVoid(const ServerThread& worker, const Message& message) {
-  return worker.partner->Client().raw != message.client.raw;
+// Whether the thread that sent the message to `pager` has come to its end since.
+inline bool IsVoid(const ServerThread& pager, const Message& message) {
+  return pager.Client().raw != message.client.raw;
 }
 
 // What the server must know about where it runs. Words of the server's own simulated (or real)

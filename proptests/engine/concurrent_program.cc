@@ -24,28 +24,32 @@ struct KindWeight {
   OpKind kind;
   uint32_t weight;
 };
-// Accesses see what calls do; calls that everybody waits for are rarer. None that takes contents
-// from one page to another: page by page nobody could judge it.
+// Accesses see what calls do; calls that everybody waits for are rarer.
 constexpr KindWeight kMix[] = {
     {OpKind::kWrite, 30}, {OpKind::kRead, 30},   {OpKind::kMprotect, 6},
     {OpKind::kMunmap, 3}, {OpKind::kMmap, 5},    {OpKind::kMinherit, 4},
     {OpKind::kFork, 6},   {OpKind::kMadvise, 3}, {OpKind::kLinuxDontneed, 2},
     {OpKind::kMlock, 2},  {OpKind::kMunlock, 2}, {OpKind::kMsync, 2},
-    {OpKind::kExit, 1},
+    {OpKind::kExit, 1},   {OpKind::kMremap, 2},  {OpKind::kPread, 2},
+    {OpKind::kPwrite, 2}, {OpKind::kPeek, 2},    {OpKind::kPoke, 2},
+    {OpKind::kSend, 2},   {OpKind::kReceive, 2},
 };
 // The same for Mach tasks, whose makers do some of it for them while they run. None ends: what its
 // maker then hears of it is no matter of memory.
 constexpr KindWeight kMachMix[] = {
     {OpKind::kWrite, 30},       {OpKind::kRead, 30},      {OpKind::kVmProtect, 8},
     {OpKind::kVmDeallocate, 4}, {OpKind::kVmAllocate, 5}, {OpKind::kVmInherit, 4},
-    {OpKind::kTaskCreate, 6},   {OpKind::kVmWire, 3},
+    {OpKind::kTaskCreate, 6},   {OpKind::kVmWire, 3},     {OpKind::kVmCopy, 3},
+    {OpKind::kVmRead, 2},       {OpKind::kVmWrite, 3},
 };
 // Of BSD tasks while memory is scarce.
 constexpr KindWeight kPressureMix[] = {
     {OpKind::kWrite, 30},  {OpKind::kRead, 30},    {OpKind::kMprotect, 3}, {OpKind::kMunmap, 2},
     {OpKind::kMmap, 3},    {OpKind::kMinherit, 2}, {OpKind::kFork, 6},     {OpKind::kMadvise, 2},
     {OpKind::kMlock, 4},   {OpKind::kMunlock, 3},  {OpKind::kMsync, 1},    {OpKind::kExit, 2},
-    {OpKind::kSwapOff, 2}, {OpKind::kSwapOn, 3},   {OpKind::kSend, 3},
+    {OpKind::kSwapOff, 3}, {OpKind::kSwapOn, 4},   {OpKind::kSend, 3},     {OpKind::kReceive, 2},
+    {OpKind::kPread, 1},   {OpKind::kPwrite, 1},   {OpKind::kPeek, 1},     {OpKind::kPoke, 1},
+    {OpKind::kMremap, 1},  {OpKind::kSwapCtl, 1},
 };
 constexpr base::Prot kProts[] = {base::kProtReadWrite, base::kProtReadWrite, base::kProtRead,
                                  base::kProtNone};
@@ -59,6 +63,7 @@ class Drawer {
     program_.files = {"f"};
     mach_ = OneIn(3) && options.hog_pages == 0;
     file_is_shared_ = OneIn(2);
+    receiver_ = static_cast<uint32_t>(1 + Below(options.threads));
   }
 
   ConcurrentProgram Draw() {
@@ -101,15 +106,16 @@ class Drawer {
   static bool EndsItself(const Op& op) {
     return op.kind == OpKind::kExit || (op.kind == OpKind::kThreadEnd && op.value == op.thread);
   }
-  // In some programs threads end each other and their tasks. Nobody has a name for a child that is
-  // born while its parent's thread is ended, so none is born there.
+  // In some programs threads end each other and their tasks. What a call then answered nobody
+  // knows: so none is made there that would name a child, or choose an address.
   void AmongSiblings(Op* op) {
     const uint32_t task = op->task.number;
-    const bool birth = op->kind == OpKind::kFork || op->kind == OpKind::kTaskCreate;
+    const bool chooses =
+        op->kind == OpKind::kFork || op->kind == OpKind::kTaskCreate || op->kind == OpKind::kVmRead;
     if (siblings_end_ && OneIn(8)) {
       *op = By(task, OneIn(4) ? OpKind::kExec : OpKind::kThreadEnd);
       if (op->kind == OpKind::kThreadEnd) op->value = Below(threads_in_[task - 1]);
-    } else if (siblings_end_ ? birth : op->kind == OpKind::kExit) {
+    } else if (siblings_end_ ? chooses : op->kind == OpKind::kExit) {
       *op = By(task, OpKind::kRead);
       DrawAccess(op);
     } else if (!siblings_end_ && OneIn(24)) {
@@ -209,7 +215,60 @@ class Drawer {
     const uint64_t page = hog ? kHogStart + Below(options_.hog_pages) * kPageSize : DrawPage();
     op->at = traces::At(page + (OneIn(4) ? 8 : 0));
     op->size = 8;
+    if (!hog && OneIn(8)) DrawLongAccess(op);
     if (op->kind == OpKind::kWrite) op->value = 1 + values_++ % 255;
+  }
+
+  // Over the end of a page, or of several pages.
+  void DrawLongAccess(Op* op) {
+    const uint64_t first = Below(options_.pages);
+    const uint64_t start = kConcurrentStart + first * kPageSize;
+    if (OneIn(2)) {
+      op->at = traces::At(start + kPageSize - 4);
+      return;
+    }
+    op->at = traces::At(start);
+    op->size = (1 + Below(options_.pages - first)) * kPageSize;
+  }
+
+  // One page at most, of which each call makes one step: page by page several pages could not be
+  // judged.
+  void DrawMove(Op* op) {
+    const uint32_t task = op->task.number;
+    op->at = traces::At(DrawPage());
+    op->size = kPageSize;
+    switch (op->kind) {
+      case OpKind::kMremap:
+        // One more page, which mostly is a hole.
+        op->to = traces::At(kConcurrentStart + Below(options_.pages + 1) * kPageSize);
+        if (OneIn(3)) std::swap(op->at, op->to);
+        op->new_size = kPageSize;
+        op->flags = traces::kFlagFixed;
+        return;
+      case OpKind::kVmCopy:
+      case OpKind::kVmWrite:
+        op->to = traces::At(DrawPage());
+        return;
+      case OpKind::kReceive:
+        // A message that is being received nobody else sees, though it may come back.
+        if (task != receiver_) op->kind = OpKind::kSend;
+        return;
+      case OpKind::kPeek:
+      case OpKind::kPoke:
+        op->target = {OneMadeBy(task), false};
+        op->to = traces::At(DrawPage());
+        break;
+      case OpKind::kPread:
+      case OpKind::kPwrite:
+        if (!file_is_shared_) op->kind = OpKind::kPread;
+        op->file = 1;
+        op->offset = Below(options_.pages) * kPageSize;
+        if (OneIn(3)) op->flags = traces::kFlagDirect;
+        break;
+      default:
+        return;
+    }
+    if (OneIn(2)) op->size = 8;
   }
 
   // The pages of the file are mapped in one way by all: a private page is bound to what the file
@@ -252,8 +311,7 @@ class Drawer {
         DrawRange(&op);
         break;
       default:
-        op.at = traces::At(DrawPage());
-        op.size = kPageSize;
+        DrawMove(&op);
         break;
     }
     if (op.kind == OpKind::kVmAllocate) op.flags = traces::kFlagFixed;
@@ -278,6 +336,10 @@ class Drawer {
   // are about one page, so that they can be judged page by page.
   Op DrawOp(uint32_t task) {
     Op op = By(task, UnderPressure() ? DrawKind(kPressureMix) : DrawKind(kMix));
+    // Who may do it does it more often.
+    if (UnderPressure() && task == 1 && OneIn(8)) {
+      op.kind = OneIn(2) ? OpKind::kSwapOff : OpKind::kSwapOn;
+    }
     switch (op.kind) {
       case OpKind::kWrite:
       case OpKind::kRead:
@@ -302,12 +364,15 @@ class Drawer {
         op.child = ++labels_;
         break;
       case OpKind::kExit:
+        break;
       case OpKind::kSwapOn:
       case OpKind::kSwapOff:
+      case OpKind::kSwapCtl:
+        op.device = static_cast<uint32_t>(Below(options_.swap_devices));
+        if (op.kind != OpKind::kSwapOff) op.priority = static_cast<uint32_t>(Below(2));
         break;
       default:
-        op.at = traces::At(DrawPage());
-        op.size = kPageSize;
+        DrawMove(&op);
         break;
     }
     if (op.kind == OpKind::kMadvise) op.advice = base::Advice::kFree;
@@ -325,6 +390,7 @@ class Drawer {
   std::vector<Actor> actors_;         // by part
   std::vector<uint32_t> threads_in_;  // of each task, by its label
   bool siblings_end_ = false;
+  uint32_t receiver_ = 0;
   struct Made {
     uint32_t maker;
     uint32_t child;

@@ -47,8 +47,9 @@ struct DrawOptions {
   // More than 1: several are threads of one task, at most so many of each.
   uint32_t threads_per_task = 1;
   // Under pressure: so many pages more, which the first task has filled before all others are born.
-  // Threads use them, lend pages, and swap device 0 off and on.
+  // Threads use them, and the first swaps devices off and on.
   uint32_t hog_pages = 0;
+  uint32_t swap_devices = 1;
 };
 // First address of the pages that make memory scarce.
 inline constexpr uint64_t kHogStart = 0x1000000;

@@ -220,7 +220,8 @@ ExploreOptions Pressed(base::Canary canary) {
   ExploreOptions options = Small(ScheduleKind::kPct);
   options.schedules = Schedules(400);
   options.run.machine.ram_bytes = kPressureFrames << base::kPageShift;
-  options.run.machine.swap = {{.pages = 512}};
+  options.run.machine.swap = {{.pages = 256}, {.pages = 256}};
+  options.draw.swap_devices = 2;
   options.run.memory_may_run_out = true;  // while swapping goes off
   options.run.machine.canary = canary;
   options.draw.hog_pages = static_cast<uint32_t>(kPressureFrames);
@@ -246,6 +247,21 @@ TEST(ExploreTest, AFaultThatForgetsALockIsFoundByThreadsOfOneTask) {
   options.draw.threads_per_task = 3;
   options.run.machine.canary = base::Canary::kFaultSkipsAmapLock;
   EXPECT_TRUE(Explore(options).failed);
+}
+
+// One program of a campaign that found it; the same schedules pass without.
+TEST(ExploreTest, ADaemonThatSkipsTheOwnersLockIsFound) {
+  if (!fake_l4::RewindArea::IsAvailable()) GTEST_SKIP() << "takes many runs";
+  const auto explore = [](base::Canary canary) {
+    ExploreOptions options = Pressed(canary);
+    options.kind = ScheduleKind::kUniform;
+    options.schedules = 64;
+    options.draw.seed = 5;
+    options.draw.index = 18;
+    return Explore(options);
+  };
+  EXPECT_TRUE(explore(base::Canary::kDaemonSkipsOwnerLock).failed);
+  EXPECT_EQ(FailureOf(explore(base::Canary::kNone)), "");
 }
 
 TEST(ExploreTest, AFaultThatForgetsALockIsFoundAndMadeSmall) {
