@@ -198,7 +198,10 @@ void CommitSwap(const traces::ResolvedOp& op, SwapTable* swap);
 
 // Those that make and end threads (threads.cc).
 Step DecodeThreadCall(const Query& query);
-void CommitThreads(const Step& step, const traces::ResolvedOp& op, Task* task);
+bool MakesOrEndsThread(const Step& step);
+void CommitThread(const Step& step, Task* task);
+// An exec: an empty map, no heap, and no thread but the one that asked for it.
+void CommitExec(const traces::ResolvedOp& op, Task* task);
 
 // Calls whose outcome is a kern_return_t. REQUIRES: traces::FamilyOf(op.kind) == kKern.
 Step DecodeMach(const Query& query);

@@ -41,20 +41,20 @@ Step DecodeThreadCall(const Query& q) {
   return step;
 }
 
-// After an exec the thread that asked for it is the only one.
-void CommitThreads(const Step& step, const traces::ResolvedOp& op, Task* task) {
-  switch (step.action) {
-    case Step::Action::kMakeThread:
-      task->threads |= 1u << step.size;
-      break;
-    case Step::Action::kEndThread:
-      task->threads &= ~(1u << step.size);
-      break;
-    default:  // kClear
-      task->threads = 1u << op.thread;
-      break;
-  }
+bool MakesOrEndsThread(const Step& step) {
+  return step.action == Step::Action::kMakeThread || step.action == Step::Action::kEndThread;
+}
+
+void CommitThread(const Step& step, Task* task) {
+  task->threads ^= 1u << step.size;
   CHECK(task->threads != 0);
+}
+
+void CommitExec(const traces::ResolvedOp& op, Task* task) {
+  task->space.Clear();
+  task->has_heap = false;
+  task->heap_base = task->heap_current = 0;
+  task->threads = 1u << op.thread;
 }
 
 }  // namespace model

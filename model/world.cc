@@ -367,6 +367,7 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
   if (step.action == Step::Action::kSwap) return CommitSwap(op, &swap_);
   const uint32_t label = traces::ActsOn(op);
   Task& task = tasks_.find(label)->second;
+  if (MakesOrEndsThread(step)) return CommitThread(step, &task);
   const bool chosen = step.freedom == Step::Freedom::kAddress;
   switch (step.action) {
     case Step::Action::kBeBorn:
@@ -379,15 +380,7 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
       return;
     case Step::Action::kClear:
       ForgetAttachments(&task);
-      task.space.Clear();
-      task.has_heap = false;
-      task.heap_base = task.heap_current = 0;
-      CommitThreads(step, op, &task);
-      break;
-    case Step::Action::kMakeThread:
-    case Step::Action::kEndThread:
-      CommitThreads(step, op, &task);
-      break;
+      return CommitExec(op, &task);
     case Step::Action::kMap:
       CommitMap(step, chosen ? observed.value - step.page_offset : step.start, &task);
       break;

@@ -91,6 +91,10 @@ struct Task {
   // What the BSD calls need of the space, and the heap, if it has one.
   uvm::Process process;
   bool has_heap = false;
+  // It had more than one thread at some time; then its faults are numbered in the order of their
+  // answers.
+  bool had_siblings = false;
+  uint64_t answers = 0;
   base::ListLink link;
 
   L4_ThreadId_t first_thread() const { return threads[0].id; }
@@ -260,7 +264,10 @@ class Server {
   enum class Patience : uint8_t { kNone, kWaits };
   // False, and nothing is done, when it would have to wait and must not. REQUIRES: the caller has
   // the duty of the thread's worker.
-  bool HandleFault(const ServerThread* pager, const Message& message, Patience patience);
+  bool HandleFault(ServerThread* pager, const Message& message, Patience patience);
+  // Whether a sibling was sent the page since the thread of `pager` was answered last.
+  static bool IsWithSibling(const Task& task, const ServerThread& pager, base::Vaddr page,
+                            base::Access access);
   // The same on the pager, which has the worker's duty. True: done with it.
   bool ServesFault(ServerThread* self, const Message& message);
   base::Result<bool, base::FaultError> Resolve(Task* task, base::Vaddr va, base::Access access,

@@ -53,8 +53,8 @@ struct GenOptions {
   uint32_t files = 2;
   // Swap devices of the machine, which calls name, and one that there is not. 0: no such calls.
   uint32_t swap_devices = 0;
-  // Threads of a task among which who acts is drawn, at most traces::kMaxThreads. 1: it is the first
-  // that the task has.
+  // Threads of a task among which who acts is drawn, at most traces::kMaxThreads. 1: it is the
+  // first that the task has.
   uint32_t threads = 1;
   Swarm swarm = StandardMix();
   FaultRates faults;

@@ -171,11 +171,11 @@ StateRelation::Result StateRelation::KernelTasksAgree(const char* rule) {
   if (now == KernelCounts{boot_kernel_.threads + threads, boot_kernel_.spaces + live}) {
     return std::nullopt;
   }
-  return Broken(
-      FailureClass::kStructure, rule,
-      absl::StrCat(live, " tasks with ", threads, " threads are alive, but the kernel has ", now.threads, " threads (",
-                   boot_kernel_.threads, " at boot) besides the server's, and ", now.spaces,
-                   " spaces with threads (", boot_kernel_.spaces, ")"));
+  return Broken(FailureClass::kStructure, rule,
+                absl::StrCat(live, " tasks with ", threads,
+                             " threads are alive, but the kernel has ", now.threads, " threads (",
+                             boot_kernel_.threads, " at boot) besides the server's, and ",
+                             now.spaces, " spaces with threads (", boot_kernel_.spaces, ")"));
 }
 
 // Walks both descriptions side by side; the system may have cut a run into several entries.
