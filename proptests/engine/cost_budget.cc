@@ -82,6 +82,8 @@ Budget BudgetOf(const traces::ResolvedOp& op, const Ledger& before, const Ledger
     case OpKind::kVmDeallocate:
     case OpKind::kVmInherit:
     case OpKind::kVmRegion:
+    case OpKind::kThreadCreate:
+    case OpKind::kThreadEnd:
       return nothing;
     case OpKind::kMmap:
     case OpKind::kExecMap:
