@@ -53,6 +53,16 @@ uint64_t World::WiredAtMost() const {
   return pages;
 }
 
+bool Query::may_lend(uint64_t pages) const { return world->LentPages() + pages <= lend_max; }
+
+uint64_t World::LentPages() const {
+  uint64_t pages = 0;
+  for (const auto& [label, channel] : channels_) {
+    for (const Parcel& message : channel) pages += message.pages;
+  }
+  return pages;
+}
+
 Step World::Decode(const ResolvedOp& op) const {
   if (op.kind == OpKind::kInject) {
     Step done;
@@ -78,6 +88,7 @@ Step World::Decode(const ResolvedOp& op) const {
               this,
               options_.wired_max};
   query.shm_max = options_.shm_max;
+  query.lend_max = options_.lend_max;
   query.files = &files_;
   query.swap = &swap_;
   if (op.kind == OpKind::kMemfdSeal) {

@@ -132,6 +132,8 @@ class World {
     uint32_t max_tasks = 64;
     // Frames that may be wired at once, all tasks together.
     uint64_t wired_max = ~uint64_t{0};
+    // Pages of all messages that were sent and not received.
+    uint64_t lend_max = ~uint64_t{0};
     // Bytes of the largest System V segment.
     uint64_t shm_max = ~uint64_t{0};
     // Swap devices by number.
@@ -212,6 +214,8 @@ class World {
   uint64_t StateHash() const;
   // An upper bound of the frames that are wired, all tasks together.
   uint64_t WiredAtMost() const;
+  // Pages of all messages there are.
+  uint64_t LentPages() const;
   // Reads whose value could not be checked, because too many pages were undecided or one had too
   // long a past.
   uint64_t unchecked_reads() const { return unchecked_reads_; }

@@ -135,6 +135,7 @@ class Object {
   base::ListLink store_link;   // ObjectStore's list
   uint32_t id = 0;             // for dumps
   bool no_exec = false;        // what it holds may not be executed (a mount without execution)
+  bool executable = false;     // it was mapped to be executed. NetBSD: VI_EXECMAP, uvn_text_p()
   void* pager_data = nullptr;  // the pager's own
   // Wired pages were cut off: pages that come in their places may lack the wirings of entries that
   // go on being wired (FaultHandler::CatchUpWirings).

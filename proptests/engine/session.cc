@@ -103,6 +103,7 @@ Session::Session(const RunOptions& options, const std::vector<std::string>* file
     machine_ = std::make_unique<machine::Machine>(options.machine);
     machine_->uvm().probes().CountFaults();
     world.wired_max = machine_->uvm().DebugPages().wired_max().value();
+    world.lend_max = machine_->uvm().DebugPages().lend_max().value();
     world.shm_max = base::ToBytes(machine_->uvm().DebugPages().total()) / 4;
   }
   world_ = std::make_unique<model::World>(world);
