@@ -264,6 +264,28 @@ void World::Refuse(Step step, const ResolvedOp& op, Why why) {
   }
 }
 
+bool World::AdoptLoss(const ResolvedOp& op, const Outcome& seen) {
+  if (traces::FamilyOf(op.kind) != seen.family) return false;
+  Step step = Decode(op);
+  switch (step.action) {
+    case Step::Action::kSetWired:
+    case Step::Action::kMayWire:
+    case Step::Action::kWireAll:
+    case Step::Action::kSetProt:
+      Refuse(std::move(step), op, Why::kMissing);
+      return true;
+    // Looked at nothing, or made nothing: a child, a copy, a message.
+    case Step::Action::kNothing:
+    case Step::Action::kFork:
+    case Step::Action::kCopyOut:
+      return true;
+    case Step::Action::kTransfer:
+      return op.kind == OpKind::kSend || op.kind == OpKind::kSendFile;
+    default:
+      return false;
+  }
+}
+
 // After mlockall(MCL_FUTURE) memory that gets its first rights is wired by that.
 void World::SetProt(const Step& step, Space* space) {
   std::vector<base::Range> fresh;

@@ -62,6 +62,11 @@ class Expectation {
   bool Accepts(const traces::Outcome& seen, std::string* why = nullptr) const;
   // True when nothing but memory that ran out makes `seen` right.
   bool OnlyByShortage(const traces::Outcome& seen) const;
+  // True for the error that comes before anything is touched.
+  bool IsPlainError(const traces::Outcome& seen) const {
+    return !seen.ok() && seen == parts_.step.outcome &&
+           parts_.step.action == Step::Action::kNothing;
+  }
   // A member of the set, always the same one: the lowest address, memory kept by MADV_FREE, enough
   // memory.
   traces::Outcome Canonical() const { return parts_.step.outcome; }
@@ -207,6 +212,10 @@ class World {
   // Which pages were lost to errors of swap: whoever looks at the system says so. Accesses to them,
   // and only these, fail; what calls do about them the model cannot say.
   void SetLost(LostPages lost) { lost_ = std::move(lost); }
+  // `op` failed because it met such a page. True: nothing was done but what a call leaves behind
+  // that fails half way up. False, nothing changed: part of it may have been done, and nobody can
+  // say which. REQUIRES: `seen` is an error.
+  bool AdoptLoss(const traces::ResolvedOp& op, const traces::Outcome& seen);
   // Swap devices by number.
   const SwapTable& swap() const { return swap_; }
 

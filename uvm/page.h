@@ -135,11 +135,6 @@ class PageIntents {
   Page* pages_[kPages];
 };
 
-// A machine has at least so many frames (decisions/0018). A third of them can neither be wired nor
-// lent: enough for the pages that one operation needs at once, and for those of which a page out
-// and a page in are under way.
-inline constexpr PageCount kFewestFrames{64};
-
 // Frames that begin plugged in, or come later.
 struct FrameRange {
   Paddr start;
