@@ -29,6 +29,8 @@ bool IsAccess(OpKind kind) {
 
 // Slots, or pages: with so many of both none is refused a frame.
 constexpr uint64_t kPlenty = 64;
+// The documented minimum of frames that are neither wired nor lent (docs/internals/pdaemon.md).
+constexpr uint64_t kFewestMovable = 16;
 
 // The pages that an operation may have changed, cut to the bounds of user space.
 base::Range TouchedRange(const traces::ResolvedOp& op, const Outcome& seen) {
@@ -248,7 +250,7 @@ bool Session::ShortageIsRight(const model::Expectation& right, const Outcome& se
   const uvm::PageStore& pages = machine_->uvm().DebugPages();
   const uint64_t movable =
       (pages.free_count() + pages.active_count() + pages.inactive_count()).value();
-  if (movable < kPlenty) return true;
+  if (movable < kFewestMovable) return true;
   const bool disturbed = machine_->ledger().faults_injected != spent_.faults_injected;
   if (disturbed) return true;
   if (!refused) {
