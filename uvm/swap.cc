@@ -142,6 +142,12 @@ bool SwapStore::EndOff(SwapDevice* device) {
   return true;
 }
 
+bool SwapStore::HoldsNothing(const SwapDevice* device) const {
+  MutexLock lock(&mu_);
+  const Area* area = FindDevice(device);
+  return area == nullptr || area->in_use() == area->bad_count;
+}
+
 bool SwapStore::IsOn(const SwapDevice* device, SwapSlot slot) const {
   if (slot == kNoSlot || slot == kBadSlot) return false;
   MutexLock lock(&mu_);

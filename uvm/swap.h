@@ -97,6 +97,8 @@ class SwapStore {
   // True, the device is off: nothing but bad slots is left. False, it is on again: slots are in use
   // or a transfer is under way.
   bool EndOff(SwapDevice* device);
+  // Whether no slots of `device` but bad ones are in use.
+  bool HoldsNothing(const SwapDevice* device) const;
   // Whether `slot` lies on `device`.
   bool IsOn(const SwapDevice* device, SwapSlot slot) const;
   // Devices that are on, in the order in which they are asked for slots; fills in at most `max` and
