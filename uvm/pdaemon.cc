@@ -178,13 +178,18 @@ void PageDaemon::Scan() {
 
 // Until what is being written is written.
 void PageDaemon::Drain() {
+  if (paging_ == 0) return;
+  guard_.Acquire(core_->threads);
   draining_ = true;
+  guard_.Release();
   while (paging_ != 0) {
     const uint64_t due = swap_->NextDue();
     if (due > core_->threads->Now()) SleepUntil(due);
     swap_->Poll(core_->threads->Now());
   }
+  guard_.Acquire(core_->threads);
   draining_ = false;
+  guard_.Release();
 }
 
 PageCount PageDaemon::RunOnce() {
@@ -316,7 +321,9 @@ bool PageDaemon::WaitForFrames() {
 // As long as that helps, the daemon aims at more.
 bool PageDaemon::WaitForMany(PageCount frames) {
   const auto enough = [&] { return pages_->free_count() >= reserve_ + frames; };
+  guard_.Acquire(core_->threads);
   many_ += frames.value();
+  guard_.Release();
   for (uint32_t vain = 0; !enough() && vain < kVainRounds;) {
     const PageCount before = pages_->free_count();
     if (!WaitForFrames()) break;
@@ -328,7 +335,9 @@ bool PageDaemon::WaitForMany(PageCount frames) {
       ++vain;
     }
   }
+  guard_.Acquire(core_->threads);
   many_ -= frames.value();
+  guard_.Release();
   return enough();
 }
 

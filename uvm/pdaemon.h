@@ -197,7 +197,6 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   uint32_t dirty_reactivations_ = 0;  // in this scan
   uint64_t skipped_ = 0;              // in this round: what somebody else was at work on
   uint64_t extra_target_ = 0;
-  uint64_t many_ = 0;    // frames that callers of WaitForMany wait for
   PageCount tuned_for_;  // frames that the policy knows of
   PageCount reserve_;
   // Guarded by guard_.
@@ -214,6 +213,7 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   uint32_t vain_rounds_ = 0;  // the last so many came to nothing
   uint64_t rounds_ = 0;
   uint64_t paging_ = 0;
+  uint64_t many_ = 0;  // frames that callers of WaitForMany wait for
   DaemonCounters counters_;
   Cluster clusters_[kClusters];
 };
