@@ -147,6 +147,7 @@ Result<void, MapError> Map::CopyObjectLocked(MapEntry* entry, MapEntry* twin) {
   } else {
     amaps->Reference(entry->aref, entry->pages(), Shared::kNo);
     twin->aref = entry->aref;
+    twin->needs_copy = true;
     if (!ForkEagerlyLocked(entry, twin)) return MapError::kNoMemory;
   }
   FrameWait wait(context_->core);
