@@ -23,6 +23,11 @@ inline void SetBit(uint64_t* words, uint64_t i) {
 inline void ClearBit(uint64_t* words, uint64_t i) {
   words[i / kBitsPerWord] &= ~(uint64_t{1} << i % kBitsPerWord);
 }
+// `value`: 0 or 1.
+inline void PutBit(uint64_t* words, uint64_t i, uint64_t value) {
+  words[i / kBitsPerWord] =
+      (words[i / kBitsPerWord] & ~(uint64_t{1} << i % kBitsPerWord)) | value << i % kBitsPerWord;
+}
 
 }  // namespace uvm
 

@@ -94,11 +94,7 @@ void SwapStore::StartWrite(SwapSlot first, Page* const* pages, uint32_t count,
     const uint32_t at = first - area->first + i;
     CHECK(!area->slots.IsFree(at) && !Bit(area->bad, at));
     area->sums[at] = sums[i];
-    if (encrypted) {
-      SetBit(area->encrypted, at);
-    } else {
-      ClearBit(area->encrypted, at);
-    }
+    PutBit(area->encrypted, at, encrypted ? 1 : 0);
   }
   mu_.Unlock();
   area->device->Start(transfer);
