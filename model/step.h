@@ -174,6 +174,9 @@ struct Query {
   // Frames that all tasks together may wire, and an upper bound of those that are.
   uint64_t wired_max = ~uint64_t{0};
   uint64_t wired_at_most() const;
+  // Pages of all messages together, and whether there is room for so many more.
+  uint64_t lend_max = ~uint64_t{0};
+  bool may_lend(uint64_t pages) const;
   uint64_t shm_max = ~uint64_t{0};  // bytes of the largest segment
   const FileTable* files = nullptr;
   bool is_mapped = false;  // kMemfdSeal: the file, by anybody

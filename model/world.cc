@@ -53,6 +53,16 @@ uint64_t World::WiredAtMost() const {
   return pages;
 }
 
+bool Query::may_lend(uint64_t pages) const { return world->LentPages() + pages <= lend_max; }
+
+uint64_t World::LentPages() const {
+  uint64_t pages = 0;
+  for (const auto& [label, channel] : channels_) {
+    for (const Parcel& message : channel) pages += message.pages;
+  }
+  return pages;
+}
+
 Step World::Decode(const ResolvedOp& op) const {
   if (op.kind == OpKind::kInject) {
     Step done;
@@ -78,6 +88,7 @@ Step World::Decode(const ResolvedOp& op) const {
               this,
               options_.wired_max};
   query.shm_max = options_.shm_max;
+  query.lend_max = options_.lend_max;
   query.files = &files_;
   query.swap = &swap_;
   if (op.kind == OpKind::kMemfdSeal) {
@@ -250,6 +261,28 @@ void World::Refuse(Step step, const ResolvedOp& op, Why why) {
       break;
     default:
       break;
+  }
+}
+
+bool World::AdoptLoss(const ResolvedOp& op, const Outcome& seen) {
+  if (traces::FamilyOf(op.kind) != seen.family) return false;
+  Step step = Decode(op);
+  switch (step.action) {
+    case Step::Action::kSetWired:
+    case Step::Action::kMayWire:
+    case Step::Action::kWireAll:
+    case Step::Action::kSetProt:
+      Refuse(std::move(step), op, Why::kMissing);
+      return true;
+    // Looked at nothing, or made nothing: a child, a copy, a message.
+    case Step::Action::kNothing:
+    case Step::Action::kFork:
+    case Step::Action::kCopyOut:
+      return true;
+    case Step::Action::kTransfer:
+      return op.kind == OpKind::kSend || op.kind == OpKind::kSendFile;
+    default:
+      return false;
   }
 }
 

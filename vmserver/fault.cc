@@ -12,8 +12,19 @@ namespace {
 
 // Between UVM's success and the refill another thread may take the translation away again. More
 // often than this it is not bad luck but a kernel that gives no mapping memory, and the access
-// fails.
-constexpr int kMaxAttempts = 64;
+// fails. Attempts during which the page daemon freed pages say nothing of the kernel and count a
+// sixty-fourth.
+constexpr uint32_t kMaxAttempts = 64;
+constexpr uint32_t kWithoutPageout = 64;
+
+// What one more attempt counts. `freed`: pages that the daemon had freed at the attempt before.
+uint32_t CountAttempt(uvm::Uvm* uvm, uint64_t* freed) {
+  const uvm::DaemonCounters& daemon = uvm->pagedaemon().counters();
+  const uint64_t now = daemon.freed_clean + daemon.freed_written + uvm->counters().pager_freed;
+  const bool none = now == *freed;
+  *freed = now;
+  return none ? kWithoutPageout : 1;
+}
 
 base::Access AccessOf(L4_Word_t rights) {
   if ((rights & L4_Writable) != 0) return base::Access::kWrite;
@@ -114,7 +125,8 @@ bool Server::HandleFault(ServerThread* pager, const Message& message, Patience p
     return true;
   }
   base::FaultError error = base::FaultError::kNoMemory;
-  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+  uint64_t freed = 0;
+  for (uint32_t attempt = 0; attempt < kMaxAttempts * kWithoutPageout;) {
     pmap_sim::RefillResult result = pmap_.Refill(task->space->pmap(), va, access, to);
     if (result == pmap_sim::RefillResult::kSent) {
       if (attempt == 0) ++counters_.refills;
@@ -133,6 +145,7 @@ bool Server::HandleFault(ServerThread* pager, const Message& message, Patience p
       break;
     }
     if (!resolved.value()) return false;
+    attempt += attempt == 0 ? 1 : CountAttempt(&*uvm_, &freed);
   }
   ++counters_.faults;
   ++counters_.faults_failed;

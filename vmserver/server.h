@@ -108,6 +108,7 @@ struct LentMessage {
   uint32_t family = 0;
   uint64_t bytes = 0;     // of all its pages
   uint64_t received = 0;  // of these
+  uint64_t claimed = 0;   // pages that count against what may be lent
   uvm::Page* pages[kMaxPages] = {};
   base::ListLink link;
   uint64_t page_count() const { return bytes >> base::kPageShift; }
@@ -357,8 +358,9 @@ class Server {
   using Messages = base::List<LentMessage, &LentMessage::link>;
   Answer SendMessage(Task* task, const Message& m) ABSL_LOCKS_EXCLUDED(mu_);
   Answer SendFile(Task* task, const Message& m) ABSL_LOCKS_EXCLUDED(mu_);
-  // An empty message of the task's family; null: there are too many (EAGAIN), or no memory.
-  LentMessage* NewMessage(Task* task, base::Errno* why) ABSL_LOCKS_EXCLUDED(mu_);
+  // An empty message of the task's family, for `bytes`; null: there are too many (EAGAIN), or no
+  // memory, or too much is lent already.
+  LentMessage* NewMessage(Task* task, uint64_t bytes, base::Errno* why) ABSL_LOCKS_EXCLUDED(mu_);
   // Sends the message, or drops it and answers `failed`.
   Answer Post(LentMessage* message, base::Errno failed) ABSL_LOCKS_EXCLUDED(mu_);
   Answer ReceiveMessage(Task* task, const Message& m) ABSL_LOCKS_EXCLUDED(mu_);
@@ -425,6 +427,7 @@ class Server {
   base::List<ServerThread, &ServerThread::pool_link> unused_pagers_ ABSL_GUARDED_BY(mu_);
   FileTable files_ ABSL_GUARDED_BY(mu_);
   base::Pool<LentMessage> message_pool_ ABSL_GUARDED_BY(mu_);
+  uint64_t claimed_ ABSL_GUARDED_BY(mu_) = 0;  // by all messages; pages
   Messages messages_ ABSL_GUARDED_BY(mu_);  // of all families, oldest first
   uint32_t next_task_id_ ABSL_GUARDED_BY(mu_) = 1;
 };

@@ -425,11 +425,14 @@ class Shrinking {
   bool ShrinkMachine() {
     bool changed = false;
     constexpr uint32_t kFewest = 64;  // below, boot itself has no room
-    while (best_.frames / 2 >= kFewest) {
-      Candidate candidate = best_;
-      candidate.frames /= 2;
-      if (!Try(std::move(candidate))) break;
-      changed = true;
+    // Half as many may be too few for what fewer would do for: fewer have to be filled, too.
+    for (const uint32_t part : {2u, 4u, 8u, 16u}) {
+      while (best_.frames - best_.frames / part >= kFewest) {
+        Candidate candidate = best_;
+        candidate.frames -= candidate.frames / part;
+        if (!Try(std::move(candidate))) break;
+        changed = true;
+      }
     }
     return changed;
   }
