@@ -57,6 +57,10 @@ enum class RefillResult : uint8_t {
 struct ReplyTarget {
   L4_ThreadId_t client;
   L4_ThreadId_t pager;  // nilthread: the caller's own name
+  // Of a client whose space has other threads: what SendClock() said when it was known to have
+  // faulted. What it asks for may have been sent to another since.
+  static constexpr uint64_t kAlone = ~uint64_t{0};
+  uint64_t asked_at = kAlone;
 };
 
 // Work done since boot.
@@ -189,6 +193,8 @@ class L4Pmap final : public uvm::PmapSystem {
   bool CheckInvariants(base::TextSink& out) const;
   void Verify(const char* label) const;
   PmapCounters counters() const;
+  // Answers to clients that are not alone in their spaces, so far.
+  uint64_t SendClock() const { return __atomic_load_n(&send_clock_, __ATOMIC_RELAXED); }
   const base::Probes& probes() const { return probes_; }
   // The kernel's not counted.
   size_t pmap_count() const { return pmaps_.size() - 1; }
@@ -385,6 +391,7 @@ class L4Pmap final : public uvm::PmapSystem {
   base::List<Window, &Window::free_link> free_windows_;
   uint64_t windows_made_ = 0;
   PmapCounters counters_;
+  uint64_t send_clock_ = 0;
   base::Probes probes_;
   UnmapBatch batch_;
 };

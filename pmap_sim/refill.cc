@@ -162,8 +162,16 @@ RefillResult L4Pmap::Refill(uvm::Pmap* pmap, base::Vaddr va, base::Access access
   if (pmap->is_kernel) return AnswerOwn(page, to);
   if (!base::ProtFor(access).IsSubsetOf(page->sent)) {
     page->resends = 0;
+  } else if (to.asked_at < pmap->sent_at && pmap->sent_last == va.Trunc()) {
+    Reply(L4_Niltag, to);
+    return RefillResult::kSent;
   } else if (!Retry(page)) {
     return RefillResult::kNoMemory;
+  }
+  if (to.asked_at != ReplyTarget::kAlone) {
+    pmap->sent_last = va.Trunc();
+    pmap->sent_at = SendClock() + 1;
+    __atomic_store_n(&send_clock_, pmap->sent_at, __ATOMIC_RELAXED);
   }
   return Answer(page, access, to);
 }

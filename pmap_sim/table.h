@@ -188,7 +188,10 @@ class Pmap {
   uint32_t wired = 0;
   uint32_t refs = 1;
   bool is_kernel = false;  // its addresses are the server's own
-  base::ListLink link;     // on L4Pmap's list of all pmaps
+  // Where several threads share it: the page that was sent last, and when (L4Pmap::SendClock).
+  base::Vaddr sent_last{};
+  uint64_t sent_at = 0;
+  base::ListLink link;  // on L4Pmap's list of all pmaps
 };
 
 }  // namespace uvm

@@ -117,7 +117,9 @@ bool Server::HandleFault(ServerThread* pager, const Message& message, Patience p
   const base::Vaddr va = base::Vaddr(message.words[0]);
   const base::Access access = AccessOf(L4_PageFaultAccess(message.tag));
   const bool own_name = patience == Patience::kNone;
-  const pmap_sim::ReplyTarget to = {message.client, own_name ? L4_nilthread : pager->thread};
+  const pmap_sim::ReplyTarget to = {
+      message.client, own_name ? L4_nilthread : pager->thread,
+      task->had_siblings ? pmap_.SendClock() : pmap_sim::ReplyTarget::kAlone};
   if (task->had_siblings && IsWithSibling(*task, *pager, va.Trunc(), access)) {
     pager->answered_by = ++task->answers;
     ++counters_.faults;
