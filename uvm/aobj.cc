@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "uvm/frame_wait.h"
 #include "uvm/page_array.h"
+#include "uvm/page_name.h"
 #include "uvm/swap.h"
 #include "uvm/swap_in.h"
 
@@ -111,6 +112,7 @@ void AnonymousPager::DropSlot(Object* object, PageIndex index) ABSL_NO_THREAD_SA
   if (slot == kNoSlot) return;
   Page* page = object->Lookup(index);
   if (page != nullptr) object->SetDirty(page, Dirty::kDirty);
+  if (page == nullptr) pages_->ForgetContents(NameOfObjectPage(object->id, index));
   if (slot == kBadSlot) return;  // stays taken
   if (page == nullptr) core_->swap->AddOnlyOnSwap(-1);
   core_->swap->Free(slot, 1);

@@ -57,6 +57,7 @@ struct Counters {
   uint64_t pager_get = 0;    // pages
   uint64_t pager_put = 0;    // pages
   uint64_t pager_freed = 0;  // pages of stored objects freed to make room
+  uint64_t pager_writing = 0;  // now: pages that stores write for the page daemon, which goes on
   uint64_t amap_copy = 0;    // amaps copied (not taken over)
   uint64_t fork = 0;
   uint64_t clip = 0;

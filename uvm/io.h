@@ -39,7 +39,8 @@ class SpaceIo {
 
   // NetBSD: uvm_vslock() and vmapbuf(). Maps [at, at + bytes) of `map` at kernel addresses, wired.
   // Returns the address of byte `at`. kProtection: the range does not permit `access`. Errors:
-  // kInvalidArgument (a hole), kNoSpace, kNoMemory, and those of wiring (Map::Pageable).
+  // kInvalidArgument (a hole), kNoSpace, kNoMemory (also where so much may not be wired), and those
+  // of wiring (Map::Pageable).
   // `extract_flags`: Map::kExtractTransient when the owner does not run before UnmapLocked.
   Result<Vaddr, MapError> MapLocked(Map* map, Vaddr at, uint64_t bytes, Access access,
                                     uint32_t extract_flags = 0);

@@ -138,6 +138,7 @@ class Object {
   base::ListLink store_link;   // (T) ObjectStore's list
   uint32_t id = 0;             // constant; for dumps
   bool no_exec = false;        // constant; what it holds may not be executed (a mount option)
+  bool executable = false;     // (T) was mapped to be executed. NetBSD: VI_EXECMAP, uvn_text_p()
   void* pager_data = nullptr;  // constant; the pager's own
   // Wired pages were cut off: pages that come in their places may lack the wirings of entries that
   // go on being wired (FaultHandler::CatchUpWirings).

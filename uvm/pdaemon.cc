@@ -69,6 +69,19 @@ bool PageDaemon::NeedsFrames() const {
   return pages_->free_count().value() + paging_ < thresholds().free_target;
 }
 
+// How many frames a scan wants to be free or on their way. Who waits may need as many at once as a
+// pager gets. Where most frames are wired or lent a scan for nobody in particular leaves half of
+// the others alone, among them what came in last.
+uint64_t PageDaemon::ScanTarget() const {
+  const Thresholds t = thresholds();
+  if (demanded_) return t.scan_target;
+  const uint64_t fixed = (pages_->wired_count() + pages_->lent_count()).value();
+  const uint64_t frames = pages_->total().value();
+  const uint64_t half = fixed < frames ? (frames - fixed) / 2 : 0;
+  const uint64_t target = t.scan_target < half ? t.scan_target : half;
+  return target < t.free_target ? t.free_target : target;
+}
+
 // Whether anybody's allocation would succeed.
 bool PageDaemon::HasFrames() const { return pages_->free_count() > reserve_; }
 
@@ -90,8 +103,8 @@ bool PageDaemon::Reclaimable() {
 
 void PageDaemon::Kick() {
   guard_.Acquire(core_->threads);
-  kicked_ = true;
   Thread* sleeper = sleeper_;
+  if (sleeper == nullptr) kicked_ = true;  // else it wakes now: one kick is one round
   sleeper_ = nullptr;
   guard_.Release();
   if (sleeper != nullptr) core_->threads->Unpark(sleeper);
@@ -140,6 +153,7 @@ void PageDaemon::Round() {
   guard_.Acquire(core_->threads);
   const bool demand = std::exchange(demand_, false) || !HasFrames();
   guard_.Release();
+  demanded_ = demand;
   if (tuned_for_ != pages_->total()) {
     tuned_for_ = pages_->total();
     pages_->Tune();

@@ -159,6 +159,7 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   void Round();
   void Scan();
   bool NeedsFrames() const;
+  uint64_t ScanTarget() const;
   bool HasFrames() const;
   void Drain();
   void SleepUntil(uint64_t deadline_us);
@@ -196,6 +197,7 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   // The daemon's, or whoever does its round.
   uint32_t dirty_reactivations_ = 0;  // in this scan
   uint64_t skipped_ = 0;              // in this round: what somebody else was at work on
+  bool demanded_ = false;             // in this round: somebody has no frame
   uint64_t extra_target_ = 0;
   PageCount tuned_for_;  // frames that the policy knows of
   PageCount reserve_;

@@ -241,6 +241,12 @@ void SwapStore::Poll(uint64_t now_us) {
   mu_.Unlock();
 }
 
+const unsigned char* SwapStore::DebugBytes(SwapSlot slot) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const Area* area = FindSlot(slot);
+  if (area == nullptr || Bit(area->encrypted, slot - area->first)) return nullptr;
+  return area->device->DebugBytes(slot - area->first + area->label);
+}
+
 bool SwapStore::DebugRead(SwapSlot slot, unsigned char* out) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
   const Area* area = FindSlot(slot);
   if (area == nullptr) return false;

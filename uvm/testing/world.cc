@@ -276,13 +276,15 @@ std::string Space::Touch(uint64_t page, Access access) const {
   return world_->AccessPage(*this, page, access, 0);
 }
 
-World::World(uint64_t frames, ThreadSystem* threads)
+World::World(uint64_t frames, ThreadSystem* threads, PolicyKind policy)
     : pmap_(frames),
       uvm_(Config{.memory = &memory_,
                   .pmap = &pmap_,
-                  .threads = threads != nullptr ? threads : &threads_}) {}
+                  .threads = threads != nullptr ? threads : &threads_,
+                  .policy = policy}) {}
 
-World::World(const Pressure& pressure, ThreadSystem* threads) : World(pressure.frames, threads) {
+World::World(const Pressure& pressure, ThreadSystem* threads)
+    : World(pressure.frames, threads, pressure.policy) {
   if (pressure.swap_pages == 0) return;
   swap_device_ = std::make_unique<SwapMemory>(threads != nullptr ? threads : &threads_, &memory_,
                                               PageCount(pressure.swap_pages), pressure.latency);

@@ -164,12 +164,14 @@ struct Pressure {
   // Virtual time; all 0: writes are over at once.
   SwapMemory::Latency latency = {};
   uint32_t write_errors = 0;  // so many of 65536 writes fail; seed 1
+  PolicyKind policy = PolicyKind::kClock;
 };
 
 class World {
  public:
   // Without `threads`, which outlive the world, it is a world of one thread.
-  explicit World(uint64_t frames = 64, ThreadSystem* threads = nullptr);
+  explicit World(uint64_t frames = 64, ThreadSystem* threads = nullptr,
+                 PolicyKind policy = PolicyKind::kClock);
   explicit World(const Pressure& pressure, ThreadSystem* threads = nullptr);
   ~World();
   World(const World&) = delete;
