@@ -40,7 +40,7 @@ bool World::CanBeBorn(uint32_t label) const { return label != 0 && used_labels_.
 bool World::MemoryMayRunOut(const ResolvedOp& op) const {
   const bool is_birth = op.kind == OpKind::kSpace || op.kind == OpKind::kTask ||
                         op.kind == OpKind::kTask32 || op.kind == OpKind::kFork ||
-                        op.kind == OpKind::kTaskCreate;
+                        op.kind == OpKind::kTaskCreate || op.kind == OpKind::kThreadCreate;
   return options_.memory_may_run_out || (threads_may_run_out_ && is_birth);
 }
 
@@ -73,7 +73,7 @@ Step World::Decode(const ResolvedOp& op) const {
   const Task* task = FindTask(traces::ActsOn(op));
   bool is_birth =
       op.kind == OpKind::kSpace || op.kind == OpKind::kTask || op.kind == OpKind::kTask32;
-  if (!is_birth && caller == nullptr) return Step();
+  if (!is_birth && (caller == nullptr || !caller->HasThread(op.thread))) return Step();
   if ((is_birth || op.kind == OpKind::kFork || op.kind == OpKind::kTaskCreate) &&
       !CanBeBorn(op.child)) {
     return Step();
@@ -415,6 +415,11 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
       task.space.Clear();
       task.has_heap = false;
       task.heap_base = task.heap_current = 0;
+      CommitThreads(step, op, &task);
+      break;
+    case Step::Action::kMakeThread:
+    case Step::Action::kEndThread:
+      CommitThreads(step, op, &task);
       break;
     case Step::Action::kMap:
       CommitMap(step, chosen ? observed.value - step.page_offset : step.start, &task);

@@ -31,6 +31,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "base/prot.h"
 #include "model/access.h"
@@ -177,6 +178,9 @@ class World {
   // REQUIRES for all below: the task is alive.
   traces::Personality PersonalityOf(uint32_t task) const;
   base::Range Bounds(uint32_t task) const;
+  bool HasThread(uint32_t task, uint32_t thread) const;
+  uint32_t CountThreads(uint32_t task) const;
+  uint32_t FirstThread(uint32_t task) const;
 
   using RangeVisitor = absl::FunctionRef<void(base::Range, const Attributes&)>;
   // Maximal runs of pages with equal attributes, in address order.
@@ -219,8 +223,10 @@ class World {
   // Swap devices by number.
   const SwapTable& swap() const { return swap_; }
 
-  // Of everything observable, by contents: two worlds that went through equal states agree.
-  uint64_t StateHash() const;
+  // Of everything observable, by contents: two worlds that went through equal states agree. Who
+  // asks often keeps what contents came to, by PageValue::version(); that changes no hash.
+  using ContentHashes = absl::flat_hash_map<uint64_t, uint64_t>;
+  uint64_t StateHash(ContentHashes* known = nullptr) const;
   // An upper bound of the frames that are wired, all tasks together.
   uint64_t WiredAtMost() const;
   // Pages of all messages there are.
@@ -237,6 +243,7 @@ class World {
   bool ResolveWithoutTask(const traces::Op& op, traces::ResolvedOp* out) const;
   uint32_t NthLive(uint32_t n) const;
   bool ResolveTask(const traces::TaskRef& ref, uint32_t* label) const;
+  bool ResolveThread(const traces::Op& op, traces::ResolvedOp* out) const;
   bool ResolveTarget(const traces::Op& op, traces::ResolvedOp* out) const;
   static bool ResolvePlace(const Space& space, const traces::Place& place, uint64_t* address);
 

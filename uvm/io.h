@@ -1,8 +1,7 @@
 // uvm/io.h: the server reads and writes the memory of a space that is not its own.
 //
 // WHAT     Both ways go through the kernel map: the range is extracted there (Map::Extract), so
-// that
-//          it shows the same pages, and unmapped again.
+//          that it shows the same pages, and unmapped again.
 //            Io          what debuggers do (ptrace, /proc): chunk by chunk, copied
 //            MapLocked   what device drivers do: the range stays mapped and wired until UnmapLocked
 //          While a range is locked its pages stay where they are, whatever its owner does

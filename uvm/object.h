@@ -101,8 +101,10 @@ class Object {
   }
   // NetBSD: uvm_pagewait(), with the lock taken again: anything may have changed.
   void WaitFor(PageStore* store, Page* page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  // Frees every page from `first` on, whatever it is wired or dirty; waits for busy ones.
-  void FreeFrom(PageStore* pages, PageIndex first) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // Frees every page of [first, end), whatever it is wired or dirty, and its slot of swap; waits
+  // for busy ones.
+  void FreeRange(PageStore* pages, PageIndex first, PageIndex end)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // NetBSD: uvm_obj_clean_p(), uvm_obj_nowriteback_p(): no page has the tag.
   bool Has(PageTags tag) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
     return pages_.root() != nullptr && (pages_.root()->subtree_tags & tag) != 0;

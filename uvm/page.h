@@ -334,6 +334,9 @@ class PageStore {
   // NetBSD: uvm_kick(). Whoever leaves fewer free frames than that kicks the daemon; 0: nobody
   // does.
   void SetKickBelow(PageCount frames) { kick_below_ = frames; }
+  void KickIfLow() {
+    if (free_count() < kick_below_ && core_->frames != nullptr) core_->frames->Kick();
+  }
   // A page of an object that is stored: resident ones are counted. LOCKS: the object's.
   void NoteFile(Page* page);
   // NetBSD: uvmexp.filepages.

@@ -55,7 +55,7 @@ PageDaemon::Thresholds PageDaemon::ThresholdsFor(PageCount frames, uint32_t proc
 
 PageDaemon::Thresholds PageDaemon::thresholds() const {
   Thresholds t = ThresholdsFor(pages_->total(), 1, reserve_);
-  t.free_target += extra_target_;
+  t.free_target += extra_target_ + many_;
   if (t.scan_target < t.free_target) t.scan_target = t.free_target;
   return t;
 }
@@ -192,11 +192,18 @@ void PageDaemon::Scan() {
 
 // Until what is being written is written.
 void PageDaemon::Drain() {
+  if (paging_ == 0) return;
+  guard_.Acquire(core_->threads);
+  draining_ = true;
+  guard_.Release();
   while (paging_ != 0) {
     const uint64_t due = swap_->NextDue();
     if (due > core_->threads->Now()) SleepUntil(due);
     swap_->Poll(core_->threads->Now());
   }
+  guard_.Acquire(core_->threads);
+  draining_ = false;
+  guard_.Release();
 }
 
 PageCount PageDaemon::RunOnce() {
@@ -323,6 +330,29 @@ bool PageDaemon::WaitForFrames() {
   }
   if (!found) NoteRefusal();
   return found;
+}
+
+// As long as that helps, the daemon aims at more.
+bool PageDaemon::WaitForMany(PageCount frames) {
+  const auto enough = [&] { return pages_->free_count() >= reserve_ + frames; };
+  guard_.Acquire(core_->threads);
+  many_ += frames.value();
+  guard_.Release();
+  for (uint32_t vain = 0; !enough() && vain < kVainRounds;) {
+    const PageCount before = pages_->free_count();
+    if (!WaitForFrames()) break;
+    if (pages_->free_count() > before) {
+      vain = 0;
+    } else if (paging_ != 0) {
+      core_->threads->ParkUntil(core_->threads->Now() + kRetryUs);
+    } else {
+      ++vain;
+    }
+  }
+  guard_.Acquire(core_->threads);
+  many_ -= frames.value();
+  guard_.Release();
+  return enough();
 }
 
 }  // namespace uvm

@@ -84,6 +84,7 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   // ---- FrameDoor.
 
   bool WaitForFrames() override;
+  bool WaitForMany(PageCount frames) override;
   bool Reclaimable() override;
   void Kick() override;
 
@@ -207,12 +208,14 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   Thread* sleeper_ = nullptr;  // whoever is in SleepUntil
   Thread* at_work_ = nullptr;  // does rounds, with or without being the daemon's thread
   bool kicked_ = false;
-  bool demand_ = false;  // somebody found too few frames since the last round began
+  bool draining_ = false;  // at_work_ waits for the last write under way
+  bool demand_ = false;    // somebody found too few frames since the last round began
   bool has_thread_ = false;
   bool retry_soon_ = false;
   uint32_t vain_rounds_ = 0;  // the last so many came to nothing
   uint64_t rounds_ = 0;
   uint64_t paging_ = 0;
+  uint64_t many_ = 0;  // frames that callers of WaitForMany wait for
   DaemonCounters counters_;
   Cluster clusters_[kClusters];
 };

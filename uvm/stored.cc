@@ -445,8 +445,9 @@ Result<void, PagerError> StoredPager::SetSize(Object* object, uint64_t bytes) {
   MutexLock lock(&object->mu);
   if (cut.ok()) {
     state->size = state->write_size = bytes;
-    object->FreeFrom(pages_,
-                     base::ToPageIndex(bytes) + PageCount(base::IsPageAligned(bytes) ? 0 : 1));
+    object->FreeRange(pages_,
+                      base::ToPageIndex(bytes) + PageCount(base::IsPageAligned(bytes) ? 0 : 1),
+                      PageIndex(~uint64_t{0}));
   }
   state->resizing = false;
   state->resized.WakeAll();

@@ -303,6 +303,7 @@ bool Session::FollowTaskLoss() {
   if (!CheckWhole(StateRelation::Depth::kSampled)) return false;
   traces::ResolvedOp death;
   death.task = resolved_.task;
+  death.thread = resolved_.thread;
   death.kind = world_->PersonalityOf(death.task) == traces::Personality::kBsd
                    ? OpKind::kExit
                    : OpKind::kTaskTerminate;
@@ -338,6 +339,8 @@ void Session::ExtendHash() {
   hash_ = base::Chain(hash_, static_cast<uint64_t>(resolved_.kind) << 32 | resolved_.task);
   hash_ = base::Chain(hash_, resolved_.at);
   if (resolved_.target != 0) hash_ = base::Chain(hash_, resolved_.target);
+  if (resolved_.thread != 0) hash_ = base::Chain(hash_, resolved_.thread);
+  if (resolved_.kind == OpKind::kThreadEnd) hash_ = base::Chain(hash_, resolved_.value);
   if (traces::IsSwapCall(resolved_.kind)) {
     hash_ = base::Chain(hash_, uint64_t{resolved_.device} << 32 | resolved_.priority);
   }
@@ -425,6 +428,7 @@ bool Session::DrainNames() {
     const uint64_t key = traces::KeyOfName((*files_)[i - 1].c_str());
     traces::Op op;
     op.task = {world_->LiveTasks().front(), false};
+    op.thread = world_->FirstThread(op.task.number);
     op.file = i;
     op.kind = OpKind::kMemfdClose;
     if (world_->HasMemfd(key) && !PerformOwn(op)) return false;
@@ -444,6 +448,7 @@ bool Session::DrainTasks() {
     op.kind = world_->PersonalityOf(task) == traces::Personality::kBsd ? OpKind::kExit
                                                                        : OpKind::kTaskTerminate;
     op.task = {task, false};
+    op.thread = world_->FirstThread(task);
     if (!PerformOwn(op)) return false;
   }
   stats_ = counted;

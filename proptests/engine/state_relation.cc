@@ -169,14 +169,17 @@ StateRelation::KernelCounts StateRelation::CountKernel() const {
 }
 
 StateRelation::Result StateRelation::KernelTasksAgree(const char* rule) {
-  const uint64_t live = s_->live_labels().size();
+  const std::vector<uint32_t> tasks = m_->LiveTasks();
+  const uint64_t live = tasks.size();
+  uint64_t threads = 0;
+  for (uint32_t task : tasks) threads += m_->CountThreads(task);
   const KernelCounts now = CountKernel();
-  if (now == KernelCounts{boot_kernel_.threads + live, boot_kernel_.spaces + live}) {
+  if (now == KernelCounts{boot_kernel_.threads + threads, boot_kernel_.spaces + live}) {
     return std::nullopt;
   }
   return Broken(
       FailureClass::kStructure, rule,
-      absl::StrCat(live, " tasks are alive, but the kernel has ", now.threads, " threads (",
+      absl::StrCat(live, " tasks with ", threads, " threads are alive, but the kernel has ", now.threads, " threads (",
                    boot_kernel_.threads, " at boot) besides the server's, and ", now.spaces,
                    " spaces with threads (", boot_kernel_.spaces, ")"));
 }

@@ -329,6 +329,15 @@ void World::FillPools(uint64_t slots) {
   }
 }
 
+void World::Squeeze() {
+  PageDaemon& daemon = uvm_.pagedaemon();
+  daemon.SetExtraTarget(uvm_.DebugPages().total());
+  // A policy may need one round to make pages inactive and one to find that they were used.
+  constexpr int kRounds = 4;
+  for (int i = 0; i < kRounds; ++i) daemon.RunOnce();
+  daemon.SetExtraTarget(PageCount(0));
+}
+
 Object* World::File(uint64_t key) {
   Result<Object*, MapError> file = uvm_.CreateStoredObject(&pager_, key);
   EXPECT_TRUE(file.ok());

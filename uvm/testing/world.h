@@ -219,6 +219,9 @@ class World {
   void Return(Loan* loan);
   std::string Faults();
 
+  // Pages out whatever the page daemon can, as if everybody else needed memory.
+  void Squeeze();
+
   // Takes `slots` map entries, amaps, amap arrays and anons (and so frames) from their pools, in a
   // space of their own. Where the pools run dry moves by that much, so a loop over `slots` finds
   // every allocation of an operation at the end of a chunk.
