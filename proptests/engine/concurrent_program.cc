@@ -63,6 +63,8 @@ class Drawer {
     program_.files = {"f"};
     mach_ = OneIn(3) && options.hog_pages == 0;
     file_is_shared_ = OneIn(2);
+    // In few programs: they make every check of the pages a check of all their bytes.
+    long_accesses_ = OneIn(6);
     receiver_ = static_cast<uint32_t>(1 + Below(options.threads));
   }
 
@@ -169,7 +171,7 @@ class Drawer {
     const uint64_t page = hog ? kHogStart + Below(options_.hog_pages) * kPageSize : DrawPage();
     op->at = traces::At(page + (OneIn(4) ? 8 : 0));
     op->size = 8;
-    if (!hog && OneIn(8)) DrawLongAccess(op);
+    if (long_accesses_ && !hog && OneIn(4)) DrawLongAccess(op);
     if (op->kind == OpKind::kWrite) op->value = 1 + values_++ % 255;
   }
 
@@ -341,6 +343,7 @@ class Drawer {
   uint64_t values_ = 0;  // written so far
   bool mach_ = false;
   bool file_is_shared_ = false;
+  bool long_accesses_ = false;
   uint32_t receiver_ = 0;
   struct Made {
     uint32_t maker;
