@@ -1,6 +1,7 @@
 // model/observe.cc: what can be seen of a World without changing it (World's observers).
 
 #include <algorithm>
+#include <bit>
 
 #include "base/check.h"
 #include "base/hash.h"
@@ -210,6 +211,16 @@ bool World::MayHold(uint32_t task, uint64_t va, const PageBytes& bytes) const {
   return false;
 }
 
+bool World::HasThread(uint32_t task, uint32_t thread) const {
+  return FindTask(task)->HasThread(thread);
+}
+
+uint32_t World::CountThreads(uint32_t task) const { return FindTask(task)->CountThreads(); }
+
+uint32_t World::FirstThread(uint32_t task) const {
+  return static_cast<uint32_t>(std::countr_zero(FindTask(task)->threads));
+}
+
 uint64_t World::StateHash(ContentHashes* known) const {
   const auto by_version = [&](uint64_t version, auto content_hash) {
     if (known == nullptr) return content_hash();
@@ -226,6 +237,7 @@ uint64_t World::StateHash(ContentHashes* known) const {
     hash = base::Chain(hash, uint64_t{task.owner} << 1 | (task.narrow ? 1 : 0));
     hash = base::Chain(hash, task.has_heap ? task.heap_base + 1 : 0);
     hash = base::Chain(hash, task.heap_current);
+    if (task.threads != 1) hash = base::Chain(hash, task.threads);
     ForEachRange(label, [&](base::Range range, const Attributes& attributes) {
       hash = base::Chain(hash, range.start.value());
       hash = base::Chain(hash, range.end.value());

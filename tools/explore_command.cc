@@ -17,6 +17,7 @@
 #include "tools/options.h"
 #include "tools/report.h"
 #include "traces/codec.h"
+#include "traces/op.h"
 
 namespace tools {
 namespace {
@@ -32,6 +33,7 @@ struct ExploreFlags {
   uint64_t threads = 3;
   uint64_t ops = 10;
   uint64_t pages = 3;
+  uint64_t threads_per_task = 1;
   uint64_t schedules = 10000;
   uint64_t per_program = 64;
   uint64_t seed = 1;
@@ -47,11 +49,13 @@ constexpr const char* kEpilogue =
     "  ./vmsim explore --schedule dfs --depth 2 --threads 2 --ops 3\n"
     "  ./vmsim explore --canary fault_skips_amap_lock            is a missing lock found?\n"
     "  ./vmsim explore --pressure --schedule random              against the page daemon\n"
+    "  ./vmsim explore --threads-per-task 3                      threads of one task, too\n"
     "  ./vmsim explore two.trace                                 that program alone\n"
     "  ./vmsim explore failure.trace                             ... under the schedule it "
     "names\n\n"
     "Threads are clients of the server that share memory by inheritance, by files, or had it\n"
-    "copied. What each operation answered has to be right in one order of all of them that keeps\n"
+    "copied, or are of one task. What each operation answered has to be right in one order of all "
+    "of them that keeps\n"
     "\"ended before the other began\", or in one for each page. A trace's threads begin at "
     "comments\n"
     "`# thread`; comments `# schedule ...` hold the schedule of a failure that was saved.\n\n"
@@ -68,6 +72,8 @@ void Declare(Options* options, ExploreFlags* flags) {
   options->Number("threads", &flags->threads, 1, 8, "threads of a program");
   options->Number("ops", &flags->ops, 1, 64, "operations of a thread");
   options->Number("pages", &flags->pages, 1, 64, "pages that a program is about");
+  options->Number("threads-per-task", &flags->threads_per_task, 1, traces::kMaxThreads,
+                  "threads that are of one task, at most");
   options->Number("schedules", &flags->schedules, 1, uint64_t{1} << 40, "schedules to run");
   options->Number("per-program", &flags->per_program, 1, uint64_t{1} << 40,
                   "schedules for each program that is drawn");
@@ -118,6 +124,7 @@ absl::Status Apply(const ExploreFlags& flags, const std::vector<std::string>& fi
   options->draw.threads = static_cast<uint32_t>(flags.threads);
   options->draw.ops = static_cast<uint32_t>(flags.ops);
   options->draw.pages = static_cast<uint32_t>(flags.pages);
+  options->draw.threads_per_task = static_cast<uint32_t>(flags.threads_per_task);
   if (flags.pressure) options->draw.hog_pages = static_cast<uint32_t>(machine.frames);
   if (!options->run.machine.swap.empty())
     options->draw.swap_devices = static_cast<uint32_t>(options->run.machine.swap.size());

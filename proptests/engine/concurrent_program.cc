@@ -71,11 +71,13 @@ class Drawer {
   ConcurrentProgram Draw() {
     DrawSetup();
     for (uint32_t thread = 0; thread < options_.threads; ++thread) {
+      const Actor& actor = actors_[thread];
       std::vector<Op> ops;
       for (uint32_t i = 0; i < options_.ops; ++i) {
-        ops.push_back(mach_ ? DrawMachOp(thread + 1) : DrawOp(thread + 1));
-        const OpKind kind = ops.back().kind;
-        if (kind == OpKind::kExit) break;
+        ops.push_back(mach_ ? DrawMachOp(actor.task) : DrawOp(actor.task));
+        if (threads_in_[actor.task - 1] > 1) AmongSiblings(&ops.back());
+        ops.back().thread = actor.thread;
+        if (EndsItself(ops.back())) break;
       }
       program_.threads.push_back(std::move(ops));
     }
@@ -83,6 +85,46 @@ class Drawer {
   }
 
  private:
+  struct Actor {
+    uint32_t task;
+    uint32_t thread;
+  };
+  // Which thread of which task each part is of. Without siblings nothing is drawn.
+  void DrawActors() {
+    for (uint32_t i = 0; i < options_.threads; ++i) {
+      std::vector<uint32_t> with_room;
+      for (uint32_t task = 1; task <= threads_in_.size(); ++task) {
+        if (threads_in_[task - 1] < options_.threads_per_task) with_room.push_back(task);
+      }
+      const bool joins = !with_room.empty() && (i == 1 || !OneIn(3));
+      if (!joins) threads_in_.push_back(0);
+      const uint32_t task = joins ? with_room[Below(with_room.size())] : tasks();
+      actors_.push_back({task, threads_in_[task - 1]++});
+    }
+    siblings_end_ = options_.threads_per_task > 1 && OneIn(3);
+  }
+  uint32_t tasks() const { return static_cast<uint32_t>(threads_in_.size()); }
+
+  static bool EndsItself(const Op& op) {
+    return op.kind == OpKind::kExit || (op.kind == OpKind::kThreadEnd && op.value == op.thread);
+  }
+  // In some programs threads end each other and their tasks. What a call then answered nobody
+  // knows: so none is made there that would name a child, or choose an address.
+  void AmongSiblings(Op* op) {
+    const uint32_t task = op->task.number;
+    const bool chooses =
+        op->kind == OpKind::kFork || op->kind == OpKind::kTaskCreate || op->kind == OpKind::kVmRead;
+    if (siblings_end_ && OneIn(8)) {
+      *op = By(task, OneIn(4) ? OpKind::kExec : OpKind::kThreadEnd);
+      if (op->kind == OpKind::kThreadEnd) op->value = Below(threads_in_[task - 1]);
+    } else if (siblings_end_ ? chooses : op->kind == OpKind::kExit) {
+      *op = By(task, OpKind::kRead);
+      DrawAccess(op);
+    } else if (!siblings_end_ && OneIn(24)) {
+      *op = By(task, OpKind::kThreadCreate);
+    }
+  }
+
   uint64_t Below(uint64_t bound) { return prng_.Below(bound); }
   bool OneIn(uint64_t n) { return Below(n) == 0; }
 
@@ -105,8 +147,9 @@ class Drawer {
     op->size = options_.pages * kPageSize;
   }
 
-  // Tasks 1 .. threads, and sometimes one more that only has what it inherited.
+  // The tasks of the threads, and sometimes one more that only has what it inherited.
   void DrawSetup() {
+    DrawActors();
     Op space = By(0, mach_ ? OpKind::kTask : OpKind::kSpace);
     space.child = ++labels_;
     Add(space);
@@ -118,15 +161,18 @@ class Drawer {
     if (UnderPressure()) AddHog();
     DrawStores(1);
     if (!OneIn(4)) Inherit(1, base::Inherit::kShare);
-    for (uint32_t i = 1; i < options_.threads; ++i) {
+    for (uint32_t i = 1; i < tasks(); ++i) {
       Fork(static_cast<uint32_t>(1 + Below(i)));
     }
     if (OneIn(2)) {
-      const auto parent = static_cast<uint32_t>(1 + Below(options_.threads));
+      const auto parent = static_cast<uint32_t>(1 + Below(tasks()));
       Inherit(parent, base::Inherit::kCopy);
       Fork(parent);
     }
-    if (OneIn(2)) DrawStores(static_cast<uint32_t>(1 + Below(options_.threads)));
+    if (OneIn(2)) DrawStores(static_cast<uint32_t>(1 + Below(tasks())));
+    for (const Actor& actor : actors_) {
+      if (actor.thread != 0) Add(By(actor.task, OpKind::kThreadCreate));
+    }
   }
   bool UnderPressure() const { return options_.hog_pages != 0; }
   void AddHog() {
@@ -283,7 +329,7 @@ class Drawer {
   // 0: none, which means the task itself. One that a thread is of, so that it meets it at work.
   uint32_t OneMadeBy(uint32_t task) const {
     for (const Made& made : makers_) {
-      if (made.maker == task && made.child <= options_.threads) return made.child;
+      if (made.maker == task && made.child <= tasks()) return made.child;
     }
     return 0;
   }
@@ -344,6 +390,9 @@ class Drawer {
   bool mach_ = false;
   bool file_is_shared_ = false;
   bool long_accesses_ = false;
+  std::vector<Actor> actors_;         // by part
+  std::vector<uint32_t> threads_in_;  // of each task, by its label
+  bool siblings_end_ = false;
   uint32_t receiver_ = 0;
   struct Made {
     uint32_t maker;
@@ -355,6 +404,8 @@ class Drawer {
 absl::Status Bad(const traces::Line& line, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("line ", line.line, ": ", what));
 }
+
+bool IsSameThread(const Op& a, const Op& b) { return a.task == b.task && a.thread == b.thread; }
 
 bool IsAbsolute(const Op& op) {
   return !op.task.relative && !op.target.relative && op.at.kind == traces::Place::Kind::kAbsolute &&
@@ -403,15 +454,15 @@ absl::StatusOr<ReadProgram> ProgramOfTrace(const traces::Trace& trace) {
     std::vector<Op>& thread = read.program.threads.back();
     if (line.op.kind == OpKind::kInject || line.op.task.number == 0)
       return Bad(line, "expected an operation by a task");
-    if (!thread.empty() && !(thread.front().task == line.op.task))
-      return Bad(line, "expected the task that the thread began with");
+    if (!thread.empty() && !IsSameThread(thread.front(), line.op))
+      return Bad(line, "expected the task, and the thread of it, that the part began with");
     thread.push_back(line.op);
   }
   std::erase_if(read.program.threads, [](const std::vector<Op>& ops) { return ops.empty(); });
   for (size_t i = 0; i < read.program.threads.size(); ++i) {
     for (size_t k = 0; k < i; ++k) {
-      if (read.program.threads[i].front().task == read.program.threads[k].front().task)
-        return absl::InvalidArgumentError("expected threads of different tasks");
+      if (IsSameThread(read.program.threads[i].front(), read.program.threads[k].front()))
+        return absl::InvalidArgumentError("expected parts of different threads");
     }
   }
   if (read.program.threads.empty())

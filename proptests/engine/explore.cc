@@ -35,6 +35,7 @@ model::World::Options WorldOptions(const RunOptions& options, machine::Machine* 
   }
   world.execute_implied_by_read = options.machine.profile.ExecuteImpliedByRead();
   world.wired_max = machine->uvm().DebugPages().wired_max().value();
+  world.lend_max = machine->uvm().DebugPages().lend_max().value();
   world.shm_max = base::ToBytes(machine->uvm().DebugPages().total()) / 4;
   return world;
 }
@@ -126,6 +127,7 @@ bool ConcurrentSession::Begin(const ConcurrentProgram& program) {
       traces::ResolvedOp resolved;
       if (!world.Resolve(op, program.files, &resolved)) continue;
       part.label = resolved.task;
+      part.thread = resolved.thread;
       AddSteps(resolved, &part);
       NotePages(resolved);
     }
@@ -143,7 +145,8 @@ bool ConcurrentSession::Afterwards(machine::Machine* machine, const traces::Reso
   if (machine->crash().has_value() || machine->stuck().has_value()) return false;
   const RewindArea::Inside outside(nullptr);
   for (const HistoryOp& before : result->history)
-    done.invoked = std::max(done.invoked, before.responded + 1);
+    done.invoked =
+        std::max(done.invoked, (before.cut_short ? before.invoked : before.responded) + 1);
   done.responded = done.invoked + 1;
   result->history.push_back(done);
   return true;
@@ -158,12 +161,14 @@ void ConcurrentSession::ReadEverything(machine::Machine* machine, ScheduleResult
       traces::ResolvedOp read;
       read.kind = OpKind::kRead;
       read.task = label;
+      read.thread = machine->first_thread_of(label);
       read.at = span.first;
       read.size = span.end - span.first;
       // Rights are changed by others, too.
       traces::ResolvedOp region;
       region.kind = OpKind::kVmRegion;
       region.task = label;
+      region.thread = read.thread;
       region.at = span.page;
       if (mach_ && !Afterwards(machine, region, result)) return;
       if (!Afterwards(machine, read, result)) return;
@@ -171,6 +176,7 @@ void ConcurrentSession::ReadEverything(machine::Machine* machine, ScheduleResult
       traces::ResolvedOp allow;
       allow.kind = mach_ ? OpKind::kVmProtect : OpKind::kMprotect;
       allow.task = label;
+      allow.thread = read.thread;
       allow.at = span.page;
       allow.size = base::kPageSize;
       allow.prot = base::kProtRead;
@@ -191,7 +197,9 @@ void ConcurrentSession::Perform(const MakeStrategy& make, ScheduleResult* result
       const RewindArea::Inside outside(nullptr);
       for (const machine::Performed& performed : all) {
         result->history.push_back({performed.part, parts_[performed.part].ops[performed.index],
-                                   performed.outcome, performed.invoked, performed.responded});
+                                   performed.outcome, performed.invoked,
+                                   performed.cut_short ? HistoryOp::kNever : performed.responded,
+                                   performed.cut_short});
       }
       result->decisions = strategy->decisions();
       result->steps = strategy->steps();
@@ -265,7 +273,10 @@ void ConcurrentSession::Judge(ScheduleResult* result) {
 bool ConcurrentSession::Agrees(const ScheduleResult& result, const std::vector<uint32_t>& order) {
   return session_.Do([&](Session* session) {
     for (uint32_t i : order) {
-      if (!session->Observe(result.history[i].op, result.history[i].outcome)) return false;
+      const HistoryOp& done = result.history[i];
+      const traces::Outcome seen =
+          done.cut_short ? session->world().Expect(done.op).Canonical() : done.outcome;
+      if (!session->Observe(done.op, seen)) return false;
     }
     return session->Check(StateRelation::Depth::kSampled);
   });

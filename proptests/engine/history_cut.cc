@@ -239,7 +239,7 @@ std::vector<HistoryOp> CutTo(const HistoryOp& op, const PageGroup& group) {
   if (!pages.Meets(group)) return {};
   if (pages.end - pages.first <= base::kPageSize) return {op};
   // It changes nothing, and which page it failed for is not said.
-  if (!op.outcome.ok()) return {};
+  if (!op.outcome.ok() && !op.cut_short) return {};
   std::vector<HistoryOp> parts;
   for (uint64_t page : group) {
     if (page >= pages.first && page < pages.end) parts.push_back(PartAt(op, page));

@@ -58,6 +58,7 @@ class Linearizer::Model {
   }
   // Whether the outcome is right now; then it is adopted.
   bool Try(const HistoryOp& op) {
+    if (op.cut_short) return Do(op.op);
     RewindArea::Inside inside(area_.get());
     model::Expectation right = world_->Expect(op.op);
     if (!right.Accepts(op.outcome)) return false;
@@ -65,20 +66,22 @@ class Linearizer::Model {
     if (area_ == nullptr) done_.push_back(op);
     return true;
   }
-  // The outcome that the model would choose, adopted.
-  void Do(const traces::ResolvedOp& op) {
+  // The outcome that the model would choose, adopted. False: there is none, and nothing is done.
+  bool Do(const traces::ResolvedOp& op) {
     traces::Outcome outcome;
     {
       RewindArea::Inside inside(area_.get());
       model::Expectation right = world_->Expect(op);
       outcome = right.Canonical();
+      if (outcome.family == traces::Outcome::Family::kNone) return false;
       world_->Adopt(std::move(right), op, outcome);
     }
-    if (area_ != nullptr) return;
+    if (area_ != nullptr) return true;
     HistoryOp done;
     done.op = op;
     done.outcome = outcome;
     done_.push_back(done);
+    return true;
   }
   std::string WhyNot(const HistoryOp& op) const {
     std::string why;
@@ -113,6 +116,8 @@ class Linearizer::Search {
         done_(history->size()),
         points_(history->size() + 1) {
     for (uint32_t i = 0; i < by_beginning_.size(); ++i) by_beginning_[i] = i;
+    for (const HistoryOp& op : history_) needed_ += op.cut_short ? 0 : 1;
+    left_ = needed_;
     // total order: places in the history differ
     std::sort(by_beginning_.begin(), by_beginning_.end(), [&](uint32_t a, uint32_t b) {
       return history_[a].invoked != history_[b].invoked ? history_[a].invoked < history_[b].invoked
@@ -127,6 +132,7 @@ class Linearizer::Search {
     if (!found_.found) {
       model_.Rewind(start);
       order_.clear();
+      left_ = needed_;
       std::fill(done_.begin(), done_.end(), false);
       found_.found = From(0);
     }
@@ -160,12 +166,13 @@ class Linearizer::Search {
     if (!model_.Try(history_[candidate])) return false;
     done_[candidate] = true;
     order_.push_back(candidate);
+    left_ -= history_[candidate].cut_short ? 0 : 1;
     return true;
   }
 
   // Without looking back: nearly all histories have this order, or nearly it.
   bool InOrderOfEnds() {
-    while (order_.size() < history_.size()) {
+    while (left_ != 0) {
       const std::vector<uint32_t> candidates = Candidates();
       if (!std::any_of(candidates.begin(), candidates.end(),
                        [&](uint32_t candidate) { return TryNext(candidate); })) {
@@ -200,7 +207,8 @@ class Linearizer::Search {
   // From where nothing is left to choose there is no need to come back. Most searches are over
   // before it would pay to remember states.
   bool From(size_t depth) {
-    if (order_.size() == history_.size()) return IsTheOne();
+    // More of what was cut short may have been done.
+    if (left_ == 0 && IsTheOne()) return true;
     if (found_.steps > kMostSteps) {
       found_.gave_up = true;
       return false;
@@ -217,6 +225,7 @@ class Linearizer::Search {
       if (From(depth + 1)) return true;
       done_[candidate] = false;
       order_.pop_back();
+      left_ += history_[candidate].cut_short ? 0 : 1;
       if (choice) model_.Rewind(points_[depth]);
     }
     if (!any) NoteLongest(candidates);
@@ -234,6 +243,8 @@ class Linearizer::Search {
   std::vector<uint32_t> by_beginning_;
   std::vector<bool> done_;
   std::vector<uint32_t> order_;
+  size_t needed_ = 0;  // operations that were done
+  size_t left_ = 0;    // of them, not in the order yet
   std::vector<Model::Point> points_;
   absl::flat_hash_set<uint64_t> failed_;  // states from which there is no order
   Linearization found_;
@@ -354,7 +365,8 @@ std::string HistoryText(const std::vector<HistoryOp>& history) {
   uint32_t threads = 0;
   for (uint32_t i = 0; i < history.size(); ++i) {
     events.push_back({history[i].invoked, i, true});
-    if (history[i].responded != 0) events.push_back({history[i].responded, i, false});
+    const bool ended = history[i].responded != 0 && !history[i].cut_short;
+    if (ended) events.push_back({history[i].responded, i, false});
     threads = std::max(threads, history[i].thread + 1);
   }
   // total order: times differ

@@ -36,7 +36,7 @@ namespace proptests {
 struct Linearization {
   bool found = false;
   bool gave_up = false;         // after as many steps as were allowed
-  std::vector<uint32_t> order;  // of the history's operations, when found
+  std::vector<uint32_t> order;  // when found: of all that were done, and some cut short
   uint64_t steps = 0;           // operations tried on the model
   // When not found: as many operations as can be done in some order, and why none of the next can.
   std::vector<uint32_t> longest;

@@ -27,9 +27,11 @@ class LinearizeTest : public ::testing::Test {
       HistoryOp op;
       op.op = Resolved(line.op);
       op.outcome = *line.expected;
+      op.cut_short = op.outcome.family == traces::Outcome::Family::kNone;
       const int fields =
           std::sscanf(line.comment.c_str(), "@ %u %lu %lu", &op.thread, &op.invoked, &op.responded);
       if (fields != 3) op.invoked = op.responded = 0;
+      if (op.cut_short) op.responded = HistoryOp::kNever;
       history.push_back(op);
     }
     return history;
@@ -40,6 +42,7 @@ class LinearizeTest : public ::testing::Test {
     traces::ResolvedOp resolved;
     resolved.kind = op.kind;
     resolved.task = op.task.number;
+    resolved.thread = op.thread;
     resolved.child = op.child;
     resolved.at = op.at.offset;
     resolved.to = op.to.offset;
@@ -97,6 +100,49 @@ TEST_F(LinearizeTest, WhileTheStoreLastsBothValuesAreRight) {
                   .atomicity,
               Atomicity::kWhole);
   }
+}
+
+// Outcome none: it was cut short when its thread was ended.
+TEST_F(LinearizeTest, WhatWasCutShortIsDoneOrNot) {
+  BeginShared();
+  for (const char* value : {"0x0", "'a'"}) {
+    EXPECT_EQ(Check(absl::StrCat("s1.write 0x1000 8 'a' -> none # @ 0 1 0\n"
+                                 "s2.read 0x1000 8 -> ",
+                                 value, " # @ 1 2 3\n"))
+                  .atomicity,
+              Atomicity::kWhole)
+        << value;
+  }
+  // Neither before it began, nor what it was not to write, nor undone.
+  EXPECT_EQ(Check("s2.read 0x1000 8 -> 'a' # @ 1 1 2\n"
+                  "s1.write 0x1000 8 'a' -> none # @ 0 3 0\n")
+                .atomicity,
+            Atomicity::kNone);
+  EXPECT_EQ(Check("s1.write 0x1000 8 'a' -> none # @ 0 1 0\n"
+                  "s2.read 0x1000 8 -> 'b' # @ 1 2 3\n")
+                .atomicity,
+            Atomicity::kNone);
+  EXPECT_EQ(Check("s1.write 0x1000 8 'a' -> none # @ 0 1 0\n"
+                  "s2.read 0x1000 8 -> 'a' # @ 1 2 3\n"
+                  "s2.read 0x1000 8 -> 0x0 # @ 1 4 5\n")
+                .atomicity,
+            Atomicity::kNone);
+}
+
+TEST_F(LinearizeTest, AThreadDoesNothingAfterItsEnd) {
+  linearizer_.Begin(
+      Parse("s1 = space -> ok\n"
+            "s1.mmap 0x1000 0x2000 rw- private,fixed -> 0x1000\n"
+            "s1.thread_create -> 1\n"));
+  EXPECT_EQ(Check("s1.thread_end 1 -> ok # @ 0 1 2\n"
+                  "s1/1.write 0x1000 8 'a' -> ok # @ 1 3 4\n")
+                .atomicity,
+            Atomicity::kNone);
+  EXPECT_EQ(Check("s1.thread_end 1 -> ok # @ 0 1 4\n"
+                  "s1/1.write 0x1000 8 'a' -> ok # @ 1 2 3\n"
+                  "s1.read 0x1000 8 -> 'a' # @ 0 5 6\n")
+                .atomicity,
+            Atomicity::kWhole);
 }
 
 TEST_F(LinearizeTest, AValueMustNotRunBackwards) {
