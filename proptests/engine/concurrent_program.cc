@@ -63,8 +63,6 @@ class Drawer {
     program_.files = {"f"};
     mach_ = OneIn(3) && options.hog_pages == 0;
     file_is_shared_ = OneIn(2);
-    // In few programs: they make every check of the pages a check of all their bytes.
-    long_accesses_ = OneIn(6);
     receiver_ = static_cast<uint32_t>(1 + Below(options.threads));
   }
 
@@ -217,7 +215,7 @@ class Drawer {
     const uint64_t page = hog ? kHogStart + Below(options_.hog_pages) * kPageSize : DrawPage();
     op->at = traces::At(page + (OneIn(4) ? 8 : 0));
     op->size = 8;
-    if (long_accesses_ && !hog && OneIn(4)) DrawLongAccess(op);
+    if (!hog && OneIn(8)) DrawLongAccess(op);
     if (op->kind == OpKind::kWrite) op->value = 1 + values_++ % 255;
   }
 
@@ -389,7 +387,6 @@ class Drawer {
   uint64_t values_ = 0;  // written so far
   bool mach_ = false;
   bool file_is_shared_ = false;
-  bool long_accesses_ = false;
   std::vector<Actor> actors_;         // by part
   std::vector<uint32_t> threads_in_;  // of each task, by its label
   bool siblings_end_ = false;
