@@ -87,7 +87,7 @@ void ConcurrentSession::NoteRange(uint64_t start, uint64_t size, const traces::R
     auto span = std::find_if(spans_.begin(), spans_.end(),
                              [&](const Span& known) { return known.page == page; });
     if (span == spans_.end()) span = spans_.insert(span, {page, page, page + 8});
-    if (!access && !MovesContents(op.kind)) continue;
+    if (!access) continue;
     span->first = std::min(span->first, at);
     span->end = std::max(span->end, std::min(end, page + base::kPageSize));
   }
