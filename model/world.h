@@ -161,6 +161,11 @@ class World {
   void Adopt(Expectation right, const traces::ResolvedOp& op, const traces::Outcome& observed);
   // From now on as with Options::memory_may_run_out.
   void MemoryRanOut() { options_.memory_may_run_out = true; }
+  // The machine has more frames from now on, or fewer; as of Options.
+  void MemoryChanged(uint64_t wired_max, uint64_t shm_max) {
+    options_.wired_max = wired_max;
+    options_.shm_max = shm_max;
+  }
 
   // --- Observers, for the state relation ---
 

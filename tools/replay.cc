@@ -153,7 +153,7 @@ int ReplayCommand(const Arguments& arguments) {
   options.Text("o", &flags.save, "S.trace",
                "where to save the shrunk trace of a failure; else a new file here");
   options.Switch("json", &flags.json, "one JSON object on standard output");
-  options.Epilogue(kEpilogue);
+  options.Epilogue(std::string(kEpilogue) + "\n" + MachineFlags::SwapHelp());
   std::vector<std::string> files;
   if (auto end = ParseOrEnd(&options, arguments, &files)) return *end;
   if (files.empty()) {

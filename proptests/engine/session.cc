@@ -102,13 +102,17 @@ Session::Session(const RunOptions& options, const std::vector<std::string>* file
   if (options.lanes.Has(Lane::kUvm)) {
     machine_ = std::make_unique<machine::Machine>(options.machine);
     machine_->uvm().probes().CountFaults();
-    world.wired_max = machine_->uvm().DebugPages().wired_max().value();
-    world.shm_max = base::ToBytes(machine_->uvm().DebugPages().total()) / 4;
+    world.wired_max = WiredMax();
+    world.shm_max = ShmMax();
   }
   world_ = std::make_unique<model::World>(world);
   if (!options.lanes.Has(Lane::kUvm)) return;
   relation_.emplace(world_.get(), machine_.get());
 }
+
+uint64_t Session::WiredMax() const { return machine_->uvm().DebugPages().wired_max().value(); }
+
+uint64_t Session::ShmMax() const { return base::ToBytes(machine_->uvm().DebugPages().total()) / 4; }
 
 bool Session::WithinLimits(const traces::Op& op) const {
   if (options_.max_live_tasks == 0) return true;
@@ -136,6 +140,8 @@ bool Session::Step(const traces::Op& op, const Outcome* expected) {
   }
   ++stats_.ops;
   ++stats_.by_kind[static_cast<size_t>(op.kind)];
+  if (machine_ != nullptr && machine_->MeetEvent(resolved_))
+    world_->MemoryChanged(WiredMax(), ShmMax());
   model::Expectation right = world_->Expect(resolved_);
   seen_ = right.Canonical();
   // What a trace says of an operation that lost something is none.

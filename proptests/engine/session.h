@@ -106,6 +106,9 @@ class Session {
   const model::World& world() const { return *world_; }
 
  private:
+  // As the machine has them now.
+  uint64_t WiredMax() const;
+  uint64_t ShmMax() const;
   bool WithinLimits(const traces::Op& op) const;
   void ReadProbes();
   bool CompareWithTrace(const model::Expectation& right, const traces::Outcome& expected);
