@@ -132,6 +132,8 @@ class World {
     uint32_t max_tasks = 64;
     // Frames that may be wired at once, all tasks together.
     uint64_t wired_max = ~uint64_t{0};
+    // Of these the server has so many for itself.
+    uint64_t wired_by_server = 0;
     // Bytes of the largest System V segment.
     uint64_t shm_max = ~uint64_t{0};
     // Swap devices by number.

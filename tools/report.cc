@@ -211,6 +211,12 @@ absl::Status MachineFlags::ApplySwap(machine::Machine::Options* machine) const {
   return absl::OkStatus();
 }
 
+bool MachineFlags::SaysMemory() const {
+  const MachineFlags plain;
+  return frames != plain.frames || swap != plain.swap || swap_encrypt != plain.swap_encrypt ||
+         memory != plain.memory || policy != plain.policy;
+}
+
 const char* MachineFlags::SwapHelp() {
   return "Swap devices:\n"
          "  --swap 4096                       4,096 pages in memory\n"

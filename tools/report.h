@@ -51,6 +51,8 @@ struct MachineFlags {
   // The same with what `run` says of schedule, processors, hardware, kernel, and memory if it is
   // scarce.
   MachineFlags With(const proptests::RunOptions& run) const;
+  // Whether anything is said of frames and swap.
+  bool SaysMemory() const;
   // For a help screen: how swap devices are written.
   static const char* SwapHelp();
   // The flags as typed, where they differ from the defaults: " --canary NAME --frames N".

@@ -7,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "base/addr.h"
+#include "machine/machine.h"
 #include "traces/op.h"
 
 namespace proptests {
@@ -18,6 +20,7 @@ using machine::SwapSpec;
 
 constexpr uint64_t kMostPages = uint64_t{1} << 20;
 constexpr size_t kMostDevices = 8;
+constexpr uint64_t kFewestFrames = 64;  // below, a fault may need more than there is
 // So that a clock of 64 bits of nanoseconds does not run over.
 constexpr uint64_t kMostUs = 10'000'000;
 
@@ -189,6 +192,65 @@ absl::Status MayBeTakenBack(const std::vector<SwapSpec>& specs) {
         absl::StrCat("swap device \"", SwapText({spec}),
                      "\": sessions are taken back to earlier points here, and a file is not; "
                      "memory and driver devices are"));
+  }
+  return absl::OkStatus();
+}
+
+namespace {
+
+constexpr absl::string_view kMachine = "machine ";
+
+// One word of the comment.
+absl::Status FollowWord(absl::string_view word, RunOptions* run) {
+  machine::Machine::Options& machine = run->machine;
+  const std::pair<absl::string_view, absl::string_view> parts =
+      absl::StrSplit(word, absl::MaxSplits('=', 1));
+  const absl::string_view name = parts.first;
+  const absl::string_view value = parts.second;
+  if (name == "frames") {
+    uint64_t frames = 0;
+    if (!absl::SimpleAtoi(value, &frames) || frames < kFewestFrames || frames > kMostPages) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("frames wants a number from ", kFewestFrames, " to ", kMostPages));
+    }
+    machine.ram_bytes = frames * base::kPageSize;
+    run->memory_may_run_out = true;
+    return absl::OkStatus();
+  }
+  if (name == "swap") {
+    auto specs = ParseSwap(value);
+    if (specs.ok()) machine.swap = *std::move(specs);
+    return specs.status();
+  }
+  if (name == "encrypt") {
+    auto encryption = ParseEncryption(value);
+    if (encryption.ok()) machine.swap_encryption = *encryption;
+    return encryption.status();
+  }
+  if (name == "memory") {
+    auto spec = ParseMemory(value);
+    if (spec.ok()) machine.memory = *spec;
+    return spec.status();
+  }
+  if (name == "policy" && machine::IsPolicy(std::string(value))) {
+    machine.policy = std::string(value);
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("\"", word, "\": there are frames=, swap=, encrypt=, memory=, policy="));
+}
+
+}  // namespace
+
+absl::Status FollowMachineOf(const traces::Trace& trace, RunOptions* run) {
+  for (const std::string& comment : trace.header) {
+    absl::string_view words = comment;
+    if (!absl::ConsumePrefix(&words, kMachine)) continue;
+    for (absl::string_view word : absl::StrSplit(words, ' ', absl::SkipEmpty())) {
+      const absl::Status status = FollowWord(word, run);
+      if (!status.ok())
+        return absl::InvalidArgumentError(absl::StrCat("# ", comment, ": ", status.message()));
+    }
   }
   return absl::OkStatus();
 }

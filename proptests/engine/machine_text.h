@@ -5,6 +5,8 @@
 //            --swap       512,file:1024@200us+10us,off:driver:64#3
 //            --memory     colours=4,buckets=2,lists=3,caches,events=64
 //            --swap-encrypt   off, on, toggled
+//          A trace whose behaviour takes a particular machine says so in a comment of its header:
+//            # machine frames=256 swap=512,off:64 encrypt=on memory=caches policy=clockpro
 // INVARIANTS  What was printed is read back as the same. No spaces, nothing that a shell minds.
 // SEE      machine/swap_set.h; machine/memory_events.h.
 
@@ -20,6 +22,8 @@
 #include "absl/strings/string_view.h"
 #include "machine/memory_events.h"
 #include "machine/swap_set.h"
+#include "proptests/engine/session.h"
+#include "traces/trace.h"
 
 namespace proptests {
 
@@ -45,6 +49,10 @@ absl::Status MayBeTakenBack(const std::vector<machine::SwapSpec>& specs);
 
 // Frames that a machine has besides, so that events leave it as many as it would have without.
 uint64_t FramesForEvents(const machine::MemorySpec& spec, uint64_t frames);
+
+// The machine that the trace says it is for, if it says so: that replaces what `run` has of memory
+// and swap. Errors: a sentence that says what is wrong in the comment.
+absl::Status FollowMachineOf(const traces::Trace& trace, RunOptions* run);
 
 }  // namespace proptests
 

@@ -5,6 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "base/addr.h"
+#include "proptests/engine/session.h"
+#include "traces/codec.h"
+
 namespace proptests {
 namespace {
 
@@ -108,6 +112,39 @@ TEST(MemoryTextTest, ComplaintsNameTheWord) {
     EXPECT_NE(Complaint(parsed.status()).find(row.said), std::string::npos)
         << row.text << ": " << Complaint(parsed.status());
   }
+}
+
+std::string Follow(const std::string& header, RunOptions* run) {
+  const auto trace = traces::ParseTrace("# t: shows\n# " + header + "\ns1 = space -> ok\n", "t");
+  EXPECT_TRUE(trace.ok()) << trace.status();
+  return Complaint(FollowMachineOf(*trace, run));
+}
+
+TEST(MachineOfTraceTest, ATraceNamesItsMachine) {
+  RunOptions run;
+  EXPECT_EQ(Follow("machine frames=256 swap=512,off:driver:64 encrypt=on memory=caches "
+                   "policy=fifo",
+                   &run),
+            "");
+  EXPECT_EQ(run.machine.ram_bytes, 256 * base::kPageSize);
+  EXPECT_TRUE(run.memory_may_run_out);
+  EXPECT_EQ(SwapText(run.machine.swap), "512,off:driver:64");
+  EXPECT_EQ(run.machine.swap_encryption, SwapEncryption::kOn);
+  EXPECT_TRUE(run.machine.memory.caches);
+  EXPECT_EQ(run.machine.policy, "fifo");
+  RunOptions plain;
+  EXPECT_EQ(Follow("machines are not meant", &plain), "");
+  EXPECT_FALSE(plain.memory_may_run_out);
+}
+
+TEST(MachineOfTraceTest, ComplaintsQuoteTheComment) {
+  RunOptions run;
+  EXPECT_EQ(Follow("machine frames=3", &run),
+            "# machine frames=3: frames wants a number from 64 to 1048576");
+  EXPECT_NE(Follow("machine disk=3", &run).find("\"disk=3\": there are frames="),
+            std::string::npos);
+  EXPECT_NE(Follow("machine policy=magic", &run).find("\"policy=magic\""), std::string::npos);
+  EXPECT_NE(Follow("machine swap=x", &run).find("swap device \"x\""), std::string::npos);
 }
 
 TEST(EncryptionTextTest, ThreeWords) {

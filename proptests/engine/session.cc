@@ -103,6 +103,7 @@ Session::Session(const RunOptions& options, const std::vector<std::string>* file
     machine_ = std::make_unique<machine::Machine>(options.machine);
     machine_->uvm().probes().CountFaults();
     world.wired_max = WiredMax();
+    world.wired_by_server = machine_->uvm().DebugPages().wired_count().value();
     world.shm_max = ShmMax();
   }
   world_ = std::make_unique<model::World>(world);
