@@ -157,27 +157,27 @@ void UvmPressure::DropBallast() {
 }
 
 // Without waiting for any.
-void UvmPressure::TakeAllFree(std::vector<uvm::Page*>* taken) {
+void UvmPressure::TakeAllFree() {
   uvm::PageStore& pages = uvm().DebugPages();
   while (uvm::Page* page = pages.AllocateForObject(nullptr, base::PageIndex(0))) {
-    taken->push_back(page);
+    taken_.push_back(page);
   }
 }
 
-void UvmPressure::GiveBack(const std::vector<uvm::Page*>& taken) {
-  for (uvm::Page* page : taken) {
+void UvmPressure::GiveBack() {
+  for (uvm::Page* page : taken_) {
     page->busy = uvm::BusyReason::kNotBusy;
     uvm().DebugPages().Free(page);
   }
+  taken_.clear();
 }
 
 void UvmPressure::Press(uint64_t rounds) {
-  std::vector<uvm::Page*> taken;
   for (uint64_t i = 0; i < rounds; i++) {
-    TakeAllFree(&taken);
+    TakeAllFree();
     uvm().pagedaemon().RunOnce();
   }
-  GiveBack(taken);
+  GiveBack();
 }
 
 uint64_t UvmPressure::held_pages() const {
@@ -191,15 +191,14 @@ UvmResult UvmPressure::Inflight() {
   for (const auto& [unit, disk] : disks_) disk->Hold();
   if (spare_ != nullptr) spare_->Hold();
   bench_->Do([&] {
-    std::vector<uvm::Page*> taken;
     uvm::PageDaemon& daemon = uvm().pagedaemon();
     for (int round = 0; round < 2; round++) {
-      TakeAllFree(&taken);
+      TakeAllFree();
       daemon.Kick();
       daemon.Serve();
       daemon.StopServing();
     }
-    GiveBack(taken);
+    GiveBack();
   });
   for (const auto& [unit, disk] : disks_) disk->StopHolding();
   if (spare_ != nullptr) spare_->StopHolding();

@@ -44,8 +44,8 @@ class UvmPressure {
   UvmResult SwapOn(const UvmOp& op);
   UvmResult SwapOff(const UvmOp& op);
   UvmResult Ballast(uint64_t pages);
-  void TakeAllFree(std::vector<uvm::Page*>* taken);
-  void GiveBack(const std::vector<uvm::Page*>& taken);
+  void TakeAllFree();
+  void GiveBack();
   void Press(uint64_t rounds);
   uvm::Uvm& uvm() { return bench_->uvm(); }
 
@@ -55,6 +55,9 @@ class UvmPressure {
   std::vector<std::unique_ptr<UvmDisk>> old_disks_;     // of units that were made anew
   std::unique_ptr<UvmDisk> spare_;
   uvm::Space* ballast_ = nullptr;
+  // Frames that pressure holds. Not on the stack of who presses: a machine that stops leaves that
+  // as it is.
+  std::vector<uvm::Page*> taken_;
 };
 
 }  // namespace conform

@@ -33,8 +33,8 @@ constexpr const char* kExclusionsPath = "tools/coverage_exclusions.txt";
 constexpr const char* kTestsPath = "tools/coverage_tests.txt";
 
 // The campaigns that share the operations when none is given after --: the plain one, a kernel that
-// fails, other schedules and processors, hardware without status bits, and small and crowded
-// address spaces.
+// fails, other schedules and processors, hardware without status bits, small and crowded address
+// spaces, and memory that is scarce. A path is one below the sources.
 constexpr const char* kCampaigns[] = {
     "",
     "--faults all",
@@ -48,6 +48,13 @@ constexpr const char* kCampaigns[] = {
     "--pages 8 --tasks 24 --case-ops 2000",
     "--pages 512 --tasks 3",
     "--frames 1100 --pages 256 --tasks 24 --faults all",
+    "--frames 128 --swap 4096,1024 --mix proptests/mixes/pressure.mix",
+    "--frames 128 --swap 64,32 --mix proptests/mixes/pressure.mix --faults all "
+    "--case-ops 1000",
+    "--frames 160 --tasks 32 --pages 512 --swap 8192 --swap-latency 20 --policy clockpro "
+    "--mix proptests/mixes/pressure.mix --schedule pct",
+    "--frames 128 --swap 4096 --policy fifo --mix proptests/mixes/pressure.mix "
+    "--faults unlimited --case-ops 1000",
 };
 
 constexpr const char* kEpilogue =
@@ -197,8 +204,12 @@ std::vector<Job> Session::Jobs() {
                  absl::StrCat(each),
                  // Workers leave no profiles.
                  "--jobs", "0"};
-    const Words more =
-        rest_.empty() ? Words(absl::StrSplit(campaigns[i], ' ', absl::SkipEmpty())) : rest_;
+    Words more = rest_;
+    if (rest_.empty()) more = absl::StrSplit(campaigns[i], ' ', absl::SkipEmpty());
+    for (std::string& word : more) {
+      if (rest_.empty() && absl::StrContains(word, '/'))
+        word = absl::StrCat(SourceRoot(), "/", word);
+    }
     job.words.insert(job.words.end(), more.begin(), more.end());
     job.name = absl::StrCat("vmsim ", absl::StrJoin(job.words.begin() + 1, job.words.end(), " "));
     jobs.push_back(job);
