@@ -5,13 +5,16 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <map>
 #include <set>
+#include <sstream>
 #include <string>
 
 #include "base/addr.h"
 #include "machine/machine.h"
 #include "proptests/engine/fault_rates.h"
+#include "proptests/engine/mix.h"
 #include "proptests/engine/probes.h"
 #include "proptests/engine/run.h"
 #include "proptests/engine/session.h"
@@ -59,6 +62,13 @@ RunStats StatsOf(const CampaignOptions& options) {
   return result.run.stats;
 }
 
+Mix SharedMix() {
+  std::ifstream in("proptests/mixes/shared.mix");
+  std::stringstream text;
+  text << in.rdbuf();
+  return ParseMix(text.str(), "shared.mix").value();
+}
+
 // The standard machine, one that is short of memory, one whose kernel fails now and then, one that
 // swaps, and one that swaps to a device that fails.
 const RunStats& Stats() {
@@ -81,13 +91,16 @@ const RunStats& Stats() {
     faulty.faults = *ParseFaultRates("all");
     sum->Add(StatsOf(faulty));
     CampaignOptions swapping = options;
-    swapping.run.machine.ram_bytes = 1024 * base::kPageSize;
-    swapping.run.machine.swap = {{.pages = 8192, .transfer_us = 20}};
+    const Mix mix = SharedMix();
+    swapping.mix = mix.weights;
+    swapping.swarm = false;
+    swapping.tasks = static_cast<uint32_t>(mix.tasks);
+    swapping.pages = static_cast<uint32_t>(mix.pages);
+    swapping.case_ops = 5000;
+    swapping.run.machine.ram_bytes = 80 * base::kPageSize;
+    swapping.run.machine.swap = {{.pages = 8192}};
     swapping.run.memory_may_run_out = true;
-    swapping.pages = 200;
-    swapping.tasks = 8;
     sum->Add(StatsOf(swapping));
-    swapping.run.machine.ram_bytes = 256 * base::kPageSize;
     swapping.faults = *ParseFaultRates("swap_read_error");
     sum->Add(StatsOf(swapping));
     return sum;

@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <fstream>
+#include <sstream>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -17,6 +19,7 @@
 #include "machine/swap_set.h"
 #include "proptests/engine/failure.h"
 #include "proptests/engine/fault_rates.h"
+#include "proptests/engine/mix.h"
 #include "proptests/engine/run.h"
 #include "proptests/engine/session.h"
 
@@ -34,15 +37,25 @@ struct Seen {
   uint64_t pageins = 0;
 };
 
+Mix PressureMix() {
+  std::ifstream in("proptests/mixes/pressure.mix");
+  std::stringstream text;
+  text << in.rdbuf();
+  return ParseMix(text.str(), "pressure.mix").value();
+}
+
 CampaignOptions Scarce(Kind kind) {
   CampaignOptions options;
+  const Mix mix = PressureMix();
   options.seed = 5;
   options.case_ops = 1500;
-  options.ops = 6 * options.case_ops;
-  options.tasks = 6;
-  options.pages = 128;
+  options.ops = 4 * options.case_ops;
+  options.tasks = static_cast<uint32_t>(mix.tasks);
+  options.pages = static_cast<uint32_t>(mix.pages);
+  options.mix = mix.weights;
+  options.swarm = false;
   options.liveness = true;
-  options.run.machine.ram_bytes = 192 * base::kPageSize;
+  options.run.machine.ram_bytes = 128 * base::kPageSize;
   options.run.memory_may_run_out = true;
   options.run.machine.swap = {{.kind = kind, .pages = 1024, .transfer_us = 100, .page_us = 10},
                               {.pages = 64, .priority = 1}};
