@@ -198,6 +198,7 @@ void AmapStore::CopySlots(const Amap& from, uint32_t first, Amap* to) {
 
 Amap* AmapStore::CopyRange(const AmapRef& ref, PageCount pages) {
   Amap* source = ref.amap;
+  source->lock->mutex.AssertHeld();
   Amap* copy = pool_.New();
   if (copy == nullptr) return nullptr;
   auto count = static_cast<uint32_t>(pages.value());
@@ -208,7 +209,7 @@ Amap* AmapStore::CopyRange(const AmapRef& ref, PageCount pages) {
   copy->slot_count = count;
   copy->id = next_id_++;
   copy->lock = source->lock;
-  ++copy->lock->refs;
+  ++source->lock->refs;
   all_.PushBack(copy);
   CopySlots(*source, ref.slot, copy);
   Uncover(source, ref.slot, pages);

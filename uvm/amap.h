@@ -17,8 +17,9 @@
 //          ppref: absent (every entry covers the same slots) -> present (some may not) -> absent
 //          again when the only entry left is extended. Lost: memory for it could not be had; then
 //          anons of slots that no entry covers any more stay until the amap dies or is extended.
-// LOCKS    Everything but `lock` itself is guarded by lock->mutex. Amaps that have anons in common
-//          have one lock in common, which is why the lock is an object of its own.
+// LOCKS    (L) lock->mutex. Amaps that have anons in common have one lock in common, which is why
+//          the lock is an object of its own. (T) by nothing: changed between scheduling points of
+//          server threads, which never run at one instant.
 // INVARIANTS  I6 ValidAmapSlots: used and back are inverse to each other on the used slots; every
 //          other slot is empty; used_count <= slot_count <= capacity.  I7 ValidAmapRefs: refs ==
 //          map entries that name the amap; shared implies refs > 1; where ppref is present it
@@ -40,23 +41,22 @@ namespace uvm {
 enum class Ppref : uint8_t { kAbsent, kPresent, kLost };
 
 struct Amap {
-  LayerLock* lock = nullptr;
-  uint32_t refs = 1;    // NetBSD: amap_refs()
-  bool shared = false;  // NetBSD: amap_flags(), AMAP_SHARED
-  uint32_t slot_count = 0;
-  uint32_t capacity = 0;  // of the arrays below; a power of two
-  uint32_t used_count = 0;
-  Anon** anons = nullptr;
-  uint32_t* used = nullptr;
-  uint32_t* back = nullptr;
-  int32_t* ppref = nullptr;  // `capacity` cells while pp == kPresent
-  Ppref pp = Ppref::kAbsent;
-  base::ListLink store_link;
-  uint32_t id = 0;
-  // For checkers only, of the walk under way: entries, and the slots they cover together.
-  uint32_t debug_refs = 0;
-  uint64_t debug_pages = 0;
-  uint32_t debug_slot = 0;  // the first slot of one of them
+  LayerLock* lock = nullptr;  // constant
+  uint32_t refs = 1;          // (L) NetBSD: amap_refs()
+  bool shared = false;        // (L) NetBSD: amap_flags(), AMAP_SHARED
+  uint32_t slot_count = 0;    // (L)
+  uint32_t capacity = 0;      // (L) of the arrays below; a power of two
+  uint32_t used_count = 0;    // (L)
+  Anon** anons = nullptr;     // (L)
+  uint32_t* used = nullptr;   // (L)
+  uint32_t* back = nullptr;   // (L)
+  int32_t* ppref = nullptr;   // (L) `capacity` cells while pp == kPresent
+  Ppref pp = Ppref::kAbsent;  // (L)
+  base::ListLink store_link;  // (T)
+  uint32_t id = 0;            // constant
+  uint32_t debug_refs = 0;    // for checkers only, of the walk under way: entries,
+  uint64_t debug_pages = 0;   // for checkers only: the slots they cover together,
+  uint32_t debug_slot = 0;    // for checkers only: the first slot of one of them
 };
 
 // A map entry's share of an amap: its first slot. Null amap: no upper layer yet.

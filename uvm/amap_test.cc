@@ -186,10 +186,10 @@ TEST_F(AmapTest, TheLockLivesAsLongAsItsLastAmap) {
   Amap* copy = Copy({source, 0}, 2);
   Reference(copy, Shared::kNo);
   Amap* second = Copy({copy, 0}, 2);
-  EXPECT_EQ(second->lock->refs, 3u);
+  EXPECT_EQ(second->lock->DebugRefs(), 3u);
   Release(copy);
   Release(source);
-  EXPECT_EQ(second->lock->refs, 1u);
+  EXPECT_EQ(second->lock->DebugRefs(), 1u);
   { MutexLock lock(&second->lock->mutex); }
   EXPECT_EQ(amaps_.live_locks(), 1u);
   Release(second);
@@ -431,7 +431,7 @@ TEST_F(AmapTest, RunningOutOfMemoryIsANullPointerAndChangesNothing) {
   memory_.FailAfter(0);
   EXPECT_EQ(Copy({source, 0}, 1002), nullptr);
   EXPECT_EQ(source->refs, 2u);
-  EXPECT_EQ(source->lock->refs, 1u);
+  EXPECT_EQ(source->lock->DebugRefs(), 1u);
   EXPECT_EQ(amaps_.live(), 1u);
 }
 

@@ -13,9 +13,11 @@
 //          if the last reference goes meanwhile, the page is `released` and EndTransfer frees all.
 //          While somebody holds its identity (voaddr.h) the record outlives its page, so that no
 //          other anon can be taken for it.
-// LOCKS    All fields are guarded by the lock of the amap the anon was reached through. Amaps that
-//          share anons share their lock object, so there is only one such lock. An anon that never
-//          was in an amap (a lent copy) has no lock: it is its borrower's alone.
+// LOCKS    (L) the lock of the amap the anon was reached through. Amaps that share anons share
+// their
+//          lock object, so there is only one such lock. An anon that never was in an amap (a lent
+//          copy) has no lock: it is its borrower's alone. (L,Q) that lock and the page queues' to
+//          write, either to read.
 // INVARIANTS  I3 ValidAnonRefs: refs == number of amap slots, over all amaps, that point here.
 //          I22 SwapSlotsAgree (swap_state_invariants.h).
 // SEE      NetBSD sys/uvm/uvm_anon.h; facts/uvm.md 1.3, 2.9.
@@ -34,19 +36,19 @@ namespace uvm {
 // The lock of a family of amaps that share anons.
 struct LayerLock {
   explicit LayerLock(ThreadSystem* threads) : mutex(threads, base::LockRank::kAmap) {}
-  Mutex mutex;        // NetBSD: amap_lock(), amap_lock_try(), amap_unlock()
-  uint32_t refs = 1;  // amaps, lent anons and transfers that use it; guarded by mutex
+  Mutex mutex;                               // NetBSD: amap_lock(), amap_lock_try(), amap_unlock()
+  uint32_t refs ABSL_GUARDED_BY(mutex) = 1;  // amaps, lent anons and transfers that use it
+  uint32_t DebugRefs() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return refs; }
 };
 
 struct Anon {
-  uint32_t refs = 1;
-  uint32_t id = 0;            // names its contents to the policy (PolicyDoor::NameOf); rises
-  LayerLock* lock = nullptr;  // of the amaps it is in; set when it is first put into a slot
-  Page* page = nullptr;
-  SwapSlot slot = kNoSlot;
-  uint32_t holds = 0;  // identities that name it (voaddr.h); they keep nothing but the record
-  // For checkers only: slots counted by the walk under way.
-  uint32_t debug_seen = 0;
+  uint32_t refs = 1;          // (L)
+  uint32_t id = 0;            // constant; names its contents to the policy (PolicyDoor::NameOf)
+  LayerLock* lock = nullptr;  // (L,Q) of the amaps it is in; set when it is first put into a slot
+  Page* page = nullptr;       // (L)
+  SwapSlot slot = kNoSlot;    // (L)
+  uint32_t holds = 0;         // (L) identities that name it (voaddr.h); they keep the record only
+  uint32_t debug_seen = 0;    // for checkers only: slots counted by the walk under way
 
   // Whether `page` holds the contents already; while it is written to swap it does.
   bool IsReadable() const {

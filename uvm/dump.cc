@@ -90,7 +90,7 @@ void DumpSpace(Uvm* uvm, const Space& space, TextSink* out) {
 void DumpAmap(const Amap& amap, TextSink* out) {
   *out << "amap#" << amap.id << " refs=" << amap.refs << (amap.shared ? " shared" : "")
        << " slots=" << amap.slot_count << " used=" << amap.used_count
-       << " lock-refs=" << amap.lock->refs << (amap.lock->mutex.DebugIdle() ? "" : " locked")
+       << " lock-refs=" << amap.lock->DebugRefs() << (amap.lock->mutex.DebugIdle() ? "" : " locked")
        << "\n";
   for (uint32_t slot = 0; slot < amap.slot_count; ++slot) {
     const Anon* anon = amap.anons[slot];

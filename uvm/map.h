@@ -11,7 +11,7 @@
 //          released
 //          of a map: idle <-> busy (one thread holds everybody else off although it let go of the
 //          lock: while it wires or cleans).
-// LOCKS    lock() guards everything. Whoever changes a map does it in a Change, which waits until
+// LOCKS    (M) lock(). Whoever changes a map does it in a Change, which waits until
 //          no other thread has it busy and bumps the timestamp, so that a fault that let go of the
 //          lock can tell whether its entry may have changed. Entries' layers have their own locks,
 //          taken after this one.
@@ -42,7 +42,7 @@ namespace uvm {
 
 // Two cache lines: what walks down the tree read, the fields up to max_gap, is the first one; a map
 // of many entries is felt in every line it takes. The first seven fields fit beside the tree's
-// colour.
+// colour. All fields: (M).
 struct alignas(64) MapEntry : base::RbNode<MapEntry> {
   // Not defaulted: that would have a new entry filled with zeroes before its fields are set.
   MapEntry() {}
@@ -696,14 +696,13 @@ class Map {
   CondVar changed_;   // busy_ or wants_space_ was cleared
   // The entry of the last lookup. Readers write it too, one word at a time; whoever unlinks an
   // entry holds the lock for writing and repairs it.
-  mutable MapEntry* hint_;
-  // Guarded by lock_ (written under wait_mutex_ too).
-  Thread* busy_ = nullptr;
-  bool wants_space_ = false;
-  // Guarded by lock_. The header stands below the first entry and above the last: header_.end is
+  mutable MapEntry* hint_;    // (M)
+  Thread* busy_ = nullptr;    // (M); to clear it: wait_mutex_
+  bool wants_space_ = false;  // (M); to clear it: wait_mutex_
+  // The header stands below the first entry and above the last: header_.end is
   // the map's minimum, header_.start its maximum, so that a walk over a range that the map contains
   // ends there by itself; it is not in the tree.
-  MapEntry header_;
+  MapEntry header_;  // (M)
   MapEntry* first_free_
       ABSL_GUARDED_BY(lock_);  // from the map's minimum to its end nothing is free
   Tree tree_ ABSL_GUARDED_BY(lock_);

@@ -6,7 +6,8 @@
 //          the kernel's own objects have kKernelRefs, which nobody counts, and live for ever.
 // LOCKS    mu guards the tree, the pages' owner fields and refs. It may be one lock for several
 //          objects (uvm_obj_setlock): layered ones are locked as one. Waiting for a busy page:
-//          PageStore::WaitAndRelease.
+//          PageStore::WaitAndRelease. (T) by nothing: changed between scheduling points of server
+//          threads, which never run at one instant. (W) the lock of the windows' own object.
 // INVARIANTS  I4 ValidObjectPages: every page of the tree points back to the object, at its own
 //          index; count is exact; the summary of tags in each node is that of its subtree. I5
 //          ValidObjectRefs: refs == entries that name the object + references held from outside.
@@ -132,14 +133,14 @@ class Object {
 
   Mutex& mu;
   uint64_t refs ABSL_GUARDED_BY(mu) = 1;
-  base::ListLink store_link;   // ObjectStore's list
-  uint32_t id = 0;             // for dumps
-  bool no_exec = false;        // what it holds may not be executed (a mount without execution)
-  void* pager_data = nullptr;  // the pager's own
+  base::ListLink store_link;   // (T) ObjectStore's list
+  uint32_t id = 0;             // constant; for dumps
+  bool no_exec = false;        // constant; what it holds may not be executed (a mount option)
+  void* pager_data = nullptr;  // constant; the pager's own
   // Wired pages were cut off: pages that come in their places may lack the wirings of entries that
   // go on being wired (FaultHandler::CatchUpWirings).
   bool lost_wirings ABSL_GUARDED_BY(mu) = false;
-  uint32_t windows = 0;     // buffer cache windows that show it (ubc.h)
+  uint32_t windows = 0;     // (W) buffer cache windows that show it (ubc.h)
   uint32_t debug_refs = 0;  // for checkers only: entries counted by the walk under way
 
   // The tags of one page, by its state.
@@ -162,7 +163,7 @@ class Object {
     }
   };
   using Tree = base::RbTree<Page, ByIndex>;
-  Page* Find(PageIndex index) const {
+  Page* Find(PageIndex index) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
     Page* at = pages_.root();
     while (at != nullptr && at->index != index) at = at->rb_child[at->index < index ? 1 : 0];
     return at;
@@ -174,9 +175,9 @@ class Object {
   ObjectLock* const lock_;
   Pager* const pager_;
   const uint64_t key_;
-  Tree pages_;
-  uint64_t page_count_ = 0;
-  mutable Page* hint_ = nullptr;  // a page of the tree that was asked for lately, or null
+  Tree pages_ ABSL_GUARDED_BY(mu);
+  uint64_t page_count_ ABSL_GUARDED_BY(mu) = 0;
+  mutable Page* hint_ ABSL_GUARDED_BY(mu) = nullptr;  // a page asked for lately, or null
 };
 
 class ObjectStore {

@@ -15,7 +15,9 @@
 //                 nobody's, are on none. intent: a wish of the owner's that no queue heard of yet.
 // LOCKS    (O) the owner's lock (amap's or object's); (Q) the page-queue lock of PageStore. Fields
 //          marked (O,Q): both to write, either to read; a page that is nobody's has only Q, and who
-//          returns a loan needs no more than Q.
+//          returns a loan needs no more than Q. (C) the processor's cache (page_cache.h). (T) by
+//          nothing: changed between scheduling points of server threads, which never run at one
+//          instant.
 // INVARIANTS  I1 ValidPageOwners: each frame is exactly one of free, object's, anon's, nobody's but
 //          lent, and the owner points back. I2 FreeAccounting: free frames + owned frames = frames
 //          taken from the pmap. I14 ValidPageStates: wired pages are neither lent nor queued, queue
@@ -69,7 +71,7 @@ struct Page : base::RbNode<Page> {         // the tree node of its object's page
   uint8_t policy = 0;                      // (Q) the policy's own
   uint8_t intent = 0;                      // (O) PageIntents'
   bool free = true;                        // (Q)
-  bool cached = false;                     // free, and in a processor's cache (page_cache.h)
+  bool cached = false;                     // (C) free, and in a processor's cache (page_cache.h)
   bool plugged = false;                    // (Q) a segment has the frame and may hand it out
   uint8_t free_list = 0;                   // (Q) of its segment
   uint8_t bucket = 0;                      // (Q) of the queue that it is in
@@ -392,19 +394,18 @@ class PageStore {
   struct Waiters {
     CondVar ready;
   };
-  Waiters* waiters_ = nullptr;
+  Waiters* waiters_ = nullptr;  // set once
   // NetBSD has one for each page: uvm_pagelock(), uvm_pagelock2(), uvm_pageunlock(),
   // uvm_pageunlock2().
   mutable Mutex mu_;
-  // Owners note with their own locks; server threads never run at the same instant.
-  PageIntents intents_;
+  PageIntents intents_;           // (T) owners note with their own locks
   PagePolicy* policy_ = nullptr;  // set once
   // Guarded by mu_.
   PhysicalSegments segments_ ABSL_GUARDED_BY(mu_);
   FreePages free_ ABSL_GUARDED_BY(mu_);
   FrameReserves reserves_ ABSL_GUARDED_BY(mu_);
-  FrameCaches caches_;                       // taken from without mu_
-  uint32_t cached_processors_ = 0;           // caches_ has so many; 0: off
+  FrameCaches caches_;                       // (C) taken from without mu_
+  uint32_t cached_processors_ = 0;           // (T) caches_ has so many; 0: off
   uint64_t wired_ ABSL_GUARDED_BY(mu_) = 0;  // pages with wire_count > 0
   uint64_t file_ ABSL_GUARDED_BY(mu_) = 0;   // pages with `file`
   PageCount kick_below_;                     // set once
