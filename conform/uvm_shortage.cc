@@ -36,17 +36,16 @@ const char* UvmShortage::NameOfFailureThere(int error) const {
 }
 
 // What failed there is not done, unless looking does not hurt.
-UvmShortage::Ours UvmShortage::FailedThere(const UvmOpLine& recorded, UvmReplay* replay,
-                                           bool* eio) const {
+UvmShortage::Ours UvmShortage::FailedThere(const UvmOpLine& recorded, UvmReplay* replay) {
   Ours ours;
   const int error = recorded.result.error;
   const UvmCall call = recorded.op.call;
   if (call == UvmCall::kRead) {
     ours.result = replay->Apply(recorded.op);
-    *eio = ours.result.error == kEio;
+    NoteCause(recorded, ours.result.error, *replay);
     if (ours.result.error == error) return ours;
   } else if (call == UvmCall::kWrite && replay->Probe(recorded.op) == error) {
-    *eio = error == kEio;
+    NoteCause(recorded, error, *replay);
     ours.result = recorded.result;
     return ours;
   } else {
@@ -78,18 +77,24 @@ void UvmShortage::Note(absl::string_view text, UvmReplay* replay) {
   replay->pressure().FailNextRead();
 }
 
+// Right after an operation of ours: what is done again may leave no trace of why.
+void UvmShortage::NoteCause(const UvmOpLine& recorded, int error, const UvmReplay& replay) {
+  // What moves mappings says EIO of a range that has none, too: both do.
+  const UvmOp& op = recorded.op;
+  const bool moves = op.call == UvmCall::kExtract || op.call == UvmCall::kMremap;
+  if (error != kEio || (moves && recorded.result.error == kEio)) return;
+  has_cause_ = has_cause_ && losses_.HasCause(replay, op);
+}
+
 UvmShortage::Ours UvmShortage::Do(const UvmOpLine& recorded, UvmReplay* replay) {
   const UvmOp& op = recorded.op;
   const bool access = op.call == UvmCall::kRead || op.call == UvmCall::kWrite;
   const bool was_lost = access && losses_.IsLost(*replay, op.space, op.start);
   losses_.Begin(*replay);
-  bool eio = false;
-  Ours ours = Decide(recorded, replay, &eio);
-  // What moves mappings says EIO of a range that has none, too: both do.
-  const bool moves = op.call == UvmCall::kExtract || op.call == UvmCall::kMremap;
-  if (moves && recorded.result.error == kEio) eio = false;
+  has_cause_ = true;
+  Ours ours = Decide(recorded, replay);
   const bool done = access && ours.result.error == 0 && recorded.result.error == 0;
-  if (eio && !losses_.HasCause(*replay, op)) {
+  if (!has_cause_) {
     ours.wrong = "EIO, and no transfer of that page failed";
   } else if (was_lost && done) {
     ours.wrong = "done, though the page was lost";
@@ -99,8 +104,7 @@ UvmShortage::Ours UvmShortage::Do(const UvmOpLine& recorded, UvmReplay* replay) 
   return ours;
 }
 
-// *eio: an EIO was seen here.
-UvmShortage::Ours UvmShortage::Decide(const UvmOpLine& recorded, UvmReplay* replay, bool* eio) {
+UvmShortage::Ours UvmShortage::Decide(const UvmOpLine& recorded, UvmReplay* replay) {
   const UvmOp& op = recorded.op;
   write_errors_ = write_errors_ || op.call == UvmCall::kIoErrWrite;
   read_errors_ = read_errors_ || op.call == UvmCall::kIoErrRead || op.call == UvmCall::kFileErr;
@@ -109,11 +113,10 @@ UvmShortage::Ours UvmShortage::Decide(const UvmOpLine& recorded, UvmReplay* repl
   const bool left_out = access || op.call == UvmCall::kFork || op.call == UvmCall::kSwapOff ||
                         op.call == UvmCall::kWire;
   const bool of_limit = op.call == UvmCall::kWire && recorded.result.error == kEnomem;
-  if (left_out && IsShort(recorded.result.error) && !of_limit)
-    return FailedThere(recorded, replay, eio);
+  if (left_out && IsShort(recorded.result.error) && !of_limit) return FailedThere(recorded, replay);
   Ours ours;
   ours.result = replay->Apply(op);
-  *eio = ours.result.error == kEio;
+  NoteCause(recorded, ours.result.error, *replay);
   const std::string first = ToString(ours.result, op.call);
   if (left_out && ours.result.error == kEnomem && recorded.result.error != kEnomem &&
       replay->pressure().Relieve()) {

@@ -48,11 +48,13 @@ class UvmShortage {
  private:
   void Remember(const UvmOpLine& recorded);
   bool WasFreed(uint64_t va) const { return freed_.contains(va / kUvmPageBytes); }
-  Ours Decide(const UvmOpLine& recorded, UvmReplay* replay, bool* eio);
-  Ours FailedThere(const UvmOpLine& recorded, UvmReplay* replay, bool* eio) const;
+  void NoteCause(const UvmOpLine& recorded, int error, const UvmReplay& replay);
+  Ours Decide(const UvmOpLine& recorded, UvmReplay* replay);
+  Ours FailedThere(const UvmOpLine& recorded, UvmReplay* replay);
   const char* NameOfFailureThere(int error) const;
 
   UvmLosses losses_;
+  bool has_cause_ = true;      // each EIO of the operation under way
   bool write_errors_ = false;  // were injected so far
   bool read_errors_ = false;
   // Pages that were given up (clean F), in whatever space, and where they went since: each has its
