@@ -215,14 +215,10 @@ KernReturn Obstacle(const Task& task, uint64_t at, uint64_t size, base::Prot nee
     va = region->end;
   }
   if (!needed.CanWrite()) return KernReturn::kSuccess;
-  // A file's own page is written in place, which takes a page that can be read and written, now or
-  // at its best.
+  // A file's own page is written in place. Where it has no page, nothing can be; nor to the frames
+  // of a device.
   for (uint64_t va = at; va < end;) {
     const Region* region = task.space.Find(va);
-    const bool usable = base::kProtReadWrite.IsSubsetOf(region->attributes.prot) ||
-                        base::kProtReadWrite.IsSubsetOf(region->attributes.max_prot);
-    if (region->layer == nullptr && !usable) return KernReturn::kProtectionFailure;
-    // Where it has no page, nothing can be written in place; nor to the frames of a device.
     const uint64_t last = std::min(end, region->end);
     const bool whole =
         region->layer != nullptr || WalkToCopy(task.space, va, last, files).lack == Lack::kNothing;

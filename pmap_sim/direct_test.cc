@@ -158,6 +158,36 @@ TEST_F(DirectTest, AnAliasFromBeforeAnUnmapAtHomeIsMadeAnew) {
   EXPECT_TRUE(OwnShows(alias, pa));
 }
 
+TEST_F(DirectTest, AnAliasOfAnotherFrameStaysOldWhenAPageIsSentAgain) {
+  Client* a = NewClient();
+  Client* b = NewClient();
+  Paddr old = NewFrame();
+  Enter(a, kVa, old, base::kProtReadWrite);
+  Enter(b, kVa, old, base::kProtReadWrite);
+  EXPECT_TRUE(Write(a, kVa));
+  Remove(a, kVa);
+  Remove(b, kVa);
+  // Once straight from home, where it stays.
+  Enter(b, kVa + 0x5000, old, base::kProtReadWrite);
+  EXPECT_TRUE(Write(b, kVa + 0x5000));
+  // Another frame in the place of the first, sent as often and once more.
+  Paddr pa = NewFrame();
+  Enter(a, kVa, pa, base::kProtReadWrite);
+  EXPECT_TRUE(Write(a, kVa));
+  Server([&] {
+    for (int i = 0; i < 2; ++i) {
+      EXPECT_EQ(pmap_.Refill(a->pmap, Vaddr(kVa), Access::kWrite, {a->thread, L4_nilthread}),
+                RefillResult::kSent);
+    }
+  });
+  Remove(a, kVa);
+  Enter(a, kVa, old, base::kProtReadWrite);
+  ExpectSound();
+  uint64_t faults = a->faults;
+  EXPECT_TRUE(Write(a, kVa));
+  EXPECT_EQ(a->faults, faults + 1);
+}
+
 TEST_F(DirectTest, AnAliasThatIsThereIsUsed) {
   Client* a = NewClient();
   Client* b = NewClient();

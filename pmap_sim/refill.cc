@@ -187,7 +187,10 @@ bool L4Pmap::Retry(Translation* page) {
   if (page->resends >= kResendsBeforeDroppingOthers) DropMappings(nullptr);
   // What the kernel had no memory for may be the server's own mapping of the page.
   if ((page->frame & kDeviceBit) != 0) TakeDevicePage(AddressOf(page->frame));
-  page->rest().alias_age = static_cast<uint16_t>(AgeOf(page->frame) - 1);
+  // An older alias, of another frame, must go on being too old for that.
+  if (page->rest().alias_frame == page->frame) {
+    page->rest().alias_age = static_cast<uint16_t>(AgeOf(page->frame) - 1);
+  }
   return true;
 }
 

@@ -42,9 +42,12 @@ Result<void, FaultError> FaultHandler::FaultMaxProt(Map* map, Vaddr va, Access a
 }
 
 Result<void, FaultError> FaultHandler::FaultIn(Map* map, Vaddr va, Access access) {
-  Result<void, FaultError> fault = Fault(map, va, access);
-  if (fault.ok() || fault.error() != FaultError::kProtection) return fault;
-  return FaultMaxProt(map, va, access);
+  Attempt attempt;
+  attempt.info.origin = map;
+  attempt.info.va = va.Trunc();
+  attempt.info.access = access;
+  attempt.kind = Kind::kForCall;
+  return Run(&attempt);
 }
 
 Result<void, FaultError> FaultHandler::Run(Attempt* a) {
@@ -111,8 +114,12 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Check(Attempt* a) {
   }
   MapEntry* entry = info.entry;
   Prot prot = a->kind == Kind::kMaxProt ? entry->max_prot : entry->prot;
-  // Wiring is not an access: what has any right at all can be wired.
-  if (a->wiring() ? prot.IsNone() : !Permits(prot, info.access)) return FaultError::kProtection;
+  // Wiring is not an access: what has any right at all can be wired. A call has looked itself
+  // whether it may do what it is about.
+  const bool for_call = a->kind == Kind::kForCall;
+  if (a->wiring() ? prot.IsNone() : !for_call && !Permits(prot, info.access)) {
+    return FaultError::kProtection;
+  }
   // Not more to a debugger: the translation is its owner's.
   info.enter_prot = EffectiveProt(entry->prot);
   bool wired = a->wiring() || entry->wired_count > 0;
@@ -123,7 +130,7 @@ Result<FaultHandler::Step, FaultError> FaultHandler::Check(Attempt* a) {
     a->narrow = true;
     // Nothing may fault later, so everything is done now.
     info.access_prot = info.enter_prot;
-    a->write = info.enter_prot.CanWrite();
+    a->write = info.enter_prot.CanWrite() || (for_call && info.access == Access::kWrite);
     // A wired page stays where it is, so one that could ever be written is the entry's own from the
     // start.
     a->copy_now = a->wiring() ? entry->max_prot.CanWrite() : a->write;

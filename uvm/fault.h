@@ -90,7 +90,7 @@ class FaultHandler final : public WiringDoor {
   Result<void, FaultError> FaultIn(Map* map, Vaddr va, Access access) override;
 
  private:
-  enum class Kind : uint8_t { kAccess, kMaxProt, kWire };
+  enum class Kind : uint8_t { kAccess, kMaxProt, kForCall, kWire };
   // One attempt: done, or locks were dropped and everything is to be looked up again.
   enum class Step : uint8_t { kDone, kAgain };
   struct Attempt {

@@ -139,8 +139,8 @@ class WiringDoor {
   // Finds each page through the layers: its translation may be gone (facts/uvm.md 5.B item 15).
   // LOCKS: the map's, written.
   virtual void FaultUnwireLocked(class Map* map, Range range) = 0;
-  // A fault by the entry's rights or, where these do not do, by its maximum rights. Called with
-  // nothing held; the map may be busy by the caller.
+  // A fault that asks for no rights: those that the caller's call needs it has looked at itself.
+  // Called with nothing held; the map may be busy by the caller.
   virtual Result<void, FaultError> FaultIn(class Map* map, Vaddr va, Access access) = 0;
 
  protected:
@@ -422,16 +422,16 @@ class Map {
   uint64_t CountCoreSegments() ABSL_LOCKS_EXCLUDED(lock_);
 
   // ---- Copies (map_copy.cc); for clients use Uvm's, which bring in what is missing ----
-  // REQUIRES: no submap in the range. kHole; kNoMemory; kIo: a page that cannot be had, or a
-  // device's, which nobody can copy; kProtection: a page that is missing, and may never be read. On
-  // error *out is empty.
+  // REQUIRES: no submap in the range; the caller has looked whether it may be read. kHole;
+  // kNoMemory; kIo: a page that cannot be had, or a device's, which nobody can copy. On error *out
+  // is empty.
   Result<void, MapError> CopyIn(Range range, Snapshot* out) ABSL_LOCKS_EXCLUDED(lock_);
   // Maps the snapshot at the lowest address with room for it, with inheritance kCopy and all rights
   // as maximum. kNoSpace: *copy is untouched, else it is empty.
   Result<Vaddr, MapError> CopyOut(Snapshot* copy, Prot prot) ABSL_LOCKS_EXCLUDED(lock_);
   // The range from `at` on shows the snapshot's contents; its attributes stay, but for its wiring.
-  // Who shares a page sees them too. Errors as CopyIn, with kProtection for pages in an object that
-  // may never be written: no contents changed. Only when a page had to go again while the rest was
+  // Who shares a page sees them too. Errors as CopyIn, and kProtection for pages that may not be
+  // written: no contents changed. Only when a page had to go again while the rest was
   // written, and cannot be brought back, the pages before it are written. *copy is empty after a
   // success, and may be dropped after an error.
   Result<void, MapError> Overwrite(Vaddr at, Snapshot* copy) ABSL_LOCKS_EXCLUDED(lock_);

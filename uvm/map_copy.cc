@@ -278,18 +278,14 @@ bool Map::MayOverwrite(const Page* page) {
 // nothing fails but what goes away again and then cannot be brought back.
 Result<void, MapError> Map::PrepareOverwriteLocked(MapEntry* entry, MapEntry* piece) {
   if (entry->bare) return MapError::kHole;
+  if (!entry->prot.CanWrite()) return MapError::kProtection;
   if (!entry->shared) return {};
   if (entry->needs_copy && !CopyAmapLocked(entry, entry->range(), Chunk::kNo, Merge::kNo)) {
     return MapError::kNoMemory;
   }
   TRY(OwnPagesLocked(piece, entry->object != nullptr));
-  if (entry->aref.amap == nullptr) {
-    // A fault must be able to make a page ready for writing.
-    if (!base::kProtReadWrite.IsSubsetOf(entry->prot) &&
-        !base::kProtReadWrite.IsSubsetOf(entry->max_prot)) {
-      return MapError::kProtection;
-    }
-    if (entry->object->pager()->HandlesFaults()) return MapError::kIo;  // a device
+  if (entry->aref.amap == nullptr && entry->object->pager()->HandlesFaults()) {
+    return MapError::kIo;  // a device
   }
   for (Vaddr va = entry->start; va < entry->end; va = va + base::kPageSize) {
     if (!IsReadyForOverwrite(*entry, va)) TRY(FaultInLocked(va, Access::kWrite));

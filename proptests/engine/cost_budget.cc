@@ -78,7 +78,6 @@ Budget BudgetOf(const traces::ResolvedOp& op, const Ledger& before, const Ledger
     case OpKind::kMunlock:
     case OpKind::kMunlockall:
     case OpKind::kMincore:
-    case OpKind::kMsync:
     case OpKind::kMinherit:
     case OpKind::kVmDeallocate:
     case OpKind::kVmInherit:
@@ -104,6 +103,8 @@ Budget BudgetOf(const traces::ResolvedOp& op, const Ledger& before, const Ledger
     case OpKind::kReceive:
     case OpKind::kSendFile:
       return OfMove(op, before, after);
+    case OpKind::kMsync:  // what lies past the end of a file is cleared, in a copy if it is lent
+      return {.copy = breaks, .zero_fill = 0, .page_faults = 0};
     case OpKind::kFtruncate:  // the last page
       return {.copy = breaks, .zero_fill = 1, .page_faults = 0};
     default:
