@@ -172,7 +172,7 @@ TEST(MemoryControlTest, NonsenseIsRefused) {
     constexpr L4_Word_t kMany = ~L4_Word_t{0};
     auto* codes = static_cast<Codes*>(p)->codes;
     int i = 0;
-    codes[i++] = client::ControlMemory(static_cast<MemoryControl>(99), 1).code;
+    codes[i++] = client::Call(vmserver::kMemoryControl, 256, 2, 0).code;
     codes[i++] = client::ControlMemory(MemoryControl::kColours, 0).code;
     codes[i++] = client::ControlMemory(MemoryControl::kColours, 3).code;
     codes[i++] = client::ControlMemory(MemoryControl::kColours, kMany).code;

@@ -11,7 +11,7 @@ using base::Errno;
 
 constexpr uint64_t kCountMask = (uint64_t{1} << kMemoryCountBits) - 1;
 
-base::Paddr PaddrOf(L4_Word_t frame) { return base::Paddr(uint64_t{frame} << base::kPageShift); }
+base::Paddr PaddrOf(uint64_t frame) { return base::Paddr(frame << base::kPageShift); }
 
 Errno WhenDone(bool done, Errno otherwise) { return done ? Errno::kOk : otherwise; }
 
@@ -20,11 +20,12 @@ Errno WhenDone(bool done, Errno otherwise) { return done ? Errno::kOk : otherwis
 Answer Server::ControlMemory(Task* task, const Message& m) {
   if (task != init_) return Errno::kEperm;
   uvm::PageStore& pages = uvm_->DebugPages();
-  const L4_Word_t first = m.words[1];
+  const uint64_t first = m.words[1];
   const base::PageCount count(m.words[2] & kCountMask);
   const auto number = static_cast<uint32_t>(m.words[2] >> kMemoryCountBits);
   const bool small = first <= ~uint32_t{0};  // what is no frame is a small number
   const auto value = static_cast<uint32_t>(first);
+  if (m.words[0] > static_cast<L4_Word_t>(MemoryControl::kSwapEncrypt)) return Errno::kEinval;
   switch (static_cast<MemoryControl>(m.words[0])) {
     case MemoryControl::kColours:
       return WhenDone(small && pages.Recolour(value), Errno::kEinval);
