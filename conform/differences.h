@@ -1,9 +1,8 @@
 // conform/differences.h: the named differences: where ours is meant not to be as recorded.
 //
 // WHAT     A named difference excuses a disagreement. It matches on what went in, never on what
-// came
-//          out: the profile, and the scenario of a fact or the place (file, sequence, operation)
-//          of an operation.
+//          came out: the profile, and the scenario of a fact or the place (file, sequence,
+//          operation) of an operation.
 // INVARIANTS  Each name is a row of docs/DIFFERENCES.md, and each of its rows about a kernel's
 //          recordings is a name here.
 // SEE      design.md section 5, "Conformance counts".

@@ -67,8 +67,11 @@ constexpr std::array kFieldTable = {
               "disks hold"},
     FieldRule{"swapon, swapoff, swapctl, ioerr, fileerr", "result", Compared::kYes,
               "OK or the error"},
-    FieldRule{"structure: sequences with swap", "all", Compared::kNo,
-              "structure depends on what is in memory; they are compared in meaning only"},
+    FieldRule{
+        "structure: sequences with swap", "all", Compared::kNo,
+        "what is in memory and mapped is each kernel's own affair; operations that fail for "
+        "want of memory, or of a page, leave amaps and anons there and none here; pages given "
+        "up on swap keep their anons there"},
     FieldRule{
         "structure: E+", "start, end", Compared::kYes,
         "boundaries of the entries that changed; what a failed operation split is split after it"},
@@ -113,7 +116,7 @@ class Run {
         replay_(bench, sequence),
         directed_(&replay_),
         short_(UvmIsShort(sequence)),
-        scope_(scope),
+        scope_(short_ ? UvmScope::kMeaning : scope),
         totals_(totals) {}
 
   void Walk() {
@@ -214,8 +217,7 @@ class Run {
     const bool followed = difference_.has_value();
     for (const UvmEntry& e : changed_) Differ(CompareEntry(replay_, e));
     for (const UvmMapCounters& m : map_counters_) CompareCounters(m);
-    // What is in memory, and mapped, is each kernel's own affair where memory is scarce.
-    for (size_t i = 0; i < views_.size() && !short_; i++) CompareView(views_[i]);
+    for (const UvmView& v : views_) CompareView(v);
     if (counters_.has_value()) CompareCounters(*counters_);
     if (!followed && difference_.has_value()) {
       name_ = causes_.NameOf(difference_->field, difference_->recorded);
@@ -266,7 +268,6 @@ class Run {
     };
     field("M sz", m.size, space->map().size_bytes() / kUvmPageBytes);
     field("M n", m.entries, space->map().DebugCount());
-    if (short_) return;
     field("M res", m.resident, pmap->ResidentCount(space->pmap()).value());
     field("M wir", m.wired, pmap->WiredCount(space->pmap()).value());
   }
@@ -277,7 +278,6 @@ class Run {
     };
     field("C anons", c.anons, u.DebugAnons().live());
     field("C amaps", c.amaps, u.DebugAmaps().live());
-    if (short_) return;
     field("C wired", c.wired, u.DebugPages().wired_count().value());
     const uint64_t free = u.DebugPages().free_count().value();
     field("C used", sequence_.pages - c.free, u.DebugPages().total().value() - free);

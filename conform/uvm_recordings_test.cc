@@ -122,15 +122,6 @@ TEST_P(UvmRecordingsTest, StructureAgreesButForDecisions) {
   EXPECT_LE(decided * 100, o.steps * 8);
 }
 
-// The same where memory is scarce, but for what depends on what is in memory.
-TEST_P(UvmShortRecordingsTest, StructureAgreesButForDecisions) {
-  const std::string name = GetParam().name;
-  const UvmRecording recording = Read(name);
-  const Outcome o = RunUvmRecording(recording, UvmL4Bench::Make, UvmScope::kStructure);
-  EXPECT_EQ(o.disagreements, 0u) << ToString(o.first.value_or(Difference()), name);
-  EXPECT_GE(o.agree, GetParam().compared);
-}
-
 TEST(UvmRecordingsTest, RunsAreTheSameEveryTime) {
   const UvmRecording recording = Read("l_loan_clean_01");
   const Outcome a = RunUvmRecording(recording, UvmL4Bench::Make, UvmScope::kMeaning);

@@ -36,7 +36,8 @@ constexpr size_t kSlotBytes = size_t{1} << 32;
 constexpr size_t kSlots = 1024;
 // Of a slot: small pieces grow from its start, whole pages from here.
 constexpr size_t kPagesFrom = size_t{1} << 30;
-constexpr size_t kMostStored = kSlotBytes / kPage;
+// Before and after Settle each page once.
+constexpr size_t kMostStored = 2 * kSlotBytes / kPage;
 constexpr size_t kSignalStackBytes = size_t{64} << 10;
 
 bool IsInWindow(uintptr_t address) { return address - kWindow < kSlots * kSlotBytes; }
@@ -229,7 +230,7 @@ void RewindArea::Save(Mark* mark) const {
   CHECK(tracking_ && g_inside == nullptr);
   mark->changed.clear();
   mark->bytes.clear();
-  for (size_t i = 0; i < stored_count_; i++) {
+  for (size_t i = settled_count_; i < stored_count_; i++) {
     const unsigned char* const page = start_ + stored_[i] * kPage;
     if (std::memcmp(page, originals_ + i * kPage, kPage) == 0) continue;
     mark->changed.push_back(static_cast<uint32_t>(i));
@@ -240,7 +241,7 @@ void RewindArea::Save(Mark* mark) const {
 void RewindArea::Rewind(const Mark& mark) {
   CHECK(tracking_ && g_inside == nullptr);
   size_t next = 0;
-  for (size_t i = 0; i < stored_count_; i++) {
+  for (size_t i = settled_count_; i < stored_count_; i++) {
     const unsigned char* from = originals_ + i * kPage;
     if (next < mark.changed.size() && mark.changed[next] == i) {
       from = mark.bytes.data() + next++ * kPage;
@@ -249,18 +250,35 @@ void RewindArea::Rewind(const Mark& mark) {
   }
 }
 
-void RewindArea::StartAnew() {
-  RewindToStart();
-  // Runs of neighbours at once.
-  // total order: each page is there once
-  std::sort(stored_, stored_ + stored_count_);
-  for (size_t i = 0; i < stored_count_;) {
-    size_t pages = 1;
-    while (i + pages < stored_count_ && stored_[i + pages] == stored_[i] + pages) pages++;
-    CHECK(mprotect(start_ + stored_[i] * kPage, pages * kPage, PROT_READ) == 0);
-    i += pages;
+// Runs of neighbours at once.
+void RewindArea::ProtectStored() {
+  std::vector<uint32_t> pages(stored_, stored_ + stored_count_);
+  // total order: equal numbers are equal
+  std::sort(pages.begin(), pages.end());
+  pages.erase(std::unique(pages.begin(), pages.end()), pages.end());
+  for (size_t i = 0; i < pages.size();) {
+    size_t run = 1;
+    while (i + run < pages.size() && pages[i + run] == pages[i] + run) run++;
+    CHECK(mprotect(start_ + pages[i] * kPage, run * kPage, PROT_READ) == 0);
+    i += run;
   }
+}
+
+void RewindArea::Settle() {
+  CHECK(tracking_ && g_inside == nullptr && settled_count_ == 0);
+  ProtectStored();
+  settled_count_ = stored_count_;
+}
+
+void RewindArea::StartAnew() {
+  CHECK(tracking_ && g_inside == nullptr);
+  // Of what was kept of one page twice the older comes last.
+  for (size_t i = stored_count_; i-- > 0;) {
+    std::memcpy(start_ + stored_[i] * kPage, originals_ + i * kPage, kPage);
+  }
+  ProtectStored();
   stored_count_ = 0;
+  settled_count_ = 0;
 }
 
 }  // namespace fake_l4

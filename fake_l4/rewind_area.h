@@ -67,10 +67,13 @@ class RewindArea {
   Mark Save() const;
   void Save(Mark* mark) const;
   void Rewind(const Mark& mark);
-  // To the state at StartTracking.
+  // To the state at StartTracking, or at Settle.
   void RewindToStart() { Rewind(Mark()); }
-  // The same, and what was stored to is forgotten: all marks are void, and later ones concern only
-  // pages stored to from here on.
+  // What is now is the start until StartAnew: all marks are void, and a Rewind concerns only pages
+  // stored to from here on. For what is made slowly and rewound to often. REQUIRES: not settled.
+  void Settle();
+  // To the state at StartTracking, and what was stored to is forgotten: all marks are void, and
+  // later ones concern only pages stored to from here on.
   void StartAnew();
 
   // ---- For the allocators of this package; called by who is inside ----
@@ -83,8 +86,8 @@ class RewindArea {
   // Of memory of any area; false: it is of none.
   static bool Free(void* memory);
 
-  // Pages that were stored to since StartTracking; what a Rewind copies.
-  size_t pages_stored_to() const { return stored_count_; }
+  // Pages that were stored to since the start; what a Rewind copies.
+  size_t pages_stored_to() const { return stored_count_ - settled_count_; }
 
  private:
   struct Contents;  // the allocator's own state, at the start of the area
@@ -93,13 +96,16 @@ class RewindArea {
   Contents* contents() const { return reinterpret_cast<Contents*>(start_); }
   // Of a store to a protected page. False: no page of ours, or one that nobody may touch.
   bool NoteStore(unsigned char* address);
+  void ProtectStored();
 
   unsigned char* start_ = nullptr;
   bool tracking_ = false;
-  // By order of their first store: the page's number in the area, and what it held.
+  // By order of their first store: the page's number in the area, and what it held. Those stored to
+  // before Settle come first, and may come again.
   uint32_t* stored_ = nullptr;
   unsigned char* originals_ = nullptr;
   size_t stored_count_ = 0;
+  size_t settled_count_ = 0;
   std::vector<unsigned char*> guards_;
 };
 

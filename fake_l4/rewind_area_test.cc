@@ -169,6 +169,35 @@ TEST_F(RewindAreaTest, StartingAnewForgetsWhatWasStoredTo) {
   EXPECT_EQ(area.pages_stored_to(), 2u);
 }
 
+TEST_F(RewindAreaTest, WhatIsSettledIsTheStartUntilStartAnew) {
+  RewindArea area;
+  unsigned char* pages = nullptr;
+  {
+    RewindArea::Inside scope(&area);
+    pages = area.TakePages(100);
+  }
+  area.StartTracking();
+  for (int round = 0; round < 2; round++) {
+    for (int i = 0; i < 50; i++) pages[i * 4096] = 1;
+    area.Settle();
+    EXPECT_EQ(area.pages_stored_to(), 0u);
+    pages[3 * 4096] = 2;
+    pages[90 * 4096] = 2;
+    EXPECT_EQ(area.pages_stored_to(), 2u);
+    const RewindArea::Mark mark = area.Save();
+    pages[3 * 4096] = 3;
+    area.Rewind(mark);
+    EXPECT_EQ(pages[3 * 4096], 2);
+    area.RewindToStart();
+    EXPECT_EQ(pages[3 * 4096], 1);
+    EXPECT_EQ(pages[4 * 4096] + pages[90 * 4096], 1);
+    pages[4 * 4096] = 4;
+    area.StartAnew();
+    for (int i = 0; i < 100; i++) EXPECT_EQ(pages[i * 4096], 0);
+    EXPECT_EQ(area.pages_stored_to(), 0u);
+  }
+}
+
 using RewindAreaDeathTest = RewindAreaTest;
 
 TEST_F(RewindAreaDeathTest, AStackThatOverflowsStillEndsTheProgram) {

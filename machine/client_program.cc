@@ -157,8 +157,8 @@ uint32_t ShmatFlags(const ResolvedOp& op) {
   return flags;
 }
 
-// Calls about swap.
-client::Reply SwapCall(const ResolvedOp& op) {
+// Calls about no memory at all.
+client::Reply OtherCall(const ResolvedOp& op) {
   switch (op.kind) {
     case OpKind::kSwapOn:
       return client::SwapOn(op.device, op.priority);
@@ -168,6 +168,10 @@ client::Reply SwapCall(const ResolvedOp& op) {
       return client::SwapCtl(op.device, op.priority);
     case OpKind::kSwapStats:
       return client::SwapStats(0);
+    case OpKind::kThreadCreate:
+      return client::ThreadCreate();
+    case OpKind::kThreadEnd:
+      return client::ThreadEnd(static_cast<uint32_t>(op.value));
     default:
       return {};  // none of them
   }
@@ -199,7 +203,7 @@ client::Reply SharedCall(const ResolvedOp& op) {
     case OpKind::kShmUnlock:
       return client::ShmControl(vmserver::kBsdShmUnlock, op.file_key);
     default:
-      return SwapCall(op);
+      return OtherCall(op);
   }
 }
 
@@ -379,6 +383,7 @@ Outcome OutcomeOf(const ResolvedOp& op, const client::Reply& reply) {
     case OpKind::kReceive:
     case OpKind::kSendFile:
     case OpKind::kSwapStats:
+    case OpKind::kThreadCreate:
       outcome.value = reply.words[0];
       break;
     case OpKind::kVmRegion:

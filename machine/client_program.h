@@ -20,6 +20,25 @@
 
 namespace machine {
 
+// Births of tasks that init makes; of all tasks; deaths of tasks.
+inline bool IsOrphan(traces::OpKind kind) {
+  using traces::OpKind;
+  return kind == OpKind::kSpace || kind == OpKind::kTask || kind == OpKind::kTask32;
+}
+inline bool IsBirth(traces::OpKind kind) {
+  using traces::OpKind;
+  return IsOrphan(kind) || kind == OpKind::kFork || kind == OpKind::kTaskCreate;
+}
+inline bool IsDeath(traces::OpKind kind) {
+  using traces::OpKind;
+  return kind == OpKind::kExit || kind == OpKind::kTaskTerminate;
+}
+// Whether the thread that performs it does not hear of its success.
+inline bool MayBeLast(const traces::ResolvedOp& op) {
+  const bool ends_itself = op.kind == traces::OpKind::kThreadEnd && op.value == op.thread;
+  return IsDeath(op.kind) || ends_itself;
+}
+
 // What a client is told to do, and what came of it. Lives in the machine.
 struct Command {
   traces::ResolvedOp op;
@@ -34,7 +53,7 @@ struct Command {
   uint32_t target_task = 0;
   // The task's words have 32 bits, and its map begins at 0.
   bool narrow = false;
-  // A birth that succeeded: the server's names of the child.
+  // A birth that succeeded: the server's names of the child, or of the thread.
   uint32_t child_task = 0;
   L4_ThreadId_t child_thread = {0};
 };

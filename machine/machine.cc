@@ -41,17 +41,8 @@ constexpr uint64_t kClient32Kip = traces::kDefaultMapMax - base::kPageSize;
 static_assert(vmserver::kMapMax32 == traces::kMapMax32);
 static_assert(vmserver::kDefaultMapMax == traces::kDefaultMapMax);
 static_assert(vmserver::kMapMin == traces::kMapMin);
+static_assert(vmserver::kMaxThreads == traces::kMaxThreads);
 static_assert(kClientKip + base::kPageSize <= traces::kMapMin);
-
-bool IsOrphan(OpKind kind) {
-  return kind == OpKind::kSpace || kind == OpKind::kTask || kind == OpKind::kTask32;
-}
-
-bool IsBirth(OpKind kind) {
-  return IsOrphan(kind) || kind == OpKind::kFork || kind == OpKind::kTaskCreate;
-}
-
-bool IsDeath(OpKind kind) { return kind == OpKind::kExit || kind == OpKind::kTaskTerminate; }
 
 // Canaries that no CHECK catches: only a process of its own survives them.
 void CrashIfItGrew(const traces::ResolvedOp& op, const traces::Outcome& outcome) {
@@ -130,6 +121,7 @@ vmserver::Server::Config Machine::ServerConfig(const Options& options, Arena* ar
   config.exception_ip = kExceptionIp;
   config.client_kip_area = L4_FpageLog2(kClientKip, base::kPageShift);
   config.client_utcb_area = L4_FpageLog2(kClientUtcb, base::kPageShift);
+  config.client_utcb_bytes = kernel.utcb_bytes();
   config.client32_kip_area = L4_FpageLog2(kClient32Kip, base::kPageShift);
   config.max_tasks = options.max_tasks;
   config.swap_devices = swap.devices();
@@ -182,10 +174,8 @@ Machine::Machine(const Options& options)
   kernel_.RunUntilIdle();
   if (auto text = crash(); text.has_value()) vm_panic(__FILE__, __LINE__, text->c_str());
   CHECK(server_.booted());
-  auto init = std::make_unique<Client>();
-  init->thread = server_.init_thread();
-  by_thread_[init->thread.raw] = init.get();
-  clients_[0] = std::move(init);
+  clients_[0] = std::make_unique<Client>();
+  AddThread(clients_[0].get(), 0, server_.init_thread());
   SwapOnAtBoot();
   CHECK(events_.Begin(server_.uvm().DebugPages(),
                       [this](auto... words) { return ControlMemory(words...); }));
@@ -200,7 +190,7 @@ void Machine::SwapOnAtBoot() {
     if (!swap_set_.spec(i).on) continue;
     const traces::ResolvedOp op = {
         .kind = OpKind::kSwapOn, .device = i, .priority = swap_set_.spec(i).priority};
-    CHECK(Perform(op, Find(0)).ok());
+    CHECK(Perform(op, &Find(0)->threads[0]).ok());
   }
 }
 
@@ -277,42 +267,86 @@ Machine::~Machine() = default;
 
 // A client thread's program: one operation each time the host says so.
 void Machine::ClientMain() {
-  Client* self = nullptr;  // known once the host has woken us
+  ClientThread* self = nullptr;  // known once the host has woken us
   for (;;) {
     kernel_.WaitForHost();
     if (self == nullptr) self = by_thread_.at(L4_Myself().raw);
-    Execute(&self->command, self->personality, &last_read_);
+    Execute(&self->command, self->client->personality, &last_read_);
   }
 }
 
-Machine::Client* Machine::ActorFor(const traces::ResolvedOp& op) {
+const Machine::ClientThread* Machine::Client::First() const {
+  for (const ClientThread& thread : threads) {
+    if (thread.exists()) return &thread;
+  }
+  return nullptr;
+}
+
+Machine::ClientThread* Machine::ActorFor(const traces::ResolvedOp& op) {
   if (IsBirth(op.kind) && (op.child == 0 || Find(op.child) != nullptr)) return nullptr;
-  if (IsOrphan(op.kind)) return Find(0);
-  return op.task == 0 || !IsLive(op.task) ? nullptr : Find(op.task);
+  if (IsOrphan(op.kind)) return &Find(0)->threads[0];
+  if (op.task == 0 || !IsLive(op.task) || op.thread >= traces::kMaxThreads) return nullptr;
+  ClientThread* actor = &Find(op.task)->threads[op.thread];
+  return actor->exists() ? actor : nullptr;
+}
+
+bool Machine::Exists(L4_ThreadId_t thread) const {
+  fake_l4::ThreadInfo info;
+  return kernel_.Inspect(thread, &info);
 }
 
 Machine::Client* Machine::TargetOf(const traces::ResolvedOp& op, Client* actor) {
   return op.target == 0 ? actor : Find(op.target);
 }
 
-void Machine::Bury(Client* client) {
-  by_thread_.erase(client->thread.raw);
-  client->thread = L4_nilthread;
+void Machine::BuryThread(ClientThread* thread) {
+  by_thread_.erase(thread->id.raw);
+  thread->id = L4_nilthread;
 }
 
-void Machine::AddClient(const traces::ResolvedOp& op, const Client& actor) {
+void Machine::Bury(Client* client) {
+  for (ClientThread& thread : client->threads) {
+    if (thread.exists()) BuryThread(&thread);
+  }
+  --live_count_;
+}
+
+void Machine::AddThread(Client* client, uint32_t number, L4_ThreadId_t id) {
+  ClientThread& thread = client->threads[number];
+  if (thread.exists()) BuryThread(&thread);
+  thread.client = client;
+  thread.number = number;
+  thread.id = id;
+  by_thread_[id.raw] = &thread;
+  if (client->label != 0) kernel_.Migrate(id, (client->label + number) % options_.processors);
+}
+
+void Machine::Follow(ClientThread* actor, const Command& command) {
+  const traces::ResolvedOp& op = command.op;
+  Client* client = actor->client;
+  if (IsBirth(op.kind)) AddClient(*client, command);
+  if (IsDeath(op.kind)) Bury(TargetOf(op, client));
+  if (op.kind == OpKind::kThreadCreate) AddThread(client, command.child_task, command.child_thread);
+  if (op.kind == OpKind::kThreadEnd) BuryThread(&client->threads[op.value]);
+  if (op.kind != OpKind::kExec) return;
+  for (ClientThread& thread : client->threads) {
+    if (thread.exists() && &thread != actor) BuryThread(&thread);
+  }
+}
+
+void Machine::AddClient(const Client& actor, const Command& command) {
+  const traces::ResolvedOp& op = command.op;
   auto child = std::make_unique<Client>();
   child->label = op.child;
-  child->task = actor.command.child_task;
-  child->thread = actor.command.child_thread;
+  child->task = command.child_task;
   child->personality = op.kind == OpKind::kSpace || op.kind == OpKind::kFork
                            ? vmserver::Personality::kBsd
                            : vmserver::Personality::kMach;
   const Client& parent = op.target == 0 ? actor : *clients_.at(op.target);
   child->narrow = op.kind == OpKind::kTask32 || (!IsOrphan(op.kind) && parent.narrow);
-  by_thread_[child->thread.raw] = child.get();
-  kernel_.Migrate(child->thread, op.child % options_.processors);
+  AddThread(child.get(), 0, command.child_thread);
   clients_[op.child] = std::move(child);
+  ++live_count_;
 }
 
 fake_l4::StopReason Machine::RunKernel() {
@@ -326,7 +360,7 @@ traces::Outcome Machine::Apply(const traces::ResolvedOp& op) {
   loss_ = Loss::kNothing;
   armed_ = op.kind == OpKind::kInject;
   if (armed_) return Inject(op);
-  Client* actor = ActorFor(op);
+  ClientThread* actor = ActorFor(op);
   if (actor == nullptr) return {};
   traces::Outcome outcome = Perform(op, actor);
   kernel_.DisarmFaults();
@@ -346,26 +380,26 @@ traces::Outcome Machine::Inject(const traces::ResolvedOp& op) {
   return outcome;
 }
 
-traces::Outcome Machine::Perform(const traces::ResolvedOp& op, Client* actor) {
-  Client* target = TargetOf(op, actor);
+traces::Outcome Machine::Perform(const traces::ResolvedOp& op, ClientThread* actor) {
+  Client* const client = actor->client;
+  const Client* target = TargetOf(op, client);
   if (target == nullptr) return {};
   actor->command = {};
   actor->command.op = op;
-  actor->command.target_task = target == actor ? 0 : target->task;
-  actor->command.narrow = actor->narrow;
+  actor->command.target_task = target == client ? 0 : target->task;
+  actor->command.narrow = client->narrow;
   if (op.kind == OpKind::kRead) last_read_.clear();
   const uint64_t injected = kernel_.ledger().faults_injected;
   const size_t fired = kernel_.fired_faults().size();
-  if (lost_wake_up_ == 0 || lost_wake_up_ != actor->label) CHECK(kernel_.HostWake(actor->thread));
+  if (lost_wake_up_ == 0 || lost_wake_up_ != client->label) CHECK(kernel_.HostWake(actor->id));
   const fake_l4::StopReason reason = RunKernel();
   if (reason == fake_l4::StopReason::kCrashed) return {};
   if (canary_.Armed(base::Canary::kLosesWakeUp) && lost_wake_up_ == 0 &&
       kernel_.ledger().faults_injected != injected) {
-    lost_wake_up_ = actor->label;
+    lost_wake_up_ = client->label;
   }
-  fake_l4::ThreadInfo info;
-  if (IsDeath(op.kind) && !kernel_.Inspect(actor->thread, &info)) {
-    Bury(actor);
+  if (MayBeLast(op) && !Exists(actor->id)) {
+    Follow(actor, actor->command);
     traces::Outcome outcome;
     outcome.family = traces::FamilyOf(op.kind);
     return outcome;
@@ -384,8 +418,7 @@ traces::Outcome Machine::Perform(const traces::ResolvedOp& op, Client* actor) {
   }
   if (canary_.Armed(base::Canary::kCrashesTheProcess)) CrashIfItGrew(op, actor->command.outcome);
   if (canary_.Armed(base::Canary::kHangsTheProcess)) HangIfItLocked(op, actor->command.outcome);
-  if (IsBirth(op.kind) && actor->command.outcome.ok()) AddClient(op, *actor);
-  if (IsDeath(op.kind) && actor->command.outcome.ok()) Bury(target);
+  if (actor->command.outcome.ok()) Follow(actor, actor->command);
   return actor->command.outcome;
 }
 
@@ -404,19 +437,24 @@ bool Machine::EndByInit(uint32_t label) {
   traces::ResolvedOp end;
   end.kind = OpKind::kTaskTerminate;
   end.target = label;
-  const traces::Outcome outcome = Perform(end, Find(0));
+  const traces::Outcome outcome = Perform(end, &Find(0)->threads[0]);
   return outcome.ok() && !IsLive(label);
 }
 
 bool Machine::RunProgram(uint32_t label, void (*program)(void*), void* argument) {
   CHECK(IsLive(label));
-  Client* client = clients_.at(label).get();
-  client->command = {};
-  client->command.program = program;
-  client->command.argument = argument;
-  CHECK(kernel_.HostWake(client->thread));
+  return RunProgram(label, first_thread_of(label), program, argument);
+}
+
+bool Machine::RunProgram(uint32_t label, uint32_t number, void (*program)(void*), void* argument) {
+  ClientThread& thread = Find(label)->threads[number];
+  CHECK(thread.exists());
+  thread.command = {};
+  thread.command.program = program;
+  thread.command.argument = argument;
+  CHECK(kernel_.HostWake(thread.id));
   RunKernel();
-  return client->command.done;
+  return thread.command.done;
 }
 
 std::optional<std::string> Machine::crash() const {
@@ -434,13 +472,13 @@ Machine::Client* Machine::Find(uint32_t label) const {
 
 bool Machine::IsLive(uint32_t label) const {
   const Client* client = Find(label);
-  return client != nullptr && !L4_IsNilThread(client->thread);
+  return client != nullptr && client->First() != nullptr;
 }
 
 std::vector<uint32_t> Machine::live_labels() const {
   std::vector<uint32_t> labels;
   for (const auto& [label, client] : clients_) {
-    if (label != 0 && !L4_IsNilThread(client->thread)) labels.push_back(label);
+    if (label != 0 && client->First() != nullptr) labels.push_back(label);
   }
   return labels;
 }
@@ -461,7 +499,19 @@ fake_l4::SpaceId Machine::l4_space_of(uint32_t label) const {
 L4_ThreadId_t Machine::thread_of(uint32_t label) const {
   const Client* client = Find(label);
   CHECK(client != nullptr);
-  return client->thread;
+  const ClientThread* thread = client->First();
+  return thread == nullptr ? L4_nilthread : thread->id;
+}
+
+L4_ThreadId_t Machine::thread_of(uint32_t label, uint32_t thread) const {
+  const Client* client = Find(label);
+  CHECK(client != nullptr && thread < traces::kMaxThreads);
+  return client->threads[thread].id;
+}
+
+uint32_t Machine::first_thread_of(uint32_t label) const {
+  CHECK(IsLive(label));
+  return Find(label)->First()->number;
 }
 
 uint64_t Machine::ProbeHits(base::Probe probe) const {

@@ -120,8 +120,12 @@ std::vector<std::string> PolicyNames();
 
 // What one client's thread does while others do something, too, and what came of it.
 struct Part {
-  uint32_t label = 0;  // of the task
+  uint32_t label = 0;   // of the task
+  uint32_t thread = 0;  // of the task's
   std::vector<traces::ResolvedOp> ops;
+  // Which of them go on with the one before, and are not begun when that failed: accesses of which
+  // each page is a step. May be shorter than `ops`.
+  std::vector<bool> goes_on;
 };
 struct Performed {
   uint32_t part = 0;   // index of the Part
@@ -130,6 +134,8 @@ struct Performed {
   // Places in the one order of all beginnings and ends, from 1. responded 0: it never ended.
   uint64_t invoked = 0;
   uint64_t responded = 0;
+  // It never ended because another thread ended this one: what it was to do is done or not.
+  bool cut_short = false;
 };
 
 class Machine {
@@ -187,11 +193,14 @@ class Machine {
   // any more. False: it did not come back (it waits, or was ended). The program follows the rules
   // for simulated code of fake_l4/kernel.h.
   bool RunProgram(uint32_t label, void (*program)(void*), void* argument);
+  // The same on that of its threads.
+  bool RunProgram(uint32_t label, uint32_t thread, void (*program)(void*), void* argument);
 
-  // Lets the threads of several live tasks perform their operations all at the same time, each its
-  // own in order, under the schedule that was asked for, and then the machine come to rest. In the
-  // order of the beginnings. A death ends a part; a target is alive before. REQUIRES: no task has
-  // two parts; no operation is kInject, or named by the birth of another part.
+  // Lets several live threads, of one task or of several, perform their operations all at the same
+  // time, each its own in order, under the schedule that was asked for, and then the machine come
+  // to rest. In the order of the beginnings. A death ends a part, and cuts the others of its task
+  // short; a target is alive before. REQUIRES: no thread has two parts; no operation is kInject, or
+  // named by the birth of another part.
   std::vector<Performed> ApplyTogether(const std::vector<Part>& parts);
 
   // From now on the strategy says who runs next, at each IPC, unmap, system call, access and lock,
@@ -234,25 +243,34 @@ class Machine {
   const BlockDriver* block_driver() const { return block_driver_.get(); }  // null: there is none
   bool IsLive(uint32_t label) const;
   std::vector<uint32_t> live_labels() const;
-  size_t live_count() const { return by_thread_.size() - 1; }  // init has no label
+  size_t live_count() const { return live_count_; }  // init has no label
   // The UVM space, the L4 address space and the L4 thread of a live task. REQUIRES for the latter
   // two: IsLive(label).
   uvm::Space* space_of(uint32_t label) const;  // null when not alive
   fake_l4::SpaceId l4_space_of(uint32_t label) const;
-  L4_ThreadId_t thread_of(uint32_t label) const;
+  L4_ThreadId_t thread_of(uint32_t label) const;                   // the first that it has
+  L4_ThreadId_t thread_of(uint32_t label, uint32_t thread) const;  // nil: it has none such
+  uint32_t first_thread_of(uint32_t label) const;  // its number. REQUIRES: IsLive(label)
   // The server's name of a task, alive or dead. REQUIRES: the label was used.
   uint32_t task_of(uint32_t label) const { return clients_.at(label)->task; }
 
  private:
-  struct Together;  // together.cc
-
+  struct Client;
+  struct ClientThread {
+    Client* client = nullptr;
+    uint32_t number = 0;
+    L4_ThreadId_t id = {0};  // nil: there is none
+    Command command;
+    bool exists() const { return !L4_IsNilThread(id); }
+  };
   struct Client {
     uint32_t label = 0;  // 0: init
     uint32_t task = 0;   // the server's name of it
-    L4_ThreadId_t thread = {0};
     vmserver::Personality personality = vmserver::Personality::kBsd;
     bool narrow = false;
-    Command command;
+    // Alive as long as it has one.
+    ClientThread threads[traces::kMaxThreads];
+    const ClientThread* First() const;
   };
 
   static vmserver::Server::Config ServerConfig(const Options& options, Arena* arena,
@@ -267,19 +285,30 @@ class Machine {
   [[noreturn]] void ClientMain();
   fake_l4::StopReason RunKernel();
   void ExploreByOptions();
-  static void RunPart(void* running_part);
-  void EndPart(Together* together, uint32_t part);
   traces::Outcome Inject(const traces::ResolvedOp& op);
-  traces::Outcome Perform(const traces::ResolvedOp& op, Client* actor);
+  traces::Outcome Perform(const traces::ResolvedOp& op, ClientThread* actor);
+  // together.cc
+  struct Together;
+  struct Running;
+  static void RunPart(void* running_part);
+  void EndTogether(Together* together);
+  void EndPart(Together* together, Running* running);
+  // The threads that do not exist any more.
+  void BuryTheDead(Client* client);
   // Whether a fault of these has fired since there were `before` of all.
   bool LostSince(size_t before) const;
   // Null: none ever had the label. Those found last are found again at once.
   Client* Find(uint32_t label) const;
-  // The client that performs `op`; null when nobody can.
-  Client* ActorFor(const traces::ResolvedOp& op);
-  void AddClient(const traces::ResolvedOp& op, const Client& actor);
+  // The thread that performs `op`; null when nobody can.
+  ClientThread* ActorFor(const traces::ResolvedOp& op);
+  bool Exists(L4_ThreadId_t thread) const;
+  // What became of clients and their threads by the operation, which succeeded: command.op.
+  void Follow(ClientThread* actor, const Command& command);
+  void AddClient(const Client& actor, const Command& command);
+  void AddThread(Client* client, uint32_t number, L4_ThreadId_t id);
   // What a death that succeeded leaves.
   void Bury(Client* client);
+  void BuryThread(ClientThread* thread);
   // The client on whom `op`, which `actor` performs, acts; null when there never was one.
   Client* TargetOf(const traces::ResolvedOp& op, Client* actor);
 
@@ -300,7 +329,8 @@ class Machine {
   std::map<uint32_t, std::unique_ptr<Client>>
       clients_;                     // by label; the dead stay, so that labels are not used twice
   mutable Client* found_[16] = {};  // by the label's last digit
-  std::map<L4_Word_t, Client*> by_thread_;  // live ones
+  std::map<L4_Word_t, ClientThread*> by_thread_;  // live ones
+  size_t live_count_ = 0;
   std::vector<unsigned char> last_read_;
   std::optional<std::string> stuck_;
   Loss loss_ = Loss::kNothing;

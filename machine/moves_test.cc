@@ -165,5 +165,32 @@ TEST_F(MovesTest, PeekingLeavesNothingMapped) {
   EXPECT_EQ(machine_.uvm().Kernel()->map()->size_bytes(), bytes);
 }
 
+// Of 64 frames messages hold a third, 21, whoever sent them: what is lent cannot be paged out.
+TEST(FewFramesTest, MessagesHoldNoMoreThanAThirdOfTheFrames) {
+  Machine machine({.ram_bytes = 64 * base::kPageSize});
+  ASSERT_TRUE(machine.Apply({.kind = OpKind::kSpace, .child = 1}).ok());
+  ASSERT_TRUE(machine.Apply({.kind = OpKind::kSpace, .child = 2}).ok());
+  for (const uint32_t task : {1u, 2u}) {
+    ASSERT_TRUE(machine
+                    .Apply({.kind = OpKind::kMmap,
+                            .task = task,
+                            .at = kAt,
+                            .size = kSize,
+                            .prot = base::kProtReadWrite,
+                            .flags = traces::kFlagPrivate | traces::kFlagFixed})
+                    .ok());
+  }
+  const ResolvedOp first = {.kind = OpKind::kSend, .task = 1, .at = kAt, .size = 0x10000};
+  const ResolvedOp second = {.kind = OpKind::kSend, .task = 2, .at = kAt, .size = 0x6000};
+  EXPECT_EQ(machine.Apply(first).value, 0x10000u);
+  EXPECT_EQ(machine.Apply(second).code, static_cast<int32_t>(base::Errno::kEnomem));
+  // A message that is received in part has all its pages.
+  ResolvedOp receive = {.kind = OpKind::kReceive, .task = 1, .at = kAt, .size = 0xf000};
+  EXPECT_TRUE(machine.Apply(receive).ok());
+  EXPECT_EQ(machine.Apply(second).code, static_cast<int32_t>(base::Errno::kEnomem));
+  EXPECT_TRUE(machine.Apply(receive).ok());
+  EXPECT_EQ(machine.Apply(second).value, 0x6000u);
+}
+
 }  // namespace
 }  // namespace machine

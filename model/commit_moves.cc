@@ -106,6 +106,7 @@ void World::CommitSend(const ResolvedOp& op, const Outcome& observed, const Task
   FoundThere(caller.space, op.at, op.size);
   Channel& channel = channels_.at(caller.channel);
   channel.emplace_back();
+  channel.back().pages = op.size >> base::kPageShift;
   TakeFromMemory(caller.space, op.at, op.size, files_, &channel.back());
 }
 
@@ -113,6 +114,7 @@ void World::CommitSendFile(const ResolvedOp& op, const Outcome& observed, const 
   if (!observed.ok()) return;
   Channel& channel = channels_.at(caller.channel);
   channel.emplace_back();
+  channel.back().pages = op.size >> base::kPageShift;
   TakeFromFile(op.file_key, op.offset, op.size, files_, &channel.back());
 }
 

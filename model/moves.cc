@@ -91,6 +91,10 @@ Step Direct(const Query& q, uint64_t size) {
   Step step = Moved(size, Errno::kOk);
   step.direct = size > 0;
   step.new_size = size;
+  const uint64_t wired = base::RoundPage((op.at & base::kPageMask) + size) >> base::kPageShift;
+  if (q.wired_at_most() + wired > q.wired_max) {
+    step.refusal_code = static_cast<int32_t>(Errno::kEnomem);
+  }
   for (uint64_t done = 0; done < size;) {
     const uint64_t at = op.at + done;
     const Region* region = space.Find(at);
@@ -211,6 +215,7 @@ Step Send(const Query& q) {
   }
   if (op.size > kMaxMessageBytes) return Fail(Errno::kEmsgsize);
   if (q.channel->size() >= kMaxMessages) return Fail(Errno::kEagain);
+  if (!q.may_lend(op.size >> base::kPageShift)) return Fail(Errno::kEnomem);
   const Space& space = q.caller->space;
   if (!space.Contains(op.at, op.size) || !space.AllMapped(op.at, op.at + op.size)) {
     return Fail(Errno::kEfault);
@@ -249,6 +254,7 @@ Step SendFile(const Query& q) {
   if (op.size > kMaxMessageBytes) return Fail(Errno::kEmsgsize);
   if (op.offset > kSignedLimit - op.size) return Fail(Errno::kEinval);
   if (q.channel->size() >= kMaxMessages) return Fail(Errno::kEagain);
+  if (!q.may_lend(op.size >> base::kPageShift)) return Fail(Errno::kEnomem);
   Step step = Moved(op.size, Errno::kOk);
   const MemoryObject* file = q.files->Object(op.file_key);
   if (file != nullptr && op.offset + op.size > base::RoundPage(file->size)) {

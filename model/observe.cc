@@ -1,6 +1,7 @@
 // model/observe.cc: what can be seen of a World without changing it (World's observers).
 
 #include <algorithm>
+#include <bit>
 
 #include "base/check.h"
 #include "base/hash.h"
@@ -210,7 +211,22 @@ bool World::MayHold(uint32_t task, uint64_t va, const PageBytes& bytes) const {
   return false;
 }
 
-uint64_t World::StateHash() const {
+bool World::HasThread(uint32_t task, uint32_t thread) const {
+  return FindTask(task)->HasThread(thread);
+}
+
+uint32_t World::CountThreads(uint32_t task) const { return FindTask(task)->CountThreads(); }
+
+uint32_t World::FirstThread(uint32_t task) const {
+  return static_cast<uint32_t>(std::countr_zero(FindTask(task)->threads));
+}
+
+uint64_t World::StateHash(ContentHashes* known) const {
+  const auto content_hash = [&](uint32_t label, uint64_t page) {
+    PageBytes bytes;
+    CHECK(PageContents(label, page, &bytes));
+    return base::HashBytes(bytes.data(), bytes.size());
+  };
   uint64_t hash = 0;
   for (uint32_t label : births_) {
     const Task& task = *FindTask(label);
@@ -220,16 +236,21 @@ uint64_t World::StateHash() const {
     hash = base::Chain(hash, uint64_t{task.owner} << 1 | (task.narrow ? 1 : 0));
     hash = base::Chain(hash, task.has_heap ? task.heap_base + 1 : 0);
     hash = base::Chain(hash, task.heap_current);
+    if (task.threads != 1) hash = base::Chain(hash, task.threads);
     ForEachRange(label, [&](base::Range range, const Attributes& attributes) {
       hash = base::Chain(hash, range.start.value());
       hash = base::Chain(hash, range.end.value());
       hash = base::Chain(hash, HashOf(attributes));
     });
-    ForEachTouchedPage(label, [&](uint64_t page, PageKind kind) {
-      PageBytes bytes;
-      CHECK(PageContents(label, page, &bytes));
-      hash = base::Chain(hash, page + static_cast<uint64_t>(kind));
-      hash = base::Chain(hash, base::HashBytes(bytes.data(), bytes.size()));
+    ForEachTouchedView(label, [&](const PageView& view) {
+      hash = base::Chain(hash, view.va + static_cast<uint64_t>(view.kind));
+      if (known == nullptr) {
+        hash = base::Chain(hash, content_hash(label, view.va));
+        return;
+      }
+      const auto [it, is_new] = known->try_emplace(view.version, 0);
+      if (is_new) it->second = content_hash(label, view.va);
+      hash = base::Chain(hash, it->second);
     });
   }
   for (const auto& [label, channel] : channels_) {

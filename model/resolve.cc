@@ -80,6 +80,7 @@ void CopyPlainOperands(const Op& op, ResolvedOp* out) {
       out->flags = op.flags;
       break;
     case OpKind::kWrite:
+    case OpKind::kThreadEnd:
       out->value = op.value;
       break;
     default:
@@ -93,6 +94,17 @@ bool World::ResolveTask(const traces::TaskRef& ref, uint32_t* label) const {
   if (births_.empty()) return false;
   *label = ref.relative ? births_[ref.number % births_.size()] : ref.number;
   return tasks_.count(*label) != 0;
+}
+
+// Those that the task has, in the order of their numbers.
+bool World::ResolveThread(const Op& op, ResolvedOp* out) const {
+  const Task& task = *FindTask(out->task);
+  out->thread = op.thread;
+  if (!op.task.relative) return task.HasThread(op.thread);
+  uint32_t n = op.thread % task.CountThreads();
+  for (out->thread = 0; !task.HasThread(out->thread) || n-- != 0; ++out->thread) {
+  }
+  return true;
 }
 
 bool World::ResolveTarget(const Op& op, ResolvedOp* out) const {
@@ -149,9 +161,10 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
   const bool is_first =
       op.kind == OpKind::kSpace || op.kind == OpKind::kTask || op.kind == OpKind::kTask32;
   if (is_first || op.kind == OpKind::kInject) return ResolveWithoutTask(op, out);
-  if (!ResolveTask(op.task, &out->task) || !ResolveTarget(op, out)) return false;
+  if (!ResolveTask(op.task, &out->task) || !ResolveThread(op, out)) return false;
+  if (!ResolveTarget(op, out)) return false;
   CopyPlainOperands(op, out);
-  if (traces::IsSwapCall(op.kind)) return true;
+  if (traces::IsSwapCall(op.kind) || traces::IsThreadCall(op.kind)) return true;
   const Space& own = FindTask(out->task)->space;
   // A call on a task that is gone is refused, whatever its operands.
   const Task* acted_on = FindTask(traces::ActsOn(*out));

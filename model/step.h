@@ -13,6 +13,7 @@
 #ifndef MODEL_STEP_H_
 #define MODEL_STEP_H_
 
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -39,6 +40,12 @@ struct Task {
     uint64_t start;
   };
   std::vector<Attachment> attachments;
+  uint32_t threads = 1;  // bit n: it has the thread of that number
+
+  bool HasThread(uint32_t number) const {
+    return number < traces::kMaxThreads && (threads >> number & 1) != 0;
+  }
+  uint32_t CountThreads() const { return static_cast<uint32_t>(std::popcount(threads)); }
 };
 
 struct Step {
@@ -82,6 +89,8 @@ struct Step {
     kLockSegment,
     kUnlockSegment,
     kSwap,  // swap.cc
+    kMakeThread,  // threads.cc. Number `size`
+    kEndThread,   // the same
   };
   enum class Freedom : uint8_t {
     kNone,
@@ -168,6 +177,9 @@ struct Query {
   uint64_t wired_by_server = 0;
   uint64_t wired_at_most() const { return wired_by_tasks_at_most() + wired_by_server; }
   uint64_t wired_by_tasks_at_most() const;
+  // Pages of all messages together, and whether there is room for so many more.
+  uint64_t lend_max = ~uint64_t{0};
+  bool may_lend(uint64_t pages) const;
   uint64_t shm_max = ~uint64_t{0};  // bytes of the largest segment
   const FileTable* files = nullptr;
   bool is_mapped = false;  // kMemfdSeal: the file, by anybody
@@ -189,6 +201,10 @@ base::Errno CheckNamed(const Query& query, uint64_t size, uint64_t* id, base::Pr
 // Those that are swapctl(2)'s (swap.cc).
 Step DecodeSwap(const Query& query);
 void CommitSwap(const traces::ResolvedOp& op, SwapTable* swap);
+
+// Those that make and end threads (threads.cc).
+Step DecodeThreadCall(const Query& query);
+void CommitThreads(const Step& step, const traces::ResolvedOp& op, Task* task);
 
 // Calls whose outcome is a kern_return_t. REQUIRES: traces::FamilyOf(op.kind) == kKern.
 Step DecodeMach(const Query& query);

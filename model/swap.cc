@@ -32,6 +32,7 @@ Step Count(const SwapTable& swap) {
 
 Step DecodeSwap(const Query& q) {
   if (q.op.kind == OpKind::kSwapStats) return Count(*q.swap);
+  if (!traces::IsSwapCall(q.op.kind)) return DecodeThreadCall(q);
   // What init made is what the system's owner runs.
   if (q.caller->owner != 0) return Answer(Errno::kEperm);
   const bool exists = q.op.device < q.swap->devices.size();
@@ -51,10 +52,8 @@ Step DecodeSwap(const Query& q) {
       step.refusal_code = static_cast<int32_t>(Errno::kEnomem);
       return step;
     }
-    case OpKind::kSwapCtl:
+    default:  // kSwapCtl
       return device.on ? Change() : Answer(Errno::kEnoent);
-    default:
-      return Answer(Errno::kEinval);  // not a BSD call
   }
 }
 

@@ -19,6 +19,7 @@
 namespace model {
 
 struct Parcel {
+  uint64_t pages = 0;  // when it was sent: so many stay lent until nothing of it is left
   std::vector<unsigned char> bytes;
   // Stretches [first, second) of `bytes` that are not known, in any order.
   std::vector<std::pair<uint64_t, uint64_t>> unknown;

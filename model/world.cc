@@ -40,7 +40,7 @@ bool World::CanBeBorn(uint32_t label) const { return label != 0 && used_labels_.
 bool World::MemoryMayRunOut(const ResolvedOp& op) const {
   const bool is_birth = op.kind == OpKind::kSpace || op.kind == OpKind::kTask ||
                         op.kind == OpKind::kTask32 || op.kind == OpKind::kFork ||
-                        op.kind == OpKind::kTaskCreate;
+                        op.kind == OpKind::kTaskCreate || op.kind == OpKind::kThreadCreate;
   return options_.memory_may_run_out || (threads_may_run_out_ && is_birth);
 }
 
@@ -50,6 +50,16 @@ uint64_t World::WiredAtMost() const {
   uint64_t pages = 0;
   for (const auto& [label, task] : tasks_) pages += task.space.WiredPages();
   for (const auto& [id, object] : files_.objects) pages += object.locked ? object.pages() : 0;
+  return pages;
+}
+
+bool Query::may_lend(uint64_t pages) const { return world->LentPages() + pages <= lend_max; }
+
+uint64_t World::LentPages() const {
+  uint64_t pages = 0;
+  for (const auto& [label, channel] : channels_) {
+    for (const Parcel& message : channel) pages += message.pages;
+  }
   return pages;
 }
 
@@ -63,7 +73,7 @@ Step World::Decode(const ResolvedOp& op) const {
   const Task* task = FindTask(traces::ActsOn(op));
   bool is_birth =
       op.kind == OpKind::kSpace || op.kind == OpKind::kTask || op.kind == OpKind::kTask32;
-  if (!is_birth && caller == nullptr) return Step();
+  if (!is_birth && (caller == nullptr || !caller->HasThread(op.thread))) return Step();
   if ((is_birth || op.kind == OpKind::kFork || op.kind == OpKind::kTaskCreate) &&
       !CanBeBorn(op.child)) {
     return Step();
@@ -79,6 +89,7 @@ Step World::Decode(const ResolvedOp& op) const {
               options_.wired_max};
   query.wired_by_server = options_.wired_by_server;
   query.shm_max = options_.shm_max;
+  query.lend_max = options_.lend_max;
   query.files = &files_;
   query.swap = &swap_;
   if (op.kind == OpKind::kMemfdSeal) {
@@ -254,6 +265,28 @@ void World::Refuse(Step step, const ResolvedOp& op, Why why) {
   }
 }
 
+bool World::AdoptLoss(const ResolvedOp& op, const Outcome& seen) {
+  if (traces::FamilyOf(op.kind) != seen.family) return false;
+  Step step = Decode(op);
+  switch (step.action) {
+    case Step::Action::kSetWired:
+    case Step::Action::kMayWire:
+    case Step::Action::kWireAll:
+    case Step::Action::kSetProt:
+      Refuse(std::move(step), op, Why::kMissing);
+      return true;
+    // Looked at nothing, or made nothing: a child, a copy, a message.
+    case Step::Action::kNothing:
+    case Step::Action::kFork:
+    case Step::Action::kCopyOut:
+      return true;
+    case Step::Action::kTransfer:
+      return op.kind == OpKind::kSend || op.kind == OpKind::kSendFile;
+    default:
+      return false;
+  }
+}
+
 // After mlockall(MCL_FUTURE) memory that gets its first rights is wired by that.
 void World::SetProt(const Step& step, Space* space) {
   std::vector<base::Range> fresh;
@@ -383,6 +416,11 @@ void World::Commit(const Step& step, const ResolvedOp& op, const Outcome& observ
       task.space.Clear();
       task.has_heap = false;
       task.heap_base = task.heap_current = 0;
+      CommitThreads(step, op, &task);
+      break;
+    case Step::Action::kMakeThread:
+    case Step::Action::kEndThread:
+      CommitThreads(step, op, &task);
       break;
     case Step::Action::kMap:
       CommitMap(step, chosen ? observed.value - step.page_offset : step.start, &task);

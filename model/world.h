@@ -31,6 +31,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "base/prot.h"
 #include "model/access.h"
@@ -62,6 +63,11 @@ class Expectation {
   bool Accepts(const traces::Outcome& seen, std::string* why = nullptr) const;
   // True when nothing but memory that ran out makes `seen` right.
   bool OnlyByShortage(const traces::Outcome& seen) const;
+  // True for the error that comes before anything is touched.
+  bool IsPlainError(const traces::Outcome& seen) const {
+    return !seen.ok() && seen == parts_.step.outcome &&
+           parts_.step.action == Step::Action::kNothing;
+  }
   // A member of the set, always the same one: the lowest address, memory kept by MADV_FREE, enough
   // memory.
   traces::Outcome Canonical() const { return parts_.step.outcome; }
@@ -134,6 +140,8 @@ class World {
     uint64_t wired_max = ~uint64_t{0};
     // Of these the server has so many for itself.
     uint64_t wired_by_server = 0;
+    // Pages of all messages that were sent and not received.
+    uint64_t lend_max = ~uint64_t{0};
     // Bytes of the largest System V segment.
     uint64_t shm_max = ~uint64_t{0};
     // Swap devices by number.
@@ -164,9 +172,15 @@ class World {
   // From now on as with Options::memory_may_run_out.
   void MemoryRanOut() { options_.memory_may_run_out = true; }
   // The machine has more frames from now on, or fewer; as of Options.
-  void MemoryChanged(uint64_t wired_max, uint64_t shm_max) {
-    options_.wired_max = wired_max;
-    options_.shm_max = shm_max;
+  struct Limits {
+    uint64_t wired_max;
+    uint64_t lend_max;
+    uint64_t shm_max;
+  };
+  void MemoryChanged(const Limits& limits) {
+    options_.wired_max = limits.wired_max;
+    options_.lend_max = limits.lend_max;
+    options_.shm_max = limits.shm_max;
   }
 
   // --- Observers, for the state relation ---
@@ -177,6 +191,9 @@ class World {
   // REQUIRES for all below: the task is alive.
   traces::Personality PersonalityOf(uint32_t task) const;
   base::Range Bounds(uint32_t task) const;
+  bool HasThread(uint32_t task, uint32_t thread) const;
+  uint32_t CountThreads(uint32_t task) const;
+  uint32_t FirstThread(uint32_t task) const;
 
   using RangeVisitor = absl::FunctionRef<void(base::Range, const Attributes&)>;
   // Maximal runs of pages with equal attributes, in address order.
@@ -212,13 +229,21 @@ class World {
   // Which pages were lost to errors of swap: whoever looks at the system says so. Accesses to them,
   // and only these, fail; what calls do about them the model cannot say.
   void SetLost(LostPages lost) { lost_ = std::move(lost); }
+  // `op` failed because it met such a page. True: nothing was done but what a call leaves behind
+  // that fails half way up. False, nothing changed: part of it may have been done, and nobody can
+  // say which. REQUIRES: `seen` is an error.
+  bool AdoptLoss(const traces::ResolvedOp& op, const traces::Outcome& seen);
   // Swap devices by number.
   const SwapTable& swap() const { return swap_; }
 
-  // Of everything observable, by contents: two worlds that went through equal states agree.
-  uint64_t StateHash() const;
+  // Of everything observable, by contents: two worlds that went through equal states agree. Who
+  // asks often keeps what contents came to, by PageValue::version(); that changes no hash.
+  using ContentHashes = absl::flat_hash_map<uint64_t, uint64_t>;
+  uint64_t StateHash(ContentHashes* known = nullptr) const;
   // An upper bound of the frames that are wired, all tasks together.
   uint64_t WiredAtMost() const;
+  // Pages of all messages there are.
+  uint64_t LentPages() const;
   // Reads whose value could not be checked, because too many pages were undecided or one had too
   // long a past.
   uint64_t unchecked_reads() const { return unchecked_reads_; }
@@ -231,6 +256,7 @@ class World {
   bool ResolveWithoutTask(const traces::Op& op, traces::ResolvedOp* out) const;
   uint32_t NthLive(uint32_t n) const;
   bool ResolveTask(const traces::TaskRef& ref, uint32_t* label) const;
+  bool ResolveThread(const traces::Op& op, traces::ResolvedOp* out) const;
   bool ResolveTarget(const traces::Op& op, traces::ResolvedOp* out) const;
   static bool ResolvePlace(const Space& space, const traces::Place& place, uint64_t* address);
 

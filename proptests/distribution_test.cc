@@ -20,6 +20,7 @@ CampaignResult Campaign(bool swarm) {
   options.run.machine.ram_bytes = uint64_t{16} << 20;
   options.run.machine.swap = {{.pages = 4096}, {.pages = 1024}};  // for calls that name them
   options.run.whole_every = 0;
+  options.threads = 3;  // for calls that make them
   return RunCampaign(options);
 }
 

@@ -29,6 +29,7 @@ CampaignOptions About(OpKind kind) {
   options.tasks = 3;
   options.pages = 6;
   options.files = 1;
+  options.threads = 3;
   options.swarm = false;
   options.run.count_pairs = true;
   options.run.whole_every = 0;

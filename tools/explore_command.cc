@@ -18,6 +18,7 @@
 #include "tools/options.h"
 #include "tools/report.h"
 #include "traces/codec.h"
+#include "traces/op.h"
 
 namespace tools {
 namespace {
@@ -33,6 +34,7 @@ struct ExploreFlags {
   uint64_t threads = 3;
   uint64_t ops = 10;
   uint64_t pages = 3;
+  uint64_t threads_per_task = 1;
   uint64_t schedules = 10000;
   uint64_t per_program = 64;
   uint64_t seed = 1;
@@ -48,11 +50,13 @@ constexpr const char* kEpilogue =
     "  ./vmsim explore --schedule dfs --depth 2 --threads 2 --ops 3\n"
     "  ./vmsim explore --canary fault_skips_amap_lock            is a missing lock found?\n"
     "  ./vmsim explore --pressure --schedule random              against the page daemon\n"
+    "  ./vmsim explore --threads-per-task 3                      threads of one task, too\n"
     "  ./vmsim explore two.trace                                 that program alone\n"
     "  ./vmsim explore failure.trace                             ... under the schedule it "
     "names\n\n"
     "Threads are clients of the server that share memory by inheritance, by files, or had it\n"
-    "copied. What each operation answered has to be right in one order of all of them that keeps\n"
+    "copied, or are of one task. What each operation answered has to be right in one order of all "
+    "of them that keeps\n"
     "\"ended before the other began\", or in one for each page. A trace's threads begin at "
     "comments\n"
     "`# thread`; comments `# schedule ...` hold the schedule of a failure that was saved.\n\n"
@@ -69,6 +73,8 @@ void Declare(Options* options, ExploreFlags* flags) {
   options->Number("threads", &flags->threads, 1, 8, "threads of a program");
   options->Number("ops", &flags->ops, 1, 64, "operations of a thread");
   options->Number("pages", &flags->pages, 1, 64, "pages that a program is about");
+  options->Number("threads-per-task", &flags->threads_per_task, 1, traces::kMaxThreads,
+                  "threads that are of one task, at most");
   options->Number("schedules", &flags->schedules, 1, uint64_t{1} << 40, "schedules to run");
   options->Number("per-program", &flags->per_program, 1, uint64_t{1} << 40,
                   "schedules for each program that is drawn");
@@ -106,7 +112,7 @@ absl::Status Apply(const ExploreFlags& flags, const std::vector<std::string>& fi
   constexpr uint64_t kFrames = 1024;
   MachineFlags machine = flags.machine;
   if (flags.pressure && machine.frames == 0) machine.frames = proptests::kPressureFrames;
-  if (flags.pressure && machine.swap.empty()) machine.swap = "512";
+  if (flags.pressure && machine.swap.empty()) machine.swap = "256,256";
   absl::Status status = machine.Apply(kFrames, 1, &options->run);
   if (!status.ok()) return status;
   status = proptests::MayBeTakenBack(options->run.machine.swap);
@@ -121,7 +127,10 @@ absl::Status Apply(const ExploreFlags& flags, const std::vector<std::string>& fi
   options->draw.threads = static_cast<uint32_t>(flags.threads);
   options->draw.ops = static_cast<uint32_t>(flags.ops);
   options->draw.pages = static_cast<uint32_t>(flags.pages);
+  options->draw.threads_per_task = static_cast<uint32_t>(flags.threads_per_task);
   if (flags.pressure) options->draw.hog_pages = static_cast<uint32_t>(machine.frames);
+  if (!options->run.machine.swap.empty())
+    options->draw.swap_devices = static_cast<uint32_t>(options->run.machine.swap.size());
   if (files.empty()) return absl::OkStatus();
   if (files.size() > 1) return absl::InvalidArgumentError("one trace at a time can be explored");
   auto trace = traces::ReadTraceFile(files.front());
@@ -149,6 +158,7 @@ Json ToJson(const ExploreFlags& flags, const ExploreResult& result, double secon
   json["schedules_per_second"] = seconds > 0 ? static_cast<double>(result.schedules) / seconds : 0;
   json["decisions"] = result.decisions;
   json["page_by_page"] = result.page_by_page;
+  json["unjudged"] = result.unjudged;
   json["rewind_pages"] = result.pages_stored_to;
   const proptests::FailureClass cls =
       result.failed ? result.failed->failure->print.cls : proptests::FailureClass::kNone;
@@ -172,7 +182,8 @@ std::string Summary(const ExploreResult& result, double seconds) {
       "  ", Grouped(result.programs), " programs, ", Grouped(result.schedules), " schedules (",
       Grouped(result.distinct), " different ones), ", Grouped(result.ops), " operations, ",
       Grouped(result.decisions), " decisions\n  ", Grouped(result.page_by_page),
-      " histories have an order for each page only; ", Grouped(result.complete),
+      " histories have an order for each page only, ", Grouped(result.unjudged),
+      " nobody can judge; ", Grouped(result.complete),
       " programs have no other schedule; bringing a machine back copies ", result.pages_stored_to,
       " pages\n  hash ", HashText(result.hash), ", ",
       Grouped(static_cast<uint64_t>(static_cast<double>(result.schedules) / seconds)),

@@ -90,8 +90,8 @@ std::string CoverageText(const Summary& summary) {
 std::string ConfigurationText(const CampaignOptions& options, uint64_t number) {
   const proptests::GenOptions drawn = proptests::CaseOptions(options, number);
   return absl::StrCat(
-      "  machine: ",
-      proptests::MachineText(proptests::CaseRunOptions(options, number), drawn.faults),
+      "  ", drawn.threads == 1 ? "" : absl::StrCat("threads of a task: ", drawn.threads, "\n  "),
+      "machine: ", proptests::MachineText(proptests::CaseRunOptions(options, number), drawn.faults),
       "\n  mix: ", proptests::SwarmText(drawn.swarm), "\n");
 }
 

@@ -10,6 +10,7 @@
 #include "tools/console.h"
 #include "tools/process.h"
 #include "traces/codec.h"
+#include "traces/op.h"
 
 namespace tools {
 namespace {
@@ -64,6 +65,7 @@ void DeclareRunFlags(Options* options, RunFlags* flags) {
   options->Number("tasks", &flags->tasks, 1, 48, "tasks alive at once, at most");
   options->Number("pages", &flags->pages, 1, 4096, "pages of a typical map");
   options->Number("files", &flags->files, 1, 64, "files that may be mapped");
+  options->Number("threads", &flags->threads, 1, traces::kMaxThreads, "threads of a task, at most");
   options->Text("faults", &flags->faults, "SITE[=RATE],...|all|unlimited",
                 "inject faults of the kernel between the operations");
   options->Number("jobs", &flags->jobs, 0, 1024,
@@ -140,6 +142,8 @@ absl::Status Settle(const Options& options, RunFlags* flags, proptests::Mix* mix
   if (!options.Given("tasks")) flags->tasks = mix->tasks;
   if (!options.Given("pages")) flags->pages = mix->pages;
   if (!options.Given("files")) flags->files = mix->files;
+  if (!options.Given("threads")) flags->threads = mix->threads;
+  pins.threads = options.Given("threads") || flags->threads != 1;
   return absl::OkStatus();
 }
 
@@ -157,6 +161,7 @@ absl::StatusOr<CampaignOptions> CampaignOf(const RunFlags& flags, const proptest
   options.tasks = static_cast<uint32_t>(flags.tasks);
   options.pages = static_cast<uint32_t>(flags.pages);
   options.files = static_cast<uint32_t>(flags.files);
+  options.threads = static_cast<uint32_t>(flags.threads);
   options.swarm = !flags.no_swarm;
   options.mix = mix.weights;
   options.machine_swarm = flags.swarm;
@@ -170,7 +175,8 @@ std::string CampaignText(const RunFlags& flags, const CampaignOptions& options) 
   return absl::StrCat(
       "seed ", flags.seed, ", ", Grouped(flags.ops), " operations in cases of ",
       Grouped(flags.case_ops), ", ", flags.tasks, " tasks, ", flags.pages, " pages, ", flags.files,
-      " files, ", options.run.machine.ram_bytes / base::kPageSize, " frames, lanes ",
+      " files, ", flags.threads == 1 ? "" : absl::StrCat(flags.threads, " threads, "),
+      options.run.machine.ram_bytes / base::kPageSize, " frames, lanes ",
       proptests::LanesText(options.run.lanes),
       flags.machine.canary == "none" ? "" : absl::StrCat(", canary ", flags.machine.canary),
       flags.mix.empty() ? "" : absl::StrCat(", mix ", flags.mix),
@@ -211,6 +217,7 @@ std::string PinsText(const RunFlags& flags) {
   pin(flags.pins.processors, machine.processors == plain.processors, " --processors 1");
   pin(flags.pins.schedule, machine.schedule == plain.schedule, " --schedule " + plain.schedule);
   pin(flags.pins.faults, flags.faults == "none", " --faults none");
+  pin(flags.pins.threads, flags.threads == 1, " --threads 1");
   return text;
 }
 
@@ -221,6 +228,7 @@ std::string CaseCommand(const RunFlags& flags, uint64_t failing_case) {
                       flags.case_ops,
                       flags.case_ops == 10000 ? "" : absl::StrCat(" --case-ops ", flags.case_ops),
                       " --tasks ", flags.tasks, " --pages ", flags.pages, " --files ", flags.files,
+                      flags.threads == 1 ? "" : absl::StrCat(" --threads ", flags.threads),
                       flags.faults == "none" ? "" : absl::StrCat(" --faults ", flags.faults),
                       flags.mix.empty() ? "" : absl::StrCat(" --mix ", flags.mix),
                       flags.no_swarm ? " --no-swarm" : "", flags.swarm ? " --swarm" : "",

@@ -25,6 +25,7 @@ struct RunFlags {
   uint64_t tasks = 8;
   uint64_t pages = 64;
   uint64_t files = 2;
+  uint64_t threads = 1;
   std::string faults = "none";
   uint64_t jobs = 1;
   uint64_t timeout = 60;

@@ -90,6 +90,7 @@ class Scanner {
   bool Subjects(Op* op, const KindRow** row);
   bool Label(absl::string_view what, uint32_t* label);
   bool Task(TaskRef* task);
+  bool Thread(uint32_t* thread);
   bool OpWord(const KindRow** row);
   bool Operands(const KindRow& row, Trace* trace, Op* op);
   bool OperandValue(const KindRow& row, Operand operand, Trace* trace, Op* op);
@@ -270,8 +271,8 @@ bool Scanner::OpLine(Trace* trace, Line* line) {
   return true;
 }
 
-// `sN = word`, `sN.word`, `sM = sN.word`, with `~N` in place of an acting task, or a word that
-// nobody does.
+// `sN = word`, `sN.word`, `sM = sN.word`, with `~N` in place of an acting task, which `/T` for one
+// of its threads may follow, or a word that nobody does.
 bool Scanner::Subjects(Op* op, const KindRow** row) {
   const char* begin = p_;
   if (*p_ == 'i') {
@@ -281,7 +282,7 @@ bool Scanner::Subjects(Op* op, const KindRow** row) {
       return true;
     }
   }
-  if (!Task(&op->task)) return false;
+  if (!Task(&op->task) || !Thread(&op->thread)) return false;
   if (p_ != line_end_ && *p_ == '.') {
     ++p_;
     const char* word = p_;
@@ -298,9 +299,10 @@ bool Scanner::Subjects(Op* op, const KindRow** row) {
   TaskRef child = op->task;
   const char* after = p_;
   SkipBlanks();
-  if (child.relative || !Literal("=")) {
+  const bool acts = child.relative || op->thread != 0;
+  if (acts || !Literal("=")) {
     p_ = after;
-    return Fail(child.relative ? "'.' and an operation" : "'.' and an operation, or '='");
+    return Fail(acts ? "'.' and an operation" : "'.' and an operation, or '='");
   }
   if (born_[child.number]) {
     return FailAt(begin, "a label that was not used before",
@@ -313,7 +315,7 @@ bool Scanner::Subjects(Op* op, const KindRow** row) {
   const char* word = p_;
   // `space` and `task` are whole words; a task operand is a letter and a number.
   if (p_ != line_end_ && (*p_ == '~' || (*p_ == 's' && p_ + 1 != line_end_ && IsDigit(p_[1])))) {
-    if (!Task(&op->task)) return false;
+    if (!Task(&op->task) || !Thread(&op->thread)) return false;
     if (!Literal(".")) return Fail("'.' and an operation");
     word = p_;
     if (!OpWord(row)) return false;
@@ -351,6 +353,19 @@ bool Scanner::Task(TaskRef* task) {
     return Fail(kWhat);
   }
   *task = {static_cast<uint32_t>(number), true};
+  return true;
+}
+
+// Nothing, or what follows the task that the thread is of.
+bool Scanner::Thread(uint32_t* thread) {
+  if (p_ == line_end_ || *p_ != '/') return true;
+  const char* begin = ++p_;
+  uint64_t number;
+  if (!ScanNumber(&number) || number < 1 || number >= kMaxThreads) {
+    p_ = begin;
+    return Fail("a thread that is not the first (1 to 3)");
+  }
+  *thread = static_cast<uint32_t>(number);
   return true;
 }
 
@@ -443,6 +458,8 @@ bool Scanner::OperandValue(const KindRow& row, Operand operand, Trace* trace, Op
       return SmallNumber("a priority (a number below 2^31)", kMaxSwapPriority, &op->priority);
     case Operand::kTarget:
       return TargetOperand(&op->target);
+    case Operand::kThread:
+      return Number("the number of a thread (below 2^32)", UINT32_MAX, &op->value);
   }
   return false;
 }

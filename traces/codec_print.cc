@@ -53,6 +53,14 @@ void Task(const TaskRef& task, std::string* out) {
   Decimal(task.number, out);
 }
 
+// Who acts. The first thread goes without saying.
+void Actor(const Op& op, std::string* out) {
+  Task(op.task, out);
+  if (op.thread == 0) return;
+  out->push_back('/');
+  Decimal(op.thread, out);
+}
+
 void PlaceText(const Place& place, std::string* out) {
   if (place.kind != Place::Kind::kAbsolute) {
     out->push_back(place.kind == Place::Kind::kRegion ? 'r' : 'h');
@@ -99,6 +107,9 @@ void RareOperandText(Operand operand, const Op& op, std::string* out) {
       break;
     case Operand::kPriority:
       Decimal(op.priority, out);
+      break;
+    case Operand::kThread:
+      Decimal(op.value, out);
       break;
     case Operand::kTarget:
       out->append("of ");
@@ -178,7 +189,7 @@ void AppendOp(const Op& op, const std::vector<std::string>& files, std::string* 
     out->append(" = ");
   }
   if (row.subject == Subject::kTask || row.subject == Subject::kTaskAndChild) {
-    Task(op.task, out);
+    Actor(op, out);
     out->push_back('.');
   }
   out->append(row.word.data(), row.word.size());
@@ -284,6 +295,8 @@ const char* PlainName(Operand operand) {
       return " DEVICE";
     case Operand::kPriority:
       return " PRIORITY";
+    case Operand::kThread:
+      return " THREAD";
     default:
       return nullptr;
   }
@@ -347,6 +360,7 @@ std::string FormatResolvedOp(const ResolvedOp& op) {
   Op plain;
   plain.kind = op.kind;
   plain.task = {op.task, false};
+  plain.thread = op.thread;
   plain.target = {op.target, false};
   plain.child = op.child;
   plain.at = At(op.at);

@@ -54,6 +54,9 @@ void FillRareOperand(Operand operand, Op* op) {
     case Operand::kDevice:
       op->device = *rc::gen::arbitrary<uint32_t>();
       break;
+    case Operand::kThread:
+      op->value = *rc::gen::arbitrary<uint32_t>();
+      break;
     case Operand::kPriority:
       op->priority = *rc::gen::inRange<uint32_t>(0, kMaxSwapPriority);
       break;
@@ -137,6 +140,7 @@ Op AnyOp(OpKind kind, uint32_t fresh_label, Trace* trace) {
   const bool acts = row.subject == Subject::kTask || row.subject == Subject::kTaskAndChild;
   if (bears) op.child = fresh_label;
   if (acts) op.task = AnyTask();
+  if (acts && *rc::gen::arbitrary<bool>()) op.thread = *rc::gen::inRange(0u, kMaxThreads);
   for (Operand operand : row.operands) FillOperand(row, operand, trace, &op);
   return op;
 }

@@ -41,6 +41,7 @@ enum class Operand : uint8_t {
   kDevice,      // number below 2^32: Op::device
   kPriority,    // number to kMaxSwapPriority: Op::priority
   kTarget,      // optional `of TASK`: Op::target
+  kThread,      // number of a thread: Op::value
 };
 
 // What an outcome of success looks like.
@@ -49,7 +50,7 @@ enum class Success : uint8_t { kOk, kAddress, kCount, kReadValue, kRegion };
 // Who is named left of the word.
 enum class Subject : uint8_t {
   kChild,         // sN = word
-  kTask,          // sN.word
+  kTask,          // sN.word, or sN/T.word by thread T
   kTaskAndChild,  // sM = sN.word
   kNobody,        // word
 };

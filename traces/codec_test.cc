@@ -98,6 +98,13 @@ constexpr const char* kLines[] = {
     "s1.swapoff 4294967295 -> ENXIO",
     "~1.swapctl 1 2147483647 -> ENOENT",
     "s1.swapstats -> 0x2",
+    "s1.thread_create -> 0x1",
+    "s1/3.thread_create -> EAGAIN",
+    "~1/2.thread_end 4294967295 -> ESRCH",
+    "s1/1.thread_end 1 -> ok",
+    "s4 = s1/2.fork -> ok",
+    "s5 = ~1/1.task_create 1 of s2",
+    "~3/1.read r2+0x1010 64  # why",
     "inject swap_read_error skip=3 -> ok",
     "~1.pwrite r0+0x10 0x20 cached -> EBADF",
     "s1.ftruncate file libc.so.6 0x1800 -> ok",
@@ -262,6 +269,13 @@ TEST(CodecTest, MistakesNameTheirPlace) {
             "t.trace:3:1: expected a label that was not used before, found 's1'");
   EXPECT_EQ(Mistake("exit"),
             "t.trace:2:1: expected a task (s1 to s65535, or ~0, ~1 ...), found 'exit'");
+  EXPECT_EQ(Mistake("s1/0.exit"),
+            "t.trace:2:4: expected a thread that is not the first (1 to 3), found '0.exit'");
+  EXPECT_EQ(Mistake("s1/4.exit"),
+            "t.trace:2:4: expected a thread that is not the first (1 to 3), found '4.exit'");
+  EXPECT_EQ(Mistake("s1/1 = space"), "t.trace:2:5: expected '.' and an operation, found a blank");
+  EXPECT_EQ(Mistake("s1.thread_end x"),
+            "t.trace:2:15: expected the number of a thread (below 2^32), found 'x'");
   EXPECT_EQ(Mistake("s1.fork"), "t.trace:2:1: expected 'sN = sM.fork', found 's1.fork'");
   EXPECT_EQ(Mistake("s2 = s1.exit"),
             "t.trace:2:9: expected an operation that creates a task from another, found 'exit'");
@@ -385,13 +399,14 @@ TEST(CodecTest, ResolvedOpsPrintLikeOps) {
   ResolvedOp op;
   op.kind = OpKind::kMmap;
   op.task = 3;
+  op.thread = 2;
   op.at = 0x10000;
   op.size = 0x1000;
   op.prot = base::kProtRead;
   op.flags = kFlagPrivate;
   op.file_key = 0xabc;
   EXPECT_EQ(FormatResolvedOp(op),
-            "s3.mmap 0x10000 0x1000 r-- private file key-0000000000000abc 0x0");
+            "s3/2.mmap 0x10000 0x1000 r-- private file key-0000000000000abc 0x0");
 }
 
 // The README's table is the generated one, so that it cannot fall behind.

@@ -38,6 +38,10 @@ bool IsSwapCall(OpKind kind) {
          kind == OpKind::kSwapStats;
 }
 
+bool IsThreadCall(OpKind kind) {
+  return kind == OpKind::kThreadCreate || kind == OpKind::kThreadEnd;
+}
+
 bool TakesPlace(OpKind kind) {
   switch (kind) {
     case OpKind::kSpace:
@@ -51,7 +55,7 @@ bool TakesPlace(OpKind kind) {
     case OpKind::kInject:
       return false;
     default:
-      return !NamesMemory(kind) && !IsSwapCall(kind);
+      return !NamesMemory(kind) && !IsSwapCall(kind) && !IsThreadCall(kind);
   }
 }
 
@@ -124,6 +128,8 @@ Outcome::Family FamilyOf(OpKind kind) {
     case OpKind::kSwapOff:
     case OpKind::kSwapCtl:
     case OpKind::kSwapStats:
+    case OpKind::kThreadCreate:
+    case OpKind::kThreadEnd:
     case OpKind::kInject:
       return Outcome::Family::kErrno;
   }

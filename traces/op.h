@@ -94,6 +94,9 @@ enum class OpKind : uint8_t {
   kSwapOff,    // s.swapoff DEVICE
   kSwapCtl,    // s.swapctl DEVICE PRIORITY
   kSwapStats,  // s.swapstats               outcome: how many devices are on
+  // Threads of a task, by numbers: the first is 0, and a new one has the lowest that is free.
+  kThreadCreate,  // s.thread_create         outcome: its number
+  kThreadEnd,     // s.thread_end THREAD     the last one of a task cannot end so
   // What the kernel below does, not what a program does.
   kInject,  // inject SITE [skip=K]       the next operation meets a fault
 };
@@ -135,6 +138,9 @@ struct TaskRef {
   friend bool operator==(const TaskRef&, const TaskRef&) = default;
 };
 
+// Threads that a task may have at once.
+inline constexpr uint32_t kMaxThreads = 4;
+
 // An address operand.
 struct Place {
   enum class Kind : uint8_t {
@@ -153,6 +159,9 @@ constexpr Place At(uint64_t address) { return {Place::Kind::kAbsolute, 0, addres
 struct Op {
   OpKind kind = OpKind::kSpace;
   TaskRef task;  // who acts; unused by kSpace, kTask, kTask32, kInject
+  // Which of its threads does: below kMaxThreads. Of a relative task: the n-th of those that it
+  // has, modulo their number.
+  uint32_t thread = 0;
   // Mach calls, peek and poke: on whom (`of s2`). Relative: the n-th of the actor and the tasks it
   // brought into being; number 0, not relative: the actor.
   TaskRef target;
@@ -167,7 +176,7 @@ struct Op {
   base::Inherit inherit = base::Inherit::kCopy;
   base::Advice advice = base::Advice::kNormal;
   uint32_t flags = 0;  // OpFlags
-  uint64_t value = 0;  // write: which bytes
+  uint64_t value = 0;  // write: which bytes; thread_end: which thread
   uint32_t file = 0;   // 1 + index into Trace::files; 0 = anonymous
   Backing backing = Backing::kFile;
   uint64_t offset = 0;    // byte offset in the file
@@ -184,6 +193,7 @@ struct Op {
 struct ResolvedOp {
   OpKind kind = OpKind::kSpace;
   uint32_t task = 0;    // label
+  uint32_t thread = 0;  // of the task
   uint32_t target = 0;  // label; 0: `task`
   uint32_t child = 0;   // label
   uint64_t at = 0;
@@ -247,8 +257,10 @@ uint64_t ReadValue(const unsigned char* bytes, uint64_t size);
 bool NamesMemory(OpKind kind);
 // swapctl(2): about no memory at all.
 bool IsSwapCall(OpKind kind);
+// thread_create and thread_end.
+bool IsThreadCall(OpKind kind);
 // Whether the operation is about a place in a map (Op::at). Births, deaths and kInject are not, nor
-// is what NamesMemory or IsSwapCall.
+// is what NamesMemory, IsSwapCall or IsThreadCall.
 bool TakesPlace(OpKind kind);
 // Whether a call may name another task (Op::target).
 bool HasTarget(OpKind kind);

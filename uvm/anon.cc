@@ -1,6 +1,7 @@
 #include "uvm/anon.h"
 
 #include "base/check.h"
+#include "uvm/page_name.h"
 #include "uvm/swap.h"
 
 namespace uvm {
@@ -39,6 +40,7 @@ void AnonStore::Bury(Anon* anon) {
     anon->page = nullptr;
   } else if (anon->slot != kNoSlot) {
     if (anon->slot != kBadSlot) core_->swap->AddOnlyOnSwap(-1);
+    pages_->ForgetContents(NameOfAnonPage(anon->id));
     GiveSlotBack(anon);
   }
   if (anon->holds == 0) {

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "uvm/frame_wait.h"
 #include "uvm/page_array.h"
+#include "uvm/page_name.h"
 #include "uvm/swap.h"
 #include "uvm/swap_in.h"
 
@@ -111,6 +112,7 @@ void AnonymousPager::DropSlot(Object* object, PageIndex index) ABSL_NO_THREAD_SA
   if (slot == kNoSlot) return;
   Page* page = object->Lookup(index);
   if (page != nullptr) object->SetDirty(page, Dirty::kDirty);
+  if (page == nullptr) pages_->ForgetContents(NameOfObjectPage(object->id, index));
   if (slot == kBadSlot) return;  // stays taken
   if (page == nullptr) core_->swap->AddOnlyOnSwap(-1);
   core_->swap->Free(slot, 1);
@@ -118,17 +120,7 @@ void AnonymousPager::DropSlot(Object* object, PageIndex index) ABSL_NO_THREAD_SA
 
 void AnonymousPager::FreeRange(Object* object, PageIndex first,
                                PageIndex end) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  Page* page;
-  while ((page = object->Search(first, Object::Towards::kUp, 0)) != nullptr && page->index < end) {
-    if (page->IsBusy()) {
-      object->WaitFor(pages_, page);
-      continue;
-    }
-    object->lost_wirings = object->lost_wirings || page->wire_count != 0;
-    DropSlot(object, page->index);
-    object->Remove(page);
-    pages_->Free(page);
-  }
+  object->FreeRange(pages_, first, end);
   StateOf(object)->slots.ForEach(first, end,
                                  [&](PageIndex index, SwapSlot) { DropSlot(object, index); });
 }
@@ -212,9 +204,8 @@ Result<void, PagerError> AnonymousPager::Put(Object* object, PageIndex first, Pa
   }
   if (frees && result.ok()) {
     StateOf(object)->slots.ForEach(all ? PageIndex(0) : first, last,
-                                   [&](PageIndex index, SwapSlot) {
-                                     if (object->DebugLookup(index) == nullptr)
-                                       DropSlot(object, index);
+                                   [&](PageIndex index, SwapSlot) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+                                     if (object->Lookup(index) == nullptr) DropSlot(object, index);
                                    });
   }
   object->mu.Unlock();

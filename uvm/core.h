@@ -57,6 +57,7 @@ struct Counters {
   uint64_t pager_get = 0;    // pages
   uint64_t pager_put = 0;    // pages
   uint64_t pager_freed = 0;  // pages of stored objects freed to make room
+  uint64_t pager_writing = 0;  // now: pages that stores write for the page daemon, which goes on
   uint64_t amap_copy = 0;    // amaps copied (not taken over)
   uint64_t fork = 0;
   uint64_t clip = 0;
@@ -78,6 +79,9 @@ class FrameDoor {
   // NetBSD: uvm_wait(). Waits until frames may be had. True: asking again is worth it; false: there
   // are none, and none can be reclaimed (or frames are not what is short).
   virtual bool WaitForFrames() = 0;
+  // The same for who needs `frames` of them at once. True: so many are free, beyond those that are
+  // reserved; somebody else may take them before the caller does.
+  virtual bool WaitForMany(base::PageCount frames) = 0;
   // NetBSD: uvm_reclaimable(). False: waiting for memory would be in vain.
   virtual bool Reclaimable() = 0;
   // NetBSD: uvm_kick_pdaemon(). Somebody else should look for frames. Any lock may be held.

@@ -86,14 +86,14 @@ Result<void, FaultError> DevicePager::Fault(FaultInfo* info) {
     if (!centre && (info->wired == Wired::kYes || info->pages[i] == DontCare())) continue;
     const Vaddr va = info->first + i * base::kPageSize;
     if (!centre && core_->pmap->Extract(info->pmap(), va, nullptr)) continue;
-    if (info->enter_prot.IsNone()) {  // wired without a right that means anything
-      entered |= centre;
-      continue;
-    }
     uint64_t cookie;
     if (!device->driver->Mmap(device->number, entry->offset + (va - entry->start), info->enter_prot,
                               &cookie)) {
       refused |= centre;
+      continue;
+    }
+    if (info->enter_prot.IsNone()) {  // wired without a right that means anything
+      entered |= centre;
       continue;
     }
     EnterFlags flags{.access = centre ? info->access_prot & info->enter_prot : base::kProtNone,

@@ -427,5 +427,20 @@ TEST_F(ForkTest, AForkThatRunsOutOfMemoryLeavesTheParentUnharmed) {
             4u);  // entries, amaps, amap arrays, and the space itself run dry at different fillers
 }
 
+// The pages before the one that there is no frame for were shared with a child that is not to be.
+TEST_F(ForkTest, AForkThatRunsOutOfMemorySharesNothing) {
+  World world(/*frames=*/16);
+  Space parent = world.NewSpace("A....WWWWWW");
+  parent.SetInherit(0, 1, Inherit::kShare);
+  parent.Wire(5, 4);
+  Space other = world.NewSpace("abcdefg");
+  EXPECT_FALSE(world.uvm().ForkSpace(parent.get()).ok());
+  EXPECT_FALSE(world.EntryAt(parent, 0)->shared);
+  other.Unmap(0, 7);
+  (void)parent.Fork();
+  EXPECT_TRUE(world.EntryAt(parent, 0)->shared);
+  EXPECT_EQ(world.TearDownAndFindLeaks(), "");
+}
+
 }  // namespace
 }  // namespace uvm::testing

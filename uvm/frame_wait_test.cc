@@ -43,6 +43,7 @@ class FrameWaitTest : public ::testing::Test, public testing::World {
 TEST_F(FrameWaitTest, NobodyWaitsWhoDidNotMissAFrame) {
   struct Door final : FrameDoor {
     bool WaitForFrames() override { return ++asked != 0; }
+    bool WaitForMany(base::PageCount) override { return false; }
     bool Reclaimable() override { return true; }
     void Kick() override {}
     int asked = 0;

@@ -381,13 +381,14 @@ const char* WrongState(const Page& page) {
 }
 
 struct PageSums {
-  uint64_t used = 0, wired = 0, active = 0, inactive = 0, pageout = 0;
+  uint64_t used = 0, wired = 0, lent = 0, active = 0, inactive = 0, pageout = 0;
   uint64_t lost = 0;  // free and to be had by nobody
 
   void Add(const Page& page) {
     used += page.free ? 0 : 1;
     lost += page.free && !page.cached && !page.queue_link.linked() ? 1 : 0;
     wired += page.wire_count > 0 ? 1 : 0;
+    lent += page.loan_count > 0 ? 1 : 0;
     pageout += page.pageout ? 1 : 0;
     active += page.queue == PageQueue::kActive ? 1 : 0;
     inactive += page.queue == PageQueue::kInactive ? 1 : 0;
@@ -399,8 +400,8 @@ struct PageSums {
   }
   bool Counted(Uvm* uvm) const {
     const PageStore& pages = uvm->DebugPages();
-    return wired == pages.wired_count().value() && active == pages.active_count().value() &&
-           inactive == pages.inactive_count().value();
+    return wired == pages.wired_count().value() && lent == pages.lent_count().value() &&
+           active == pages.active_count().value() && inactive == pages.inactive_count().value();
   }
 };
 
@@ -448,9 +449,10 @@ bool ValidPageStates(Uvm* uvm, TextSink* text) {
   const PageSums sums = SumsOf(uvm);
   if (sums.Counted(uvm)) return uvm->DebugPolicy()->Valid(text);
   const PageStore& pages = uvm->DebugPages();
-  *text << "wired " << sums.wired << " of " << pages.wired_count().value() << " counted, active "
-        << sums.active << " of " << pages.active_count().value() << ", inactive " << sums.inactive
-        << " of " << pages.inactive_count().value();
+  *text << "wired " << sums.wired << " of " << pages.wired_count().value() << " counted, lent "
+        << sums.lent << " of " << pages.lent_count().value() << ", active " << sums.active << " of "
+        << pages.active_count().value() << ", inactive " << sums.inactive << " of "
+        << pages.inactive_count().value();
   return false;
 }
 

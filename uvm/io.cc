@@ -95,7 +95,8 @@ Result<Vaddr, MapError> SpaceIo::MapLocked(Map* map, Vaddr at, uint64_t bytes, A
   Result<void, MapError> wired = MapError::kProtection;
   // Nothing is accessible that cannot be read.
   if (kernel_map->CheckProt(alias, base::ProtFor(access) | base::kProtRead)) {
-    wired = kernel_map->Pageable(alias, Wiring::kWire);
+    const bool may = kernel_->pages()->MayWire(alias.pages());
+    wired = may ? kernel_map->Pageable(alias, Wiring::kWire) : MapError::kNoMemory;
   }
   if (wired.ok()) return window + at.Offset();
   MUST(kernel_map->Unmap(alias), "what was extracted is unmapped whole");

@@ -1,8 +1,7 @@
 // uvm/io.h: the server reads and writes the memory of a space that is not its own.
 //
 // WHAT     Both ways go through the kernel map: the range is extracted there (Map::Extract), so
-// that
-//          it shows the same pages, and unmapped again.
+//          that it shows the same pages, and unmapped again.
 //            Io          what debuggers do (ptrace, /proc): chunk by chunk, copied
 //            MapLocked   what device drivers do: the range stays mapped and wired until UnmapLocked
 //          While a range is locked its pages stay where they are, whatever its owner does
@@ -40,7 +39,8 @@ class SpaceIo {
 
   // NetBSD: uvm_vslock() and vmapbuf(). Maps [at, at + bytes) of `map` at kernel addresses, wired.
   // Returns the address of byte `at`. kProtection: the range does not permit `access`. Errors:
-  // kInvalidArgument (a hole), kNoSpace, kNoMemory, and those of wiring (Map::Pageable).
+  // kInvalidArgument (a hole), kNoSpace, kNoMemory (also where so much may not be wired), and those
+  // of wiring (Map::Pageable).
   // `extract_flags`: Map::kExtractTransient when the owner does not run before UnmapLocked.
   Result<Vaddr, MapError> MapLocked(Map* map, Vaddr at, uint64_t bytes, Access access,
                                     uint32_t extract_flags = 0);

@@ -218,5 +218,17 @@ TEST_F(SpaceIoTest, LockingAsksForTheRights) {
   io_.UnmapLocked(at.value(), 2 * kPage);
 }
 
+// Of 64 frames a third may be wired, by whomever: the others are for everybody's faults.
+TEST_F(SpaceIoTest, NoMoreIsLockedThanMayBeWired) {
+  Space space = NewSpace(std::string(30, 'a'));
+  Map* map = &space->map();
+  EXPECT_EQ(io_.MapLocked(map, PageAt(0), 22 * kPage, Access::kRead), MapError::kNoMemory);
+  Result<Vaddr, MapError> at = io_.MapLocked(map, PageAt(0), 21 * kPage, Access::kRead);
+  ASSERT_TRUE(at.ok());
+  EXPECT_EQ(io_.MapLocked(map, PageAt(25), kPage, Access::kRead), MapError::kNoMemory);
+  io_.UnmapLocked(at.value(), 21 * kPage);
+  EXPECT_EQ(space.ReadAll(), std::string(30, 'a'));
+}
+
 }  // namespace
 }  // namespace uvm::testing

@@ -14,6 +14,7 @@
 #include "uvm/map.h"
 #include "uvm/page.h"
 #include "uvm/pager_map.h"
+#include "uvm/swap.h"
 #include "uvm/testing/world.h"
 
 namespace uvm::testing {
@@ -23,13 +24,14 @@ constexpr uint64_t kPage = base::kPageSize;
 
 class History {
  public:
-  explicit History(uint64_t seed) : prng_(seed, "km_prop_test"), world_(48) {
+  History(uint64_t seed, const Pressure& memory) : prng_(seed, "km_prop_test"), world_(memory) {
     if (seed % 2 == 0) {
       world_.ForgetAtRandom(seed);
       world_.pmap().DelayInvalidations();
     }
     if (seed % 3 == 0) world_.pmap().FailEntersAtRandom(seed, 8);
     if (seed % 5 == 0) world_.BeAdverse(seed);
+    refusing_ = seed % 3 == 0 || seed % 5 == 0;
     world_.StopChecking();
     km_ = world_.uvm().Kernel();
     maps_ = {km_->map(), km_->Suballocate(km_->map(), 40 * kPage)};
@@ -37,6 +39,7 @@ class History {
   }
 
   void Step() {
+    if (Swaps() && prng_.Chance(1, 8)) world_.Squeeze();
     switch (prng_.Below(6)) {
       case 0:
       case 1:
@@ -55,8 +58,11 @@ class History {
   std::string End() {
     while (!blocks_.empty()) Free();
     EXPECT_EQ(maps_[1]->size_bytes(), 0u);
-    return world_.TearDownAndFindLeaks();
+    const std::string left = world_.TearDownAndFindLeaks();
+    EXPECT_EQ(world_.uvm().swap().in_use(), PageCount(0));
+    return left;
   }
+  uint64_t swapped_in() { return world_.uvm().counters().swap_in; }
 
  private:
   struct Block {
@@ -65,6 +71,15 @@ class History {
     uint32_t type;
     std::string bytes;
   };
+  bool Swaps() { return world_.swap_device() != nullptr; }
+  // Whether an access to pageable memory may find none: where there is swap, only when nearly all
+  // frames are wired, or the pmap refuses.
+  void ExpectRanOut(FaultError error) {
+    EXPECT_EQ(error, FaultError::kNoMemory);
+    PageStore& pages = world_.uvm().DebugPages();
+    EXPECT_TRUE(!Swaps() || refusing_ ||
+                pages.wired_count().value() + kFewestFrames > pages.total().value());
+  }
   Block* Any() { return blocks_.empty() ? nullptr : &blocks_[prng_.Below(blocks_.size())]; }
 
   void Allocate() {
@@ -106,7 +121,7 @@ class History {
       if (moved.ok()) {
         block->bytes.replace(at, some, text);
       } else {
-        EXPECT_EQ(moved.error(), FaultError::kNoMemory);
+        ExpectRanOut(moved.error());
         EXPECT_NE(block->type & kKmPageable, 0u);
       }
       at += some;
@@ -131,7 +146,7 @@ class History {
       auto* data = reinterpret_cast<unsigned char*>(text.data()) + at;
       Result<void, FaultError> moved = km_->Copy(block->at + at, data, kPage, Access::kRead);
       if (!moved.ok()) {
-        EXPECT_EQ(moved.error(), FaultError::kNoMemory);
+        ExpectRanOut(moved.error());
         continue;
       }
       EXPECT_TRUE(text.compare(at, kPage, block->bytes, at, kPage) == 0) << "page " << at / kPage;
@@ -155,20 +170,31 @@ class History {
   std::vector<Map*> maps_;
   std::optional<PagerMap> pager_;
   std::vector<Block> blocks_;
+  bool refusing_ = false;  // the pmap: enters fail
 };
 
-TEST(KmPropTest, KernelMemoryHoldsWhatWasWritten) {
+class KmPropTest : public ::testing::TestWithParam<Pressure> {};
+
+TEST_P(KmPropTest, KernelMemoryHoldsWhatWasWritten) {
   constexpr uint64_t kSeeds = 120, kSteps = 120;
+  uint64_t swapped_in = 0;
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
-    History history(seed);
+    History history(seed, GetParam());
     for (uint64_t step = 0; step < kSteps; ++step) {
       history.Step();
       ASSERT_EQ(history.Violation(), "") << "seed " << seed << " step " << step;
       ASSERT_FALSE(::testing::Test::HasFailure()) << "seed " << seed << " step " << step;
     }
+    swapped_in += history.swapped_in();
     ASSERT_EQ(history.End(), "") << "seed " << seed;
   }
+  EXPECT_EQ(swapped_in > 5 * kSeeds, GetParam().swap_pages != 0) << swapped_in;
 }
+
+INSTANTIATE_TEST_SUITE_P(Plenty, KmPropTest,
+                         ::testing::Values(Pressure{.frames = 48, .swap_pages = 0}));
+INSTANTIATE_TEST_SUITE_P(Scarce, KmPropTest,
+                         ::testing::Values(Pressure{.frames = 48, .swap_pages = 512}));
 
 }  // namespace
 }  // namespace uvm::testing

@@ -9,29 +9,20 @@
 #include "gtest/gtest.h"
 #include "uvm/lock.h"
 #include "uvm/testing/fake_threads.h"
+#include "uvm/testing/random_switches.h"
 
 namespace uvm::testing {
 namespace {
-
-struct Schedule {
-  BatonThreads* threads;
-  base::Prng* prng;
-  void MaybeYield() const {
-    if (prng->Chance(1, 3)) threads->Yield();
-  }
-};
-Schedule schedule;
 
 class Crowd {
  public:
   static constexpr int kThreads = 4, kSteps = 60;
 
   explicit Crowd(uint64_t seed) : prng_(seed, "lock_prop_test") {
-    schedule = {&threads_, &prng_};
-    threads_.at_lock = [] { schedule.MaybeYield(); };
     for (int i = 0; i < kThreads; ++i) {
       threads_.Add([this] { Work(); });
     }
+    RandomSwitches switches(&threads_, &prng_, 3);
     threads_.Run();
     EXPECT_TRUE(mutex_.DebugIdle());
     EXPECT_TRUE(rw_.DebugIdle());
@@ -76,13 +67,13 @@ class Crowd {
   void Inside() {
     EXPECT_EQ(readers_, 0);
     EXPECT_EQ(writers_++, 0);
-    schedule.MaybeYield();
+    RandomSwitches::MaybeYield();
     --writers_;
   }
   void InsideAsReader() {
     EXPECT_EQ(writers_, 0);
     ++readers_;
-    schedule.MaybeYield();
+    RandomSwitches::MaybeYield();
     EXPECT_EQ(writers_, 0);
   }
   void Read() {
@@ -121,7 +112,7 @@ class Crowd {
     MutexLock lock(&mutex_);
     EXPECT_TRUE(mutex_.HeldBySelf());
     EXPECT_EQ(excluders_++, 0);
-    schedule.MaybeYield();
+    RandomSwitches::MaybeYield();
     --excluders_;
   }
   void TryExclude() {
@@ -130,7 +121,7 @@ class Crowd {
       return;
     }
     EXPECT_EQ(excluders_++, 0);
-    schedule.MaybeYield();
+    RandomSwitches::MaybeYield();
     --excluders_;
     mutex_.Unlock();
     EXPECT_FALSE(mutex_.HeldBySelf());

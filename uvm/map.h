@@ -639,6 +639,9 @@ class Map {
   Result<void, MapError> BringInLocked(Anon* anon, FrameWait* wait)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   Result<void, MapError> CopyObjectPage(const MapEntry& entry, Vaddr va, const AmapRef& copy);
+  Anon* NewAnonFrom(const Page* page);
+  Result<void, MapError> CopyAbsentLocked(const MapEntry& entry, Vaddr va, const AmapRef& copy)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   Result<void, MapError> CopyObjectLocked(MapEntry* entry, MapEntry* twin)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   bool SplitPiece(Snapshot* copy, MapEntry* piece, Vaddr at);

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "uvm/frame_wait.h"
 #include "uvm/map.h"
+#include "uvm/pager.h"
 #include "uvm/swap_in.h"
 
 namespace uvm {
@@ -89,13 +90,49 @@ Result<void, MapError> Map::CopyObjectPage(const MapEntry& entry, Vaddr va, cons
   MutexLock object_lock(&entry.object->mu);
   Page* page = entry.object->Lookup(entry.ObjectIndexOf(va));
   if (page == nullptr || page->IsBusy()) return MapError::kTryAgain;
-  Anon* anon = context_->anons->Allocate();
+  Anon* anon = NewAnonFrom(page);
   if (anon == nullptr) return MapError::kNoMemory;
+  amaps->Add(copy.amap, slot, anon);
+  return {};
+}
+
+// The same for a page that a fault does not bring in: a sharer's page covers it by now. Errors: as
+// of a fault; kTryAgain.
+Result<void, MapError> Map::CopyAbsentLocked(const MapEntry& entry, Vaddr va,
+                                             const AmapRef& copy) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const bool was_busy = LetGoLocked();
+  Object* const object = entry.object;
+  Page* page = nullptr;
+  GetRequest request;
+  request.first = entry.ObjectIndexOf(va);
+  request.pages = &page;
+  request.flags = kPgoSyncIo;
+  object->mu.Lock();
+  const Result<void, PagerError> got = object->pager()->Get(object, &request);
+  Anon* anon = nullptr;
+  if (got.ok()) {
+    const uint32_t slot = copy.slot + static_cast<uint32_t>((va - entry.start) >> base::kPageShift);
+    MutexLock lock(&copy.amap->lock->mutex);
+    anon = NewAnonFrom(page);
+    if (anon != nullptr) context_->amaps->Add(copy.amap, slot, anon);
+    MutexLock object_lock(&object->mu);
+    object->Unbusy(context_->pages, page);
+  }
+  TakeBackLocked(was_busy);
+  if (got.ok()) return anon != nullptr ? Result<void, MapError>() : MapError::kNoMemory;
+  if (got.error() == PagerError::kNoMemory) return MapError::kNoMemory;
+  return got.error() == PagerError::kAgain ? MapError::kTryAgain : MapError::kIo;
+}
+
+// A copy of an object's page that nobody may change meanwhile; null: memory ran out. LOCKS: those
+// of the amap that it is for.
+Anon* Map::NewAnonFrom(const Page* page) {
+  Anon* anon = context_->anons->Allocate();
+  if (anon == nullptr) return nullptr;
   context_->pages->Copy(page, anon->page);
   anon->page->busy = BusyReason::kNotBusy;
   context_->pages->Activate(anon->page);
-  amaps->Add(copy.amap, slot, anon);
-  return {};
+  return anon;
 }
 
 // A private copy of an entry with an object below, pages and all. `twin` has its place and no
@@ -110,15 +147,23 @@ Result<void, MapError> Map::CopyObjectLocked(MapEntry* entry, MapEntry* twin) {
   } else {
     amaps->Reference(entry->aref, entry->pages(), Shared::kNo);
     twin->aref = entry->aref;
+    twin->needs_copy = true;
     if (!ForkEagerlyLocked(entry, twin)) return MapError::kNoMemory;
   }
   FrameWait wait(context_->core);
+  bool faulted = false;  // at va
   for (Vaddr va = entry->start; va < entry->end;) {
     Result<void, MapError> copied = CopyObjectPage(*entry, va, twin->aref);
+    if (!copied.ok() && copied.error() == MapError::kTryAgain && faulted) {
+      copied = CopyAbsentLocked(*entry, va, twin->aref);
+      faulted = false;
+    }
     if (copied.ok()) {
       va = va + base::kPageSize;
+      faulted = false;
     } else if (copied.error() == MapError::kTryAgain) {
       TRY(FaultInLocked(va, Access::kRead));
+      faulted = true;
     } else if (copied.error() != MapError::kNoMemory || !WaitForFramesLocked(&wait)) {
       return copied;
     }

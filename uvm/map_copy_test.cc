@@ -67,13 +67,21 @@ TEST_F(MapCopyTest, UntouchedMemoryCopiesAsZeroesWithoutFrames) {
 TEST_F(MapCopyTest, AttributesOfTheTargetStay) {
   Space space = NewSpace("AB00");
   space.SetInherit(2, 1, Inherit::kNone);
-  space.Protect(3, 1, kProtRead);
+  space.Protect(3, 1, kProtWrite);
   Copy(space, 0, 2, space, 2);
-  EXPECT_EQ(Prots(space), "wwwr");
+  EXPECT_EQ(space.ReadAll(), "ABA?");
+  space.Protect(3, 1, kProtRead);
   EXPECT_EQ(space.ReadAll(), "ABAB");
-  EXPECT_EQ(space.TryWrite("...x"), "...!");
   Space child = space.Fork();
   EXPECT_EQ(Contents(child), "AB.B");
+}
+
+TEST_F(MapCopyTest, WhatMayNotBeWrittenIsNotOverwritten) {
+  Space space = NewSpace("AB00");
+  space.Protect(3, 1, kProtRead);
+  EXPECT_EQ(TryCopy(space, 0, 2, space, 2), "protection");
+  EXPECT_EQ(Prots(space), "wwwr");
+  EXPECT_EQ(space.ReadAll(), "AB00");
 }
 
 TEST_F(MapCopyTest, BoundariesOfSourceAndTargetNeedNotMeet) {

@@ -6,6 +6,15 @@
 #include "uvm/map_entry.h"
 
 namespace uvm {
+namespace {
+
+Inherit InheritanceOf(const Core& core, const MapEntry& entry) {
+  if (!core.canary.Armed(base::Canary::kInheritanceSwapped)) return entry.inherit;
+  if (entry.inherit == Inherit::kShare) return Inherit::kCopy;
+  return entry.inherit == Inherit::kCopy ? Inherit::kShare : entry.inherit;
+}
+
+}  // namespace
 
 bool Map::CopyAmapLocked(MapEntry* entry, Range window, Chunk chunk, Merge merge) {
   AmapStore* amaps = context_->amaps;
@@ -119,14 +128,7 @@ void Map::LinkUnpublished(MapEntry* entry) ABSL_NO_THREAD_SAFETY_ANALYSIS {
 }
 
 Result<void, MapError> Map::ForkEntryLocked(MapEntry* entry, Map* child) {
-  Inherit inherit = entry->inherit;
-  if (context_->core->canary.Armed(base::Canary::kInheritanceSwapped)) {
-    if (inherit == Inherit::kShare) {
-      inherit = Inherit::kCopy;
-    } else if (inherit == Inherit::kCopy) {
-      inherit = Inherit::kShare;
-    }
-  }
+  const Inherit inherit = InheritanceOf(*context_->core, *entry);
   if (inherit == Inherit::kNone || entry->submap != nullptr) return {};
   const bool owed = entry->needs_copy;
   // There must be an amap to share before it can be shared. This may join the entry with the next
@@ -145,7 +147,7 @@ Result<void, MapError> Map::ForkEntryLocked(MapEntry* entry, Map* child) {
   switch (inherit) {
     case Inherit::kShare:
       CopyLayersFrom(*entry, twin, Shared::kYes);
-      entry->shared = twin->shared = true;
+      twin->shared = true;
       break;
     case Inherit::kCopy:
       ok = ForkCopyLocked(entry, twin);
@@ -171,6 +173,12 @@ Result<void, MapError> Map::ForkInto(Map* child) {
   Result<void, MapError> result;
   for (MapEntry* entry = header_.next; !AtEnd(entry) && result.ok(); entry = entry->next) {
     result = ForkEntryLocked(entry, child);
+  }
+  // Only now: a fork that failed leaves no trace. Nobody changed an entry while this waited for
+  // frames, as the map was busy.
+  for (MapEntry* entry = header_.next; !AtEnd(entry) && result.ok(); entry = entry->next) {
+    if (InheritanceOf(*context_->core, *entry) == Inherit::kShare && entry->submap == nullptr)
+      entry->shared = true;
   }
   context_->core->pmap->Update(pmap_);
   return result;

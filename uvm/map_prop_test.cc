@@ -18,6 +18,8 @@
 #include "uvm/io.h"
 #include "uvm/km.h"
 #include "uvm/map.h"
+#include "uvm/page.h"
+#include "uvm/swap.h"
 #include "uvm/testing/buffer_peer.h"
 #include "uvm/testing/drought.h"
 #include "uvm/testing/world.h"
@@ -86,8 +88,8 @@ class SegmentList final : public Map::CoreVisitor {
 
 class History {
  public:
-  explicit History(uint64_t seed)
-      : world_(220), prng_(seed, "map_prop_test"), driver_(&world_.pmap()) {
+  History(uint64_t seed, const Pressure& memory)
+      : world_(memory), prng_(seed, "map_prop_test"), driver_(&world_.pmap()) {
     world_.StopChecking();
     // Sometimes before the first kernel map and the first window.
     if (seed % 5 == 0) drought_.emplace(&world_, &prng_, 3);
@@ -125,6 +127,7 @@ class History {
     }
     if (fickle_ && prng_.Chance(1, 40)) world_.pmap().FailEnterAfter(prng_.Below(3));
     if (prng_.Chance(1, 20)) FailStore();
+    if (world_.swap_device() != nullptr && prng_.Chance(1, 3)) world_.Squeeze();
     who_ = prng_.Below(members_.size());
     Draw();
     Look(&before_);
@@ -146,8 +149,10 @@ class History {
     for (size_t i = 2; i < objects_.size(); ++i) {
       if (objects_[i] != nullptr) world_.uvm().ReleaseObject(objects_[i]);
     }
-    return world_.TearDownAndFindLeaks();
+    const std::string left = world_.TearDownAndFindLeaks();
+    return world_.uvm().swap().in_use() == PageCount(0) ? left : "slots of swap " + left;
   }
+  uint64_t swapped_in() { return world_.uvm().counters().swap_in; }
 
  private:
   // ---- Choices ----
@@ -206,6 +211,7 @@ class History {
     if (entry.submap != nullptr) return '/';
     const Page* resident = world_.ResidentAt(space, page);
     if (resident != nullptr) return world_.LetterOf(world_.uvm().DebugPages().Contents(resident));
+    if (world_.SlotAt(space, page) != kNoSlot) return world_.PageLetter(space, page);
     if (entry.object == nullptr) return entry.bare ? '-' : '0';
     return '_';
   }
@@ -255,8 +261,17 @@ class History {
     }
   }
   void Judge(MapError error) {
-    // Memory runs out in droughts only, and where the pmap refuses or too much is wired.
+    EXPECT_TRUE(error != MapError::kNoMemory || MayRunOut()) << "memory ran out";
     ExpectNothingChanged(std::string("failed with ") + base::MapErrorName(error));
+  }
+  // In droughts, where pmap or store said so, and where a whole space more may be too much.
+  bool MayRunOut() {
+    PageStore& pages = world_.uvm().DebugPages();
+    uint64_t held = 0;
+    pages.DebugForEach(
+        [&](const Page& page) { held += page.wire_count != 0 || page.loan_count != 0 ? 1 : 0; });
+    return drought_ || fickle_ || store_ran_out_ ||
+           held + kPages + kFewestFrames > pages.total().value() / 3;
   }
   // Every page of the range that was mapped before shows `letter(page)` in `seen` now.
   template <typename Letter>
@@ -279,7 +294,9 @@ class History {
     constexpr PagerError kErrors[] = {PagerError::kIo, PagerError::kNoMemory, PagerError::kAgain,
                                       PagerError::kIo};
     const uint64_t after = prng_.Below(9);
-    world_.pager().FailOnce(after, kErrors[prng_.Below(4)]);
+    const uint64_t which = prng_.Below(4);
+    world_.pager().FailOnce(after, kErrors[which]);
+    store_ran_out_ = store_ran_out_ || which == 1;
   }
   void Enter();
   void Unmap();
@@ -327,6 +344,7 @@ class History {
   uint64_t count_ = 0;
   int64_t to_ = 0;
   bool has_submap_ = false;  // in the range chosen
+  bool store_ran_out_ = false;
 };
 
 void History::Act() {
@@ -507,7 +525,7 @@ void History::PageableAll() {
   const auto flags = static_cast<uint32_t>(prng_.Below(4));
   const uint64_t limit = prng_.Chance(1, 3) ? prng_.Below(kPages) * kPage : 0;
   Result<void, MapError> done = map().PageableAll(flags, limit);
-  if (!done.ok()) return Judge(done.error());
+  if (!done.ok()) return limit != 0 ? ExpectNothingChanged("limited") : Judge(done.error());
   if ((flags & Map::kWireFuture) == 0 && prng_.Chance(1, 2)) map().ClearWiresFuture();
   ExpectSameContents("wiring everything");
 }
@@ -856,20 +874,27 @@ void History::Sizes() {
   (void)world_.uvm().TruncateAobj(object, prng_.Below(kObjectPages * kPage));
 }
 
-TEST(MapPropTest, WhatFailsChangesNothingAndWhatSucceedsShows) {
-  constexpr uint64_t kSeeds = 240, kSteps = 200;
-  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
-    History history(seed);
-    for (uint64_t step = 0; step < kSteps; ++step) {
+class MapPropTest : public ::testing::TestWithParam<Pressure> {};
+
+TEST_P(MapPropTest, WhatFailsChangesNothingAndWhatSucceedsShows) {
+  const bool swaps = GetParam().swap_pages != 0;
+  uint64_t seeds = swaps ? 120 : 240, steps = 200, swapped_in = 0;
+  for (uint64_t seed = 1; seed <= seeds; ++seed) {
+    History history(seed, GetParam());
+    for (uint64_t step = 0; step < steps; ++step) {
       history.Step();
-      ASSERT_EQ(history.Violation(), "")
-          << "seed " << seed << " step " << step << " " << history.What();
+      EXPECT_EQ(history.Violation(), "");
       ASSERT_FALSE(::testing::Test::HasFailure())
           << "seed " << seed << " step " << step << " " << history.What();
     }
+    swapped_in += history.swapped_in();
     ASSERT_EQ(history.End(), "") << "seed " << seed;
   }
+  EXPECT_EQ(swapped_in > seeds, swaps) << swapped_in;
 }
+
+INSTANTIATE_TEST_SUITE_P(PlentyAndScarce, MapPropTest,
+                         ::testing::Values(Pressure{220, /*swap_pages=*/0}, Pressure{120}));
 
 }  // namespace
 }  // namespace uvm::testing

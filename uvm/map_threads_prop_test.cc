@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/check.h"
 #include "base/prng.h"
 #include "base/prot.h"
 #include "gtest/gtest.h"
@@ -17,6 +18,7 @@
 #include "uvm/map.h"
 #include "uvm/testing/buffer_peer.h"
 #include "uvm/testing/fake_threads.h"
+#include "uvm/testing/random_switches.h"
 #include "uvm/testing/world.h"
 #include "uvm/uio.h"
 #include "uvm/voaddr.h"
@@ -33,16 +35,6 @@ constexpr uint64_t kCommon = kFileAt + kWorkers * kOfFile;  // first page of the
 constexpr uint64_t kPages = kCommon + 10;
 constexpr uint64_t kSteps = 40;
 
-// At each lock another thread may go first.
-struct Schedule {
-  BatonThreads* threads;
-  base::Prng* prng;
-  void MaybeYield() const {
-    if (prng->Chance(1, 5)) threads->Yield();
-  }
-};
-Schedule schedule;
-
 struct Options {
   bool forgetful = false;
   bool droughts = false;
@@ -57,7 +49,6 @@ class Together {
       : prng_(seed, "map_threads_prop_test"),
         options_(options),
         world_(Pressure{.frames = options.frames, .swap_pages = options.swap_pages}, &threads_) {
-    schedule = {&threads_, &prng_};
     world_.StopChecking();
     if (options.forgetful) {
       world_.ForgetAtRandom(seed, 16);
@@ -78,9 +69,10 @@ class Together {
       threads_.Add([this, worker] { Work(worker); });
     }
     threads_.Add([this] { Tidy(); });
-    threads_.at_lock = [] { schedule.MaybeYield(); };
-    threads_.Run();
-    threads_.at_lock = nullptr;
+    {
+      RandomSwitches switches(&threads_, &prng_, 5);
+      threads_.Run();
+    }
     world_.memory().NeverFail();
     EXPECT_EQ(world_.Violation(), "");
     for (uint64_t page = 0; page < kCommon; ++page) {
@@ -183,7 +175,7 @@ class Together {
   void ProtectAndBack(uint64_t page) {
     const Range range = Pages(page, 1 + prng_.Below(kCommon - page));
     (void)map().Protect(range, prng_.Chance(1, 2) ? base::kProtRead : base::kProtNone, SetMax::kNo);
-    schedule.MaybeYield();
+    RandomSwitches::MaybeYield();
     while (!map().Protect(range, base::kProtReadWrite, SetMax::kNo).ok()) threads_.Yield();
   }
   void Wire() {
@@ -214,7 +206,7 @@ class Together {
     if (prng_.Chance(1, 2)) {
       Page* lent = nullptr;
       if (!world_.uvm().loans().LendPages(&map(), Pages(page, 1), &lent).ok()) return;
-      schedule.MaybeYield();
+      RandomSwitches::MaybeYield();
       EXPECT_EQ(world_.LetterOf(world_.pmap().HomePointer(lent->pa)), was);
       if (prng_.Chance(1, 2)) Write(page);
       EXPECT_EQ(world_.LetterOf(world_.pmap().HomePointer(lent->pa)), was);
@@ -236,13 +228,13 @@ class Together {
   void Name(uint64_t page) {
     VoAddr address;
     if (!world_.uvm().AcquireAddress(space_.get(), PageAt(page), &address)) return;
-    schedule.MaybeYield();
+    RandomSwitches::MaybeYield();
     world_.uvm().ReleaseAddress(&address);
   }
   void Peek(uint64_t page) {
     SpaceIo io(kernel_);
     BufferPeer peer;
-    peer.BeforeMoves([] { schedule.MaybeYield(); });
+    peer.BeforeMoves(RandomSwitches::MaybeYield);
     Uio uio{&peer, PageAt(page).value(), kPage};
     if (!io.Io(&map(), &uio, base::Access::kRead, 0).ok()) return;
     EXPECT_EQ(world_.LetterOf(reinterpret_cast<const unsigned char*>(peer.bytes().data())),
@@ -347,7 +339,6 @@ TEST(SharersThreadsPropTest, AWriteToWhatSharersLockWhileACopyIsMadeIsNotLost) {
     World world(64, &threads);
     world.StopChecking();
     world.ForgetAtRandom(seed, uint64_t{1} << 40);  // others may take what a fault brought
-    schedule = {&threads, &prng};
     Space one = world.NewSpace("000");
     one.SetInherit(0, 3, Inherit::kShare);
     Space two = one.Fork();
@@ -361,9 +352,10 @@ TEST(SharersThreadsPropTest, AWriteToWhatSharersLockWhileACopyIsMadeIsNotLost) {
       if (seed % 5 != 0) three.Wire(1, 1);
       three.Write(".B.");
     });
-    threads.at_lock = [] { schedule.MaybeYield(); };
-    threads.Run();
-    threads.at_lock = nullptr;
+    {
+      RandomSwitches switches(&threads, &prng, 5);
+      threads.Run();
+    }
     ASSERT_EQ(world.Violation(), "") << seed;
     ASSERT_EQ(one.Read(".x.") + two.Read(".x.") + three.Read(".x."), ".B..B..B.") << seed;
     one.Write(".C.");
@@ -372,6 +364,48 @@ TEST(SharersThreadsPropTest, AWriteToWhatSharersLockWhileACopyIsMadeIsNotLost) {
     ASSERT_EQ(world.Violation(), "") << seed;
     ASSERT_EQ(world.TearDownAndFindLeaks(), "") << seed;
   }
+}
+
+// A copy needs the file's page where a sharer covers it just then, and the page daemon takes it
+// away again.
+TEST(SharersThreadsPropTest, ACopyEndsThoughSharersCoverThePagesThatItNeeds) {
+  constexpr uint64_t kFew = 8;
+  uint64_t copied = 0;
+  for (uint64_t seed = 1; seed <= 300; ++seed) {
+    base::Prng prng(seed, "map_threads_prop_test");
+    BatonThreads threads;
+    World world(Pressure{.frames = 64, .swap_pages = 64}, &threads);
+    world.StopChecking();
+    Space one = world.NewSpace(std::string(kFew, '.'));
+    one.Map({.pages = kFew, .inherit = Inherit::kShare, .file = world.File(1)});
+    Space two = one.Fork();
+    Snapshot copy;
+    bool ended = false;
+    threads.Add([&] {
+      copied += world.uvm().CopyIn(one.get(), Pages(0, kFew), &copy).ok() ? 1 : 0;
+      ended = true;
+    });
+    threads.Add([&] {
+      for (uint64_t page = 0; page < kFew; ++page) two.Write(std::string(page, '.') + "x");
+    });
+    threads.Add([&] {
+      int rounds = 0;
+      while (!ended) {
+        CHECK(++rounds < 10'000);  // or the copy never ends
+        world.Squeeze();
+        threads.Yield();
+      }
+    });
+    {
+      RandomSwitches switches(&threads, &prng, 2 + seed % 9);
+      threads.Run();
+    }
+    one->map().DropSnapshot(&copy);
+    ASSERT_EQ(world.Violation(), "") << seed;
+    ASSERT_EQ(one.ReadAll(), std::string(kFew, 'x')) << seed;
+    ASSERT_EQ(world.TearDownAndFindLeaks(), "") << seed;
+  }
+  EXPECT_EQ(copied, 300u);
 }
 
 }  // namespace

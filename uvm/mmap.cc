@@ -171,6 +171,11 @@ AddressResult MmapCalls::Mmap(Process* process, const MmapArguments& a) {
     if (!anonymous) uvm_->ReleaseObject(options.object);
     return entered;
   }
+  // Its pages count as executable from here on, whoever maps it (NetBSD: vn_markexec()).
+  if (!anonymous && a.prot.CanExecute()) {
+    MutexLock lock(&options.object->mu);
+    options.object->executable = true;
+  }
   Range range = {Vaddr(entered.address), Vaddr(entered.address) + size};
   if ((a.flags & kMapWired) != 0 || map.wires_future()) {
     if (!a.prot.IsNone()) error = WireNewMapping(process, range);

@@ -13,6 +13,7 @@
 #include "uvm/map.h"
 #include "uvm/mmap.h"
 #include "uvm/object.h"
+#include "uvm/swap.h"
 #include "uvm/testing/drought.h"
 #include "uvm/testing/world.h"
 
@@ -26,8 +27,8 @@ constexpr uint64_t kPage = base::kPageSize;
 
 class History {
  public:
-  explicit History(uint64_t seed)
-      : prng_(seed, "mmap_prop_test"), world_(200), calls_(&world_.uvm()) {
+  History(uint64_t seed, const Pressure& memory)
+      : prng_(seed, "mmap_prop_test"), world_(memory), calls_(&world_.uvm()) {
     world_.StopChecking();
     space_ = world_.NewSpace(std::string(kPages, '.'),
                              seed % 2 == 0 ? Direction::kBottomUp : Direction::kTopDown);
@@ -51,6 +52,7 @@ class History {
         drought_.emplace(&world_, &prng_, 1 + prng_.Below(5));
       }
     }
+    if (world_.swap_device() != nullptr && prng_.Chance(1, 8)) world_.Squeeze();
     const std::string before = Picture();
     step_ = prng_.Below(15);
     const Errno error = Call();
@@ -61,11 +63,14 @@ class History {
   uint64_t step() const { return step_; }
   std::string End() {
     drought_.reset();
-    return world_.TearDownAndFindLeaks();
+    const std::string left = world_.TearDownAndFindLeaks();
+    EXPECT_EQ(world_.uvm().swap().in_use(), PageCount(0));
+    return left;
   }
+  uint64_t swapped_in() { return world_.uvm().counters().swap_in; }
 
  private:
-  // Attributes of each page; its contents where they are in memory.
+  // Attributes and contents of each page.
   std::string Picture() {
     std::string picture;
     for (uint64_t page = 0; page < kPages; ++page) {
@@ -74,6 +79,7 @@ class History {
       picture += entry == nullptr ? '.' : static_cast<char>('0' + entry->max_prot.bits());
       picture += entry == nullptr ? '.' : static_cast<char>('0' + static_cast<int>(entry->inherit));
       picture += entry == nullptr ? '.' : entry->wired_count > 0 ? 'w' : '-';
+      picture += entry == nullptr ? '.' : world_.PageLetter(space_, page);
     }
     return picture;
   }
@@ -136,7 +142,10 @@ class History {
       case 13:
         return Mremap();
       default:
-        (void)world_.AccessPage(space_, prng_.Below(kPages), base::Access::kWrite, 'x');
+        for (uint64_t page = prng_.Below(kPages); page < kPages; page += 1 + prng_.Below(3)) {
+          const auto letter = static_cast<char>('a' + prng_.Below(26));
+          (void)world_.AccessPage(space_, page, base::Access::kWrite, letter);
+        }
         return Errno::kOk;
     }
   }
@@ -189,19 +198,31 @@ class History {
   bool undone_ = false;  // the call may leave a trace when it fails
 };
 
-TEST(MmapPropTest, WhatFailsChangesNothing) {
-  constexpr uint64_t kSeeds = 240, kSteps = 250;
-  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
-    History history(seed);
+class MmapPropTest : public ::testing::TestWithParam<Pressure> {};
+
+TEST_P(MmapPropTest, WhatFailsChangesNothing) {
+  const bool swaps = GetParam().swap_pages != 0;
+  constexpr uint64_t kSteps = 250;
+  const uint64_t seeds = swaps ? 120 : 240;
+  uint64_t swapped_in = 0;
+  for (uint64_t seed = 1; seed <= seeds; ++seed) {
+    History history(seed, GetParam());
     for (uint64_t step = 0; step < kSteps; ++step) {
       history.Step();
       ASSERT_EQ(history.Violation(), "")
           << "seed " << seed << " step " << step << " call " << history.step();
       ASSERT_FALSE(::testing::Test::HasFailure()) << "seed " << seed << " step " << step;
     }
+    swapped_in += history.swapped_in();
     ASSERT_EQ(history.End(), "") << "seed " << seed;
   }
+  EXPECT_EQ(swapped_in > 5 * seeds, swaps) << swapped_in;
 }
+
+INSTANTIATE_TEST_SUITE_P(Plenty, MmapPropTest,
+                         ::testing::Values(Pressure{.frames = 200, .swap_pages = 0}));
+INSTANTIATE_TEST_SUITE_P(Scarce, MmapPropTest,
+                         ::testing::Values(Pressure{.frames = 32, .swap_pages = 256}));
 
 }  // namespace
 }  // namespace uvm::testing

@@ -101,6 +101,14 @@ TEST_F(MmapTest, RefusesWhatMakesNoSense) {
   EXPECT_EQ(Contents(space()), "AB.C....0000....");
 }
 
+TEST_F(MmapTest, AFileThatIsMappedToBeExecutedIsNotedAsSuch) {
+  const MmapFile file = AFile();
+  EXPECT_EQ(Mmap(0, 1, kMapPrivate, kProtRead, file), "page 2");
+  EXPECT_FALSE(file.object->executable);
+  EXPECT_EQ(Mmap(0, 1, kMapPrivate, kProtRead | base::kProtExecute, file), "page 4");
+  EXPECT_TRUE(file.object->executable);
+}
+
 TEST_F(MmapTest, FileRightsLimitWhatCanBeAskedFor) {
   MmapFile read_only = AFile();
   read_only.writable = false;

@@ -128,13 +128,15 @@ void Object::WaitFor(PageStore* store, Page* page) ABSL_NO_THREAD_SAFETY_ANALYSI
   mu.Lock();
 }
 
-void Object::FreeFrom(PageStore* pages, PageIndex first) {
-  while (Page* page = Search(first, Towards::kUp, 0)) {
+void Object::FreeRange(PageStore* pages, PageIndex first, PageIndex end) {
+  Page* page;
+  while ((page = Search(first, Towards::kUp, 0)) != nullptr && page->index < end) {
     if (page->IsBusy()) {
       WaitFor(pages, page);
       continue;
     }
     lost_wirings = lost_wirings || page->wire_count != 0;
+    pager_->DropSlot(this, page->index);
     Remove(page);
     pages->Free(page);
   }
@@ -200,15 +202,8 @@ void ObjectStore::Destroy(Object* object) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   bool lock_dies;
   {
     MutexLock held(&object->mu);
-    while (Page* page = object->FirstPage()) {
-      if (page->IsBusy()) {  // the page daemon needs no reference to write one
-        object->WaitFor(pages_, page);
-        continue;
-      }
-      object->pager()->DropSlot(object, page->index);
-      object->Remove(page);
-      pages_->Free(page);
-    }
+    // Some may be busy: the page daemon needs no reference to write one.
+    object->FreeRange(pages_, PageIndex(0), PageIndex(~uint64_t{0}));
     lock_dies = --lock->refs == 0;
   }
   object->pager()->Detach(object);

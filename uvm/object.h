@@ -101,8 +101,10 @@ class Object {
   }
   // NetBSD: uvm_pagewait(), with the lock taken again: anything may have changed.
   void WaitFor(PageStore* store, Page* page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  // Frees every page from `first` on, whatever it is wired or dirty; waits for busy ones.
-  void FreeFrom(PageStore* pages, PageIndex first) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // Frees every page of [first, end), whatever it is wired or dirty, and its slot of swap; waits
+  // for busy ones.
+  void FreeRange(PageStore* pages, PageIndex first, PageIndex end)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // NetBSD: uvm_obj_clean_p(), uvm_obj_nowriteback_p(): no page has the tag.
   bool Has(PageTags tag) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
     return pages_.root() != nullptr && (pages_.root()->subtree_tags & tag) != 0;
@@ -136,6 +138,7 @@ class Object {
   base::ListLink store_link;   // (T) ObjectStore's list
   uint32_t id = 0;             // constant; for dumps
   bool no_exec = false;        // constant; what it holds may not be executed (a mount option)
+  bool executable = false;     // (T) was mapped to be executed. NetBSD: VI_EXECMAP, uvn_text_p()
   void* pager_data = nullptr;  // constant; the pager's own
   // Wired pages were cut off: pages that come in their places may lack the wirings of entries that
   // go on being wired (FaultHandler::CatchUpWirings).

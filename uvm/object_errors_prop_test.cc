@@ -95,8 +95,11 @@ class IllStore final : public Store {
 
 class History {
  public:
-  explicit History(uint64_t seed)
-      : prng_(seed, "object_errors_prop_test"), world_(160), store_(&prng_), other_store_(&prng_) {
+  History(uint64_t seed, const Pressure& memory)
+      : prng_(seed, "object_errors_prop_test"),
+        world_(memory),
+        store_(&prng_),
+        other_store_(&prng_) {
     world_.StopChecking();
     if (seed % 3 == 1) world_.ForgetAtRandom(seed);
     if (seed % 3 == 2) world_.pmap().FailEntersAtRandom(seed, 12);
@@ -127,6 +130,7 @@ class History {
         drought_.emplace(&world_, &prng_, prng_.Below(5));
       }
     }
+    if (world_.swap_device() != nullptr && prng_.Chance(1, 8)) world_.Squeeze();
     if (prng_.Chance(1, 15)) store_.BeIll();
     if (prng_.Chance(1, 10)) store_.Heal();
     which_ = prng_.Below(objects_.size());
@@ -196,6 +200,7 @@ class History {
       EXPECT_EQ(LetterOfPage(world_.uvm().DebugPages().Contents(loan.page)), loan.letter);
     }
   }
+  uint64_t swapped_in() { return world_.uvm().counters().swap_in; }
   uint64_t step() const { return step_; }
   bool InDrought() const { return drought_.has_value(); }
 
@@ -492,10 +497,15 @@ class History {
   uint64_t step_ = 0;
 };
 
-TEST(ObjectErrorsPropTest, WhatFailsHarmsNobody) {
-  constexpr uint64_t kSeeds = 400, kSteps = 200;
-  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
-    History history(seed);
+class ObjectErrorsPropTest : public ::testing::TestWithParam<Pressure> {};
+
+TEST_P(ObjectErrorsPropTest, WhatFailsHarmsNobody) {
+  const bool swaps = GetParam().swap_pages != 0;
+  constexpr uint64_t kSteps = 200;
+  const uint64_t seeds = swaps ? 150 : 400;
+  uint64_t swapped_in = 0;
+  for (uint64_t seed = 1; seed <= seeds; ++seed) {
+    History history(seed, GetParam());
     for (uint64_t step = 0; step < kSteps; ++step) {
       history.Step();
       ASSERT_EQ(history.Violation(), "") << "seed " << seed << " step " << step << " kind "
@@ -506,10 +516,17 @@ TEST(ObjectErrorsPropTest, WhatFailsHarmsNobody) {
       ASSERT_FALSE(::testing::Test::HasFailure())
           << "seed " << seed << " step " << step << " kind " << history.step();
     }
+    swapped_in += history.swapped_in();
     ASSERT_EQ(history.End(), "") << "seed " << seed;
     ASSERT_FALSE(::testing::Test::HasFailure()) << "seed " << seed;
   }
+  EXPECT_EQ(swapped_in > 5 * seeds, swaps) << swapped_in;
 }
+
+INSTANTIATE_TEST_SUITE_P(Plenty, ObjectErrorsPropTest,
+                         ::testing::Values(Pressure{.frames = 160, .swap_pages = 0}));
+INSTANTIATE_TEST_SUITE_P(Scarce, ObjectErrorsPropTest,
+                         ::testing::Values(Pressure{.frames = 64, .swap_pages = 512}));
 
 }  // namespace
 }  // namespace uvm::testing

@@ -19,7 +19,9 @@
 #include "uvm/object.h"
 #include "uvm/page.h"
 #include "uvm/pager.h"
+#include "uvm/pdaemon.h"
 #include "uvm/stored.h"
+#include "uvm/swap.h"
 #include "uvm/testing/buffer_peer.h"
 #include "uvm/testing/world.h"
 #include "uvm/ubc.h"
@@ -74,9 +76,13 @@ class ByteStore final : public Store {
 
 enum class Kind { kStored, kAnonymous };
 
+// Where memory is short, so many pages are wired, lent, or part of a transfer at a time.
+constexpr uint64_t kMostHeld = 5;
+
 class History {
  public:
-  History(uint64_t seed, Kind kind) : prng_(seed, "object_prop_test"), kind_(kind), world_(256) {
+  History(uint64_t seed, Kind kind, const Pressure& memory)
+      : prng_(seed, "object_prop_test"), kind_(kind), world_(memory) {
     store_.block = uint32_t{1} << prng_.Below(4);
     store_.reads_ahead = prng_.Chance(1, 2);
     store_.wants_first_write = prng_.Chance(1, 2);
@@ -94,6 +100,7 @@ class History {
   }
 
   void Step() {
+    if (Swaps() && prng_.Chance(1, 8)) world_.Squeeze();
     switch (prng_.Below(13)) {
       case 0:
       case 1:
@@ -126,8 +133,13 @@ class History {
     ReturnLoans();
     if (wired_ > 0) UnwireAll();
     world_.uvm().ReleaseObject(object_);
-    return world_.TearDownAndFindLeaks();
+    const std::string left = world_.TearDownAndFindLeaks();
+    EXPECT_EQ(world_.uvm().swap().in_use(), PageCount(0));
+    return left;
   }
+  // Pages that went and came back, if the object's pages go to swap.
+  uint64_t swapped_in() { return world_.uvm().counters().swap_in; }
+  uint64_t put_to_store() { return world_.uvm().pagedaemon().counters().pager_puts; }
 
  private:
   void Open() {
@@ -150,6 +162,7 @@ class History {
     for (uint64_t at = 0; at < bytes; at += 512) text[at] = static_cast<char>(prng_.Below(256));
     return text;
   }
+  bool Swaps() { return world_.swap_device() != nullptr; }
   uint64_t RandomLength() { return 1 + prng_.Below(prng_.Chance(1, 2) ? 100 : 18 * kPage); }
   uint64_t Aligned(uint64_t value) { return prng_.Chance(1, 2) ? value / kPage * kPage : value; }
   uint32_t RandomFlags() {
@@ -281,7 +294,8 @@ class History {
   void TransferLocked() {
     if (model_.empty()) return;
     const uint64_t offset = Aligned(prng_.Below(model_.size()));
-    const uint64_t bytes = std::min(RandomLength(), model_.size() - offset);
+    const uint64_t most = Swaps() ? kMostHeld * kPage : ~uint64_t{0};
+    const uint64_t bytes = std::min({RandomLength(), model_.size() - offset, most});
     KernelMemory* kernel = world_.uvm().Kernel();
     Result<Vaddr, MapError> at = Persist([&] {
       return io_->MapLocked(&spaces_[0]->map(), PageAt(0) + offset, bytes, Access::kWrite);
@@ -298,7 +312,8 @@ class History {
   }
   // The kernel borrows a page; what it holds is what the page was then.
   void LendOrReturn() {
-    if (!loans_.empty() && prng_.Chance(1, 2)) return ReturnLoans();
+    const bool many = Swaps() && loans_.size() == kMostHeld;
+    if (!loans_.empty() && (many || prng_.Chance(1, 2))) return ReturnLoans();
     MutexLock lock(&object_->mu);
     Page* page = object_->Search(PageIndex(prng_.Below(kMostPages)), Object::Towards::kUp, 0);
     if (page == nullptr || page->wire_count > 0) return;
@@ -319,7 +334,7 @@ class History {
     if (wired_ > 0) return UnwireAll();
     const uint64_t pages = (model_.size() + kPage - 1) / kPage;
     if (pages == 0) return;
-    const uint64_t count = 1 + prng_.Below(pages);
+    const uint64_t count = 1 + prng_.Below(Swaps() ? std::min(pages, kMostHeld) : pages);
     Result<void, PagerError> wired =
         world_.uvm().WireObject(object_, PageIndex(0), PageIndex(count), nullptr);
     EXPECT_TRUE(wired.ok());
@@ -348,25 +363,45 @@ class History {
   bool refusing_ = false;  // the pmap: enters fail
 };
 
-class ObjectPropTest : public ::testing::TestWithParam<Kind> {};
+struct Setting {
+  const char* name;
+  Kind kind;
+  Pressure memory;
+};
+constexpr Pressure kPlenty = {.frames = 256, .swap_pages = 0};
+constexpr Pressure kScarce = {.frames = kFewestFrames + 3 * kMostHeld + 2, .swap_pages = 256};
+constexpr Setting kSettings[] = {
+    {"Stored", Kind::kStored, kPlenty},
+    {"Anonymous", Kind::kAnonymous, kPlenty},
+    {"StoredScarce", Kind::kStored, kScarce},
+    {"AnonymousScarce", Kind::kAnonymous, kScarce},
+};
+
+class ObjectPropTest : public ::testing::TestWithParam<Setting> {};
 
 TEST_P(ObjectPropTest, EveryWayToAnObjectsBytesShowsTheSame) {
-  constexpr uint64_t kSeeds = 200, kSteps = 150;
-  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
-    History history(seed, GetParam());
+  const bool swaps = GetParam().memory.swap_pages != 0;
+  constexpr uint64_t kSteps = 150;
+  const uint64_t seeds = swaps ? 120 : 200;
+  uint64_t swapped_in = 0, put_to_store = 0;
+  for (uint64_t seed = 1; seed <= seeds; ++seed) {
+    History history(seed, GetParam().kind, GetParam().memory);
     for (uint64_t step = 0; step < kSteps; ++step) {
       history.Step();
       ASSERT_EQ(history.Violation(), "") << "seed " << seed << " step " << step;
       ASSERT_FALSE(::testing::Test::HasFailure()) << "seed " << seed << " step " << step;
     }
+    swapped_in += history.swapped_in();
+    put_to_store += history.put_to_store();
     ASSERT_EQ(history.End(), "") << "seed " << seed;
   }
+  const bool anonymous = GetParam().kind == Kind::kAnonymous;
+  EXPECT_EQ(swapped_in > 20 * seeds, swaps && anonymous) << swapped_in;
+  EXPECT_EQ(put_to_store > 20 * seeds, swaps && !anonymous) << put_to_store;
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, ObjectPropTest, ::testing::Values(Kind::kStored, Kind::kAnonymous),
-                         [](const ::testing::TestParamInfo<Kind>& row) {
-                           return row.param == Kind::kStored ? "Stored" : "Anonymous";
-                         });
+INSTANTIATE_TEST_SUITE_P(Kinds, ObjectPropTest, ::testing::ValuesIn(kSettings),
+                         [](const auto& row) { return std::string(row.param.name); });
 
 }  // namespace
 }  // namespace uvm::testing

@@ -19,6 +19,7 @@
 #include "uvm/testing/buffer_peer.h"
 #include "uvm/testing/fake_threads.h"
 #include "uvm/testing/object_world.h"
+#include "uvm/testing/random_switches.h"
 #include "uvm/testing/world.h"
 #include "uvm/ubc.h"
 #include "uvm/uio.h"
@@ -30,27 +31,17 @@ constexpr uint64_t kPage = base::kPageSize;
 constexpr uint64_t kWorkers = 3, kOwnPages = 6, kSteps = 30;
 constexpr uint64_t kPages = kWorkers * kOwnPages;
 
-// The schedule: at each lock, and in the middle of each transfer, another thread may go first.
-struct Schedule {
-  BatonThreads* threads;
-  base::Prng* prng;
-  void MaybeYield() const {
-    if (prng->Chance(1, 6)) threads->Yield();
-  }
-};
-Schedule schedule;
-
 class SlowStore final : public Store {
  public:
   Result<void, PagerError> ReadPage(Object*, PageIndex index, unsigned char* contents) override {
-    schedule.MaybeYield();
+    RandomSwitches::MaybeYield();
     auto page = pages_.find(index.value());
     std::memset(contents, page == pages_.end() ? 0 : page->second, kPage);
     return {};
   }
   Result<void, PagerError> WritePage(Object*, PageIndex index,
                                      const unsigned char* contents) override {
-    schedule.MaybeYield();
+    RandomSwitches::MaybeYield();
     pages_[index.value()] = LetterOfPage(contents) == '0' ? 0 : LetterOfPage(contents);
     return {};
   }
@@ -66,7 +57,6 @@ class Together {
  public:
   Together(uint64_t seed, const Pressure& pressure, Object* (*open)(Together*))
       : prng_(seed, "object_threads_prop_test"), world_(pressure, &threads_) {
-    schedule = {&threads_, &prng_};
     world_.StopChecking();
     if (seed % 3 == 1) {
       world_.ForgetAtRandom(seed, 16);
@@ -79,9 +69,10 @@ class Together {
       threads_.Add([this, worker] { Work(worker); });
     }
     threads_.Add([this] { MoveTheEnd(); });
-    threads_.at_lock = [] { schedule.MaybeYield(); };
-    threads_.Run();
-    threads_.at_lock = nullptr;
+    {
+      RandomSwitches switches(&threads_, &prng_, 6);
+      threads_.Run();
+    }
     EXPECT_EQ(world_.Violation(), "");
     for (uint64_t page = 0; page < kPages; ++page) EXPECT_EQ(Read(page), letters_[page]);
     world_.uvm().ReleaseObject(object_);
@@ -103,7 +94,7 @@ class Together {
   void Write(uint64_t page) {
     const char letter = static_cast<char>('a' + prng_.Below(26));
     BufferPeer peer(std::string(kPage, letter));
-    peer.BeforeMoves([] { schedule.MaybeYield(); });
+    peer.BeforeMoves(RandomSwitches::MaybeYield);
     const uint32_t busy = prng_.Chance(1, 2) ? uint32_t{kUbcFaultBusy} : 0;
     Uio uio{&peer, page * kPage, kPage};
     EXPECT_TRUE(cache_->UioMove(object_, &uio, kPage, Advice::kNormal, kUbcWrite | busy).ok());
@@ -149,7 +140,7 @@ class Together {
         EXPECT_TRUE(world_.uvm().TruncateAobj(object_, bytes));
       }
       if (bytes > kPages * kPage) (void)Read(kPages);
-      schedule.MaybeYield();
+      RandomSwitches::MaybeYield();
     }
   }
 

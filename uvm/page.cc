@@ -135,7 +135,7 @@ void PageStore::Free(Page* page) {
       page->object = nullptr;
       page->dirty = Dirty::kDirty;
       ForgetFileLocked(page);
-      --page->loan_count;
+      if (--page->loan_count == 0) --lent_;
     } else {
       CHECK(page->object != nullptr || page->anon != nullptr);
       page->object = nullptr;
@@ -253,7 +253,7 @@ void PageStore::Lend(Page* page, Anon* borrower) {
   if (page->loan_count == 0)
     core_->pmap->PageProtect(page->pa, base::kProtRead | base::kProtExecute);
   MutexLock lock(&mu_);
-  ++page->loan_count;
+  if (page->loan_count++ == 0) ++lent_;
   if (borrower != nullptr) page->anon = borrower;
 }
 
@@ -261,6 +261,7 @@ void PageStore::ReturnLoan(Page* page) {
   MutexLock lock(&mu_);
   CHECK(page->loan_count > 0);
   if (--page->loan_count > 0) return;
+  --lent_;
   if (page->object == nullptr && page->anon == nullptr) {
     FreeLocked(page);  // its translations went with its owner
   } else if (QueueOf(page) == PageQueue::kNone && page->wire_count == 0) {
@@ -274,8 +275,9 @@ void PageStore::FreeFromAnon(Page* page) {
     CHECK(page->anon != nullptr);
     if (page->object != nullptr) {
       page->anon = nullptr;
-      if (--page->loan_count == 0 && QueueOf(page) == PageQueue::kNone && page->wire_count == 0)
-        EnqueueLocked(page);
+      if (--page->loan_count > 0) return;
+      --lent_;
+      if (QueueOf(page) == PageQueue::kNone && page->wire_count == 0) EnqueueLocked(page);
       return;
     }
   }

@@ -198,6 +198,9 @@ class PageStore {
   }
   // In which queue the page is, or will be once its wish is fulfilled.
   static PageQueue QueueOf(const Page* page) { return PageIntents::QueueOf(*page); }
+  // NetBSD: uvmpdpol_anfree(). Contents that are not in memory (page_name.h) are gone for good: the
+  // policy need not remember them. LOCKS: the owner's may be held.
+  void ForgetContents(uint64_t name);
   // NetBSD: uvm_idle(), uvmpdpol_idle(), and what precedes every scan. Fulfils all wishes.
   void FlushIntents();
 
@@ -306,6 +309,11 @@ class PageStore {
   PageCount wired_count() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return PageCount(wired_); }
   // NetBSD: uvmexp.wiredmax: no more than this may be wired by users.
   PageCount wired_max() const { return PageCount(total().value() / 3); }
+  // No more than this may be lent in messages: with what may be wired two thirds, so that a third
+  // of the frames can always be reclaimed (decisions/0018).
+  PageCount lend_max() const { return PageCount(total().value() / 3); }
+  // Pages with borrowers.
+  PageCount lent_count() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return PageCount(lent_); }
   // Whether users may wire `pages` more.
   bool MayWire(PageCount pages) const {
     return pages <= wired_max() && wired_count() <= wired_max() - pages;
@@ -326,6 +334,9 @@ class PageStore {
   // NetBSD: uvm_kick(). Whoever leaves fewer free frames than that kicks the daemon; 0: nobody
   // does.
   void SetKickBelow(PageCount frames) { kick_below_ = frames; }
+  void KickIfLow() {
+    if (free_count() < kick_below_ && core_->frames != nullptr) core_->frames->Kick();
+  }
   // A page of an object that is stored: resident ones are counted. LOCKS: the object's.
   void NoteFile(Page* page);
   // NetBSD: uvmexp.filepages.
@@ -408,6 +419,7 @@ class PageStore {
   uint32_t cached_processors_ = 0;           // (T) caches_ has so many; 0: off
   uint64_t wired_ ABSL_GUARDED_BY(mu_) = 0;  // pages with wire_count > 0
   uint64_t file_ ABSL_GUARDED_BY(mu_) = 0;   // pages with `file`
+  uint64_t lent_ ABSL_GUARDED_BY(mu_) = 0;   // pages with loan_count > 0
   PageCount kick_below_;                     // set once
 };
 

@@ -1,10 +1,9 @@
 // uvm/page_history.h: which contents were paged out not long ago.
 //
 // WHAT     A hashed table of names, in buckets of 14 cookies that fill a line of the cache; room
-// for
-//          twice as many names as there are pages. A name that is asked for while it is here was
-//          evicted too early. Names age by phases: the policy's hand tells how far it went, and one
-//          round of it is a lifetime.
+//          for twice as many names as there are pages. A name that is asked for while it is here
+//          was evicted too early. Names age by phases: the policy's hand tells how far it went, and
+//          one round of it is a lifetime.
 // INVARIANTS  Within a bucket cookies stand in the order in which they came. size() counts the
 //             cookies in the table, aged ones too until they are swept. Two names with one cookie
 //             in a bucket are taken for one: one pair in 2^24 is.

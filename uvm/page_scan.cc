@@ -42,6 +42,11 @@ void PageStore::EstimatePageable(PageCount* active, PageCount* inactive) {
   policy_->EstimatePageable(active, inactive);
 }
 
+void PageStore::ForgetContents(uint64_t name) {
+  MutexLock lock(&mu_);
+  if (policy_ != nullptr) policy_->Forget(name);
+}
+
 void PageStore::NoteFile(Page* page) {
   MutexLock lock(&mu_);
   if (page->file) return;

@@ -55,7 +55,7 @@ PageDaemon::Thresholds PageDaemon::ThresholdsFor(PageCount frames, uint32_t proc
 
 PageDaemon::Thresholds PageDaemon::thresholds() const {
   Thresholds t = ThresholdsFor(pages_->total(), 1, reserve_);
-  t.free_target += extra_target_;
+  t.free_target += extra_target_ + many_;
   if (t.scan_target < t.free_target) t.scan_target = t.free_target;
   return t;
 }
@@ -67,6 +67,19 @@ void PageDaemon::SetReserves(const FrameReserves& reserves) {
 
 bool PageDaemon::NeedsFrames() const {
   return pages_->free_count().value() + paging_ < thresholds().free_target;
+}
+
+// How many frames a scan wants to be free or on their way. Who waits may need as many at once as a
+// pager gets. Where most frames are wired or lent a scan for nobody in particular leaves half of
+// the others alone, among them what came in last.
+uint64_t PageDaemon::ScanTarget() const {
+  const Thresholds t = thresholds();
+  if (demanded_) return t.scan_target;
+  const uint64_t fixed = (pages_->wired_count() + pages_->lent_count()).value();
+  const uint64_t frames = pages_->total().value();
+  const uint64_t half = fixed < frames ? (frames - fixed) / 2 : 0;
+  const uint64_t target = t.scan_target < half ? t.scan_target : half;
+  return target < t.free_target ? t.free_target : target;
 }
 
 // Whether anybody's allocation would succeed.
@@ -90,8 +103,8 @@ bool PageDaemon::Reclaimable() {
 
 void PageDaemon::Kick() {
   guard_.Acquire(core_->threads);
-  kicked_ = true;
   Thread* sleeper = sleeper_;
+  if (sleeper == nullptr) kicked_ = true;  // else it wakes now: one kick is one round
   sleeper_ = nullptr;
   guard_.Release();
   if (sleeper != nullptr) core_->threads->Unpark(sleeper);
@@ -140,6 +153,7 @@ void PageDaemon::Round() {
   guard_.Acquire(core_->threads);
   const bool demand = std::exchange(demand_, false) || !HasFrames();
   guard_.Release();
+  demanded_ = demand;
   if (tuned_for_ != pages_->total()) {
     tuned_for_ = pages_->total();
     pages_->Tune();
@@ -178,11 +192,18 @@ void PageDaemon::Scan() {
 
 // Until what is being written is written.
 void PageDaemon::Drain() {
+  if (paging_ == 0) return;
+  guard_.Acquire(core_->threads);
+  draining_ = true;
+  guard_.Release();
   while (paging_ != 0) {
     const uint64_t due = swap_->NextDue();
     if (due > core_->threads->Now()) SleepUntil(due);
     swap_->Poll(core_->threads->Now());
   }
+  guard_.Acquire(core_->threads);
+  draining_ = false;
+  guard_.Release();
 }
 
 PageCount PageDaemon::RunOnce() {
@@ -309,6 +330,29 @@ bool PageDaemon::WaitForFrames() {
   }
   if (!found) NoteRefusal();
   return found;
+}
+
+// As long as that helps, the daemon aims at more.
+bool PageDaemon::WaitForMany(PageCount frames) {
+  const auto enough = [&] { return pages_->free_count() >= reserve_ + frames; };
+  guard_.Acquire(core_->threads);
+  many_ += frames.value();
+  guard_.Release();
+  for (uint32_t vain = 0; !enough() && vain < kVainRounds;) {
+    const PageCount before = pages_->free_count();
+    if (!WaitForFrames()) break;
+    if (pages_->free_count() > before) {
+      vain = 0;
+    } else if (paging_ != 0) {
+      core_->threads->ParkUntil(core_->threads->Now() + kRetryUs);
+    } else {
+      ++vain;
+    }
+  }
+  guard_.Acquire(core_->threads);
+  many_ -= frames.value();
+  guard_.Release();
+  return enough();
 }
 
 }  // namespace uvm

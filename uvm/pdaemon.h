@@ -84,6 +84,7 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   // ---- FrameDoor.
 
   bool WaitForFrames() override;
+  bool WaitForMany(PageCount frames) override;
   bool Reclaimable() override;
   void Kick() override;
 
@@ -158,6 +159,7 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   void Round();
   void Scan();
   bool NeedsFrames() const;
+  uint64_t ScanTarget() const;
   bool HasFrames() const;
   void Drain();
   void SleepUntil(uint64_t deadline_us);
@@ -195,6 +197,7 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   // The daemon's, or whoever does its round.
   uint32_t dirty_reactivations_ = 0;  // in this scan
   uint64_t skipped_ = 0;              // in this round: what somebody else was at work on
+  bool demanded_ = false;             // in this round: somebody has no frame
   uint64_t extra_target_ = 0;
   PageCount tuned_for_;  // frames that the policy knows of
   PageCount reserve_;
@@ -205,12 +208,14 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   Thread* sleeper_ = nullptr;  // whoever is in SleepUntil
   Thread* at_work_ = nullptr;  // does rounds, with or without being the daemon's thread
   bool kicked_ = false;
-  bool demand_ = false;  // somebody found too few frames since the last round began
+  bool draining_ = false;  // at_work_ waits for the last write under way
+  bool demand_ = false;    // somebody found too few frames since the last round began
   bool has_thread_ = false;
   bool retry_soon_ = false;
   uint32_t vain_rounds_ = 0;  // the last so many came to nothing
   uint64_t rounds_ = 0;
   uint64_t paging_ = 0;
+  uint64_t many_ = 0;  // frames that callers of WaitForMany wait for
   DaemonCounters counters_;
   Cluster clusters_[kClusters];
 };

@@ -30,13 +30,12 @@ void PageDaemon::FinishCluster(Cluster* cluster) {
   paging_ -= count;
   idle_.PushBack(cluster);
   const bool wake = !waiters_.empty();
+  const bool drained = draining_ && paging_ == 0;
   guard_.Release();
-  if (!wake) return;
-  if (HasFrames()) {
-    WakeWaiters();
-  } else {
-    Kick();  // what they wait for has to be looked for elsewhere
-  }
+  const bool found = HasFrames();
+  if (wake && found) WakeWaiters();
+  // What they wait for has to be looked for elsewhere; or it was this.
+  if (drained || (wake && !found)) Kick();
 }
 
 void PageDaemon::NoteFailure(SwapSlot slot, SwapResult result) {

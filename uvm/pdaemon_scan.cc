@@ -1,7 +1,7 @@
 // What becomes of a page that the policy offers.
 
 #include "base/check.h"
-#include "base/hash.h"
+#include "uvm/page_name.h"
 #include "uvm/pdaemon.h"
 
 namespace uvm {
@@ -33,12 +33,14 @@ void PageDaemon::Unlock(Mutex* owner) ABSL_NO_THREAD_SAFETY_ANALYSIS {
 }
 
 PageSort PageDaemon::SortOf(const Page* page) {
-  return page->file ? PageSort::kFile : PageSort::kAnonymous;
+  if (!page->file) return PageSort::kAnonymous;
+  const bool text = page->object != nullptr && page->object->executable;
+  return text ? PageSort::kExecutable : PageSort::kFile;
 }
 
 uint64_t PageDaemon::NameOf(const Page* page) {
-  if (page->object != nullptr) return base::Chain(page->object->id, page->index.value());
-  return page->anon != nullptr ? base::Chain(~uint64_t{0}, page->anon->id) : 0;
+  if (page->object != nullptr) return NameOfObjectPage(page->object->id, page->index);
+  return page->anon != nullptr ? NameOfAnonPage(page->anon->id) : 0;
 }
 
 bool PageDaemon::DropSwap(Page* page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
@@ -57,7 +59,7 @@ bool PageDaemon::DropSwap(Page* page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
 
 // NetBSD: uvmpd_scan_queue().
 void PageDaemon::ScanQueue() {
-  const uint64_t target = thresholds().scan_target;
+  const uint64_t target = ScanTarget();
   Cluster* cluster = nullptr;
   dirty_reactivations_ = 0;
   // A device that fails would make all its slots bad in no time.

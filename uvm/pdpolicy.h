@@ -13,9 +13,8 @@
 //          the policy when PageStore flushes; a page may have a wish noted during a scan, which
 //          SelectVictim heeds.
 // INVARIANTS  A page that is free or wired is in no queue; a page that has an owner and is not
-// wired
-//          is in one, once wishes are flushed. The counts of EstimatePageable add up to the pages
-//          managed.
+//          wired is in one, once wishes are flushed. The counts of EstimatePageable add up to the
+//          pages managed.
 // SEE      NetBSD sys/uvm/uvm_pdpolicy.h (uvmpdpol_*); facts/uvm.md 1.11, 2.11.
 
 #ifndef UVM_PDPOLICY_H_

@@ -156,12 +156,15 @@ Result<void, PageListError> PageLists::Allocate(const PageListRequest& request, 
     {
       PageStore::FrameSearch exclusive(pages_);
       short_of_frames = !pages_->MayTakeMany(search.pages);
-      if (!short_of_frames && TryAllocate(search, request.runs, list)) return {};
+      if (!short_of_frames && TryAllocate(search, request.runs, list)) break;
     }
+    pages_->KickIfLow();
     if (!short_of_frames || may_wait == MayWait::kNo || search.pages > pages_->total().value() ||
-        core_->frames == nullptr || !core_->frames->WaitForFrames())
+        core_->frames == nullptr || !core_->frames->WaitForMany(PageCount(search.pages)))
       return PageListError::kNoMemory;
   }
+  pages_->KickIfLow();
+  return {};
 }
 
 void PageLists::Free(PageList* list) {

@@ -24,6 +24,7 @@ class Releaser final : public FrameDoor {
     pages->Free(hoard.PopFront());
     return true;
   }
+  bool WaitForMany(base::PageCount) override { return WaitForFrames(); }
   bool Reclaimable() override { return !hoard.empty(); }
   void Kick() override {}
 

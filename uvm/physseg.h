@@ -12,8 +12,8 @@
 // LOCKS    None of its own; PageStore's of page queues for changes.
 // INVARIANTS  Part of I23 ValidFreeFrames: segments are disjoint, each within one slab; their tree
 //          is sound; exactly their available frames are plugged.
-// SEE      NetBSD sys/uvm/uvm_physseg.c (the red-black tree of hot plug);
-// facts/uvm.md 1.10, 5.B 16.
+// SEE      NetBSD sys/uvm/uvm_physseg.c (the red-black tree of hot plug); facts/uvm.md 1.10,
+//          5.B 16.
 
 #ifndef UVM_PHYSSEG_H_
 #define UVM_PHYSSEG_H_

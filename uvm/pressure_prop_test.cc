@@ -15,7 +15,9 @@
 #include "uvm/map.h"
 #include "uvm/pdaemon.h"
 #include "uvm/swap.h"
+#include "uvm/testing/crew.h"
 #include "uvm/testing/fake_threads.h"
+#include "uvm/testing/random_switches.h"
 #include "uvm/testing/world.h"
 
 namespace uvm::testing {
@@ -29,17 +31,6 @@ constexpr uint64_t kOfObject = 4;  // of an anonymous object that all have
 constexpr uint64_t kEach = kOwn + kShared + kOfFile + kOfObject;
 constexpr uint64_t kPages = kWorkers * kEach;
 constexpr uint64_t kSteps = 60;
-
-// At each lock another thread may go first.
-struct Schedule {
-  BatonThreads* threads;
-  base::Prng* prng;
-  uint64_t one_in;
-  void MaybeYield() const {
-    if (prng->Chance(1, one_in)) threads->Yield();
-  }
-};
-Schedule schedule;
 
 struct Options {
   uint64_t frames;
@@ -68,24 +59,13 @@ class Together {
                                     .page_us = options.slow ? uint64_t{50} : 0},
                         .write_errors = options.write_errors},
                &threads_) {
-    schedule = {&threads_, &prng_, 3 + seed % 7};
     world_.StopChecking();
     Build();
     for (uint64_t worker = 0; worker < kWorkers; ++worker) {
-      threads_.Add([this, worker] {
-        Work(worker);
-        if (++ended_ == kWorkers) world_.uvm().pagedaemon().Kick();
-      });
+      crew_.Add([this, worker] { Work(worker); });
     }
-    if (options.daemon) {
-      threads_.Add([this] {
-        while (ended_ < kWorkers) world_.uvm().pagedaemon().Serve();
-        world_.uvm().pagedaemon().StopServing();
-      });
-    }
-    threads_.at_lock = [] { schedule.MaybeYield(); };
-    threads_.Run();
-    threads_.at_lock = nullptr;
+    if (options.daemon) crew_.AddDaemon();
+    crew_.Run(&prng_, 3 + seed % 7);
     CheckAtTheEnd();
     const DaemonCounters& counters = world_.uvm().pagedaemon().counters();
     tally->paged_out += counters.freed_written;
@@ -166,7 +146,7 @@ class Together {
       return;
     }
     Write(space_, first, &letters_);
-    schedule.MaybeYield();
+    RandomSwitches::MaybeYield();
     Read(space_, first + 1, letters_);
     EXPECT_EQ(space_.TryUnwire(first, 2), "ok");
   }
@@ -175,7 +155,7 @@ class Together {
     if (space_.TryLend(first, 1, &loan) != "ok") return;
     const char before = world_.Contents(loan)[0];
     Write(space_, first, &letters_);
-    schedule.MaybeYield();
+    RandomSwitches::MaybeYield();
     EXPECT_EQ(world_.Contents(loan)[0], before);
     world_.Return(&loan);
   }
@@ -216,7 +196,6 @@ class Together {
   }
 
   void CheckAtTheEnd() {
-    while (world_.uvm().pagedaemon().paging() != PageCount(0)) world_.uvm().pagedaemon().RunOnce();
     EXPECT_EQ(world_.Violation(), "");
     for (uint64_t page = 0; page < kPages; ++page) Read(space_, page, letters_);
     EXPECT_EQ(world_.Violation(), "");
@@ -231,9 +210,9 @@ class Together {
   const Options options_;
   BatonThreads threads_;
   World world_;
+  Crew crew_{&threads_, &world_};
   Space space_{&world_, nullptr, 0};
   std::string letters_;  // what was written to each page; 0: nothing yet
-  uint64_t ended_ = 0;
 };
 
 void RunSeeds(uint64_t seeds, Options options, Tally* tally) {
@@ -250,39 +229,33 @@ void RunSeeds(uint64_t seeds, Options options, Tally* tally) {
 // What is wired and lent at once at most.
 constexpr uint64_t kHeld = kWorkers * 2;
 
+Options OptionsOf(int world) {
+  return {.frames = kFewestFrames + kHeld, .daemon = (world & 1) != 0, .slow = (world & 2) != 0};
+}
+
 class PressurePropTest : public ::testing::TestWithParam<int> {};
 
 TEST_P(PressurePropTest, EveryPageReadsAsItWasWrittenLast) {
   Tally tally;
-  RunSeeds(60,
-           {.frames = kFewestFrames + kHeld,
-            .daemon = (GetParam() & 1) != 0,
-            .slow = (GetParam() & 2) != 0},
-           &tally);
+  RunSeeds(60, OptionsOf(GetParam()), &tally);
   EXPECT_EQ(tally.out_of_memory, 0u);
 }
 
 // What cannot be written stays; slots go bad, until now and then too few are left.
 TEST_P(PressurePropTest, FailedWritesLoseNothing) {
   Tally tally;
-  RunSeeds(40,
-           {.frames = kFewestFrames + kHeld,
-            .daemon = (GetParam() & 1) != 0,
-            .slow = (GetParam() & 2) != 0,
-            .swap_pages = 600,
-            .write_errors = 3000},
-           &tally);
+  Options options = OptionsOf(GetParam());
+  options.swap_pages = 600;
+  options.write_errors = 3000;
+  RunSeeds(40, options, &tally);
   EXPECT_GT(tally.write_errors, 0u);
 }
 
 TEST_P(PressurePropTest, WhoFindsNoMemoryIsToldAndNobodyElseSuffers) {
   Tally tally;
-  RunSeeds(60,
-           {.frames = kFewestFrames + kHeld,
-            .daemon = (GetParam() & 1) != 0,
-            .slow = (GetParam() & 2) != 0,
-            .swap_pages = 24},
-           &tally);
+  Options options = OptionsOf(GetParam());
+  options.swap_pages = 24;
+  RunSeeds(60, options, &tally);
   EXPECT_GT(tally.out_of_memory, 0u);
 }
 

@@ -1,9 +1,8 @@
 // uvm/readahead.h: reading pages of an object before anybody asks for them.
 //
 // WHAT     A ReadAhead context watches the requests of one reader of one object. Requests that go
-// on
-//          where the last window said they would double the window; others start anew. What is read
-//          ahead is asked of the pager without waiting for it (kPgoSyncIo not set).
+//          on where the last window said they would double the window; others start anew. What is
+//          read ahead is asked of the pager without waiting for it (kPgoSyncIo not set).
 //            NORMAL      the first request only notes where the next would be; from then on one
 //                        window ahead is kept resident
 //            SEQUENTIAL  the largest window from the first request on

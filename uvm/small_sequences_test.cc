@@ -1,6 +1,6 @@
 // Every sequence of up to three operations on a small space and its forks, against what each page
-// must hold. Values only: where pages lie, how entries merge and what is copied is the business of
-// the other tests.
+// must hold, with all pages in memory, and with all of them on swap before each step. Values only:
+// where pages lie, how entries merge and what is copied is the business of the other tests.
 
 #include <array>
 #include <cstdint>
@@ -11,6 +11,7 @@
 #include "base/prot.h"
 #include "gtest/gtest.h"
 #include "uvm/map.h"
+#include "uvm/swap.h"
 #include "uvm/testing/world.h"
 
 namespace uvm::testing {
@@ -217,12 +218,16 @@ struct Step {
   size_t member;
 };
 
-void RunSequence(World* world, const std::vector<Operation>& operations,
+// Where each step finds all pages.
+enum class Where : uint8_t { kInMemory, kOnSwap };
+
+void RunSequence(World* world, Where where, const std::vector<Operation>& operations,
                  const std::vector<Step>& steps) {
   Family family(world);
   std::string trace;
   for (const Step& step : steps) {
     if (step.member >= family.size()) return;
+    if (where == Where::kOnSwap) world->Squeeze();
     bool fork = step.operation == operations.size();
     trace += " " + std::to_string(step.member) + ":";
     if (fork) {
@@ -235,6 +240,7 @@ void RunSequence(World* world, const std::vector<Operation>& operations,
       family.Run(operation, step.member);
     }
   }
+  if (where == Where::kOnSwap) world->Squeeze();
   SCOPED_TRACE(trace);
   family.Check();
 }
@@ -242,20 +248,37 @@ void RunSequence(World* world, const std::vector<Operation>& operations,
 // On the pmap that does as it should, and on one that uses every freedom it has.
 enum class PmapKind : uint8_t { kFaithful, kAdverse };
 
-class SmallSequencesTest : public ::testing::TestWithParam<PmapKind> {
+struct Setting {
+  const char* name;
+  PmapKind pmap;
+  Where where;
+};
+constexpr Setting kSettings[] = {
+    {"Faithful", PmapKind::kFaithful, Where::kInMemory},
+    {"Adverse", PmapKind::kAdverse, Where::kInMemory},
+    {"FaithfulOnSwap", PmapKind::kFaithful, Where::kOnSwap},
+};
+
+class SmallSequencesTest : public ::testing::TestWithParam<Setting> {
  protected:
-  SmallSequencesTest() : world(/*frames=*/32) {
+  SmallSequencesTest()
+      : world(Pressure{.frames = 32, .swap_pages = where() == Where::kOnSwap ? 64u : 0u}) {
     world.StopChecking();
-    if (GetParam() == PmapKind::kAdverse) world.BeAdverse(/*seed=*/1);
+    if (GetParam().pmap == PmapKind::kAdverse) world.BeAdverse(/*seed=*/1);
+  }
+  static Where where() { return GetParam().where; }
+  // Most pages went to swap and came back, if they were to.
+  void Finish(uint64_t sequences) {
+    const uint64_t read = world.uvm().counters().swap_in;
+    EXPECT_TRUE(where() == Where::kOnSwap ? read > sequences : read == 0) << read;
+    EXPECT_EQ(world.TearDownAndFindLeaks(), "");
+    EXPECT_EQ(world.uvm().swap().in_use(), PageCount(0));
   }
   World world;
 };
 
-INSTANTIATE_TEST_SUITE_P(Pmaps, SmallSequencesTest,
-                         ::testing::Values(PmapKind::kFaithful, PmapKind::kAdverse),
-                         [](const ::testing::TestParamInfo<PmapKind>& info) {
-                           return info.param == PmapKind::kAdverse ? "Adverse" : "Faithful";
-                         });
+INSTANTIATE_TEST_SUITE_P(Worlds, SmallSequencesTest, ::testing::ValuesIn(kSettings),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 TEST_P(SmallSequencesTest, AllTriplesOnOneSpaceAndItsForks) {
   const std::vector<Operation> operations = AllOperations();
@@ -268,7 +291,7 @@ TEST_P(SmallSequencesTest, AllTriplesOnOneSpaceAndItsForks) {
         for (size_t c = 0; c < choices; ++c) {
           for (size_t c_on = 0; c_on < (a == operations.size() || b == operations.size() ? 2u : 1u);
                ++c_on) {
-            RunSequence(&world, operations, {{a, 0}, {b, b_on}, {c, c_on}});
+            RunSequence(&world, where(), operations, {{a, 0}, {b, b_on}, {c, c_on}});
             ++sequences;
             if (::testing::Test::HasFailure()) return;
           }
@@ -277,7 +300,7 @@ TEST_P(SmallSequencesTest, AllTriplesOnOneSpaceAndItsForks) {
     }
   }
   EXPECT_GE(sequences, 64000u);
-  EXPECT_EQ(world.TearDownAndFindLeaks(), "");
+  Finish(sequences);
 }
 
 // Deeper where it matters: between copy-on-write relatives and sharers. A third space is forked
@@ -285,19 +308,21 @@ TEST_P(SmallSequencesTest, AllTriplesOnOneSpaceAndItsForks) {
 TEST_P(SmallSequencesTest, AllPairsAroundTwoForksAfterEachFirstStep) {
   const std::vector<Operation> operations = AllOperations();
   const size_t fork = operations.size();
+  uint64_t sequences = 0;
   for (size_t first = 0; first < operations.size(); ++first) {
     if (operations[first].count == 1) continue;
     for (size_t b = 0; b < operations.size(); ++b) {
       for (size_t c = 0; c < operations.size(); ++c) {
         for (size_t members = 0; members < 4; ++members) {
-          RunSequence(&world, operations,
+          ++sequences;
+          RunSequence(&world, where(), operations,
                       {{first, 0}, {fork, 0}, {b, members / 2}, {fork, 0}, {c, members % 2}});
           if (::testing::Test::HasFailure()) return;
         }
       }
     }
   }
-  EXPECT_EQ(world.TearDownAndFindLeaks(), "");
+  Finish(sequences);
 }
 
 }  // namespace

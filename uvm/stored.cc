@@ -242,69 +242,72 @@ Page* StoredPager::NextToWrite(Object* object, Page* page, const Flush& flush) {
   return NeedsWriting(object, next, flush.flags) ? next : nullptr;
 }
 
-// Where the request begins that writes `page`: there, or with dirty pages right before it that the
-// same 16 aligned pages of the store hold.
-Page* StoredPager::FirstToWrite(Object* object, Page* page, const Flush& flush) {
-  if (!flush.IsPageout()) return page;
-  while (page->index.value() % kMaxGetPages != 0) {
-    Page* before = Object::PreviousPage(page);
-    if (before == nullptr || before->index + PageCount(1) != page->index) break;
-    if (before->IsBusy() || !NeedsWriting(object, before, flush.flags)) break;
-    page = before;
-  }
-  return page;
-}
-
-// Writes the run of dirty pages that begins at `head`, as far as 16 pages and the request's range
-// go. They are write-protected first, so that what is clean afterwards is what was written; wired
-// ones are not (facts/uvm.md 5.A item 13) and stay pages that may be dirty.
-void StoredPager::WriteCluster(Object* object, Page* head, Flush* flush, PageArray* array) {
-  Page* run[kMaxGetPages];
-  const unsigned char* contents[kMaxGetPages];
-  uint32_t count = 0;
-  const PageIndex first = head->index;
-  array->Clear();
+// The run of dirty pages that begins at `head`, as far as `most` pages and the request's range go.
+// They are write-protected first, so that what is clean afterwards is what was written; wired ones
+// are not (facts/uvm.md 5.A item 13) and stay pages that may be dirty. None: no frame for the last
+// page of the object, which is lent.
+void StoredPager::GatherRun(Object* object, Page* head, const Flush& flush, uint32_t most,
+                            Run* run) {
+  run->first = head->index;
+  run->count = 0;
   for (Page* page = head; page != nullptr;) {
     if (page->wire_count == 0 && !core_->canary.Armed(base::Canary::kCleanKeepsWritable)) {
-      const bool goes = (flush->flags & kPgoFree) != 0 && flush->Asks(page->index);
+      const bool goes = (flush.flags & kPgoFree) != 0 && flush.Asks(page->index);
       core_->pmap->PageProtect(page->pa, goes ? base::kProtNone : kProtReadExecute);
     }
-    if (!ClearPastEnd(object, &page)) break;
-    run[count] = page;
-    contents[count++] = pages_->Contents(page);
-    page = count < kMaxGetPages ? NextToWrite(object, page, *flush) : nullptr;
+    if (!ClearPastEnd(object, &page)) return;
+    run->pages[run->count] = page;
+    run->contents[run->count++] = pages_->Contents(page);
+    page = run->count < most ? NextToWrite(object, page, flush) : nullptr;
   }
-  if (count == 0) {
-    flush->at = first + PageCount(1);
-    flush->failed = true;
-    flush->error = PagerError::kNoMemory;
-    return;
+}
+
+void StoredPager::MakeBusy(Object* object, Run* run) {
+  for (uint32_t i = 0; i < run->count; ++i) {
+    Page* page = run->pages[i];
+    core_->pmap->ClearModify(page->pa);
+    page->busy = BusyReason::kClean;
+    object->SetDirty(page, page->wire_count != 0 ? Dirty::kUnknown : Dirty::kClean);
   }
-  for (uint32_t i = 0; i < count; ++i) {
-    core_->pmap->ClearModify(run[i]->pa);
-    run[i]->busy = BusyReason::kClean;
-    object->SetDirty(run[i], run[i]->wire_count != 0 ? Dirty::kUnknown : Dirty::kClean);
-  }
-  object->mu.Unlock();
-  Result<void, PagerError> written =
-      StateOf(object)->store->WriteRun(object, first, count, contents);
-  object->mu.Lock();
-  for (uint32_t i = 0; i < count && !written.ok(); ++i) object->SetDirty(run[i], Dirty::kDirty);
-  object->Unbusy(pages_, run, count);
-  flush->at = first + PageCount(count);
-  if (flush->at < flush->begin) flush->at = flush->begin;
+}
+
+void StoredPager::FinishRun(Object* object, Run* run, Result<void, PagerError> written,
+                            Flush* flush) {
+  for (uint32_t i = 0; i < run->count && !written.ok(); ++i)
+    object->SetDirty(run->pages[i], Dirty::kDirty);
+  object->Unbusy(pages_, run->pages, run->count);
   if (!written.ok()) {
     flush->failed = true;
     flush->error = written.error();
     return;
   }
-  core_->counters.pager_put += count;
-  for (uint32_t i = 0; i < count; ++i) {
+  core_->counters.pager_put += run->count;
+  for (uint32_t i = 0; i < run->count; ++i) {
     // One that was wired could be written to all the while, even if nobody wires it any more: it
     // stays, to be looked at again.
-    if (run[i]->dirty == Dirty::kClean && flush->Asks(run[i]->index))
-      RetirePage(object, run[i], flush->flags);
+    if (run->pages[i]->dirty == Dirty::kClean && flush->Asks(run->pages[i]->index))
+      RetirePage(object, run->pages[i], flush->flags);
   }
+}
+
+// Writes the run that begins at `head` and waits for that.
+void StoredPager::WriteCluster(Object* object, Page* head, Flush* flush, PageArray* array) {
+  Run run;
+  array->Clear();
+  GatherRun(object, head, *flush, kMaxGetPages, &run);
+  if (run.count == 0) {
+    flush->at = run.first + PageCount(1);
+    flush->failed = true;
+    flush->error = PagerError::kNoMemory;
+    return;
+  }
+  MakeBusy(object, &run);
+  object->mu.Unlock();
+  Result<void, PagerError> written =
+      StateOf(object)->store->WriteRun(object, run.first, run.count, run.contents);
+  object->mu.Lock();
+  flush->at = run.first + PageCount(run.count);
+  FinishRun(object, &run, written, flush);
 }
 
 // A page that is as clean as asked for: out of the way, if that was asked for too.
@@ -335,8 +338,7 @@ void StoredPager::FlushPage(Object* object, Page* page, Flush* flush, PageArray*
   if ((flush->flags & kPgoFree) != 0 && page->wire_count == 0) {
     core_->pmap->PageProtect(page->pa, base::kProtNone);
   }
-  if (NeedsWriting(object, page, flush->flags))
-    return WriteCluster(object, FirstToWrite(object, page, *flush), flush, array);
+  if (NeedsWriting(object, page, flush->flags)) return WriteCluster(object, page, flush, array);
   flush->at = page->index + PageCount(1);
   RetirePage(object, page, flush->flags);
 }
@@ -346,6 +348,7 @@ Result<void, PagerError> StoredPager::Put(Object* object, PageIndex first, PageI
   const bool all = (flags & kPgoAllPages) != 0;
   const PageIndex begin = all ? PageIndex(0) : first;
   Flush flush{flags, begin, begin, all || end.value() == 0 ? PageIndex(~uint64_t{0}) : end};
+  if (flush.IsPageout()) return PageOut(object, flush);
   // Nobody but cleaning cares only for dirty pages; what is being written is waited for below.
   const bool only_dirty = (flags & (kPgoFree | kPgoDeactivate)) == 0;
   if (!only_dirty || object->Has(kTagDirty)) {
@@ -442,8 +445,9 @@ Result<void, PagerError> StoredPager::SetSize(Object* object, uint64_t bytes) {
   MutexLock lock(&object->mu);
   if (cut.ok()) {
     state->size = state->write_size = bytes;
-    object->FreeFrom(pages_,
-                     base::ToPageIndex(bytes) + PageCount(base::IsPageAligned(bytes) ? 0 : 1));
+    object->FreeRange(pages_,
+                      base::ToPageIndex(bytes) + PageCount(base::IsPageAligned(bytes) ? 0 : 1),
+                      PageIndex(~uint64_t{0}));
   }
   state->resizing = false;
   state->resized.WakeAll();

@@ -8,6 +8,9 @@
 //            write fault on page 1   the store finds a block, the page becomes writable and dirty
 //            clean                   write-protected, marked clean, written, 16 pages at a time
 // STATES   of an object: steady <-> being resized (one at a time; who wants pages waits).
+//          of a page that the page daemon wants written: not busy -> busy (kClean), as long as the
+//          store takes -> free, or as before. At most an eighth of the frames are on that way
+//          (kMostWriting): stores that never answer cost no more than that.
 // LOCKS    Store's calls are made with no UVM lock held and the page busy: they may block on
 //          whatever they like, but hold no busy page of another object meanwhile (design D14).
 // INVARIANTS  A clean page equals what the store has; so nobody may write to it unnoticed (I17
@@ -29,6 +32,12 @@
 #include "uvm/readahead.h"
 
 namespace uvm {
+
+// A write that a store goes on with while nobody waits.
+struct StoreWrite {
+  // The store calls this exactly once, with no UVM lock held, in any thread, when it is over.
+  void (*done)(StoreWrite* write, base::Result<void, PagerError> result) = nullptr;
+};
 
 class Store {
  public:
@@ -63,6 +72,15 @@ class Store {
     }
     return {};
   }
+  // WriteRun for the page daemon, which must not wait for anybody. True: it is over, *result says
+  // how. False: it goes on until write->done is called; `contents` and what it points to stay as
+  // they are meanwhile. A store that may take long, or never answers, does the latter.
+  virtual bool BeginWriteRun(Object* object, base::PageIndex first, uint32_t count,
+                             const unsigned char* const* contents, StoreWrite* /*write*/,
+                             base::Result<void, PagerError>* result) {
+    *result = WriteRun(object, first, count, contents);
+    return true;
+  }
   // True when the first write to an object that has no dirty page must come to notice (file times):
   // nothing is mapped writable until then.
   virtual bool WantsFirstWrite(const Object*) const { return false; }
@@ -78,7 +96,11 @@ class Store {
 class StoredPager final : public Pager {
  public:
   StoredPager(Core* core, PageStore* pages)
-      : pages_(pages), core_(core), loans_(core, pages), states_(core->memory) {}
+      : pages_(pages),
+        core_(core),
+        loans_(core, pages),
+        states_(core->memory),
+        cleanings_(core->memory) {}
 
   // Puts `store` behind a fresh object of this pager. False when memory ran out.
   bool Attach(Object* object, Store* store);
@@ -162,6 +184,33 @@ class StoredPager final : public Pager {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
   void WriteCluster(Object* object, Page* head, Flush* flush, PageArray* array)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
+  // A run of pages on its way to the store. `most` <= kMaxGetPages.
+  struct Run {
+    base::PageIndex first;
+    uint32_t count = 0;
+    Page* pages[kMaxGetPages];
+    const unsigned char* contents[kMaxGetPages];
+  };
+  void GatherRun(Object* object, Page* head, const Flush& flush, uint32_t most, Run* run)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
+  void MakeBusy(Object* object, Run* run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
+  void FinishRun(Object* object, Run* run, base::Result<void, PagerError> written, Flush* flush)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
+  // stored_pageout.cc: what the page daemon asks for.
+  static constexpr uint64_t kMostWriting = 8;  // one in so many frames
+  struct Cleaning {
+    StoreWrite write;  // first: what the store knows
+    StoredPager* pager = nullptr;
+    Object* object = nullptr;
+    Flush flush = {};
+    Run run;
+  };
+  base::Result<void, PagerError> PageOut(Object* object, const Flush& flush)
+      ABSL_UNLOCK_FUNCTION(object->mu);
+  uint32_t RoomToWrite() const;
+  static void WriteIsDone(StoreWrite* write, base::Result<void, PagerError> result);
+  base::Result<void, PagerError> EndCleaning(Cleaning* cleaning,
+                                             base::Result<void, PagerError> result);
   void FlushPage(Object* object, Page* page, Flush* flush, PageArray* array)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(object->mu);
   void RetirePage(Object* object, Page* page, uint32_t flags)
@@ -175,6 +224,7 @@ class StoredPager final : public Pager {
   Core* const core_;
   LoanBreaker loans_;
   base::Pool<State> states_;
+  base::Pool<Cleaning> cleanings_;
 };
 
 }  // namespace uvm

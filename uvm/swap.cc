@@ -2,15 +2,9 @@
 
 #include "base/check.h"
 #include "base/lock_rank.h"
+#include "uvm/bits.h"
 
 namespace uvm {
-namespace {
-
-bool Bit(const uint64_t* bits, uint64_t i) { return (bits[i / 64] >> i % 64 & 1) != 0; }
-void SetBit(uint64_t* bits, uint64_t i) { bits[i / 64] |= uint64_t{1} << i % 64; }
-void ClearBit(uint64_t* bits, uint64_t i) { bits[i / 64] &= ~(uint64_t{1} << i % 64); }
-
-}  // namespace
 
 SwapStore::SwapStore(Core* core)
     : core_(core),
@@ -35,7 +29,7 @@ SwapStore::Area* SwapStore::FindSlot(SwapSlot slot) const {
 }
 
 bool SwapStore::MakeTables(Area* area) {
-  const uint64_t words = (uint64_t{area->pages} + 63) / 64;
+  const uint64_t words = WordsFor(area->pages);
   const uint64_t slot_bytes = SwapSlots::Bytes(area->pages);
   area->table_bytes = slot_bytes + 3 * words * sizeof(uint64_t) + area->pages * sizeof(uint32_t);
   area->tables = tables_.Allocate(static_cast<size_t>(area->table_bytes));
@@ -148,6 +142,12 @@ bool SwapStore::EndOff(SwapDevice* device) {
   return true;
 }
 
+bool SwapStore::HoldsNothing(const SwapDevice* device) const {
+  MutexLock lock(&mu_);
+  const Area* area = FindDevice(device);
+  return area == nullptr || area->in_use() == area->bad_count;
+}
+
 bool SwapStore::IsOn(const SwapDevice* device, SwapSlot slot) const {
   if (slot == kNoSlot || slot == kBadSlot) return false;
   MutexLock lock(&mu_);
@@ -213,13 +213,18 @@ SwapSlot SwapStore::Allocate(uint32_t* count, LessOk less) {
   return first;
 }
 
+// The device that all of these slots are of.
+SwapStore::Area* SwapStore::FindRun(SwapSlot first, uint32_t count) const {
+  Area* area = FindSlot(first);
+  CHECK(area != nullptr && count <= area->pages - (first - area->first));
+  return area;
+}
+
 void SwapStore::Free(SwapSlot first, uint32_t count) {
   if (first == kNoSlot || first == kBadSlot) return;
   MutexLock lock(&mu_);
-  Area* area = FindSlot(first);
-  CHECK(area != nullptr);
+  Area* area = FindRun(first, count);
   const uint32_t at = first - area->first;
-  CHECK(count <= area->pages - at);
   for (uint32_t i = at; i < at + count; ++i) {
     CHECK(!Bit(area->bad, i));
     ClearBit(area->encrypted, i);
@@ -232,10 +237,8 @@ void SwapStore::Free(SwapSlot first, uint32_t count) {
 
 void SwapStore::MarkBad(SwapSlot first, uint32_t count) {
   MutexLock lock(&mu_);
-  Area* area = FindSlot(first);
-  CHECK(area != nullptr);
+  Area* area = FindRun(first, count);
   const uint32_t at = first - area->first;
-  CHECK(count <= area->pages - at);
   for (uint32_t i = at; i < at + count; ++i) {
     CHECK(!area->slots.IsFree(i) && !Bit(area->bad, i));
     SetBit(area->bad, i);

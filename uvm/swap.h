@@ -97,6 +97,8 @@ class SwapStore {
   // True, the device is off: nothing but bad slots is left. False, it is on again: slots are in use
   // or a transfer is under way.
   bool EndOff(SwapDevice* device);
+  // Whether no slots of `device` but bad ones are in use.
+  bool HoldsNothing(const SwapDevice* device) const;
   // Whether `slot` lies on `device`.
   bool IsOn(const SwapDevice* device, SwapSlot slot) const;
   // Devices that are on, in the order in which they are asked for slots; fills in at most `max` and
@@ -153,6 +155,9 @@ class SwapStore {
   // What Read would fill a page with, if the device can say so without a transfer. False: it
   // cannot, or what lies there is not what was written.
   bool DebugRead(SwapSlot slot, unsigned char* out) const;
+  // Where a slot's bytes lie, whether they are what was written or not; null where the device cannot
+  // show them, or they are encrypted.
+  const unsigned char* DebugBytes(SwapSlot slot) const;
   enum class DebugSlot : uint8_t { kNone, kFree, kInUse, kBad };  // kNone: of no device
   DebugSlot DebugState(SwapSlot slot) const;
   bool DebugEncrypted(SwapSlot slot) const;
@@ -160,7 +165,7 @@ class SwapStore {
   uint64_t DebugWork() const;
   uint32_t DebugUnderWay() const { return under_way_; }
   uint32_t DebugStats(SwapStats* out, uint32_t max) const;  // Stats
-  PageCount DebugBad() const;  // slots of all devices
+  PageCount DebugBad() const;                               // slots of all devices
   bool DebugIdle() const { return mu_.DebugIdle() && under_way_ == 0; }
   // What SwapAccounting of swap_invariants.h says of the store alone.
   bool Valid(base::TextSink* text) const;
@@ -203,6 +208,7 @@ class SwapStore {
 
   Area* FindDevice(const SwapDevice* device) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Area* FindSlot(SwapSlot slot) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  Area* FindRun(SwapSlot first, uint32_t count) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool MakeTables(Area* area) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   SwapSlot FindNumbers(uint32_t pages) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void InsertByPriority(Area* area) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -1,12 +1,11 @@
 // What checkers ask of the swap store.
 
+#include "uvm/bits.h"
 #include "uvm/swap.h"
 
 namespace uvm {
 namespace {
 
-bool Bit(const uint64_t* bits, uint64_t i) { return (bits[i / 64] >> i % 64 & 1) != 0; }
-uint64_t Words(uint64_t slots) { return (slots + 63) / 64; }
 // The lowest bit that is set.
 uint32_t FirstOf(uint64_t word) { return static_cast<uint32_t>(__builtin_ctzll(word)); }
 
@@ -41,7 +40,7 @@ bool SwapStore::Valid(base::TextSink* text) const ABSL_NO_THREAD_SAFETY_ANALYSIS
       return false;
     }
     uint64_t bad = 0;
-    for (uint32_t w = 0; w < Words(area->pages); ++w) {
+    for (uint32_t w = 0; w < WordsFor(area->pages); ++w) {
       for (uint64_t word = area->bad[w]; word != 0; word &= word - 1) ++bad;
       const uint64_t both = area->bad[w] & area->slots.FreeWord(w);
       if (both == 0) continue;
@@ -87,7 +86,7 @@ uint64_t SwapStore::DebugWork() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
 
 void SwapStore::DebugBeginVisits() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
   for (Area* area = areas_.front(); area != nullptr; area = areas_.Next(area)) {
-    for (uint64_t w = 0; w < Words(area->pages); ++w) area->visited[w] = 0;
+    for (uint64_t w = 0; w < WordsFor(area->pages); ++w) area->visited[w] = 0;
   }
 }
 
@@ -102,7 +101,7 @@ bool SwapStore::DebugVisit(SwapSlot slot,
     if (area->slots.IsFree(at)) wrong = "free";
     if (Bit(area->bad, at)) wrong = "bad";
     if (Bit(area->visited, at)) wrong = "somebody else's, too";
-    area->visited[at / 64] |= uint64_t{1} << at % 64;
+    SetBit(area->visited, at);
   }
   if (wrong != nullptr) *text << "slot " << slot << " is owned and " << wrong;
   return wrong == nullptr;
@@ -110,7 +109,7 @@ bool SwapStore::DebugVisit(SwapSlot slot,
 
 bool SwapStore::DebugEndVisits(base::TextSink* text) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
   for (Area* area = areas_.front(); area != nullptr; area = areas_.Next(area)) {
-    for (uint32_t w = 0; w < Words(area->pages); ++w) {
+    for (uint32_t w = 0; w < WordsFor(area->pages); ++w) {
       const uint32_t left = area->pages - w * 64;
       const uint64_t there = left < 64 ? (uint64_t{1} << left) - 1 : ~uint64_t{0};
       const uint64_t nobodys = there & ~(area->slots.FreeWord(w) | area->bad[w] | area->visited[w]);

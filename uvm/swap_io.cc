@@ -2,15 +2,11 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "uvm/bits.h"
 #include "uvm/swap.h"
 
 namespace uvm {
 namespace {
-
-bool Bit(const uint64_t* bits, uint64_t i) { return (bits[i / 64] >> i % 64 & 1) != 0; }
-void PutBit(uint64_t* bits, uint64_t i, uint64_t value) {
-  bits[i / 64] = (bits[i / 64] & ~(uint64_t{1} << i % 64)) | value << i % 64;
-}
 
 // Of one page, never 0. Four sums side by side, as one would wait for its own multiplications.
 uint32_t SumOf(const unsigned char* bytes) {
@@ -74,8 +70,7 @@ void SwapStore::StartWrite(SwapSlot first, Page* const* pages, uint32_t count,
   transfer->result = SwapResult::kOk;
   for (uint32_t i = 0; i < count; ++i) transfer->pages[i] = core_->pmap->HomePointer(pages[i]->pa);
   mu_.Lock();
-  Area* area = FindSlot(first);
-  CHECK(area != nullptr && count <= area->pages - (first - area->first));
+  Area* area = FindRun(first, count);
   transfer->block = first - area->first + area->label;
   transfer->store = {this, area, transfer->done, nullptr, first};
   ++counters_.clusters[count];
@@ -181,8 +176,7 @@ SwapResult SwapStore::Read(Page* page, SwapSlot slot) {
   reader.thread = core_->threads->Self();
   unsigned char* bytes = core_->pmap->HomePointer(page->pa);
   mu_.Lock();
-  Area* area = FindSlot(slot);
-  CHECK(area != nullptr);
+  Area* area = FindRun(slot, 1);
   uint32_t at = slot - area->first;
   const bool next = at + 1 < area->pages && area->sums[at + 1] != kNothing;
   if (core_->canary.Armed(base::Canary::kSwapReadsWrongSlot) && next) ++at;
@@ -245,6 +239,12 @@ void SwapStore::Poll(uint64_t now_us) {
     --next->polls;
   }
   mu_.Unlock();
+}
+
+const unsigned char* SwapStore::DebugBytes(SwapSlot slot) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const Area* area = FindSlot(slot);
+  if (area == nullptr || Bit(area->encrypted, slot - area->first)) return nullptr;
+  return area->device->DebugBytes(slot - area->first + area->label);
 }
 
 bool SwapStore::DebugRead(SwapSlot slot, unsigned char* out) const ABSL_NO_THREAD_SAFETY_ANALYSIS {

@@ -1,11 +1,10 @@
 #include "uvm/swap_slots.h"
 
 #include "base/check.h"
+#include "uvm/bits.h"
 
 namespace uvm {
 namespace {
-
-constexpr uint64_t kWordBits = 64;
 
 uint8_t Capped(uint32_t run) {
   return static_cast<uint8_t>(run < SwapSlots::kMaxRun ? run : SwapSlots::kMaxRun);
@@ -26,7 +25,7 @@ uint64_t RunsOf(uint64_t word, uint32_t count) {
 
 uint64_t SwapSlots::Leaves(uint64_t slots) {
   uint64_t leaves = 1;
-  while (leaves * kWordBits < slots) leaves *= 2;
+  while (leaves * kBitsPerWord < slots) leaves *= 2;
   return leaves;
 }
 
@@ -41,9 +40,9 @@ void SwapSlots::Init(void* memory, uint64_t slots) {
   leaves_ = Leaves(slots);
   words_ = static_cast<uint64_t*>(memory);
   nodes_ = reinterpret_cast<Node*>(words_ + leaves_);
-  for (uint64_t w = 0; w * kWordBits < slots; ++w) {
-    const uint64_t left = slots - w * kWordBits;
-    words_[w] = left >= kWordBits ? ~uint64_t{0} : (uint64_t{1} << left) - 1;
+  for (uint64_t w = 0; w * kBitsPerWord < slots; ++w) {
+    const uint64_t left = slots - w * kBitsPerWord;
+    words_[w] = left >= kBitsPerWord ? ~uint64_t{0} : (uint64_t{1} << left) - 1;
     nodes_[leaves_ + w] = OfWord(words_[w]);
   }
   for (uint64_t n = leaves_ - 1; n > 0; --n) nodes_[n] = Join(nodes_[2 * n], nodes_[2 * n + 1]);
@@ -72,8 +71,8 @@ uint64_t SwapSlots::FindRun(uint32_t count) const {
   ++work_;
   if (nodes_[1].best < count) return kNone;
   uint64_t node = 1;
-  uint64_t first = 0;                     // slot the subtree begins with
-  uint64_t length = leaves_ * kWordBits;  // slots of it
+  uint64_t first = 0;                        // slot the subtree begins with
+  uint64_t length = leaves_ * kBitsPerWord;  // slots of it
   while (node < leaves_) {
     ++work_;
     length /= 2;
@@ -108,8 +107,8 @@ void SwapSlots::Take(uint64_t first, uint32_t count) {
   for (uint32_t i = 0; i < count; ++i) {
     const uint64_t slot = first + i;
     CHECK(IsFree(slot));
-    words_[slot / kWordBits] &= ~(uint64_t{1} << slot % kWordBits);
-    if (i + 1 == count || (slot + 1) % kWordBits == 0) Update(slot / kWordBits);
+    ClearBit(words_, slot);
+    if (i + 1 == count || (slot + 1) % kBitsPerWord == 0) Update(slot / kBitsPerWord);
   }
   free_ -= count;
 }
@@ -119,8 +118,8 @@ void SwapSlots::Give(uint64_t first, uint32_t count) {
   for (uint32_t i = 0; i < count; ++i) {
     const uint64_t slot = first + i;
     CHECK(!IsFree(slot));
-    words_[slot / kWordBits] |= uint64_t{1} << slot % kWordBits;
-    if (i + 1 == count || (slot + 1) % kWordBits == 0) Update(slot / kWordBits);
+    SetBit(words_, slot);
+    if (i + 1 == count || (slot + 1) % kBitsPerWord == 0) Update(slot / kBitsPerWord);
   }
   free_ += count;
 }

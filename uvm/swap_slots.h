@@ -14,6 +14,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "uvm/bits.h"
+
 namespace uvm {
 
 class SwapSlots {
@@ -33,7 +35,7 @@ class SwapSlots {
   void Take(uint64_t first, uint32_t count);
   void Give(uint64_t first, uint32_t count);
 
-  bool IsFree(uint64_t slot) const { return (words_[slot / 64] >> (slot % 64) & 1) != 0; }
+  bool IsFree(uint64_t slot) const { return Bit(words_, slot); }
   // 64 slots from 64 * index on, a bit each; beyond the end none is free.
   uint64_t FreeWord(uint64_t index) const { return words_[index]; }
   uint64_t size() const { return slots_; }

@@ -11,21 +11,10 @@ constexpr uint32_t kMostTicks = 100;
 
 }  // namespace
 
-// True when nothing but bad slots is in use.
-bool SwapOff::IsEmpty(const SwapDevice* device) const {
-  constexpr uint32_t kMostDevices = 32;
-  SwapStats stats[kMostDevices];
-  const uint32_t count = core_->swap->Stats(stats, kMostDevices);
-  for (uint32_t i = 0; i < count && i < kMostDevices; ++i) {
-    if (stats[i].device == device) return stats[i].in_use == stats[i].bad;
-  }
-  return count <= kMostDevices;  // too many to be asked about: try it
-}
-
 Result<void, SwapError> SwapOff::Run(SwapDevice* device) {
   SwapStore* swap = core_->swap;
   TRY(swap->BeginOff(device));
-  for (uint32_t ticks = 0; ticks < kMostTicks && !IsEmpty(device);) {
+  for (uint32_t ticks = 0; ticks < kMostTicks && !swap->HoldsNothing(device);) {
     Result<Found, SwapError> found = BringInObjects(device);
     bool any = found.ok() && found.value() == Found::kSomething;
     if (found.ok()) found = BringInAnons(device);

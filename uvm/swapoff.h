@@ -50,7 +50,6 @@ class SwapOff {
   Result<Found, SwapError> BringInAnons(const SwapDevice* device);
   Result<Found, SwapError> BringInAmap(const SwapDevice* device, AmapCursor* cursor);
   Anon* FindAnon(const SwapDevice* device, const Amap* amap, uint32_t* from);
-  bool IsEmpty(const SwapDevice* device) const;
 
   Core* const core_;
   PageStore* const pages_;

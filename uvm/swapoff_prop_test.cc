@@ -15,8 +15,10 @@
 #include "uvm/swap.h"
 #include "uvm/swap_fault.h"
 #include "uvm/swap_memory.h"
+#include "uvm/testing/crew.h"
 #include "uvm/testing/fake_threads.h"
 #include "uvm/testing/host_pages.h"
+#include "uvm/testing/random_switches.h"
 #include "uvm/testing/world.h"
 
 namespace uvm::testing {
@@ -30,16 +32,6 @@ constexpr uint64_t kEach = kOwn + kShared + kOfObject;
 constexpr uint64_t kPages = kWorkers * kEach;
 constexpr uint64_t kSteps = 50;
 constexpr uint64_t kSwapPages = 256;
-
-struct Schedule {
-  BatonThreads* threads;
-  base::Prng* prng;
-  uint64_t one_in;
-  void MaybeYield() const {
-    if (prng->Chance(1, one_in)) threads->Yield();
-  }
-};
-Schedule schedule;
 
 struct Options {
   bool daemon = false;  // has a thread
@@ -66,27 +58,16 @@ class Together {
         world_(Pressure{.frames = kFewestFrames + 8 + seed % 60, .swap_pages = kSwapPages},
                &threads_),
         tally_(tally) {
-    schedule = {&threads_, &prng_, 3 + seed % 7};
     world_.StopChecking();
     EXPECT_TRUE(uvm().swap().On(&faulty_, static_cast<int32_t>(seed % 3) - 1).ok());
     if (options.errors) faulty_.SetChance(SwapFault::Kind::kReadError, 65536 / 40);
     Build();
     for (uint64_t worker = 0; worker < kWorkers; ++worker) {
-      threads_.Add([this, worker] {
-        Work(worker);
-        if (++ended_ == kWorkers) uvm().pagedaemon().Kick();
-      });
+      crew_.Add([this, worker] { Work(worker); });
     }
-    threads_.Add([this] { Operate(); });
-    if (options.daemon) {
-      threads_.Add([this] {
-        while (ended_ < kWorkers + 1) uvm().pagedaemon().Serve();
-        uvm().pagedaemon().StopServing();
-      });
-    }
-    threads_.at_lock = [] { schedule.MaybeYield(); };
-    threads_.Run();
-    threads_.at_lock = nullptr;
+    crew_.Add([this] { Operate(); });
+    if (options.daemon) crew_.AddDaemon();
+    crew_.Run(&prng_, 3 + seed % 7);
     CheckAtTheEnd();
     tally->read += uvm().counters().swap_in;
   }
@@ -164,7 +145,7 @@ class Together {
   }
   void WireForAWhile(uint64_t worker, uint64_t page) {
     if (space_.TryWire(page, 1) != "ok") return Renew(worker, page);
-    schedule.MaybeYield();
+    RandomSwitches::MaybeYield();
     Read(worker, page);
     EXPECT_EQ(space_.TryUnwire(page, 1), "ok");
   }
@@ -186,7 +167,7 @@ class Together {
   void Cut(uint64_t worker) {
     const uint64_t pages = prng_.Below(kOfObject);
     EXPECT_TRUE(uvm().TruncateAobj(objects_[worker], pages * base::kPageSize));
-    schedule.MaybeYield();
+    RandomSwitches::MaybeYield();
     EXPECT_TRUE(uvm().TruncateAobj(objects_[worker], kOfObject * base::kPageSize));
     for (uint64_t i = pages; i < kOfObject; ++i) letters_[ObjectAt(worker) + i] = '0';
   }
@@ -222,7 +203,7 @@ class Together {
 
   // Takes one device off and puts it on again, as long as anybody works. One is always on.
   void Operate() {
-    while (ended_ < kWorkers && !::testing::Test::HasFailure()) {
+    while (crew_.working() > 1 && !::testing::Test::HasFailure()) {
       // Time passes only while everybody sleeps, so it must.
       if (prng_.Chance(1, 3)) threads_.ParkUntil(threads_.Now() + prng_.Below(2000));
       for (int i = 0; i < 5; ++i) threads_.Yield();
@@ -236,12 +217,9 @@ class Together {
         EXPECT_EQ(off.error(), SwapError::kNoMemory);
       }
     }
-    ++ended_;
-    uvm().pagedaemon().Kick();
   }
 
   void CheckAtTheEnd() {
-    while (uvm().pagedaemon().paging() != PageCount(0)) uvm().pagedaemon().RunOnce();
     faulty_.Heal();
     EXPECT_EQ(world_.Violation(), "");
     for (uint64_t worker = 0; worker < kWorkers; ++worker) {
@@ -263,11 +241,11 @@ class Together {
   SwapMemory second_;
   SwapFault faulty_;
   World world_;
+  Crew crew_{&threads_, &world_};
   Tally* const tally_;
   Space space_{&world_, nullptr, 0};
   Object* objects_[kWorkers] = {};
   std::string letters_;
-  uint64_t ended_ = 0;
 };
 
 class SwapOffPropTest : public ::testing::TestWithParam<int> {};

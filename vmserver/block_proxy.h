@@ -1,8 +1,7 @@
 // vmserver/block_proxy.h: a swap device that is a driver task.
 //
 // WHAT     A BlockProxy queues transfers, and a server thread of its own has the driver do them,
-// one
-//          after the other: it copies pages into the window that the driver shares, calls, and
+//          one after the other: it copies pages into the window that the driver shares, calls, and
 //          copies what was read out of it. How long that takes is the driver's affair.
 // STATES   constructed -> Attach (the driver has its window) -> Run, for ever. A transfer that
 //          comes earlier, or whose driver does not answer, fails.

@@ -111,10 +111,12 @@ Answer Server::Fork(Task* task) {
   if (!born.ok()) {
     return born.error() == BirthError::kTooMany ? Errno::kEagain : Errno::kEnomem;
   }
-  return Answer(Errno::kOk).With(born.value()->id).With(born.value()->thread.raw);
+  return Answer(Errno::kOk).With(born.value()->id).With(born.value()->first_thread().raw);
 }
 
-Answer Server::Exec(Task* task) {
+// The thread that asks is the only one that goes on.
+Answer Server::Exec(Task* task, const Message& m) {
+  EndOtherThreads(task, m.client);
   auto emptied = uvm_->ExecSpace(task->space);
   if (!emptied.ok()) return uvm::ErrnoOf(emptied.error());
   shared_->Forget(&task->process);
@@ -122,9 +124,9 @@ Answer Server::Exec(Task* task) {
   return Errno::kOk;
 }
 
-Answer Server::Exit(Task* task) {
+Answer Server::Exit(Task* task, const Message& m) {
   if (task == init_) return Errno::kEperm;  // nobody else could make tasks
-  EndTask(task);
+  EndTask(task, m.client);
   Answer nobody(Errno::kOk);
   nobody.silent = true;
   return nobody;

@@ -92,6 +92,8 @@ inline Reply Fork() { return Call(kBsdFork); }
 inline Reply Exec() { return Call(kBsdExec); }
 inline Reply ExecBrk(L4_Word_t at) { return Call(kBsdExecBrk, at); }
 inline Reply Exit() { return Call(kBsdExit); }
+inline Reply ThreadCreate() { return Call(kBsdThreadCreate); }
+inline Reply ThreadEnd(uint32_t number) { return Call(kBsdThreadEnd, number); }
 inline Reply LinuxDontneed(L4_Word_t at, L4_Word_t size) {
   return Call(kBsdLinuxDontneed, at, size);
 }

@@ -11,8 +11,19 @@ namespace {
 
 // Between UVM's success and the refill another thread may take the translation away again. More
 // often than this it is not bad luck but a kernel that gives no mapping memory, and the access
-// fails.
-constexpr int kMaxAttempts = 64;
+// fails. Attempts during which the page daemon freed pages say nothing of the kernel and count a
+// sixty-fourth.
+constexpr uint32_t kMaxAttempts = 64;
+constexpr uint32_t kWithoutPageout = 64;
+
+// What one more attempt counts. `freed`: pages that the daemon had freed at the attempt before.
+uint32_t CountAttempt(uvm::Uvm* uvm, uint64_t* freed) {
+  const uvm::DaemonCounters& daemon = uvm->pagedaemon().counters();
+  const uint64_t now = daemon.freed_clean + daemon.freed_written + uvm->counters().pager_freed;
+  const bool none = now == *freed;
+  *freed = now;
+  return none ? kWithoutPageout : 1;
+}
 
 base::Access AccessOf(L4_Word_t rights) {
   if ((rights & L4_Writable) != 0) return base::Access::kWrite;
@@ -70,19 +81,20 @@ base::Result<bool, base::FaultError> Server::Resolve(Task* task, base::Vaddr va,
   return true;
 }
 
-bool Server::ServesFault(const Message& message) {
-  // Another task may use the record, and the worker, by now.
-  Task* task = message.task;
-  return task->id != message.task_id || HandleFault(task, message, Patience::kNone);
+bool Server::ServesFault(ServerThread* self, const Message& message) {
+  // Another thread may have the pager and the worker by now.
+  return IsVoid(*self, message) || HandleFault(self, message, Patience::kNone);
 }
 
-bool Server::HandleFault(Task* task, const Message& message, Patience patience) {
+bool Server::HandleFault(const ServerThread* pager, const Message& message, Patience patience) {
+  Task* task = message.task;
   const base::Vaddr va = base::Vaddr(message.words[0]);
   const base::Access access = AccessOf(L4_PageFaultAccess(message.tag));
   const bool own_name = patience == Patience::kNone;
-  const pmap_sim::ReplyTarget to = {message.client, own_name ? L4_nilthread : task->pager->thread};
+  const pmap_sim::ReplyTarget to = {message.client, own_name ? L4_nilthread : pager->thread};
   base::FaultError error = base::FaultError::kNoMemory;
-  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+  uint64_t freed = 0;
+  for (uint32_t attempt = 0; attempt < kMaxAttempts * kWithoutPageout;) {
     pmap_sim::RefillResult result = pmap_.Refill(task->space->pmap(), va, access, to);
     if (result == pmap_sim::RefillResult::kSent) {
       if (attempt == 0) ++counters_.refills;
@@ -96,20 +108,21 @@ bool Server::HandleFault(Task* task, const Message& message, Patience patience) 
       break;
     }
     if (!resolved.value()) return false;
+    attempt += attempt == 0 ? 1 : CountAttempt(&*uvm_, &freed);
   }
   ++counters_.faults;
   ++counters_.faults_failed;
-  Raise(task, task->personality == Personality::kBsd ? BsdCode(error) : MachCode(error));
+  Raise(message.client, task->personality == Personality::kBsd ? BsdCode(error) : MachCode(error));
   return true;
 }
 
 // Takes the client out of its fault and lets it go on at its exception address (feature
 // "pagerexregs").
-void Server::Raise(Task* task, base::FaultCode code) {
+void Server::Raise(L4_ThreadId_t client, base::FaultCode code) {
   L4_Word_t control = 0, sp = 0, ip = 0, flags = 0, handle = 0;
   L4_ThreadId_t pager = L4_nilthread;
   L4_ExchangeRegisters(
-      task->thread,
+      client,
       L4_EXREGS_CANCEL_RECV | L4_EXREGS_CANCEL_SEND | L4_EXREGS_SET_IP | L4_EXREGS_SET_HANDLE, 0,
       config_.exception_ip, 0, static_cast<L4_Word_t>(code), L4_nilthread, &control, &sp, &ip,
       &flags, &handle, &pager);

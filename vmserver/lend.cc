@@ -43,6 +43,7 @@ void Server::Disown(uint32_t family, Messages* out) {
 void Server::Drop(LentMessage* message) {
   uvm_->loans().ReturnPages(message->pages, message->page_count());
   uvm::MutexLock lock(&mu_);
+  claimed_ -= message->claimed;
   message_pool_.Delete(message);
 }
 
@@ -58,13 +59,19 @@ base::Result<void, MapError> Server::Lend(Task* task, Range range, uvm::Page** p
   return uvm_->loans().LendPages(map, range, pages);
 }
 
-LentMessage* Server::NewMessage(Task* task, Errno* why) {
+// What is lent cannot be paged out. A page that several messages have counts in each.
+LentMessage* Server::NewMessage(Task* task, uint64_t bytes, Errno* why) {
+  const uint64_t pages = bytes >> base::kPageShift;
   uvm::MutexLock lock(&mu_);
   *why = Errno::kEagain;
   if (!MayQueue(task->family)) return nullptr;
-  LentMessage* message = message_pool_.New();
   *why = Errno::kEnomem;
-  if (message != nullptr) message->family = task->family;
+  if (claimed_ + pages > uvm_->DebugPages().lend_max().value()) return nullptr;
+  LentMessage* message = message_pool_.New();
+  if (message == nullptr) return nullptr;
+  message->family = task->family;
+  message->claimed = pages;
+  claimed_ += pages;
   return message;
 }
 
@@ -87,7 +94,7 @@ Answer Server::SendMessage(Task* task, const Message& m) {
   if (size == 0 || !at.IsAligned() || !base::IsPageAligned(size)) return Errno::kEinval;
   if (size > kMaxMessageBytes) return Errno::kEmsgsize;
   Errno failed;
-  LentMessage* message = NewMessage(task, &failed);
+  LentMessage* message = NewMessage(task, size, &failed);
   if (message == nullptr) return failed;
   Range range;
   failed = Errno::kOk;
@@ -114,7 +121,7 @@ Answer Server::SendFile(Task* task, const Message& m) {
   if (size > kMaxMessageBytes) return Errno::kEmsgsize;
   if (offset > kMostOffset - size) return Errno::kEinval;
   Errno failed;
-  LentMessage* message = NewMessage(task, &failed);
+  LentMessage* message = NewMessage(task, size, &failed);
   if (message == nullptr) return failed;
   const File* file = FileOf(key);
   if (file == nullptr) return Post(message, Errno::kEnomem);

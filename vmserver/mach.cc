@@ -62,12 +62,12 @@ Answer Server::TaskCreate(Task* caller, Task* target, const Message& m) {
                      .inherit = m.words[1] != 0,
                      .max = target->space->map().max()});
   if (!born.ok()) return KernReturn::kResourceShortage;
-  return Answer(KernReturn::kSuccess).With(born.value()->id).With(born.value()->thread.raw);
+  return Answer(KernReturn::kSuccess).With(born.value()->id).With(born.value()->first_thread().raw);
 }
 
-Answer Server::TaskTerminate(Task* caller, Task* target) {
+Answer Server::TaskTerminate(Task* caller, Task* target, const Message& m) {
   if (target == init_) return KernReturn::kFailure;  // nobody else could make tasks
-  EndTask(target);
+  EndTask(target, m.client);
   Answer answer(KernReturn::kSuccess);
   answer.silent = caller == target;
   return answer;

@@ -71,6 +71,11 @@ enum Request : uint32_t {
   // Of the n-th device that is on, counted from 0 in the order of priorities; beyond the last one
   // only how many there are.
   kBsdSwapStats = 1051,  // n  ->  code, devices on, device, priority, pages, in use, bad
+  // Threads of the caller's task, named by numbers below kMaxThreads. A new one starts where the
+  // task's first did and has the lowest number that is free; the last one that there is cannot end
+  // so.
+  kBsdThreadCreate = 1052,  //          ->  code, number, thread
+  kBsdThreadEnd = 1053,     // number   ->  code; no answer on success to who ends itself
 
   // Memory that several tasks share, under names: 64-bit keys, of one kind each, that everybody may
   // use (vmserver/shared.h). Memory files (memfd_create(2)); System V segments; the frame buffer.
@@ -159,6 +164,9 @@ enum class AddressWidth : uint8_t { kNative = 0, k32 = 1 };
 // How the caller's memory is reached: as its loads and stores would, or by locking it as a device
 // driver does (physio), which fetches all of it before anything is moved.
 enum class Transfer : uint8_t { kCached = 0, kDirect = 1 };
+
+// Threads that a task may have at once.
+inline constexpr uint32_t kMaxThreads = 4;
 
 // The most bytes that one call moves, so that nobody keeps the server's memory busy for long.
 inline constexpr uint64_t kMaxMove = 256 << 10;

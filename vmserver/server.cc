@@ -101,6 +101,7 @@ constexpr int RequestWords(uint32_t request) {
     case kBsdExec:
       return 0;
     case kBsdExit:
+    case kBsdThreadCreate:
       return 0;
     case kBsdExecBrk:
       return 1;
@@ -131,6 +132,7 @@ constexpr int RequestWords(uint32_t request) {
       return 2;
     case kBsdSwapOff:
     case kBsdSwapStats:
+    case kBsdThreadEnd:
       return 1;
     default:
       return SharedWords(request);
@@ -232,9 +234,9 @@ Server::Next Server::TakeMessage(ServerThread* self, L4_MsgTag_t tag, L4_ThreadI
   const auto request = static_cast<uint32_t>(L4_Label(tag));
   Task* task = __atomic_load_n(&self->task, __ATOMIC_ACQUIRE);
   if (L4_IpcPropagated(tag)) *from = L4_ActualSender();
-  // First, so that a record that another task has by now gives its message away as void.
-  const uint32_t task_id = task == nullptr ? 0 : __atomic_load_n(&task->id, __ATOMIC_ACQUIRE);
-  const bool stranger = task == nullptr || L4_IpcPropagated(tag) || *from != task->thread;
+  // Second: a thread that has the pager by now is none that this message is from.
+  const L4_ThreadId_t client = self->Client();
+  const bool stranger = task == nullptr || L4_IpcPropagated(tag) || *from != client;
   const bool fault = L4_IsPageFault(tag) && L4_UntypedWords(tag) == 2;
   const bool well_formed =
       L4_TypedWords(tag) == 0 &&
@@ -249,8 +251,7 @@ Server::Next Server::TakeMessage(ServerThread* self, L4_MsgTag_t tag, L4_ThreadI
   }
   Message message;
   message.task = task;
-  message.task_id = task_id;
-  message.client = *from;
+  message.client = client;
   message.tag = tag;
   bool mine = false, wake = false;
   if (fault) {
@@ -260,7 +261,9 @@ Server::Next Server::TakeMessage(ServerThread* self, L4_MsgTag_t tag, L4_ThreadI
     L4_StoreMR(2, &message.words[1]);
     mine = self->partner->TakeDuty();
     *worker = self->partner;
-    if (mine && ServesFault(message)) return self->partner->LeaveDuty() ? Next::kWake : Next::kWait;
+    if (mine && ServesFault(self, message)) {
+      return self->partner->LeaveDuty() ? Next::kWake : Next::kWait;
+    }
   } else {
     L4_StoreMRs(1, static_cast<int>(L4_UntypedWords(tag)), message.words);
   }
@@ -305,33 +308,35 @@ void Server::WorkerLoop(ServerThread* self) {
     // Errands first: no client can hold them up by keeping its worker busy.
     if (__atomic_load_n(&self->called, __ATOMIC_SEQ_CST) != 0) RunErrands(self);
     if (self->Pop(&message)) {
-      Handle(message);
+      Handle(self, message);
     } else if (self->GoIdle()) {
       threads_.Park();
     }
   }
 }
 
-void Server::Handle(const Message& message) {
-  Task* task = message.task;
-  if (task->id != message.task_id) return;  // the task ended while the message waited
+void Server::Handle(ServerThread* self, const Message& message) {
+  if (IsVoid(*self->partner, message)) return;
   if (L4_IsPageFault(message.tag)) {
-    HandleFault(task, message, Patience::kWaits);
+    HandleFault(self->partner, message, Patience::kWaits);
     return;
   }
   ++counters_.calls;
-  Answer answer = Dispatch(task, message);
-  if (!answer.silent) Send(task, static_cast<uint32_t>(L4_Label(message.tag)), answer);
+  Answer answer = Dispatch(self, message.task, message);
+  if (!answer.silent)
+    Send(self, static_cast<uint32_t>(L4_Label(message.tag)), message.client, answer);
 }
 
-Answer Server::Dispatch(Task* task, const Message& message) {
+// On the main worker; another has it do the call.
+Answer Server::Dispatch(ServerThread* self, Task* task, const Message& message) {
+  if (self != task->worker) return CallOn(self, task, task->id, message);
   const auto request = static_cast<uint32_t>(L4_Label(message.tag));
   if (request == kSpaceCreate) return SpaceCreate(task, message);
   if (request == kMemoryControl) return ControlMemory(task, message);
   if (IsBsd(request) && !NamesATask(request)) return DispatchBsd(task, message);
   const L4_Word_t target = message.words[0];
   if (target == 0 || target == task->id) return DispatchOn(task, task, message);
-  return CallOn(task, static_cast<uint32_t>(target), message);
+  return CallOn(self, task, static_cast<uint32_t>(target), message);
 }
 
 Answer Server::DispatchOn(Task* caller, Task* target, const Message& message) {
@@ -360,9 +365,9 @@ Answer Server::DispatchBsd(Task* task, const Message& message) {
     case kBsdFork:
       return Fork(task);
     case kBsdExec:
-      return Exec(task);
+      return Exec(task, message);
     case kBsdExit:
-      return Exit(task);
+      return Exit(task, message);
     case kBsdExecBrk:
       return ExecBrk(task, message);
     case kBsdLinuxDontneed:
@@ -396,6 +401,10 @@ Answer Server::DispatchBsd(Task* task, const Message& message) {
     case kBsdSwapCtl:
     case kBsdSwapStats:
       return SwapCall(task, message);
+    case kBsdThreadCreate:
+      return ThreadCreate(task);
+    case kBsdThreadEnd:
+      return ThreadEnd(task, message);
     default:
       return SharedCall(task, message);
   }
@@ -406,7 +415,7 @@ Answer Server::DispatchMach(Task* caller, Task* task, const Message& message) {
     case kMachTaskCreate:
       return TaskCreate(caller, task, message);
     case kMachTaskTerminate:
-      return TaskTerminate(caller, task);
+      return TaskTerminate(caller, task, message);
     case kMachVmAllocate:
       return VmAllocate(task, message);
     case kMachVmDeallocate:
@@ -438,14 +447,15 @@ Answer Server::DispatchMach(Task* caller, Task* task, const Message& message) {
 
 // In the pager's name, with send timeout zero: a caller is already waiting, anyone else has lost
 // interest.
-void Server::Send(Task* task, uint32_t request, const Answer& answer) {
+void Server::Send(const ServerThread* self, uint32_t request, L4_ThreadId_t client,
+                  const Answer& answer) {
   LoadAnswer(request, answer.code);
   L4_LoadMRs(2, static_cast<int>(answer.count), answer.words);
   L4_MsgTag_t tag = L4_MakeMsgTag(request + kReplyOffset, 1 + answer.count, 0);
   L4_Set_Propagation(&tag);
-  L4_Set_VirtualSender(task->pager->thread);
+  L4_Set_VirtualSender(self->partner->thread);
   L4_Set_MsgTag(tag);
-  L4_Reply(task->thread);
+  L4_Reply(client);
 }
 
 const Task* Server::DebugFindTask(uint32_t id) const ABSL_NO_THREAD_SAFETY_ANALYSIS {

@@ -10,20 +10,24 @@
 //          A pager whose worker is idle takes its duty and serves a fault itself, as long as
 //          nothing has to be waited for. A fault is first looked up in the pmap's table (a refill);
 //          only a miss goes to UVM. A fault that fails makes the client go on at its exception
-//          address with a base::FaultCode in its user-defined handle. A Mach call that names
-//          another task is done by that task's worker, an Errand, while the caller's worker waits:
-//          whatever happens to a space, one worker at a time does it. Who may name a task brought
-//          it into being, so askers form trees and never wait for each other in a ring.
+//          address with a base::FaultCode in its user-defined handle. A task's first worker is its
+//          main worker: all calls on the task are done there, one at a time. A call of another
+//          thread, or a Mach call that names another task, is an Errand of that worker's, while the
+//          caller's waits. Who may name a task brought it into being, and a thread's worker waits
+//          for its own task's alone, so askers form trees and never wait for each other in a ring.
+//          Faults are each thread's own worker's, at the same time as calls and other faults:
+//          UVM's locks are what keeps them apart.
 // STATES   of a task:  unused -> starting -> live -> dying -> unused, with a new id.
 // LOCKS    mu_ (LockRank::kServer) guards the lists of tasks, files and unused threads. A task's
-//          own fields are written by its worker only, or before it starts. Its space is its
-//          worker's, or its pager's while that has the worker's duty.
+//          own fields are written by its main worker only, or before it starts.
 //          A worker that does an errand owns the asker's space too, whose worker waits.
 // INVARIANTS  There are as many workers as client threads, reserved when the thread comes into
-//          being. In a receive from a client nothing is accepted. No client can stop the server or
-//          act on another task.
-// SEE      design.md D5, D6, D11, D14; docs/decisions/0015; protocol.h; bsd.cc and mach.cc for the
-//          calls.
+//          being. A space that goes has nobody in it: its threads do not exist any more, and each
+//          of their workers has said that it is not in the middle of a fault (tasks.cc). In a
+//          receive from a client nothing is accepted. No client can stop the server or act on
+//          another task.
+// SEE      design.md D5, D6, D11, D14; docs/decisions/0015 and 0017; protocol.h; bsd.cc and mach.cc
+//          for the calls.
 
 #ifndef VMSERVER_SERVER_H_
 #define VMSERVER_SERVER_H_
@@ -56,9 +60,23 @@
 
 namespace vmserver {
 
+// A place for a thread of a client's task.
+struct ClientThread {
+  L4_ThreadId_t id = {0};  // nil: there is none
+  // With its worker. Null while there is no thread, but for the first place, whose worker is the
+  // task's main one.
+  ServerThread* pager = nullptr;
+
+  // Belong to the record, not to the thread that uses it now.
+  L4_Word_t number = 0;  // 0: not chosen yet
+  L4_Word_t version = 0;
+
+  bool exists() const { return !L4_IsNilThread(id); }
+};
+
 struct Task {
   uint32_t id = 0;  // never used twice; 0 while unused
-  L4_ThreadId_t thread = {0};
+  ClientThread threads[kMaxThreads];
   Personality personality = Personality::kBsd;
   AddressWidth width = AddressWidth::kNative;
   // Holds the right to the privileged host name.
@@ -68,17 +86,14 @@ struct Task {
   // The id of the task of init's that it descends from; who has the same shares its messages.
   uint32_t family = 0;
   uvm::Space* space = nullptr;
-  ServerThread* pager = nullptr;
-  ServerThread* worker = nullptr;
-  L4_Word_t entry = 0;  // where its thread started; inherited by its children
+  ServerThread* worker = nullptr;  // the main one
+  L4_Word_t entry = 0;             // where its threads start; inherited by its children
   // What the BSD calls need of the space, and the heap, if it has one.
   uvm::Process process;
   bool has_heap = false;
   base::ListLink link;
 
-  // Belong to the record, not to the task that uses it now.
-  L4_Word_t thread_number = 0;
-  L4_Word_t thread_version = 0;
+  L4_ThreadId_t first_thread() const { return threads[0].id; }
 };
 
 class TransferPeer;  // file_io.cc
@@ -89,6 +104,7 @@ struct LentMessage {
   uint32_t family = 0;
   uint64_t bytes = 0;     // of all its pages
   uint64_t received = 0;  // of these
+  uint64_t claimed = 0;   // pages that count against what may be lent
   uvm::Page* pages[kMaxPages] = {};
   base::ListLink link;
   uint64_t page_count() const { return bytes >> base::kPageShift; }
@@ -116,7 +132,7 @@ struct ServerCounters {
   uint64_t refills = 0;        // ... that the pmap's table answered without UVM
   uint64_t faults_failed = 0;  // ... that ended at the client's exception address
   uint64_t rejected = 0;       // messages from strangers, propagated or malformed ones
-  uint64_t errands = 0;        // calls done on another task
+  uint64_t errands = 0;        // calls done by another worker than the caller's own
   uint64_t tasks_started = 0;
   uint64_t tasks_ended = 0;
 };
@@ -135,7 +151,8 @@ class Server {
     L4_Word_t init_entry = 0;           // where the init client starts
     L4_Word_t exception_ip = 0;         // where a client goes on after a fault that failed
     L4_Fpage_t client_kip_area = {0};   // outside [kMapMin, kDefaultMapMax)
-    L4_Fpage_t client_utcb_area = {0};  // the same
+    L4_Fpage_t client_utcb_area = {0};  // the same; room for kMaxThreads
+    L4_Word_t client_utcb_bytes = 0;    // of one thread's
     // The KIP area of 32-bit tasks: above 2^32, below client_utcb_area. Nil where the server itself
     // has 32-bit words: then there are no such tasks.
     L4_Fpage_t client32_kip_area = {0};
@@ -173,7 +190,7 @@ class Server {
 
   // ---- For whoever composes the machine; valid after boot ----
   bool booted() const { return init_ != nullptr; }
-  L4_ThreadId_t init_thread() const { return init_->thread; }
+  L4_ThreadId_t init_thread() const { return init_->first_thread(); }
   uvm::Uvm& uvm() { return *uvm_; }
   const uvm::Uvm& uvm() const { return *uvm_; }
   pmap_sim::L4Pmap& pmap() { return pmap_; }
@@ -219,31 +236,40 @@ class Server {
   // an answer to *from.
   enum class Next : uint8_t { kWait, kWake, kAnswer };
   Next TakeMessage(ServerThread* self, L4_MsgTag_t tag, L4_ThreadId_t* from, ServerThread** worker);
-  void Handle(const Message& message);
-  Answer Dispatch(Task* task, const Message& message);
+  void Handle(ServerThread* self, const Message& message);
+  Answer Dispatch(ServerThread* self, Task* task, const Message& message);
   Answer DispatchBsd(Task* task, const Message& message);
   Answer DispatchMach(Task* caller, Task* target, const Message& message);
   // A call that names a task, on that task's worker.
   Answer DispatchOn(Task* caller, Task* target, const Message& message);
-  void Send(Task* task, uint32_t request, const Answer& answer);
+  static void Send(const ServerThread* self, uint32_t request, L4_ThreadId_t client,
+                   const Answer& answer);
 
   // errand.cc
-  // Has the worker of task `id` do the call and waits for it. REQUIRES: called on the worker of
-  // `caller`, and `id` is not the caller's own.
-  Answer CallOn(Task* caller, uint32_t id, const Message& message) ABSL_LOCKS_EXCLUDED(mu_);
+  // Has the main worker of task `id` do the call and waits for it. REQUIRES: called on a worker of
+  // `caller`'s, which is not the main one if `id` is the caller's own.
+  Answer CallOn(ServerThread* self, Task* caller, uint32_t id, const Message& message)
+      ABSL_LOCKS_EXCLUDED(mu_);
   void RunErrands(ServerThread* self) ABSL_LOCKS_EXCLUDED(mu_);
   static Answer NoSuchTask(const Message& message);
+  // What an errand is answered that nobody does any more.
+  void Disappoint(Errand* errand);
+  // The errands of the worker's that wait at the task's main worker.
+  void TakeErrandsBack(Task* task, const ServerThread* worker) ABSL_LOCKS_EXCLUDED(mu_);
+  // Waits until the worker is not in the middle of a message. REQUIRES: it does not wait for the
+  // one that calls.
+  void WaitFor(ServerThread* worker) ABSL_LOCKS_EXCLUDED(mu_);
 
   // fault.cc
   enum class Patience : uint8_t { kNone, kWaits };
-  // False, and nothing is done, when it would have to wait and must not. REQUIRES: the caller is
-  // the one that works on the task's space.
-  bool HandleFault(Task* task, const Message& message, Patience patience);
+  // False, and nothing is done, when it would have to wait and must not. REQUIRES: the caller has
+  // the duty of the thread's worker.
+  bool HandleFault(const ServerThread* pager, const Message& message, Patience patience);
   // The same on the pager, which has the worker's duty. True: done with it.
-  bool ServesFault(const Message& message);
+  bool ServesFault(ServerThread* self, const Message& message);
   base::Result<bool, base::FaultError> Resolve(Task* task, base::Vaddr va, base::Access access,
                                                Patience patience);
-  void Raise(Task* task, base::FaultCode code);
+  void Raise(L4_ThreadId_t client, base::FaultCode code);
 
   // tasks.cc
   // What failed when a task could not be born.
@@ -258,19 +284,37 @@ class Server {
     base::Vaddr max{0};      // of an empty map
   };
   base::Result<Task*, BirthError> NewTask(const BirthOptions& options) ABSL_LOCKS_EXCLUDED(mu_);
-  bool GiveThreads(Task* task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Makes the L4 space and thread of a task, which then waits to be started. False: the kernel has
-  // no memory, and nothing of it exists.
+  // A pager with its worker, from the unused ones or new; null: no memory.
+  ServerThread* TakePager() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // An id for a thread in that place that no other has had; false: the numbers ran out.
+  bool NameThread(ClientThread* thread);
+  // Makes the L4 space and first thread of a task, which then waits to be started. False: the
+  // kernel has no memory, and nothing of it exists.
   bool MakeL4Thread(Task* task);
-  void DeleteL4Thread(Task* task);
+  static void DeleteL4Thread(ClientThread* thread);
+  static void StartThread(Task* task, const ClientThread& thread);
   // REQUIRES: the task has its L4 thread and its space.
   void StartTask(Task* task, uint32_t owner) ABSL_LOCKS_EXCLUDED(mu_);
   // Gives everything back, the UVM space included if set. The L4 thread must not exist any more.
   void FreeTask(Task* task) ABSL_LOCKS_EXCLUDED(mu_);
-  // REQUIRES: called on the task's own worker.
-  void EndTask(Task* task);
+  // REQUIRES: called on the task's main worker. `asker`: the client thread whose call this is.
+  void EndTask(Task* task, L4_ThreadId_t asker);
   base::Result<Task*, BirthError> Birth(const BirthOptions& options);
   Answer SpaceCreate(Task* task, const Message& m);
+
+  // client_threads.cc
+  Answer ThreadCreate(Task* task);
+  Answer ThreadEnd(Task* task, const Message& m);
+  // The thread does not exist any more, and nobody takes its messages. First step of its end.
+  static void Silence(ClientThread* thread);
+  // Its pager and worker, if it has any that are not the main ones, are free for others. `asking`:
+  // a worker that waits for the one that calls. REQUIRES: it is silent.
+  void Dismiss(Task* task, ClientThread* thread, const ServerThread* asking)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Of the task's thread with that id; null: it has none such.
+  static ServerThread* WorkerOf(const Task& task, L4_ThreadId_t id);
+  // All threads but the asker's.
+  void EndOtherThreads(Task* task, L4_ThreadId_t asker);
 
   // bsd.cc
   // The file of this key, made when it is first asked for. Null: no memory.
@@ -283,8 +327,8 @@ class Server {
   Answer Mremap(Task* task, const Message& m);
   Answer Brk(Task* task, const Message& m);
   Answer Fork(Task* task);
-  Answer Exec(Task* task);
-  Answer Exit(Task* task);
+  Answer Exec(Task* task, const Message& m);
+  Answer Exit(Task* task, const Message& m);
   Answer ExecBrk(Task* task, const Message& m);
   Answer LinuxDontneed(Task* task, const Message& m);
   uvm::MmapCalls Calls() { return uvm::MmapCalls(&*uvm_); }
@@ -310,8 +354,9 @@ class Server {
   using Messages = base::List<LentMessage, &LentMessage::link>;
   Answer SendMessage(Task* task, const Message& m) ABSL_LOCKS_EXCLUDED(mu_);
   Answer SendFile(Task* task, const Message& m) ABSL_LOCKS_EXCLUDED(mu_);
-  // An empty message of the task's family; null: there are too many (EAGAIN), or no memory.
-  LentMessage* NewMessage(Task* task, base::Errno* why) ABSL_LOCKS_EXCLUDED(mu_);
+  // An empty message of the task's family, for `bytes`; null: there are too many (EAGAIN), or no
+  // memory, or too much is lent already.
+  LentMessage* NewMessage(Task* task, uint64_t bytes, base::Errno* why) ABSL_LOCKS_EXCLUDED(mu_);
   // Sends the message, or drops it and answers `failed`.
   Answer Post(LentMessage* message, base::Errno failed) ABSL_LOCKS_EXCLUDED(mu_);
   Answer ReceiveMessage(Task* task, const Message& m) ABSL_LOCKS_EXCLUDED(mu_);
@@ -337,7 +382,7 @@ class Server {
 
   // mach.cc
   Answer TaskCreate(Task* caller, Task* target, const Message& m);
-  Answer TaskTerminate(Task* caller, Task* target);
+  Answer TaskTerminate(Task* caller, Task* target, const Message& m);
   Answer VmAllocate(Task* task, const Message& m);
   Answer VmDeallocate(Task* task, const Message& m);
   Answer VmProtect(Task* task, const Message& m);
@@ -381,6 +426,7 @@ class Server {
   base::List<ServerThread, &ServerThread::pool_link> unused_pagers_ ABSL_GUARDED_BY(mu_);
   FileTable files_ ABSL_GUARDED_BY(mu_);
   base::Pool<LentMessage> message_pool_ ABSL_GUARDED_BY(mu_);
+  uint64_t claimed_ ABSL_GUARDED_BY(mu_) = 0;  // by all messages; pages
   Messages messages_ ABSL_GUARDED_BY(mu_);  // of all families, oldest first
   uint32_t next_task_id_ ABSL_GUARDED_BY(mu_) = 1;
 };

@@ -15,18 +15,27 @@ void* const kUtcbUnchanged = reinterpret_cast<void*>(~L4_Word_t{0});
 
 }  // namespace
 
-// A pager and its worker for the task, from the unused ones or new.
-bool Server::GiveThreads(Task* task) {
+ServerThread* Server::TakePager() {
   ServerThread* pager = unused_pagers_.PopFront();
   if (pager == nullptr) pager = threads_.Spawn(ServerThread::Role::kPager);
-  if (pager == nullptr) return false;
+  if (pager == nullptr) return nullptr;
   if (pager->partner == nullptr) pager->partner = threads_.Spawn(ServerThread::Role::kWorker);
   if (pager->partner == nullptr) {
     unused_pagers_.PushFront(pager);
-    return false;
+    return nullptr;
   }
-  task->pager = pager;
-  task->worker = pager->partner;
+  pager->partner->partner = pager;
+  return pager;
+}
+
+bool Server::NameThread(ClientThread* thread) {
+  if (thread->number == 0) thread->number = threads_.NewThreadNumber();
+  if (thread->number == 0) return false;
+  // A version's low six bits are not zero; a thread number that is used again gets another version,
+  // so that an id names one thread for ever.
+  do ++thread->version;
+  while (thread->version % 64 == 0);
+  thread->id = L4_GlobalId(thread->number, thread->version);
   return true;
 }
 
@@ -36,21 +45,16 @@ base::Result<Task*, Server::BirthError> Server::NewTask(const BirthOptions& opti
   uvm::MutexLock lock(&mu_);
   if (init_ != nullptr && tasks_.size() > config_.max_tasks) return BirthError::kTooMany;
   Task* task = unused_tasks_.PopFront();
-  if (task == nullptr) {
-    L4_Word_t number = threads_.NewThreadNumber();
-    task = number != 0 ? task_pool_.New() : nullptr;
-    if (task == nullptr) return BirthError::kNoMemory;
-    task->thread_number = number;
-  }
-  if (!GiveThreads(task)) {
+  if (task == nullptr) task = task_pool_.New();
+  if (task == nullptr) return BirthError::kNoMemory;
+  ClientThread& first = task->threads[0];
+  first.pager = NameThread(&first) ? TakePager() : nullptr;
+  if (first.pager == nullptr) {
+    first.id = L4_nilthread;
     unused_tasks_.PushFront(task);
     return BirthError::kNoMemory;
   }
-  // A version's low six bits are not zero; a thread number that is used again gets another version,
-  // so that an id names one thread for ever.
-  do ++task->thread_version;
-  while (task->thread_version % 64 == 0);
-  task->thread = L4_GlobalId(task->thread_number, task->thread_version);
+  task->worker = first.pager->partner;
   task->personality = options.personality;
   task->width = options.width;
   task->privileged = options.privileged;
@@ -67,23 +71,24 @@ base::Result<Task*, Server::BirthError> Server::NewTask(const BirthOptions& opti
 
 bool Server::MakeL4Thread(Task* task) {
   const L4_ThreadId_t root = threads_.root();
-  const L4_ThreadId_t thread = task->thread;
+  const L4_ThreadId_t thread = task->first_thread();
   if (L4_ThreadControl(thread, thread, root, L4_nilthread, kUtcbUnchanged) == 0) return false;
   L4_Word_t old = 0;
   void* utcb = reinterpret_cast<void*>(L4_Address(config_.client_utcb_area));
   const L4_Fpage_t kip =
       task->width == AddressWidth::k32 ? config_.client32_kip_area : config_.client_kip_area;
   if (L4_SpaceControl(thread, 0, kip, config_.client_utcb_area, L4_nilthread, &old) != 0 &&
-      L4_ThreadControl(thread, thread, root, task->pager->thread, utcb) != 0) {
+      L4_ThreadControl(thread, thread, root, task->threads[0].pager->thread, utcb) != 0) {
     return true;
   }
-  DeleteL4Thread(task);
+  DeleteL4Thread(&task->threads[0]);
   return false;
 }
 
-void Server::DeleteL4Thread(Task* task) {
-  CHECK(L4_ThreadControl(task->thread, L4_nilthread, L4_nilthread, L4_nilthread, kUtcbUnchanged) !=
+void Server::DeleteL4Thread(ClientThread* thread) {
+  CHECK(L4_ThreadControl(thread->id, L4_nilthread, L4_nilthread, L4_nilthread, kUtcbUnchanged) !=
         0);
+  thread->id = L4_nilthread;
 }
 
 void Server::StartTask(Task* task, uint32_t owner) {
@@ -91,20 +96,27 @@ void Server::StartTask(Task* task, uint32_t owner) {
     uvm::MutexLock lock(&mu_);
     task->owner = owner;
   }
-  // The pager takes messages for this task from now on; then the thread is started in its name.
-  __atomic_store_n(&task->pager->task, task, __ATOMIC_RELEASE);
-  L4_MsgTag_t tag = L4_MakeMsgTag(0, 2, 0);
-  L4_Set_Propagation(&tag);
-  L4_Set_VirtualSender(task->pager->thread);
-  L4_LoadMR(1, task->entry);
-  L4_LoadMR(2, 0);  // a client makes its own stack
-  L4_Set_MsgTag(tag);
-  CHECK(L4_IpcSucceeded(L4_Send(task->thread)));
+  StartThread(task, task->threads[0]);
   ++counters_.tasks_started;
 }
 
+// The pager takes messages for this thread from now on; then the thread is started in its name.
+void Server::StartThread(Task* task, const ClientThread& thread) {
+  thread.pager->SetClient(thread.id);
+  __atomic_store_n(&thread.pager->task, task, __ATOMIC_RELEASE);
+  L4_MsgTag_t tag = L4_MakeMsgTag(0, 2, 0);
+  L4_Set_Propagation(&tag);
+  L4_Set_VirtualSender(thread.pager->thread);
+  L4_LoadMR(1, task->entry);
+  L4_LoadMR(2, 0);  // a client makes its own stack
+  L4_Set_MsgTag(tag);
+  CHECK(L4_IpcSucceeded(L4_Send(thread.id)));
+}
+
 void Server::FreeTask(Task* task) {
-  __atomic_store_n(&task->pager->task, static_cast<Task*>(nullptr), __ATOMIC_RELEASE);
+  ServerThread* pager = task->threads[0].pager;
+  pager->SetClient(L4_nilthread);
+  __atomic_store_n(&pager->task, static_cast<Task*>(nullptr), __ATOMIC_RELEASE);
   if (task->space != nullptr) uvm_->FreeSpace(task->space);
   base::List<Errand, &Errand::link> orphans;
   Messages messages;
@@ -116,20 +128,23 @@ void Server::FreeTask(Task* task) {
     tasks_.Remove(task);
     Disown(task->family, &messages);
     while (Errand* errand = task->worker->errands.PopFront()) orphans.PushBack(errand);
-    unused_pagers_.PushFront(task->pager);
+    task->threads[0].id = L4_nilthread;
+    task->threads[0].pager = nullptr;
+    unused_pagers_.PushFront(pager);
     unused_tasks_.PushFront(task);
   }
-  while (Errand* errand = orphans.PopFront()) {
-    *errand->answer = NoSuchTask(*errand->message);
-    threads_.Unpark(errand->waiter);
-  }
+  while (Errand* errand = orphans.PopFront()) Disappoint(errand);
   while (LentMessage* message = messages.PopFront()) Drop(message);
 }
 
-// The client thread goes first: it must not run while its memory goes, and its space's mappings
-// leave with it.
-void Server::EndTask(Task* task) {
-  DeleteL4Thread(task);
+// The client's threads go first: they must not run while their memory goes, and their space's
+// mappings leave with the last of them.
+void Server::EndTask(Task* task, L4_ThreadId_t asker) {
+  ServerThread* const asking = WorkerOf(*task, asker);
+  for (ClientThread& thread : task->threads) {
+    if (thread.exists()) Silence(&thread);
+  }
+  for (ClientThread& thread : task->threads) Dismiss(task, &thread, asking);
   shared_->Forget(&task->process);
   FreeTask(task);
   ++counters_.tasks_ended;
@@ -150,7 +165,7 @@ base::Result<Task*, Server::BirthError> Server::Birth(const BirthOptions& option
   auto space =
       options.inherit ? uvm_->ForkSpace(parent->space) : uvm_->CreateSpace(min, options.max);
   if (!space.ok()) {
-    DeleteL4Thread(task);
+    DeleteL4Thread(&task->threads[0]);
     FreeTask(task);
     return BirthError::kNoMemory;
   }
@@ -163,7 +178,7 @@ base::Result<Task*, Server::BirthError> Server::Birth(const BirthOptions& option
     task->process.heap_start = parent->process.heap_start;
     task->process.heap_end = parent->process.heap_end;
     if (!shared_->Fork(&parent->process, &task->process)) {
-      DeleteL4Thread(task);
+      DeleteL4Thread(&task->threads[0]);
       FreeTask(task);
       return BirthError::kNoMemory;
     }
@@ -194,7 +209,7 @@ Answer Server::SpaceCreate(Task* task, const Message& m) {
     if (mach) return base::KernReturn::kResourceShortage;
     return born.error() == BirthError::kTooMany ? base::Errno::kEagain : base::Errno::kEnomem;
   }
-  return Answer(0).With(born.value()->id).With(born.value()->thread.raw);
+  return Answer(0).With(born.value()->id).With(born.value()->first_thread().raw);
 }
 
 }  // namespace vmserver

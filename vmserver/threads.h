@@ -36,8 +36,7 @@ struct Task;
 // One message of a client, copied out of the pager's message registers.
 struct Message {
   Task* task = nullptr;
-  uint32_t task_id = 0;  // of `task` when the message came; another by now: the message is void
-  L4_ThreadId_t client = {0};
+  L4_ThreadId_t client = {0};  // another's pager by now: the message is void
   L4_MsgTag_t tag = {0};
   L4_Word_t words[kMaxRequestWords];  // as many as the tag says
 
@@ -46,7 +45,6 @@ struct Message {
   // Copies the words that there are: a fault has two, and there is no faster way to say so.
   Message& operator=(const Message& other) {
     task = other.task;
-    task_id = other.task_id;
     client = other.client;
     tag = other.tag;
     for (L4_Word_t i = 0; i < L4_UntypedWords(other.tag); ++i) words[i] = other.words[i];
@@ -54,8 +52,9 @@ struct Message {
   }
 };
 
-// A call that one task's worker has another's do, so that only one worker ever works on a space:
-// the one that asks waits meanwhile. Lives on the asker's stack.
+// A call that one worker has a task's main worker do, so that only one ever does calls on a space:
+// the one that asks waits meanwhile. Without a message it is nothing but a sign that the worker is
+// not in the middle of anything. Lives on the asker's stack.
 struct Errand {
   Task* caller = nullptr;
   Task* target = nullptr;
@@ -73,10 +72,11 @@ struct ServerThread : uvm::Thread {
   Role role = Role::kRoot;
   base::ListLink pool_link;  // on the server's list of unused pagers
 
-  // A pager's: whose faults and calls it takes; null while unused. Written by workers, read by the
-  // pager.
+  // A pager's: whose faults and calls it takes; null while unused. The client is one thread for
+  // ever, and nil when there is none. Written by workers, read by the pager and its worker.
   Task* task = nullptr;
-  // A pager's: the worker that always serves the same task.
+  L4_ThreadId_t client = {0};
+  // A pager's: the worker that always serves the same thread; a worker's: that pager.
   ServerThread* partner = nullptr;
 
   // A worker's: what other workers ask of it, guarded by the server's mutex, and whether there is
@@ -98,6 +98,13 @@ struct ServerThread : uvm::Thread {
   bool Push(const Message& message, bool* wake);
   // Consumer's side: false when the ring is empty.
   bool Pop(Message* out);
+  // A pager's: whose messages it takes.
+  L4_ThreadId_t Client() const {
+    return L4_ThreadIdOfRaw(__atomic_load_n(&client.raw, __ATOMIC_ACQUIRE));
+  }
+  void SetClient(L4_ThreadId_t thread) {
+    __atomic_store_n(&client.raw, thread.raw, __ATOMIC_RELEASE);
+  }
   // Asker's side, after the errand is on the list. True: the caller must wake the worker.
   bool Call();
   // Consumer's side: true when the worker must wait to be woken, false when something came in
@@ -109,6 +116,11 @@ struct ServerThread : uvm::Thread {
   // True: something came in, and the caller must wake the worker.
   bool LeaveDuty();
 };
+
+// Whether the thread that sent the message to `pager` has come to its end since.
+inline bool IsVoid(const ServerThread& pager, const Message& message) {
+  return pager.Client().raw != message.client.raw;
+}
 
 // What the server must know about where it runs. Words of the server's own simulated (or real)
 // address space.

@@ -24,28 +24,32 @@ struct KindWeight {
   OpKind kind;
   uint32_t weight;
 };
-// Accesses see what calls do; calls that everybody waits for are rarer. None that takes contents
-// from one page to another: page by page nobody could judge it.
+// Accesses see what calls do; calls that everybody waits for are rarer.
 constexpr KindWeight kMix[] = {
     {OpKind::kWrite, 30}, {OpKind::kRead, 30},   {OpKind::kMprotect, 6},
     {OpKind::kMunmap, 3}, {OpKind::kMmap, 5},    {OpKind::kMinherit, 4},
     {OpKind::kFork, 6},   {OpKind::kMadvise, 3}, {OpKind::kLinuxDontneed, 2},
     {OpKind::kMlock, 2},  {OpKind::kMunlock, 2}, {OpKind::kMsync, 2},
-    {OpKind::kExit, 1},
+    {OpKind::kExit, 1},   {OpKind::kMremap, 2},  {OpKind::kPread, 2},
+    {OpKind::kPwrite, 2}, {OpKind::kPeek, 2},    {OpKind::kPoke, 2},
+    {OpKind::kSend, 2},   {OpKind::kReceive, 2},
 };
 // The same for Mach tasks, whose makers do some of it for them while they run. None ends: what its
 // maker then hears of it is no matter of memory.
 constexpr KindWeight kMachMix[] = {
     {OpKind::kWrite, 30},       {OpKind::kRead, 30},      {OpKind::kVmProtect, 8},
     {OpKind::kVmDeallocate, 4}, {OpKind::kVmAllocate, 5}, {OpKind::kVmInherit, 4},
-    {OpKind::kTaskCreate, 6},   {OpKind::kVmWire, 3},
+    {OpKind::kTaskCreate, 6},   {OpKind::kVmWire, 3},     {OpKind::kVmCopy, 3},
+    {OpKind::kVmRead, 2},       {OpKind::kVmWrite, 3},
 };
 // Of BSD tasks while memory is scarce.
 constexpr KindWeight kPressureMix[] = {
     {OpKind::kWrite, 30},  {OpKind::kRead, 30},    {OpKind::kMprotect, 3}, {OpKind::kMunmap, 2},
     {OpKind::kMmap, 3},    {OpKind::kMinherit, 2}, {OpKind::kFork, 6},     {OpKind::kMadvise, 2},
     {OpKind::kMlock, 4},   {OpKind::kMunlock, 3},  {OpKind::kMsync, 1},    {OpKind::kExit, 2},
-    {OpKind::kSwapOff, 2}, {OpKind::kSwapOn, 3},   {OpKind::kSend, 3},
+    {OpKind::kSwapOff, 3}, {OpKind::kSwapOn, 4},   {OpKind::kSend, 3},     {OpKind::kReceive, 2},
+    {OpKind::kPread, 1},   {OpKind::kPwrite, 1},   {OpKind::kPeek, 1},     {OpKind::kPoke, 1},
+    {OpKind::kMremap, 1},  {OpKind::kSwapCtl, 1},
 };
 constexpr base::Prot kProts[] = {base::kProtReadWrite, base::kProtReadWrite, base::kProtRead,
                                  base::kProtNone};
@@ -59,16 +63,19 @@ class Drawer {
     program_.files = {"f"};
     mach_ = OneIn(3) && options.hog_pages == 0;
     file_is_shared_ = OneIn(2);
+    receiver_ = static_cast<uint32_t>(1 + Below(options.threads));
   }
 
   ConcurrentProgram Draw() {
     DrawSetup();
     for (uint32_t thread = 0; thread < options_.threads; ++thread) {
+      const Actor& actor = actors_[thread];
       std::vector<Op> ops;
       for (uint32_t i = 0; i < options_.ops; ++i) {
-        ops.push_back(mach_ ? DrawMachOp(thread + 1) : DrawOp(thread + 1));
-        const OpKind kind = ops.back().kind;
-        if (kind == OpKind::kExit) break;
+        ops.push_back(mach_ ? DrawMachOp(actor.task) : DrawOp(actor.task));
+        if (threads_in_[actor.task - 1] > 1) AmongSiblings(&ops.back());
+        ops.back().thread = actor.thread;
+        if (EndsItself(ops.back())) break;
       }
       program_.threads.push_back(std::move(ops));
     }
@@ -76,6 +83,46 @@ class Drawer {
   }
 
  private:
+  struct Actor {
+    uint32_t task;
+    uint32_t thread;
+  };
+  // Which thread of which task each part is of. Without siblings nothing is drawn.
+  void DrawActors() {
+    for (uint32_t i = 0; i < options_.threads; ++i) {
+      std::vector<uint32_t> with_room;
+      for (uint32_t task = 1; task <= threads_in_.size(); ++task) {
+        if (threads_in_[task - 1] < options_.threads_per_task) with_room.push_back(task);
+      }
+      const bool joins = !with_room.empty() && (i == 1 || !OneIn(3));
+      if (!joins) threads_in_.push_back(0);
+      const uint32_t task = joins ? with_room[Below(with_room.size())] : tasks();
+      actors_.push_back({task, threads_in_[task - 1]++});
+    }
+    siblings_end_ = options_.threads_per_task > 1 && OneIn(3);
+  }
+  uint32_t tasks() const { return static_cast<uint32_t>(threads_in_.size()); }
+
+  static bool EndsItself(const Op& op) {
+    return op.kind == OpKind::kExit || (op.kind == OpKind::kThreadEnd && op.value == op.thread);
+  }
+  // In some programs threads end each other and their tasks. What a call then answered nobody
+  // knows: so none is made there that would name a child, or choose an address.
+  void AmongSiblings(Op* op) {
+    const uint32_t task = op->task.number;
+    const bool chooses =
+        op->kind == OpKind::kFork || op->kind == OpKind::kTaskCreate || op->kind == OpKind::kVmRead;
+    if (siblings_end_ && OneIn(8)) {
+      *op = By(task, OneIn(4) ? OpKind::kExec : OpKind::kThreadEnd);
+      if (op->kind == OpKind::kThreadEnd) op->value = Below(threads_in_[task - 1]);
+    } else if (siblings_end_ ? chooses : op->kind == OpKind::kExit) {
+      *op = By(task, OpKind::kRead);
+      DrawAccess(op);
+    } else if (!siblings_end_ && OneIn(24)) {
+      *op = By(task, OpKind::kThreadCreate);
+    }
+  }
+
   uint64_t Below(uint64_t bound) { return prng_.Below(bound); }
   bool OneIn(uint64_t n) { return Below(n) == 0; }
 
@@ -98,8 +145,9 @@ class Drawer {
     op->size = options_.pages * kPageSize;
   }
 
-  // Tasks 1 .. threads, and sometimes one more that only has what it inherited.
+  // The tasks of the threads, and sometimes one more that only has what it inherited.
   void DrawSetup() {
+    DrawActors();
     Op space = By(0, mach_ ? OpKind::kTask : OpKind::kSpace);
     space.child = ++labels_;
     Add(space);
@@ -111,15 +159,18 @@ class Drawer {
     if (UnderPressure()) AddHog();
     DrawStores(1);
     if (!OneIn(4)) Inherit(1, base::Inherit::kShare);
-    for (uint32_t i = 1; i < options_.threads; ++i) {
+    for (uint32_t i = 1; i < tasks(); ++i) {
       Fork(static_cast<uint32_t>(1 + Below(i)));
     }
     if (OneIn(2)) {
-      const auto parent = static_cast<uint32_t>(1 + Below(options_.threads));
+      const auto parent = static_cast<uint32_t>(1 + Below(tasks()));
       Inherit(parent, base::Inherit::kCopy);
       Fork(parent);
     }
-    if (OneIn(2)) DrawStores(static_cast<uint32_t>(1 + Below(options_.threads)));
+    if (OneIn(2)) DrawStores(static_cast<uint32_t>(1 + Below(tasks())));
+    for (const Actor& actor : actors_) {
+      if (actor.thread != 0) Add(By(actor.task, OpKind::kThreadCreate));
+    }
   }
   bool UnderPressure() const { return options_.hog_pages != 0; }
   void AddHog() {
@@ -164,7 +215,60 @@ class Drawer {
     const uint64_t page = hog ? kHogStart + Below(options_.hog_pages) * kPageSize : DrawPage();
     op->at = traces::At(page + (OneIn(4) ? 8 : 0));
     op->size = 8;
+    if (!hog && OneIn(8)) DrawLongAccess(op);
     if (op->kind == OpKind::kWrite) op->value = 1 + values_++ % 255;
+  }
+
+  // Over the end of a page, or of several pages.
+  void DrawLongAccess(Op* op) {
+    const uint64_t first = Below(options_.pages);
+    const uint64_t start = kConcurrentStart + first * kPageSize;
+    if (OneIn(2)) {
+      op->at = traces::At(start + kPageSize - 4);
+      return;
+    }
+    op->at = traces::At(start);
+    op->size = (1 + Below(options_.pages - first)) * kPageSize;
+  }
+
+  // One page at most, of which each call makes one step: page by page several pages could not be
+  // judged.
+  void DrawMove(Op* op) {
+    const uint32_t task = op->task.number;
+    op->at = traces::At(DrawPage());
+    op->size = kPageSize;
+    switch (op->kind) {
+      case OpKind::kMremap:
+        // One more page, which mostly is a hole.
+        op->to = traces::At(kConcurrentStart + Below(options_.pages + 1) * kPageSize);
+        if (OneIn(3)) std::swap(op->at, op->to);
+        op->new_size = kPageSize;
+        op->flags = traces::kFlagFixed;
+        return;
+      case OpKind::kVmCopy:
+      case OpKind::kVmWrite:
+        op->to = traces::At(DrawPage());
+        return;
+      case OpKind::kReceive:
+        // A message that is being received nobody else sees, though it may come back.
+        if (task != receiver_) op->kind = OpKind::kSend;
+        return;
+      case OpKind::kPeek:
+      case OpKind::kPoke:
+        op->target = {OneMadeBy(task), false};
+        op->to = traces::At(DrawPage());
+        break;
+      case OpKind::kPread:
+      case OpKind::kPwrite:
+        if (!file_is_shared_) op->kind = OpKind::kPread;
+        op->file = 1;
+        op->offset = Below(options_.pages) * kPageSize;
+        if (OneIn(3)) op->flags = traces::kFlagDirect;
+        break;
+      default:
+        return;
+    }
+    if (OneIn(2)) op->size = 8;
   }
 
   // The pages of the file are mapped in one way by all: a private page is bound to what the file
@@ -207,8 +311,7 @@ class Drawer {
         DrawRange(&op);
         break;
       default:
-        op.at = traces::At(DrawPage());
-        op.size = kPageSize;
+        DrawMove(&op);
         break;
     }
     if (op.kind == OpKind::kVmAllocate) op.flags = traces::kFlagFixed;
@@ -224,7 +327,7 @@ class Drawer {
   // 0: none, which means the task itself. One that a thread is of, so that it meets it at work.
   uint32_t OneMadeBy(uint32_t task) const {
     for (const Made& made : makers_) {
-      if (made.maker == task && made.child <= options_.threads) return made.child;
+      if (made.maker == task && made.child <= tasks()) return made.child;
     }
     return 0;
   }
@@ -233,6 +336,10 @@ class Drawer {
   // are about one page, so that they can be judged page by page.
   Op DrawOp(uint32_t task) {
     Op op = By(task, UnderPressure() ? DrawKind(kPressureMix) : DrawKind(kMix));
+    // Who may do it does it more often.
+    if (UnderPressure() && task == 1 && OneIn(8)) {
+      op.kind = OneIn(2) ? OpKind::kSwapOff : OpKind::kSwapOn;
+    }
     switch (op.kind) {
       case OpKind::kWrite:
       case OpKind::kRead:
@@ -257,12 +364,15 @@ class Drawer {
         op.child = ++labels_;
         break;
       case OpKind::kExit:
+        break;
       case OpKind::kSwapOn:
       case OpKind::kSwapOff:
+      case OpKind::kSwapCtl:
+        op.device = static_cast<uint32_t>(Below(options_.swap_devices));
+        if (op.kind != OpKind::kSwapOff) op.priority = static_cast<uint32_t>(Below(2));
         break;
       default:
-        op.at = traces::At(DrawPage());
-        op.size = kPageSize;
+        DrawMove(&op);
         break;
     }
     if (op.kind == OpKind::kMadvise) op.advice = base::Advice::kFree;
@@ -277,6 +387,10 @@ class Drawer {
   uint64_t values_ = 0;  // written so far
   bool mach_ = false;
   bool file_is_shared_ = false;
+  std::vector<Actor> actors_;         // by part
+  std::vector<uint32_t> threads_in_;  // of each task, by its label
+  bool siblings_end_ = false;
+  uint32_t receiver_ = 0;
   struct Made {
     uint32_t maker;
     uint32_t child;
@@ -287,6 +401,8 @@ class Drawer {
 absl::Status Bad(const traces::Line& line, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("line ", line.line, ": ", what));
 }
+
+bool IsSameThread(const Op& a, const Op& b) { return a.task == b.task && a.thread == b.thread; }
 
 bool IsAbsolute(const Op& op) {
   return !op.task.relative && !op.target.relative && op.at.kind == traces::Place::Kind::kAbsolute &&
@@ -335,15 +451,15 @@ absl::StatusOr<ReadProgram> ProgramOfTrace(const traces::Trace& trace) {
     std::vector<Op>& thread = read.program.threads.back();
     if (line.op.kind == OpKind::kInject || line.op.task.number == 0)
       return Bad(line, "expected an operation by a task");
-    if (!thread.empty() && !(thread.front().task == line.op.task))
-      return Bad(line, "expected the task that the thread began with");
+    if (!thread.empty() && !IsSameThread(thread.front(), line.op))
+      return Bad(line, "expected the task, and the thread of it, that the part began with");
     thread.push_back(line.op);
   }
   std::erase_if(read.program.threads, [](const std::vector<Op>& ops) { return ops.empty(); });
   for (size_t i = 0; i < read.program.threads.size(); ++i) {
     for (size_t k = 0; k < i; ++k) {
-      if (read.program.threads[i].front().task == read.program.threads[k].front().task)
-        return absl::InvalidArgumentError("expected threads of different tasks");
+      if (IsSameThread(read.program.threads[i].front(), read.program.threads[k].front()))
+        return absl::InvalidArgumentError("expected parts of different threads");
     }
   }
   if (read.program.threads.empty())

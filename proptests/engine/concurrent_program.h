@@ -12,8 +12,8 @@
 //              s2.read 0x10000 8
 //              # schedule decisions 4 hash 0x9a3c
 //              # schedule at 2 of 3 run 0x4000000001
-// INVARIANTS  All operands are absolute; the operations of one thread are those of one task, and no
-//             two threads have the same.
+// INVARIANTS  All operands are absolute; the operations of one part are those of one thread of a
+//             task, and no two parts have the same.
 // SEE      explore.h; fake_l4/decision_list.h.
 
 #ifndef PROPTESTS_ENGINE_CONCURRENT_PROGRAM_H_
@@ -44,9 +44,12 @@ struct DrawOptions {
   uint32_t threads = 3;
   uint32_t ops = 10;  // of each thread
   uint32_t pages = 3;
+  // More than 1: several are threads of one task, at most so many of each.
+  uint32_t threads_per_task = 1;
   // Under pressure: so many pages more, which the first task has filled before all others are born.
-  // Threads use them, lend pages, and swap device 0 off and on.
+  // Threads use them, and the first swaps devices off and on.
   uint32_t hog_pages = 0;
+  uint32_t swap_devices = 1;
 };
 // First address of the pages that make memory scarce.
 inline constexpr uint64_t kHogStart = 0x1000000;
@@ -57,7 +60,7 @@ inline constexpr uint64_t kConcurrentStart = 0x10000;
 // store writes a value of its own.
 ConcurrentProgram DrawProgram(const DrawOptions& options);
 
-// Errors name the line: a relative operand, a thread of two tasks, a schedule that cannot be read.
+// Errors name the line: a relative operand, a part of two threads, a schedule that cannot be read.
 struct ReadProgram {
   ConcurrentProgram program;
   std::optional<fake_l4::DecisionList> schedule;

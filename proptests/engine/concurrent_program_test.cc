@@ -59,6 +59,40 @@ TEST(ConcurrentProgramTest, WhatIsNoProgramIsRefused) {
   EXPECT_FALSE(Read(head + "# thread\n~1.read 0x1000 8\n").ok());
   EXPECT_FALSE(Read(head + "# thread\ns1.read 0x1000 8\n# thread\ns1.read 0x1000 8\n").ok());
   EXPECT_FALSE(Read(head + "# thread\ns1.read 0x1000 8\n# schedule at dawn\n").ok());
+  EXPECT_FALSE(Read(head + "# thread\ns1.read 0x1000 8\ns1/1.read 0x1000 8\n").ok());
+  EXPECT_FALSE(Read(head + "# thread\ns1/1.read 0x1000 8\n# thread\ns1/1.exit\n").ok());
+  EXPECT_TRUE(Read(head + "# thread\ns1.read 0x1000 8\n# thread\ns1/1.exit\n").ok());
+}
+
+TEST(ConcurrentProgramTest, ThreadsOfOneTaskAreDrawn) {
+  uint64_t siblings = 0, ends = 0, births = 0;
+  for (uint64_t index = 0; index < 200; ++index) {
+    DrawOptions options;
+    options.index = index;
+    options.threads = 4;
+    options.threads_per_task = 3;
+    const ConcurrentProgram program = DrawProgram(options);
+    ASSERT_EQ(program.threads.size(), options.threads);
+    const std::string text = traces::FormatTrace(TraceOfProgram(program, "drawn: one", nullptr));
+    auto read = Read(text);
+    ASSERT_TRUE(read.ok()) << read.status() << "\n" << text;
+    EXPECT_EQ(read->program.threads, program.threads);
+    bool end = false, birth = false;
+    for (const auto& thread : program.threads) {
+      siblings += thread.front().thread != 0 ? 1 : 0;
+      ASSERT_LT(thread.front().thread, options.threads_per_task);
+      for (const traces::Op& op : thread) {
+        end = end || op.kind == traces::OpKind::kThreadEnd;
+        birth = birth || (op.thread != 0 && op.kind == traces::OpKind::kFork);
+      }
+    }
+    EXPECT_FALSE(end && birth) << text;
+    ends += end ? 1 : 0;
+    births += birth ? 1 : 0;
+  }
+  EXPECT_GT(siblings, 200u);
+  EXPECT_GT(ends, 20u);
+  EXPECT_GT(births, 20u);
 }
 
 TEST(ConcurrentProgramTest, DrawnProgramsAreProgramsAndDiffer) {

@@ -36,6 +36,7 @@ model::World::Options WorldOptions(const RunOptions& options, machine::Machine* 
   world.execute_implied_by_read = options.machine.profile.ExecuteImpliedByRead();
   world.wired_max = machine->uvm().DebugPages().wired_max().value();
   world.wired_by_server = machine->uvm().DebugPages().wired_count().value();
+  world.lend_max = machine->uvm().DebugPages().lend_max().value();
   world.shm_max = base::ToBytes(machine->uvm().DebugPages().total()) / 4;
   return world;
 }
@@ -48,6 +49,20 @@ uint64_t HashOf(const ScheduleResult& result) {
     hash = base::Chain(hash, op.invoked << 32 | op.responded);
   }
   return hash;
+}
+
+// An access is made page by page, and each page is a step of its own.
+void AddSteps(const traces::ResolvedOp& op, machine::Part* part) {
+  const bool access = op.kind == OpKind::kRead || op.kind == OpKind::kWrite;
+  uint64_t done = 0;
+  do {
+    traces::ResolvedOp step = op;
+    step.at = op.at + done;
+    if (access) step.size = std::min(op.size - done, base::kPageSize - (step.at & base::kPageMask));
+    part->ops.push_back(step);
+    part->goes_on.push_back(done != 0);
+    done += std::max<uint64_t>(step.size, 1);
+  } while (access && done < op.size);
 }
 
 std::string CrashRule(const std::string& crash) {
@@ -65,19 +80,24 @@ ConcurrentSession::ConcurrentSession(const RunOptions& options,
                                      const std::vector<std::string>* files)
     : session_(options, files), linearizer_(WorldOptions(options, session_.system())) {}
 
-void ConcurrentSession::NotePages(const traces::ResolvedOp& op) {
-  if (!traces::TakesPlace(op.kind)) return;
+void ConcurrentSession::NoteRange(uint64_t start, uint64_t size, const traces::ResolvedOp& op) {
   const bool access = op.kind == OpKind::kRead || op.kind == OpKind::kWrite;
-  const uint64_t end = op.at + std::max<uint64_t>(op.size, 1);
-  for (uint64_t at = op.at; at < end; at = base::TruncPage(at) + base::kPageSize) {
+  const uint64_t end = start + std::max<uint64_t>(size, 1);
+  for (uint64_t at = start; at < end; at = base::TruncPage(at) + base::kPageSize) {
     const uint64_t page = base::TruncPage(at);
     auto span = std::find_if(spans_.begin(), spans_.end(),
                              [&](const Span& known) { return known.page == page; });
     if (span == spans_.end()) span = spans_.insert(span, {page, page, page + 8});
-    if (!access) continue;
+    if (!access && !MovesContents(op.kind)) continue;
     span->first = std::min(span->first, at);
     span->end = std::max(span->end, std::min(end, page + base::kPageSize));
   }
+}
+
+void ConcurrentSession::NotePages(const traces::ResolvedOp& op) {
+  if (!traces::TakesPlace(op.kind)) return;
+  NoteRange(op.at, op.size, op);
+  if (op.to != 0) NoteRange(op.to, op.size, op);
 }
 
 bool ConcurrentSession::Begin(const ConcurrentProgram& program) {
@@ -95,7 +115,7 @@ bool ConcurrentSession::Begin(const ConcurrentProgram& program) {
     done.outcome = session_.session().last_outcome();
     setup.push_back(done);
   }
-  session_.Save(&start_);
+  session_.Settle();
   linearizer_.Begin(setup);
   parts_.clear();
   spans_.clear();
@@ -108,7 +128,8 @@ bool ConcurrentSession::Begin(const ConcurrentProgram& program) {
       traces::ResolvedOp resolved;
       if (!world.Resolve(op, program.files, &resolved)) continue;
       part.label = resolved.task;
-      part.ops.push_back(resolved);
+      part.thread = resolved.thread;
+      AddSteps(resolved, &part);
       NotePages(resolved);
     }
     if (!part.ops.empty()) parts_.push_back(std::move(part));
@@ -125,7 +146,8 @@ bool ConcurrentSession::Afterwards(machine::Machine* machine, const traces::Reso
   if (machine->crash().has_value() || machine->stuck().has_value()) return false;
   const RewindArea::Inside outside(nullptr);
   for (const HistoryOp& before : result->history)
-    done.invoked = std::max(done.invoked, before.responded + 1);
+    done.invoked =
+        std::max(done.invoked, (before.cut_short ? before.invoked : before.responded) + 1);
   done.responded = done.invoked + 1;
   result->history.push_back(done);
   return true;
@@ -140,12 +162,14 @@ void ConcurrentSession::ReadEverything(machine::Machine* machine, ScheduleResult
       traces::ResolvedOp read;
       read.kind = OpKind::kRead;
       read.task = label;
+      read.thread = machine->first_thread_of(label);
       read.at = span.first;
       read.size = span.end - span.first;
       // Rights are changed by others, too.
       traces::ResolvedOp region;
       region.kind = OpKind::kVmRegion;
       region.task = label;
+      region.thread = read.thread;
       region.at = span.page;
       if (mach_ && !Afterwards(machine, region, result)) return;
       if (!Afterwards(machine, read, result)) return;
@@ -153,6 +177,7 @@ void ConcurrentSession::ReadEverything(machine::Machine* machine, ScheduleResult
       traces::ResolvedOp allow;
       allow.kind = mach_ ? OpKind::kVmProtect : OpKind::kMprotect;
       allow.task = label;
+      allow.thread = read.thread;
       allow.at = span.page;
       allow.size = base::kPageSize;
       allow.prot = base::kProtRead;
@@ -173,7 +198,9 @@ void ConcurrentSession::Perform(const MakeStrategy& make, ScheduleResult* result
       const RewindArea::Inside outside(nullptr);
       for (const machine::Performed& performed : all) {
         result->history.push_back({performed.part, parts_[performed.part].ops[performed.index],
-                                   performed.outcome, performed.invoked, performed.responded});
+                                   performed.outcome, performed.invoked,
+                                   performed.cut_short ? HistoryOp::kNever : performed.responded,
+                                   performed.cut_short});
       }
       result->decisions = strategy->decisions();
       result->steps = strategy->steps();
@@ -202,20 +229,22 @@ void ConcurrentSession::Judge(ScheduleResult* result) {
   const Verdict verdict = linearizer_.Check(result->history);
   result->atomicity = verdict.atomicity;
   if (verdict.atomicity == Atomicity::kNone) {
-    const bool cut = verdict.page.has_value();
-    const Linearization& broken = cut ? verdict.of_page : verdict.whole;
-    result->page = verdict.page;
+    const bool cut = !verdict.group.empty();
+    const Linearization& broken = cut ? verdict.of_group : verdict.whole;
+    result->group = verdict.group;
+    std::string where;
+    for (uint64_t page : verdict.group)
+      absl::StrAppend(&where, absl::StrFormat("page 0x%x, ", page));
     result->failure =
         Failure{{FailureClass::kOutcome, "HistoryIsLinearizable"},
-                absl::StrCat(cut ? absl::StrFormat("page 0x%x: ", *verdict.page) : "",
-                             "no order of the operations explains what was seen. After ",
+                absl::StrCat(where, "no order of the operations explains what was seen. After ",
                              broken.longest.size(), " of ",
-                             cut ? verdict.page_ops.size() : result->history.size(),
+                             cut ? verdict.group_ops.size() : result->history.size(),
                              " at most, none of the next can be:\n", broken.why),
                 0};
     return;
   }
-  if (verdict.atomicity == Atomicity::kPageByPage) return;
+  if (verdict.atomicity != Atomicity::kWhole) return;
   if (Agrees(*result, verdict.whole.order)) return;
   const Failure failure = *session_.session().failure();
   // What nobody could see may decide between orders: any will do that ends in this state.
@@ -224,7 +253,7 @@ void ConcurrentSession::Judge(ScheduleResult* result) {
       linearizer_.CheckWhole(result->history, [&](const std::vector<uint32_t>& order) {
         if (++tries > kMostOrders) return true;
         ScheduleResult again;
-        session_.Rewind(start_);
+        session_.RewindToStart();
         Perform(
             [&] {
               return std::make_unique<fake_l4::ReplaySchedule>(ExplorationOptions(),
@@ -233,6 +262,11 @@ void ConcurrentSession::Judge(ScheduleResult* result) {
             &again);
         return Agrees(*result, order);
       });
+  const bool in_doubt = other.gave_up || linearizer_.MovesOverlap(result->history);
+  if (!other.found && in_doubt) {
+    result->atomicity = Atomicity::kUnjudged;
+    return;
+  }
   if (!other.found || tries > kMostOrders) result->failure = failure;
 }
 
@@ -240,7 +274,10 @@ void ConcurrentSession::Judge(ScheduleResult* result) {
 bool ConcurrentSession::Agrees(const ScheduleResult& result, const std::vector<uint32_t>& order) {
   return session_.Do([&](Session* session) {
     for (uint32_t i : order) {
-      if (!session->Observe(result.history[i].op, result.history[i].outcome)) return false;
+      const HistoryOp& done = result.history[i];
+      const traces::Outcome seen =
+          done.cut_short ? session->world().Expect(done.op).Canonical() : done.outcome;
+      if (!session->Observe(done.op, seen)) return false;
     }
     return session->Check(StateRelation::Depth::kSampled);
   });
@@ -248,7 +285,7 @@ bool ConcurrentSession::Agrees(const ScheduleResult& result, const std::vector<u
 
 ScheduleResult ConcurrentSession::Run(const MakeStrategy& make) {
   ScheduleResult result;
-  session_.Rewind(start_);
+  session_.RewindToStart();
   Perform(make, &result);
   if (!result.failure) Judge(&result);
   return result;
@@ -361,6 +398,7 @@ class Explorer {
     result->ops += one.history.size();
     result->decisions += one.decisions.total;
     result->page_by_page += one.atomicity == Atomicity::kPageByPage ? 1 : 0;
+    result->unjudged += one.atomicity == Atomicity::kUnjudged ? 1 : 0;
     if (++result->schedules % kProgressEvery == 0 && options_.progress)
       options_.progress(result->schedules);
     if (!one.failure) return true;

@@ -43,7 +43,7 @@ struct ScheduleResult {
   fake_l4::StepCounts steps;
   std::vector<HistoryOp> history;  // the final reads included, which are a thread of their own
   Atomicity atomicity = Atomicity::kWhole;
-  std::optional<uint64_t> page;  // that has no order, of a failure
+  PageGroup group;  // that has no order, of a failure
 };
 
 // One machine for one program after the other.
@@ -75,7 +75,6 @@ class ConcurrentSession {
 
   SavedSession session_;
   Linearizer linearizer_;
-  SavedSession::Point start_;
   std::vector<machine::Part> parts_;
   // What the program is about: of each page, from the first to the last byte that is accessed.
   struct Span {
@@ -84,6 +83,7 @@ class ConcurrentSession {
     uint64_t end;
   };
   void NotePages(const traces::ResolvedOp& op);
+  void NoteRange(uint64_t start, uint64_t size, const traces::ResolvedOp& op);
   std::vector<Span> spans_;
   bool mach_ = false;  // its tasks are Mach's
   std::optional<Failure> failure_;
@@ -109,6 +109,7 @@ struct ExploreResult {
   uint64_t ops = 0;            // performed by threads
   uint64_t decisions = 0;      // made where there was a choice
   uint64_t page_by_page = 0;   // histories that only each page by itself has an order for
+  uint64_t unjudged = 0;       // histories of which nobody can say (linearize.h)
   uint64_t complete = 0;       // programs of which dfs has seen every schedule within its bound
   uint64_t hash = 0;           // over all schedules and what was seen
   size_t pages_stored_to = 0;  // what bringing the machine back copied at the end

@@ -62,6 +62,60 @@ INSTANTIATE_TEST_SUITE_P(All, ExploreKindsTest,
                          ::testing::Values(ScheduleKind::kRandom, ScheduleKind::kPct,
                                            ScheduleKind::kUniform, ScheduleKind::kDepthFirst));
 
+// The same where several are threads of one task.
+TEST_P(ExploreKindsTest, DrawnThreadsOfOneTaskAgree) {
+  ExploreOptions options = Small(GetParam());
+  options.draw.threads = 4;
+  options.draw.threads_per_task = 3;
+  const ExploreResult result = Explore(options);
+  ASSERT_EQ(FailureOf(result), "");
+  EXPECT_EQ(result.schedules, options.schedules);
+  EXPECT_EQ(Explore(options).hash, result.hash);
+}
+
+TEST(ExploreTest, OneThreadUnmapsWhatItsSiblingsUse) {
+  EXPECT_EQ(Explored(ScheduleKind::kRandom, 2000,
+                     "s1 = space\n"
+                     "s1.mmap 0x10000 0x2000 rw- private,fixed\n"
+                     "s1.thread_create\n"
+                     "s1.thread_create\n"
+                     "# thread\n"
+                     "s1.munmap 0x10000 0x1000\n"
+                     "s1.mmap 0x10000 0x1000 rw- private,fixed\n"
+                     "# thread\n"
+                     "s1/1.write 0x10000 8 0x1\n"
+                     "s1/1.read 0x10000 8\n"
+                     "# thread\n"
+                     "s1/2.write 0x10000 8 0x2\n"
+                     "s1/2.mprotect 0x10000 0x1000 r--\n"
+                     "s1/2.write 0x10000 8 0x3\n"
+                     "s1/2.read 0x11000 8\n"),
+            "");
+}
+
+TEST(ExploreTest, TheTaskExitsWhileItsThreadsWriteWhatAnotherReads) {
+  EXPECT_EQ(Explored(ScheduleKind::kPct, 2000,
+                     "s1 = space\n"
+                     "s1.mmap 0x10000 0x1000 rw- shared,fixed\n"
+                     "s2 = s1.fork\n"
+                     "s1.thread_create\n"
+                     "s1.thread_create\n"
+                     "# thread\n"
+                     "s1/1.write 0x10000 8 0x1\n"
+                     "s1/1.munmap 0x10000 0x1000\n"
+                     "# thread\n"
+                     "s1.write 0x10008 8 0x2\n"
+                     "s1.exit\n"
+                     "# thread\n"
+                     "s1/2.write 0x10008 8 0x3\n"
+                     "s1/2.thread_end 1\n"
+                     "# thread\n"
+                     "s2.read 0x10000 8\n"
+                     "s2.read 0x10008 8\n"
+                     "s2.read 0x10000 8\n"),
+            "");
+}
+
 TEST(ExploreTest, DepthFirstEnds) {
   ExploreOptions options = Small(ScheduleKind::kDepthFirst);
   options.depth = 1;
@@ -166,7 +220,8 @@ ExploreOptions Pressed(base::Canary canary) {
   ExploreOptions options = Small(ScheduleKind::kPct);
   options.schedules = Schedules(400);
   options.run.machine.ram_bytes = kPressureFrames << base::kPageShift;
-  options.run.machine.swap = {{.pages = 512}};
+  options.run.machine.swap = {{.pages = 256}, {.pages = 256}};
+  options.draw.swap_devices = 2;
   options.run.memory_may_run_out = true;  // while swapping goes off
   options.run.machine.canary = canary;
   options.draw.hog_pages = static_cast<uint32_t>(kPressureFrames);
@@ -182,6 +237,31 @@ TEST(ExploreTest, WhoWaitsForFramesAndIsNotWokenIsFound) {
   const ExploreResult result = Explore(Pressed(base::Canary::kWaiterNotWoken));
   ASSERT_TRUE(result.failed);
   EXPECT_EQ(result.failed->failure->print.rule, "EveryOperationEnds");
+}
+
+// One task is enough to find it.
+TEST(ExploreTest, AFaultThatForgetsALockIsFoundByThreadsOfOneTask) {
+  if (!fake_l4::RewindArea::IsAvailable()) GTEST_SKIP() << "takes tens of thousands of runs";
+  ExploreOptions options = Small(ScheduleKind::kPct);
+  options.schedules = 20000;
+  options.draw.threads_per_task = 3;
+  options.run.machine.canary = base::Canary::kFaultSkipsAmapLock;
+  EXPECT_TRUE(Explore(options).failed);
+}
+
+// One program of a campaign that found it; the same schedules pass without.
+TEST(ExploreTest, ADaemonThatSkipsTheOwnersLockIsFound) {
+  if (!fake_l4::RewindArea::IsAvailable()) GTEST_SKIP() << "takes many runs";
+  const auto explore = [](base::Canary canary) {
+    ExploreOptions options = Pressed(canary);
+    options.kind = ScheduleKind::kUniform;
+    options.schedules = 64;
+    options.draw.seed = 5;
+    options.draw.index = 18;
+    return Explore(options);
+  };
+  EXPECT_TRUE(explore(base::Canary::kDaemonSkipsOwnerLock).failed);
+  EXPECT_EQ(FailureOf(explore(base::Canary::kNone)), "");
 }
 
 TEST(ExploreTest, AFaultThatForgetsALockIsFoundAndMadeSmall) {

@@ -102,6 +102,16 @@ Swarm WithSwapCalls(Swarm swarm) {
   return swarm;
 }
 
+// A task soon has as many as it may, so that ends are about as frequent.
+Swarm WithThreadCalls(Swarm swarm) {
+  constexpr KindWeight kCalls[] = {{OpKind::kThreadCreate, 5}, {OpKind::kThreadEnd, 2}};
+  for (const KindWeight& call : kCalls) {
+    uint32_t& weight = swarm.weight[static_cast<size_t>(call.kind)];
+    if (weight == 0) weight = call.weight;
+  }
+  return swarm;
+}
+
 Swarm DrawSwarm(uint64_t seed, uint64_t case_index, const Swarm& mix) {
   Prng prng(seed, "swarm", case_index);
   Swarm swarm = mix;
@@ -143,6 +153,7 @@ Generator::Generator(const GenOptions& options) : options_(options) {
   CHECK(sum > 0);
   CHECK(options.files > 0);
   CHECK(options.pages > 0);
+  CHECK(options.threads >= 1 && options.threads <= traces::kMaxThreads);
   for (uint32_t i = 1; i <= options.files; ++i) files_.push_back(absl::StrCat("f", i));
   for (const char* name : kMemfdNames) files_.emplace_back(name);
   for (const char* name : kSegmentNames) files_.emplace_back(name);
@@ -170,11 +181,21 @@ Op Generator::Draw(uint64_t index) const {
     DrawOperands(&prng, &op);
   }
   if (traces::HasTarget(op.kind)) DrawTarget(&prng, &op);
+  if (!orphan) DrawThread(index, &op);
   return op;
+}
+
+// From a stream of its own: what the threads do is drawn as if there were one.
+void Generator::DrawThread(uint64_t index, Op* op) const {
+  if (options_.threads == 1) return;
+  Prng prng(base::Chain(options_.seed, options_.case_index), "thread", index);
+  op->thread = static_cast<uint32_t>(prng.Below(options_.threads));
 }
 
 void Generator::DrawOperands(Prng* prng, Op* op) const {
   if (traces::IsSwapCall(op->kind)) return DrawSwap(prng, op);
+  if (op->kind == OpKind::kThreadEnd) op->value = prng->Below(traces::kMaxThreads + 1);
+  if (traces::IsThreadCall(op->kind)) return;
   switch (op->kind) {
     case OpKind::kMlockall:
       op->flags = Pick(prng, kMlockallFlags);

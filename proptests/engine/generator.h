@@ -35,6 +35,8 @@ Swarm StandardMix();
 Swarm DrawSwarm(uint64_t seed, uint64_t case_index, const Swarm& mix = StandardMix());
 // The calls about swap with them, as seldom as they are.
 Swarm WithSwapCalls(Swarm swarm);
+// The same with the calls that make and end threads.
+Swarm WithThreadCalls(Swarm swarm);
 // "mmap 12, write 40; never: fork, exec".
 std::string SwarmText(const Swarm& swarm);
 
@@ -51,6 +53,9 @@ struct GenOptions {
   uint32_t files = 2;
   // Swap devices of the machine, which calls name, and one that there is not. 0: no such calls.
   uint32_t swap_devices = 0;
+  // Threads of a task among which who acts is drawn, at most traces::kMaxThreads. 1: it is the first
+  // that the task has.
+  uint32_t threads = 1;
   Swarm swarm = StandardMix();
   FaultRates faults;
 };
@@ -80,6 +85,7 @@ class Generator {
   void DrawHeap(base::Prng* prng, traces::Op* op) const;
   void DrawEnd(base::Prng* prng, traces::Op* op) const;
   void DrawSwap(base::Prng* prng, traces::Op* op) const;
+  void DrawThread(uint64_t index, traces::Op* op) const;
   void DrawMove(base::Prng* prng, traces::Op* op) const;
   void DrawCopy(base::Prng* prng, traces::Op* op) const;
   void DrawTarget(base::Prng* prng, traces::Op* op) const;

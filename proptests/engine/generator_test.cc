@@ -52,7 +52,8 @@ TEST(GeneratorTest, EveryOperationIsWellFormed) {
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     GenOptions options;
     options.seed = seed;
-    options.swarm = DrawSwarm(seed, 0);
+    options.threads = static_cast<uint32_t>(1 + seed % traces::kMaxThreads);
+    options.swarm = WithThreadCalls(DrawSwarm(seed, 0));
     Generator generator(options);
     traces::Trace trace;
     trace.title = "drawn.trace: whatever comes";
@@ -66,7 +67,7 @@ TEST(GeneratorTest, EveryOperationIsWellFormed) {
 
 TEST(GeneratorTest, TheStandardMixHasEveryKind) {
   GenOptions options;
-  options.swarm = WithSwapCalls(options.swarm);
+  options.swarm = WithThreadCalls(WithSwapCalls(options.swarm));
   options.swap_devices = 2;
   Generator generator(options);
   std::array<int, traces::kProgramKindCount> seen = {};
@@ -76,11 +77,32 @@ TEST(GeneratorTest, TheStandardMixHasEveryKind) {
   }
 }
 
+TEST(GeneratorTest, ThreadsChangeNothingElse) {
+  GenOptions options;
+  options.swarm = WithThreadCalls(options.swarm);
+  const Generator one(options);
+  options.threads = 3;
+  const Generator three(options);
+  std::array<int, traces::kMaxThreads> seen = {};
+  for (uint64_t i = 0; i < 3000; ++i) {
+    Op op = three.Draw(i);
+    ASSERT_LT(op.thread, 3u);
+    ++seen[op.thread];
+    op.thread = 0;
+    ASSERT_EQ(op, one.Draw(i));
+    if (op.task == traces::TaskRef()) {
+      EXPECT_EQ(three.Draw(i).thread, 0u);
+    }
+  }
+  for (int thread = 0; thread < 3; ++thread) EXPECT_GT(seen[static_cast<size_t>(thread)], 900);
+  EXPECT_EQ(seen[3], 0);
+}
+
 TEST(GeneratorTest, SwarmsDifferAndNeverLoseWhatMakesThemUseful) {
   std::set<std::string> texts;
   int narrow = 0;
   for (uint64_t number = 0; number < 60; ++number) {
-    Swarm swarm = WithSwapCalls(DrawSwarm(1, number));
+    Swarm swarm = WithThreadCalls(WithSwapCalls(DrawSwarm(1, number)));
     texts.insert(SwarmText(swarm));
     auto weight = [&](OpKind kind) { return swarm.weight[static_cast<size_t>(kind)]; };
     EXPECT_GT(weight(OpKind::kWrite), 0u);

@@ -6,7 +6,6 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "base/addr.h"
 #include "base/check.h"
 #include "base/hash.h"
 #include "fake_l4/rewind_area.h"
@@ -36,20 +35,30 @@ class Linearizer::Model {
     std::vector<HistoryOp> done;  // where there are no areas
   };
 
-  void Reset() { Rewind(Point()); }
+  void Reset() {
+    if (area_ != nullptr) return area_->StartAnew();
+    settled_.clear();
+    Rewind(Point());
+  }
+  // What is now is what an empty point goes back to.
+  void Settle() {
+    if (area_ != nullptr) return area_->Settle();
+    settled_ = done_;
+  }
   void Save(Point* point) const {
     if (area_ != nullptr) return area_->Save(&point->mark);
     point->done = done_;
   }
   void Rewind(const Point& point) {
     if (area_ != nullptr) return area_->Rewind(point.mark);
-    done_ = point.done;
+    done_ = point.done.size() < settled_.size() ? settled_ : point.done;
     delete world_;
     Make();
     for (const HistoryOp& op : done_) world_->Adopt(op.op, op.outcome);
   }
   // Whether the outcome is right now; then it is adopted.
   bool Try(const HistoryOp& op) {
+    if (op.cut_short) return Do(op.op);
     RewindArea::Inside inside(area_.get());
     model::Expectation right = world_->Expect(op.op);
     if (!right.Accepts(op.outcome)) return false;
@@ -57,27 +66,29 @@ class Linearizer::Model {
     if (area_ == nullptr) done_.push_back(op);
     return true;
   }
-  // The outcome that the model would choose, adopted.
-  void Do(const traces::ResolvedOp& op) {
+  // The outcome that the model would choose, adopted. False: there is none, and nothing is done.
+  bool Do(const traces::ResolvedOp& op) {
     traces::Outcome outcome;
     {
       RewindArea::Inside inside(area_.get());
       model::Expectation right = world_->Expect(op);
       outcome = right.Canonical();
+      if (outcome.family == traces::Outcome::Family::kNone) return false;
       world_->Adopt(std::move(right), op, outcome);
     }
-    if (area_ != nullptr) return;
+    if (area_ != nullptr) return true;
     HistoryOp done;
     done.op = op;
     done.outcome = outcome;
     done_.push_back(done);
+    return true;
   }
   std::string WhyNot(const HistoryOp& op) const {
     std::string why;
     static_cast<void>(world_->Expect(op.op).Accepts(op.outcome, &why));
     return why;
   }
-  uint64_t Hash() const { return world_->StateHash(); }
+  uint64_t Hash() { return world_->StateHash(&content_hashes_); }
 
  private:
   void Make() {
@@ -88,11 +99,10 @@ class Linearizer::Model {
   const model::World::Options options_;
   std::unique_ptr<RewindArea> area_;  // null: there are none
   model::World* world_ = nullptr;
-  std::vector<HistoryOp> done_;  // since the world was empty, where there are no areas
-};
-
-struct Linearizer::Beginning {
-  Model::Point point;
+  // Since the world was empty, where there are no areas.
+  std::vector<HistoryOp> done_;
+  std::vector<HistoryOp> settled_;
+  model::World::ContentHashes content_hashes_;
 };
 
 // One history. REQUIRES: the model is at its beginning.
@@ -106,9 +116,13 @@ class Linearizer::Search {
         done_(history->size()),
         points_(history->size() + 1) {
     for (uint32_t i = 0; i < by_beginning_.size(); ++i) by_beginning_[i] = i;
-    // total order: beginnings differ
-    std::sort(by_beginning_.begin(), by_beginning_.end(),
-              [&](uint32_t a, uint32_t b) { return history_[a].invoked < history_[b].invoked; });
+    for (const HistoryOp& op : history_) needed_ += op.cut_short ? 0 : 1;
+    left_ = needed_;
+    // total order: places in the history differ
+    std::sort(by_beginning_.begin(), by_beginning_.end(), [&](uint32_t a, uint32_t b) {
+      return history_[a].invoked != history_[b].invoked ? history_[a].invoked < history_[b].invoked
+                                                        : a < b;
+    });
   }
 
   Linearization Run() {
@@ -118,6 +132,7 @@ class Linearizer::Search {
     if (!found_.found) {
       model_.Rewind(start);
       order_.clear();
+      left_ = needed_;
       std::fill(done_.begin(), done_.end(), false);
       found_.found = From(0);
     }
@@ -137,9 +152,11 @@ class Linearizer::Search {
       first_end = std::min(first_end, history_[i].responded);
       candidates.push_back(i);
     }
-    // total order: ends differ
+    // total order: places in the history differ
     std::sort(candidates.begin(), candidates.end(), [&](uint32_t a, uint32_t b) {
-      return history_[a].responded < history_[b].responded;
+      return history_[a].responded != history_[b].responded
+                 ? history_[a].responded < history_[b].responded
+                 : a < b;
     });
     return candidates;
   }
@@ -149,12 +166,13 @@ class Linearizer::Search {
     if (!model_.Try(history_[candidate])) return false;
     done_[candidate] = true;
     order_.push_back(candidate);
+    left_ -= history_[candidate].cut_short ? 0 : 1;
     return true;
   }
 
   // Without looking back: nearly all histories have this order, or nearly it.
   bool InOrderOfEnds() {
-    while (order_.size() < history_.size()) {
+    while (left_ != 0) {
       const std::vector<uint32_t> candidates = Candidates();
       if (!std::any_of(candidates.begin(), candidates.end(),
                        [&](uint32_t candidate) { return TryNext(candidate); })) {
@@ -164,7 +182,7 @@ class Linearizer::Search {
     return true;
   }
 
-  uint64_t StateHash() const {
+  uint64_t StateHash() {
     uint64_t hash = model_.Hash();
     for (size_t i = 0; i < done_.size(); ++i) hash = base::Chain(hash, done_[i] ? i + 1 : 0);
     return hash;
@@ -189,7 +207,12 @@ class Linearizer::Search {
   // From where nothing is left to choose there is no need to come back. Most searches are over
   // before it would pay to remember states.
   bool From(size_t depth) {
-    if (order_.size() == history_.size()) return IsTheOne();
+    // More of what was cut short may have been done.
+    if (left_ == 0 && IsTheOne()) return true;
+    if (found_.steps > kMostSteps) {
+      found_.gave_up = true;
+      return false;
+    }
     const std::vector<uint32_t> candidates = Candidates();
     const bool choice = candidates.size() > 1;
     const bool remembers = choice && (is_wanted_ || found_.steps > kStepsWithoutMemory);
@@ -202,14 +225,16 @@ class Linearizer::Search {
       if (From(depth + 1)) return true;
       done_[candidate] = false;
       order_.pop_back();
+      left_ += history_[candidate].cut_short ? 0 : 1;
       if (choice) model_.Rewind(points_[depth]);
     }
     if (!any) NoteLongest(candidates);
-    if (remembers) failed_.insert(StateHash());
+    if (remembers && !found_.gave_up) failed_.insert(StateHash());
     return false;
   }
 
   static constexpr uint64_t kStepsWithoutMemory = 500;
+  static constexpr uint64_t kMostSteps = 100'000;
 
   Model& model_;
   const IsWanted& is_wanted_;
@@ -218,89 +243,79 @@ class Linearizer::Search {
   std::vector<uint32_t> by_beginning_;
   std::vector<bool> done_;
   std::vector<uint32_t> order_;
+  size_t needed_ = 0;  // operations that were done
+  size_t left_ = 0;    // of them, not in the order yet
   std::vector<Model::Point> points_;
   absl::flat_hash_set<uint64_t> failed_;  // states from which there is no order
   Linearization found_;
 };
 
-namespace {
-
-bool IsAccess(OpKind kind) {
-  return kind == OpKind::kRead || kind == OpKind::kWrite || kind == OpKind::kFetch;
-}
-
-// First and last page that an operation is about.
-struct Pages {
-  uint64_t first;
-  uint64_t end;
-};
-Pages PagesOf(const traces::ResolvedOp& op) {
-  const uint64_t size = op.kind == OpKind::kFetch ? 1 : op.size;
-  return {base::TruncPage(op.at), base::RoundPage(op.at + size)};
-}
-
-bool AnswersAnAddress(OpKind kind) { return kind == OpKind::kMmap || kind == OpKind::kVmAllocate; }
-
-}  // namespace
-
-bool CanBeCut(const traces::ResolvedOp& op) {
-  switch (op.kind) {
-    case OpKind::kMremap:
-    case OpKind::kVmCopy:
-    case OpKind::kVmRead:
-    case OpKind::kVmWrite:
-    case OpKind::kPeek:
-    case OpKind::kPoke:
-    case OpKind::kPread:
-    case OpKind::kPwrite:
-    case OpKind::kSend:
-    case OpKind::kReceive:
-    case OpKind::kMincore:
-    case OpKind::kVmMap:
-    case OpKind::kShmat:
-    case OpKind::kShmdt:
-      return false;
-    case OpKind::kMmap:
-      return (op.flags & traces::kFlagFixed) != 0;
-    case OpKind::kVmAllocate:
-      return (op.flags & traces::kFlagAnywhere) == 0;
-    default:
-      return !IsAccess(op.kind) || PagesOf(op).end - PagesOf(op).first <= base::kPageSize;
-  }
-}
-
-std::optional<HistoryOp> CutToPage(const HistoryOp& op, uint64_t page) {
-  if (!traces::TakesPlace(op.op.kind)) return op;
-  // How far a region goes is no matter of one page.
-  if (op.op.kind == OpKind::kVmRegion) return std::nullopt;
-  const Pages pages = PagesOf(op.op);
-  if (page < pages.first || page >= pages.end) return std::nullopt;
-  if (pages.end - pages.first <= base::kPageSize) return op;
-  // It changes nothing, and which page it failed for is not said.
-  if (!op.outcome.ok()) return std::nullopt;
-  HistoryOp part = op;
-  if (op.op.file_key != 0) part.op.offset += page - pages.first;
-  part.op.at = page;
-  part.op.size = base::kPageSize;
-  if (AnswersAnAddress(op.op.kind)) part.outcome.value = page;
-  return part;
-}
-
 Linearizer::Linearizer(const model::World::Options& options)
-    : model_(std::make_unique<Model>(options)), begin_(std::make_unique<Beginning>()) {}
+    : options_(options), model_(std::make_unique<Model>(options)) {}
 Linearizer::~Linearizer() = default;
 
 void Linearizer::Begin(const std::vector<HistoryOp>& setup) {
   setup_ = setup;
   model_->Reset();
   for (const HistoryOp& op : setup_) CHECK(model_->Try(op));
-  model_->Save(&begin_->point);
+  model_->Settle();
 }
 
 Linearization Linearizer::CheckWhole(const std::vector<HistoryOp>& history,
                                      const IsWanted& is_wanted) {
-  model_->Rewind(begin_->point);
+  model_->Rewind(Model::Point());
   return Search(model_.get(), &history, is_wanted).Run();
+}
+
+namespace {
+
+bool ForksIn(const std::vector<HistoryOp>& history) {
+  return std::any_of(history.begin(), history.end(),
+                     [](const HistoryOp& op) { return IsAboutAllPages(op.op.kind); });
+}
+
+// Whether calls that take contents and put them elsewhere, which is two steps, overlapped what
+// changes one or the other.
+bool MovesOverlapIn(const std::vector<HistoryOp>& history, const PageGroup& group) {
+  std::vector<const HistoryOp*> changes;
+  for (const HistoryOp& op : history) {
+    const bool looks = op.op.kind == OpKind::kRead || op.op.kind == OpKind::kFetch;
+    if (!looks && !CutTo(op, group).empty()) changes.push_back(&op);
+  }
+  for (const HistoryOp* move : changes) {
+    if (!MovesContents(move->op.kind)) continue;
+    for (const HistoryOp* change : changes) {
+      if (change->thread != move->thread && change->invoked < move->responded &&
+          move->invoked < change->responded) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+bool Linearizer::CheckGroup(const std::vector<HistoryOp>& history, const PageGroup& group,
+                            Verdict* verdict) {
+  if (parts_ == nullptr) parts_ = std::make_unique<Model>(options_);
+  parts_->Reset();
+  for (const HistoryOp& op : setup_) {
+    for (const HistoryOp& part : CutTo(op, group)) {
+      if (!parts_->Try(part)) parts_->Do(part.op);
+    }
+  }
+  parts_->Settle();
+  std::vector<HistoryOp> parts;
+  verdict->group_ops.clear();
+  for (uint32_t i = 0; i < history.size(); ++i) {
+    for (const HistoryOp& part : CutTo(history[i], group)) {
+      parts.push_back(part);
+      verdict->group_ops.push_back(i);
+    }
+  }
+  verdict->of_group = Search(parts_.get(), &parts, nullptr).Run();
+  return verdict->of_group.found;
 }
 
 Verdict Linearizer::Check(const std::vector<HistoryOp>& history) {
@@ -310,35 +325,31 @@ Verdict Linearizer::Check(const std::vector<HistoryOp>& history) {
     verdict.atomicity = Atomicity::kWhole;
     return verdict;
   }
-  std::vector<uint64_t> pages;
-  for (const HistoryOp& op : history) {
-    if (!CanBeCut(op.op)) return verdict;
-    if (!traces::TakesPlace(op.op.kind)) continue;
-    const Pages range = PagesOf(op.op);
-    for (uint64_t page = range.first; page < range.end; page += base::kPageSize) {
-      if (std::find(pages.begin(), pages.end(), page) == pages.end()) pages.push_back(page);
-    }
-  }
-  for (uint64_t page : pages) {
-    model_->Reset();
-    for (const HistoryOp& op : setup_) {
-      if (auto part = CutToPage(op, page)) model_->Do(part->op);
-    }
-    std::vector<HistoryOp> parts;
-    verdict.page_ops.clear();
-    for (uint32_t i = 0; i < history.size(); ++i) {
-      auto part = CutToPage(history[i], page);
-      if (!part) continue;
-      parts.push_back(*part);
-      verdict.page_ops.push_back(i);
-    }
-    verdict.of_page = Search(model_.get(), &parts, nullptr).Run();
-    if (verdict.of_page.found) continue;
-    verdict.page = page;
+  const std::optional<std::vector<PageGroup>> groups = GroupsOf(setup_, history);
+  if (!groups) {
+    if (verdict.whole.gave_up) verdict.atomicity = Atomicity::kUnjudged;
     return verdict;
   }
   verdict.atomicity = Atomicity::kPageByPage;
+  for (const PageGroup& group : *groups) {
+    if (CheckGroup(history, group, &verdict)) continue;
+    const bool torn_fork = group.size() > 1 && ForksIn(history);
+    if (verdict.of_group.gave_up || torn_fork || MovesOverlapIn(history, group)) {
+      verdict.atomicity = Atomicity::kUnjudged;
+      continue;
+    }
+    verdict.group = group;
+    verdict.atomicity = Atomicity::kNone;
+    return verdict;
+  }
   return verdict;
+}
+
+bool Linearizer::MovesOverlap(const std::vector<HistoryOp>& history) const {
+  const std::optional<std::vector<PageGroup>> groups = GroupsOf(setup_, history);
+  return !groups || std::any_of(groups->begin(), groups->end(), [&](const PageGroup& group) {
+    return MovesOverlapIn(history, group);
+  });
 }
 
 // ---- The picture ----
@@ -354,7 +365,8 @@ std::string HistoryText(const std::vector<HistoryOp>& history) {
   uint32_t threads = 0;
   for (uint32_t i = 0; i < history.size(); ++i) {
     events.push_back({history[i].invoked, i, true});
-    if (history[i].responded != 0) events.push_back({history[i].responded, i, false});
+    const bool ended = history[i].responded != 0 && !history[i].cut_short;
+    if (ended) events.push_back({history[i].responded, i, false});
     threads = std::max(threads, history[i].thread + 1);
   }
   // total order: times differ

@@ -7,13 +7,14 @@
 //          next, the model taken back to where it was (fake_l4/rewind_area.h), and a state that was
 //          reached with the same operations done is not gone into again.
 //          Calls on several pages are atomic for each page only (design D8). So when the whole
-//          history has no order, each page by itself is asked: all operations cut to that page.
+//          history has no order that can be found within a bound, each group of pages by itself is
+//          asked (history_cut.h): nearly always one page, several where contents were moved.
 //              whole         there is one order for everything
-//              page by page  there is one for each page, but none for all
-//              neither       a failure, with the page that has none
-//          Operations that take a page's contents elsewhere (mremap, vm_copy, vm_read, vm_write,
-//          peek, poke) cannot be cut to a page; a history with one of them has to be whole.
-//          A failed call on several pages is taken to change nothing when it is cut.
+//              page by page  there is one for each group, but none for all
+//              unjudged      a group of several pages has none, but its calls need not be one step:
+//                            contents are taken before they are put elsewhere, and what changed
+//                            either meanwhile may come between; a fork is a step for each page
+//              neither       a failure, with the group that has none
 // SEE      facts/verification.md section 2.3; model/world.h; explore.h.
 
 #ifndef PROPTESTS_ENGINE_LINEARIZE_H_
@@ -27,38 +28,31 @@
 #include <vector>
 
 #include "model/world.h"
+#include "proptests/engine/history_cut.h"
 #include "traces/op.h"
 
 namespace proptests {
 
-struct HistoryOp {
-  uint32_t thread = 0;
-  traces::ResolvedOp op;
-  traces::Outcome outcome;
-  // Places in one order of all beginnings and ends; equal ones do not occur.
-  uint64_t invoked = 0;
-  uint64_t responded = 0;
-};
-
 struct Linearization {
   bool found = false;
-  std::vector<uint32_t> order;  // of the history's operations, when found
+  bool gave_up = false;         // after as many steps as were allowed
+  std::vector<uint32_t> order;  // when found: of all that were done, and some cut short
   uint64_t steps = 0;           // operations tried on the model
   // When not found: as many operations as can be done in some order, and why none of the next can.
   std::vector<uint32_t> longest;
   std::string why;
 };
 
-enum class Atomicity : uint8_t { kWhole, kPageByPage, kNone };
+enum class Atomicity : uint8_t { kWhole, kPageByPage, kUnjudged, kNone };
 
 struct Verdict {
   Atomicity atomicity = Atomicity::kNone;
   Linearization whole;
-  // With kNone, for a history that can be cut: the page, and its operations by their place in the
-  // history.
-  std::optional<uint64_t> page;
-  Linearization of_page;
-  std::vector<uint32_t> page_ops;
+  // With kNone, for a history that can be cut: the pages, and their operations by their places in
+  // the history.
+  PageGroup group;
+  Linearization of_group;
+  std::vector<uint32_t> group_ops;
 };
 
 class Linearizer {
@@ -76,6 +70,9 @@ class Linearizer {
   Linearization CheckWhole(const std::vector<HistoryOp>& history,
                            const IsWanted& is_wanted = nullptr);
   Verdict Check(const std::vector<HistoryOp>& history);
+  // Whether contents were moved while others changed them, so that an order that explains what was
+  // seen need not explain the rest.
+  bool MovesOverlap(const std::vector<HistoryOp>& history) const;
 
  private:
   class Model;
@@ -83,15 +80,14 @@ class Linearizer {
 
   struct Beginning;
 
+  // Whether the operations cut to the group have an order.
+  bool CheckGroup(const std::vector<HistoryOp>& history, const PageGroup& group, Verdict* verdict);
+
+  const model::World::Options options_;
   std::unique_ptr<Model> model_;
-  std::unique_ptr<Beginning> begin_;  // the model's state then
+  std::unique_ptr<Model> parts_;  // of histories that are cut; null: there was none yet
   std::vector<HistoryOp> setup_;
 };
-
-// The part of an operation that is about the page at `page`; nothing when none is. Operations about
-// no place in a map are about every page.
-std::optional<HistoryOp> CutToPage(const HistoryOp& op, uint64_t page);
-bool CanBeCut(const traces::ResolvedOp& op);
 
 // A picture: one column a thread, time downwards, a line for each beginning and each end.
 std::string HistoryText(const std::vector<HistoryOp>& history);

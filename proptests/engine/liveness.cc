@@ -48,6 +48,7 @@ class Convergence {
     Op op;
     op.kind = kind;
     op.task = {task, false};
+    op.thread = session_->world().FirstThread(task);
     op.at = traces::At(at);
     op.size = size;
     op.value = 'Z';
@@ -76,6 +77,7 @@ class Convergence {
                      ? OpKind::kFork
                      : OpKind::kTaskCreate;
     birth.task = {task, false};
+    birth.thread = session_->world().FirstThread(task);
     birth.child = child;
     if (birth.kind == OpKind::kTaskCreate) birth.flags = traces::kFlagInherit;
     if (!Step(birth)) return false;

@@ -42,6 +42,31 @@ TEST(LivenessTest, WhateverFailedBeforeEverythingConverges) {
   EXPECT_NE(result.run.hash, plain.run.hash);
 }
 
+uint64_t RowOf(const LedgerRows& rows, const std::string& name) {
+  for (const LedgerRow& row : rows) {
+    if (row.name == name) return row.value;
+  }
+  ADD_FAILURE() << "no row " << name;
+  return 0;
+}
+
+// Memory is short, and devices fail in every way until they are healed.
+TEST(LivenessTest, DevicesThatFailedAreHealedAndEverythingConverges) {
+  CampaignOptions options = Faulty(20000);
+  options.case_ops = 1000;
+  options.tasks = 8;
+  options.pages = 128;
+  options.run.machine.ram_bytes = 96 * base::kPageSize;
+  options.run.machine.swap = {{.pages = 2048, .transfer_us = 20}, {.pages = 1024}};
+  options.run.memory_may_run_out = true;
+  options.faults = *ParseFaultRates(
+      "swap_read_error=1000,swap_write_error=30,swap_torn_write=200,swap_slow=20,swap_vanish=400");
+  const CampaignResult result = RunCampaign(options);
+  ASSERT_FALSE(result.run.failure) << result.run.failure->text;
+  EXPECT_GT(RowOf(result.run.ledger, "pageout"), 500u);
+  EXPECT_GT(RowOf(result.run.ledger, "pagein"), 100u);
+}
+
 // The canary puts a client to sleep for ever after a fault. A run whose last operation meets the
 // fault shows nothing, unless something is asked of that client afterwards.
 TEST(LivenessTest, AWakeUpLostUnderAFaultIsFoundAndShrunk) {

@@ -28,6 +28,7 @@ struct MachinePins {
   bool processors = false;
   bool schedule = false;
   bool faults = false;
+  bool threads = false;  // of a task (run.h)
 };
 
 // Changes what is not pinned of the options and rates of a campaign into those of the case.

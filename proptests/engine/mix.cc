@@ -19,7 +19,8 @@ struct Size {
   uint64_t most;
 };
 constexpr Size kSizes[] = {
-    {"tasks", &Mix::tasks, 48}, {"pages", &Mix::pages, 4096}, {"files", &Mix::files, 64}};
+    {"tasks", &Mix::tasks, 48}, {"pages", &Mix::pages, 4096}, {"files", &Mix::files, 64},
+    {"threads", &Mix::threads, traces::kMaxThreads}};
 
 // Weights are multiplied by at most 8 and added up.
 constexpr uint64_t kMostWeight = 1'000'000;
@@ -48,7 +49,7 @@ std::string Note(const std::vector<absl::string_view>& words, Mix* mix) {
     }
     return absl::StrCat("the name of an operation, found \"", words[1], "\"");
   }
-  return "tasks, pages or files and a number, or op, a kind of operation and a weight";
+  return "tasks, pages, files or threads and a number, or op, a kind of operation and a weight";
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 //              tasks 8          alive at once, at most: 1 to 48
 //              pages 64         of a typical map: 1 to 4096
 //              files 2          that may be mapped: 1 to 64
+//              threads 1        of a task, at most: 1 to 4
 //              op mmap 16       a weight; kinds without a line never occur
 // SEE      proptests/mixes/standard.mix, which equals StandardMixFile().
 
@@ -24,6 +25,7 @@ struct Mix {
   uint64_t tasks = 8;
   uint64_t pages = 64;
   uint64_t files = 2;
+  uint64_t threads = 1;
   Swarm weights;
   friend bool operator==(const Mix&, const Mix&) = default;
 };

@@ -22,7 +22,8 @@ bool IsDeath(OpKind kind) { return kind == OpKind::kExit || kind == OpKind::kTas
 // About all that a task has mapped.
 bool IsOfWholeTask(OpKind kind) {
   return kind == OpKind::kFork || kind == OpKind::kTaskCreate || kind == OpKind::kExec ||
-         IsDeath(kind) || kind == OpKind::kMlockall || kind == OpKind::kMunlockall;
+         IsDeath(kind) || kind == OpKind::kMlockall || kind == OpKind::kMunlockall ||
+         traces::IsThreadCall(kind);
 }
 
 bool AnswersAnAddress(OpKind kind) {

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/addr.h"
 #include "base/hash.h"
+#include "base/prng.h"
 #include "proptests/engine/emit.h"
 #include "proptests/engine/liveness.h"
 #include "traces/codec.h"
@@ -21,6 +22,7 @@ constexpr uint64_t kProgressEvery = 8192;
 traces::Op Absolute(const traces::Op& op, const traces::ResolvedOp& resolved) {
   traces::Op absolute = op;
   if (resolved.task != 0) absolute.task = {resolved.task, false};
+  absolute.thread = resolved.thread;
   if (op.at.kind != traces::Place::Kind::kAbsolute) absolute.at = traces::At(resolved.at);
   if (op.to.kind != traces::Place::Kind::kAbsolute) absolute.to = traces::At(resolved.to);
   return absolute;
@@ -120,6 +122,18 @@ std::string RunTraceText(absl::string_view text, const RunOptions& given) {
   return absl::StrCat(FingerprintText(result.failure->print), ": ", result.failure->text);
 }
 
+namespace {
+
+// In half of the cases that draw it tasks have one thread.
+uint32_t CaseThreads(const CampaignOptions& options, uint64_t case_index) {
+  if (!options.machine_swarm || options.pins.threads) return options.threads;
+  base::Prng prng(options.seed, "threads", case_index);
+  const uint64_t most = prng.Below(2 * (traces::kMaxThreads - 1));
+  return static_cast<uint32_t>(1 + (most < traces::kMaxThreads ? most : 0));
+}
+
+}  // namespace
+
 GenOptions CaseOptions(const CampaignOptions& options, uint64_t case_index) {
   GenOptions gen;
   gen.seed = options.seed;
@@ -133,7 +147,9 @@ GenOptions CaseOptions(const CampaignOptions& options, uint64_t case_index) {
     DrawMachine(options.seed, case_index, options.pins, &run, &gen.faults);
   }
   gen.swap_devices = static_cast<uint32_t>(run.machine.swap.size());
-  const Swarm mix = gen.swap_devices != 0 ? WithSwapCalls(options.mix) : options.mix;
+  gen.threads = CaseThreads(options, case_index);
+  Swarm mix = gen.swap_devices != 0 ? WithSwapCalls(options.mix) : options.mix;
+  if (gen.threads > 1) mix = WithThreadCalls(mix);
   gen.swarm = options.swarm ? DrawSwarm(options.seed, case_index, mix) : mix;
   if (gen.swap_devices == 0) DropSwapSites(&gen.faults);
   return gen;

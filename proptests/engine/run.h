@@ -97,6 +97,7 @@ struct CampaignOptions {
   uint32_t tasks = 8;
   uint32_t pages = 64;
   uint32_t files = 2;
+  uint32_t threads = 1;  // of a task, at most; with machine_swarm drawn, unless pinned
   Swarm mix = StandardMix();
   bool swarm = true;  // each case has its own part of the mix; else all have all of it
   // Each case has its own machine, too (machine_swarm.h), but for what is pinned.

@@ -44,7 +44,20 @@ void SavedSession::Rewind(const Point& point) {
   for (const traces::Op& op : done_) session_->Step(op);
 }
 
+void SavedSession::RewindToStart() {
+  Point start;
+  start.ops = settled_;
+  Rewind(start);
+}
+
+void SavedSession::Settle() {
+  CHECK(settled_ == 0);
+  settled_ = done_.size();
+  if (area_ != nullptr) area_->Settle();
+}
+
 void SavedSession::StartAnew() {
+  settled_ = 0;
   if (area_ == nullptr) return RewindToStart();
   done_.clear();
   area_->StartAnew();

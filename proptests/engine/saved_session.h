@@ -46,10 +46,13 @@ class SavedSession {
   void Save(Point* point) const;
   // REQUIRES: the point was saved on the way here, or after a Rewind to a point that was.
   void Rewind(const Point& point);
-  void RewindToStart() { Rewind(Point()); }
+  void RewindToStart();
   // The same; all points are void, and what was stored to before costs no Rewind any more. For what
   // is begun rarely and rewound often.
   void StartAnew();
+  // What is now is what RewindToStart goes back to, until StartAnew, and Rewind copies less; all
+  // points are void. REQUIRES: nothing of the kind since StartAnew.
+  void Settle();
 
   // For who only looks.
   const Session& session() const { return *session_; }
@@ -69,7 +72,8 @@ class SavedSession {
   const std::vector<std::string>* const files_;
   std::unique_ptr<fake_l4::RewindArea> area_;  // null: there are none
   Session* session_ = nullptr;                 // the area's, or ours
-  std::vector<traces::Op> done_;               // since the start
+  std::vector<traces::Op> done_;               // since it was new
+  size_t settled_ = 0;                         // of them, until Settle
 };
 
 }  // namespace proptests

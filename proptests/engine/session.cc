@@ -29,6 +29,8 @@ bool IsAccess(OpKind kind) {
 
 // Slots, or pages: with so many of both none is refused a frame.
 constexpr uint64_t kPlenty = 64;
+// The documented minimum of frames that are neither wired nor lent (docs/internals/pdaemon.md).
+constexpr uint64_t kFewestMovable = 16;
 
 // The pages that an operation may have changed, cut to the bounds of user space.
 base::Range TouchedRange(const traces::ResolvedOp& op, const Outcome& seen) {
@@ -102,18 +104,23 @@ Session::Session(const RunOptions& options, const std::vector<std::string>* file
   if (options.lanes.Has(Lane::kUvm)) {
     machine_ = std::make_unique<machine::Machine>(options.machine);
     machine_->uvm().probes().CountFaults();
-    world.wired_max = WiredMax();
+    const model::World::Limits limits = MemoryLimits();
+    world.wired_max = limits.wired_max;
     world.wired_by_server = machine_->uvm().DebugPages().wired_count().value();
-    world.shm_max = ShmMax();
+    world.lend_max = limits.lend_max;
+    world.shm_max = limits.shm_max;
   }
   world_ = std::make_unique<model::World>(world);
   if (!options.lanes.Has(Lane::kUvm)) return;
   relation_.emplace(world_.get(), machine_.get());
 }
 
-uint64_t Session::WiredMax() const { return machine_->uvm().DebugPages().wired_max().value(); }
-
-uint64_t Session::ShmMax() const { return base::ToBytes(machine_->uvm().DebugPages().total()) / 4; }
+model::World::Limits Session::MemoryLimits() const {
+  const uvm::PageStore& pages = machine_->uvm().DebugPages();
+  return {.wired_max = pages.wired_max().value(),
+          .lend_max = pages.lend_max().value(),
+          .shm_max = base::ToBytes(pages.total()) / 4};
+}
 
 bool Session::WithinLimits(const traces::Op& op) const {
   if (options_.max_live_tasks == 0) return true;
@@ -141,8 +148,7 @@ bool Session::Step(const traces::Op& op, const Outcome* expected) {
   }
   ++stats_.ops;
   ++stats_.by_kind[static_cast<size_t>(op.kind)];
-  if (machine_ != nullptr && machine_->MeetEvent(resolved_))
-    world_->MemoryChanged(WiredMax(), ShmMax());
+  if (machine_ != nullptr && machine_->MeetEvent(resolved_)) world_->MemoryChanged(MemoryLimits());
   model::Expectation right = world_->Expect(resolved_);
   seen_ = right.Canonical();
   // What a trace says of an operation that lost something is none.
@@ -151,7 +157,7 @@ bool Session::Step(const traces::Op& op, const Outcome* expected) {
   if (compare && !lost && !CompareWithTrace(right, *expected)) return false;
   if (machine_ != nullptr && !ApplyToSystem(&right)) return false;
   if (machine_ != nullptr && machine_->loss() != machine::Loss::kNothing) return FollowLoss();
-  world_->Adopt(std::move(right), resolved_, seen_);
+  if (!followed_) world_->Adopt(std::move(right), resolved_, seen_);
   stats_.ok += seen_.ok() ? 1 : 0;
   if (pairs_ != nullptr) pairs_->Note(resolved_, seen_);
   ExtendHash();
@@ -188,6 +194,7 @@ void Session::NoticeFullMemory(model::Expectation* right) {
 
 bool Session::ApplyToSystem(model::Expectation* right) {
   Outcome seen = machine_->Apply(resolved_);
+  followed_ = false;
   if (options_.shortage_when_full && !full_) NoticeFullMemory(right);
   if (std::optional<std::string> crash = machine_->crash(); crash.has_value()) {
     return Fail(FailureClass::kCrash, CrashRule(*crash),
@@ -207,16 +214,18 @@ bool Session::ApplyToSystem(model::Expectation* right) {
   const bool right_outcome = right->Accepts(seen, &why);
   // An error that is right may have come sooner than it should.
   if ((!right_outcome || !seen.ok()) && MetALoss(seen)) {
-    ended_ = true;
-    return false;
+    followed_ = !seen.ok() && !right->IsPlainError(seen) && world_->AdoptLoss(resolved_, seen);
+    ended_ = !followed_ && (!right_outcome || !right->IsPlainError(seen));
+    if (ended_) return false;
   }
-  if (!right_outcome) {
+  if (!right_outcome && !followed_) {
     bool bytes = resolved_.kind == OpKind::kRead && seen.ok() && right->Canonical().ok();
     return Fail(bytes ? FailureClass::kContents : FailureClass::kOutcome,
                 bytes ? "ContentsAgree" : KindRule("OutcomesAgree", resolved_.kind),
                 absl::StrCat(traces::FormatResolvedOp(resolved_), ": ", why));
   }
-  if (machine_->swap_set().count() != 0 && !ShortageIsRight(*right, seen)) return false;
+  if (machine_->swap_set().count() != 0 && !followed_ && !ShortageIsRight(*right, seen))
+    return false;
   seen_ = seen;
   return true;
 }
@@ -232,7 +241,8 @@ bool Session::NoticeLosses(model::Expectation* right) {
   return FailWith(relation_->LossesHaveCauses());
 }
 
-// A call that needed a lost page did part of its work, and nobody can say which: the case ends.
+// A call that needed a lost page may have done part of its work. Where nobody can say which
+// (World::AdoptLoss) the case ends.
 bool Session::MetALoss(const Outcome& seen) const {
   if (!losses_ || seen.family == Outcome::Family::kFault) return false;
   return relation_->AnyLost(traces::ActsOn(resolved_)) || relation_->AnyLost(resolved_.task);
@@ -250,11 +260,9 @@ bool Session::ShortageIsRight(const model::Expectation& right, const Outcome& se
   const uvm::PageStore& pages = machine_->uvm().DebugPages();
   const uint64_t movable =
       (pages.free_count() + pages.active_count() + pages.inactive_count()).value();
-  if (movable < kPlenty) return true;
+  if (movable < kFewestMovable) return true;
   const bool disturbed = machine_->ledger().faults_injected != spent_.faults_injected;
   if (disturbed) return true;
-  // Calls may also meet the limit of what may be wired or held at once.
-  if (!refused && seen.family != Outcome::Family::kFault) return true;
   if (!refused) {
     return Fail(FailureClass::kOutcome, KindRule("ShortageHasACause", resolved_.kind),
                 absl::StrCat(traces::FormatResolvedOp(resolved_), ": ",
@@ -305,6 +313,7 @@ bool Session::FollowTaskLoss() {
   if (!CheckWhole(StateRelation::Depth::kSampled)) return false;
   traces::ResolvedOp death;
   death.task = resolved_.task;
+  death.thread = resolved_.thread;
   death.kind = world_->PersonalityOf(death.task) == traces::Personality::kBsd
                    ? OpKind::kExit
                    : OpKind::kTaskTerminate;
@@ -340,6 +349,8 @@ void Session::ExtendHash() {
   hash_ = base::Chain(hash_, static_cast<uint64_t>(resolved_.kind) << 32 | resolved_.task);
   hash_ = base::Chain(hash_, resolved_.at);
   if (resolved_.target != 0) hash_ = base::Chain(hash_, resolved_.target);
+  if (resolved_.thread != 0) hash_ = base::Chain(hash_, resolved_.thread);
+  if (resolved_.kind == OpKind::kThreadEnd) hash_ = base::Chain(hash_, resolved_.value);
   if (traces::IsSwapCall(resolved_.kind)) {
     hash_ = base::Chain(hash_, uint64_t{resolved_.device} << 32 | resolved_.priority);
   }
@@ -416,7 +427,7 @@ bool Session::PerformOwn(const traces::Op& op) {
   model::Expectation right = world_->Expect(resolved_);
   seen_ = right.Canonical();
   if (!ApplyToSystem(&right)) return false;
-  world_->Adopt(resolved_, seen_);
+  if (!followed_) world_->Adopt(resolved_, seen_);
   return true;
 }
 
@@ -427,6 +438,7 @@ bool Session::DrainNames() {
     const uint64_t key = traces::KeyOfName((*files_)[i - 1].c_str());
     traces::Op op;
     op.task = {world_->LiveTasks().front(), false};
+    op.thread = world_->FirstThread(op.task.number);
     op.file = i;
     op.kind = OpKind::kMemfdClose;
     if (world_->HasMemfd(key) && !PerformOwn(op)) return false;
@@ -446,6 +458,7 @@ bool Session::DrainTasks() {
     op.kind = world_->PersonalityOf(task) == traces::Personality::kBsd ? OpKind::kExit
                                                                        : OpKind::kTaskTerminate;
     op.task = {task, false};
+    op.thread = world_->FirstThread(task);
     if (!PerformOwn(op)) return false;
   }
   stats_ = counted;

@@ -80,8 +80,8 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   // Executes one operation; `expected` (may be null) is what the trace says. False after a failure,
-  // and when a call met a page that was lost to an injected error of swap: what it did before is
-  // nobody's to say, and the run ends without a failure.
+  // and when a call that overwrites or moves bytes met a page that was lost to an injected error of
+  // swap: how far it came is nobody's to say, and the run ends without a failure.
   bool Step(const traces::Op& op, const traces::Outcome* expected = nullptr);
   // What the system has done already, with what came of it: the model follows. False after a
   // failure; the outcome was not right.
@@ -107,8 +107,7 @@ class Session {
 
  private:
   // As the machine has them now.
-  uint64_t WiredMax() const;
-  uint64_t ShmMax() const;
+  model::World::Limits MemoryLimits() const;
   bool WithinLimits(const traces::Op& op) const;
   void ReadProbes();
   bool CompareWithTrace(const model::Expectation& right, const traces::Outcome& expected);
@@ -144,6 +143,7 @@ class Session {
   traces::Outcome seen_;
   bool skipped_ = false;
   bool losses_ = false;    // of pages, to errors of swap
+  bool followed_ = false;  // the model has followed a call that met such a page already
   bool ended_ = false;     // nobody can say how it would go on
   uint64_t refusals_ = 0;  // of frames, as of the operation before
   bool full_ = false;      // shortage_when_full, and they have been

@@ -59,6 +59,7 @@ class Shrinking {
     MakeAbsolute();
     while (!exhausted()) {
       bool changed = DropSingles();
+      changed = FirstThreads() || changed;
       changed = MergeTasks() || changed;
       changed = LowerTasks() || changed;
       changed = InlineShares() || changed;
@@ -173,6 +174,26 @@ class Shrinking {
         changed = true;
         break;
       }
+    }
+    return changed;
+  }
+
+  // What another thread does its task's first may do: all of it, or one operation.
+  bool FirstThreads() {
+    Candidate all = best_;
+    bool any = false;
+    for (TestOp& test : all.ops) {
+      any = any || test.op.thread != 0;
+      test.op.thread = 0;
+    }
+    if (!any) return false;
+    if (Try(std::move(all))) return true;
+    bool changed = false;
+    for (size_t i = 0; i < best_.ops.size(); ++i) {
+      if (best_.ops[i].op.thread == 0) continue;
+      Candidate candidate = best_;
+      candidate.ops[i].op.thread = 0;
+      changed = Try(std::move(candidate)) || changed;
     }
     return changed;
   }
@@ -404,11 +425,14 @@ class Shrinking {
   bool ShrinkMachine() {
     bool changed = false;
     constexpr uint32_t kFewest = 64;  // below, boot itself has no room
-    while (best_.frames / 2 >= kFewest) {
-      Candidate candidate = best_;
-      candidate.frames /= 2;
-      if (!Try(std::move(candidate))) break;
-      changed = true;
+    // Half as many may be too few for what fewer would do for: fewer have to be filled, too.
+    for (const uint32_t part : {2u, 4u, 8u, 16u}) {
+      while (best_.frames - best_.frames / part >= kFewest) {
+        Candidate candidate = best_;
+        candidate.frames -= candidate.frames / part;
+        if (!Try(std::move(candidate))) break;
+        changed = true;
+      }
     }
     return changed;
   }

@@ -43,6 +43,9 @@ class Hasher {
   uint64_t Run() {
     for (uint32_t label : machine_.live_labels()) {
       Add(label);
+      for (uint32_t thread = 1; thread < traces::kMaxThreads; ++thread) {
+        if (machine_.thread_of(label, thread).raw != 0) Add(thread);
+      }
       const uvm::Space* space = machine_.space_of(label);
       if (space == nullptr) continue;
       AddMap(space->map());

@@ -69,7 +69,8 @@ class StateRelation {
   // the bytes of a frame again when it may have been written to (Kernel::DebugStamp) or the model
   // says that it holds something else (PageValue::version), and of one frame in sixteen besides,
   // another one each time. Of pages that are file contents as they came, which take longest to make
-  // up, it compares 256 bytes at a time.
+  // up, it compares 256 bytes at a time; of more than eight tasks the pages of eight, others each
+  // time.
   enum class Depth : uint8_t { kSampled, kEveryByte };
   std::optional<Finding> CheckWhole(Depth depth);
   // The kernel's own invariants; slow, since they cover the server's space too.
@@ -128,6 +129,8 @@ class StateRelation {
   Held HeldOf(const uvm::Anon* anon) const { return {anon->page, anon->slot}; }
   // The bytes of a slot; false, and what is wrong is said: they cannot be had.
   bool LoadSlot(uvm::SwapSlot slot, Stretch part, unsigned char* out) const;
+  // Null: LoadSlot has to get them.
+  const unsigned char* BytesOfSlot(uvm::SwapSlot slot) const;
   Result CleanPageIsOnSwap(const uvm::Page& page, uvm::SwapSlot slot);
   Result SwapAgrees();
   bool IsUnchangedOnSwap(uvm::SwapSlot slot, const model::PageView& view) const;
@@ -146,6 +149,7 @@ class StateRelation {
     uint64_t walk = 0;     // the walk over a space that came by last, and where
     uint64_t va = 0;
   };
+  static constexpr uint64_t kContentsAtOnce = 8;  // tasks
   static constexpr uint64_t kPartBytes = 256;
   static constexpr uint32_t kParts = base::kPageSize / kPartBytes;
   Compared& ComparedOf(const uvm::Page& page) {

@@ -76,6 +76,11 @@ constexpr Campaign kCampaigns[] = {
        options->run.machine.max_tasks = 4;
      }},
     {"long_cases", 20000, [](CampaignOptions* options) { options->case_ops = 10000; }},
+    {"threads", 20000,
+     [](CampaignOptions* options) {
+       options->threads = 3;
+       options->tasks = 4;
+     }},
 };
 
 // Test programs built of the mutated sources, and whose mutants they look for. They run in this
@@ -135,6 +140,7 @@ constexpr Program kPrograms[] = {
     {"fault_window_test", "uvm/"},
     {"fork_test", "uvm/"},
     {"frame_wait_test", "uvm/"},
+    {"pdaemon_wait_test", "uvm/"},
     {"hotplug_test", "uvm/"},
     {"invariants_test", "uvm/"},
     {"io_test", "uvm/"},
@@ -188,16 +194,22 @@ constexpr Program kPrograms[] = {
     {"moves_test", "vmserver/"},
     {"shared_test", "vmserver/"},
     {"machine_swap_test", "vmserver/"},
+    {"hostile_threads_test", "vmserver/"},
     {"work_test", "vmserver/"},
     {"model_bsd_test", "model/"},
     {"model_mach_test", "model/"},
     {"model_shared_test", "model/"},
     {"model_swap_test", "model/"},
+    {"model_threads_test", "model/"},
     {"model_world_test", "model/"},
     // In order of the time they take, 0.2 to 30 s.
     {"map_test", "uvm/"},
     {"schedule_calls_test", "fake_l4/"},
     {"machine_test", "vmserver/"},
+    {"client_threads_test", "vmserver/"},
+    {"explore_prop_test", "uvm/"},
+    {"explore_prop_test", "pmap_sim/"},
+    {"explore_prop_test", "vmserver/"},
     {"frames_prop_test", "uvm/"},
     {"pdpolicy_prop_test", "uvm/"},
     {"lock_prop_test", "uvm/"},
@@ -219,6 +231,7 @@ constexpr Program kPrograms[] = {
     {"recordings_test", "fake_l4/"},
     {"map_threads_prop_test", "uvm/"},
     {"pressure_prop_test", "uvm/"},
+    {"heal_prop_test", "uvm/"},
     {"uvm_recordings_test", "uvm/"},
     {"contract_prop_test", "pmap_sim/"},
     {"mapping_model_test", "fake_l4/"},

@@ -5,8 +5,7 @@
 //          one page however many tasks map it, and what two tasks share since a fork is one until
 //          one of them writes. Events are four bytes each, so that tens of millions fit.
 // STATES   of a page: not born -> alive (first use) -> gone (nobody can use it ever again). Pages
-// of
-//          files never go.
+//          of files never go.
 // INVARIANTS  A page that is gone has no further events.
 
 #ifndef TOOLS_POLICY_TOUCH_STREAM_H_

@@ -1,8 +1,7 @@
 // uvm/testing/drought.h: memory that is nearly used up, in a different way each time.
 //
-// WHAT     While a Drought lasts, data structures get no chunk any more, and of what the pools
-// still
-//          had a few records of each kind are left: a random number of map entries, amaps and anons
+// WHAT     While a Drought lasts, data structures get no chunk any more, and of what the pools had
+//          a few records of each kind are left: a random number of map entries, amaps and anons
 //          (and so frames). Which allocation of the operations that follow fails is chance.
 // SEE      World::FillPools, for tests that walk through all of them in order.
 

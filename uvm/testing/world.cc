@@ -276,13 +276,15 @@ std::string Space::Touch(uint64_t page, Access access) const {
   return world_->AccessPage(*this, page, access, 0);
 }
 
-World::World(uint64_t frames, ThreadSystem* threads)
+World::World(uint64_t frames, ThreadSystem* threads, PolicyKind policy)
     : pmap_(frames),
       uvm_(Config{.memory = &memory_,
                   .pmap = &pmap_,
-                  .threads = threads != nullptr ? threads : &threads_}) {}
+                  .threads = threads != nullptr ? threads : &threads_,
+                  .policy = policy}) {}
 
-World::World(const Pressure& pressure, ThreadSystem* threads) : World(pressure.frames, threads) {
+World::World(const Pressure& pressure, ThreadSystem* threads)
+    : World(pressure.frames, threads, pressure.policy) {
   if (pressure.swap_pages == 0) return;
   swap_device_ = std::make_unique<SwapMemory>(threads != nullptr ? threads : &threads_, &memory_,
                                               PageCount(pressure.swap_pages), pressure.latency);
@@ -325,6 +327,15 @@ void World::FillPools(uint64_t slots) {
                                                              .sharing = Sharing::kShared});
     EXPECT_TRUE(at.ok() && uvm_.Fault(space.value(), PageAt(2 * i), Access::kWrite).ok());
   }
+}
+
+void World::Squeeze() {
+  PageDaemon& daemon = uvm_.pagedaemon();
+  daemon.SetExtraTarget(uvm_.DebugPages().total());
+  // A policy may need one round to make pages inactive and one to find that they were used.
+  constexpr int kRounds = 4;
+  for (int i = 0; i < kRounds; ++i) daemon.RunOnce();
+  daemon.SetExtraTarget(PageCount(0));
 }
 
 Object* World::File(uint64_t key) {

@@ -164,12 +164,14 @@ struct Pressure {
   // Virtual time; all 0: writes are over at once.
   SwapMemory::Latency latency = {};
   uint32_t write_errors = 0;  // so many of 65536 writes fail; seed 1
+  PolicyKind policy = PolicyKind::kClock;
 };
 
 class World {
  public:
   // Without `threads`, which outlive the world, it is a world of one thread.
-  explicit World(uint64_t frames = 64, ThreadSystem* threads = nullptr);
+  explicit World(uint64_t frames = 64, ThreadSystem* threads = nullptr,
+                 PolicyKind policy = PolicyKind::kClock);
   explicit World(const Pressure& pressure, ThreadSystem* threads = nullptr);
   ~World();
   World(const World&) = delete;
@@ -216,6 +218,9 @@ class World {
   std::string Contents(const Loan& loan);
   void Return(Loan* loan);
   std::string Faults();
+
+  // Pages out whatever the page daemon can, as if everybody else needed memory.
+  void Squeeze();
 
   // Takes `slots` map entries, amaps, amap arrays and anons (and so frames) from their pools, in a
   // space of their own. Where the pools run dry moves by that much, so a loop over `slots` finds
