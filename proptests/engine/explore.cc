@@ -35,6 +35,7 @@ model::World::Options WorldOptions(const RunOptions& options, machine::Machine* 
   }
   world.execute_implied_by_read = options.machine.profile.ExecuteImpliedByRead();
   world.wired_max = machine->uvm().DebugPages().wired_max().value();
+  world.wired_by_server = machine->uvm().DebugPages().wired_count().value();
   world.lend_max = machine->uvm().DebugPages().lend_max().value();
   world.shm_max = base::ToBytes(machine->uvm().DebugPages().total()) / 4;
   return world;
