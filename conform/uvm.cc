@@ -67,8 +67,11 @@ constexpr std::array kFieldTable = {
               "disks hold"},
     FieldRule{"swapon, swapoff, swapctl, ioerr, fileerr", "result", Compared::kYes,
               "OK or the error"},
-    FieldRule{"structure: sequences with swap", "all", Compared::kNo,
-              "structure depends on what is in memory; they are compared in meaning only"},
+    FieldRule{
+        "structure: sequences with swap", "all", Compared::kNo,
+        "what is in memory and mapped is each kernel's own affair; operations that fail for "
+        "want of memory, or of a page, leave amaps and anons there and none here; pages given "
+        "up on swap keep their anons there"},
     FieldRule{
         "structure: E+", "start, end", Compared::kYes,
         "boundaries of the entries that changed; what a failed operation split is split after it"},
@@ -316,6 +319,7 @@ class Run {
     if (Astray(l)) return;
     const UvmShortage::Ours o = shortage_.Do(l, &replay_);
     ours_ = o.result;
+    if (!o.wrong.empty()) return Differ("cause", "", "an error that was injected", o.wrong);
     if (o.excuse != nullptr) {
       Differ("result", "", ToString(l.result, l.op.call), o.text);
       name_ = o.excuse;
@@ -372,6 +376,7 @@ class Run {
     contents_of_ = x.space;
     compares_ = false;
     if (stopped_) return;
+    if (short_) shortage_.BeginContents(replay_);
     std::vector<UvmPageBytes> ours = replay_.Contents(x.space, x.start, x.pages.size());
     const auto at = [&x](size_t i) { return x.start + i * kUvmPageBytes; };
     const auto ended = [](const UvmPageBytes& page) { return page.error == kEnomem; };
@@ -379,8 +384,14 @@ class Run {
       ours = replay_.Contents(x.space, x.start, x.pages.size());
     std::vector<size_t> lost;
     for (size_t i = 0; i < x.pages.size(); i++) {
+      const std::string wrong =
+          short_ ? shortage_.WrongPage(x.space, at(i), ours[i], replay_) : std::string();
+      if (!wrong.empty()) {
+        Differ("cause", absl::StrCat("0x", absl::Hex(at(i))), "an error that was injected", wrong);
+        return;
+      }
       const bool excused = short_ && x.pages[i] != ours[i] &&
-                           shortage_.ExcusePage(at(i), x.pages[i], ours[i], replay_) != nullptr;
+                           shortage_.ExcusePage(at(i), x.pages[i], ours[i]) != nullptr;
       if (excused) {
         lost.push_back(i);
         if (x.pages[i].error != 0) totals_->pages_lost_there++;
@@ -392,7 +403,7 @@ class Run {
     }
     // Pages that one of both has lost are a difference with a name.
     if (lost.empty() || difference_.has_value()) return;
-    name_ = shortage_.ExcusePage(at(lost[0]), x.pages[lost[0]], ours[lost[0]], replay_);
+    name_ = shortage_.ExcusePage(at(lost[0]), x.pages[lost[0]], ours[lost[0]]);
     resumes_ = true;
     DifferInContents(x, ours, lost[0]);
   }

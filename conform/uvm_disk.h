@@ -9,6 +9,8 @@
 #define CONFORM_UVM_DISK_H_
 
 #include <cstdint>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "base/addr.h"
@@ -23,6 +25,7 @@ struct UvmDiskFaults {
   uint64_t failing_writes = 0;
   uint64_t failed_reads = 0;  // so far; pages
   uint64_t failed_writes = 0;
+  std::set<std::pair<const uvm::SwapDevice*, uint64_t>> log;  // blocks of those
 };
 
 class UvmDisk final : public uvm::SwapDevice {

@@ -605,7 +605,7 @@ base::Result<void, uvm::PagerError> UvmReplay::Files::ReadPage(uvm::Object* obje
                                                                unsigned char* contents) {
   if (failing_reads > 0) {
     failing_reads--;
-    failed_reads++;
+    failed_pages.emplace_back(object->key(), index.value());
     return uvm::PagerError::kIo;
   }
   std::memcpy(contents, files_.at(object->key())[index.value()].data(), kUvmPageBytes);

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "conform/uvm_bench.h"
@@ -47,8 +48,10 @@ class UvmReplay {
   // The next read of a file fails; no read fails any more.
   void FailNextRead() { files_.failing_reads = 1; }
   void FailNoRead() { files_.failing_reads = 0; }
-  // Reads of files that failed so far.
-  uint64_t failed_file_reads() const { return files_.failed_reads; }
+  // Reads of files that failed so far: object and page.
+  const std::vector<std::pair<uint64_t, uint64_t>>& failed_file_pages() const {
+    return files_.failed_pages;
+  }
   UvmPressure& pressure() { return pressure_; }
   const UvmPressure& pressure() const { return pressure_; }
 
@@ -59,7 +62,7 @@ class UvmReplay {
   uvm::Object* object(uint64_t number) const;
   const std::map<uint64_t, uvm::Space*>& spaces() const { return spaces_; }
   UvmBench& bench() { return *bench_; }
-  uvm::Uvm& uvm() { return bench_->uvm(); }
+  uvm::Uvm& uvm() const { return bench_->uvm(); }
   // Makes the space where the recording takes one for granted.
   uvm::Space* SpaceFor(uint64_t number);
 
@@ -77,7 +80,7 @@ class UvmReplay {
     void Create(uint64_t id, uint64_t pages);
     std::vector<UvmPageBytes> Contents(uint64_t id) const;
     uint64_t failing_reads = 0;  // the next ones
-    uint64_t failed_reads = 0;
+    std::vector<std::pair<uint64_t, uint64_t>> failed_pages;
 
    private:
     std::map<uint64_t, std::vector<std::array<unsigned char, kUvmPageBytes>>> files_;  // by id

@@ -35,20 +35,17 @@ const char* UvmShortage::NameOfFailureThere(int error) const {
   return write_errors_ ? kKeepsPage : read_errors_ ? kAnotherPage : nullptr;
 }
 
-const char* UvmShortage::NameOfFailureHere(const UvmReplay& replay) {
-  const bool failed = replay.pressure().faults().failed_reads + replay.failed_file_reads() != 0;
-  return failed ? kAnotherPage : nullptr;
-}
-
 // What failed there is not done, unless looking does not hurt.
-UvmShortage::Ours UvmShortage::FailedThere(const UvmOpLine& recorded, UvmReplay* replay) const {
+UvmShortage::Ours UvmShortage::FailedThere(const UvmOpLine& recorded, UvmReplay* replay) {
   Ours ours;
   const int error = recorded.result.error;
   const UvmCall call = recorded.op.call;
   if (call == UvmCall::kRead) {
     ours.result = replay->Apply(recorded.op);
+    NoteCause(recorded, ours.result.error, *replay);
     if (ours.result.error == error) return ours;
   } else if (call == UvmCall::kWrite && replay->Probe(recorded.op) == error) {
+    NoteCause(recorded, error, *replay);
     ours.result = recorded.result;
     return ours;
   } else {
@@ -80,7 +77,34 @@ void UvmShortage::Note(absl::string_view text, UvmReplay* replay) {
   replay->pressure().FailNextRead();
 }
 
+// Right after an operation of ours: what is done again may leave no trace of why.
+void UvmShortage::NoteCause(const UvmOpLine& recorded, int error, const UvmReplay& replay) {
+  // What moves mappings says EIO of a range that has none, too: both do.
+  const UvmOp& op = recorded.op;
+  const bool moves = op.call == UvmCall::kExtract || op.call == UvmCall::kMremap;
+  if (error != kEio || (moves && recorded.result.error == kEio)) return;
+  has_cause_ = has_cause_ && losses_.HasCause(replay, op);
+}
+
 UvmShortage::Ours UvmShortage::Do(const UvmOpLine& recorded, UvmReplay* replay) {
+  const UvmOp& op = recorded.op;
+  const bool access = op.call == UvmCall::kRead || op.call == UvmCall::kWrite;
+  const bool was_lost = access && losses_.IsLost(*replay, op.space, op.start);
+  losses_.Begin(*replay);
+  has_cause_ = true;
+  Ours ours = Decide(recorded, replay);
+  const bool done = access && ours.result.error == 0 && recorded.result.error == 0;
+  if (!has_cause_) {
+    ours.wrong = "EIO, and no transfer of that page failed";
+  } else if (was_lost && done) {
+    ours.wrong = "done, though the page was lost";
+  } else {
+    ours.wrong = losses_.Unexplained(replay);
+  }
+  return ours;
+}
+
+UvmShortage::Ours UvmShortage::Decide(const UvmOpLine& recorded, UvmReplay* replay) {
   const UvmOp& op = recorded.op;
   write_errors_ = write_errors_ || op.call == UvmCall::kIoErrWrite;
   read_errors_ = read_errors_ || op.call == UvmCall::kIoErrRead || op.call == UvmCall::kFileErr;
@@ -92,6 +116,7 @@ UvmShortage::Ours UvmShortage::Do(const UvmOpLine& recorded, UvmReplay* replay) 
   if (left_out && IsShort(recorded.result.error) && !of_limit) return FailedThere(recorded, replay);
   Ours ours;
   ours.result = replay->Apply(op);
+  NoteCause(recorded, ours.result.error, *replay);
   const std::string first = ToString(ours.result, op.call);
   if (left_out && ours.result.error == kEnomem && recorded.result.error != kEnomem &&
       replay->pressure().Relieve()) {
@@ -100,7 +125,7 @@ UvmShortage::Ours UvmShortage::Do(const UvmOpLine& recorded, UvmReplay* replay) 
     ours.excuse = kEndsElsewhere;
     ours.text = absl::StrCat(first, ", and with more swap ", ToString(ours.result, op.call));
   } else if (ours.result.error == kEio && recorded.result.error != kEio) {
-    ours.excuse = NameOfFailureHere(*replay);
+    ours.excuse = kAnotherPage;
     ours.text = first;
     // A file can be read again; what was on swap is lost.
     if (left_out) ours.result = replay->Apply(op);
@@ -115,11 +140,19 @@ UvmShortage::Ours UvmShortage::Do(const UvmOpLine& recorded, UvmReplay* replay) 
   return ours;
 }
 
+std::string UvmShortage::WrongPage(uint64_t space, uint64_t va, const UvmPageBytes& ours,
+                                   const UvmReplay& replay) {
+  if (ours.error == kEio && !losses_.HasCause(replay, space, va))
+    return "EIO, and no transfer of that page failed";
+  if (ours.error == 0 && losses_.IsLost(replay, space, va)) return "read, though it was lost";
+  return "";
+}
+
 const char* UvmShortage::ExcusePage(uint64_t va, const UvmPageBytes& recorded,
-                                    const UvmPageBytes& ours, const UvmReplay& replay) const {
+                                    const UvmPageBytes& ours) const {
   if (recorded.error == 0 && ours.error == 0) return WasFreed(va) ? kForgets : nullptr;
   if (recorded.error != 0) return NameOfFailureThere(recorded.error);
-  return ours.error == kEio ? NameOfFailureHere(replay) : nullptr;
+  return ours.error == kEio ? kAnotherPage : nullptr;
 }
 
 }  // namespace conform

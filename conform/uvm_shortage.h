@@ -5,8 +5,8 @@
 //          is a design's own affair; what memory holds is not. Do() performs an operation so that
 //          both kernels are in the same state afterwards, but for pages that one of them has lost:
 //          what failed there is left out here, and what ended here for want of swap is done again
-//          with more. It excuses a result by what was injected, and of ours only what our own disks
-//          have failed.
+//          with more. It excuses a result there by what was injected before. An EIO of ours needs a
+//          cause in our own log, for the very page it is about (uvm_losses.h), excused or not.
 // SEE      uvm.h; docs/DIFFERENCES.md has the names.
 #ifndef CONFORM_UVM_SHORTAGE_H_
 #define CONFORM_UVM_SHORTAGE_H_
@@ -16,6 +16,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "conform/uvm_losses.h"
 #include "conform/uvm_recording.h"
 #include "conform/uvm_replay.h"
 
@@ -31,21 +32,29 @@ class UvmShortage {
     const char* excuse = nullptr;  // the name of the difference, if it is one
     std::string text;              // what ours did, then
     bool goes_on = true;           // both are in the same state again
+    std::string wrong;             // an EIO of ours without a cause, or a cause without an EIO
   };
   Ours Do(const UvmOpLine& recorded, UvmReplay* replay);
+  // Before all pages of a space are looked at.
+  void BeginContents(const UvmReplay& replay) { losses_.Begin(replay); }
+  // What is wrong with a page of ours as it was read then, whatever the recording has; or nothing.
+  std::string WrongPage(uint64_t space, uint64_t va, const UvmPageBytes& ours,
+                        const UvmReplay& replay);
   // Why two pages may differ, or null.
-  const char* ExcusePage(uint64_t va, const UvmPageBytes& recorded, const UvmPageBytes& ours,
-                         const UvmReplay& replay) const;
+  const char* ExcusePage(uint64_t va, const UvmPageBytes& recorded, const UvmPageBytes& ours) const;
   // What a remark says of errors that the recorder injected.
   void Note(absl::string_view text, UvmReplay* replay);
 
  private:
   void Remember(const UvmOpLine& recorded);
   bool WasFreed(uint64_t va) const { return freed_.contains(va / kUvmPageBytes); }
-  Ours FailedThere(const UvmOpLine& recorded, UvmReplay* replay) const;
+  void NoteCause(const UvmOpLine& recorded, int error, const UvmReplay& replay);
+  Ours Decide(const UvmOpLine& recorded, UvmReplay* replay);
+  Ours FailedThere(const UvmOpLine& recorded, UvmReplay* replay);
   const char* NameOfFailureThere(int error) const;
-  static const char* NameOfFailureHere(const UvmReplay& replay);
 
+  UvmLosses losses_;
+  bool has_cause_ = true;      // each EIO of the operation under way
   bool write_errors_ = false;  // were injected so far
   bool read_errors_ = false;
   // Pages that were given up (clean F), in whatever space, and where they went since: each has its

@@ -84,9 +84,16 @@ void Run(const Attack& a) {
   }
 }
 
+// Attackers 1 and 2 may say what is swapped to.
+Machine::Options WithSwap() {
+  Machine::Options options;
+  options.swap = {{.pages = 64}, {.pages = 32, .on = false}};
+  return options;
+}
+
 class Siege {
  public:
-  explicit Siege(uint64_t seed) : prng_(seed, "hostile_prop_test"), machine_({}) {
+  explicit Siege(uint64_t seed) : prng_(seed, "hostile_prop_test"), machine_(WithSwap()) {
     for (uint32_t task = 1; task <= 4; ++task) {
       const bool mach = task % 2 == 0;
       EXPECT_TRUE(
@@ -200,7 +207,9 @@ class Siege {
                              {vmserver::kMachVmRegion, 2},     {vmserver::kMachVmMap, 12},
                              {vmserver::kMachVmMap, 12},       {vmserver::kMachVmWire, 5},
                              {vmserver::kMachVmWireAll, 3},    {vmserver::kMachVmMsync, 4},
-                             {vmserver::kSpaceCreate, 3}};
+                             {vmserver::kSpaceCreate, 3},      {vmserver::kBsdSwapOn, 2},
+                             {vmserver::kBsdSwapOff, 1},       {vmserver::kBsdSwapCtl, 2},
+                             {vmserver::kBsdSwapStats, 1},     {vmserver::kMemoryControl, 3}};
     const Row& row = kRows[prng_.Below(sizeof kRows / sizeof kRows[0])];
     a->label = row.label;
     a->words = row.words;

@@ -6,8 +6,10 @@
 #include <iterator>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "fake_l4/priority_round_robin.h"
 #include "uvm/pdpolicy_choice.h"
+#include "vmserver/client.h"
 #include "vmserver/protocol.h"
 
 namespace machine {
@@ -98,7 +100,7 @@ std::vector<std::string> QuirkNames() {
 vmserver::Server::Config Machine::ServerConfig(const Options& options, Arena* arena,
                                                const base::CanarySwitch* canary,
                                                fake_l4::Kernel& kernel, AdversePmap* adverse,
-                                               const SwapSet& swap) {
+                                               const SwapSet& swap, AesSwapCipher* cipher) {
   vmserver::Server::Config config;
   if (options.adversity != Adversity::kNone) config.pmap_between = adverse;
   config.memory = arena;
@@ -124,6 +126,7 @@ vmserver::Server::Config Machine::ServerConfig(const Options& options, Arena* ar
   config.max_tasks = options.max_tasks;
   config.swap_devices = swap.devices();
   config.swap_device_count = swap.count();
+  config.swap_cipher = cipher;
   if (const SwapSpec* driver = swap.FindDriver(); driver != nullptr)
     config.block_driver = {kBlockDriverEntry, base::PageCount(driver->pages)};
   config.page_daemon = swap.count() != 0;
@@ -147,7 +150,10 @@ Machine::Machine(const Options& options)
                                    .faults_spare_root = true}),
       adverse_pmap_(options.adversity, options.seed),
       swap_set_(options.swap),
-      server_(ServerConfig(options, &arena_, &canary_, kernel_, &adverse_pmap_, swap_set_)) {
+      swap_cipher_(options.seed),
+      server_(ServerConfig(options, &arena_, &canary_, kernel_, &adverse_pmap_, swap_set_,
+                           &swap_cipher_)),
+      events_(options.memory, options.swap_encryption, options.processors) {
   swap_set_.Make(server_.thread_system(), &arena_, server_.block_proxy());
   if (const SwapSpec* driver = swap_set_.FindDriver(); driver != nullptr) {
     block_driver_ = std::make_unique<BlockDriver>(
@@ -171,6 +177,8 @@ Machine::Machine(const Options& options)
   clients_[0] = std::make_unique<Client>();
   AddThread(clients_[0].get(), 0, server_.init_thread());
   SwapOnAtBoot();
+  CHECK(events_.Begin(server_.uvm().DebugPages(),
+                      [this](auto... words) { return ControlMemory(words...); }));
   canary_.Arm(options.canary);
   server_.uvm().canary().Arm(options.canary);
   boot_ = ReadLedger();
@@ -184,6 +192,43 @@ void Machine::SwapOnAtBoot() {
         .kind = OpKind::kSwapOn, .device = i, .priority = swap_set_.spec(i).priority};
     CHECK(Perform(op, &Find(0)->threads[0]).ok());
   }
+}
+
+bool Machine::ControlMemory(vmserver::MemoryControl what, uint64_t first, uint64_t second) {
+  struct Request {
+    vmserver::MemoryControl what;
+    uint64_t first;
+    uint64_t second;
+    vmserver::client::Reply reply;
+  } request = {what, first, second, {}};
+  const bool ended = RunProgram(
+      0,
+      [](void* program) {
+        auto* r = static_cast<Request*>(program);
+        r->reply = vmserver::client::ControlMemory(r->what, static_cast<L4_Word_t>(r->first),
+                                                   static_cast<L4_Word_t>(r->second));
+      },
+      &request);
+  return ended && request.reply.delivered && request.reply.code == 0;
+}
+
+bool Machine::HaveEvent(const traces::ResolvedOp& op) {
+  if (armed_ || stuck_.has_value() || !kernel_.crash_text().empty()) return false;
+  uint64_t hash = base::Chain(0, static_cast<uint64_t>(op.kind) << 32 | op.task);
+  for (const uint64_t operand : {op.at, op.to, op.size, op.value, op.offset, op.file_key})
+    hash = base::Chain(hash, operand);
+  const Ledger before = ReadLedger();
+  const bool changed = events_.Happen(hash, server_.uvm().DebugPages(),
+                                      [this](auto... words) { return ControlMemory(words...); });
+  const Ledger after = ReadLedger();
+  boot_.ipc += after.ipc - before.ipc;
+  boot_.map += after.map - before.map;
+  boot_.unmap += after.unmap - before.unmap;
+  boot_.page_faults += after.page_faults - before.page_faults;
+  boot_.pages_mapped += after.pages_mapped - before.pages_mapped;
+  boot_.pages_unmapped += after.pages_unmapped - before.pages_unmapped;
+  boot_.fiber_switches += after.fiber_switches - before.fiber_switches;
+  return changed;
 }
 
 void Machine::ExploreByOptions() {
@@ -313,7 +358,8 @@ fake_l4::StopReason Machine::RunKernel() {
 traces::Outcome Machine::Apply(const traces::ResolvedOp& op) {
   if (stuck_.has_value() || !kernel_.crash_text().empty()) return {};
   loss_ = Loss::kNothing;
-  if (op.kind == OpKind::kInject) return Inject(op);
+  armed_ = op.kind == OpKind::kInject;
+  if (armed_) return Inject(op);
   ClientThread* actor = ActorFor(op);
   if (actor == nullptr) return {};
   traces::Outcome outcome = Perform(op, actor);

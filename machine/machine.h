@@ -35,6 +35,8 @@
 #include "machine/arena.h"
 #include "machine/block_driver.h"
 #include "machine/client_program.h"
+#include "machine/memory_events.h"
+#include "machine/swap_cipher.h"
 #include "machine/swap_set.h"
 #include "traces/op.h"
 #include "uvm/space.h"
@@ -157,6 +159,9 @@ class Machine {
     std::vector<SwapSpec> swap;
     // Of page replacement, by name.
     std::string policy = "clock";
+    // How free frames are kept, and what happens to them; see MeetEvent.
+    MemorySpec memory;
+    SwapEncryption swap_encryption = SwapEncryption::kOff;
     // Host address space for the server's tables. Far more than they take; pages never used cost
     // nothing.
     uint64_t arena_bytes = uint64_t{1} << 30;
@@ -178,6 +183,11 @@ class Machine {
   // has not happened by then is forgotten. Family kNone: it names no live task, or a label that was
   // used before, or the machine crashed or got stuck on it; crash() and stuck() tell.
   traces::Outcome Apply(const traces::ResolvedOp& op);
+
+  // What happens to free frames and to the encryption of swap before `op`, by the options. True:
+  // there may be more frames than before, or fewer. Nothing happens between a fault that is armed
+  // and its operation. What it costs is in no ledger.
+  bool MeetEvent(const traces::ResolvedOp& op) { return events_.ever() && HaveEvent(op); }
 
   // Lets the thread of a live task run any program, hostile ones included, until nothing can happen
   // any more. False: it did not come back (it waits, or was ended). The program follows the rules
@@ -229,6 +239,7 @@ class Machine {
   pmap_sim::L4Pmap& pmap() { return server_.pmap(); }
   const AdversePmap& adverse_pmap() const { return adverse_pmap_; }
   const SwapSet& swap_set() const { return swap_set_; }
+  const MemoryEvents& memory_events() const { return events_; }
   const BlockDriver* block_driver() const { return block_driver_.get(); }  // null: there is none
   bool IsLive(uint32_t label) const;
   std::vector<uint32_t> live_labels() const;
@@ -265,9 +276,12 @@ class Machine {
   static vmserver::Server::Config ServerConfig(const Options& options, Arena* arena,
                                                const base::CanarySwitch* canary,
                                                fake_l4::Kernel& kernel, AdversePmap* adverse,
-                                               const SwapSet& swap);
+                                               const SwapSet& swap, AesSwapCipher* cipher);
   // Swaps on what the options say.
   void SwapOnAtBoot();
+  bool HaveEvent(const traces::ResolvedOp& op);
+  // Init's request.
+  bool ControlMemory(vmserver::MemoryControl what, uint64_t first, uint64_t second);
   [[noreturn]] void ClientMain();
   fake_l4::StopReason RunKernel();
   void ExploreByOptions();
@@ -307,8 +321,11 @@ class Machine {
   fake_l4::Kernel kernel_;
   AdversePmap adverse_pmap_;  // idle without adversity
   SwapSet swap_set_;
+  AesSwapCipher swap_cipher_;
   vmserver::Server server_;
   std::unique_ptr<BlockDriver> block_driver_;
+  MemoryEvents events_;
+  bool armed_ = false;  // the operation before was kInject
   std::map<uint32_t, std::unique_ptr<Client>>
       clients_;                     // by label; the dead stay, so that labels are not used twice
   mutable Client* found_[16] = {};  // by the label's last digit

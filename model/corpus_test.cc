@@ -15,6 +15,10 @@ void RunTrace(const std::string& path) {
   SCOPED_TRACE(path);
   absl::StatusOr<traces::Trace> trace = traces::ReadTraceFile(path);
   ASSERT_TRUE(trace.ok()) << trace.status();
+  // A trace for a particular machine says things that depend on it (proptests/corpus_test).
+  for (const std::string& comment : trace->header) {
+    if (comment.rfind("machine ", 0) == 0) return;
+  }
   World world({});
   for (const traces::Line& line : trace->lines) {
     std::string where =

@@ -241,7 +241,7 @@ Step Send(const Query& q) {
   if (walk.lack != Lack::kNothing) return Fail(Errno::kEinval);
   if (walk.doubtful != Lack::kNothing) step = MayFail(step, 0, Errno::kEinval);
   // Others may have wired the same pages.
-  if (q.wired_at_most() > 0) step.refusal_code = static_cast<int32_t>(Errno::kEinval);
+  if (q.wired_by_tasks_at_most() > 0) step.refusal_code = static_cast<int32_t>(Errno::kEinval);
   return step;
 }
 
@@ -263,7 +263,7 @@ Step SendFile(const Query& q) {
   }
   step.counted = false;
   // Somebody may have wired its pages.
-  if (q.wired_at_most() > 0) step.refusal_code = static_cast<int32_t>(Errno::kEbusy);
+  if (q.wired_by_tasks_at_most() > 0) step.refusal_code = static_cast<int32_t>(Errno::kEbusy);
   return step;
 }
 

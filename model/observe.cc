@@ -222,10 +222,11 @@ uint32_t World::FirstThread(uint32_t task) const {
 }
 
 uint64_t World::StateHash(ContentHashes* known) const {
-  const auto content_hash = [&](uint32_t label, uint64_t page) {
-    PageBytes bytes;
-    CHECK(PageContents(label, page, &bytes));
-    return base::HashBytes(bytes.data(), bytes.size());
+  const auto by_version = [&](uint64_t version, auto content_hash) {
+    if (known == nullptr) return content_hash();
+    const auto [it, is_new] = known->try_emplace(version, 0);
+    if (is_new) it->second = content_hash();
+    return it->second;
   };
   uint64_t hash = 0;
   for (uint32_t label : births_) {
@@ -244,13 +245,11 @@ uint64_t World::StateHash(ContentHashes* known) const {
     });
     ForEachTouchedView(label, [&](const PageView& view) {
       hash = base::Chain(hash, view.va + static_cast<uint64_t>(view.kind));
-      if (known == nullptr) {
-        hash = base::Chain(hash, content_hash(label, view.va));
-        return;
-      }
-      const auto [it, is_new] = known->try_emplace(view.version, 0);
-      if (is_new) it->second = content_hash(label, view.va);
-      hash = base::Chain(hash, it->second);
+      hash = base::Chain(hash, by_version(view.version, [&] {
+                           PageBytes bytes;
+                           CHECK(PageContents(label, view.va, &bytes));
+                           return base::HashBytes(bytes.data(), bytes.size());
+                         }));
     });
   }
   for (const auto& [label, channel] : channels_) {
@@ -273,7 +272,9 @@ uint64_t World::StateHash(ContentHashes* known) const {
   for (const auto& [key, pages] : files_) {
     for (const auto& [page, value] : pages) {
       hash = base::Chain(base::Chain(hash, key), page);
-      hash = base::Chain(hash, value.value.ContentHash());
+      hash = base::Chain(hash, by_version(value.value.version(), [&page_value = value.value] {
+                           return page_value.ContentHash();
+                         }));
     }
   }
   for (size_t i = 0; i < swap_.devices.size(); ++i) {

@@ -171,9 +171,12 @@ struct Query {
   bool may_name;            // the caller may name `task`, and it is alive
   const Channel* channel;   // the caller's
   const World* world;       // for what few calls ask
-  // Frames that all tasks together may wire, and an upper bound of those that are.
+  // Frames that may be wired, those of them that are the server's own, and an upper bound of those
+  // that are wired by anybody.
   uint64_t wired_max = ~uint64_t{0};
-  uint64_t wired_at_most() const;
+  uint64_t wired_by_server = 0;
+  uint64_t wired_at_most() const { return wired_by_tasks_at_most() + wired_by_server; }
+  uint64_t wired_by_tasks_at_most() const;
   // Pages of all messages together, and whether there is room for so many more.
   uint64_t lend_max = ~uint64_t{0};
   bool may_lend(uint64_t pages) const;

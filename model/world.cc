@@ -44,7 +44,7 @@ bool World::MemoryMayRunOut(const ResolvedOp& op) const {
   return options_.memory_may_run_out || (threads_may_run_out_ && is_birth);
 }
 
-uint64_t Query::wired_at_most() const { return world->WiredAtMost(); }
+uint64_t Query::wired_by_tasks_at_most() const { return world->WiredAtMost(); }
 
 uint64_t World::WiredAtMost() const {
   uint64_t pages = 0;
@@ -87,6 +87,7 @@ Step World::Decode(const ResolvedOp& op) const {
               caller == nullptr ? nullptr : &channels_.at(caller->channel),
               this,
               options_.wired_max};
+  query.wired_by_server = options_.wired_by_server;
   query.shm_max = options_.shm_max;
   query.lend_max = options_.lend_max;
   query.files = &files_;

@@ -138,6 +138,8 @@ class World {
     uint32_t max_tasks = 64;
     // Frames that may be wired at once, all tasks together.
     uint64_t wired_max = ~uint64_t{0};
+    // Of these the server has so many for itself.
+    uint64_t wired_by_server = 0;
     // Pages of all messages that were sent and not received.
     uint64_t lend_max = ~uint64_t{0};
     // Bytes of the largest System V segment.
@@ -169,6 +171,17 @@ class World {
   void Adopt(Expectation right, const traces::ResolvedOp& op, const traces::Outcome& observed);
   // From now on as with Options::memory_may_run_out.
   void MemoryRanOut() { options_.memory_may_run_out = true; }
+  // The machine has more frames from now on, or fewer; as of Options.
+  struct Limits {
+    uint64_t wired_max;
+    uint64_t lend_max;
+    uint64_t shm_max;
+  };
+  void MemoryChanged(const Limits& limits) {
+    options_.wired_max = limits.wired_max;
+    options_.lend_max = limits.lend_max;
+    options_.shm_max = limits.shm_max;
+  }
 
   // --- Observers, for the state relation ---
 

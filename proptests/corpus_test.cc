@@ -9,7 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "proptests/engine/lanes.h"
+#include "proptests/engine/machine_text.h"
 #include "proptests/engine/run.h"
 #include "traces/codec.h"
 #include "traces/op.h"
@@ -65,6 +67,8 @@ TEST_P(CorpusTest, Agrees) {
   options.lanes = {GetParam().lane.lane};
   options.whole_every = large ? 1024 : 1;
   options.machine.ram_bytes = uint64_t{large ? 512u : 16u} << 20;
+  const absl::Status status = FollowMachineOf(*trace, &options);
+  ASSERT_TRUE(status.ok()) << status;
   RunResult result = RunTrace(*trace, options);
   EXPECT_FALSE(result.failure) << FingerprintText(result.failure->print) << " at operation "
                                << result.failure->op_index + 1 << ": " << result.failure->text;

@@ -5,13 +5,16 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <map>
 #include <set>
+#include <sstream>
 #include <string>
 
 #include "base/addr.h"
 #include "machine/machine.h"
 #include "proptests/engine/fault_rates.h"
+#include "proptests/engine/mix.h"
 #include "proptests/engine/probes.h"
 #include "proptests/engine/run.h"
 #include "proptests/engine/session.h"
@@ -31,10 +34,6 @@ const std::map<Probe, std::string>& RareProbes() {
       {Probe::kFaultNoFrameForAnon, "memory must run out in a copy"},
       {Probe::kFaultFirstWriteToHole, "needs a file with holes"},
       {Probe::kFetchComesTooLate, "needs two threads"},
-      {Probe::kFaultWaitsForFrame, "needs swap and few frames (uvm/frame_wait_test)"},
-      {Probe::kSwapInAnon, "needs swap (uvm/swap_in_test)"},
-      {Probe::kSwapInObject, "needs swap (uvm/aobj_swap_test)"},
-      {Probe::kSwapInFails, "needs swap that fails (uvm/swap_in_test)"},
       {Probe::kSwapInTooLate, "needs swap and two threads (uvm/swap_in_test)"},
       {Probe::kPromoteMovesWiring, "a wired page must be copied"},
       {Probe::kAmapTooBig, "needs 65536 pages"},
@@ -48,31 +47,11 @@ const std::map<Probe, std::string>& RareProbes() {
 // Cells that take several rare things at once.
 const std::set<std::string>& RareCases() {
   static const auto* names = new std::set<std::string>{
-      "anon private write wired owed",
-      "anon shared read resident owed",
-      "anon shared read lent owed",
-      "anon shared read wired owed",
-      "anon shared write resident owed",
-      "anon shared write lent owed",
-      "anon shared write wired owed",
-      "zero shared read absent owed",
-      "zero shared write absent owed",
-      "zero shared write wired",
-      // These machines have no swap; uvm/swap_in_test and uvm/aobj_swap_test bring pages in.
-      "anon private read swapped",
-      "anon private read swapped owed",
-      "anon private write swapped",
-      "anon private write swapped owed",
-      "anon shared read swapped",
-      "anon shared read swapped owed",
-      "anon shared write swapped",
-      "anon shared write swapped owed",
-      "object private read swapped",
-      "object private read swapped owed",
-      "object private write swapped",
-      "object private write swapped owed",
-      "object shared read swapped",
-      "object shared write swapped",
+      "anon private write wired owed",   "anon shared read resident owed",
+      "anon shared read lent owed",      "anon shared read wired owed",
+      "anon shared write resident owed", "anon shared write lent owed",
+      "anon shared write wired owed",    "zero shared read absent owed",
+      "zero shared write absent owed",   "zero shared write wired",
   };
   return *names;
 }
@@ -83,7 +62,15 @@ RunStats StatsOf(const CampaignOptions& options) {
   return result.run.stats;
 }
 
-// The standard machine, one that is short of memory, and one whose kernel fails now and then.
+Mix SharedMix() {
+  std::ifstream in("proptests/mixes/shared.mix");
+  std::stringstream text;
+  text << in.rdbuf();
+  return ParseMix(text.str(), "shared.mix").value();
+}
+
+// The standard machine, one that is short of memory, one whose kernel fails now and then, one that
+// swaps, and one that swaps to a device that fails.
 const RunStats& Stats() {
   static const auto* stats = [] {
     auto* sum = new RunStats;
@@ -103,6 +90,19 @@ const RunStats& Stats() {
     CampaignOptions faulty = options;
     faulty.faults = *ParseFaultRates("all");
     sum->Add(StatsOf(faulty));
+    CampaignOptions swapping = options;
+    const Mix mix = SharedMix();
+    swapping.mix = mix.weights;
+    swapping.swarm = false;
+    swapping.tasks = static_cast<uint32_t>(mix.tasks);
+    swapping.pages = static_cast<uint32_t>(mix.pages);
+    swapping.case_ops = 5000;
+    swapping.run.machine.ram_bytes = 80 * base::kPageSize;
+    swapping.run.machine.swap = {{.pages = 8192}};
+    swapping.run.memory_may_run_out = true;
+    sum->Add(StatsOf(swapping));
+    swapping.faults = *ParseFaultRates("swap_read_error");
+    sum->Add(StatsOf(swapping));
     return sum;
   }();
   return *stats;
@@ -114,7 +114,7 @@ TEST(ProbesTest, EveryProbeIsHit) {
     if (RareProbes().contains(probe)) continue;
     EXPECT_GT(Stats().probes[i], 0u) << ProbeName(probe) << ": " << ProbeMeaning(probe);
   }
-  EXPECT_LE(RareProbes().size() * 2, base::kProbeCount) << "most are no rarity";
+  EXPECT_LE(RareProbes().size() * 3, base::kProbeCount) << "most are no rarity";
 }
 
 TEST(ProbesTest, EveryCaseOfAFaultIsMetUnlessItCannotBe) {

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "proptests/engine/exhaust.h"
+#include "proptests/engine/machine_text.h"
 #include "proptests/engine/run.h"
 #include "tools/commands.h"
 #include "tools/console.h"
@@ -147,6 +148,7 @@ int ExhaustCommand(const Arguments& arguments) {
   ExhaustOptions options;
   constexpr uint64_t kFrames = 1024;
   absl::Status status = flags.machine.Apply(kFrames, 1, &options.run);
+  if (status.ok()) status = proptests::MayBeTakenBack(options.run.machine.swap);
   if (!status.ok()) return PrintError(status);
   options.tasks = static_cast<uint32_t>(flags.tasks);
   options.pages = static_cast<uint32_t>(flags.pages);

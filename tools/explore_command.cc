@@ -12,6 +12,7 @@
 #include "proptests/engine/concurrent_program.h"
 #include "proptests/engine/explore.h"
 #include "proptests/engine/linearize.h"
+#include "proptests/engine/machine_text.h"
 #include "tools/commands.h"
 #include "tools/console.h"
 #include "tools/options.h"
@@ -113,6 +114,8 @@ absl::Status Apply(const ExploreFlags& flags, const std::vector<std::string>& fi
   if (flags.pressure && machine.frames == 0) machine.frames = proptests::kPressureFrames;
   if (flags.pressure && machine.swap.empty()) machine.swap = "256,256";
   absl::Status status = machine.Apply(kFrames, 1, &options->run);
+  if (!status.ok()) return status;
+  status = proptests::MayBeTakenBack(options->run.machine.swap);
   if (!status.ok()) return status;
   status = KindOf(flags.schedule, &options->kind);
   if (!status.ok()) return status;

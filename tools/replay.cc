@@ -11,6 +11,7 @@
 #include "proptests/engine/guarded_run.h"
 #include "proptests/engine/hash_chain.h"
 #include "proptests/engine/isolate.h"
+#include "proptests/engine/machine_text.h"
 #include "proptests/engine/run.h"
 #include "tools/commands.h"
 #include "tools/console.h"
@@ -102,6 +103,9 @@ int ReplayOne(const std::string& path, const ReplayFlags& flags, Json* json) {
   absl::Status status = flags.machine.Apply(plan.frames, plan.check_every, &run);
   if (!status.ok()) return PrintError(status);
   run.machine.max_tasks = plan.max_tasks;
+  if (!flags.machine.SaysMemory()) status = proptests::FollowMachineOf(*trace, &run);
+  if (!status.ok())
+    return PrintError(absl::InvalidArgumentError(absl::StrCat(path, ": ", status.message())));
   proptests::FollowScheduleOf(*trace, &run);
   if (proptests::LosesClients(*trace)) run.machine.losses = machine::Losses::kAreReported;
   ProgressLine progress(path, trace->lines.size());
@@ -153,7 +157,7 @@ int ReplayCommand(const Arguments& arguments) {
   options.Text("o", &flags.save, "S.trace",
                "where to save the shrunk trace of a failure; else a new file here");
   options.Switch("json", &flags.json, "one JSON object on standard output");
-  options.Epilogue(kEpilogue);
+  options.Epilogue(std::string(kEpilogue) + "\n" + MachineFlags::SwapHelp());
   std::vector<std::string> files;
   if (auto end = ParseOrEnd(&options, arguments, &files)) return *end;
   if (files.empty()) {

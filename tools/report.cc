@@ -7,7 +7,6 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -17,6 +16,7 @@
 #include "proptests/engine/diagram.h"
 #include "proptests/engine/guarded_run.h"
 #include "proptests/engine/lanes.h"
+#include "proptests/engine/machine_text.h"
 #include "tools/console.h"
 #include "traces/codec.h"
 
@@ -120,10 +120,17 @@ void MachineFlags::Declare(Options* options) {
 void MachineFlags::DeclareMachine(Options* options) {
   options->Number("frames", &frames, 0, uint64_t{1} << 24,
                   "the machine's memory in pages of 4 KiB; 0 = enough");
-  options->Text("swap", &swap, "N[,N...]",
-                "pages of each swap device, on from the beginning; scarce memory wants --frames");
+  options->Text(
+      "swap", &swap, "D[,D...]",
+      "swap devices: pages in memory, file:PAGES on the host, driver:PAGES behind a task; "
+      "more below. Scarce memory wants --frames");
   options->Number("swap-latency", &swap_latency, 0, 1'000'000,
                   "virtual microseconds that a transfer to swap takes");
+  options->Text("swap-encrypt", &swap_encrypt, "HOW",
+                "pages on their way to swap: off, on, or toggled now and then");
+  options->Text("memory", &memory, "WORD,...",
+                "how free frames are kept: colours=N, buckets=N, lists=N, caches; events=N: before "
+                "one operation in N some leave or come back, or that changes");
   options->Text("policy", &policy, "NAME",
                 absl::StrCat("of page replacement: ", absl::StrJoin(machine::PolicyNames(), ", ")));
   options->Text("canary", &canary, "NAME", "arm a deliberate bug, to see it found");
@@ -177,40 +184,47 @@ absl::Status MachineFlags::Apply(uint64_t default_frames, uint64_t default_check
   run->machine.seed = schedule_seed;
   run->machine.processors = static_cast<uint32_t>(processors);
   run->machine.canary = row->canary;
-  run->machine.ram_bytes = (frames == 0 ? default_frames : frames) * base::kPageSize;
+  const uint64_t enough =
+      default_frames + proptests::FramesForEvents(run->machine.memory, default_frames);
+  run->machine.ram_bytes = (frames == 0 ? enough : frames) * base::kPageSize;
   run->memory_may_run_out = frames != 0;
   run->whole_every = check_every == 0 ? default_check_every : check_every;
   return absl::OkStatus();
 }
 
 absl::Status MachineFlags::ApplySwap(machine::Machine::Options* machine) const {
-  constexpr uint64_t kMostPages = uint64_t{1} << 20;
-  constexpr size_t kMostDevices = 8;
   if (!machine::IsPolicy(policy)) {
     return absl::InvalidArgumentError(absl::StrCat("there is no policy \"", policy,
                                                    "\"; there are ",
                                                    absl::StrJoin(machine::PolicyNames(), ", ")));
   }
   machine->policy = policy;
-  machine->swap.clear();
-  if (swap.empty()) return absl::OkStatus();
-  for (absl::string_view word : absl::StrSplit(swap, ',')) {
-    uint64_t pages = 0;
-    if (!absl::SimpleAtoi(word, &pages) || pages > kMostPages ||
-        machine->swap.size() == kMostDevices) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--swap wants the pages of at most ", kMostDevices,
-                       " devices, such as 512,2048, not \"", swap, "\""));
-    }
-    machine::SwapSpec spec;
-    spec.pages = pages;
-    spec.transfer_us = swap_latency;
-    // Pairs share a priority, so that both rules are met.
-    spec.priority = static_cast<uint32_t>(machine->swap.size() / 2);
-    spec.on = pages != 0;
-    machine->swap.push_back(spec);
-  }
+  absl::StatusOr<std::vector<machine::SwapSpec>> devices = proptests::ParseSwap(swap, swap_latency);
+  if (!devices.ok()) return devices.status();
+  machine->swap = *std::move(devices);
+  absl::StatusOr<machine::SwapEncryption> encryption = proptests::ParseEncryption(swap_encrypt);
+  if (!encryption.ok()) return encryption.status();
+  machine->swap_encryption = *encryption;
+  absl::StatusOr<machine::MemorySpec> spec = proptests::ParseMemory(memory);
+  if (!spec.ok()) return spec.status();
+  machine->memory = *spec;
   return absl::OkStatus();
+}
+
+bool MachineFlags::SaysMemory() const {
+  const MachineFlags plain;
+  return frames != plain.frames || swap != plain.swap || swap_encrypt != plain.swap_encrypt ||
+         memory != plain.memory || policy != plain.policy;
+}
+
+const char* MachineFlags::SwapHelp() {
+  return "Swap devices:\n"
+         "  --swap 4096                       4,096 pages in memory\n"
+         "  --swap 512,file:1024,driver:512   ... a file of the host, a task that drives a disk\n"
+         "  --swap 512@200us+10us             a transfer takes 200 us, and 10 us for each page\n"
+         "  --swap 512#0,512#0,off:512        priorities (lower first); one that is off at first\n"
+         "A machine has one driver. What is saved and taken back (explore, exhaust) has no "
+         "files.\n";
 }
 
 MachineFlags MachineFlags::With(const RunOptions& run) const {
@@ -223,11 +237,10 @@ MachineFlags MachineFlags::With(const RunOptions& run) const {
   flags.processors = run.machine.processors;
   flags.profile = run.machine.profile.name;
   flags.quirks = run.machine.quirks.name;
-  flags.swap.clear();
-  for (const machine::SwapSpec& spec : run.machine.swap) {
-    absl::StrAppend(&flags.swap, flags.swap.empty() ? "" : ",", spec.pages);
-    flags.swap_latency = spec.transfer_us;
-  }
+  flags.swap = proptests::SwapText(run.machine.swap);
+  flags.swap_latency = 0;
+  flags.swap_encrypt = proptests::EncryptionText(run.machine.swap_encryption);
+  flags.memory = proptests::MemoryText(run.machine.memory);
   flags.policy = run.machine.policy;
   flags.frames = run.memory_may_run_out ? run.machine.ram_bytes / base::kPageSize : 0;
   return flags;
@@ -240,6 +253,8 @@ std::string MachineFlags::Repeat() const {
   if (frames != 0) absl::StrAppend(&text, " --frames ", frames);
   if (!swap.empty()) absl::StrAppend(&text, " --swap ", swap);
   if (swap_latency != 0 && !swap.empty()) absl::StrAppend(&text, " --swap-latency ", swap_latency);
+  if (swap_encrypt != "off") absl::StrAppend(&text, " --swap-encrypt ", swap_encrypt);
+  if (!memory.empty()) absl::StrAppend(&text, " --memory ", memory);
   if (policy != "clock") absl::StrAppend(&text, " --policy ", policy);
   if (schedule != "round-robin") absl::StrAppend(&text, " --schedule ", schedule);
   if (schedule_seed != 0) absl::StrAppend(&text, " --schedule-seed ", schedule_seed);

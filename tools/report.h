@@ -34,8 +34,10 @@ struct MachineFlags {
   uint64_t processors = 1;
   std::string profile = "amd64-nx";
   std::string quirks = "manual";
-  std::string swap;  // pages of each device, separated by commas
+  std::string swap;  // proptests::ParseSwap's text; the next: of devices that say no time
   uint64_t swap_latency = 0;
+  std::string swap_encrypt = "off";
+  std::string memory;
   std::string policy = "clock";
   void Declare(Options* options);
   // Only what machine it is: frames, swap, canary, profile, quirks.
@@ -44,11 +46,15 @@ struct MachineFlags {
   // profile.
   absl::Status Apply(uint64_t default_frames, uint64_t default_check_every,
                      proptests::RunOptions* run) const;
-  // The part of it that is about swap.
+  // The part of it that is about swap and free frames.
   absl::Status ApplySwap(machine::Machine::Options* machine) const;
   // The same with what `run` says of schedule, processors, hardware, kernel, and memory if it is
   // scarce.
   MachineFlags With(const proptests::RunOptions& run) const;
+  // Whether anything is said of frames and swap.
+  bool SaysMemory() const;
+  // For a help screen: how swap devices are written.
+  static const char* SwapHelp();
   // The flags as typed, where they differ from the defaults: " --canary NAME --frames N".
   std::string Repeat() const;
 };

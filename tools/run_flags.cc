@@ -28,6 +28,8 @@ constexpr const char* kEpilogue =
     "  ./vmsim run --resume found                      go on where that was interrupted\n"
     "  ./vmsim run --swarm --liveness --ops 10m        other machines, and all must end well\n"
     "  ./vmsim run --frames 128 --swap 4096 --mix proptests/mixes/pressure.mix   scarce memory\n"
+    "  ./vmsim run --frames 256 --swap 1024,file:2048@200us,driver:512#3 --swap-encrypt toggled\n"
+    "  ./vmsim run --memory colours=8,buckets=2,lists=3,caches,events=64   frames come and go\n"
     "  ./vmsim run --shard 0/4 --ops 100m --json >0.json   a quarter of that campaign\n"
     "  ./vmsim run --canary kept_secret_below --ops 1m   is a deliberate bug found?\n\n"
     "A campaign is a sequence of cases, each with its own mix of operations and a fresh machine.\n"
@@ -102,6 +104,7 @@ void DeclareRunFlags(Options* options, RunFlags* flags) {
   epilogue += "Canaries:\n";
   for (const std::string& name : CanaryNames()) epilogue += "  " + name + "\n";
   epilogue += proptests::FaultSitesHelp();
+  epilogue += MachineFlags::SwapHelp();
   options->Epilogue(epilogue);
 }
 
@@ -121,6 +124,8 @@ absl::Status Settle(const Options& options, RunFlags* flags, proptests::Mix* mix
   proptests::MachinePins& pins = flags->pins;
   pins.memory = options.Given("frames");
   pins.swap = options.Given("swap");
+  pins.encryption = options.Given("swap-encrypt");
+  pins.keeping = options.Given("memory");
   pins.hardware = options.Given("profile");
   pins.kernel = options.Given("quirks");
   pins.processors = options.Given("processors");
@@ -181,6 +186,10 @@ std::string CampaignText(const RunFlags& flags, const CampaignOptions& options) 
           ? ""
           : absl::StrCat(", swap ", flags.machine.swap, " latency ", flags.machine.swap_latency,
                          " policy ", flags.machine.policy),
+      flags.machine.swap_encrypt == "off"
+          ? ""
+          : absl::StrCat(", swap encryption ", flags.machine.swap_encrypt),
+      flags.machine.memory.empty() ? "" : absl::StrCat(", memory ", flags.machine.memory),
       flags.faults == "none" ? "" : absl::StrCat(", faults ", flags.faults),
       flags.machine.schedule == "round-robin" ? ""
                                               : absl::StrCat(", schedule ", flags.machine.schedule),
@@ -201,6 +210,8 @@ std::string PinsText(const RunFlags& flags) {
   const MachineFlags& machine = flags.machine;
   pin(flags.pins.memory, machine.frames == plain.frames, " --frames 0");
   pin(flags.pins.swap, machine.swap.empty(), " --swap \"\"");
+  pin(flags.pins.encryption, machine.swap_encrypt == plain.swap_encrypt, " --swap-encrypt off");
+  pin(flags.pins.keeping, machine.memory.empty(), " --memory \"\"");
   pin(flags.pins.hardware, machine.profile == plain.profile, " --profile " + plain.profile);
   pin(flags.pins.kernel, machine.quirks == plain.quirks, " --quirks " + plain.quirks);
   pin(flags.pins.processors, machine.processors == plain.processors, " --processors 1");

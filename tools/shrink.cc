@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "proptests/engine/guarded_run.h"
+#include "proptests/engine/machine_text.h"
 #include "proptests/engine/run.h"
 #include "tools/commands.h"
 #include "tools/console.h"
@@ -48,6 +49,7 @@ int ShrinkCommand(const Arguments& arguments) {
   const ReplayPlan plan = PlanReplay(*trace);
   proptests::RunOptions run;
   absl::Status status = flags.Apply(plan.frames, plan.check_every, &run);
+  if (status.ok() && !flags.SaysMemory()) status = proptests::FollowMachineOf(*trace, &run);
   if (!status.ok()) return PrintError(status);
   run.machine.max_tasks = plan.max_tasks;
   proptests::FollowScheduleOf(*trace, &run);

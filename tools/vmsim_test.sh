@@ -70,6 +70,14 @@ bad '--seed needs a value' run --seed
 bad 'there is no lane "linux"' run --lanes linux
 bad 'there is no canary "parrot"' run --canary parrot
 bad '--frames 3 is too few' run --frames 3
+bad 'swap device "12x": "x" is too much' run --swap 12x
+bad 'swap device "disk:5": there are memory, file and driver' run --swap 64,disk:5
+bad 'swap device "driver:6": a machine has one driver' run --swap driver:5,driver:6
+bad 'swap device "file:64": sessions are taken back' explore --swap file:64
+bad 'swap device "file:64": sessions are taken back' exhaust --swap file:64
+bad 'encryption of swap is off, on or toggled' run --swap-encrypt yes
+bad 'colours wants a power of two, not 3' run --memory colours=3
+bad 'of memory there is no "color=4"' run --memory color=4
 bad 'takes no files' run some.trace
 bad 'no trace given' replay
 bad 'one trace and -o S.trace are wanted' shrink x.trace

@@ -155,8 +155,8 @@ class SwapStore {
   // What Read would fill a page with, if the device can say so without a transfer. False: it
   // cannot, or what lies there is not what was written.
   bool DebugRead(SwapSlot slot, unsigned char* out) const;
-  // Where a slot's bytes lie, whether they are what was written or not; null where the device cannot
-  // show them, or they are encrypted.
+  // Where a slot's bytes lie, whether they are what was written or not; null where the device
+  // cannot show them, or they are encrypted.
   const unsigned char* DebugBytes(SwapSlot slot) const;
   enum class DebugSlot : uint8_t { kNone, kFree, kInUse, kBad };  // kNone: of no device
   DebugSlot DebugState(SwapSlot slot) const;

@@ -71,15 +71,20 @@ Result<SwapOff::Found, SwapError> SwapOff::BringInObject(const SwapDevice* devic
             if (wanted && count < kAtOnce) indexes[count++] = index;
           });
     }
-    if (count == 0) return found;
-    found = Found::kSomething;
-    for (uint32_t i = 0; i < count; ++i) TRY(BringInPage(object, indexes[i]));
+    Found now = Found::kNothing;
+    for (uint32_t i = 0; i < count; ++i) {
+      if (TRY(BringInPage(object, indexes[i])) == Found::kSomething) now = Found::kSomething;
+    }
+    // Who cuts the object may wait for a busy page before it gives up the slots behind its new end:
+    // they are to be waited for, not asked for again and again.
+    if (now == Found::kNothing) return found;
+    found = now;
   }
 }
 
-// NetBSD: uao_pagein_page().
-Result<void, SwapError> SwapOff::BringInPage(Object* object,
-                                             PageIndex index) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+// NetBSD: uao_pagein_page(). kNothing: it was lost, or is cut off.
+Result<SwapOff::Found, SwapError> SwapOff::BringInPage(Object* object, PageIndex index)
+    ABSL_NO_THREAD_SAFETY_ANALYSIS {
   FrameWait wait(core_);
   for (;;) {
     Page* page = nullptr;
@@ -94,10 +99,9 @@ Result<void, SwapError> SwapOff::BringInPage(Object* object,
       anonymous_->DropSlot(object, index);
       pages_->Deactivate(page);
       object->Unbusy(pages_, page);
-      return {};
+      return Found::kSomething;
     }
-    // Lost, or cut off meanwhile.
-    if (got.error() != PagerError::kNoMemory) return {};
+    if (got.error() != PagerError::kNoMemory) return Found::kNothing;
     if (!wait.Again()) return SwapError::kNoMemory;
   }
 }

@@ -46,7 +46,7 @@ class SwapOff {
   enum class Found : uint8_t { kNothing, kSomething };
   Result<Found, SwapError> BringInObjects(const SwapDevice* device);
   Result<Found, SwapError> BringInObject(const SwapDevice* device, Object* object);
-  Result<void, SwapError> BringInPage(Object* object, PageIndex index);
+  Result<Found, SwapError> BringInPage(Object* object, PageIndex index);
   Result<Found, SwapError> BringInAnons(const SwapDevice* device);
   Result<Found, SwapError> BringInAmap(const SwapDevice* device, AmapCursor* cursor);
   Anon* FindAnon(const SwapDevice* device, const Amap* amap, uint32_t* from);

@@ -51,6 +51,10 @@ inline Reply SpaceCreate(Personality personality, L4_Word_t max,
               static_cast<L4_Word_t>(width));
 }
 
+inline Reply ControlMemory(MemoryControl what, L4_Word_t first, L4_Word_t second = 0) {
+  return Call(kMemoryControl, static_cast<L4_Word_t>(what), first, second);
+}
+
 struct MmapArguments {
   L4_Word_t at = 0;
   L4_Word_t size = 0;

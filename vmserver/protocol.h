@@ -27,6 +27,9 @@ enum Request : uint32_t {
   // ---- init only ----
   // personality (Personality), max (0: default), width (AddressWidth)  ->  code, task, thread
   kSpaceCreate = 900,
+  // How memory and swap are kept, which shows to nobody. what (MemoryControl), two operands  ->
+  // code
+  kMemoryControl = 905,
 
   // ---- BSD: numbers of our own ----
   // Flags of the first and the sixth are NetBSD's MAP_*.
@@ -136,6 +139,20 @@ enum BsdFlags : uint32_t {
   kShmReadOnly = 010000,
   kShmRound = 020000,
 };
+
+// What kMemoryControl changes, and its operands; one that is not named is 0. A frame is named by
+// its number. EINVAL: no such thing, or not with these operands; EBUSY: these frames cannot go now.
+enum class MemoryControl : uint8_t {
+  kColours,      // how many: a power of two, not fewer than there are. NetBSD: uvm_page_recolor()
+  kBuckets,      // how many. uvm_page_rebucket()
+  kNode,         // first frame, count | node << 24. uvm_page_numa_load()
+  kCaches,       // for so many processors; 0: none. uvm_pgflcache_start()
+  kPlug,         // first frame, count | free list << 24. uvm_hotplug()
+  kUnplug,       // first frame, count
+  kSwapEncrypt,  // 0: off; 1: on. vm.swap_encrypt
+};
+// Below the number of a node or a free list: how many frames.
+inline constexpr uint32_t kMemoryCountBits = 24;
 
 // Whose codes a task's failed accesses speak. Fixed at birth.
 enum class Personality : uint8_t { kBsd = 0, kMach = 1 };

@@ -11,7 +11,10 @@ namespace {
 
 constexpr bool IsBsd(uint32_t request) { return request >= kBsdMmap && request < kBsdEnd; }
 constexpr bool NamesATask(uint32_t request) { return request == kBsdPeek || request == kBsdPoke; }
-constexpr bool IsErrno(uint32_t request) { return request == kSpaceCreate || IsBsd(request); }
+constexpr bool IsInits(uint32_t request) {
+  return request == kSpaceCreate || request == kMemoryControl;
+}
+constexpr bool IsErrno(uint32_t request) { return IsInits(request) || IsBsd(request); }
 
 // Words a request has; -1 for an unknown one.
 constexpr int MachWords(uint32_t request) {
@@ -77,6 +80,7 @@ constexpr int SharedWords(uint32_t request) {
 constexpr int RequestWords(uint32_t request) {
   switch (request) {
     case kSpaceCreate:
+    case kMemoryControl:
       return 3;
     case kBsdMmap:
       return 8;
@@ -180,6 +184,7 @@ void Server::Main() {
                            .pmap = between != nullptr ? between : &pmap_,
                            .threads = &threads_,
                            .policy = config_.policy});
+  if (config_.swap_cipher != nullptr) uvm_->swap().SetCipher(config_.swap_cipher);
   if (config_.page_daemon) {
     ServerThread* daemon = threads_.Spawn(ServerThread::Role::kPageDaemon);
     CHECK(daemon != nullptr);
@@ -327,6 +332,7 @@ Answer Server::Dispatch(ServerThread* self, Task* task, const Message& message) 
   if (self != task->worker) return CallOn(self, task, task->id, message);
   const auto request = static_cast<uint32_t>(L4_Label(message.tag));
   if (request == kSpaceCreate) return SpaceCreate(task, message);
+  if (request == kMemoryControl) return ControlMemory(task, message);
   if (IsBsd(request) && !NamesATask(request)) return DispatchBsd(task, message);
   const L4_Word_t target = message.words[0];
   if (target == 0 || target == task->id) return DispatchOn(task, task, message);

@@ -166,6 +166,9 @@ class Server {
     // first.
     uvm::SwapDevice* const* swap_devices = nullptr;
     uint32_t swap_device_count = 0;
+    // By which pages on swap are made unreadable when kMemoryControl asks for that; null: they
+    // never are. Outlives the server.
+    uvm::SwapCipher* swap_cipher = nullptr;
     // A task that keeps pages (block_protocol.h): where it starts, and how many. It is
     // block_proxy() to the server, and one of swap_devices, if whoever composes the machine says
     // so. 0: none.
@@ -380,6 +383,9 @@ class Server {
   Answer SwapStatsOf(const Message& m);
   // Of a device among those the server was given.
   uint32_t NumberOf(const uvm::SwapDevice* device) const;
+
+  // memory_control.cc
+  Answer ControlMemory(Task* task, const Message& m);
 
   // mach.cc
   Answer TaskCreate(Task* caller, Task* target, const Message& m);

@@ -133,7 +133,8 @@ std::optional<Finding> CheckCost(const traces::ResolvedOp& op, const Ledger& bef
   } rows[] = {
       {"copy", after.copy - before.copy, budget.copy},
       {"zero_fill", after.zero_fill - before.zero_fill, budget.zero_fill},
-      {"page_faults", after.page_faults - before.page_faults, orderly ? budget.page_faults : in_the_end},
+      {"page_faults", after.page_faults - before.page_faults,
+       orderly ? budget.page_faults : in_the_end},
       {"ipc", after.ipc - before.ipc, orderly ? budget.ipc : kAny},
   };
   for (const auto& row : rows) {

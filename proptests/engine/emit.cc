@@ -6,6 +6,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "machine/machine.h"
+#include "proptests/engine/machine_text.h"
 #include "traces/codec.h"
 
 namespace proptests {
@@ -108,11 +109,13 @@ std::string RunStatements(const RunOptions& run) {
   say(run.shortage_when_full, "shortage_when_full = true");
   say(machine.max_tasks != plain.machine.max_tasks, "machine.max_tasks = ", machine.max_tasks);
   say(machine.policy != plain.machine.policy, "machine.policy = \"", machine.policy, "\"");
-  for (const machine::SwapSpec& spec : machine.swap) {
-    say(true, "machine.swap.push_back({.pages = ", spec.pages,
-        ", .transfer_us = ", spec.transfer_us, ", .page_us = ", spec.page_us,
-        ", .on = ", spec.on ? "true" : "false", ", .priority = ", spec.priority, "})");
-  }
+  say(!machine.swap.empty(), "machine.swap = proptests::ParseSwap(\"", SwapText(machine.swap),
+      "\").value()");
+  say(machine.swap_encryption != machine::SwapEncryption::kOff,
+      "machine.swap_encryption = proptests::ParseEncryption(\"",
+      EncryptionText(machine.swap_encryption), "\").value()");
+  const std::string memory = MemoryText(machine.memory);
+  say(!memory.empty(), "machine.memory = proptests::ParseMemory(\"", memory, "\").value()");
   return text;
 }
 
@@ -120,7 +123,9 @@ std::string GoogleTestCase(const FailureReport& report) {
   traces::Trace trace = FailureTrace(report, SuggestedFileName(report));
   trace.header.clear();
   const std::string statements = RunStatements(report.run);
-  return absl::StrCat("// #include \"proptests/engine/run.h\"\nTEST(ShrunkTest, ",
+  const bool parses = absl::StrContains(statements, "proptests::Parse");
+  return absl::StrCat(parses ? "// #include \"proptests/engine/machine_text.h\"\n" : "",
+                      "// #include \"proptests/engine/run.h\"\nTEST(ShrunkTest, ",
                       CamelCase(report.failure.print.rule), ") {\n",
                       statements.empty() ? "" : "  proptests::RunOptions run;\n", statements,
                       "  EXPECT_EQ(proptests::RunTraceText(R\"trace(", traces::FormatTrace(trace),

@@ -35,6 +35,7 @@ model::World::Options WorldOptions(const RunOptions& options, machine::Machine* 
   }
   world.execute_implied_by_read = options.machine.profile.ExecuteImpliedByRead();
   world.wired_max = machine->uvm().DebugPages().wired_max().value();
+  world.wired_by_server = machine->uvm().DebugPages().wired_count().value();
   world.lend_max = machine->uvm().DebugPages().lend_max().value();
   world.shm_max = base::ToBytes(machine->uvm().DebugPages().total()) / 4;
   return world;
@@ -87,7 +88,7 @@ void ConcurrentSession::NoteRange(uint64_t start, uint64_t size, const traces::R
     auto span = std::find_if(spans_.begin(), spans_.end(),
                              [&](const Span& known) { return known.page == page; });
     if (span == spans_.end()) span = spans_.insert(span, {page, page, page + 8});
-    if (!access && !MovesContents(op.kind)) continue;
+    if (!access) continue;
     span->first = std::min(span->first, at);
     span->end = std::max(span->end, std::min(end, page + base::kPageSize));
   }

@@ -9,6 +9,7 @@
 #include "nlohmann/json.hpp"
 #include "proptests/engine/hash_chain.h"
 #include "proptests/engine/isolated_run.h"
+#include "proptests/engine/machine_text.h"
 #include "proptests/engine/summary.h"
 #include "traces/codec.h"
 
@@ -62,9 +63,9 @@ std::string Encode(const ShrinkOutcome& outcome, const std::vector<std::string>&
       {"decisions",
        outcome.run.machine.decisions == nullptr ? "" : outcome.run.machine.decisions->Text()},
       {"policy", outcome.run.machine.policy},
-      {"swaps", !outcome.run.machine.swap.empty()},
-      {"swaps_slowly",
-       !outcome.run.machine.swap.empty() && outcome.run.machine.swap[0].transfer_us != 0},
+      {"swap", SwapText(outcome.run.machine.swap)},
+      {"encryption", static_cast<int>(outcome.run.machine.swap_encryption)},
+      {"memory", MemoryText(outcome.run.machine.memory)},
       {"ram_bytes", outcome.run.machine.ram_bytes}}
       .dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -117,10 +118,12 @@ bool Decode(const std::string& said, const std::vector<std::string>& files,
     machine.decisions = std::make_shared<const fake_l4::DecisionList>(*std::move(list));
   }
   machine.policy = json["policy"].get<std::string>();
-  if (!json["swaps"].get<bool>()) machine.swap.clear();
-  for (machine::SwapSpec& spec : machine.swap) {
-    if (!json["swaps_slowly"].get<bool>()) spec.transfer_us = spec.page_us = 0;
-  }
+  auto swap = ParseSwap(json["swap"].get<std::string>());
+  auto memory = ParseMemory(json["memory"].get<std::string>());
+  if (!swap.ok() || !memory.ok()) return false;
+  machine.swap = *std::move(swap);
+  machine.memory = *memory;
+  machine.swap_encryption = static_cast<machine::SwapEncryption>(json["encryption"].get<int>());
   outcome->run.whole_every = json["whole_every"].get<uint64_t>();
   outcome->run.machine.ram_bytes = json["ram_bytes"].get<uint64_t>();
   return true;

@@ -6,6 +6,7 @@
 #include "base/addr.h"
 #include "base/prng.h"
 #include "machine/machine.h"
+#include "proptests/engine/machine_text.h"
 
 namespace proptests {
 namespace {
@@ -48,6 +49,40 @@ void DrawSwap(Prng prng, RunOptions* run) {
     run->machine.swap.push_back(spec);
   }
   run->machine.policy = policies[policy];
+}
+
+// Of devices, mostly in memory: a few are files, one may be behind a driver.
+void DrawKinds(Prng prng, RunOptions* run) {
+  bool driver = false;
+  for (machine::SwapSpec& spec : run->machine.swap) {
+    const uint64_t kind = prng.Below(8);
+    if (kind == 0) spec.kind = machine::SwapSpec::Kind::kFile;
+    if (kind != 1 || driver) continue;
+    spec.kind = machine::SwapSpec::Kind::kDriver;
+    driver = true;
+  }
+}
+
+void DrawEncryption(Prng prng, RunOptions* run) {
+  using machine::SwapEncryption;
+  const bool toggled = prng.Chance(1, 2);
+  if (prng.Chance(1, 2) || run->machine.swap.empty()) return;
+  run->machine.swap_encryption = toggled ? SwapEncryption::kToggled : SwapEncryption::kOn;
+}
+
+void DrawKeeping(Prng prng, RunOptions* run) {
+  const bool plain = prng.Chance(1, 2);
+  machine::MemorySpec spec;
+  spec.colours = uint32_t{1} << prng.Below(5);
+  spec.buckets = static_cast<uint32_t>(1 + prng.Below(3));
+  spec.lists = static_cast<uint32_t>(1 + prng.Below(3));
+  spec.caches = prng.Chance(1, 2);
+  spec.one_in = prng.Chance(1, 2) ? static_cast<uint32_t>(8 + prng.Below(120)) : 0;
+  if (plain) return;
+  run->machine.memory = spec;
+  const uint64_t frames = run->machine.ram_bytes / base::kPageSize;
+  if (!run->memory_may_run_out)
+    run->machine.ram_bytes += FramesForEvents(spec, frames) * base::kPageSize;
 }
 
 void DrawHardware(Prng prng, RunOptions* run) {
@@ -101,6 +136,9 @@ void DrawMachine(uint64_t seed, uint64_t case_index, const MachinePins& pins, Ru
                  FaultRates* faults) {
   if (!pins.memory) DrawMemory(Prng(seed, "swarm memory", case_index), run);
   if (!pins.swap) DrawSwap(Prng(seed, "swarm swap", case_index), run);
+  if (!pins.swap) DrawKinds(Prng(seed, "swarm swap kinds", case_index), run);
+  if (!pins.encryption) DrawEncryption(Prng(seed, "swarm encryption", case_index), run);
+  if (!pins.keeping) DrawKeeping(Prng(seed, "swarm keeping", case_index), run);
   if (!pins.hardware) DrawHardware(Prng(seed, "swarm hardware", case_index), run);
   if (!pins.kernel) DrawKernel(Prng(seed, "swarm kernel", case_index), run);
   if (!pins.processors) DrawProcessors(Prng(seed, "swarm processors", case_index), run);
@@ -111,11 +149,13 @@ void DrawMachine(uint64_t seed, uint64_t case_index, const MachinePins& pins, Ru
 std::string MachineText(const RunOptions& run, const FaultRates& faults) {
   const uint32_t processors = run.machine.processors;
   std::string swap;
-  for (const machine::SwapSpec& spec : run.machine.swap) {
-    absl::StrAppend(&swap, swap.empty() ? ", swap " : ",", spec.on ? "" : "off:", spec.pages,
-                    spec.transfer_us == 0 ? "" : absl::StrCat("@", spec.transfer_us, "us"));
+  if (!run.machine.swap.empty()) {
+    swap = absl::StrCat(", swap ", SwapText(run.machine.swap), " ", run.machine.policy);
+    if (run.machine.swap_encryption != machine::SwapEncryption::kOff)
+      absl::StrAppend(&swap, " encryption ", EncryptionText(run.machine.swap_encryption));
   }
-  if (!swap.empty()) absl::StrAppend(&swap, " ", run.machine.policy);
+  const std::string memory = MemoryText(run.machine.memory);
+  if (!memory.empty()) absl::StrAppend(&swap, ", memory ", memory);
   return absl::StrCat(run.machine.ram_bytes / base::kPageSize, " frames",
                       run.memory_may_run_out ? " (scarce)" : "", swap, ", ",
                       run.machine.profile.name, ", ", run.machine.quirks.name, ", ", processors,

@@ -1,8 +1,9 @@
 // proptests/engine/machine_swarm.h: the machine that a case has all to itself.
 //
-// WHAT     Memory, swap, hardware, kernel, processors, schedule and faults of a case, each drawn
-//          from a stream of its own, so that pinning one leaves the others as they are. One machine
-//          in two is the plain one in each respect: what two oddities hide shows with one.
+// WHAT     Memory, swap and its encryption, how free frames are kept and what happens to them,
+//          hardware, kernel, processors, schedule and faults of a case, each drawn from a stream of
+//          its own, so that pinning one leaves the others as they are. One machine in two is the
+//          plain one in each respect: what two oddities hide shows with one.
 // SEE      facts/verification.md 1.1 (options_swarm), 3.2 (swarm testing).
 
 #ifndef PROPTESTS_ENGINE_MACHINE_SWARM_H_
@@ -20,6 +21,8 @@ namespace proptests {
 struct MachinePins {
   bool memory = false;
   bool swap = false;
+  bool encryption = false;
+  bool keeping = false;  // of free frames
   bool hardware = false;
   bool kernel = false;
   bool processors = false;

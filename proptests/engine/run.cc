@@ -274,6 +274,16 @@ void UnderTheManualsRules(RunOptions* run) {
   run->machine.quirks = machine::Machine::Options{}.quirks;
 }
 void WithoutSwap(RunOptions* run) { run->machine.swap.clear(); }
+void WithSwapInMemory(RunOptions* run) {
+  for (machine::SwapSpec& spec : run->machine.swap) spec.kind = machine::SwapSpec::Kind::kMemory;
+}
+void WithoutEncryption(RunOptions* run) {
+  run->machine.swap_encryption = machine::SwapEncryption::kOff;
+}
+void WithoutEvents(RunOptions* run) { run->machine.memory.one_in = 0; }
+void WithPlainFrames(RunOptions* run) {
+  run->machine.memory = {.one_in = run->machine.memory.one_in};
+}
 void WithInstantSwap(RunOptions* run) {
   for (machine::SwapSpec& spec : run->machine.swap) spec.transfer_us = spec.page_us = 0;
 }
@@ -284,12 +294,15 @@ void OnPlainHardware(RunOptions* run) {
   run->machine.profile = machine::Machine::Options{}.profile;
 }
 constexpr void (*kPlainer[])(RunOptions*) = {
-    RunInTurns,      OnOneProcessor, UnderTheManualsRules, OnPlainHardware,
-    WithInstantSwap, WithoutSwap,    WithTheUsualPolicy};
+    RunInTurns,       OnOneProcessor,    UnderTheManualsRules, OnPlainHardware,
+    WithSwapInMemory, WithoutEncryption, WithInstantSwap,      WithoutSwap,
+    WithoutEvents,    WithPlainFrames,   WithTheUsualPolicy};
 
 bool SameMachine(const RunOptions& a, const RunOptions& b) {
   return a.machine.swap == b.machine.swap && a.machine.policy == b.machine.policy &&
-         a.machine.schedule == b.machine.schedule && a.machine.processors == b.machine.processors &&
+         a.machine.swap_encryption == b.machine.swap_encryption &&
+         a.machine.memory == b.machine.memory && a.machine.schedule == b.machine.schedule &&
+         a.machine.processors == b.machine.processors &&
          std::strcmp(a.machine.quirks.name, b.machine.quirks.name) == 0 &&
          std::strcmp(a.machine.profile.name, b.machine.profile.name) == 0;
 }

@@ -104,13 +104,22 @@ Session::Session(const RunOptions& options, const std::vector<std::string>* file
   if (options.lanes.Has(Lane::kUvm)) {
     machine_ = std::make_unique<machine::Machine>(options.machine);
     machine_->uvm().probes().CountFaults();
-    world.wired_max = machine_->uvm().DebugPages().wired_max().value();
-    world.lend_max = machine_->uvm().DebugPages().lend_max().value();
-    world.shm_max = base::ToBytes(machine_->uvm().DebugPages().total()) / 4;
+    const model::World::Limits limits = MemoryLimits();
+    world.wired_max = limits.wired_max;
+    world.wired_by_server = machine_->uvm().DebugPages().wired_count().value();
+    world.lend_max = limits.lend_max;
+    world.shm_max = limits.shm_max;
   }
   world_ = std::make_unique<model::World>(world);
   if (!options.lanes.Has(Lane::kUvm)) return;
   relation_.emplace(world_.get(), machine_.get());
+}
+
+model::World::Limits Session::MemoryLimits() const {
+  const uvm::PageStore& pages = machine_->uvm().DebugPages();
+  return {.wired_max = pages.wired_max().value(),
+          .lend_max = pages.lend_max().value(),
+          .shm_max = base::ToBytes(pages.total()) / 4};
 }
 
 bool Session::WithinLimits(const traces::Op& op) const {
@@ -139,6 +148,7 @@ bool Session::Step(const traces::Op& op, const Outcome* expected) {
   }
   ++stats_.ops;
   ++stats_.by_kind[static_cast<size_t>(op.kind)];
+  if (machine_ != nullptr && machine_->MeetEvent(resolved_)) world_->MemoryChanged(MemoryLimits());
   model::Expectation right = world_->Expect(resolved_);
   seen_ = right.Canonical();
   // What a trace says of an operation that lost something is none.

@@ -106,6 +106,8 @@ class Session {
   const model::World& world() const { return *world_; }
 
  private:
+  // As the machine has them now.
+  model::World::Limits MemoryLimits() const;
   bool WithinLimits(const traces::Op& op) const;
   void ReadProbes();
   bool CompareWithTrace(const model::Expectation& right, const traces::Outcome& expected);

@@ -68,6 +68,7 @@ StateRelation::StateRelation(const model::World* m, machine::Machine* s)
       s_(s),
       boot_spaces_(s->uvm().DebugSpaces().size()),
       boot_pmaps_(s->pmap().pmap_count()),
+      boot_frames_(FramesInUse()),
       boot_kernel_(CountKernel()),
       ram_base_(s->kernel().ram_base()),
       compared_(s->kernel().ram_bytes() >> base::kPageShift) {}
@@ -688,6 +689,11 @@ uint64_t StateRelation::SlotsInUse() {
   return swap.in_use().value() + swap.only_on_swap().value() - swap.DebugBad().value();
 }
 
+uint64_t StateRelation::FramesInUse() {
+  uvm::PageStore& pages = s_->uvm().DebugPages();
+  return pages.total().value() - pages.free_count().value();
+}
+
 std::optional<Finding> StateRelation::NothingLeaks() {
   uvm::Uvm& uvm = s_->uvm();
   uint64_t file_pages = 0;
@@ -699,7 +705,7 @@ std::optional<Finding> StateRelation::NothingLeaks() {
                       object->pager()->kind() != uvm::Pager::Kind::kDevice;
     unstored += file || object->DebugRefs() == uvm::Object::kKernelRefs ? 0 : 1;
   }
-  uint64_t in_use = uvm.DebugPages().total().value() - uvm.DebugPages().free_count().value();
+  const uint64_t in_use = FramesInUse() - boot_frames_;
   uint64_t spaces = uvm.DebugSpaces().size();
   uint64_t pmaps = s_->pmap().pmap_count();
   const uvm::AmapStore& amaps = uvm.DebugAmaps();

@@ -136,6 +136,7 @@ class StateRelation {
   bool IsUnchangedOnSwap(uvm::SwapSlot slot, const model::PageView& view) const;
   // But for bad ones.
   uint64_t SlotsInUse();
+  uint64_t FramesInUse();
   static const uvm::MapEntry* FindEntry(const uvm::Map& map, base::Vaddr va);
   // What a page reads as while nothing is resident.
   void LoadFrame(const uvm::MapEntry& entry, base::Vaddr va, Stretch part, unsigned char* out);
@@ -163,6 +164,7 @@ class StateRelation {
   machine::Machine* const s_;
   const size_t boot_spaces_;
   const size_t boot_pmaps_;
+  const uint64_t boot_frames_;  // in use: the server's own
   // What the kernel had when the machine was up, but for the server's threads.
   struct KernelCounts {
     uint64_t threads = 0;

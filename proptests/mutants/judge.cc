@@ -189,6 +189,8 @@ constexpr Program kPrograms[] = {
     {"hostile_client_test", "vmserver/"},
     {"hostile_mach_test", "vmserver/"},
     {"hostile_shared_test", "vmserver/"},
+    {"hostile_swap_test", "vmserver/"},
+    {"memory_events_test", "vmserver/"},
     {"moves_test", "vmserver/"},
     {"shared_test", "vmserver/"},
     {"machine_swap_test", "vmserver/"},
