@@ -32,7 +32,7 @@ void PrintTo(const Golden& row, std::ostream* out) { *out << row.name; }
 
 const Golden kGolden[] = {
     {"standard", [](CampaignOptions*) {}, 0x65d95b37fe32837f, 0xb1a1a41672f49102},
-    {"faults", [](CampaignOptions* o) { o->faults = *ParseFaultRates("all"); }, 0x8aa01eb79098e960,
+    {"faults", [](CampaignOptions* o) { o->faults = *ParseFaultRates("all"); }, 0x077d383827cea124,
      0x5171b8beab13efb1},
     {"preempted",
      [](CampaignOptions* o) {
