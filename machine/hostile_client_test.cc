@@ -527,14 +527,14 @@ TEST(ServerThreadTest, TheRingHoldsFourAndSaysWhoWakes) {
   EXPECT_FALSE(worker.Pop(&message));
   EXPECT_TRUE(worker.GoIdle());
   for (uint32_t i = 0; i < vmserver::ServerThread::kRing; ++i) {
-    message.task_id = i;
+    message.client.raw = i;
     EXPECT_TRUE(worker.Push(message, &wake));
     EXPECT_EQ(wake, i == 0) << i;
   }
   EXPECT_FALSE(worker.Push(message, &wake));
   for (uint32_t i = 0; i < vmserver::ServerThread::kRing; ++i) {
     ASSERT_TRUE(worker.Pop(&message));
-    EXPECT_EQ(message.task_id, i);
+    EXPECT_EQ(message.client.raw, i);
   }
   EXPECT_FALSE(worker.Pop(&message));
 }
