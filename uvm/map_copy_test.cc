@@ -69,7 +69,7 @@ TEST_F(MapCopyTest, AttributesOfTheTargetStay) {
   space.SetInherit(2, 1, Inherit::kNone);
   space.Protect(3, 1, kProtWrite);
   Copy(space, 0, 2, space, 2);
-  EXPECT_EQ(space.ReadAll(), "ABA?");
+  EXPECT_EQ(space.ReadAll(), "ABA!");
   space.Protect(3, 1, kProtRead);
   EXPECT_EQ(space.ReadAll(), "ABAB");
   Space child = space.Fork();
