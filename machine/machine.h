@@ -125,7 +125,7 @@ struct Part {
   std::vector<traces::ResolvedOp> ops;
   // Which of them go on with the one before, and are not begun when that failed: accesses of which
   // each page is a step. May be shorter than `ops`.
-  std::vector<bool> goes_on;
+  std::vector<bool> goes_on = {};
 };
 struct Performed {
   uint32_t part = 0;   // index of the Part
@@ -151,16 +151,16 @@ class Machine {
     uint64_t seed = 0;
     Schedule schedule = Schedule::kRoundRobin;
     // With a schedule that explores: what an earlier run chose, instead of drawing it anew.
-    std::shared_ptr<const fake_l4::DecisionList> decisions;
+    std::shared_ptr<const fake_l4::DecisionList> decisions = {};
     // Clients take turns on them; the server runs on the first.
     uint32_t processors = 1;
     uint32_t max_tasks = 64;  // alive at once
     // By number. With any, the server has a page daemon.
-    std::vector<SwapSpec> swap;
+    std::vector<SwapSpec> swap = {};
     // Of page replacement, by name.
     std::string policy = "clock";
     // How free frames are kept, and what happens to them; see MeetEvent.
-    MemorySpec memory;
+    MemorySpec memory = {};
     SwapEncryption swap_encryption = SwapEncryption::kOff;
     // Host address space for the server's tables. Far more than they take; pages never used cost
     // nothing.

@@ -9,7 +9,7 @@ namespace {
 
 class ThreadsTest : public testing::Test {
  protected:
-  ThreadsTest() : script_({}) { script_.Run("s1 = space 0x9000 -> ok"); }
+  ThreadsTest() { script_.Run("s1 = space 0x9000 -> ok"); }
   void Run(const char* lines) { script_.Run(lines); }
   bool Names(traces::TaskRef task, uint32_t thread, uint32_t* found) {
     traces::Op op;

@@ -28,7 +28,7 @@ struct Structure {
   std::string name;
   bool found = false;
   bool one_mark = false;  // "All fields: (X)" stands above it
-  std::vector<Field> fields;
+  std::vector<Field> fields = {};
 };
 
 // The last word of a declaration before its initialiser, annotation or bounds.
