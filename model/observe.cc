@@ -221,6 +221,29 @@ uint32_t World::FirstThread(uint32_t task) const {
   return static_cast<uint32_t>(std::countr_zero(FindTask(task)->threads));
 }
 
+namespace {
+
+// What pages show that nobody touched: which pages of which file, in runs.
+uint64_t ChainBases(const std::vector<Region>& regions, uint64_t hash) {
+  for (size_t i = 0; i < regions.size();) {
+    const Region& first = regions[i];
+    size_t k = i + 1;
+    while (k < regions.size() && regions[k].start == regions[k - 1].end &&
+           regions[k].file_key == first.file_key &&
+           regions[k].file_page == first.FilePage(regions[k].start)) {
+      ++k;
+    }
+    if (first.file_key != 0) {
+      hash = base::Chain(base::Chain(hash, first.start), regions[k - 1].end);
+      hash = base::Chain(base::Chain(hash, first.file_key), first.file_page);
+    }
+    i = k;
+  }
+  return hash;
+}
+
+}  // namespace
+
 uint64_t World::StateHash(ContentHashes* known) const {
   const auto by_version = [&](uint64_t version, auto content_hash) {
     if (known == nullptr) return content_hash();
@@ -243,6 +266,7 @@ uint64_t World::StateHash(ContentHashes* known) const {
       hash = base::Chain(hash, range.end.value());
       hash = base::Chain(hash, HashOf(attributes));
     });
+    hash = ChainBases(task.space.regions(), hash);
     ForEachTouchedView(label, [&](const PageView& view) {
       hash = base::Chain(hash, view.va + static_cast<uint64_t>(view.kind));
       hash = base::Chain(hash, by_version(view.version, [&] {

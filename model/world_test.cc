@@ -267,10 +267,12 @@ TEST_F(WorldTest, StateHashSeesContentsAttributesAndTasks) {
     return script.world().StateHash();
   };
   std::vector<uint64_t> hashes;
-  for (const char* end :
-       {"s1.write 0x1000 8 'x'", "s1.write 0x1000 8 'y'", "s1.write 0x2000 8 'x'",
-        "s1.mprotect 0x1000 1 r", "s1.minherit 0x1000 1 none", "s2 = s1.fork", "s1.exec_brk 0x4000",
-        "s1.munmap 0x1000 1", "s1.madvise 0x1000 1 random", "s1.exec"}) {
+  for (const char* end : {"s1.write 0x1000 8 'x'", "s1.write 0x1000 8 'y'", "s1.write 0x2000 8 'x'",
+                          "s1.mprotect 0x1000 1 r", "s1.minherit 0x1000 1 none", "s2 = s1.fork",
+                          "s1.exec_brk 0x4000", "s1.munmap 0x1000 1", "s1.madvise 0x1000 1 random",
+                          "s1.exec", "s1.mmap 0x1000 0x1000 rw private,fixed file f 0",
+                          "s1.mmap 0x1000 0x1000 rw private,fixed file f 0x1000",
+                          "s1.mmap 0x1000 0x2000 rw private,fixed file f 0"}) {
     Script script;
     uint64_t hash = build(script, end);
     EXPECT_EQ(std::count(hashes.begin(), hashes.end(), hash), 0) << end;

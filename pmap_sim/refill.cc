@@ -168,12 +168,14 @@ RefillResult L4Pmap::Refill(uvm::Pmap* pmap, base::Vaddr va, base::Access access
   } else if (!Retry(page)) {
     return RefillResult::kNoMemory;
   }
+  const RefillResult result = Answer(page, access, to);
+  // After it was sent: a sibling that faulted while it was on its way need not have it anew.
   if (to.asked_at != ReplyTarget::kAlone) {
     pmap->sent_last = va.Trunc();
     pmap->sent_at = SendClock() + 1;
     __atomic_store_n(&send_clock_, pmap->sent_at, __ATOMIC_RELAXED);
   }
-  return Answer(page, access, to);
+  return result;
 }
 
 // ---- Shortage ----

@@ -129,15 +129,16 @@ bool Server::HandleFault(ServerThread* pager, const Message& message, Patience p
   base::FaultError error = base::FaultError::kNoMemory;
   uint64_t freed = 0;
   for (uint32_t attempt = 0; attempt < kMaxAttempts * kWithoutPageout;) {
+    // Before it is sent: a sibling that faults as soon as the client goes on must find it.
+    if (task->had_siblings) {
+      pager->sent_page = va.Trunc();
+      pager->sent_for = access;
+      pager->sent_by = pager->answered_by = ++task->answers;
+    }
     pmap_sim::RefillResult result = pmap_.Refill(task->space->pmap(), va, access, to);
     if (result == pmap_sim::RefillResult::kSent) {
       if (attempt == 0) ++counters_.refills;
       ++counters_.faults;
-      if (task->had_siblings) {
-        pager->sent_page = va.Trunc();
-        pager->sent_for = access;
-        pager->sent_by = pager->answered_by = ++task->answers;
-      }
       return true;
     }
     if (result == pmap_sim::RefillResult::kNoMemory) break;
