@@ -225,7 +225,6 @@ constexpr Program kPrograms[] = {
     {"mach_model_test", "model/"},
     {"object_errors_prop_test", "uvm/"},
     {"naive_moves_test", "model/"},
-    {"silent_store_test", "uvm/"},
     {"swapoff_prop_test", "uvm/"},
     {"map_prop_test", "uvm/"},
     {"adversarial_prop_test", "uvm/"},
