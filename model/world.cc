@@ -70,7 +70,8 @@ Step World::Decode(const ResolvedOp& op) const {
     return done;
   }
   const Task* caller = FindTask(op.task);
-  const Task* task = FindTask(traces::ActsOn(op));
+  const uint32_t label = traces::ActsOn(op);
+  const Task* task = label == op.task ? caller : FindTask(label);
   bool is_birth =
       op.kind == OpKind::kSpace || op.kind == OpKind::kTask || op.kind == OpKind::kTask32;
   if (!is_birth && (caller == nullptr || !caller->HasThread(op.thread))) return Step();
@@ -113,9 +114,7 @@ Step World::Decode(const ResolvedOp& op) const {
 }
 
 Expectation World::Expect(const ResolvedOp& op) const {
-  Expectation::Parts parts;
-  parts.kind = op.kind;
-  parts.step = Decode(op);
+  Expectation::Parts parts{.kind = op.kind, .step = Decode(op)};
   parts.memory_may_run_out = MemoryMayRunOut(op);
   const bool for_caller = parts.step.action == Step::Action::kCopyOut;
   const Task* task = FindTask(for_caller ? op.task : traces::ActsOn(op));

@@ -52,7 +52,7 @@ class Expectation {
     const Space* space = nullptr;  // null when no task is involved
     // kRead of pages that MADV_FREE left undecided: every value that may be read, the canonical one
     // first.
-    std::vector<uint64_t> read_values;
+    std::vector<uint64_t> read_values = {};
     bool any_read_value = false;  // too many undecided pages to enumerate
     bool memory_may_run_out = false;
   };
@@ -255,8 +255,9 @@ class World {
   bool CanBeBorn(uint32_t label) const;
   bool ResolveWithoutTask(const traces::Op& op, traces::ResolvedOp* out) const;
   uint32_t NthLive(uint32_t n) const;
-  bool ResolveTask(const traces::TaskRef& ref, uint32_t* label) const;
-  bool ResolveThread(const traces::Op& op, traces::ResolvedOp* out) const;
+  // Null: there is none.
+  const Task* ResolveTask(const traces::TaskRef& ref, uint32_t* label) const;
+  static bool ResolveThread(const traces::Op& op, const Task& task, traces::ResolvedOp* out);
   bool ResolveTarget(const traces::Op& op, traces::ResolvedOp* out) const;
   static bool ResolvePlace(const Space& space, const traces::Place& place, uint64_t* address);
 

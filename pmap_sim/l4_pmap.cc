@@ -493,9 +493,12 @@ uint32_t L4Pmap::PeekSome(const uvm::Pmap* pmap, Vaddr from, Mapping* out, uint3
       if (leaf == nullptr || leaf->present == 0) continue;
       uint64_t leaf_page = window->number * kWindowPages + leaf->first_page;
       uint64_t slot = from_page > leaf_page ? from_page - leaf_page : 0;
-      for (; slot < kLeafPages; ++slot) {
+      // Where the walk begins in the middle some of these lie before it.
+      uint32_t left = leaf->present;
+      for (; left > 0 && slot < kLeafPages; ++slot) {
         const Translation& at = leaf->pages[slot];
         if (!at.present()) continue;
+        --left;
         out[found++] = {Vaddr((leaf_page + slot) << base::kPageShift), AddressOf(at.frame), at.prot,
                         at.wired ? uvm::Wired::kYes : uvm::Wired::kNo};
         if (found == max) return found;
