@@ -264,6 +264,7 @@ class World {
   Step Decode(const traces::ResolvedOp& op) const;
   void AdoptStep(Step step, const traces::ResolvedOp& op, const traces::Outcome& observed);
   bool MemoryMayRunOut(const traces::ResolvedOp& op) const;
+  bool MapsDevice(uint32_t label) const;
   void Commit(const Step& step, const traces::ResolvedOp& op, const traces::Outcome& observed);
   void CommitBirth(const Step& step, const traces::ResolvedOp& op);
   void SetProt(const Step& step, Space* space);
@@ -308,9 +309,12 @@ class World {
   SwapTable swap_;
   LostPages lost_;
   std::map<uint32_t, Channel> channels_;  // by Task::channel, as long as a task has it
-  // The next operation meets a kernel without memory for threads (an injected fault). The faults of
-  // the other sites change no outcome: who asks again gets what was refused.
+  // The next operation meets a kernel without memory for threads (an injected fault).
   bool threads_may_run_out_ = false;
+  // The next operation meets a message that is cut: who wires a page of a device, whose frames the
+  // server asks for itself, is refused. The faults of the other sites change no outcome: who asks
+  // again gets what was refused.
+  bool device_may_be_silent_ = false;
   uint64_t unchecked_reads_ = 0;
 };
 

@@ -145,6 +145,20 @@ TEST_F(RefusalTest, AnAliasThatWasRefusedIsMadeAtTheNextFault) {
   EXPECT_EQ(Layout(a, kVa + 0x20000, 1), "w");
 }
 
+// The alias that stood there showed another frame; it does not serve in the new one's place.
+TEST_F(RefusalTest, AnAliasThatWasRefusedLeavesNoOlderOne) {
+  Client* a = NewClient();
+  const Paddr old = NewFrame();
+  Enter(a, kVa, old, base::kProtReadWrite, Wired::kYes);
+  EXPECT_TRUE(Write(a, kVa));
+  const Paddr fresh = NewFrame();
+  Enter(a, kVa, fresh, base::kProtReadWrite, Wired::kYes);
+  world_.kernel().ArmFault(base::FaultSite::kMappingNode);
+  EXPECT_TRUE(Write(a, kVa));
+  EXPECT_EQ(world_.kernel().ledger().faults_injected, 1u);
+  EXPECT_TRUE(world_.SameFrame(a->thread, kVa, mirror_, fresh.value()));
+}
+
 // The same where it is the client's mapping that was refused.
 TEST_F(RefusalTest, AMappingThatWasRefusedIsMadeAtTheNextFault) {
   Client* a = NewClient();
