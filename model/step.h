@@ -15,6 +15,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "base/errors.h"
@@ -88,7 +89,7 @@ struct Step {
     kRemoveSegment,
     kLockSegment,
     kUnlockSegment,
-    kSwap,  // swap.cc
+    kSwap,        // swap.cc
     kMakeThread,  // threads.cc. Number `size`
     kEndThread,   // the same
   };
@@ -162,6 +163,9 @@ struct SwapTable {
 
 class World;
 
+// Which pages of a task cannot be read from swap; null: none.
+using LostPages = std::function<bool(uint32_t task, uint64_t va)>;
+
 // What every decoder gets.
 struct Query {
   const traces::ResolvedOp& op;
@@ -182,6 +186,9 @@ struct Query {
   bool may_lend(uint64_t pages) const;
   uint64_t shm_max = ~uint64_t{0};  // bytes of the largest segment
   const FileTable* files = nullptr;
+  const LostPages* lost = nullptr;
+  bool IsLost(uint32_t label, uint64_t va) const { return MayBeLost() && (*lost)(label, va); }
+  bool MayBeLost() const { return lost != nullptr && *lost; }
   bool is_mapped = false;  // kMemfdSeal: the file, by anybody
   const SwapTable* swap = nullptr;
 };

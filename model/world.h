@@ -68,6 +68,8 @@ class Expectation {
     return !seen.ok() && seen == parts_.step.outcome &&
            parts_.step.action == Step::Action::kNothing;
   }
+  // True for calls that move bytes: what they do about lost pages is in the set too.
+  bool MovesBytes() const { return parts_.step.action == Step::Action::kTransfer; }
   // A member of the set, always the same one: the lowest address, memory kept by MADV_FREE, enough
   // memory.
   traces::Outcome Canonical() const { return parts_.step.outcome; }
@@ -230,9 +232,12 @@ class World {
   // and only these, fail; what calls do about them the model cannot say.
   void SetLost(LostPages lost) { lost_ = std::move(lost); }
   // `op` failed because it met such a page. True: nothing was done but what a call leaves behind
-  // that fails half way up. False, nothing changed: part of it may have been done, and nobody can
-  // say which. REQUIRES: `seen` is an error.
-  bool AdoptLoss(const traces::ResolvedOp& op, const traces::Outcome& seen);
+  // that fails half way up; where that may be any number of pages from below, the fewest with which
+  // `agrees` says that the model, as it stands then, is like the system. False: part of it may have
+  // been done, and nobody can say which; or no number agrees, and the model has done all.
+  // REQUIRES: `seen` is an error.
+  using Agrees = absl::FunctionRef<bool(uint32_t task, base::Range pages)>;
+  bool AdoptLoss(const traces::ResolvedOp& op, const traces::Outcome& seen, Agrees agrees);
   // Swap devices by number.
   const SwapTable& swap() const { return swap_; }
 
@@ -276,6 +281,7 @@ class World {
   void SetAttribute(const Step& step, Space* space);
   void CommitRange(const Step& step, uint64_t to, Space* space);
   void Overwrite(const Step& step, PageCopies copies, Space* space);
+  bool OverwriteInPart(const Step& step, const traces::ResolvedOp& op, Agrees agrees);
   void CommitCopyOut(const Step& step, uint64_t start, const Task& task, Task* caller);
   void CommitRead(const Step& step, const traces::Outcome& observed, const Task& task);
   // shared.cc
