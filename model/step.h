@@ -136,6 +136,7 @@ struct Step {
   bool wires_future = false;  // kWireAll
   // kTransfer: `new_size` bytes of the caller's memory are fetched before anything moves.
   bool direct = false;
+  uint64_t from = 0;  // kTransfer: so many bytes have been moved already
   // kTransfer. Where memory may run out, any smaller number of bytes but none is right too.
   bool counted = false;
   // Of the `size` bytes these are surely moved when the outcome is an error: what follows them is

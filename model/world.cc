@@ -131,6 +131,13 @@ Expectation World::Expect(const ResolvedOp& op) const {
   return Expectation(std::move(parts));
 }
 
+Expectation World::ExpectWithoutLosses(const ResolvedOp& op) {
+  LostPages lost = std::exchange(lost_, nullptr);
+  Expectation right = Expect(op);
+  lost_ = std::move(lost);
+  return right;
+}
+
 void World::Adopt(const ResolvedOp& op, const Outcome& observed) {
   AdoptStep(Decode(op), op, observed);
 }
@@ -282,7 +289,10 @@ bool World::AdoptLoss(const ResolvedOp& op, const Outcome& seen, Agrees agrees) 
     case Step::Action::kCopyOut:
       return true;
     case Step::Action::kTransfer:
-      return op.kind == OpKind::kSend || op.kind == OpKind::kSendFile;
+      if (op.kind == OpKind::kSend || op.kind == OpKind::kSendFile) return true;
+      return (seen.code == static_cast<int32_t>(base::Errno::kEfault) ||
+              seen.code == static_cast<int32_t>(base::Errno::kEio)) &&
+             TransferInPart(op, seen, agrees);
     case Step::Action::kOverwrite:
     case Step::Action::kStoreFrom:
       return seen.code == static_cast<int32_t>(base::KernReturn::kMemoryError) &&

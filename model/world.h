@@ -166,6 +166,8 @@ class World {
   // The outcomes that are right now; changes nothing. Family kNone when the op cannot be executed
   // (see Resolve).
   Expectation Expect(const traces::ResolvedOp& op) const;
+  // The same as if no page were lost (SetLost): one may have been needed only before it was.
+  Expectation ExpectWithoutLosses(const traces::ResolvedOp& op);
 
   // Does the operation with the outcome that was observed. REQUIRES: Expect(op).Accepts(observed).
   void Adopt(const traces::ResolvedOp& op, const traces::Outcome& observed);
@@ -281,6 +283,7 @@ class World {
   void SetAttribute(const Step& step, Space* space);
   void CommitRange(const Step& step, uint64_t to, Space* space);
   void Overwrite(const Step& step, PageCopies copies, Space* space);
+  bool TransferInPart(const traces::ResolvedOp& op, const traces::Outcome& observed, Agrees agrees);
   bool OverwriteInPart(const Step& step, const traces::ResolvedOp& op, Agrees agrees);
   void CommitCopyOut(const Step& step, uint64_t start, const Task& task, Task* caller);
   void CommitRead(const Step& step, const traces::Outcome& observed, const Task& task);

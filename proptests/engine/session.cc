@@ -216,8 +216,8 @@ bool Session::ApplyToSystem(model::Expectation* right) {
   const machine::SwapSet& swap = machine_->swap_set();
   if (swap.pages_spoilt() + swap.reads_refused() != 0 && !NoticeLosses(right)) return false;
   std::string why;
-  const bool right_outcome = right->Accepts(seen, &why);
-  if (!FollowPageLoss(*right, right_outcome, seen)) return false;
+  bool right_outcome = right->Accepts(seen, &why);
+  if (!FollowPageLoss(right, &right_outcome, seen)) return false;
   if (!right_outcome && !followed_) {
     bool bytes = resolved_.kind == OpKind::kRead && seen.ok() && right->Canonical().ok();
     return Fail(bytes ? FailureClass::kContents : FailureClass::kOutcome,
@@ -249,17 +249,24 @@ bool Session::MetALoss(const Outcome& seen) const {
   return relation_->AnyLost(traces::ActsOn(resolved_)) || relation_->AnyLost(resolved_.task);
 }
 
-// A call that needed a lost page may have done part of its work. Of those that move bytes the model
-// knows how far they come. Where nobody can say what was done (World::AdoptLoss) the case ends.
-bool Session::FollowPageLoss(const model::Expectation& right, bool is_right, const Outcome& seen) {
-  if ((is_right && seen.ok()) || !MetALoss(seen)) return true;
-  if (right.IsPlainError(seen) || (is_right && right.MovesBytes())) return true;
+// A call that needed a lost page may have done part of its work. The model goes as far as it came;
+// where nobody can say how far that was (World::AdoptLoss) the case ends.
+bool Session::FollowPageLoss(model::Expectation* right, bool* is_right, const Outcome& seen) {
+  if ((*is_right && seen.ok()) || !MetALoss(seen)) return true;
+  if (right->IsPlainError(seen)) return true;
+  if (seen.ok()) {
+    // What it needed it had, and lost afterwards.
+    *right = world_->ExpectWithoutLosses(resolved_);
+    *is_right = right->Accepts(seen);
+    return true;
+  }
   const auto agrees = [this](uint32_t task, base::Range pages) {
     return !relation_->CheckPages(task, pages);
   };
-  followed_ = !seen.ok() && world_->AdoptLoss(resolved_, seen, agrees);
-  ended_ = !followed_ && !right.MovesBytes();
-  stats_.followed += followed_ ? 1 : 0;
+  const bool known = *is_right && resolved_.kind == OpKind::kPwrite;
+  followed_ = !known && world_->AdoptLoss(resolved_, seen, agrees);
+  ended_ = !known && !followed_ && !right->MovesBytes();
+  stats_.followed += known || followed_ ? 1 : 0;
   stats_.ended += ended_ ? 1 : 0;
   return !ended_;
 }

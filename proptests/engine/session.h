@@ -66,7 +66,8 @@ struct RunStats {
   // To faults without bound: requests that never arrived, and tasks that init ended.
   uint64_t lost_calls = 0;
   uint64_t lost_tasks = 0;
-  // To errors of swap: calls that met a lost page and were followed, and runs that ended there.
+  // To errors of swap: calls of tasks with lost pages that failed and were followed, and runs that
+  // ended there.
   uint64_t followed = 0;
   uint64_t ended = 0;
   std::array<uint64_t, base::kProbeCount> probes = {};
@@ -118,7 +119,7 @@ class Session {
   void NoticeFullMemory(model::Expectation* right);
   bool NoticeLosses(model::Expectation* right);
   bool MetALoss(const traces::Outcome& seen) const;
-  bool FollowPageLoss(const model::Expectation& right, bool is_right, const traces::Outcome& seen);
+  bool FollowPageLoss(model::Expectation* right, bool* is_right, const traces::Outcome& seen);
   bool ShortageIsRight(const model::Expectation& right, const traces::Outcome& seen);
   bool FollowLoss();
   bool FollowTaskLoss();
