@@ -84,7 +84,8 @@ Step World::Decode(const ResolvedOp& op) const {
     return done;
   }
   const Task* caller = FindTask(op.task);
-  const Task* task = FindTask(traces::ActsOn(op));
+  const uint32_t label = traces::ActsOn(op);
+  const Task* task = label == op.task ? caller : FindTask(label);
   bool is_birth =
       op.kind == OpKind::kSpace || op.kind == OpKind::kTask || op.kind == OpKind::kTask32;
   if (!is_birth && (caller == nullptr || !caller->HasThread(op.thread))) return Step();
@@ -105,6 +106,7 @@ Step World::Decode(const ResolvedOp& op) const {
   query.shm_max = options_.shm_max;
   query.lend_max = options_.lend_max;
   query.files = &files_;
+  query.lost = &lost_;
   query.swap = &swap_;
   if (op.kind == OpKind::kMemfdSeal) {
     auto file = files_.memfds.find(op.file_key);
@@ -127,9 +129,7 @@ Step World::Decode(const ResolvedOp& op) const {
 }
 
 Expectation World::Expect(const ResolvedOp& op) const {
-  Expectation::Parts parts;
-  parts.kind = op.kind;
-  parts.step = Decode(op);
+  Expectation::Parts parts{.kind = op.kind, .step = Decode(op)};
   parts.memory_may_run_out = MemoryMayRunOut(op);
   const bool for_caller = parts.step.action == Step::Action::kCopyOut;
   const Task* task = FindTask(for_caller ? op.task : traces::ActsOn(op));
@@ -142,6 +142,13 @@ Expectation World::Expect(const ResolvedOp& op) const {
     if (set.open() && set.checkable()) parts.read_values = set.Values();
   }
   return Expectation(std::move(parts));
+}
+
+Expectation World::ExpectWithoutLosses(const ResolvedOp& op) {
+  LostPages lost = std::exchange(lost_, nullptr);
+  Expectation right = Expect(op);
+  lost_ = std::move(lost);
+  return right;
 }
 
 void World::Adopt(const ResolvedOp& op, const Outcome& observed) {
@@ -281,7 +288,7 @@ void World::Refuse(Step step, const ResolvedOp& op, Why why) {
   }
 }
 
-bool World::AdoptLoss(const ResolvedOp& op, const Outcome& seen) {
+bool World::AdoptLoss(const ResolvedOp& op, const Outcome& seen, Agrees agrees) {
   if (traces::FamilyOf(op.kind) != seen.family) return false;
   Step step = Decode(op);
   switch (step.action) {
@@ -297,10 +304,40 @@ bool World::AdoptLoss(const ResolvedOp& op, const Outcome& seen) {
     case Step::Action::kCopyOut:
       return true;
     case Step::Action::kTransfer:
-      return op.kind == OpKind::kSend || op.kind == OpKind::kSendFile;
+      if (op.kind == OpKind::kSend || op.kind == OpKind::kSendFile) return true;
+      return (seen.code == static_cast<int32_t>(base::Errno::kEfault) ||
+              seen.code == static_cast<int32_t>(base::Errno::kEio)) &&
+             TransferInPart(op, seen, agrees);
+    case Step::Action::kOverwrite:
+    case Step::Action::kStoreFrom:
+      return seen.code == static_cast<int32_t>(base::KernReturn::kMemoryError) &&
+             OverwriteInPart(step, op, agrees);
+    // The device stays on.
+    case Step::Action::kSwap:
+      return op.kind == OpKind::kSwapOff && seen.code == static_cast<int32_t>(base::Errno::kEio);
     default:
       return false;
   }
+}
+
+// The source is a snapshot, which is taken before anything is replaced; what it replaces is wired
+// no more before the first page goes.
+bool World::OverwriteInPart(const Step& step, const ResolvedOp& op, Agrees agrees) {
+  const uint32_t label = traces::ActsOn(op);
+  Space& space = tasks_.find(label)->second.space;
+  const bool own = step.action == Step::Action::kOverwrite;
+  const Space& source = own ? space : FindTask(op.task)->space;
+  const base::Range pages = {base::Vaddr(step.to), base::Vaddr(step.to + (step.end - step.start))};
+  if (agrees(label, pages)) return true;
+  PageCopies copies = source.Copy(step.start, step.end, files_);
+  space.Unwire(step.to, pages.end.value());
+  for (size_t page = 0; page < copies.size(); ++page) {
+    if (agrees(label, pages)) return true;
+    PageCopies one;
+    one.push_back(std::move(copies[page]));
+    space.Overwrite(step.to + page * base::kPageSize, std::move(one), &files_);
+  }
+  return agrees(label, pages);
 }
 
 // After mlockall(MCL_FUTURE) memory that gets its first rights is wired by that.
