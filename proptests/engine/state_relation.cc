@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -241,6 +242,19 @@ bool StateRelation::IsLost(uint32_t task, Vaddr va) const {
   return held.page == nullptr && held.slot == uvm::kBadSlot;
 }
 
+bool StateRelation::WasRefused(uint32_t task, Vaddr va) const {
+  const std::vector<machine::SwapSet::Refused>& refused = s_->swap_set().refused();
+  if (refused.empty()) return false;
+  const uvm::Space* space = s_->space_of(task);
+  const uvm::MapEntry* entry = space == nullptr ? nullptr : FindEntry(space->map(), va);
+  if (entry == nullptr) return false;
+  const Held held = HeldAt(*entry, va);
+  if (held.page != nullptr) return false;
+  machine::SwapSet::Refused at{};
+  at.device = s_->uvm().swap().DebugPlace(held.slot, &at.block);
+  return at.device != nullptr && std::find(refused.begin(), refused.end(), at) != refused.end();
+}
+
 bool StateRelation::AnyLost(uint32_t task) const {
   const uvm::Space* space = s_->space_of(task);
   if (space == nullptr) return false;
@@ -267,7 +281,7 @@ bool StateRelation::ObjectHasLost(const uvm::MapEntry& entry) const {
 
 std::optional<Finding> StateRelation::LossesHaveCauses() {
   const uint64_t lost = s_->uvm().counters().swap_in_errors;
-  const uint64_t spoilt = s_->swap_set().pages_spoilt();
+  const uint64_t spoilt = s_->swap_set().pages_spoilt() + s_->swap_set().reads_refused();
   if (lost <= spoilt) return std::nullopt;
   return Broken(FailureClass::kContents, "LossesHaveCauses",
                 absl::StrCat(lost, " pages could not be read from swap, ", spoilt,
@@ -605,6 +619,21 @@ std::optional<Finding> StateRelation::CheckCall(uint32_t task, Range range) {
   if (Result found = AmapRefsCover(space->map())) return found;
   if (Result found = AttributesAgree(task, space->map())) return found;
   return EndsAgree(task, *space, range, Bytes::kCompare);
+}
+
+std::optional<Finding> StateRelation::CheckPages(uint32_t task, Range range) {
+  const uvm::Space* space = s_->space_of(task);
+  if (space == nullptr) return std::nullopt;
+  Result found = AttributesAgree(task, space->map());
+  const bool thorough = std::exchange(thorough_, true);
+  model::PageCursor model = m_->PagesOf(task);
+  for (Vaddr va = range.start; !found && va < range.end; va = va + kPageSize) {
+    const uvm::MapEntry* entry = FindEntry(space->map(), va);
+    const Held held = entry == nullptr ? Held() : HeldAt(*entry, va);
+    found = ContentsAgree(task, entry, held, model.View(va.value()), &model);
+  }
+  thorough_ = thorough;
+  return found;
 }
 
 std::optional<Finding> StateRelation::CheckAccess(uint32_t task, Range range, Bytes bytes) {
