@@ -1,7 +1,6 @@
 #include "model/access.h"
 
 #include <algorithm>
-#include <set>
 
 #include "base/check.h"
 #include "model/presence.h"
@@ -179,10 +178,11 @@ void ReadSet::Choose(uint64_t value) {
     if ((ever >> i & 1) == 0) *choices_[i] = Choice::kKept;
   }
   // A page that is mapped twice is two pieces of one slot, of which the same is possible.
-  std::set<const Slot*> told;
   for (size_t i = 0; i < pieces_.size(); ++i) {
-    Slot* slot = pieces_[i].source.slot;
-    if (told.insert(slot).second) slot->KeepOnly(possible[i]);
+    Slot* const slot = pieces_[i].source.slot;
+    const bool told = std::any_of(pieces_.begin(), pieces_.begin() + static_cast<ptrdiff_t>(i),
+                                  [slot](const Piece& piece) { return piece.source.slot == slot; });
+    if (!told) slot->KeepOnly(possible[i]);
   }
 }
 
