@@ -8,14 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "base/addr.h"
 #include "base/errors.h"
-#include "base/prng.h"
-#include "base/prot.h"
-#include "base/text_sink.h"
 #include "machine/machine.h"
+#include "machine/testing/crowded_program.h"
 #include "traces/op.h"
-#include "uvm/invariants.h"
 #include "uvm/page.h"
 #include "uvm/swap.h"
 #include "uvm/uvm.h"
@@ -29,17 +25,7 @@ using traces::OpKind;
 using traces::Outcome;
 using vmserver::MemoryControl;
 
-constexpr uint64_t kAt = 0x10000000;
 constexpr uint64_t kPages = 700;
-
-void ExpectSound(Machine* machine) {
-  EXPECT_EQ(machine->crash().value_or(""), "");
-  EXPECT_EQ(machine->stuck().value_or(""), "");
-  char text[512];
-  base::TextSink out(text, sizeof text);
-  const char* broken = uvm::FirstViolation(&machine->uvm(), &out);
-  EXPECT_EQ(broken, nullptr) << broken << ": " << text;
-}
 
 uint64_t EncryptedSlots(Machine* machine) {
   uint64_t count = 0;
@@ -51,36 +37,14 @@ uint64_t EncryptedSlots(Machine* machine) {
   return count;
 }
 
-// Random stores and loads of more than fits, by two tasks.
 std::vector<Outcome> Play(Machine* machine) {
-  std::vector<Outcome> outcomes;
-  base::Prng prng(3, "memory_events");
-  auto apply = [&](const traces::ResolvedOp& op) {
-    machine->MeetEvent(op);
-    outcomes.push_back(machine->Apply(op));
-  };
-  apply({.kind = OpKind::kSpace, .child = 1});
-  apply({.kind = OpKind::kMmap,
-         .task = 1,
-         .at = kAt,
-         .size = kPages * base::kPageSize,
-         .prot = base::kProtReadWrite,
-         .flags = traces::kFlagPrivate | traces::kFlagFixed});
-  for (int step = 0; step < 4000; ++step) {
-    const uint64_t page = prng.Below(kPages);
-    const uint64_t tag = prng.Below(250);
-    const auto task = static_cast<uint32_t>(step < 2000 ? 1 : 1 + prng.Below(2));
-    if (step == 2000) apply({.kind = OpKind::kFork, .task = 1, .child = 2});
-    const bool writes = prng.Chance(1, 2);
-    apply({.kind = writes ? OpKind::kWrite : OpKind::kRead,
-           .task = task,
-           .at = kAt + page * base::kPageSize,
-           .size = base::kPageSize,
-           .value = tag});
-    if (step % 512 == 0) ExpectSound(machine);
-  }
-  ExpectSound(machine);
-  return outcomes;
+  return testing::Play({.stream = "memory_events",
+                        .seed = 3,
+                        .pages = kPages,
+                        .steps = 4000,
+                        .fork_at = 2000,
+                        .check_every = 512},
+                       machine);
 }
 
 Machine::Options Small() {
@@ -191,7 +155,7 @@ TEST(MemoryControlTest, NonsenseIsRefused) {
     EXPECT_EQ(seen.codes[i], static_cast<int32_t>(base::Errno::kEinval)) << i;
   for (int i = 9; i < 11; ++i)
     EXPECT_EQ(seen.codes[i], static_cast<int32_t>(base::Errno::kEbusy)) << i;
-  ExpectSound(&machine);
+  testing::ExpectSound(&machine);
 }
 
 }  // namespace

@@ -6,21 +6,16 @@
 #include <string>
 #include <vector>
 
-#include "base/addr.h"
-#include "base/prng.h"
-#include "base/text_sink.h"
 #include "machine/machine.h"
+#include "machine/testing/crowded_program.h"
 #include "traces/op.h"
-#include "uvm/invariants.h"
 
 namespace machine {
 namespace {
 
-using traces::OpKind;
 using traces::Outcome;
 
 constexpr uint64_t kPages = 700;
-constexpr uint64_t kAt = 0x10000000;
 
 struct Played {
   std::vector<Outcome> outcomes;
@@ -28,41 +23,10 @@ struct Played {
   uint64_t served = 0;
 };
 
-void ExpectSound(Machine* machine) {
-  EXPECT_EQ(machine->crash().value_or(""), "");
-  EXPECT_EQ(machine->stuck().value_or(""), "");
-  char text[512];
-  base::TextSink out(text, sizeof text);
-  const char* broken = uvm::FirstViolation(&machine->uvm(), &out);
-  EXPECT_EQ(broken, nullptr) << broken << ": " << text;
-}
-
-// Writes to random pages of more memory than there is, and reads them back, in two tasks.
 Played RunOn(const Machine::Options& options) {
   Machine machine(options);
   Played run;
-  base::Prng prng(1, "swap_devices");
-  auto apply = [&](const traces::ResolvedOp& op) { run.outcomes.push_back(machine.Apply(op)); };
-  apply({.kind = OpKind::kSpace, .child = 1});
-  apply({.kind = OpKind::kMmap,
-         .task = 1,
-         .at = kAt,
-         .size = kPages * base::kPageSize,
-         .prot = base::kProtReadWrite,
-         .flags = traces::kFlagPrivate | traces::kFlagFixed});
-  for (int step = 0; step < 2500; ++step) {
-    const uint64_t page = prng.Below(kPages);
-    const uint64_t tag = prng.Below(250);
-    const auto task = static_cast<uint32_t>(step < 1500 ? 1 : 1 + prng.Below(2));
-    if (step == 1500) apply({.kind = OpKind::kFork, .task = 1, .child = 2});
-    const bool writes = prng.Chance(1, 2);
-    apply({.kind = writes ? OpKind::kWrite : OpKind::kRead,
-           .task = task,
-           .at = kAt + page * base::kPageSize,
-           .size = base::kPageSize,
-           .value = tag});
-  }
-  ExpectSound(&machine);
+  run.outcomes = testing::Play({.stream = "swap_devices", .pages = kPages}, &machine);
   run.ledger = machine.ledger();
   if (machine.block_driver() != nullptr) {
     run.served = machine.block_driver()->served();

@@ -8,11 +8,8 @@
 #include "machine/machine.h"
 
 namespace machine {
-namespace {
 
 using traces::OpKind;
-
-}  // namespace
 
 // What one thread needs.
 struct Machine::Running {

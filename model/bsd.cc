@@ -21,14 +21,8 @@ using traces::ResolvedOp;
 // File offsets are signed 64-bit numbers (off_t).
 constexpr uint64_t kFileOffsetLimit = uint64_t{1} << 63;
 
-Step Fail(Errno code) {
-  Step step;
-  step.outcome = {traces::Outcome::Family::kErrno, static_cast<int32_t>(code), 0, 0, {}};
-  return step;
-}
-
 Step Succeed(uint64_t value = 0) {
-  Step step = Fail(Errno::kOk);
+  Step step = Answer(Errno::kOk);
   step.outcome.value = value;
   return step;
 }
@@ -62,14 +56,14 @@ base::Prot WithRead(base::Prot prot) {
 Step Space_(const Query& q) {
   uint64_t max = q.op.size == 0 ? traces::kDefaultMapMax : q.op.size;
   if (!IsPageAligned(max) || max <= traces::kMapMin || max > traces::kDefaultMapMax) {
-    return Fail(Errno::kEinval);
+    return Answer(Errno::kEinval);
   }
-  if (q.task_limit_reached) return Fail(Errno::kEagain);
+  if (q.task_limit_reached) return Answer(Errno::kEagain);
   return Succeed(Step::Action::kBeBorn, traces::kMapMin, max);
 }
 
 Step Fork(const Query& q) {
-  if (q.task_limit_reached) return Fail(Errno::kEagain);
+  if (q.task_limit_reached) return Answer(Errno::kEagain);
   return Succeed(Step::Action::kFork, 0, 0);
 }
 
@@ -112,7 +106,7 @@ Step At(Step step, uint64_t start, uint64_t size) {
 // is no hole.
 Step Anywhere(const Space& space, Step step, uint64_t size) {
   uint64_t start;
-  if (!space.LowestHole(size, &start)) return Fail(Errno::kEnomem);
+  if (!space.LowestHole(size, &start)) return Answer(Errno::kEnomem);
   step = At(step, start, size);
   step.freedom = Step::Freedom::kAddress;
   step.free_size = size;
@@ -144,7 +138,7 @@ Step MayWire(const Query& q, Step step) {
       (step.file_page > object->pages() || pages > object->pages() - step.file_page);
   if (room == Room::kYes && !hidden && !past_end) return step;
   const Errno code = past_end ? Errno::kEinval : hidden ? Errno::kEio : Errno::kEnomem;
-  Step failed = Fail(room == Room::kNo ? Errno::kEnomem : code);
+  Step failed = Answer(room == Room::kNo ? Errno::kEnomem : code);
   if (step.freedom == Step::Freedom::kNone) {
     failed.action = Step::Action::kUnmap;
     failed.start = step.start;
@@ -167,22 +161,22 @@ Step Mmap(const Query& q, uint32_t flags) {
   const bool memfd = op.backing == traces::Backing::kMemfd;
   if (memfd) {
     Errno wrong = CheckNamed(q, op.size, &object, &max_prot);
-    if (wrong != Errno::kOk) return Fail(wrong);
+    if (wrong != Errno::kOk) return Answer(wrong);
   }
-  if (op.size == 0 && op.file_key != 0) return Fail(Errno::kEinval);
+  if (op.size == 0 && op.file_key != 0) return Answer(Errno::kEinval);
   uint64_t page_offset = op.file_key == 0 ? 0 : op.offset & base::kPageMask;
   uint64_t size = RoundPage(op.size + page_offset);
-  if (size < op.size) return Fail(Errno::kEnomem);
+  if (size < op.size) return Answer(Errno::kEnomem);
   const uint64_t start = op.at - page_offset;
   if (fixed) {
-    if (!IsPageAligned(start)) return Fail(Errno::kEinval);
-    if (start < space.min()) return Fail(Errno::kEinval);
-    if (start + size > space.max()) return Fail(Errno::kEfbig);
-    if (start + size < start) return Fail(Errno::kEoverflow);
+    if (!IsPageAligned(start)) return Answer(Errno::kEinval);
+    if (start < space.min()) return Answer(Errno::kEinval);
+    if (start + size > space.max()) return Answer(Errno::kEfbig);
+    if (start + size < start) return Answer(Errno::kEoverflow);
   }
   if (op.backing == traces::Backing::kDevice) {
     Errno wrong = CheckNamed(q, size, &object, &max_prot);
-    if (wrong != Errno::kOk) return Fail(wrong);
+    if (wrong != Errno::kOk) return Answer(wrong);
   }
   Step step = NewMapping(op, (flags & traces::kFlagShared) != 0, page_offset);
   if (object != 0) step.file_key = object;
@@ -198,7 +192,7 @@ Step Mmap(const Query& q, uint32_t flags) {
   uint64_t above;
   uint64_t from = RoundPage(op.at);
   if (try_fixed && op.at != 0 && !space.HoleFrom(from, size, &above)) {
-    return Fail(Errno::kEnomem);
+    return Answer(Errno::kEnomem);
   }
   step = Anywhere(space, step, size);
   return step.ok() ? MayWire(q, step) : step;
@@ -207,24 +201,24 @@ Step Mmap(const Query& q, uint32_t flags) {
 Step Munmap(const Query& q) {
   Rounded range(q.op);
   if (range.size == 0) return Succeed();
-  if (!range.InBounds(q.task->space)) return Fail(Errno::kEinval);
+  if (!range.InBounds(q.task->space)) return Answer(Errno::kEinval);
   return Succeed(Step::Action::kUnmap, range.start, range.end());
 }
 
 Step Mprotect(const Query& q) {
   Rounded range(q.op);
-  if (!range.InBounds(q.task->space)) return Fail(Errno::kEinval);
+  if (!range.InBounds(q.task->space)) return Answer(Errno::kEinval);
   base::Prot prot = WithRead(q.op.prot);
-  if (!q.task->space.MaxAllows(range.start, range.end(), prot)) return Fail(Errno::kEacces);
+  if (!q.task->space.MaxAllows(range.start, range.end(), prot)) return Answer(Errno::kEacces);
   Step step = Succeed(Step::Action::kSetProt, range.start, range.end());
   step.attributes.prot = prot;
   return AndWire(q, step, static_cast<int32_t>(Errno::kEnomem));
 }
 
 Step Minherit(const Query& q) {
-  if (q.op.inherit == base::Inherit::kDonateCopy) return Fail(Errno::kEinval);
+  if (q.op.inherit == base::Inherit::kDonateCopy) return Answer(Errno::kEinval);
   Rounded range(q.op);
-  if (!range.InBounds(q.task->space)) return Fail(Errno::kEinval);
+  if (!range.InBounds(q.task->space)) return Answer(Errno::kEinval);
   Step step = Succeed(Step::Action::kSetInherit, range.start, range.end());
   step.attributes.inherit = q.op.inherit;
   return step;
@@ -245,9 +239,9 @@ Errno FirstObstacle(const Space& space, uint64_t start, uint64_t end) {
 }
 
 Step Madvise(const Query& q) {
-  if (q.op.advice == base::Advice::kSpaceAvail) return Fail(Errno::kEinval);
+  if (q.op.advice == base::Advice::kSpaceAvail) return Answer(Errno::kEinval);
   Rounded range(q.op);
-  if (!range.InBounds(q.task->space)) return Fail(Errno::kEinval);
+  if (!range.InBounds(q.task->space)) return Answer(Errno::kEinval);
   bool whole = q.task->space.AllMapped(range.start, range.end());
   switch (q.op.advice) {
     case base::Advice::kNormal:
@@ -258,10 +252,10 @@ Step Madvise(const Query& q) {
       return step;
     }
     case base::Advice::kDontNeed:
-      return whole ? Succeed(Step::Action::kNothing, 0, 0) : Fail(Errno::kEfault);
+      return whole ? Succeed(Step::Action::kNothing, 0, 0) : Answer(Errno::kEfault);
     case base::Advice::kFree: {
       Errno refused = FirstObstacle(q.task->space, range.start, range.end());
-      if (refused != Errno::kOk) return Fail(refused);
+      if (refused != Errno::kOk) return Answer(refused);
       return Succeed(Step::Action::kGiveUp, range.start, range.end());
     }
     case base::Advice::kWillNeed:
@@ -306,11 +300,11 @@ Step GrowMapping(const Query& q, uint64_t size, uint64_t new_size, bool move_onl
   if (!stays) {
     bool place = fixed ? move_only && space.NoneMapped(op.to, op.to + new_size)
                        : space.LowestHole(new_size, &to);
-    if (!place) return Fail(Errno::kEnomem);
+    if (!place) return Answer(Errno::kEnomem);
   }
   Errno wrong = CheckGrowth(q, end, more);
   if (wrong != Errno::kOk) {
-    return fixed || stays ? Fail(wrong) : MayMeetItself(q, size, Fail(wrong));
+    return fixed || stays ? Answer(wrong) : MayMeetItself(q, size, Answer(wrong));
   }
   if (stays) {
     Step step = Succeed(Step::Action::kGrow, end, end + more);
@@ -333,7 +327,7 @@ Step Duplicate(const Query& q, uint64_t size, uint64_t new_size) {
   Step step = Succeed(Step::Action::kDuplicate, q.op.at, q.op.at + size);
   step.size = size;
   step.new_size = new_size;
-  if (!q.task->space.LowestHole(new_size, &step.to)) return Fail(Errno::kEnomem);
+  if (!q.task->space.LowestHole(new_size, &step.to)) return Answer(Errno::kEnomem);
   step.outcome.value = step.to;
   step.freedom = Step::Freedom::kAddress;
   step.free_size = new_size;
@@ -344,14 +338,14 @@ Step Mremap(const Query& q) {
   const ResolvedOp& op = q.op;
   const Space& space = q.task->space;
   bool fixed = (op.flags & traces::kFlagFixed) != 0;
-  if (!IsPageAligned(op.at) || (fixed && !IsPageAligned(op.to))) return Fail(Errno::kEinval);
+  if (!IsPageAligned(op.at) || (fixed && !IsPageAligned(op.to))) return Answer(Errno::kEinval);
   uint64_t size = RoundPage(op.size);
   uint64_t new_size = RoundPage(op.new_size);
-  if (size == 0 || new_size == 0 || !space.Contains(op.at, size)) return Fail(Errno::kEinval);
+  if (size == 0 || new_size == 0 || !space.Contains(op.at, size)) return Answer(Errno::kEinval);
   bool duplicate = (op.flags & traces::kFlagDuplicate) != 0;
   bool moves = fixed && (op.to != op.at || duplicate);
-  if (fixed && op.to + new_size < op.to) return Fail(Errno::kEinval);
-  if (fixed && !space.Contains(op.to, new_size)) return Fail(Errno::kEnomem);
+  if (fixed && op.to + new_size < op.to) return Answer(Errno::kEinval);
+  if (fixed && !space.Contains(op.to, new_size)) return Answer(Errno::kEnomem);
   if (new_size > size) return GrowMapping(q, size, new_size, moves, duplicate);
   if (!moves && duplicate) return Duplicate(q, size, new_size);
   if (!moves) {
@@ -359,7 +353,7 @@ Step Mremap(const Query& q) {
     step.outcome.value = op.at;
     return step;
   }
-  if (!space.NoneMapped(op.to, op.to + new_size)) return Fail(Errno::kEnomem);
+  if (!space.NoneMapped(op.to, op.to + new_size)) return Answer(Errno::kEnomem);
   Step step =
       Succeed(duplicate ? Step::Action::kDuplicate : Step::Action::kMove, op.at, op.at + size);
   step.size = size;
@@ -377,16 +371,16 @@ Step SetWired(Step step, bool wired) {
 Step Mlock(const Query& q) {
   const Space& space = q.task->space;
   Rounded range(q.op);
-  if (!range.InBounds(space)) return Fail(Errno::kEnomem);
+  if (!range.InBounds(space)) return Answer(Errno::kEnomem);
   if (range.size == 0) return Succeed();
   Room room = RoomToWire(q, range.size);
-  if (room == Room::kNo) return Fail(Errno::kEagain);
+  if (room == Room::kNo) return Answer(Errno::kEagain);
   Step step = SetWired(Succeed(Step::Action::kSetWired, range.start, range.end()), true);
-  if (space.Find(range.start) == nullptr) step = Fail(Errno::kEnomem);
-  if (step.ok() && !space.AllMapped(range.start, range.end())) step = Fail(Errno::kEinval);
+  if (space.Find(range.start) == nullptr) step = Answer(Errno::kEnomem);
+  if (step.ok() && !space.AllMapped(range.start, range.end())) step = Answer(Errno::kEinval);
   for (uint64_t at = range.start; step.ok() && at < range.end();) {
     const Region* region = space.Find(at);
-    if (region->attributes.prot.IsNone()) step = Fail(Errno::kEinval);
+    if (region->attributes.prot.IsNone()) step = Answer(Errno::kEinval);
     at = region->end;
   }
   if (step.ok()) step = UnlessMissing(q, step, range.start, range.end());
@@ -400,11 +394,11 @@ Step Munlock(const Query& q) {
   if (range.InBounds(space) && range.size == 0) return Succeed();
   if (!range.InBounds(space) || space.Find(range.start) == nullptr ||
       !space.AllMapped(range.start, range.end())) {
-    return Fail(Errno::kEnomem);
+    return Answer(Errno::kEnomem);
   }
   for (uint64_t at = range.start; at < range.end();) {
     const Region* region = space.Find(at);
-    if (!region->attributes.wired) return Fail(Errno::kEnomem);
+    if (!region->attributes.wired) return Answer(Errno::kEnomem);
     at = region->end;
   }
   return SetWired(Succeed(Step::Action::kSetWired, range.start, range.end()), false);
@@ -414,7 +408,7 @@ Step Mlockall(const Query& q) {
   const Space& space = q.task->space;
   bool current = (q.op.flags & traces::kFlagCurrent) != 0;
   bool future = (q.op.flags & traces::kFlagFuture) != 0;
-  if (!current && !future) return Fail(Errno::kEinval);
+  if (!current && !future) return Answer(Errno::kEinval);
   Step step = SetWired(Succeed(Step::Action::kWireAll, space.min(), space.max()), current);
   step.wires_future = future || space.wires_future();
   if (!current) return step;
@@ -456,11 +450,11 @@ Step Mincore(const Query& q) {
   const Space& space = q.task->space;
   uint64_t size = RoundPage(q.op.size);
   if (!IsPageAligned(q.op.at) || size == 0 || q.op.at + size <= q.op.at) {
-    return Fail(Errno::kEinval);
+    return Answer(Errno::kEinval);
   }
   uint64_t end = q.op.at + size;
   if (!space.Contains(q.op.at, size) || !space.AllMapped(q.op.at, end)) {
-    return Fail(Errno::kEnomem);
+    return Answer(Errno::kEnomem);
   }
   Step step = Succeed();
   step.freedom = Step::Freedom::kCount;
@@ -481,26 +475,26 @@ Step Msync(const Query& q) {
   bool async = (q.op.flags & traces::kFlagAsync) != 0;
   bool sync = (q.op.flags & traces::kFlagSync) != 0;
   bool invalidate = (q.op.flags & traces::kFlagInvalidate) != 0;
-  if ((!async && !sync && !invalidate) || (async && sync)) return Fail(Errno::kEinval);
+  if ((!async && !sync && !invalidate) || (async && sync)) return Answer(Errno::kEinval);
   Rounded range(q.op);
-  if (!range.InBounds(space)) return Fail(Errno::kEnomem);
+  if (!range.InBounds(space)) return Answer(Errno::kEnomem);
   uint64_t end = range.end();
   if (range.size == 0) {
     // All that is mapped as one with the address. Its pages are alike in all that matters here.
-    if (space.Find(range.start) == nullptr) return Fail(Errno::kEinval);
+    if (space.Find(range.start) == nullptr) return Answer(Errno::kEinval);
     end = range.start + base::kPageSize;
   }
   if (invalidate) {
     Errno refused = FirstObstacle(space, range.start, end);
-    return refused == Errno::kOk ? Succeed() : Fail(refused);
+    return refused == Errno::kOk ? Succeed() : Answer(refused);
   }
-  return space.AllMapped(range.start, end) ? Succeed() : Fail(Errno::kEfault);
+  return space.AllMapped(range.start, end) ? Succeed() : Answer(Errno::kEfault);
 }
 
 Step ExecBrk(const Query& q) {
   const Space& space = q.task->space;
   if (!IsPageAligned(q.op.at) || q.op.at < space.min() || q.op.at >= space.max()) {
-    return Fail(Errno::kEinval);
+    return Answer(Errno::kEinval);
   }
   Step step = Succeed();
   step.sets_heap_base = step.sets_heap = true;
@@ -510,14 +504,14 @@ Step ExecBrk(const Query& q) {
 
 Step Brk(const Query& q) {
   const Task& task = *q.task;
-  if (!task.has_heap || q.op.at < task.heap_base) return Fail(Errno::kEinval);
-  if (q.op.at > task.space.max()) return Fail(Errno::kEnomem);
+  if (!task.has_heap || q.op.at < task.heap_base) return Answer(Errno::kEinval);
+  if (q.op.at > task.space.max()) return Answer(Errno::kEnomem);
   uint64_t was = RoundPage(task.heap_current);
   uint64_t now = RoundPage(q.op.at);
   Step step = Succeed(Step::Action::kNothing, 0, 0);
   if (now < was) step = Succeed(Step::Action::kUnmap, now, was);
   if (now > was) {
-    if (!task.space.NoneMapped(was, now)) return Fail(Errno::kEnomem);
+    if (!task.space.NoneMapped(was, now)) return Answer(Errno::kEnomem);
     step = MayWire(q, Succeed(Step::Action::kMap, was, now));
     if (!step.ok()) return step;
   }
@@ -527,15 +521,15 @@ Step Brk(const Query& q) {
 }
 
 Step LinuxDontneed(const Query& q) {
-  if (!IsPageAligned(q.op.at)) return Fail(Errno::kEinval);
+  if (!IsPageAligned(q.op.at)) return Answer(Errno::kEinval);
   Rounded range(q.op);
-  if (!range.InBounds(q.task->space)) return Fail(Errno::kEnomem);
+  if (!range.InBounds(q.task->space)) return Answer(Errno::kEnomem);
   bool whole = q.task->space.AllMapped(range.start, range.end());
   // Linux, too, keeps what is locked.
   for (uint64_t at = range.start; at < range.end();) {
     const Region* region = q.task->space.FindFrom(at);
     if (region == nullptr || region->start >= range.end()) break;
-    if (region->attributes.wired) return Fail(Errno::kEinval);
+    if (region->attributes.wired) return Answer(Errno::kEinval);
     at = region->end;
   }
   Step step = Succeed(Step::Action::kDiscard, range.start, range.end());

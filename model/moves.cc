@@ -26,15 +26,9 @@ constexpr uint64_t kSignedLimit = uint64_t{1} << 63;
 constexpr uint64_t kMaxMessageBytes = 64 << 10;
 constexpr size_t kMaxMessages = 8;
 
-Step Fail(Errno code) {
-  Step step;
-  step.outcome = {traces::Outcome::Family::kErrno, static_cast<int32_t>(code), 0, 0, {}};
-  return step;
-}
-
 // `moved` bytes are moved; `why` it was not more.
 Step Moved(uint64_t moved, Errno why) {
-  Step step = Fail(why);
+  Step step = Answer(why);
   step.action = Step::Action::kTransfer;
   step.counted = true;
   step.size = step.sure = moved;
@@ -126,10 +120,10 @@ Step Direct(const Query& q, uint64_t size) {
 Step File(const Query& q) {
   const traces::ResolvedOp& op = q.op;
   const bool read = op.kind == OpKind::kPread;
-  if (op.file_key == 0) return Fail(Errno::kEbadf);
-  if (op.offset >= kSignedLimit || op.size >= kSignedLimit) return Fail(Errno::kEinval);
+  if (op.file_key == 0) return Answer(Errno::kEbadf);
+  if (op.offset >= kSignedLimit || op.size >= kSignedLimit) return Answer(Errno::kEinval);
   const uint64_t left = kSignedLimit - op.offset;
-  if (!read && op.size > left) return Fail(Errno::kEfbig);
+  if (!read && op.size > left) return Answer(Errno::kEfbig);
   uint64_t size = std::min({op.size, left, kMaxMove});
   const MemoryObject* file = q.files->Object(op.file_key);
   if (read && file != nullptr) {
@@ -148,9 +142,9 @@ Step File(const Query& q) {
 
 Step Ftruncate(const Query& q) {
   const traces::ResolvedOp& op = q.op;
-  if (op.file_key == 0) return Fail(Errno::kEbadf);
-  if (op.offset >= kSignedLimit) return Fail(Errno::kEinval);
-  Step step = Fail(Errno::kOk);
+  if (op.file_key == 0) return Answer(Errno::kEbadf);
+  if (op.offset >= kSignedLimit) return Answer(Errno::kEinval);
+  Step step = Answer(Errno::kOk);
   step.action = Step::Action::kFtruncate;
   step.file_key = op.file_key;
   step.size = op.offset;
@@ -176,9 +170,9 @@ Errno MissingCode(const Region& region, const FileTable& files) {
 Step Other(const Query& q) {
   const traces::ResolvedOp& op = q.op;
   const bool read = op.kind == OpKind::kPeek;
-  if (!q.may_name) return Fail(Errno::kEsrch);
+  if (!q.may_name) return Answer(Errno::kEsrch);
   if (op.size == 0) return Moved(0, Errno::kOk);
-  if (op.at + op.size < op.at) return Fail(Errno::kEio);
+  if (op.at + op.size < op.at) return Answer(Errno::kEio);
   const Space& space = q.task->space;
   if (op.at >= space.max()) return Moved(0, Errno::kOk);
   const uint64_t size = std::min({op.size, space.max() - op.at, kMaxMove});
@@ -220,17 +214,17 @@ Step Other(const Query& q) {
 Step Send(const Query& q) {
   const traces::ResolvedOp& op = q.op;
   if (op.size == 0 || !base::IsPageAligned(op.at) || !base::IsPageAligned(op.size)) {
-    return Fail(Errno::kEinval);
+    return Answer(Errno::kEinval);
   }
-  if (op.size > kMaxMessageBytes) return Fail(Errno::kEmsgsize);
-  if (q.channel->size() >= kMaxMessages) return Fail(Errno::kEagain);
-  if (!q.may_lend(op.size >> base::kPageShift)) return Fail(Errno::kEnomem);
+  if (op.size > kMaxMessageBytes) return Answer(Errno::kEmsgsize);
+  if (q.channel->size() >= kMaxMessages) return Answer(Errno::kEagain);
+  if (!q.may_lend(op.size >> base::kPageShift)) return Answer(Errno::kEnomem);
   const Space& space = q.caller->space;
   if (!space.Contains(op.at, op.size) || !space.AllMapped(op.at, op.at + op.size)) {
-    return Fail(Errno::kEfault);
+    return Answer(Errno::kEfault);
   }
   for (uint64_t at = op.at; at < op.at + op.size; at = space.Find(at)->end) {
-    if (!space.Find(at)->attributes.prot.CanRead()) return Fail(Errno::kEfault);
+    if (!space.Find(at)->attributes.prot.CanRead()) return Answer(Errno::kEfault);
   }
   Step step = Moved(op.size, Errno::kOk);
   step.counted = false;
@@ -239,7 +233,7 @@ Step Send(const Query& q) {
   for (uint64_t at = op.at; at < op.at + op.size;) {
     const Region* region = space.Find(at);
     if (region->attributes.wired && q.files->Object(region->file_key) == nullptr) {
-      return Fail(Errno::kEinval);
+      return Answer(Errno::kEinval);
     }
     // Of an object that was cut and extended pages may have come that nobody wired.
     if (region->attributes.wired) step = MayFail(step, 0, Errno::kEinval);
@@ -247,7 +241,7 @@ Step Send(const Query& q) {
   }
   // What no page stands behind is not lent, nor are the frames of a device.
   const Walk walk = WalkToCopy(space, op.at, op.at + op.size, *q.files);
-  if (walk.lack != Lack::kNothing) return Fail(Errno::kEinval);
+  if (walk.lack != Lack::kNothing) return Answer(Errno::kEinval);
   if (walk.doubtful != Lack::kNothing) step = MayFail(step, 0, Errno::kEinval);
   // Others may have wired the same pages.
   if (q.wired_by_tasks_at_most() > 0) step.refusal_code = static_cast<int32_t>(Errno::kEinval);
@@ -256,18 +250,18 @@ Step Send(const Query& q) {
 
 Step SendFile(const Query& q) {
   const traces::ResolvedOp& op = q.op;
-  if (op.file_key == 0) return Fail(Errno::kEbadf);
+  if (op.file_key == 0) return Answer(Errno::kEbadf);
   if (op.size == 0 || !base::IsPageAligned(op.offset) || !base::IsPageAligned(op.size)) {
-    return Fail(Errno::kEinval);
+    return Answer(Errno::kEinval);
   }
-  if (op.size > kMaxMessageBytes) return Fail(Errno::kEmsgsize);
-  if (op.offset > kSignedLimit - op.size) return Fail(Errno::kEinval);
-  if (q.channel->size() >= kMaxMessages) return Fail(Errno::kEagain);
-  if (!q.may_lend(op.size >> base::kPageShift)) return Fail(Errno::kEnomem);
+  if (op.size > kMaxMessageBytes) return Answer(Errno::kEmsgsize);
+  if (op.offset > kSignedLimit - op.size) return Answer(Errno::kEinval);
+  if (q.channel->size() >= kMaxMessages) return Answer(Errno::kEagain);
+  if (!q.may_lend(op.size >> base::kPageShift)) return Answer(Errno::kEnomem);
   Step step = Moved(op.size, Errno::kOk);
   const MemoryObject* file = q.files->Object(op.file_key);
   if (file != nullptr && op.offset + op.size > base::RoundPage(file->size)) {
-    step = Fail(Errno::kEinval);
+    step = Answer(Errno::kEinval);
     step.shortage_code = static_cast<int32_t>(Errno::kEnomem);
   }
   step.counted = false;
@@ -277,7 +271,7 @@ Step SendFile(const Query& q) {
 }
 
 Step Receive(const Query& q) {
-  if (q.channel->empty()) return Fail(Errno::kEagain);
+  if (q.channel->empty()) return Answer(Errno::kEagain);
   const uint64_t size = std::min<uint64_t>(q.op.size, q.channel->front().bytes.size());
   const Reach reach = ReachOf(q, q.op.at, size, base::Access::kWrite);
   Step step = Moved(reach.most, reach.most == size ? Errno::kOk : Errno::kEfault);

@@ -28,12 +28,6 @@ constexpr uint32_t kSealWrite = 8;
 constexpr uint32_t kSealFutureWrite = 16;
 constexpr uint32_t kAllSeals = 31;
 
-Step Answer(Errno code) {
-  Step step;
-  step.outcome = {traces::Outcome::Family::kErrno, static_cast<int32_t>(code), 0, 0, {}};
-  return step;
-}
-
 Step Do(Step::Action action, const Query& q) {
   Step step = Answer(Errno::kOk);
   step.action = action;

@@ -152,6 +152,13 @@ struct Step {
   bool ok() const { return outcome.code == 0; }
 };
 
+// A BSD call that answers `code` and does nothing else.
+inline Step Answer(base::Errno code) {
+  Step step;
+  step.outcome = {traces::Outcome::Family::kErrno, static_cast<int32_t>(code), 0, 0, {}};
+  return step;
+}
+
 // The devices that pages may be swapped to, by number. The model never swaps a page.
 struct SwapTable {
   struct Device {

@@ -12,12 +12,6 @@ namespace {
 using base::Errno;
 using traces::OpKind;
 
-Step Answer(Errno code) {
-  Step step;
-  step.outcome = {traces::Outcome::Family::kErrno, static_cast<int32_t>(code), 0, 0, {}};
-  return step;
-}
-
 }  // namespace
 
 Step DecodeThreadCall(const Query& q) {

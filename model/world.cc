@@ -37,11 +37,25 @@ const Task* World::FindTask(uint32_t label) const {
 
 bool World::CanBeBorn(uint32_t label) const { return label != 0 && used_labels_.count(label) == 0; }
 
+bool World::MapsDevice(uint32_t label) const {
+  const Task* task = FindTask(label);
+  if (task == nullptr) return false;
+  const std::vector<Region>& regions = task->space.regions();
+  return std::any_of(regions.begin(), regions.end(), [this](const Region& region) {
+    const MemoryObject* object = files_.Object(region.file_key);
+    return object != nullptr && object->kind == MemoryObject::Kind::kDevice;
+  });
+}
+
 bool World::MemoryMayRunOut(const ResolvedOp& op) const {
   const bool is_birth = op.kind == OpKind::kSpace || op.kind == OpKind::kTask ||
                         op.kind == OpKind::kTask32 || op.kind == OpKind::kFork ||
                         op.kind == OpKind::kTaskCreate || op.kind == OpKind::kThreadCreate;
-  return options_.memory_may_run_out || (threads_may_run_out_ && is_birth);
+  const bool wires = op.kind == OpKind::kMlock || op.kind == OpKind::kMlockall ||
+                     op.kind == OpKind::kVmWire || op.kind == OpKind::kMmap ||
+                     op.kind == OpKind::kMremap;
+  const bool refused = wires && device_may_be_silent_ && MapsDevice(traces::ActsOn(op));
+  return options_.memory_may_run_out || (threads_may_run_out_ && is_birth) || refused;
 }
 
 uint64_t Query::wired_by_tasks_at_most() const { return world->WiredAtMost(); }
@@ -70,7 +84,8 @@ Step World::Decode(const ResolvedOp& op) const {
     return done;
   }
   const Task* caller = FindTask(op.task);
-  const Task* task = FindTask(traces::ActsOn(op));
+  const uint32_t label = traces::ActsOn(op);
+  const Task* task = label == op.task ? caller : FindTask(label);
   bool is_birth =
       op.kind == OpKind::kSpace || op.kind == OpKind::kTask || op.kind == OpKind::kTask32;
   if (!is_birth && (caller == nullptr || !caller->HasThread(op.thread))) return Step();
@@ -114,9 +129,7 @@ Step World::Decode(const ResolvedOp& op) const {
 }
 
 Expectation World::Expect(const ResolvedOp& op) const {
-  Expectation::Parts parts;
-  parts.kind = op.kind;
-  parts.step = Decode(op);
+  Expectation::Parts parts{.kind = op.kind, .step = Decode(op)};
   parts.memory_may_run_out = MemoryMayRunOut(op);
   const bool for_caller = parts.step.action == Step::Action::kCopyOut;
   const Task* task = FindTask(for_caller ? op.task : traces::ActsOn(op));
@@ -151,10 +164,12 @@ void World::AdoptStep(Step step, const ResolvedOp& op, const Outcome& observed) 
   if (observed.family == Outcome::Family::kNone) return;
   if (op.kind == OpKind::kInject) {
     threads_may_run_out_ = threads_may_run_out_ || op.site == base::FaultSite::kKernelMemory;
+    device_may_be_silent_ = device_may_be_silent_ || op.site == base::FaultSite::kIpcCut;
     return;
   }
   const bool may_run_out = MemoryMayRunOut(op);
   threads_may_run_out_ = false;
+  device_may_be_silent_ = false;
   if (observed.family == Outcome::Family::kFault) return AdoptAccess(step, op, observed);
   if (observed.ok() && step.action == Step::Action::kTransfer) {
     step.size = step.sure = observed.value;

@@ -52,7 +52,7 @@ class Expectation {
     const Space* space = nullptr;  // null when no task is involved
     // kRead of pages that MADV_FREE left undecided: every value that may be read, the canonical one
     // first.
-    std::vector<uint64_t> read_values;
+    std::vector<uint64_t> read_values = {};
     bool any_read_value = false;  // too many undecided pages to enumerate
     bool memory_may_run_out = false;
   };
@@ -262,14 +262,16 @@ class World {
   bool CanBeBorn(uint32_t label) const;
   bool ResolveWithoutTask(const traces::Op& op, traces::ResolvedOp* out) const;
   uint32_t NthLive(uint32_t n) const;
-  bool ResolveTask(const traces::TaskRef& ref, uint32_t* label) const;
-  bool ResolveThread(const traces::Op& op, traces::ResolvedOp* out) const;
+  // Null: there is none.
+  const Task* ResolveTask(const traces::TaskRef& ref, uint32_t* label) const;
+  static bool ResolveThread(const traces::Op& op, const Task& task, traces::ResolvedOp* out);
   bool ResolveTarget(const traces::Op& op, traces::ResolvedOp* out) const;
   static bool ResolvePlace(const Space& space, const traces::Place& place, uint64_t* address);
 
   Step Decode(const traces::ResolvedOp& op) const;
   void AdoptStep(Step step, const traces::ResolvedOp& op, const traces::Outcome& observed);
   bool MemoryMayRunOut(const traces::ResolvedOp& op) const;
+  bool MapsDevice(uint32_t label) const;
   void Commit(const Step& step, const traces::ResolvedOp& op, const traces::Outcome& observed);
   void CommitBirth(const Step& step, const traces::ResolvedOp& op);
   void SetProt(const Step& step, Space* space);
@@ -316,9 +318,12 @@ class World {
   SwapTable swap_;
   LostPages lost_;
   std::map<uint32_t, Channel> channels_;  // by Task::channel, as long as a task has it
-  // The next operation meets a kernel without memory for threads (an injected fault). The faults of
-  // the other sites change no outcome: who asks again gets what was refused.
+  // The next operation meets a kernel without memory for threads (an injected fault).
   bool threads_may_run_out_ = false;
+  // The next operation meets a message that is cut: who wires a page of a device, whose frames the
+  // server asks for itself, is refused. The faults of the other sites change no outcome: who asks
+  // again gets what was refused.
+  bool device_may_be_silent_ = false;
   uint64_t unchecked_reads_ = 0;
 };
 

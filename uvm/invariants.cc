@@ -380,6 +380,23 @@ const char* WrongState(const Page& page) {
   return wrong;
 }
 
+// Free and nothing else, or at rest with one owner and on a queue or wired: nearly all pages are
+// one or the other, and then neither WrongOwnerButTree nor WrongState finds anything.
+bool PlainlyRight(const Page& page) {
+  const bool plain =
+      (static_cast<uint32_t>(page.busy) | page.loan_count | static_cast<uint32_t>(page.pageout) |
+       static_cast<uint32_t>(page.released)) == 0;
+  if (!plain) return false;
+  const bool queued = PageStore::QueueOf(&page) != PageQueue::kNone;
+  if (page.free) {
+    return page.object == nullptr && page.anon == nullptr && page.wire_count == 0 && !queued &&
+           page.queue == PageQueue::kNone;
+  }
+  if ((page.object != nullptr) == (page.anon != nullptr) || page.fake) return false;
+  if (page.anon != nullptr && page.anon->page != &page) return false;
+  return page.wire_count == 0 ? queued : !queued && page.queue == PageQueue::kNone;
+}
+
 struct PageSums {
   uint64_t used = 0, wired = 0, lent = 0, active = 0, inactive = 0, pageout = 0;
   uint64_t lost = 0;  // free and to be had by nobody
@@ -812,7 +829,9 @@ class AllRules {
     uvm_->DebugPages().DebugForEach([&](Page& page) {
       sums.Add(page);
       objects_pages += page.object != nullptr ? 1 : 0;
-      right = right && WrongOwnerButTree(page) == nullptr && WrongState(page) == nullptr &&
+      right = right &&
+              (PlainlyRight(page) ||
+               (WrongOwnerButTree(page) == nullptr && WrongState(page) == nullptr)) &&
               !WrongWiring(page, kernel, cut);
       if (page.debug_wired != 0) page.debug_wired = 0;
     });

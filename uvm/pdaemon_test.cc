@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +20,7 @@
 #include "uvm/swap.h"
 #include "uvm/swap_device.h"
 #include "uvm/testing/fake_threads.h"
+#include "uvm/testing/page_map_store.h"
 #include "uvm/testing/world.h"
 
 namespace uvm::testing {
@@ -81,29 +81,17 @@ class ScriptedDevice final : public SwapDevice {
 };
 
 // A store of zeroes whose writes fail when told to.
-class FailingStore final : public Store {
+class FailingStore final : public PageMapStore {
  public:
-  Result<void, PagerError> ReadPage(Object*, PageIndex index, unsigned char* contents) override {
-    std::vector<unsigned char>& page = pages_[index.value()];
-    page.resize(base::kPageSize);
-    std::memcpy(contents, page.data(), base::kPageSize);
-    return {};
-  }
-  Result<void, PagerError> WritePage(Object*, PageIndex index,
+  Result<void, PagerError> WritePage(Object* object, PageIndex index,
                                      const unsigned char* contents) override {
     ++writes;
     if (fails) return PagerError::kIo;
-    pages_[index.value()].assign(contents, contents + base::kPageSize);
-    return {};
+    return PageMapStore::WritePage(object, index, contents);
   }
-  uint64_t SizeInBytes(const Object*) const override { return Pager::kUnbounded; }
-  void Detach(Object*) override {}
 
   bool fails = false;
   uint64_t writes = 0;
-
- private:
-  std::map<uint64_t, std::vector<unsigned char>> pages_;
 };
 
 constexpr uint64_t kFrames = 32;
@@ -193,6 +181,22 @@ TEST_F(PageDaemonTest, LentPagesStay) {
   Return(&loan);
   EXPECT_EQ(other.ReadAll(), kSixty);
   EXPECT_EQ(space.ReadAll(), "lmn");
+}
+
+TEST_F(PageDaemonTest, BusyPagesStay) {
+  Space space = NewSpace("b");
+  StopChecking();  // a page is busy from here on
+  Page* page = ResidentAt(space, 0);
+  page->busy = BusyReason::kPageout;
+  Space other = NewSpace(kSixty);
+  for (int i = 0; i < 20; ++i) daemon().RunOnce();
+  EXPECT_EQ(ResidentAt(space, 0), page);
+  EXPECT_EQ(page->busy, BusyReason::kPageout);
+  EXPECT_GT(counters().busy, 0u);
+  page->busy = BusyReason::kNotBusy;
+  uvm().DebugPages().Wakeup(page);
+  EXPECT_EQ(space.ReadAll(), "b");
+  EXPECT_EQ(other.ReadAll(), kSixty);
 }
 
 TEST_F(PageDaemonTest, SharedAndCopiedPagesGoAndComeBack) {

@@ -2,8 +2,6 @@
 // everything else, and no page is lost whatever the store says in the end.
 
 #include <cstdint>
-#include <cstring>
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,25 +13,15 @@
 #include "uvm/pdaemon.h"
 #include "uvm/stored.h"
 #include "uvm/testing/fake_threads.h"
+#include "uvm/testing/page_map_store.h"
 #include "uvm/testing/world.h"
 
 namespace uvm::testing {
 namespace {
 
 // Keeps to itself what the page daemon wants written, until Answer().
-class SilentStore final : public Store {
+class SilentStore final : public PageMapStore {
  public:
-  Result<void, PagerError> ReadPage(Object*, PageIndex index, unsigned char* contents) override {
-    std::vector<unsigned char>& page = pages_[index.value()];
-    page.resize(base::kPageSize);
-    std::memcpy(contents, page.data(), base::kPageSize);
-    return {};
-  }
-  Result<void, PagerError> WritePage(Object*, PageIndex index,
-                                     const unsigned char* contents) override {
-    pages_[index.value()].assign(contents, contents + base::kPageSize);
-    return {};
-  }
   bool BeginWriteRun(Object* object, PageIndex first, uint32_t count,
                      const unsigned char* const* contents, StoreWrite* write,
                      Result<void, PagerError>* result) override {
@@ -41,8 +29,6 @@ class SilentStore final : public Store {
     held_.push_back({object, first, count, contents, write});
     return false;
   }
-  uint64_t SizeInBytes(const Object*) const override { return Pager::kUnbounded; }
-  void Detach(Object*) override {}
 
   // To everything that was kept, and from now on at once.
   void Answer(Result<void, PagerError> with) {
@@ -66,7 +52,6 @@ class SilentStore final : public Store {
     const unsigned char* const* contents;
     StoreWrite* write;
   };
-  std::map<uint64_t, std::vector<unsigned char>> pages_;
   std::vector<Held> held_;
 };
 

@@ -24,6 +24,7 @@ constexpr uint64_t kFewestFrames = 64;  // below, a fault may need more than the
 // So that a clock of 64 bits of nanoseconds does not run over.
 constexpr uint64_t kMostUs = 10'000'000;
 
+constexpr absl::string_view kMachine = "machine ";
 constexpr const char* kKinds[] = {"", "file:", "driver:"};  // by SwapSpec::Kind
 constexpr const char* kEncryptions[] = {"off", "on", "toggled"};
 
@@ -79,6 +80,46 @@ absl::StatusOr<SwapSpec> ParseDevice(absl::string_view word, const SwapSpec& usu
   if (spec.kind == SwapSpec::Kind::kDriver && spec.pages == 0)
     return BadDevice(word, "a driver has at least one page");
   return spec;
+}
+
+// One word of the comment.
+absl::Status FollowWord(absl::string_view word, RunOptions* run) {
+  machine::Machine::Options& machine = run->machine;
+  const std::pair<absl::string_view, absl::string_view> parts =
+      absl::StrSplit(word, absl::MaxSplits('=', 1));
+  const absl::string_view name = parts.first;
+  const absl::string_view value = parts.second;
+  if (name == "frames") {
+    uint64_t frames = 0;
+    if (!absl::SimpleAtoi(value, &frames) || frames < kFewestFrames || frames > kMostPages) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("frames wants a number from ", kFewestFrames, " to ", kMostPages));
+    }
+    machine.ram_bytes = frames * base::kPageSize;
+    run->memory_may_run_out = true;
+    return absl::OkStatus();
+  }
+  if (name == "swap") {
+    auto specs = ParseSwap(value);
+    if (specs.ok()) machine.swap = *std::move(specs);
+    return specs.status();
+  }
+  if (name == "encrypt") {
+    auto encryption = ParseEncryption(value);
+    if (encryption.ok()) machine.swap_encryption = *encryption;
+    return encryption.status();
+  }
+  if (name == "memory") {
+    auto spec = ParseMemory(value);
+    if (spec.ok()) machine.memory = *spec;
+    return spec.status();
+  }
+  if (name == "policy" && machine::IsPolicy(std::string(value))) {
+    machine.policy = std::string(value);
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("\"", word, "\": there are frames=, swap=, encrypt=, memory=, policy="));
 }
 
 }  // namespace
@@ -195,52 +236,6 @@ absl::Status MayBeTakenBack(const std::vector<SwapSpec>& specs) {
   }
   return absl::OkStatus();
 }
-
-namespace {
-
-constexpr absl::string_view kMachine = "machine ";
-
-// One word of the comment.
-absl::Status FollowWord(absl::string_view word, RunOptions* run) {
-  machine::Machine::Options& machine = run->machine;
-  const std::pair<absl::string_view, absl::string_view> parts =
-      absl::StrSplit(word, absl::MaxSplits('=', 1));
-  const absl::string_view name = parts.first;
-  const absl::string_view value = parts.second;
-  if (name == "frames") {
-    uint64_t frames = 0;
-    if (!absl::SimpleAtoi(value, &frames) || frames < kFewestFrames || frames > kMostPages) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("frames wants a number from ", kFewestFrames, " to ", kMostPages));
-    }
-    machine.ram_bytes = frames * base::kPageSize;
-    run->memory_may_run_out = true;
-    return absl::OkStatus();
-  }
-  if (name == "swap") {
-    auto specs = ParseSwap(value);
-    if (specs.ok()) machine.swap = *std::move(specs);
-    return specs.status();
-  }
-  if (name == "encrypt") {
-    auto encryption = ParseEncryption(value);
-    if (encryption.ok()) machine.swap_encryption = *encryption;
-    return encryption.status();
-  }
-  if (name == "memory") {
-    auto spec = ParseMemory(value);
-    if (spec.ok()) machine.memory = *spec;
-    return spec.status();
-  }
-  if (name == "policy" && machine::IsPolicy(std::string(value))) {
-    machine.policy = std::string(value);
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("\"", word, "\": there are frames=, swap=, encrypt=, memory=, policy="));
-}
-
-}  // namespace
 
 absl::Status FollowMachineOf(const traces::Trace& trace, RunOptions* run) {
   for (const std::string& comment : trace.header) {
