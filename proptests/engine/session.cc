@@ -263,7 +263,10 @@ bool Session::FollowPageLoss(model::Expectation* right, bool* is_right, const Ou
   const auto agrees = [this](uint32_t task, base::Range pages) {
     return !relation_->CheckPages(task, pages);
   };
-  const bool known = *is_right && resolved_.kind == OpKind::kPwrite;
+  // Of a write of a file nobody could look how far it came; a read of one's own memory may go over
+  // what it has yet to read. The pages that are lost tell.
+  const bool tells = resolved_.kind == OpKind::kPwrite || resolved_.kind == OpKind::kPeek;
+  const bool known = *is_right && tells;
   followed_ = !known && world_->AdoptLoss(resolved_, seen, agrees);
   ended_ = !known && !followed_ && !right->MovesBytes();
   stats_.followed += known || followed_ ? 1 : 0;
