@@ -45,6 +45,11 @@ class Linearizer::Model {
     if (area_ != nullptr) return area_->Settle();
     settled_ = done_;
   }
+  // Where a search saves what it may come back to; the memory serves one search after the other.
+  Point* PointAt(size_t depth) {
+    if (points_.size() <= depth) points_.resize(depth + 1);
+    return &points_[depth];
+  }
   void Save(Point* point) const {
     if (area_ != nullptr) return area_->Save(&point->mark);
     point->done = done_;
@@ -103,6 +108,7 @@ class Linearizer::Model {
   std::vector<HistoryOp> done_;
   std::vector<HistoryOp> settled_;
   model::World::ContentHashes content_hashes_;
+  std::vector<Point> points_;
 };
 
 namespace {
@@ -199,20 +205,14 @@ bool InOrderOfEnds(const std::vector<HistoryOp>& history,
 class Linearizer::Search {
  public:
   Search(Model* model, const std::vector<HistoryOp>* history, const IsWanted& is_wanted)
-      : model_(*model),
-        is_wanted_(is_wanted),
-        history_(*history),
-        progress_(history),
-        points_(history->size() + 1) {}
+      : model_(*model), is_wanted_(is_wanted), history_(*history), progress_(history) {}
 
   Linearization Run() {
-    Model::Point start;
-    model_.Save(&start);
     // Nearly all histories have this order, or nearly it.
     found_.found =
         !is_wanted_ && GoOnInOrderOfEnds(&progress_, [&](uint32_t i) { return TryNext(i); });
     if (!found_.found) {
-      model_.Rewind(start);
+      model_.Rewind(Model::Point());
       while (!progress_.order().empty()) progress_.RemoveLast();
       found_.found = From(0);
     }
@@ -266,7 +266,7 @@ class Linearizer::Search {
     const bool remembers = choice && (is_wanted_ || found_.steps > kStepsWithoutMemory);
     const uint64_t state = remembers ? StateHash() : 0;
     if (remembers && failed_.contains(state)) return false;
-    if (choice) model_.Save(&points_[depth]);
+    if (choice) model_.Save(model_.PointAt(depth));
     bool any = false;
     for (uint32_t candidate : candidates) {
       if (!TryNext(candidate)) continue;
@@ -274,14 +274,14 @@ class Linearizer::Search {
       progress_.Add(candidate);
       if (From(depth + 1)) return true;
       progress_.RemoveLast();
-      if (choice) model_.Rewind(points_[depth]);
+      if (choice) model_.Rewind(*model_.PointAt(depth));
     }
     if (!any) NoteLongest(candidates);
     if (remembers && !found_.gave_up) failed_.insert(state);
     return false;
   }
 
-  static constexpr uint64_t kStepsWithoutMemory = 500;
+  static constexpr uint64_t kStepsWithoutMemory = 120;
   static constexpr uint64_t kMostSteps = 100'000;
 
   Model& model_;
@@ -289,7 +289,6 @@ class Linearizer::Search {
   absl::flat_hash_set<uint64_t> refused_;  // states of the model in the end that are not wanted
   const std::vector<HistoryOp>& history_;
   Progress progress_;
-  std::vector<Model::Point> points_;
   absl::flat_hash_set<uint64_t> failed_;  // states from which there is no order
   Linearization found_;
 };
