@@ -197,6 +197,19 @@ TEST_F(SwapTest, StatisticsNameEachDevice) {
   EXPECT_EQ(seen.third.words[1], 0u);
 }
 
+TEST_F(SwapTest, StatisticsNameTheDeviceThatIsLeft) {
+  Must({.kind = OpKind::kSwapOn, .task = 1, .device = 1});
+  Must({.kind = OpKind::kSwapOff, .task = 1, .device = 0});
+  vmserver::client::Reply only;
+  machine_.RunProgram(
+      1,
+      [](void* p) { *static_cast<vmserver::client::Reply*>(p) = vmserver::client::SwapStats(0); },
+      &only);
+  EXPECT_EQ(only.words[0], 1u);
+  EXPECT_EQ(only.words[1], 1u);
+  EXPECT_EQ(only.words[3], 64u);
+}
+
 TEST_F(SwapTest, AWriteThatFailsLosesNothing) {
   Map(1, 2 * kFrames);
   for (uint64_t page = 0; page < 2 * kFrames; ++page) {

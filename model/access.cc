@@ -1,6 +1,7 @@
 #include "model/access.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/check.h"
 #include "model/presence.h"
@@ -188,7 +189,12 @@ void ReadSet::Choose(uint64_t value) {
     if ((always >> i & 1) != 0) *choices_[i] = Choice::kGone;
     if ((ever >> i & 1) == 0) *choices_[i] = Choice::kKept;
   }
-  for (size_t i = 0; i < pieces_.size(); ++i) pieces_[i].source.slot->KeepOnly(possible[i]);
+  // A page that is mapped twice is two pieces of one slot, of which the same is possible.
+  std::set<const Slot*> told;
+  for (size_t i = 0; i < pieces_.size(); ++i) {
+    Slot* slot = pieces_[i].source.slot;
+    if (told.insert(slot).second) slot->KeepOnly(possible[i]);
+  }
 }
 
 }  // namespace model

@@ -177,6 +177,22 @@ TEST_F(KernelPmapTest, DeviceMemoryIsMappedUnmanaged) {
   Server([&] { pmap_.Kremove(kKernelArea); });
 }
 
+// What has no status of its own is asked of the kernel when it is taken back.
+TEST_F(KernelPmapTest, DeviceMemoryThatIsUsedIsNoShortage) {
+  Client* a = NewClient();
+  const uvm::PhysicalSegment last = pmap_.segment(pmap_.segment_count() - 1);
+  Enter(a, kVa, last.start + base::ToBytes(last.pages), base::kProtReadWrite);
+  for (int round = 0; round < 100; ++round) {
+    ASSERT_TRUE(round % 2 == 0 ? Write(a, kVa) : Read(a, kVa)) << round;
+    world_.SpawnWith(
+        a->thread,
+        [] { L4_FlushFpage(L4_FpageAddRights(L4_CompleteAddressSpace, L4_FullyAccessible)); },
+        a->pager);
+    ASSERT_TRUE(world_.Run()) << world_.problem();
+  }
+  EXPECT_EQ(pmap_.counters().shortages, 0u);
+}
+
 TEST_F(KernelPmapTest, MemoryThatNobodyGivesCannotBeEntered) {
   Client* a = NewClient();
   Enter(a, kVa, NewFrame(), base::kProtRead);

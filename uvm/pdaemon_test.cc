@@ -183,6 +183,22 @@ TEST_F(PageDaemonTest, LentPagesStay) {
   EXPECT_EQ(space.ReadAll(), "lmn");
 }
 
+TEST_F(PageDaemonTest, BusyPagesStay) {
+  Space space = NewSpace("b");
+  StopChecking();  // a page is busy from here on
+  Page* page = ResidentAt(space, 0);
+  page->busy = BusyReason::kPageout;
+  Space other = NewSpace(kSixty);
+  for (int i = 0; i < 20; ++i) daemon().RunOnce();
+  EXPECT_EQ(ResidentAt(space, 0), page);
+  EXPECT_EQ(page->busy, BusyReason::kPageout);
+  EXPECT_GT(counters().busy, 0u);
+  page->busy = BusyReason::kNotBusy;
+  uvm().DebugPages().Wakeup(page);
+  EXPECT_EQ(space.ReadAll(), "b");
+  EXPECT_EQ(other.ReadAll(), kSixty);
+}
+
 TEST_F(PageDaemonTest, SharedAndCopiedPagesGoAndComeBack) {
   Space parent = NewSpace("abcdefgh");
   parent.SetInherit(0, 4, Inherit::kShare);
