@@ -205,15 +205,13 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
       return ResolveFile(op, files, out) && ResolvePlace(space, op.at, &out->at);
     case OpKind::kExecMap:
     case OpKind::kMmap:
+    case OpKind::kPread:
+    case OpKind::kPwrite:
       if (!ResolveFile(op, files, out)) return false;
       break;
     case OpKind::kMremap:
     case OpKind::kVmCopy:
       if (!ResolvePlace(space, op.to, &out->to)) return false;
-      break;
-    case OpKind::kPread:
-    case OpKind::kPwrite:
-      if (!ResolveFile(op, files, out)) return false;
       break;
     case OpKind::kVmWrite:
     case OpKind::kPeek:

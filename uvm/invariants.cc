@@ -321,8 +321,7 @@ bool ValidObjectPages(Uvm* uvm, TextSink* text) {
               << ": the tree's summary of tags is wrong";
         return false;
       }
-      if (page->object == object && !BusyAtRest(*page) &&
-          object->DebugLookup(page->index) == page)
+      if (page->object == object && !BusyAtRest(*page) && object->DebugLookup(page->index) == page)
         continue;
       *text << "object#" << object->id << " page " << page->index << " frame " << page->pa
             << (BusyAtRest(*page) ? " is busy at rest" : " is not found at its own index");
@@ -383,10 +382,8 @@ const char* WrongState(const Page& page) {
 // Free and nothing else, or at rest with one owner and on a queue or wired: nearly all pages are
 // one or the other, and then neither WrongOwnerButTree nor WrongState finds anything.
 bool PlainlyRight(const Page& page) {
-  const bool plain =
-      (static_cast<uint32_t>(page.busy) | page.loan_count | static_cast<uint32_t>(page.pageout) |
-       static_cast<uint32_t>(page.released)) == 0;
-  if (!plain) return false;
+  const bool moves = page.pageout || page.released;
+  if (moves || page.busy != BusyReason::kNotBusy || page.loan_count != 0) return false;
   const bool queued = PageStore::QueueOf(&page) != PageQueue::kNone;
   if (page.free) {
     return page.object == nullptr && page.anon == nullptr && page.wire_count == 0 && !queued &&
@@ -888,9 +885,8 @@ const char* FirstViolation(Uvm* uvm, TextSink* text) {
       {"KernelMappings", KernelMappings},
       {"ValidWindows", ValidWindows},
       {"LentPagesAreReadOnly", LentPagesAreReadOnly},
-      {"SwapSlotsAgree", [](Uvm* all, TextSink* out) {
-         return SwapSlotsAgree(all, CleanPages::kAll, out);
-       }},
+      {"SwapSlotsAgree",
+       [](Uvm* all, TextSink* out) { return SwapSlotsAgree(all, CleanPages::kAll, out); }},
   };
   for (const Rule& rule : kRules) {
     if (!rule.holds(uvm, text)) return rule.name;
