@@ -123,6 +123,17 @@ ReadSet::ReadSet(const Space& space, uint64_t start, uint64_t end, const FileTab
   }
 }
 
+bool ReadSet::IsSettled(const Space& space, uint64_t start, uint64_t end, const FileTable& files) {
+  const Region* region = nullptr;
+  for (uint64_t va = start; va < end; va = base::TruncPage(va) + base::kPageSize) {
+    if (region == nullptr || va >= region->end) region = space.Find(va);
+    CHECK(region != nullptr);
+    const PageSource source = Space::Look(*region, va, files);
+    if (source.Unknown() || (source.slot != nullptr && source.slot->IsOpen())) return false;
+  }
+  return true;
+}
+
 Choice ReadSet::Answer(uint64_t gone, const Choice* choice) const {
   size_t i =
       static_cast<size_t>(std::find(choices_.begin(), choices_.end(), choice) - choices_.begin());

@@ -103,7 +103,7 @@ void World::CommitTransfer(Step step, const ResolvedOp& op, const Outcome& obser
 }
 
 // As far as it came, in pages of where bytes come from and of where they go. What a write of a file
-// did is in no space, so that nobody could look.
+// did is in no space, so that nobody could look. Entered with nothing done.
 bool World::TransferInPart(const ResolvedOp& op, const Outcome& observed, Agrees agrees) {
   LostPages lost = std::exchange(lost_, nullptr);
   Step step = Decode(op);
@@ -124,8 +124,10 @@ bool World::TransferInPart(const ResolvedOp& op, const Outcome& observed, Agrees
     if (step.size == size) return false;
     step.from = step.size;
     const uint64_t left = size - step.size;
-    const uint64_t in_page = std::min(base::kPageSize - ((op.at + step.size) & base::kPageMask),
-                                      base::kPageSize - ((other + step.size) & base::kPageMask));
+    uint64_t in_page = base::kPageSize - ((op.at + step.size) & base::kPageMask);
+    // What is written to another's page is there as a whole before any of it is written.
+    const uint64_t in_other = base::kPageSize - ((other + step.size) & base::kPageMask);
+    if (op.kind != OpKind::kPoke) in_page = std::min(in_page, in_other);
     step.size += std::min(left, in_page);
     step.sure = step.size;
     CommitTransfer(step, op, observed, task, caller);

@@ -59,7 +59,7 @@ constexpr const char* kMachStory =
     "s1.write 0x100000 0x100000 'A' -> ok\n"
     "s1.write 0x200000 0x100000 'B' -> ok\n"
     "s1.vm_inherit 0x280000 0x10000 share -> ok\n"
-    "s2 = s1.task_create -> ok\n"
+    "s2 = s1.task_create 1 -> ok\n"
     "s1.read 0x100000 16\n";
 
 // The second page is lost, or its device is away during the call.
@@ -122,14 +122,16 @@ TEST_P(SwapLossesTest, DirectTransfersMoveNothing) {
 }
 
 TEST_P(SwapLossesTest, PeekEndsAtThePage) {
-  EXPECT_EQ(CodeOf(kStory, "s1.peek 0x100000 0x3000 0x210000 of s2",
+  EXPECT_EQ(CodeOf(std::string(kStory) + "s1.read 0x210000 0x3000\n",
+                   "s1.peek 0x100000 0x3000 0x210000 of s2",
                    "s1.read 0x210000 4096 -> 'A'\n"
                    "s1.read 0x212000 4096 -> 'B'\n"),
             Of(Errno::kEio));
 }
 
 TEST_P(SwapLossesTest, PokeEndsAtThePage) {
-  EXPECT_EQ(CodeOf(kStory, "s1.poke 0x100000 0x3000 0x220000 of s2",
+  EXPECT_EQ(CodeOf(std::string(kStory) + "s1.read 0x220000 0x3000\n",
+                   "s1.poke 0x100000 0x3000 0x220000 of s2",
                    "s2.read 0x100000 4096 -> 'B'\n"
                    "s2.read 0x102000 4096 -> 'A'\n"
                    "s1.read 0x100000 4096 -> 'A'\n"),
@@ -194,20 +196,23 @@ TEST(SwapLossesCampaignTest, EveryCallThatMovesBytesGoesOn) {
   std::array<uint64_t, traces::kOpKindCount> followed = {};
   for (uint64_t number = 0; number < 24; ++number) {
     uint64_t before = 0;
-    uint64_t ended = 0;
     const auto note = [&](const Session& session) {
       followed[static_cast<size_t>(session.last_op().kind)] += session.stats().followed - before;
       before = session.stats().followed;
       if (session.stats().ended == 0) return;
-      ended = session.stats().ended;
       const auto* end = std::find(std::begin(kMoves), std::end(kMoves), session.last_op().kind);
       EXPECT_EQ(end, std::end(kMoves))
           << "case " << number << " ended at " << traces::FormatResolvedOp(session.last_op());
     };
-    const RunResult result = RunCase(options, number, options.case_ops, note);
+    std::string last;
+    const auto note_last = [&](const Session& session) {
+      note(session);
+      last = traces::FormatResolvedOp(session.last_op());
+    };
+    const RunResult result = RunCase(options, number, options.case_ops, note_last);
     ASSERT_FALSE(result.failure) << "case " << number << ": "
                                  << FingerprintText(result.failure->print) << ": "
-                                 << result.failure->text;
+                                 << result.failure->text << " after " << last;
   }
   for (const OpKind kind : kMoves) {
     EXPECT_GT(followed[static_cast<size_t>(kind)], 0u) << traces::OpName(kind);
