@@ -1,7 +1,6 @@
 #include "model/access.h"
 
 #include <algorithm>
-#include <set>
 
 #include "base/check.h"
 #include "model/presence.h"
@@ -124,6 +123,17 @@ ReadSet::ReadSet(const Space& space, uint64_t start, uint64_t end, const FileTab
   }
 }
 
+bool ReadSet::IsSettled(const Space& space, uint64_t start, uint64_t end, const FileTable& files) {
+  const Region* region = nullptr;
+  for (uint64_t va = start; va < end; va = base::TruncPage(va) + base::kPageSize) {
+    if (region == nullptr || va >= region->end) region = space.Find(va);
+    CHECK(region != nullptr);
+    const PageSource source = Space::Look(*region, va, files);
+    if (source.Unknown() || (source.slot != nullptr && source.slot->IsOpen())) return false;
+  }
+  return true;
+}
+
 Choice ReadSet::Answer(uint64_t gone, const Choice* choice) const {
   size_t i =
       static_cast<size_t>(std::find(choices_.begin(), choices_.end(), choice) - choices_.begin());
@@ -179,10 +189,11 @@ void ReadSet::Choose(uint64_t value) {
     if ((ever >> i & 1) == 0) *choices_[i] = Choice::kKept;
   }
   // A page that is mapped twice is two pieces of one slot, of which the same is possible.
-  std::set<const Slot*> told;
   for (size_t i = 0; i < pieces_.size(); ++i) {
-    Slot* slot = pieces_[i].source.slot;
-    if (told.insert(slot).second) slot->KeepOnly(possible[i]);
+    Slot* const slot = pieces_[i].source.slot;
+    const bool told = std::any_of(pieces_.begin(), pieces_.begin() + static_cast<ptrdiff_t>(i),
+                                  [slot](const Piece& piece) { return piece.source.slot == slot; });
+    if (!told) slot->KeepOnly(possible[i]);
   }
 }
 

@@ -28,6 +28,9 @@ class ReadSet {
   // The bytes [start, end), all mapped. The space and the files outlive the set.
   ReadSet(const Space& space, uint64_t start, uint64_t end, const FileTable& files);
 
+  // True when there is one value and it is known, as nearly always: cheaper than to ask a set.
+  static bool IsSettled(const Space& space, uint64_t start, uint64_t end, const FileTable& files);
+
   // With every open choice answered by "kept".
   uint64_t canonical() const { return canonical_; }
   // False when every value must be accepted: too many open choices, or contents not known.

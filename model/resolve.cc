@@ -167,8 +167,7 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
   if (traces::IsSwapCall(op.kind) || traces::IsThreadCall(op.kind)) return true;
   const Space& own = task->space;
   // A call on a task that is gone is refused, whatever its operands.
-  const uint32_t label = traces::ActsOn(*out);
-  const Task* acted_on = label == out->task ? task : FindTask(label);
+  const Task* acted_on = out->target == 0 ? task : FindTask(out->target);
   const Space& space = acted_on != nullptr ? acted_on->space : own;
   switch (op.kind) {
     case OpKind::kTaskCreate:
@@ -185,6 +184,7 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
     case OpKind::kBrk:
     case OpKind::kVmRegion:
     case OpKind::kFetch:
+    case OpKind::kShmdt:
       return ResolvePlace(space, op.at, &out->at);
     case OpKind::kMemfd:
     case OpKind::kMemfdTruncate:
@@ -199,21 +199,17 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
     case OpKind::kShmLock:
     case OpKind::kShmUnlock:
       return ResolveFile(op, files, out);
-    case OpKind::kShmdt:
-      return ResolvePlace(space, op.at, &out->at);
     case OpKind::kShmat:
       return ResolveFile(op, files, out) && ResolvePlace(space, op.at, &out->at);
     case OpKind::kExecMap:
     case OpKind::kMmap:
+    case OpKind::kPread:
+    case OpKind::kPwrite:
       if (!ResolveFile(op, files, out)) return false;
       break;
     case OpKind::kMremap:
     case OpKind::kVmCopy:
       if (!ResolvePlace(space, op.to, &out->to)) return false;
-      break;
-    case OpKind::kPread:
-    case OpKind::kPwrite:
-      if (!ResolveFile(op, files, out)) return false;
       break;
     case OpKind::kVmWrite:
     case OpKind::kPeek:

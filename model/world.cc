@@ -522,6 +522,7 @@ void World::CommitRead(const Step& step, const Outcome& observed, const Task& ta
     Space::MayBind(*task.space.Find(va), va, files_);
   }
   if (observed.code != 0 || step.blind) return;
+  if (ReadSet::IsSettled(task.space, step.start, step.end, files_)) return;
   ReadSet set(task.space, step.start, step.end, files_);
   if (!set.checkable()) {
     ++unchecked_reads_;

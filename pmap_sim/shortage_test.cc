@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "base/addr.h"
 #include "base/canary.h"
 #include "base/fault_site.h"
@@ -127,6 +129,30 @@ TEST_F(ShortageTest, BesideWiredPagesAnotherFaultFails) {
   EXPECT_EQ(b->last, RefillResult::kNoMemory);
   Server([&] { pmap_.Remove(a->pmap, Pages(kVa, 1)); });
   EXPECT_TRUE(Read(b, kVa));
+}
+
+TEST_F(ShortageTest, APmapThatFindsNoMemoryIsNotMade) {
+  NewClient();
+  memory_.refuse = true;
+  std::vector<uvm::Pmap*> made;
+  Server([&] {
+    for (;;) {
+      const auto pmap = pmap_.Create();
+      if (!pmap.ok()) {
+        EXPECT_EQ(pmap.error(), uvm::PmapError::kNoMemory);
+        break;
+      }
+      made.push_back(pmap.value());
+      ASSERT_LT(made.size(), 10000u);
+    }
+  });
+  EXPECT_EQ(pmap_.pmap_count(), 1 + made.size());
+  // What ends makes room.
+  Server([&] {
+    ASSERT_FALSE(made.empty());
+    pmap_.Destroy(made.back());
+    EXPECT_TRUE(pmap_.Create().ok());
+  });
 }
 
 // One refusal of the kernel's is mended by the next fault: the alias that was not made is made

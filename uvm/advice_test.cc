@@ -69,6 +69,23 @@ TEST_F(AdviceTest, FreeingNeverTouchesACopyOnWriteRelative) {
   EXPECT_EQ(parent.ReadAll(), seen);
 }
 
+// The entry that gives its pages back is not wired; the page is, by a relative.
+TEST_F(AdviceTest, FreeingSparesWhatOthersHaveWired) {
+  Space parent = NewSpace("AB");
+  Space child = parent.Fork();
+  EXPECT_TRUE(parent->map().Protect(Pages(0, 1), base::kProtRead, SetMax::kYes).ok());
+  parent.Wire(0, 1);  // in place: it can never be written
+  child.Write(".x");  // a layer of its own, that shows the parent's wired page
+  EXPECT_EQ(Frames(parent, child), "ab|ac");
+  child.Advise(0, 2, Advice::kFree);
+  EXPECT_EQ(Contents(parent, child), "AB|A0");
+  EXPECT_EQ(Rights(child), "r-");
+  EXPECT_EQ(Wirings(parent), "10");
+  parent.Unwire(0, 1);
+  child.Advise(0, 2, Advice::kFree);
+  EXPECT_EQ(Contents(parent, child), "AB|00");
+}
+
 TEST_F(AdviceTest, FreeingReadOnlyMemoryWorksToo) {
   Space space = NewSpace("AB");
   space.Protect(0, 2, base::kProtRead);

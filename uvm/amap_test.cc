@@ -76,6 +76,7 @@ class AmapTest : public ::testing::Test {
   }
   void ExpectNothingLeft() {
     EXPECT_EQ(amaps_.live(), 0u);
+    EXPECT_EQ(amaps_.array_bytes(), 0u);
     EXPECT_EQ(anons_.live(), 0u);
     EXPECT_EQ(core_.counters.frames_in_use, 0u);
   }
@@ -273,6 +274,8 @@ TEST_F(AmapTest, ExtensionStartsCountingAnew) {
   ASSERT_EQ(Extend(&right, 4, 1), "ok");
   EXPECT_EQ(right.amap->pp, Ppref::kAbsent);
   EXPECT_EQ(Picture(right.amap).substr(right.slot), "cdef.");
+  amaps_.Release(right, PageCount(5));
+  ExpectNothingLeft();
 }
 
 TEST_F(AmapTest, AnAmapThatOthersReferToIsNotExtended) {

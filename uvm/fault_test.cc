@@ -312,6 +312,19 @@ TEST_F(FaultTest, APagerMayAskForPatience) {
   EXPECT_EQ(uvm().counters().fault_restarts, 1u);
 }
 
+// It is asked again after half a second of virtual time, not in a circle.
+TEST(FaultPatienceTest, APagerIsAskedAgainAfterAWhile) {
+  FakeThreads threads;
+  World world(64, &threads);
+  Space space = world.NewSpace("..");
+  space.Map({.pages = 2, .file = world.File(7)});
+  world.pager().FailOnce(1, PagerError::kAgain);
+  const uint64_t before = threads.Now();
+  EXPECT_EQ(space.ReadAll(), "12");
+  EXPECT_EQ(threads.Now() - before, 500'000u);
+  EXPECT_EQ(world.TearDownAndFindLeaks(), "");
+}
+
 TEST_F(FaultTest, DebuggersAreHeldToTheMaximumOnly) {
   Space space = NewSpace("A");
   space.Protect(0, 1, kProtNone);

@@ -151,6 +151,22 @@ TEST_F(FaultWindowTest, SequentialReadersDeactivateWhatTheyPassed) {
   EXPECT_EQ(PageStore::QueueOf(ResidentAt(space, 1)), PageQueue::kInactive);
 }
 
+TEST_F(FaultWindowTest, SequentialReadersLeaveAloneWhatIsLent) {
+  Space space = NewSpace("ABCD");
+  space.Advise(0, 4, Advice::kSequential);
+  Loan loan = space.Lend(1, 1);
+  uvm().DebugPages().FlushIntents();
+  const PageQueue before = PageStore::QueueOf(ResidentAt(space, 1));
+  Forget(space);
+  EXPECT_EQ(space.Touch(3, Access::kRead), "ok");
+  uvm().DebugPages().FlushIntents();
+  EXPECT_EQ(PageStore::QueueOf(ResidentAt(space, 0)), PageQueue::kInactive);
+  EXPECT_EQ(PageStore::QueueOf(ResidentAt(space, 1)), before);
+  EXPECT_NE(before, PageQueue::kInactive);
+  EXPECT_EQ(PageStore::QueueOf(ResidentAt(space, 2)), PageQueue::kInactive);
+  Return(&loan);
+}
+
 TEST_F(FaultWindowTest, SequentialReadersOfFilesToo) {
   Object* file = File(7);
   Space space = NewSpace("....");

@@ -92,6 +92,11 @@ TEST_F(SpaceIoTest, TheEdgesOfTheSpace) {
   Uio beyond{&peer, PageAt(2).value(), 10};
   EXPECT_EQ(Io(space, &beyond, Access::kRead), "ok");
   EXPECT_EQ(beyond.resid, 10u);
+  for (uint64_t page : {3, 1000}) {
+    Uio far{&peer, PageAt(page).value(), 10};
+    EXPECT_EQ(Io(space, &far, Access::kRead), "ok") << page;
+    EXPECT_EQ(far.resid, 10u) << page;
+  }
   Uio cut{&peer, (PageAt(2) - 3).value(), 10};
   EXPECT_EQ(Io(space, &cut, Access::kRead), "ok");
   EXPECT_EQ(cut.resid, 7u);

@@ -212,6 +212,33 @@ TEST_F(KernelMemoryTest, AForgetfulPmapCostsFaultsAndNothingElse) {
 }
 
 // Without kKmCanFail the call waits until somebody gives memory back.
+// Addresses are waited for by whoever says neither that it may fail nor that it may not wait.
+TEST(KernelMemoryThreadsTest, WaitingForAddresses) {
+  BatonThreads threads;
+  World world(16, &threads);
+  KernelMemory& km = *world.uvm().Kernel();
+  Map* map = km.Suballocate(km.map(), 4 * kPage, Vaddr(0));
+  threads.Add([&] {
+    const Vaddr most = km.Allocate(map, 3 * kPage, 0, kKmVaOnly | kKmCanFail).value();
+    threads.Log("most");
+    for (uint32_t flag : {kKmCanFail, kKmNoWait}) {
+      EXPECT_EQ(km.Allocate(map, 2 * kPage, 0, kKmVaOnly | flag), MapError::kNoSpace);
+    }
+    threads.Yield();
+    threads.Log("frees");
+    km.Free(map, most, 3 * kPage, kKmVaOnly);
+  });
+  threads.Add([&] {
+    threads.Log("asks");
+    Result<Vaddr, MapError> at = km.Allocate(map, 2 * kPage, 0, kKmVaOnly);
+    threads.Log(at.ok() ? "got" : "failed");
+    if (at.ok()) km.Free(map, at.value(), 2 * kPage, kKmVaOnly);
+  });
+  threads.Run();
+  EXPECT_EQ(threads.log(), "most asks frees got");
+  EXPECT_EQ(world.TearDownAndFindLeaks(), "");
+}
+
 TEST(KernelMemoryThreadsTest, WaitingForMemory) {
   BatonThreads threads;
   World world(16, &threads);

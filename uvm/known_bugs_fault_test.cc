@@ -120,6 +120,30 @@ TEST(KnownBugsFaultThreadsTest, A6NoSharerReadsTheOldPageAfterAWriteToTheCopy) {
   EXPECT_EQ(world.Violation(), "");
 }
 
+// One space on two processors, as PR 56535 has it: once one of them can write the copy, the other
+// has forgotten the old page.
+TEST_F(KnownBugsFaultTest, A6NoProcessorReadsTheOldPageWhenAnotherCanWriteTheCopy) {
+  pmap().DelayInvalidations();
+  Space parent = NewSpace("A.");
+  parent.Map({.at = 1, .file = File(7)});
+  Space child = parent.Fork();
+  EXPECT_EQ(child.ReadAll(), "A1");
+  int stale = 0, writable = 0;
+  pmap().AtEachStep([&] {
+    for (uint64_t page : {0, 1}) {
+      const unsigned char* read = pmap().Translate(child->pmap(), PageAt(page), Access::kRead, 0);
+      const unsigned char* write = pmap().Translate(child->pmap(), PageAt(page), Access::kWrite, 1);
+      writable += write != nullptr ? 1 : 0;
+      stale += write != nullptr && read != nullptr && write != read ? 1 : 0;
+    }
+  });
+  child.Write("BC");  // case 1B, case 2B
+  pmap().AtEachStep(nullptr);
+  EXPECT_EQ(stale, 0);
+  EXPECT_GT(writable, 0);
+  EXPECT_EQ(Contents(parent, child), "A1|BC");
+}
+
 // The same for the object's page, and with stale translations until they are flushed: while the
 // copy is made the faulting space has no translation any more; when it is published, no sharer has.
 TEST_F(KnownBugsFaultTest, A6ThePromotedObjectPageIsGoneFromEverySharer) {

@@ -26,11 +26,27 @@ MapOptions SharedAnonymous(uint64_t at, uint64_t pages) {
 
 // ---- 5.A: documented.
 
-// Item 1 (PR 18789): A and C joined by B, the amap covered A and B only.
+// Item 1 (PR 18789): A and C joined by B, the amap covered A and B only. What a fork leaves behind
+// owes its copy again and has an amap that nobody else has: the one thing that a fresh mapping, and
+// what lies beyond it, are joined with.
 TEST_F(KnownBugsMapTest, TheAmapOfThreeJoinedEntriesCoversAllThree) {
+  Space below = NewSpace("A...00");
+  below.Fork().Exit();
+  below.Map({.at = 1, .pages = 3});
+  EXPECT_EQ(Layout(below), "AAAAAA");
+  below.Write(".bcdef");
+  EXPECT_EQ(below.ReadAll(), "Abcdef");
+  Space above = NewSpace("00...F");  // the amap is that of the uppermost
+  above.Fork().Exit();
+  above.Map({.at = 2, .pages = 3});
+  above.Write("abcde.");
+  EXPECT_EQ(above.ReadAll(), "abcdeF");
+}
+
+// The same when a copy that was owed is made beside an amap.
+TEST_F(KnownBugsMapTest, TheAmapThatANeighbourIsJoinedToCoversIt) {
   Space space = NewSpace("A.....");
-  MapOptions overlay = {.at = 4, .pages = 2, .flags = 0};
-  space.Map(overlay);  // owes its copy, has no amap
+  space.Map({.at = 4, .pages = 2, .flags = 0});  // owes its copy, has no amap
   space.Map({.at = 1, .pages = 3, .flags = kEnterOverlay});
   EXPECT_EQ(Layout(space), "AAAABB");
   space.Write(".bcdef");
@@ -90,6 +106,20 @@ TEST_F(KnownBugsMapTest, SearchesGoInOneDirectionOnly) {
   EXPECT_EQ(up.Find({.hint = 7, .pages = 3}), "10");
 }
 
+// Item 5, the shortcut for hints at the end where a search begins: it began behind everything else.
+TEST_F(KnownBugsMapTest, SearchesFromTheVeryEndMissNoHole) {
+  Space up = NewSpace("..0...0....");
+  EXPECT_EQ(up.Find({.hint = 0, .pages = 2}), "0");
+  EXPECT_EQ(up.Find({.hint = 0, .pages = 3}), "3");
+  EXPECT_EQ(up.Find({.hint = 0, .pages = 4}), "7");
+  up.Map({.at = 0, .pages = 2});
+  EXPECT_EQ(up.Find({.hint = 0, .pages = 2}), "3");
+  Space down = NewSpace("....0...0..", Direction::kTopDown);
+  EXPECT_EQ(down.Find({.hint = 11, .pages = 2}), "9");
+  EXPECT_EQ(down.Find({.hint = 11, .pages = 3}), "5");
+  EXPECT_EQ(down.Find({.hint = 11, .pages = 4}), "0");
+}
+
 // Item 18 (OpenBSD): private made shared, fork, each side unmaps a part; too much was wiped.
 TEST_F(KnownBugsMapTest, EachSharerUnmapsItsPartAndOnlyThat) {
   Space parent = NewSpace("ABCDEFGH");
@@ -116,6 +146,21 @@ TEST_F(KnownBugsMapTest, ExtendingPastTheArraysMakesNewOnes) {
   for (int i = 0; i < 32; ++i) picture += static_cast<char>('a' + i % 26);
   space.Write(picture);
   EXPECT_EQ(space.ReadAll(), picture);
+}
+
+// Item 19: extending gave the counts of references up and kept their memory.
+TEST_F(KnownBugsMapTest, WhatCountedReferencesOfAnExtendedAmapIsGivenBack) {
+  const uint64_t before = uvm().DebugAmaps().array_bytes();
+  Space space = NewSpace("ABCD..");
+  const uint64_t without = uvm().DebugAmaps().array_bytes();
+  for (int round = 0; round < 3; ++round) {
+    space.Unmap(2, 2);  // clips: each part counts
+    space.Map({.at = 2, .pages = 2, .flags = kEnterOverlay});
+    EXPECT_EQ(Layout(space), "AAAA..");
+    EXPECT_EQ(uvm().DebugAmaps().array_bytes(), without) << round;
+  }
+  space.Exit();
+  EXPECT_EQ(uvm().DebugAmaps().array_bytes(), before);
 }
 
 // Item 20 (CVE-2016-6239, 6240): sizes are checked before an amap is made.
@@ -236,6 +281,24 @@ TEST_F(KnownBugsMapTest, JoinedFileWindowsKeepTheirOffsets) {
   for (uint64_t at : {2, 1, 0}) back.Map({.at = at, .file = file, .file_page = at});
   EXPECT_EQ(Layout(back), "AAA");
   EXPECT_EQ(back.ReadAll(), "123");
+}
+
+// The same where one of two existing entries swallows the other: what grew, and what is copied.
+TEST_F(KnownBugsMapTest, AnEntryThatSwallowsTheOneBelowItBeginsWhereThatBegan) {
+  Object* file = File(7);
+  Space grown = NewSpace("......");
+  grown.Map({.pages = 2, .prot = kProtRead, .file = file, .file_page = 3});
+  EXPECT_EQ(grown.Remap({.from = 0, .pages = 2, .new_pages = 5}), 0u);
+  EXPECT_EQ(Layout(grown), "AAAAA.");
+  EXPECT_EQ(grown.ReadAll(), "45678?");
+  Space copied = NewSpace("....");
+  copied.Map({.pages = 2, .file = file, .file_page = 3});
+  copied.Write("x...");
+  copied.Map({.at = 2, .pages = 2, .file = file, .file_page = 5});
+  EXPECT_EQ(Layout(copied), "AABB");
+  copied.Write("..y.");  // joined to what has an amap when the copy is made
+  EXPECT_EQ(Layout(copied), "AAAA");
+  EXPECT_EQ(copied.ReadAll(), "x5y7");
 }
 
 // Item 28 (LTP mmap19): a stale translation after unmapping and mapping anew.

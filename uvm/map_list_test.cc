@@ -133,6 +133,53 @@ TEST_F(MapListTest, WhatHasNothingToTellIsEmpty) {
   EXPECT_EQ(Dump(space), "aabC.de.");
 }
 
+// Reading a device may change it, and may take for ever.
+TEST_F(MapListTest, DevicesAreNotDumped) {
+  class Registers final : public DeviceDriver {
+   public:
+    explicit Registers(base::Paddr frame) : frame_(frame) {}
+    bool Mmap(uint64_t, uint64_t, Prot, uint64_t* cookie) override {
+      *cookie = frame_.value();
+      return true;
+    }
+
+   private:
+    const base::Paddr frame_;
+  } registers(pmap().device_frame(0));
+  Object* device = uvm().AttachDevice(&registers, 1, base::kProtReadWrite, 0, base::kPageSize);
+  ASSERT_NE(device, nullptr);
+  Space space = NewSpace("A..");
+  space.Map({.at = 1, .sharing = Sharing::kShared, .file = device});
+  space.Map({.at = 2, .sharing = Sharing::kShared, .file = File(7)});
+  EXPECT_EQ(space.Touch(1, Access::kWrite), "ok");
+  EXPECT_EQ(Dump(space), "AbC");
+  uvm().ReleaseObject(device);
+}
+
+// 10 MB are the largest listing (facts/uvm.md 1.1), whoever offers how much room.
+TEST_F(MapListTest, AListingBeyondTenMegabytesIsRefused) {
+  constexpr uint64_t kMost = (10 << 20) / sizeof(Map::EntryInfo);
+  Result<uvm::Space*, MapError> wide = uvm().CreateSpace(kPageZero, PageAt(kMost + 1));
+  ASSERT_TRUE(wide.ok());
+  Map& map = wide.value()->map();
+  for (uint64_t page = 0; page < kMost; ++page) {
+    ASSERT_TRUE(
+        map.Reserve({.at = PageAt(page), .size = base::kPageSize, .where = Map::Where::kFixed})
+            .ok());
+  }
+  std::vector<Map::EntryInfo> list(kMost + 1);
+  EXPECT_EQ(map.List(list.data(), list.size()).value(), kMost);
+  EXPECT_EQ(list[kMost - 1].range, Pages(kMost - 1, 1));
+  ASSERT_TRUE(
+      map.Reserve({.at = PageAt(kMost), .size = base::kPageSize, .where = Map::Where::kFixed})
+          .ok());
+  Result<uint64_t, MapError> refused = map.List(list.data(), list.size());
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error(), MapError::kTooBig);
+  EXPECT_EQ(map.List(nullptr, 0).error(), MapError::kTooBig);
+  uvm().FreeSpace(wide.value());
+}
+
 TEST_F(MapListTest, TheStackIsMarked) {
   Space space = NewSpace("A.BC");
   EXPECT_EQ(Dump(space, Pages(2, 2)), "A.BB stack B");

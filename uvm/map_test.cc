@@ -203,6 +203,20 @@ TEST_F(MapTest, AnAmapThatAChildHasIsNotExtended) {  // facts/uvm.md 5.A item 27
   EXPECT_EQ(Layout(space), "AABB");
 }
 
+// facts/uvm.md 2.3: where the entry below would have to be extended and cannot be, nothing is
+// merged at all; an amap that others refer to was none to extend, and the entry above is tried.
+TEST_F(MapTest, AnAmapThatCannotGrowKeepsTheEntryAboveApartToo) {
+  const std::string below = "A" + std::string(250, '0');
+  Space space = NewSpace(below + "......00");
+  space.Fork().Exit();
+  space.Map({.at = 251, .pages = 6});  // the amap would be large
+  EXPECT_EQ(Layout(space), std::string(251, 'A') + std::string(6, 'B') + std::string(2, 'C'));
+  Space busy = NewSpace("A..00");
+  busy.Fork();
+  busy.Map({.at = 1, .pages = 2});
+  EXPECT_EQ(Layout(busy), "ABBBB");
+}
+
 TEST_F(MapTest, ExtendingOverSlotsThatASplitLeftBehindReadsZero) {
   Space space = NewSpace("ABCD");
   space.Unmap(2, 2);

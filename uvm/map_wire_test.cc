@@ -29,6 +29,23 @@ TEST_F(MapWireTest, WiringBringsPagesInAndKeepsThem) {
   EXPECT_EQ(space->map().WiredPages(), PageCount(0));
 }
 
+// The limit of the whole machine, a third of its frames, counts what others have wired.
+TEST_F(MapWireTest, WiringAllStopsAtTheMachinesLimit) {
+  const uint64_t most = uvm().DebugPages().wired_max().value();
+  ASSERT_EQ(most, 21u);
+  Space other = NewSpace("A");
+  other.Wire(0, 1);
+  Space space = NewSpace(std::string(most, '0'));
+  const uint64_t filled = uvm().counters().zero_fill;
+  EXPECT_EQ(space.TryWireAll(Map::kWireCurrent), "no_memory");
+  EXPECT_EQ(space->map().WiredPages(), PageCount(0));
+  EXPECT_EQ(uvm().counters().zero_fill, filled) << "it is refused before a page is brought in";
+  other.Unwire(0, 1);
+  EXPECT_EQ(space.TryWireAll(Map::kWireCurrent), "ok");
+  EXPECT_EQ(space->map().WiredPages(), PageCount(most));
+  EXPECT_EQ(space.TryWireAll(0), "ok");
+}
+
 TEST_F(MapWireTest, WiringCountsAndOneUnwireUndoesAll) {
   Space space = NewSpace("ABC");
   space.Wire(0, 2);

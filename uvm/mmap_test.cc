@@ -394,6 +394,43 @@ TEST_F(MmapTest, HugeMappingsCostWhatIsInThem) {
   uvm().ReleaseObject(object);
 }
 
+// Notes how it is asked to clean.
+class NotingPager final : public Pager {
+ public:
+  Result<void, PagerError> Get(Object* object,
+                               GetRequest*) override ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    object->mu.Unlock();
+    return PagerError::kIo;
+  }
+  Result<void, PagerError> Put(Object* object, PageIndex, PageIndex,
+                               uint32_t flags) override ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    object->mu.Unlock();
+    put_flags = flags;
+    return {};
+  }
+  void Detach(Object*) override {}
+  uint32_t put_flags = 0;
+};
+
+// Who says neither "later" nor "now" means now.
+TEST_F(MmapTest, MsyncInvalidatesWhatItHasWrittenAtOnce) {
+  NotingPager noting;
+  MmapFile file;
+  file.given = true;
+  file.object = uvm().CreateObject(&noting, 1).value();
+  ASSERT_EQ(Mmap(At(5), Size(1), kMapShared | kMapFixed, kProtRead, file), "page 5");
+  const auto flags_for = [&](uint32_t how) {
+    EXPECT_EQ(Name(calls_.Msync(&process_, At(5), Size(1), how)), "ok");
+    return noting.put_flags;
+  };
+  EXPECT_EQ(flags_for(kMsAsync), kPgoCleanIt + 0u);
+  EXPECT_EQ(flags_for(kMsSync), kPgoCleanIt | kPgoSyncIo);
+  EXPECT_EQ(flags_for(kMsInvalidate), kPgoCleanIt | kPgoFree | kPgoSyncIo);
+  EXPECT_EQ(flags_for(kMsInvalidate | kMsAsync), kPgoCleanIt | kPgoFree);
+  space().Unmap(5, 1);
+  uvm().ReleaseObject(file.object);
+}
+
 TEST_F(MmapTest, MsyncWantsToKnowHow) {
   for (uint32_t flags : {0u, 8u, 5u, 7u}) {
     EXPECT_EQ(Name(calls_.Msync(&process_, At(0), Size(1), flags)), "EINVAL") << flags;

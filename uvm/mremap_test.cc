@@ -21,6 +21,16 @@ TEST_F(MremapTest, SameSizeIsANoOpEvenOnAHole) {
   EXPECT_EQ(Contents(space), "AB..");
 }
 
+// What does not lie on the boundary asked for moves to one, though its place has room.
+TEST_F(MremapTest, StaysOnlyWhereItIsAligned) {
+  Space space = NewSpace(".AB.........");
+  EXPECT_EQ(space.Remap({.from = 1, .pages = 2, .new_pages = 2, .align = 2}), 4u);
+  EXPECT_EQ(Contents(space), "....AB......");
+  EXPECT_EQ(space.Remap({.from = 4, .pages = 2, .new_pages = 3, .align = 4}), 4u);
+  EXPECT_EQ(space.Remap({.from = 4, .pages = 3, .new_pages = 1, .align = 8}), 0u);
+  EXPECT_EQ(Contents(space), "A...........");
+}
+
 TEST_F(MremapTest, ShrinkingUnmapsTheTail) {
   Space space = NewSpace("ABCD");
   EXPECT_EQ(space.Remap({.from = 0, .pages = 4, .new_pages = 2}), 0u);

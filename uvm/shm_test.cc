@@ -63,6 +63,12 @@ TEST_F(ShmTest, AttachesWhereItIsToldOrAnywhere) {
   EXPECT_EQ(Contents(space()), "AB..ABAB");
 }
 
+TEST_F(ShmTest, AnAttachmentIsMappedAsOneThatIsReadAnywhere) {
+  EXPECT_EQ(Attach(0), "page 0");
+  EXPECT_EQ(EntryAt(space(), 0)->advice, Advice::kRandom);
+  EXPECT_EQ(EntryAt(space(), 0)->inherit, Inherit::kShare);
+}
+
 TEST_F(ShmTest, SizesThatCannotBe) {
   ShmSegment* none = nullptr;
   EXPECT_EQ(store_.Create(0, &none), Errno::kEinval);

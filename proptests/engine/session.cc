@@ -287,6 +287,8 @@ bool Session::ShortageIsRight(const model::Expectation& right, const Outcome& se
   const uint64_t movable =
       (pages.free_count() + pages.active_count() + pages.inactive_count()).value();
   if (movable < kFewestMovable) return true;
+  // Without room on swap only pages of files can go, so what is needed together may not fit.
+  if (machine_->uvm().swap().ready().value() < kPlenty) return true;
   const bool disturbed = machine_->ledger().faults_injected != spent_.faults_injected;
   if (disturbed) return true;
   if (!refused) {
@@ -353,16 +355,19 @@ bool Session::FollowTaskLoss() {
 
 bool Session::Observe(const traces::ResolvedOp& op, const Outcome& seen) {
   if (failure_) return false;
+  std::string why;
+  if (TryObserve(op, seen, &why)) return true;
+  return Fail(FailureClass::kOutcome, KindRule("OutcomesAgree", op.kind),
+              absl::StrCat(traces::FormatResolvedOp(op), ": ", why));
+}
+
+bool Session::TryObserve(const traces::ResolvedOp& op, const Outcome& seen, std::string* why) {
+  model::Expectation right = world_->Expect(op);
+  if (!right.Accepts(seen, why)) return false;
   resolved_ = op;
   seen_ = seen;
   ++stats_.ops;
   ++stats_.by_kind[static_cast<size_t>(op.kind)];
-  model::Expectation right = world_->Expect(resolved_);
-  std::string why;
-  if (!right.Accepts(seen_, &why)) {
-    return Fail(FailureClass::kOutcome, KindRule("OutcomesAgree", op.kind),
-                absl::StrCat(traces::FormatResolvedOp(op), ": ", why));
-  }
   world_->Adopt(std::move(right), resolved_, seen_);
   stats_.ok += seen_.ok() ? 1 : 0;
   ExtendHash();

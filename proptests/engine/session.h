@@ -90,6 +90,9 @@ class Session {
   // What the system has done already, with what came of it: the model follows. False after a
   // failure; the outcome was not right.
   bool Observe(const traces::ResolvedOp& op, const traces::Outcome& seen);
+  // The same for who has others to ask: when the outcome is not right nothing is done, *why says
+  // what would be, and it is no failure. REQUIRES: no failure.
+  bool TryObserve(const traces::ResolvedOp& op, const traces::Outcome& seen, std::string* why);
   // The whole state, now. False when there is a failure, old or new.
   bool Check(StateRelation::Depth depth) { return !failure_ && CheckWhole(depth); }
   // The final checks. False when there is a failure, old or new.

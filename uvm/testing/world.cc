@@ -581,6 +581,7 @@ std::string World::TearDownAndFindLeaks() {
   };
   note(uvm_.DebugAnons().live(), "anons");
   note(uvm_.DebugAmaps().live(), "amaps");
+  note(uvm_.DebugAmaps().array_bytes(), "bytes of amaps");
   uint64_t objects = 0;
   const ObjectStore::List& all = uvm_.DebugObjects().DebugAll();
   for (Object* object = all.front(); object != nullptr; object = all.Next(object)) {
