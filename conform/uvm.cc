@@ -68,9 +68,10 @@ constexpr std::array kFieldTable = {
     FieldRule{"swapon, swapoff, swapctl, ioerr, fileerr", "result", Compared::kYes,
               "OK or the error"},
     FieldRule{
-        "structure: sequences with swap", "all", Compared::kNo,
-        "what is in memory and mapped is each kernel's own affair; operations that fail for "
-        "want of memory, or of a page, leave amaps and anons there and none here; pages given "
+        "structure: sequences with swap", "M res, M wir, C, V", Compared::kNo,
+        "which page is in memory, wired or mapped is each kernel's own affair; entries and M n, sz "
+        "are compared. 21 differences in 9 files stay undecided, all about `am`: an operation that "
+        "fails for want of memory, or of a page, leaves an amap there and none here; pages given "
         "up on swap keep their anons there"},
     FieldRule{
         "structure: E+", "start, end", Compared::kYes,
