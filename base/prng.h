@@ -20,8 +20,14 @@ class Prng {
  public:
   // The stream called `name` of `seed`; `index` numbers streams of one name (one per operation,
   // say).
-  constexpr Prng(uint64_t seed, const char* name, uint64_t index = 0) {
-    uint64_t x = Chain(Chain(seed, HashText(name)), index);
+  constexpr Prng(uint64_t seed, const char* name, uint64_t index = 0)
+      : Prng(StreamOf(seed, name), index) {}
+  // The same, for who draws from many streams of one name.
+  static constexpr uint64_t StreamOf(uint64_t seed, const char* name) {
+    return Chain(seed, HashText(name));
+  }
+  constexpr Prng(uint64_t stream, uint64_t index) {
+    uint64_t x = Chain(stream, index);
     for (uint64_t& word : state_) {
       x += 0x9e3779b97f4a7c15ULL;
       word = Mix64(x);
@@ -45,10 +51,11 @@ class Prng {
   constexpr uint64_t Below(uint64_t bound) {
     CHECK(bound > 0);
     if ((bound & (bound - 1)) == 0) return Next() & (bound - 1);
-    uint64_t limit = ~uint64_t{0} - ~uint64_t{0} % bound;
+    // Draws from the last multiple of `bound` on are rejected. One division tells both.
     for (;;) {
-      uint64_t draw = Next();
-      if (draw < limit) return draw % bound;
+      const uint64_t draw = Next();
+      const uint64_t rest = draw % bound;
+      if (draw - rest <= ~uint64_t{0} - bound) return rest;
     }
   }
 

@@ -116,7 +116,7 @@ class Run {
         replay_(bench, sequence),
         directed_(&replay_),
         short_(UvmIsShort(sequence)),
-        scope_(short_ ? UvmScope::kMeaning : scope),
+        scope_(scope),
         totals_(totals) {}
 
   void Walk() {
@@ -217,8 +217,10 @@ class Run {
     const bool followed = difference_.has_value();
     for (const UvmEntry& e : changed_) Differ(CompareEntry(replay_, e));
     for (const UvmMapCounters& m : map_counters_) CompareCounters(m);
-    for (const UvmView& v : views_) CompareView(v);
-    if (counters_.has_value()) CompareCounters(*counters_);
+    if (!short_) {
+      for (const UvmView& v : views_) CompareView(v);
+      if (counters_.has_value()) CompareCounters(*counters_);
+    }
     if (!followed && difference_.has_value()) {
       name_ = causes_.NameOf(difference_->field, difference_->recorded);
     }
@@ -268,6 +270,7 @@ class Run {
     };
     field("M sz", m.size, space->map().size_bytes() / kUvmPageBytes);
     field("M n", m.entries, space->map().DebugCount());
+    if (short_) return;
     field("M res", m.resident, pmap->ResidentCount(space->pmap()).value());
     field("M wir", m.wired, pmap->WiredCount(space->pmap()).value());
   }

@@ -24,6 +24,8 @@ int ErrnoOf(uvm::SwapError error) {
       return kEnoent;
     case uvm::SwapError::kNoMemory:
       return kEnomem;
+    case uvm::SwapError::kAway:
+      return kEio;
   }
   return -1;
 }

@@ -131,12 +131,10 @@ Pct::Pct(const ExplorationOptions& options, uint32_t depth, uint64_t steps)
 }
 
 int64_t& Pct::PriorityOf(uint64_t thread) {
-  const auto [it, is_new] = priorities_.try_emplace(thread, 0);
-  if (is_new) {
-    base::Prng stream(seed(), "pct priority", thread);
-    it->second = static_cast<int64_t>(stream.Next() >> 1);
-  }
-  return it->second;
+  const auto known = priorities_.find(thread);
+  if (known != priorities_.end()) return known->second;
+  base::Prng stream(seed(), "pct priority", thread);
+  return priorities_[thread] = static_cast<int64_t>(stream.Next() >> 1);
 }
 
 size_t Pct::MostUrgent(const Step& step) {

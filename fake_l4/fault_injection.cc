@@ -42,6 +42,7 @@ void FaultInjection::Arm(FaultSite site, uint64_t skip) {
 }
 
 void FaultInjection::DisarmAll() {
+  if (!on_) return;  // nothing was ever armed
   for (Site& site : sites_) site.pending.clear();
 }
 

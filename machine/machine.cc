@@ -389,13 +389,12 @@ traces::Outcome Machine::Perform(const traces::ResolvedOp& op, ClientThread* act
   actor->command.target_task = target == client ? 0 : target->task;
   actor->command.narrow = client->narrow;
   if (op.kind == OpKind::kRead) last_read_.clear();
-  const uint64_t injected = kernel_.ledger().faults_injected;
   const size_t fired = kernel_.fired_faults().size();
   if (lost_wake_up_ == 0 || lost_wake_up_ != client->label) CHECK(kernel_.HostWake(actor->id));
   const fake_l4::StopReason reason = RunKernel();
   if (reason == fake_l4::StopReason::kCrashed) return {};
   if (canary_.Armed(base::Canary::kLosesWakeUp) && lost_wake_up_ == 0 &&
-      kernel_.ledger().faults_injected != injected) {
+      kernel_.fired_faults().size() != fired) {
     lost_wake_up_ = client->label;
   }
   if (MayBeLast(op) && !Exists(actor->id)) {

@@ -126,6 +126,7 @@ void SwapFile::Finish(std::unique_ptr<Request> request) {
   const bool whole = request->host.moved == static_cast<int64_t>(request->host.bytes);
   transfer->result = whole                            ? uvm::SwapResult::kOk
                      : request->host.moved == -EAGAIN ? uvm::SwapResult::kNoMemory
+                     : request->host.moved == -ENXIO  ? uvm::SwapResult::kAway
                                                       : uvm::SwapResult::kIo;
   const bool reads = transfer->direction == uvm::SwapDirection::kRead;
   for (uint32_t i = 0; i < transfer->count && reads && whole; ++i) {

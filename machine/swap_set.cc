@@ -64,6 +64,7 @@ void SwapSet::Arm(base::FaultSite site, uint64_t skip) {
 }
 
 void SwapSet::Heal() {
+  refused_.clear();
   for (size_t i = 0; i < faults_.size(); ++i) {
     uvm::SwapFault& fault = *faults_[i];
     // While something is armed no more happens than is remembered.
@@ -73,10 +74,13 @@ void SwapSet::Heal() {
     for (; seen < fault.event_count(); ++seen) {
       const uvm::SwapFault::Event& event = fault.event(seen);
       const bool torn = event.kind == uvm::SwapFault::Kind::kTornWrite;
-      const bool failed = event.kind == uvm::SwapFault::Kind::kReadError ||
-                          event.kind == uvm::SwapFault::Kind::kVanish;
-      if (torn || (failed && event.direction == uvm::SwapDirection::kRead))
-        pages_spoilt_ += event.count;
+      const bool failed = event.kind == uvm::SwapFault::Kind::kReadError;
+      const bool refused = event.kind == uvm::SwapFault::Kind::kVanish &&
+                           event.direction == uvm::SwapDirection::kRead;
+      if (torn || failed) pages_spoilt_ += event.count;
+      if (!refused) continue;
+      reads_refused_ += event.count;
+      for (uint32_t k = 0; k < event.count; ++k) refused_.push_back({&fault, event.block + k});
     }
     fault.Heal();
   }

@@ -61,6 +61,15 @@ class SwapSet {
   // Pages of swap that may have been lost to these faults: those of reads that failed and of writes
   // that were torn.
   uint64_t pages_spoilt() const { return pages_spoilt_; }
+  // Pages whose reads were refused by a device that had vanished; nothing is lost by that.
+  uint64_t reads_refused() const { return reads_refused_; }
+  // Those between the last two calls of Heal.
+  struct Refused {
+    const uvm::SwapDevice* device;
+    uint64_t block;
+    friend bool operator==(const Refused&, const Refused&) = default;
+  };
+  const std::vector<Refused>& refused() const { return refused_; }
 
  private:
   const std::vector<SwapSpec> specs_;
@@ -69,6 +78,8 @@ class SwapSet {
   std::vector<std::unique_ptr<uvm::SwapFault>> faults_;  // each in front of its device
   std::vector<uint64_t> events_seen_;                    // of each: counted in pages_spoilt_
   uint64_t pages_spoilt_ = 0;
+  uint64_t reads_refused_ = 0;
+  std::vector<Refused> refused_;
   std::vector<uvm::SwapDevice*> devices_;
 };
 

@@ -197,6 +197,19 @@ TEST_F(SwapTest, StatisticsNameEachDevice) {
   EXPECT_EQ(seen.third.words[1], 0u);
 }
 
+TEST_F(SwapTest, StatisticsNameTheDeviceThatIsLeft) {
+  Must({.kind = OpKind::kSwapOn, .task = 1, .device = 1});
+  Must({.kind = OpKind::kSwapOff, .task = 1, .device = 0});
+  vmserver::client::Reply only;
+  machine_.RunProgram(
+      1,
+      [](void* p) { *static_cast<vmserver::client::Reply*>(p) = vmserver::client::SwapStats(0); },
+      &only);
+  EXPECT_EQ(only.words[0], 1u);
+  EXPECT_EQ(only.words[1], 1u);
+  EXPECT_EQ(only.words[3], 64u);
+}
+
 TEST_F(SwapTest, AWriteThatFailsLosesNothing) {
   Map(1, 2 * kFrames);
   for (uint64_t page = 0; page < 2 * kFrames; ++page) {
@@ -242,6 +255,35 @@ TEST_F(SwapTest, AReadThatFailsIsAnErrorOfThatPageForGood) {
         .prot = base::kProtReadWrite,
         .flags = traces::kFlagPrivate | traces::kFlagFixed});
   EXPECT_EQ(Do(Load(1, lost)).value, 0u);
+}
+
+TEST_F(SwapTest, WhatADeviceThatIsAwayRefusesToReadIsThereWhenItIsBack) {
+  Map(1, 2 * kFrames);
+  Fill(1, 2 * kFrames, 0);
+  uint64_t refused = 0;
+  for (uint64_t page = 0; page < 2 * kFrames; ++page) {
+    Must({.kind = OpKind::kInject, .site = base::FaultSite::kSwapVanish});
+    const Outcome seen = Do(Load(1, page));
+    if (seen.ok()) continue;
+    ++refused;
+    EXPECT_EQ(seen.code, static_cast<int32_t>(base::FaultCode::kBus));
+    EXPECT_EQ(Do(Load(1, page)).value, page % 251);
+  }
+  EXPECT_GT(refused, 0u);
+  EXPECT_EQ(machine_.swap_set().pages_spoilt(), 0u);
+  EXPECT_EQ(swap().DebugBad().value(), 0u);
+  ExpectFilled(1, 2 * kFrames, 0);
+}
+
+TEST_F(SwapTest, SwapoffOfADeviceThatIsAwayFailsAndItStaysOn) {
+  Map(1, kFrames);
+  Fill(1, kFrames, 3);
+  ASSERT_GT(swap().only_on_swap().value(), 0u);
+  Must({.kind = OpKind::kInject, .site = base::FaultSite::kSwapVanish});
+  EXPECT_EQ(Code({.kind = OpKind::kSwapOff, .task = 1, .device = 0}), Of(Errno::kEio));
+  EXPECT_EQ(Do({.kind = OpKind::kSwapStats, .task = 1}).value, 1u);
+  Must({.kind = OpKind::kSwapOn, .task = 1, .device = 1, .priority = 5});
+  ExpectFilled(1, kFrames, 3);
 }
 
 class SlowSwapTest : public SwapTest {

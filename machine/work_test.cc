@@ -66,6 +66,17 @@ class WorkTest : public testing::Test {
     Do({.kind = OpKind::kWrite, .task = task, .at = kAt, .size = pages * kPage, .value = 'x'});
   }
 
+  // All pages, so that runs of one to three of them get frames that follow each other.
+  void StoreScattered(uint32_t task) {
+    for (uint64_t page = 0; page < kPages; page += 6) Store(task, page);
+    for (uint64_t page = 1; page < kPages; ++page) {
+      if (page % 6 == 1 || page % 6 == 2 || page % 6 == 4) Store(task, page);
+    }
+    for (uint64_t page = 3; page < kPages; page += 2) {
+      if (page % 6 != 1) Store(task, page);
+    }
+  }
+
   Work Now() {
     const Ledger ledger = machine_.ledger();
     const pmap_sim::PmapCounters pmap = machine_.pmap().counters();
@@ -162,6 +173,28 @@ TEST_F(WorkTest, AForkIsOneUnmapCallAndLooksAtNoPageAlone) {
   EXPECT_EQ(work.copied + work.zeroed, 0u);
   // Everything is read-only by then, and a second child is none of its business.
   EXPECT_EQ(CostOf({.kind = OpKind::kFork, .task = 1, .child = 3}).lowered, 0u);
+}
+
+// Frames in no order: neighbours' frames follow each other here and there only. Still there are no
+// more calls than the fpages fill.
+TEST_F(WorkTest, AForkOverScatteredFramesFillsItsCalls) {
+  StoreScattered(1);
+  const Work work = CostOf({.kind = OpKind::kFork, .task = 1, .child = 2});
+  EXPECT_GT(work.unmap_fpages, 2 * 64u);
+  EXPECT_EQ(work.unmap_calls, (work.unmap_fpages + 63) / 64);
+  EXPECT_EQ(work.lowered, kPages);
+}
+
+TEST_F(WorkTest, ProtectingScatteredFramesFillsItsCalls) {
+  StoreScattered(1);
+  const Work work = CostOf({.kind = OpKind::kMprotect,
+                            .task = 1,
+                            .at = kAt,
+                            .size = kPages * kPage,
+                            .prot = base::kProtRead});
+  EXPECT_GT(work.unmap_fpages, 2 * 64u);
+  EXPECT_EQ(work.unmap_calls, (work.unmap_fpages + 63) / 64);
+  EXPECT_EQ(work.lowered, kPages);
 }
 
 TEST_F(WorkTest, ProtectingIsOneUnmapCallAndLooksAtNoPageAlone) {

@@ -123,6 +123,17 @@ ReadSet::ReadSet(const Space& space, uint64_t start, uint64_t end, const FileTab
   }
 }
 
+bool ReadSet::IsSettled(const Space& space, uint64_t start, uint64_t end, const FileTable& files) {
+  const Region* region = nullptr;
+  for (uint64_t va = start; va < end; va = base::TruncPage(va) + base::kPageSize) {
+    if (region == nullptr || va >= region->end) region = space.Find(va);
+    CHECK(region != nullptr);
+    const PageSource source = Space::Look(*region, va, files);
+    if (source.Unknown() || (source.slot != nullptr && source.slot->IsOpen())) return false;
+  }
+  return true;
+}
+
 Choice ReadSet::Answer(uint64_t gone, const Choice* choice) const {
   size_t i =
       static_cast<size_t>(std::find(choices_.begin(), choices_.end(), choice) - choices_.begin());
@@ -177,7 +188,13 @@ void ReadSet::Choose(uint64_t value) {
     if ((always >> i & 1) != 0) *choices_[i] = Choice::kGone;
     if ((ever >> i & 1) == 0) *choices_[i] = Choice::kKept;
   }
-  for (size_t i = 0; i < pieces_.size(); ++i) pieces_[i].source.slot->KeepOnly(possible[i]);
+  // A page that is mapped twice is two pieces of one slot, of which the same is possible.
+  for (size_t i = 0; i < pieces_.size(); ++i) {
+    Slot* const slot = pieces_[i].source.slot;
+    const bool told = std::any_of(pieces_.begin(), pieces_.begin() + static_cast<ptrdiff_t>(i),
+                                  [slot](const Piece& piece) { return piece.source.slot == slot; });
+    if (!told) slot->KeepOnly(possible[i]);
+  }
 }
 
 }  // namespace model

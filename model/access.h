@@ -9,7 +9,6 @@
 #define MODEL_ACCESS_H_
 
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 #include "model/step.h"
@@ -21,9 +20,6 @@ enum class ExecuteRight : uint8_t { kNeeded, kImpliedByRead };
 
 // What kRead, kWrite or kFetch will do: the bytes [start, end) are accessed, then it is over or
 // fails. For a read the outcome's value is still to be filled in from a ReadSet.
-// Which pages of a task were lost when they could not be read from swap; null: none.
-using LostPages = std::function<bool(uint32_t task, uint64_t va)>;
-
 Step DecodeAccess(const Task& task, const traces::ResolvedOp& op, ExecuteRight execute,
                   const FileTable& files, const LostPages& lost = nullptr);
 
@@ -31,6 +27,9 @@ class ReadSet {
  public:
   // The bytes [start, end), all mapped. The space and the files outlive the set.
   ReadSet(const Space& space, uint64_t start, uint64_t end, const FileTable& files);
+
+  // True when there is one value and it is known, as nearly always: cheaper than to ask a set.
+  static bool IsSettled(const Space& space, uint64_t start, uint64_t end, const FileTable& files);
 
   // With every open choice answered by "kept".
   uint64_t canonical() const { return canonical_; }

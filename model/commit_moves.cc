@@ -3,6 +3,7 @@
 // SEE      moves.cc for what each call checks.
 
 #include <algorithm>
+#include <utility>
 
 #include "base/addr.h"
 #include "model/world.h"
@@ -70,7 +71,7 @@ void World::CommitTransfer(Step step, const ResolvedOp& op, const Outcome& obser
   }
   FoundThere(caller->space, of_file ? op.at : op.to, step.sure);
   if (!of_file) FoundThere(task->space, op.at, step.sure);
-  for (uint64_t done = 0; done < step.size;) {
+  for (uint64_t done = step.from; done < step.size;) {
     const uint64_t at = place + done;
     const uint64_t some = std::min(step.size - done, stretch - at % stretch);
     const uint64_t known = step.sure - std::min(step.sure, done);
@@ -99,6 +100,40 @@ void World::CommitTransfer(Step step, const ResolvedOp& op, const Outcome& obser
     }
     done += some;
   }
+}
+
+// As far as it came, in pages of where bytes come from and of where they go. What a write of a file
+// did is in no space, so that nobody could look. Entered with nothing done.
+bool World::TransferInPart(const ResolvedOp& op, const Outcome& observed, Agrees agrees) {
+  LostPages lost = std::exchange(lost_, nullptr);
+  Step step = Decode(op);
+  lost_ = std::move(lost);
+  if (step.action != Step::Action::kTransfer || op.kind == OpKind::kPwrite) return false;
+  const Task* task = FindTask(traces::ActsOn(op));
+  Task* caller = &tasks_.find(op.task)->second;
+  const uint64_t size = step.size;
+  const bool of_other = op.kind == OpKind::kPeek || op.kind == OpKind::kPoke;
+  const uint64_t other = of_other ? op.to : op.kind == OpKind::kPread ? op.offset : op.at;
+  const bool at_to = op.kind == OpKind::kPeek;
+  const uint64_t start = at_to ? op.to : op.at;
+  const uint32_t label = op.kind == OpKind::kPoke ? traces::ActsOn(op) : op.task;
+  const base::Range pages = {base::Vaddr(base::TruncPage(start)),
+                             base::Vaddr(base::RoundPage(start + size))};
+  step.size = step.sure = 0;
+  while (!agrees(label, pages)) {
+    if (step.size == size) return false;
+    step.from = step.size;
+    const uint64_t left = size - step.size;
+    uint64_t in_page = base::kPageSize - ((op.at + step.size) & base::kPageMask);
+    // What is written to another's page is there as a whole before any of it is written.
+    const uint64_t in_other = base::kPageSize - ((other + step.size) & base::kPageMask);
+    if (op.kind != OpKind::kPoke) in_page = std::min(in_page, in_other);
+    step.size += std::min(left, in_page);
+    step.sure = step.size;
+    CommitTransfer(step, op, observed, task, caller);
+    if (step.direct) return agrees(label, pages);
+  }
+  return true;
 }
 
 void World::CommitSend(const ResolvedOp& op, const Outcome& observed, const Task& caller) {

@@ -55,6 +55,14 @@ TEST_F(MachTest, DeallocateClampsSilently) {
   EXPECT_EQ(script_.Contents(), ".00.....");
 }
 
+TEST_F(MachTest, RangesAreCutAtTheMapsEnd) {
+  Run("s1.vm_allocate 0x7000 0x2000 fixed\n"
+      "s1.vm_wire 0x8000 0x3000 r priv -> ok\n"
+      "s1.vm_wire 0x6000 0x5000 r priv -> KERN_NO_SPACE\n"
+      "s1.vm_protect 0x8000 0x3000 current r -> ok\n");
+  EXPECT_EQ(script_.Prots(), "......wr");
+}
+
 TEST_F(MachTest, ProtectSetsExactRights) {
   Run("s1.vm_allocate 0x1000 0x4000 fixed\n"
       "s1.vm_protect 0x1000 0x1000 current w -> ok\n"

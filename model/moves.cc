@@ -3,7 +3,8 @@
 // WHAT     Each goes upwards and ends at the first byte that cannot be moved. Where that is memory
 //          of the caller's the outcome is EFAULT, though what came before has been moved. A reader
 //          of bytes gets all up to there; what is written is written page by page of what is
-//          written to, a page's part wholly or not at all.
+//          written to, a page's part wholly or not at all. A page that was lost to an error of
+//          swap is a page that is not there; what came before it has been moved.
 // SEE      facts/uvm.md 1.8, 1.13, 1.15. Nothing here is shared with vmserver (design D11).
 
 #include <algorithm>
@@ -36,14 +37,15 @@ Step Moved(uint64_t moved, Errno why) {
   return step;
 }
 
-// How many of the bytes [at, at + size) the task may load from, or store to, before the first that
-// it may not; and before the first of which nobody knows.
+// How many of the bytes [at, at + size) the caller may load from, or store to, before the first
+// that it may not; and before the first of which nobody knows.
 struct Reach {
   uint64_t most = 0;
   uint64_t sure = 0;
 };
-Reach ReachOf(const Space& space, uint64_t at, uint64_t size, base::Access access,
-              const FileTable& files) {
+Reach ReachOf(const Query& q, uint64_t at, uint64_t size, base::Access access) {
+  const Space& space = q.caller->space;
+  const FileTable& files = *q.files;
   const base::Prot needed = access == base::Access::kWrite ? base::kProtReadWrite : base::kProtRead;
   Reach reach;
   bool sure = true;
@@ -52,6 +54,10 @@ Reach ReachOf(const Space& space, uint64_t at, uint64_t size, base::Access acces
     const Region* region = space.Find(va);
     if (region == nullptr || !needed.IsSubsetOf(region->attributes.prot)) break;
     uint64_t some = std::min(size - reach.most, region->end - va);
+    if (q.MayBeLost()) {
+      some = std::min(some, base::TruncPage(va) + base::kPageSize - va);
+      if (q.IsLost(q.op.task, va)) break;
+    }
     if (files.Object(region->file_key) != nullptr) {
       some = std::min(some, base::TruncPage(va) + base::kPageSize - va);
       const Presence presence = PresenceFor(*region, va, access, files);
@@ -99,7 +105,8 @@ Step Direct(const Query& q, uint64_t size) {
     }
     const base::Access access =
         region->attributes.prot.CanWrite() ? base::Access::kWrite : base::Access::kRead;
-    const Presence presence = PresenceFor(*region, at, access, *q.files);
+    const bool lost = q.IsLost(op.task, at);
+    const Presence presence = lost ? Presence::kAbsent : PresenceFor(*region, at, access, *q.files);
     if (presence != Presence::kThere && step.ok()) {
       step = MayFail(step, 0, Errno::kEfault);
       if (presence == Presence::kAbsent) step.outcome.code = static_cast<int32_t>(Errno::kEfault);
@@ -123,11 +130,12 @@ Step File(const Query& q) {
     size = std::min(size, file->size - std::min(file->size, op.offset));
   }
   if ((op.flags & traces::kFlagDirect) != 0) return Direct(q, size);
-  Reach reach = ReachOf(q.caller->space, op.at, size,
-                        read ? base::Access::kWrite : base::Access::kRead, *q.files);
+  Reach reach = ReachOf(q, op.at, size, read ? base::Access::kWrite : base::Access::kRead);
   // The part of a page of the file that could not be supplied is not written at all.
   if (!read && reach.sure < size) reach.sure = WholePieces(op.offset, reach.sure);
   if (!read && reach.most < size) reach.most = WholePieces(op.offset, reach.most);
+  // What a write looked at before it began may be lost, or find no frame, when its turn comes.
+  if (!read && reach.most < size && q.MayBeLost()) reach.sure = 0;
   Step step = Moved(reach.most, reach.most == size ? Errno::kOk : Errno::kEfault);
   return reach.sure < step.size ? MayFail(step, reach.sure, Errno::kEfault) : step;
 }
@@ -169,8 +177,7 @@ Step Other(const Query& q) {
   if (op.at >= space.max()) return Moved(0, Errno::kOk);
   const uint64_t size = std::min({op.size, space.max() - op.at, kMaxMove});
   const base::Prot needed = read ? base::kProtRead : base::kProtReadWrite;
-  const Reach reach = ReachOf(q.caller->space, op.to, size,
-                              read ? base::Access::kWrite : base::Access::kRead, *q.files);
+  const Reach reach = ReachOf(q, op.to, size, read ? base::Access::kWrite : base::Access::kRead);
   Step doubts;
   doubts.sure = size;
   auto end = [&](uint64_t moved, Errno why) {
@@ -185,8 +192,10 @@ Step Other(const Query& q) {
     const Region* region = space.Find(at);
     if (region == nullptr) return end(done, Errno::kEinval);
     const bool permitted = needed.IsSubsetOf(region->attributes.max_prot);
-    const Presence presence = PresenceByMaximum(*region, at, *q.files);
-    const Errno refusal = permitted ? MissingCode(*region, *q.files) : Errno::kEacces;
+    const bool lost = q.IsLost(traces::ActsOn(op), at);
+    const Presence presence = lost ? Presence::kAbsent : PresenceByMaximum(*region, at, *q.files);
+    const Errno missing = lost ? Errno::kEio : MissingCode(*region, *q.files);
+    const Errno refusal = permitted ? missing : Errno::kEacces;
     const bool refused = !permitted || presence == Presence::kAbsent;
     // What is read is there before the caller's memory is asked for, what is written after.
     if (read && refused) return end(done, refusal);
@@ -264,7 +273,7 @@ Step SendFile(const Query& q) {
 Step Receive(const Query& q) {
   if (q.channel->empty()) return Answer(Errno::kEagain);
   const uint64_t size = std::min<uint64_t>(q.op.size, q.channel->front().bytes.size());
-  const Reach reach = ReachOf(q.caller->space, q.op.at, size, base::Access::kWrite, *q.files);
+  const Reach reach = ReachOf(q, q.op.at, size, base::Access::kWrite);
   Step step = Moved(reach.most, reach.most == size ? Errno::kOk : Errno::kEfault);
   return reach.sure < step.size ? MayFail(step, reach.sure, Errno::kEfault) : step;
 }

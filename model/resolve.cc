@@ -90,15 +90,14 @@ void CopyPlainOperands(const Op& op, ResolvedOp* out) {
 
 }  // namespace
 
-bool World::ResolveTask(const traces::TaskRef& ref, uint32_t* label) const {
-  if (births_.empty()) return false;
+const Task* World::ResolveTask(const traces::TaskRef& ref, uint32_t* label) const {
+  if (births_.empty()) return nullptr;
   *label = ref.relative ? births_[ref.number % births_.size()] : ref.number;
-  return tasks_.count(*label) != 0;
+  return FindTask(*label);
 }
 
 // Those that the task has, in the order of their numbers.
-bool World::ResolveThread(const Op& op, ResolvedOp* out) const {
-  const Task& task = *FindTask(out->task);
+bool World::ResolveThread(const Op& op, const Task& task, ResolvedOp* out) {
   out->thread = op.thread;
   if (!op.task.relative) return task.HasThread(op.thread);
   uint32_t n = op.thread % task.CountThreads();
@@ -161,13 +160,14 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
   const bool is_first =
       op.kind == OpKind::kSpace || op.kind == OpKind::kTask || op.kind == OpKind::kTask32;
   if (is_first || op.kind == OpKind::kInject) return ResolveWithoutTask(op, out);
-  if (!ResolveTask(op.task, &out->task) || !ResolveThread(op, out)) return false;
+  const Task* const task = ResolveTask(op.task, &out->task);
+  if (task == nullptr || !ResolveThread(op, *task, out)) return false;
   if (!ResolveTarget(op, out)) return false;
   CopyPlainOperands(op, out);
   if (traces::IsSwapCall(op.kind) || traces::IsThreadCall(op.kind)) return true;
-  const Space& own = FindTask(out->task)->space;
+  const Space& own = task->space;
   // A call on a task that is gone is refused, whatever its operands.
-  const Task* acted_on = FindTask(traces::ActsOn(*out));
+  const Task* acted_on = out->target == 0 ? task : FindTask(out->target);
   const Space& space = acted_on != nullptr ? acted_on->space : own;
   switch (op.kind) {
     case OpKind::kTaskCreate:
@@ -184,6 +184,7 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
     case OpKind::kBrk:
     case OpKind::kVmRegion:
     case OpKind::kFetch:
+    case OpKind::kShmdt:
       return ResolvePlace(space, op.at, &out->at);
     case OpKind::kMemfd:
     case OpKind::kMemfdTruncate:
@@ -198,21 +199,17 @@ bool World::Resolve(const Op& op, const std::vector<std::string>& files, Resolve
     case OpKind::kShmLock:
     case OpKind::kShmUnlock:
       return ResolveFile(op, files, out);
-    case OpKind::kShmdt:
-      return ResolvePlace(space, op.at, &out->at);
     case OpKind::kShmat:
       return ResolveFile(op, files, out) && ResolvePlace(space, op.at, &out->at);
     case OpKind::kExecMap:
     case OpKind::kMmap:
+    case OpKind::kPread:
+    case OpKind::kPwrite:
       if (!ResolveFile(op, files, out)) return false;
       break;
     case OpKind::kMremap:
     case OpKind::kVmCopy:
       if (!ResolvePlace(space, op.to, &out->to)) return false;
-      break;
-    case OpKind::kPread:
-    case OpKind::kPwrite:
-      if (!ResolveFile(op, files, out)) return false;
       break;
     case OpKind::kVmWrite:
     case OpKind::kPeek:

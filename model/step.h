@@ -15,6 +15,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "base/errors.h"
@@ -88,7 +89,7 @@ struct Step {
     kRemoveSegment,
     kLockSegment,
     kUnlockSegment,
-    kSwap,  // swap.cc
+    kSwap,        // swap.cc
     kMakeThread,  // threads.cc. Number `size`
     kEndThread,   // the same
   };
@@ -135,6 +136,7 @@ struct Step {
   bool wires_future = false;  // kWireAll
   // kTransfer: `new_size` bytes of the caller's memory are fetched before anything moves.
   bool direct = false;
+  uint64_t from = 0;  // kTransfer: so many bytes have been moved already
   // kTransfer. Where memory may run out, any smaller number of bytes but none is right too.
   bool counted = false;
   // Of the `size` bytes these are surely moved when the outcome is an error: what follows them is
@@ -169,6 +171,9 @@ struct SwapTable {
 
 class World;
 
+// Which pages of a task cannot be read from swap; null: none.
+using LostPages = std::function<bool(uint32_t task, uint64_t va)>;
+
 // What every decoder gets.
 struct Query {
   const traces::ResolvedOp& op;
@@ -189,6 +194,9 @@ struct Query {
   bool may_lend(uint64_t pages) const;
   uint64_t shm_max = ~uint64_t{0};  // bytes of the largest segment
   const FileTable* files = nullptr;
+  const LostPages* lost = nullptr;
+  bool IsLost(uint32_t label, uint64_t va) const { return MayBeLost() && (*lost)(label, va); }
+  bool MayBeLost() const { return lost != nullptr && *lost; }
   bool is_mapped = false;  // kMemfdSeal: the file, by anybody
   const SwapTable* swap = nullptr;
 };

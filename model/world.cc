@@ -37,11 +37,25 @@ const Task* World::FindTask(uint32_t label) const {
 
 bool World::CanBeBorn(uint32_t label) const { return label != 0 && used_labels_.count(label) == 0; }
 
+bool World::MapsDevice(uint32_t label) const {
+  const Task* task = FindTask(label);
+  if (task == nullptr) return false;
+  const std::vector<Region>& regions = task->space.regions();
+  return std::any_of(regions.begin(), regions.end(), [this](const Region& region) {
+    const MemoryObject* object = files_.Object(region.file_key);
+    return object != nullptr && object->kind == MemoryObject::Kind::kDevice;
+  });
+}
+
 bool World::MemoryMayRunOut(const ResolvedOp& op) const {
   const bool is_birth = op.kind == OpKind::kSpace || op.kind == OpKind::kTask ||
                         op.kind == OpKind::kTask32 || op.kind == OpKind::kFork ||
                         op.kind == OpKind::kTaskCreate || op.kind == OpKind::kThreadCreate;
-  return options_.memory_may_run_out || (threads_may_run_out_ && is_birth);
+  const bool wires = op.kind == OpKind::kMlock || op.kind == OpKind::kMlockall ||
+                     op.kind == OpKind::kVmWire || op.kind == OpKind::kMmap ||
+                     op.kind == OpKind::kMremap;
+  const bool refused = wires && device_may_be_silent_ && MapsDevice(traces::ActsOn(op));
+  return options_.memory_may_run_out || (threads_may_run_out_ && is_birth) || refused;
 }
 
 uint64_t Query::wired_by_tasks_at_most() const { return world->WiredAtMost(); }
@@ -70,7 +84,8 @@ Step World::Decode(const ResolvedOp& op) const {
     return done;
   }
   const Task* caller = FindTask(op.task);
-  const Task* task = FindTask(traces::ActsOn(op));
+  const uint32_t label = traces::ActsOn(op);
+  const Task* task = label == op.task ? caller : FindTask(label);
   bool is_birth =
       op.kind == OpKind::kSpace || op.kind == OpKind::kTask || op.kind == OpKind::kTask32;
   if (!is_birth && (caller == nullptr || !caller->HasThread(op.thread))) return Step();
@@ -91,6 +106,7 @@ Step World::Decode(const ResolvedOp& op) const {
   query.shm_max = options_.shm_max;
   query.lend_max = options_.lend_max;
   query.files = &files_;
+  query.lost = &lost_;
   query.swap = &swap_;
   if (op.kind == OpKind::kMemfdSeal) {
     auto file = files_.memfds.find(op.file_key);
@@ -113,9 +129,7 @@ Step World::Decode(const ResolvedOp& op) const {
 }
 
 Expectation World::Expect(const ResolvedOp& op) const {
-  Expectation::Parts parts;
-  parts.kind = op.kind;
-  parts.step = Decode(op);
+  Expectation::Parts parts{.kind = op.kind, .step = Decode(op)};
   parts.memory_may_run_out = MemoryMayRunOut(op);
   const bool for_caller = parts.step.action == Step::Action::kCopyOut;
   const Task* task = FindTask(for_caller ? op.task : traces::ActsOn(op));
@@ -128,6 +142,13 @@ Expectation World::Expect(const ResolvedOp& op) const {
     if (set.open() && set.checkable()) parts.read_values = set.Values();
   }
   return Expectation(std::move(parts));
+}
+
+Expectation World::ExpectWithoutLosses(const ResolvedOp& op) {
+  LostPages lost = std::exchange(lost_, nullptr);
+  Expectation right = Expect(op);
+  lost_ = std::move(lost);
+  return right;
 }
 
 void World::Adopt(const ResolvedOp& op, const Outcome& observed) {
@@ -143,10 +164,12 @@ void World::AdoptStep(Step step, const ResolvedOp& op, const Outcome& observed) 
   if (observed.family == Outcome::Family::kNone) return;
   if (op.kind == OpKind::kInject) {
     threads_may_run_out_ = threads_may_run_out_ || op.site == base::FaultSite::kKernelMemory;
+    device_may_be_silent_ = device_may_be_silent_ || op.site == base::FaultSite::kIpcCut;
     return;
   }
   const bool may_run_out = MemoryMayRunOut(op);
   threads_may_run_out_ = false;
+  device_may_be_silent_ = false;
   if (observed.family == Outcome::Family::kFault) return AdoptAccess(step, op, observed);
   if (observed.ok() && step.action == Step::Action::kTransfer) {
     step.size = step.sure = observed.value;
@@ -265,7 +288,7 @@ void World::Refuse(Step step, const ResolvedOp& op, Why why) {
   }
 }
 
-bool World::AdoptLoss(const ResolvedOp& op, const Outcome& seen) {
+bool World::AdoptLoss(const ResolvedOp& op, const Outcome& seen, Agrees agrees) {
   if (traces::FamilyOf(op.kind) != seen.family) return false;
   Step step = Decode(op);
   switch (step.action) {
@@ -281,10 +304,40 @@ bool World::AdoptLoss(const ResolvedOp& op, const Outcome& seen) {
     case Step::Action::kCopyOut:
       return true;
     case Step::Action::kTransfer:
-      return op.kind == OpKind::kSend || op.kind == OpKind::kSendFile;
+      if (op.kind == OpKind::kSend || op.kind == OpKind::kSendFile) return true;
+      return (seen.code == static_cast<int32_t>(base::Errno::kEfault) ||
+              seen.code == static_cast<int32_t>(base::Errno::kEio)) &&
+             TransferInPart(op, seen, agrees);
+    case Step::Action::kOverwrite:
+    case Step::Action::kStoreFrom:
+      return seen.code == static_cast<int32_t>(base::KernReturn::kMemoryError) &&
+             OverwriteInPart(step, op, agrees);
+    // The device stays on.
+    case Step::Action::kSwap:
+      return op.kind == OpKind::kSwapOff && seen.code == static_cast<int32_t>(base::Errno::kEio);
     default:
       return false;
   }
+}
+
+// The source is a snapshot, which is taken before anything is replaced; what it replaces is wired
+// no more before the first page goes.
+bool World::OverwriteInPart(const Step& step, const ResolvedOp& op, Agrees agrees) {
+  const uint32_t label = traces::ActsOn(op);
+  Space& space = tasks_.find(label)->second.space;
+  const bool own = step.action == Step::Action::kOverwrite;
+  const Space& source = own ? space : FindTask(op.task)->space;
+  const base::Range pages = {base::Vaddr(step.to), base::Vaddr(step.to + (step.end - step.start))};
+  if (agrees(label, pages)) return true;
+  PageCopies copies = source.Copy(step.start, step.end, files_);
+  space.Unwire(step.to, pages.end.value());
+  for (size_t page = 0; page < copies.size(); ++page) {
+    if (agrees(label, pages)) return true;
+    PageCopies one;
+    one.push_back(std::move(copies[page]));
+    space.Overwrite(step.to + page * base::kPageSize, std::move(one), &files_);
+  }
+  return agrees(label, pages);
 }
 
 // After mlockall(MCL_FUTURE) memory that gets its first rights is wired by that.
@@ -469,6 +522,7 @@ void World::CommitRead(const Step& step, const Outcome& observed, const Task& ta
     Space::MayBind(*task.space.Find(va), va, files_);
   }
   if (observed.code != 0 || step.blind) return;
+  if (ReadSet::IsSettled(task.space, step.start, step.end, files_)) return;
   ReadSet set(task.space, step.start, step.end, files_);
   if (!set.checkable()) {
     ++unchecked_reads_;

@@ -52,7 +52,7 @@ class Expectation {
     const Space* space = nullptr;  // null when no task is involved
     // kRead of pages that MADV_FREE left undecided: every value that may be read, the canonical one
     // first.
-    std::vector<uint64_t> read_values;
+    std::vector<uint64_t> read_values = {};
     bool any_read_value = false;  // too many undecided pages to enumerate
     bool memory_may_run_out = false;
   };
@@ -68,6 +68,8 @@ class Expectation {
     return !seen.ok() && seen == parts_.step.outcome &&
            parts_.step.action == Step::Action::kNothing;
   }
+  // True for calls that move bytes: what they do about lost pages is in the set too.
+  bool MovesBytes() const { return parts_.step.action == Step::Action::kTransfer; }
   // A member of the set, always the same one: the lowest address, memory kept by MADV_FREE, enough
   // memory.
   traces::Outcome Canonical() const { return parts_.step.outcome; }
@@ -164,6 +166,8 @@ class World {
   // The outcomes that are right now; changes nothing. Family kNone when the op cannot be executed
   // (see Resolve).
   Expectation Expect(const traces::ResolvedOp& op) const;
+  // The same as if no page were lost (SetLost): one may have been needed only before it was.
+  Expectation ExpectWithoutLosses(const traces::ResolvedOp& op);
 
   // Does the operation with the outcome that was observed. REQUIRES: Expect(op).Accepts(observed).
   void Adopt(const traces::ResolvedOp& op, const traces::Outcome& observed);
@@ -230,9 +234,12 @@ class World {
   // and only these, fail; what calls do about them the model cannot say.
   void SetLost(LostPages lost) { lost_ = std::move(lost); }
   // `op` failed because it met such a page. True: nothing was done but what a call leaves behind
-  // that fails half way up. False, nothing changed: part of it may have been done, and nobody can
-  // say which. REQUIRES: `seen` is an error.
-  bool AdoptLoss(const traces::ResolvedOp& op, const traces::Outcome& seen);
+  // that fails half way up; where that may be any number of pages from below, the fewest with which
+  // `agrees` says that the model, as it stands then, is like the system. False: part of it may have
+  // been done, and nobody can say which; or no number agrees, and the model has done all.
+  // REQUIRES: `seen` is an error.
+  using Agrees = absl::FunctionRef<bool(uint32_t task, base::Range pages)>;
+  bool AdoptLoss(const traces::ResolvedOp& op, const traces::Outcome& seen, Agrees agrees);
   // Swap devices by number.
   const SwapTable& swap() const { return swap_; }
 
@@ -255,14 +262,16 @@ class World {
   bool CanBeBorn(uint32_t label) const;
   bool ResolveWithoutTask(const traces::Op& op, traces::ResolvedOp* out) const;
   uint32_t NthLive(uint32_t n) const;
-  bool ResolveTask(const traces::TaskRef& ref, uint32_t* label) const;
-  bool ResolveThread(const traces::Op& op, traces::ResolvedOp* out) const;
+  // Null: there is none.
+  const Task* ResolveTask(const traces::TaskRef& ref, uint32_t* label) const;
+  static bool ResolveThread(const traces::Op& op, const Task& task, traces::ResolvedOp* out);
   bool ResolveTarget(const traces::Op& op, traces::ResolvedOp* out) const;
   static bool ResolvePlace(const Space& space, const traces::Place& place, uint64_t* address);
 
   Step Decode(const traces::ResolvedOp& op) const;
   void AdoptStep(Step step, const traces::ResolvedOp& op, const traces::Outcome& observed);
   bool MemoryMayRunOut(const traces::ResolvedOp& op) const;
+  bool MapsDevice(uint32_t label) const;
   void Commit(const Step& step, const traces::ResolvedOp& op, const traces::Outcome& observed);
   void CommitBirth(const Step& step, const traces::ResolvedOp& op);
   void SetProt(const Step& step, Space* space);
@@ -276,6 +285,8 @@ class World {
   void SetAttribute(const Step& step, Space* space);
   void CommitRange(const Step& step, uint64_t to, Space* space);
   void Overwrite(const Step& step, PageCopies copies, Space* space);
+  bool TransferInPart(const traces::ResolvedOp& op, const traces::Outcome& observed, Agrees agrees);
+  bool OverwriteInPart(const Step& step, const traces::ResolvedOp& op, Agrees agrees);
   void CommitCopyOut(const Step& step, uint64_t start, const Task& task, Task* caller);
   void CommitRead(const Step& step, const traces::Outcome& observed, const Task& task);
   // shared.cc
@@ -307,9 +318,12 @@ class World {
   SwapTable swap_;
   LostPages lost_;
   std::map<uint32_t, Channel> channels_;  // by Task::channel, as long as a task has it
-  // The next operation meets a kernel without memory for threads (an injected fault). The faults of
-  // the other sites change no outcome: who asks again gets what was refused.
+  // The next operation meets a kernel without memory for threads (an injected fault).
   bool threads_may_run_out_ = false;
+  // The next operation meets a message that is cut: who wires a page of a device, whose frames the
+  // server asks for itself, is refused. The faults of the other sites change no outcome: who asks
+  // again gets what was refused.
+  bool device_may_be_silent_ = false;
   uint64_t unchecked_reads_ = 0;
 };
 

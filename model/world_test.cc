@@ -167,6 +167,14 @@ TEST_F(WorldTest, FreedPagesAreDecidedOnceForAllCopies) {
   EXPECT_EQ(script_.Contents(), "0BCD|0BCD|0BCD");
 }
 
+TEST_F(WorldTest, AFreedPageMappedTwiceIsDecidedOnce) {
+  Run("s1.munmap 0x2000 0x1000\ns1.madvise 0x1000 0x1000 free\n"
+      "s1.mremap 0x1000 0x1000 0x2000 0x1000 fixed,dup -> 0x2000");
+  EXPECT_EQ(script_.Contents(), "??CD");
+  Run("s1.read 0x1ffc 8 -> 0x0");
+  EXPECT_EQ(script_.Contents(), "00CD");
+}
+
 TEST_F(WorldTest, FreeAfterForkIsDecidedForOneCopyOnly) {
   Run("s2 = s1.fork\ns1.madvise 0x1000 0x1000 free\ns1.read 0x1000 1 -> 0x0");
   EXPECT_EQ(script_.Contents(), "0BCD|ABCD");

@@ -82,6 +82,7 @@ bool L4Pmap::MakeFrames() {
   return true;
 }
 
+// NetBSD: pmap_bootstrap(), pmap_init().
 bool L4Pmap::Boot(L4_ThreadId_t mirror) {
   CHECK(segment_count_ == 0);
   mirror_ = mirror;

@@ -38,6 +38,7 @@ using uvm::testing::PmapMachine;
 
 constexpr uint64_t kSeeds = 60;
 constexpr uint64_t kShortageSeeds = 15;  // for each size and kernel
+constexpr uint64_t kFailingKernelSeeds = 150;
 constexpr size_t kOps = 300;
 
 // Where x is not separable, it comes with any right, as r does everywhere.
@@ -88,15 +89,18 @@ TEST_P(ContractPropTest, EveryRuleHolds) {
 // than it was told. Nobody may notice.
 TEST_P(ContractPropTest, EveryRuleHoldsOnAKernelThatFails) {
   uint64_t fired = 0;
+  uint64_t kernel_refills = 0;
   PmapWorldOptions options{.profile = *GetParam().profile,
                            .quirks = *GetParam().quirks,
                            .tricks = !GetParam().quirks->rights_unmasked,
                            .kernel_faults = true,
-                           .faults_fired = &fired};
+                           .faults_fired = &fired,
+                           .kernel_refills = &kernel_refills};
   std::string counterexample =
-      FirstCounterexample(Maker(options), LimitsFor(options), 5001, kSeeds, kOps);
+      FirstCounterexample(Maker(options), LimitsFor(options), 5001, kFailingKernelSeeds, kOps);
   ASSERT_TRUE(counterexample.empty()) << counterexample;
-  EXPECT_GT(fired, 80u);
+  EXPECT_GT(fired, 200u);
+  EXPECT_GT(kernel_refills, 0u);
 }
 
 // Mappings that need more windows of the server's space than there are: whatever finds none is
@@ -165,16 +169,19 @@ TEST(ContractShortageTest, AFailedEnterLeavesNoOtherPage) {
   EXPECT_EQ(world.Problem(), "");
 }
 
-INSTANTIATE_TEST_SUITE_P(Kernels, ContractPropTest,
-                         testing::Values(Row{&fake_l4::kAmd64Nx, &fake_l4::kManualRules},
-                                         Row{&fake_l4::kIa32, &fake_l4::kManualRules},
-                                         Row{&fake_l4::kAmd64NoReference, &fake_l4::kManualRules},
-                                         Row{&fake_l4::kAmd64Nx, &fake_l4::kPistachioNewMdb},
-                                         Row{&fake_l4::kAmd64Nx, &fake_l4::kPistachioOldMdb},
-                                         Row{&fake_l4::kAmd64Nx, &fake_l4::kManualRightsNewMdb},
-                                         Row{&fake_l4::kAmd64Nx, &fake_l4::kManualRightsOldMdb},
-                                         Row{&fake_l4::kIa32, &fake_l4::kPistachioNewMdb},
-                                         Row{&fake_l4::kIa32, &fake_l4::kPistachioOldMdb}));
+INSTANTIATE_TEST_SUITE_P(
+    Kernels, ContractPropTest,
+    testing::Values(Row{&fake_l4::kAmd64Nx, &fake_l4::kManualRules},
+                    Row{&fake_l4::kIa32, &fake_l4::kManualRules},
+                    Row{&fake_l4::kAmd64NoReference, &fake_l4::kManualRules},
+                    Row{&fake_l4::kAmd64NoReference, &fake_l4::kPistachioNewMdb},
+                    Row{&fake_l4::kAmd64NoReference, &fake_l4::kPistachioOldMdb},
+                    Row{&fake_l4::kAmd64Nx, &fake_l4::kPistachioNewMdb},
+                    Row{&fake_l4::kAmd64Nx, &fake_l4::kPistachioOldMdb},
+                    Row{&fake_l4::kAmd64Nx, &fake_l4::kManualRightsNewMdb},
+                    Row{&fake_l4::kAmd64Nx, &fake_l4::kManualRightsOldMdb},
+                    Row{&fake_l4::kIa32, &fake_l4::kPistachioNewMdb},
+                    Row{&fake_l4::kIa32, &fake_l4::kPistachioOldMdb}));
 
 }  // namespace
 }  // namespace pmap_sim

@@ -48,6 +48,10 @@ bool L4Pmap::MapOwn(Translation* page) {
   return true;
 }
 
+// In effect at once: the table has it, and so has the server's space. Nothing tells whether the
+// kernel had memory for the mapping (the message arrives without it); where not, whoever uses the
+// address first faults, and the answer makes the mapping anew (AnswerOwn): that costs two messages
+// and no fault of UVM's.
 void L4Pmap::KenterPa(base::Vaddr va, base::Paddr pa, base::Prot prot, uvm::CacheMode) {
   Guard guard(this);
   CHECK(va.IsAligned() && va < kernel_end_);

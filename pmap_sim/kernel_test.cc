@@ -6,6 +6,7 @@
 #include <l4/thread.h>
 
 #include "base/addr.h"
+#include "base/fault_site.h"
 #include "base/prot.h"
 #include "pmap_sim/l4_pmap.h"
 #include "pmap_sim/testing/clients.h"
@@ -42,6 +43,28 @@ class KernelPmapTest : public testing::ClientsTest {
     Paddr pa(0);
     Server([&] { EXPECT_TRUE(pmap_.Extract(pmap_.Kernel(), va, &pa)); });
     return pa;
+  }
+
+  // A store by a server thread whose pager serves kernel mappings; true when it succeeded.
+  bool StoreWithPager(Vaddr va) {
+    RefillResult result = RefillResult::kMiss;
+    L4_ThreadId_t pager = world_.Spawn([&] {
+      L4_ThreadId_t from;
+      L4_Wait(&from);
+      result = pmap_.Refill(pmap_.Kernel(), va, Access::kWrite, {from, L4_Myself()});
+    });
+    bool done = false;
+    world_.SpawnWith(
+        mirror_,
+        [&] {
+          const char c = 'x';
+          fake_l4::Cpu cpu = fake_l4::Kernel::Current()->cpu();
+          done = cpu.Store(va, &c, 1) == fake_l4::AccessStatus::kOk;
+        },
+        pager);
+    EXPECT_TRUE(world_.Run()) << world_.problem();
+    EXPECT_EQ(result, RefillResult::kSent);
+    return done;
   }
 
   const Vaddr page_ = kKernelArea.start + 0x3000;
@@ -177,6 +200,22 @@ TEST_F(KernelPmapTest, DeviceMemoryIsMappedUnmanaged) {
   Server([&] { pmap_.Kremove(kKernelArea); });
 }
 
+// What has no status of its own is asked of the kernel when it is taken back.
+TEST_F(KernelPmapTest, DeviceMemoryThatIsUsedIsNoShortage) {
+  Client* a = NewClient();
+  const uvm::PhysicalSegment last = pmap_.segment(pmap_.segment_count() - 1);
+  Enter(a, kVa, last.start + base::ToBytes(last.pages), base::kProtReadWrite);
+  for (int round = 0; round < 100; ++round) {
+    ASSERT_TRUE(round % 2 == 0 ? Write(a, kVa) : Read(a, kVa)) << round;
+    world_.SpawnWith(
+        a->thread,
+        [] { L4_FlushFpage(L4_FpageAddRights(L4_CompleteAddressSpace, L4_FullyAccessible)); },
+        a->pager);
+    ASSERT_TRUE(world_.Run()) << world_.problem();
+  }
+  EXPECT_EQ(pmap_.counters().shortages, 0u);
+}
+
 TEST_F(KernelPmapTest, MemoryThatNobodyGivesCannotBeEntered) {
   Client* a = NewClient();
   Enter(a, kVa, NewFrame(), base::kProtRead);
@@ -195,32 +234,45 @@ TEST_F(KernelPmapTest, MemoryThatNobodyGivesCannotBeEntered) {
 TEST_F(KernelPmapTest, AServerThreadThatMissesAMappingGetsIt) {
   Paddr pa = NewFrame();
   Kenter(page_, pa, base::kProtReadWrite);
-  // As if the kernel had had no memory for it.
   Server([&] {
     const auto va = static_cast<L4_Word_t>(page_.value());
     L4_FlushFpage(L4_FpageAddRights(L4_FpageLog2(va, base::kPageShift), L4_FullyAccessible));
   });
   EXPECT_EQ(OwnRights(page_), "---");
-  RefillResult result = RefillResult::kMiss;
-  L4_ThreadId_t pager = world_.Spawn([&] {
-    L4_ThreadId_t from;
-    L4_Wait(&from);
-    result = pmap_.Refill(pmap_.Kernel(), page_, Access::kWrite, {from, L4_Myself()});
-  });
-  bool done = false;
-  world_.SpawnWith(
-      mirror_,
-      [&] {
-        const char c = 'x';
-        fake_l4::Cpu cpu = fake_l4::Kernel::Current()->cpu();
-        done = cpu.Store(page_, &c, 1) == fake_l4::AccessStatus::kOk;
-      },
-      pager);
-  EXPECT_TRUE(world_.Run()) << world_.problem();
-  EXPECT_EQ(result, RefillResult::kSent);
-  EXPECT_TRUE(done);
+  EXPECT_TRUE(StoreWithPager(page_));
   EXPECT_TRUE(OwnShows(page_, pa));
   Server([&] { pmap_.Kremove(kKernelArea); });
+}
+
+// Kenter does not hear that the kernel had no memory for the mapping. The table has it at once, and
+// so does whoever uses the address.
+TEST_F(KernelPmapTest, AMappingThatTheKernelHadNoMemoryForIsThereForWhoUsesIt) {
+  Paddr pa = NewFrame();
+  world_.kernel().ArmFault(base::FaultSite::kMappingNode);
+  Kenter(page_, pa, base::kProtReadWrite);
+  EXPECT_EQ(OwnRights(page_), "---");
+  EXPECT_EQ(ExtractKernel(page_), pa);
+  EXPECT_EQ(pmap_.WiredCount(pmap_.Kernel()), base::PageCount(1));
+  EXPECT_TRUE(StoreWithPager(page_));
+  EXPECT_TRUE(OwnShows(page_, pa));
+  EXPECT_EQ(OwnRights(page_), "rw-");
+  EXPECT_FALSE(Modified(pa));
+  Server([&] { pmap_.Kremove(kKernelArea); });
+  EXPECT_EQ(OwnRights(page_), "---");
+}
+
+// How a device is cached is sigma0's default, and no profile has caches with colours: whatever
+// offset is to lie at a hint may lie there.
+TEST_F(KernelPmapTest, CookiesAreAddressesAndNothingHasAColour) {
+  EXPECT_EQ(pmap_.PhysAddress(0x12345678), Paddr(0x12345000));
+  for (const uint64_t cookie : {uint64_t{0}, uint64_t{0x12345678}, ~uint64_t{0}}) {
+    EXPECT_EQ(pmap_.MmapFlags(cookie), uvm::CacheMode::kDefault);
+  }
+  for (const uvm::PreferSide side : {uvm::PreferSide::kAbove, uvm::PreferSide::kBelow}) {
+    for (const uint64_t offset : {uint64_t{0}, uint64_t{0x7000}}) {
+      EXPECT_EQ(pmap_.Prefer(offset, Vaddr(kVa), base::kPageSize, side), Vaddr(kVa));
+    }
+  }
 }
 
 TEST_F(KernelPmapTest, APmapLivesAsLongAsItsReferences) {

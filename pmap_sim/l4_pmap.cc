@@ -152,6 +152,7 @@ void L4Pmap::SetWired(uvm::Pmap* pmap, Translation* mapping, bool wired) {
   if (mapping->wired == wired) return;
   mapping->wired = wired;
   pmap->wired += wired ? 1u : ~0u;
+  mapping->rest().turns = 0;
 }
 
 // Rule (c): status is read at home, where all spaces would mix, only of a page that was mapped from
@@ -252,13 +253,25 @@ uint32_t L4Pmap::LowerRun(Leaf* leaf, uint32_t slot, uint32_t to, Prot prot) {
   return count;
 }
 
-bool L4Pmap::TakeBack(Translation* page) {
-  batch_.Flush();
-  if (!page->managed) {
+// There is no status to fold the kernel's into, so it is read here.
+bool L4Pmap::TakeBackUnmanaged(Translation* page) {
+  Leaf* leaf = Leaf::Of(page);
+  if (leaf->window->pmap->is_kernel || page->sent.IsNone()) {
     if (!page->sent.IsNone()) Take(page, page->sent);
     batch_.Flush();
     return false;
   }
+  page->sent = base::kProtNone;
+  ++counters_.pages_lowered;
+  const auto alias = static_cast<L4_Word_t>(AliasAddress(leaf, page->slot).value());
+  const L4_Fpage_t taken =
+      L4_UnmapFpage(L4_FpageAddRights(L4_FpageLog2(alias, base::kPageShift), L4_FullyAccessible));
+  return traits_.by_the_manual && L4_Rights(taken) != 0;
+}
+
+bool L4Pmap::TakeBack(Translation* page) {
+  batch_.Flush();
+  if (!page->managed) return TakeBackUnmanaged(page);
   FrameStatus& frame = StatusOf(*page);
   const bool referenced = frame.referenced;
   frame.referenced = false;
@@ -480,9 +493,12 @@ uint32_t L4Pmap::PeekSome(const uvm::Pmap* pmap, Vaddr from, Mapping* out, uint3
       if (leaf == nullptr || leaf->present == 0) continue;
       uint64_t leaf_page = window->number * kWindowPages + leaf->first_page;
       uint64_t slot = from_page > leaf_page ? from_page - leaf_page : 0;
-      for (; slot < kLeafPages; ++slot) {
+      // Where the walk begins in the middle some of these lie before it.
+      uint32_t left = leaf->present;
+      for (; left > 0 && slot < kLeafPages; ++slot) {
         const Translation& at = leaf->pages[slot];
         if (!at.present()) continue;
+        --left;
         out[found++] = {Vaddr((leaf_page + slot) << base::kPageShift), AddressOf(at.frame), at.prot,
                         at.wired ? uvm::Wired::kYes : uvm::Wired::kNo};
         if (found == max) return found;

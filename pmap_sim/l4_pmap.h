@@ -299,6 +299,7 @@ class L4Pmap final : public uvm::PmapSystem {
   void LowerLeaf(Leaf* leaf, uint32_t from, uint32_t to, base::Prot prot);
   // Takes everything at once, status included; true when the client had used it.
   bool TakeBack(Translation* page);
+  bool TakeBackUnmanaged(Translation* page);
 
   // status.cc
   bool NeedsFaultsForModified() const { return !traits_.by_the_manual; }
@@ -320,7 +321,7 @@ class L4Pmap final : public uvm::PmapSystem {
   void SendItem(Leaf* leaf, uint32_t first, uint32_t count, base::Prot rights,
                 const ReplyTarget& to);
   bool Retry(Translation* page);
-  void DropMappings(uvm::Pmap* only);
+  void DropMappings(uvm::Pmap* only, uvm::Wired wired);
   void DropAliases(Leaf* leaf);
 
   // aliases.cc

@@ -17,8 +17,12 @@ using base::Prot;
 constexpr uint32_t kMaxRun = 16;
 static_assert(1 + 2 * kMaxRun <= L4_NUM_MRS);
 // A client that asks a second time in a row for a page it was sent, and did not use, meets a kernel
-// without mapping memory; more often than the last number, and there is no help.
-constexpr uint8_t kResendsBeforeDropping = 2, kResendsBeforeDroppingOthers = 4, kMaxResends = 16;
+// without mapping memory; more often than the last number, and there is no help. Between them
+// others lose what is theirs only every so often: the client may also be one that flushes its page
+// each time, where nothing tells that it was used.
+constexpr uint8_t kResendsBeforeDropping = 2, kResendsBetweenDroppingOthers = 4, kMaxResends = 16;
+// For a wired page, whose frame nobody may have instead, that is only the first turn of so many.
+constexpr uint16_t kMostTurns = 64;
 
 // An answer to a fault, in the pager's name: what the message registers hold.
 bool Reply(L4_MsgTag_t tag, const ReplyTarget& to) {
@@ -185,16 +189,25 @@ RefillResult L4Pmap::Refill(uvm::Pmap* pmap, base::Vaddr va, base::Access access
 bool L4Pmap::Retry(Translation* page) {
   ++counters_.resends;
   probes_.Hit(base::Probe::kRefillResent);
-  if (TakeBack(page)) page->resends = 0;
+  if (TakeBack(page)) page->resends = page->rest().turns = 0;
+  uvm::Pmap* pmap = Leaf::Of(page)->window->pmap;
   if (page->resends == kMaxResends) {
     page->resends = 0;
-    probes_.Hit(base::Probe::kRefillHopeless);
-    return false;
+    if (pmap->is_kernel || !page->wired || ++page->rest().turns == kMostTurns) {
+      page->rest().turns = 0;
+      probes_.Hit(base::Probe::kRefillHopeless);
+      return false;
+    }
   }
   ++page->resends;
-  uvm::Pmap* pmap = Leaf::Of(page)->window->pmap;
-  if (page->resends == kResendsBeforeDropping && !pmap->is_kernel) DropMappings(pmap);
-  if (page->resends >= kResendsBeforeDroppingOthers) DropMappings(nullptr);
+  if (page->resends == kResendsBeforeDropping && !pmap->is_kernel)
+    DropMappings(pmap, uvm::Wired::kNo);
+  if (page->resends % kResendsBetweenDroppingOthers == 0) {
+    // In the end a wired page takes the room of what other wired pages' clients hold, which costs
+    // those a refill.
+    const bool last = page->wired && page->resends == kMaxResends;
+    DropMappings(nullptr, last ? uvm::Wired::kYes : uvm::Wired::kNo);
+  }
   // What the kernel had no memory for may be the server's own mapping of the page.
   if ((page->frame & kDeviceBit) != 0) TakeDevicePage(AddressOf(page->frame));
   // An older alias, of another frame, must go on being too old for that.
@@ -204,9 +217,10 @@ bool L4Pmap::Retry(Translation* page) {
   return true;
 }
 
-// Takes back what may be forgotten, of one pmap or of all, to make room in the kernel: mappings
-// that are not wired, then aliases that nothing is mapped from. The table keeps everything.
-void L4Pmap::DropMappings(uvm::Pmap* only) {
+// Takes back what may be forgotten, of one pmap or of all, to make room in the kernel: mappings,
+// those of wired pages only if `wired`, then aliases that nothing is mapped from. The table
+// keeps everything.
+void L4Pmap::DropMappings(uvm::Pmap* only, uvm::Wired wired) {
   ++counters_.shortages;
   probes_.Hit(base::Probe::kShortageDrops);
   auto each_leaf = [this, only](auto visit) {
@@ -220,13 +234,14 @@ void L4Pmap::DropMappings(uvm::Pmap* only) {
       }
     }
   };
-  each_leaf([this](Leaf* leaf) {
+  const bool forgets_wired = config_.canary->Armed(base::Canary::kShortageDropsWired);
+  each_leaf([this, wired, forgets_wired](Leaf* leaf) {
     for (Translation& page : leaf->pages) {
       if (page.sent.IsNone()) continue;
-      if (page.wired && !config_.canary->Armed(base::Canary::kShortageDropsWired)) continue;
+      if (page.wired && wired == uvm::Wired::kNo && !forgets_wired) continue;
       Take(&page, page.sent);
       ++counters_.dropped;
-      if (page.wired) Unlink(leaf->window->pmap, &page);
+      if (page.wired && forgets_wired) Unlink(leaf->window->pmap, &page);
     }
   });
   batch_.Flush();

@@ -557,6 +557,33 @@ TEST_P(ScheduleTest, AWiredPageIsNeverAMiss) {
   EXPECT_EQ(s.Failure(), "");
 }
 
+// However often it gives the page up itself: where accesses leave no trace that looks like a kernel
+// that has no memory for the mapping.
+TEST_P(ScheduleTest, AWiredPageIsServedHoweverOftenItIsFlushed) {
+  for (const fake_l4::Profile* profile : {&fake_l4::kAmd64Nx, &fake_l4::kAmd64NoReference}) {
+    PmapWorldOptions options = Options();
+    options.profile = *profile;
+    for (Access access : {Access::kRead, Access::kWrite}) {
+      Scene s(options, fake_l4::RandomSchedule(1));
+      s.AddClients(2);
+      s.Enter(0, kVa, s.frame(0), kProtReadWrite, Wired::kYes);
+      s.Enter(1, kVa, s.frame(1), kProtReadWrite);
+      EXPECT_TRUE(s.Do(1, kVa, Access::kWrite));
+      for (int round = 0; round < 900; ++round) {
+        s.world().StartProgram(0, [] {
+          L4_FlushFpage(L4_FpageAddRights(L4_CompleteAddressSpace, L4_FullyAccessible));
+        });
+        s.world().Finish();
+        ASSERT_TRUE(s.Do(0, kVa, access)) << profile->name << " round " << round;
+      }
+      // Others lose what they have at most every fourth time.
+      EXPECT_LE(s.pmap().counters().shortages, 900u / 4 + 900u / 16 + 1);
+      EXPECT_TRUE(s.Do(1, kVa, Access::kRead));
+      EXPECT_EQ(s.Failure(), "");
+    }
+  }
+}
+
 // The kernel's memory for mappings is full of other spaces' pages when a wired page is asked for
 // again, and others ask at the same time.
 TEST_P(ScheduleTest, MappingMemoryThatRunsOutCostsOthersTheirPages) {

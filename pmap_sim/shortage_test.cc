@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "base/addr.h"
 #include "base/canary.h"
 #include "base/fault_site.h"
@@ -98,20 +100,59 @@ TEST_F(ShortageTest, StatusOfWhatIsDroppedIsKept) {
   EXPECT_TRUE(Modified(written));
 }
 
-TEST_F(ShortageTest, WhenOnlyWiredPagesAreLeftTheFaultFails) {
+// More wired pages than the kernel has room for: clients hold them by turns, and no access fails.
+TEST_F(ShortageTest, WhenOnlyWiredPagesAreLeftTheyTakeTurns) {
   Client* a = NewClient();
-  uint64_t served = 0;
   for (uint64_t i = 0; i < 16; ++i) {
     Enter(a, kVa + i * 0x20000, NewFrame(), base::kProtRead, Wired::kYes);
-    if (Read(a, kVa + i * 0x20000)) ++served;
   }
-  EXPECT_GT(served, 2u);
-  EXPECT_LT(served, 16u);
-  EXPECT_EQ(a->last, RefillResult::kNoMemory);
+  for (int round = 0; round < 3; ++round) {
+    for (uint64_t i = 0; i < 16; ++i) EXPECT_TRUE(Read(a, kVa + i * 0x20000)) << i;
+  }
   EXPECT_EQ(pmap_.WiredCount(a->pmap), base::PageCount(16));
-  Server([&] { pmap_.Remove(a->pmap, Pages(kVa, 1024)); });
-  Enter(a, kVa, NewFrame(), base::kProtRead);
-  EXPECT_TRUE(Read(a, kVa));
+  EXPECT_EQ(pmap_.counters().refill_misses, 0u);
+}
+
+// What is not wired gives way to what is, and its access fails while nothing else is left to take.
+TEST_F(ShortageTest, BesideWiredPagesAnotherFaultFails) {
+  Client* a = NewClient();
+  Client* b = NewClient();
+  for (uint64_t i = 0; i < 4; ++i) {
+    Enter(a, kVa + i * 0x20000, NewFrame(), base::kProtRead, Wired::kYes);
+    EXPECT_TRUE(Read(a, kVa + i * 0x20000));
+  }
+  // From an alias, as it has two mappings.
+  const Paddr frame = NewFrame();
+  Enter(a, kVa + 8 * 0x20000, frame, base::kProtRead);
+  Enter(b, kVa, frame, base::kProtRead);
+  EXPECT_FALSE(Read(b, kVa));
+  EXPECT_EQ(b->last, RefillResult::kNoMemory);
+  Server([&] { pmap_.Remove(a->pmap, Pages(kVa, 1)); });
+  EXPECT_TRUE(Read(b, kVa));
+}
+
+TEST_F(ShortageTest, APmapThatFindsNoMemoryIsNotMade) {
+  NewClient();
+  memory_.refuse = true;
+  std::vector<uvm::Pmap*> made;
+  Server([&] {
+    for (;;) {
+      const auto pmap = pmap_.Create();
+      if (!pmap.ok()) {
+        EXPECT_EQ(pmap.error(), uvm::PmapError::kNoMemory);
+        break;
+      }
+      made.push_back(pmap.value());
+      ASSERT_LT(made.size(), 10000u);
+    }
+  });
+  EXPECT_EQ(pmap_.pmap_count(), 1 + made.size());
+  // What ends makes room.
+  Server([&] {
+    ASSERT_FALSE(made.empty());
+    pmap_.Destroy(made.back());
+    EXPECT_TRUE(pmap_.Create().ok());
+  });
 }
 
 // One refusal of the kernel's is mended by the next fault: the alias that was not made is made
@@ -128,6 +169,20 @@ TEST_F(RefusalTest, AnAliasThatWasRefusedIsMadeAtTheNextFault) {
   EXPECT_EQ(a->faults, faults + 2);
   EXPECT_EQ(pmap_.counters().dropped, 0u);
   EXPECT_EQ(Layout(a, kVa + 0x20000, 1), "w");
+}
+
+// The alias that stood there showed another frame; it does not serve in the new one's place.
+TEST_F(RefusalTest, AnAliasThatWasRefusedLeavesNoOlderOne) {
+  Client* a = NewClient();
+  const Paddr old = NewFrame();
+  Enter(a, kVa, old, base::kProtReadWrite, Wired::kYes);
+  EXPECT_TRUE(Write(a, kVa));
+  const Paddr fresh = NewFrame();
+  Enter(a, kVa, fresh, base::kProtReadWrite, Wired::kYes);
+  world_.kernel().ArmFault(base::FaultSite::kMappingNode);
+  EXPECT_TRUE(Write(a, kVa));
+  EXPECT_EQ(world_.kernel().ledger().faults_injected, 1u);
+  EXPECT_TRUE(world_.SameFrame(a->thread, kVa, mirror_, fresh.value()));
 }
 
 // The same where it is the client's mapping that was refused.

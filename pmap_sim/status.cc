@@ -1,4 +1,7 @@
 // What is asked of a physical page: all its mappings, whoever's they are.
+//
+// SEE  NetBSD: pmap_page_protect(), pmap_is_modified(), pmap_is_referenced(), pmap_clear_modify(),
+//      pmap_clear_reference(); facts/uvm.md 3.2.
 
 #include "base/check.h"
 #include "pmap_sim/l4_pmap.h"

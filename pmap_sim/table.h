@@ -82,6 +82,7 @@ struct TranslationRest {
   Translation* prev = nullptr;  // null: the first
   FrameNumber alias_frame = 0;  // what the server's alias of this page shows; 0: nothing
   uint16_t alias_age = 0;       // the frame's age when the alias was made
+  uint16_t turns = 0;           // wired: how often it was sent in vain as often as others may be
 };
 
 struct Window;

@@ -24,10 +24,10 @@ bool UnmapBatch::Joins(const Page& page) {
 
 void UnmapBatch::AddSlowly(const Page& page) {
   if (count_ != 0 && call_ != page.call) Flush();
-  if (frame_count_ == kPages) Flush();
+  if (frame_count_ == kPages) MakeRoom();
   call_ = page.call;
   if (!Joins(page)) {
-    if (count_ == kRuns) Flush();
+    if (count_ == kRuns) MakeRoom();
     runs_[count_] = {page.address.value(), 0, frame_count_, static_cast<uint8_t>(page.take),
                      page.news};
     __atomic_store_n(&count_, count_ + 1, __ATOMIC_RELAXED);
@@ -39,10 +39,19 @@ void UnmapBatch::AddSlowly(const Page& page) {
   }
 }
 
+// Full calls only, so that there are no more than the fpages need. Pages that are too many to be
+// remembered and too few fpages for a call go as they are.
+void UnmapBatch::MakeRoom() {
+  Issue(Calls::kFull);
+  if (frame_count_ == kPages) Flush();
+}
+
 // The largest aligned pieces, in order.
-void UnmapBatch::Issue() {
+void UnmapBatch::Issue(Calls calls) {
   Part parts[kFpages];
   uint32_t count = 0;
+  uint32_t left = 0;  // the first run that is not all issued, and how far it is
+  uint64_t left_done = 0;
   for (uint32_t i = 0; i < count_; ++i) {
     const Run& run = runs_[i];
     for (uint64_t done = 0; done < run.pages;) {
@@ -52,15 +61,40 @@ void UnmapBatch::Issue() {
         log2 = static_cast<unsigned>(__builtin_ctzll(page));
       }
       parts[count++] = {&run, static_cast<uint32_t>(done), static_cast<uint8_t>(log2)};
-      counters_.merged += (uint64_t{1} << log2) - 1;
       done += uint64_t{1} << log2;
       if (count < kFpages) continue;
       Call64(parts, count);
       count = 0;
+      left = done < run.pages ? i : i + 1;
+      left_done = done < run.pages ? done : 0;
     }
   }
+  if (calls == Calls::kFull) return Keep(left, left_done);
   if (count != 0) Call64(parts, count);
   Clear();
+}
+
+// Forgets the runs before `first`, and the first `done` pages of that one.
+void UnmapBatch::Keep(uint32_t first, uint64_t done) {
+  uint32_t frames = 0;
+  for (uint32_t i = first; i < count_; ++i) {
+    Run run = runs_[i];
+    if (i == first) {
+      run.address += done << base::kPageShift;
+      run.pages -= done;
+      run.first += static_cast<uint32_t>(done);
+    }
+    const uint32_t from = run.first;
+    run.first = frames;
+    if (run.news != News::kNone) {
+      for (uint64_t page = 0; page < run.pages; ++page) {
+        frames_of_[frames++] = frames_of_[from + page];
+      }
+    }
+    runs_[i - first] = run;
+  }
+  frame_count_ = frames;
+  __atomic_store_n(&count_, count_ - first, __ATOMIC_RELAXED);
 }
 
 void UnmapBatch::Call64(const Part* parts, uint32_t count) {
@@ -78,7 +112,10 @@ void UnmapBatch::Call64(const Part* parts, uint32_t count) {
   }
   ++counters_.calls;
   counters_.fpages += count;
-  for (uint32_t i = 0; i < count; ++i) Fold(parts[i], L4_Rights(fpages[i]));
+  for (uint32_t i = 0; i < count; ++i) {
+    counters_.merged += (uint64_t{1} << parts[i].log2) - 1;
+    Fold(parts[i], L4_Rights(fpages[i]));
+  }
 }
 
 void UnmapBatch::Fold(const Part& part, L4_Word_t status) {

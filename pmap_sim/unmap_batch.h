@@ -7,7 +7,9 @@
 //          bit one fpage cannot tell which page it means: rather too many than too few.
 //          Pages that follow each other, upwards or downwards, are kept as a run; Flush cuts runs
 //          into aligned fpages.
-// STATES   empty -> filling (Add) -> empty (Flush, or Add when it is full).
+// STATES   empty -> filling (Add) -> empty (Flush). An Add that finds no room issues the calls that
+//          are full and keeps the rest, so that what goes between two Flushes takes no more calls
+//          than its fpages fill, rounded up.
 // LOCKS    L4Pmap's lock.
 
 #ifndef PMAP_SIM_UNMAP_BATCH_H_
@@ -73,7 +75,7 @@ class UnmapBatch {
     AddSlowly(page);
   }
   void Flush() {
-    if (!empty()) Issue();
+    if (!empty()) Issue(Calls::kAll);
   }
   // Forgets what waits: a bug on purpose.
   void Lose();
@@ -98,9 +100,14 @@ class UnmapBatch {
     uint8_t log2;     // pages
   };
 
+  // kFull: what does not fill a call stays.
+  enum class Calls : bool { kFull, kAll };
+
   bool Joins(const Page& page);
   void AddSlowly(const Page& page);
-  void Issue();
+  void MakeRoom();
+  void Issue(Calls calls);
+  void Keep(uint32_t first, uint64_t done);
   void Call64(const Part* parts, uint32_t count);
   void Fold(const Part& part, L4_Word_t status);
   void Clear();

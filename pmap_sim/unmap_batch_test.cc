@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "base/addr.h"
 #include "base/canary.h"
 #include "base/prot.h"
@@ -203,6 +205,82 @@ TEST_F(UnmapBatchTest, StatusBehindPagesWithoutNewsReachesItsFrame) {
   Cost cost = CostOf([&] { pmap_.Remove(a->pmap, Pages(kVa + 2 * base::kPageSize, 4)); });
   EXPECT_EQ(cost.fpages, 2u);  // 2 and 3, 4 and 5
   EXPECT_TRUE(Referenced(frames[4]));
+}
+
+// Runs of three pages are two fpages: what 64 of them leave of a second call waits for more.
+TEST_F(UnmapBatchTest, CallsAreFullWhateverTheRuns) {
+  Client* a = NewClient();
+  constexpr uint32_t kPages = 2048;
+  GiveWrittenPages(a, kVa, kPages);
+  const Cost cost = CostOf([&] {
+    for (uint64_t i = 0; i < kPages; i += 8) {
+      pmap_.Remove(a->pmap, Pages(kVa + i * base::kPageSize, 1));
+      pmap_.Remove(a->pmap, Pages(kVa + (i + 2) * base::kPageSize, 3));
+    }
+  });
+  EXPECT_EQ(cost.fpages, kPages / 8 * 3);
+  EXPECT_EQ(cost.calls, cost.fpages / 64);
+  for (uint64_t i = 0; i < kPages; i += 8) {
+    ASSERT_EQ(Layout(a, kVa + i * base::kPageSize, 8), ".w...www") << i;
+  }
+}
+
+// More than a call holds, of each kind of news: what is told of a page that had to wait for the
+// next call is that page's.
+TEST_F(UnmapBatchTest, StatusOfWhatDidNotFitReachesItsFrame) {
+  Client* a = NewClient();
+  constexpr uint32_t kGroups = 120;
+  std::vector<Paddr> frames(kGroups * 8);
+  auto va = [](uint32_t group, uint64_t page) {
+    return kVa + (group * 8 + page) * base::kPageSize;
+  };
+  auto enter = [&](uint32_t group, uint32_t page, base::Prot prot, base::Prot access) {
+    EXPECT_TRUE(pmap_
+                    .Enter(a->pmap, Vaddr(va(group, page)), frames[group * 8 + page], prot,
+                           {.access = access})
+                    .ok());
+  };
+  Server([&] {
+    for (Paddr& frame : frames) frame = NewFrame();
+    for (uint32_t group = 0; group < kGroups; ++group) {
+      enter(group, 0, base::kProtReadWrite, base::kProtNone);  // may come back as modified
+      for (uint32_t page : {2, 3, 4}) enter(group, page, base::kProtRead, base::kProtNone);
+      enter(group, 6, base::kProtRead, base::kProtRead);  // no news
+    }
+  });
+  auto touch = [this](uint64_t at, base::Prot access) {
+    auto cpu = world_.kernel().cpu();
+    char byte = 'x';
+    if (access.CanWrite()) {
+      static_cast<void>(cpu.Store(Vaddr(at), &byte, 1));
+    } else {
+      static_cast<void>(cpu.Load(Vaddr(at), &byte, 1));
+    }
+  };
+  world_.SpawnWith(
+      a->thread,
+      [&] {
+        for (uint32_t group = 0; group < kGroups; ++group) {
+          touch(va(group, 0), base::kProtRead);
+          if (group % 3 == 0) touch(va(group, 0), base::kProtWrite);
+          if (group % 2 == 1) touch(va(group, 3), base::kProtRead);
+          touch(va(group, 6), base::kProtRead);
+        }
+      },
+      a->pager);
+  EXPECT_TRUE(world_.Run()) << world_.problem();
+  const Cost cost = CostOf([&] { pmap_.Remove(a->pmap, Pages(kVa, frames.size())); });
+  EXPECT_GT(cost.fpages, 4 * 64u);
+  EXPECT_EQ(cost.calls, (cost.fpages + 63) / 64);
+  Server([&] {
+    for (uint32_t group = 0; group < kGroups; ++group) {
+      const Paddr* const of = &frames[group * 8];
+      EXPECT_TRUE(pmap_.IsReferenced(of[0])) << group;
+      EXPECT_EQ(pmap_.IsModified(of[0]), group % 3 == 0) << group;
+      EXPECT_EQ(pmap_.IsReferenced(of[3]), group % 2 == 1) << group;
+      EXPECT_FALSE(pmap_.IsReferenced(of[4])) << group;
+    }
+  });
 }
 
 TEST_F(UnmapBatchTest, UpdateWithNothingToDoMakesNoCall) {

@@ -307,6 +307,11 @@ std::string LanesText(const RunOptions& run, const proptests::RunStats& stats) {
     absl::StrAppend(&text, "\n  lost    ", Grouped(stats.lost_calls), " calls and ",
                     Grouped(stats.lost_tasks), " tasks, to faults without bound");
   }
+  if (stats.followed + stats.ended != 0) {
+    absl::StrAppend(&text, "\n  swap    ", Grouped(stats.followed),
+                    " calls followed that met a page it could not give back; ",
+                    Grouped(stats.ended), " cases ended at one");
+  }
   return text + "\n";
 }
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -95,12 +96,12 @@ std::string ConfigurationText(const CampaignOptions& options, uint64_t number) {
       "\n  mix: ", proptests::SwarmText(drawn.swarm), "\n");
 }
 
-std::string CaseLine(const CampaignOptions& options, const CaseRecord& record) {
+std::string CaseLine(const CaseRecord& record) {
   return absl::StrCat(
       "case ", record.number, ": ",
       record.result.failure ? proptests::FingerprintText(record.result.failure->print) : "pass",
       ", ", record.result.stats.ops, " operations, hash ", HashText(record.result.hash),
-      record.rechecked ? ", run twice" : "", "\n", ConfigurationText(options, record.number));
+      record.rechecked ? ", run twice" : "", "\n");
 }
 
 // `directory`, if not empty, ends with a slash and gets the trace.
@@ -188,14 +189,25 @@ class Running {
       const uint64_t given = (next_ - options_.first_case) * options_.case_ops;
       if (given >= options_.ops) return std::nullopt;
       if (next_ % shard_.count != shard_.index) continue;
+      Announce(next_, options_.ops <= options_.case_ops ? Cases::kOne : Cases::kMany);
       return proptests::CaseTask{next_++, std::min(options_.case_ops, options_.ops - given)};
     }
+  }
+
+  enum class Cases : uint8_t { kOne, kMany };
+
+  // What was drawn for a case, before it runs: whatever ends this process shows it. Of many cases
+  // only where that is asked for, or nobody would be left to say what a crash met.
+  void Announce(uint64_t number, Cases cases) const {
+    if (flags_.json || (!flags_.verbose && flags_.jobs != 0 && cases == Cases::kMany)) return;
+    Print(absl::StrCat("case ", number, ":\n", ConfigurationText(options_, number)));
+    std::fflush(stdout);
   }
 
   bool Done(const CaseRecord& record) {
     state_.summary.Add(record);
     state_.next_case = record.number + 1;
-    if (flags_.verbose && !flags_.json) Print(CaseLine(options_, record));
+    if (flags_.verbose && !flags_.json) Print(CaseLine(record));
     if (!record.result.failure) return interrupted == 0;
     if (!outcome_.failing) outcome_.failing = record;
     if (findings_ == nullptr) return false;

@@ -88,7 +88,8 @@ void DeclareRunFlags(Options* options, RunFlags* flags) {
   options->Text("resume", &flags->resume, "DIR",
                 "go on with the interrupted campaign that DIR remembers");
   options->Text("shard", &flags->shard, "I/N", "only the cases whose number is I modulo N");
-  options->Switch("verbose", &flags->verbose, "a line for each case: its mix, its hash");
+  options->Switch("verbose", &flags->verbose,
+                  "before each case what was drawn for it; then how it went, its hash");
   options->Switch(
       "probes", &flags->probes,
       "how often each rare branch and each case of a fault was met, and which operations "

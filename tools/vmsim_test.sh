@@ -274,6 +274,14 @@ bad 'none.mix' run --mix none.mix
 expect 0 run --seed 1 --ops 4000 --case-ops 500 --swarm --liveness --verbose
 has "  machine: " out
 has "(scarce)" out
+# What was drawn stands before what became of it, whoever is left to say that.
+expect 0 run --seed 1 --ops 1000 --case-ops 500 --verbose
+[ "$(grep -n -m1 '^  mix: ' out | cut -d: -f1)" -lt "$(grep -n -m1 '^case 0: pass' out | cut -d: -f1)" ] ||
+  fail "a case began before its configuration was printed"
+expect 0 run --seed 1 --ops 1000 --case-ops 500
+if grep -q '^  mix: ' out; then fail "many cases print only what became of them"; fi
+expect 0 run --seed 1 --ops 500 --case 3
+has "case 3:" out
 expect 12 run --seed 3 --ops 20000 --case-ops 20 --faults kernel_memory=3,mapping_node=3,pager_late=3 --liveness --canary loses_wake_up -o lost.trace
 has "liveness: EveryOperationEnds" out
 expect 12 replay --no-shrink --canary loses_wake_up lost.trace

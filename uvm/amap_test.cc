@@ -163,6 +163,20 @@ TEST_F(AmapTest, SharedLastsWhileThereAreSeveralReferences) {
   ExpectNothingLeft();
 }
 
+TEST_F(AmapTest, ACursorGoesOnWhenItsAmapDies) {
+  Amap* amaps[] = {NewAmap("a"), NewAmap("b")};
+  AmapCursor cursor;
+  amaps_.OpenCursor(&cursor);
+  Amap* const first = cursor.at;
+  Amap* const second = amaps[first == amaps[0] ? 1 : 0];
+  Release(first);
+  EXPECT_EQ(cursor.at, second);
+  Release(second);
+  EXPECT_EQ(cursor.at, nullptr);
+  amaps_.CloseCursor(&cursor);
+  ExpectNothingLeft();
+}
+
 TEST_F(AmapTest, CopyRangeSharesAnonsAndTheLock) {
   Amap* source = NewAmap("abc.");
   Reference(source, Shared::kNo);

@@ -72,14 +72,15 @@ Result<Page*, PagerError> AnonymousPager::GetPage(Object* object, PageIndex inde
   return page;
 }
 
-// Puts `page`, which is busy, into the object and fills it from its slot. False: its contents are
-// lost. Lets go of the object's lock meanwhile.
+// Puts `page`, which is busy, into the object and fills it from its slot. False: its contents
+// are lost, or cannot be had now. Lets go of the object's lock meanwhile.
 bool AnonymousPager::ReadIn(Object* object, Page* page,
                             SwapSlot slot) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   object->Insert(page);
   core_->swap->AddOnlyOnSwap(-1);
   object->mu.Unlock();
-  const bool read = ReadSlot(core_, page, slot);
+  const SwapResult result = ReadSlot(core_, page, slot);
+  const bool read = result == SwapResult::kOk;
   object->mu.Lock();
   core_->probes.Hit(read ? Probe::kSwapInObject : Probe::kSwapInFails);
   if (read) {
@@ -87,8 +88,12 @@ bool AnonymousPager::ReadIn(Object* object, Page* page,
     object->SetDirty(page, Dirty::kUnknown);
     return true;
   }
-  core_->swap->MarkBad(slot, 1);
-  MUST(SetSlot(object, page->index, kBadSlot), "there is a slot already");
+  if (result == SwapResult::kAway) {
+    core_->swap->AddOnlyOnSwap(+1);
+  } else {
+    core_->swap->MarkBad(slot, 1);
+    MUST(SetSlot(object, page->index, kBadSlot), "there is a slot already");
+  }
   object->Remove(page);
   pages_->Free(page);
   return false;

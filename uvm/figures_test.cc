@@ -11,6 +11,7 @@
 #include "base/prot.h"
 #include "gtest/gtest.h"
 #include "uvm/core.h"
+#include "uvm/lock.h"
 #include "uvm/map.h"
 #include "uvm/page.h"
 #include "uvm/space.h"
@@ -60,10 +61,27 @@ size_t Height(const MapEntry *entry) {
   return 1 + (left > right ? left : right);
 }
 
+size_t BitsOf(uint64_t entries) {
+  size_t bits = 0;
+  while (((entries + 1) >> bits) != 0) ++bits;
+  return bits;
+}
+
+// Entries from the root to the one at `va`: what a lookup without a hint visits.
+size_t DepthOf(const Map &map, Vaddr va) {
+  size_t depth = 0;
+  for (const MapEntry *at = map.DebugRoot(); at != nullptr;) {
+    ++depth;
+    if (va >= at->start && va < at->end) return depth;
+    at = at->rb_child[va < at->start ? 0 : 1];
+  }
+  ADD_FAILURE() << "no entry";
+  return depth;
+}
+
 TEST_F(FiguresTest, MapsGrowInHeightAsTheLogarithmOfTheirEntries) {
   for (uint64_t entries : {100, 1'000, 10'000, 100'000}) {
-    size_t bits = 0;
-    while (((entries + 1) >> bits) != 0) ++bits;
+    const size_t bits = BitsOf(entries);
     Space *in_order = NewSpace();
     for (uint64_t i = 0; i < entries; ++i) Map(in_order, 2 * i, 1);
     EXPECT_EQ(in_order->map().DebugCount(), entries);
@@ -77,6 +95,60 @@ TEST_F(FiguresTest, MapsGrowInHeightAsTheLogarithmOfTheirEntries) {
     }
     EXPECT_LE(Height(in_order->map().DebugRoot()), 2 * bits);
     uvm_.FreeSpace(in_order);
+  }
+}
+
+// Entries visited, counted: by a lookup; by an insertion, which finds its place and tells the
+// entries above; by a search that has to pass thousands of gaps which are too small. On average no
+// more than a few for each doubling of the map, and never more than twice its height, which is what
+// going up and down again takes.
+TEST_F(FiguresTest, LookupsInsertionsAndSearchesVisitAsTheLogarithmOfTheEntries) {
+  constexpr uint64_t kTries = 1000;
+  for (uint64_t entries : {100, 1'000, 10'000, 100'000, 1'000'000}) {
+    SCOPED_TRACE(entries);
+    Space *space = NewSpace();
+    // Gaps of one page, but of three pages after every 4096th entry and the last.
+    uint64_t end = 0;
+    for (uint64_t i = 0; i < entries; ++i) {
+      Map(space, end, 1);
+      end += i % 4096 == 4095 ? 4 : 2;
+    }
+    class Map &map = space->map();
+    const uint64_t most = 2 * Height(map.DebugRoot());
+    EXPECT_LE(most, 4 * BitsOf(entries));
+    base::Prng prng(entries, "figures_test.visits");
+    uint64_t looked_up = 0, inserted = 0, searched = 0, far = 0;
+    for (uint64_t i = 0; i < kTries; ++i) {
+      const uint64_t page = prng.Below(end);
+      Vaddr found;
+      uint32_t before = map.DebugGapVisits();
+      ASSERT_TRUE(map.FindSpace({.hint = PageAt(page), .size = 2 * kPage}, &found));
+      const uint32_t visits = map.DebugGapVisits() - before;
+      EXPECT_GE(visits, 1u);
+      EXPECT_LE(visits, most + 2);
+      searched += visits;
+      far += found - PageAt(page) > 100 * kPage ? 1 : 0;
+      // In the gap that was found.
+      before = map.DebugGapVisits();
+      Map(space, (found - kMin) / kPage, 1);
+      const uint64_t depth = DepthOf(map, found);
+      EXPECT_LE(depth, most / 2 + 1);
+      inserted += depth + (map.DebugGapVisits() - before);
+      ASSERT_TRUE(map.Unmap({found, found + kPage}).ok());
+      // Any entry there is, at or below the page.
+      MapEntry *entry = nullptr;
+      {
+        const ReaderLock lock(&map.lock());
+        for (uint64_t at = page; entry == nullptr; --at) entry = map.LookupLocked(PageAt(at));
+      }
+      looked_up += DepthOf(map, entry->start);
+    }
+    EXPECT_EQ(map.DebugCount(), entries);
+    if (entries >= 10'000) EXPECT_GT(far, kTries / 2);
+    for (const uint64_t sum : {looked_up, inserted, searched}) {
+      EXPECT_LE(sum, kTries * 2 * BitsOf(entries));
+    }
+    uvm_.FreeSpace(space);
   }
 }
 

@@ -20,19 +20,25 @@ bool BufferCache::ValidWindows(base::TextSink* text) const ABSL_NO_THREAD_SAFETY
     return false;
   }
   PmapSystem* pmap = kernel_->core()->pmap;
-  PmapSystem::Mapping mapping;
+  constexpr uint32_t kAtOnce = 32;
+  PmapSystem::Mapping mappings[kAtOnce];
   const Vaddr end = base_ + count_ * kWindowBytes;
-  for (Vaddr at = base_; pmap->PeekNext(pmap->Kernel(), at, &mapping) && mapping.va < end;
-       at = mapping.va + base::kPageSize) {
-    const uint64_t i = (mapping.va - base_) / kWindowBytes;
-    const Window& window = windows_[i];
-    const Page* page = kernel_->pages()->FromPaddr(mapping.pa);
-    const uint64_t offset = window.offset + (mapping.va - window.base);
-    if (window.object != nullptr && page != nullptr && page->object == window.object &&
-        page->index == base::ToPageIndex(offset))
-      continue;
-    *text << "window " << i << " maps a page that is not its object's there";
-    return false;
+  uint32_t found = kAtOnce;
+  for (Vaddr from = base_; found == kAtOnce; from = mappings[kAtOnce - 1].va + base::kPageSize) {
+    found = pmap->PeekSome(pmap->Kernel(), from, mappings, kAtOnce);
+    for (uint32_t k = 0; k < found; ++k) {
+      const PmapSystem::Mapping& mapping = mappings[k];
+      if (mapping.va >= end) return true;
+      const uint64_t i = (mapping.va - base_) / kWindowBytes;
+      const Window& window = windows_[i];
+      const Page* page = kernel_->pages()->FromPaddr(mapping.pa);
+      const uint64_t offset = window.offset + (mapping.va - window.base);
+      if (window.object != nullptr && page != nullptr && page->object == window.object &&
+          page->index == base::ToPageIndex(offset))
+        continue;
+      *text << "window " << i << " maps a page that is not its object's there";
+      return false;
+    }
   }
   return true;
 }

@@ -477,6 +477,9 @@ class Map {
   MapEntry* DebugFirst() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return tree_.First(); }
   MapEntry* DebugRoot() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return tree_.root(); }
   static MapEntry* DebugNext(MapEntry* entry) { return Tree::Next(entry); }
+  // Entries that searches for space have gone through so far, besides those of a lookup; of
+  // searches at the same time some may not count. Wraps.
+  uint32_t DebugGapVisits() const { return __atomic_load_n(&gap_visits_, __ATOMIC_RELAXED); }
   uint64_t DebugCount() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return count_; }
   uint64_t DebugSize() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return size_; }
   // NetBSD: vm_map_locked_p(), the other way round.
@@ -554,7 +557,7 @@ class Map {
   bool FitsAfterLocked(const FindOptions& options, Vaddr hint, const MapEntry* entry,
                        Vaddr* out) const ABSL_SHARED_LOCKS_REQUIRED(lock_);
   bool AdjustLocked(const FindOptions& options, Vaddr* at) const ABSL_SHARED_LOCKS_REQUIRED(lock_);
-  const MapEntry* NextGapLocked(const MapEntry* entry, uint64_t size) const
+  const MapEntry* NextGapLocked(const MapEntry* entry, uint64_t size, uint32_t* visits) const
       ABSL_SHARED_LOCKS_REQUIRED(lock_);
   // On success *prev is the entry below the space found.
   bool FindSpaceLocked(const FindOptions& options, Vaddr* out, MapEntry** prev) const
@@ -698,9 +701,10 @@ class Map {
   CondVar changed_;   // busy_ or wants_space_ was cleared
   // The entry of the last lookup. Readers write it too, one word at a time; whoever unlinks an
   // entry holds the lock for writing and repairs it.
-  mutable MapEntry* hint_;    // (M)
-  Thread* busy_ = nullptr;    // (M); to clear it: wait_mutex_
-  bool wants_space_ = false;  // (M); to clear it: wait_mutex_
+  mutable MapEntry* hint_;           // (M)
+  mutable uint32_t gap_visits_ = 0;  // (M), as hint_
+  Thread* busy_ = nullptr;           // (M); to clear it: wait_mutex_
+  bool wants_space_ = false;         // (M); to clear it: wait_mutex_
   // The header stands below the first entry and above the last: header_.end is
   // the map's minimum, header_.start its maximum, so that a walk over a range that the map contains
   // ends there by itself; it is not in the tree.

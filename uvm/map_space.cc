@@ -12,9 +12,10 @@ namespace uvm {
 namespace {
 
 // The entry with a gap of at least `size` in the subtree of `at` that is nearest to `side`.
-// REQUIRES: there is one.
-const MapEntry* NearestGap(const MapEntry* at, uint64_t size, int side) {
+// REQUIRES: there is one. Counts the entries on the way.
+const MapEntry* NearestGap(const MapEntry* at, uint64_t size, int side, uint32_t* visits) {
   for (;;) {
+    ++*visits;
     const MapEntry* near = at->rb_child[side];
     if (near != nullptr && near->max_gap >= size) {
       at = near;
@@ -69,20 +70,22 @@ bool Map::FitsAfterLocked(const FindOptions& options, Vaddr hint, const MapEntry
 
 // The next entry from `entry` in the direction of the search whose gap holds `size` bytes; null:
 // none.
-const MapEntry* Map::NextGapLocked(const MapEntry* entry, uint64_t size) const {
+const MapEntry* Map::NextGapLocked(const MapEntry* entry, uint64_t size, uint32_t* visits) const {
   const int side = direction_ == Direction::kTopDown ? 0 : 1;
   if (AtEnd(entry)) {  // bottom-up: before the first; top-down: it was the last resort
     const MapEntry* root = tree_.root();
     if (side == 0 || root == nullptr || root->max_gap < size) return nullptr;
-    return NearestGap(root, size, 0);
+    return NearestGap(root, size, 0, visits);
   }
   const MapEntry* below = entry->rb_child[side];
-  if (below != nullptr && below->max_gap >= size) return NearestGap(below, size, 1 - side);
+  if (below != nullptr && below->max_gap >= size) return NearestGap(below, size, 1 - side, visits);
   for (const MapEntry* up = entry->rb_parent; up != nullptr; entry = up, up = up->rb_parent) {
+    ++*visits;
     if (up->rb_child[side] == entry) continue;  // `up` and what hangs from it lie behind us
     if (up->gap >= size) return up;
     below = up->rb_child[side];
-    if (below != nullptr && below->max_gap >= size) return NearestGap(below, size, 1 - side);
+    if (below != nullptr && below->max_gap >= size)
+      return NearestGap(below, size, 1 - side, visits);
   }
   // N8: the hole below the first entry is a hole like any other.
   return side == 0 && header_.next->start - header_.end >= size ? &header_ : nullptr;
@@ -112,15 +115,17 @@ bool Map::FindSpaceLocked(const FindOptions& options, Vaddr* out, MapEntry** pre
   }
   if (taken && direction_ == Direction::kTopDown) start = start->prev;
   const MapEntry* entry = start;
+  uint32_t visits = 1;
   while (!FitsAfterLocked(options, hint, entry, out)) {
     // Below first_free_ there is no gap. If its own is too small, the next is the first of all.
     if (entry == first_free_ && entry->gap < options.size && direction_ == Direction::kBottomUp)
       entry = &header_;
-    entry = NextGapLocked(entry, options.size);
-    if (entry == nullptr) return false;
+    entry = NextGapLocked(entry, options.size, &visits);
+    if (entry == nullptr) break;
   }
+  __atomic_store_n(&gap_visits_, DebugGapVisits() + visits, __ATOMIC_RELAXED);
   *prev = const_cast<MapEntry*>(entry);
-  return true;
+  return entry != nullptr;
 }
 
 bool Map::FindSpace(const FindOptions& options, Vaddr* out) {

@@ -84,6 +84,21 @@ TEST_F(MemfdTest, ShrinkingTakesPagesAwayFromUnderTheirMappings) {
   EXPECT_EQ(space().Read("xx......"), "A0......");
 }
 
+TEST_F(MemfdTest, ShrinkingLeavesWhatWasLentAsItWas) {
+  EXPECT_EQ(Truncate(2 * kPageSize), "ok");
+  EXPECT_EQ(Map(0, 2), "ok");
+  space().Write("AB......");
+  testing::Loan loan = space().Lend(1, 1);
+  EXPECT_EQ(Truncate(kPageSize + 100), "ok");
+  EXPECT_EQ(Contents(loan), "B");
+  const Page* own = ResidentAt(space(), 1);
+  ASSERT_NE(own, nullptr);
+  EXPECT_NE(own, loan.pages[0]);
+  EXPECT_EQ(pmap().HomePointer(own->pa)[99], 'B');
+  EXPECT_EQ(pmap().HomePointer(own->pa)[100], 0);
+  Return(&loan);
+}
+
 TEST_F(MemfdTest, SealsTakeAwayWhatTheyName) {
   EXPECT_EQ(Truncate(2 * kPageSize), "ok");
   EXPECT_EQ(Seal(0x100), "EINVAL");

@@ -189,8 +189,7 @@ Errno MmapCalls::WireNewMapping(Process* process, Range range) {
   Map& map = *process->map;
   Errno error = Errno::kEnomem;
   uint64_t wired = base::ToBytes(map.WiredPages());
-  bool allowed = uvm_->DebugPages().MayWire(range.pages()) &&
-                 range.size() <= process->limit_locked &&
+  bool allowed = uvm_->frames().MayWire(range.pages()) && range.size() <= process->limit_locked &&
                  wired <= process->limit_locked - range.size();
   if (allowed) error = ErrnoOf(map.Pageable(range, Wiring::kWire));
   if (error != Errno::kOk) (void)map.Unmap(range);
@@ -308,7 +307,7 @@ Errno MmapCalls::Mlock(Process* process, uint64_t address, uint64_t length) {
   if (!Rounded(address, length).In(map, &range)) return Errno::kEnomem;
   if (range.empty()) return Errno::kOk;
   uint64_t wired = base::ToBytes(map.WiredPages());
-  if (!uvm_->DebugPages().MayWire(range.pages()) || range.size() > process->limit_locked ||
+  if (!uvm_->frames().MayWire(range.pages()) || range.size() > process->limit_locked ||
       wired > process->limit_locked - range.size()) {
     return Errno::kEagain;
   }

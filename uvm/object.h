@@ -210,6 +210,8 @@ class ObjectStore {
   }
 
   using List = base::List<Object, &Object::store_link>;
+  // Every object there is, oldest first. One that is referenced stays in the list.
+  const List& all() const { return all_; }
   const List& DebugAll() const { return all_; }
 
  private:

@@ -154,6 +154,7 @@ void PageDaemon::Round() {
   const bool demand = std::exchange(demand_, false) || !HasFrames();
   guard_.Release();
   demanded_ = demand;
+  if (demand) swap_->AskAgain();
   if (tuned_for_ != pages_->total()) {
     tuned_for_ = pages_->total();
     pages_->Tune();
@@ -298,9 +299,7 @@ void PageDaemon::NoteRefusal() {
   PageCount active, inactive;
   pages_->EstimatePageable(&active, &inactive);
   counters_.refused_pageable = active.value() + inactive.value();
-  counters_.refused_slots = swap_->available().value() > swap_->in_use().value()
-                                ? swap_->available().value() - swap_->in_use().value()
-                                : 0;
+  counters_.refused_slots = swap_->ready().value();
 }
 
 bool PageDaemon::WaitForFrames() {

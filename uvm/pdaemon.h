@@ -59,6 +59,7 @@ struct DaemonCounters {
   uint64_t dirty_reactivations = 0;  // no slot was to be had
   uint64_t write_errors = 0;         // could not be written: they stay, their slots went bad
   uint64_t write_shortages = 0;      // the device had no memory: they stay
+  uint64_t write_refusals = 0;       // the device was away: they stay, and the slots are free again
   uint64_t dropped_slots = 0;        // slots of pages in memory that were freed for others
   uint64_t waits = 0;                // calls of WaitForFrames that had to wait
   uint64_t out_of_memory = 0;        // calls of WaitForFrames that ended in vain

@@ -42,6 +42,9 @@ void PageDaemon::NoteFailure(SwapSlot slot, SwapResult result) {
   if (result == SwapResult::kNoMemory) {
     ++counters_.write_shortages;
     swap_->Free(slot, 1);
+  } else if (result == SwapResult::kAway) {
+    ++counters_.write_refusals;
+    swap_->Free(slot, 1);
   } else {
     ++counters_.write_errors;
     swap_->MarkBad(slot, 1);

@@ -183,6 +183,22 @@ TEST_F(PageDaemonTest, LentPagesStay) {
   EXPECT_EQ(space.ReadAll(), "lmn");
 }
 
+TEST_F(PageDaemonTest, BusyPagesStay) {
+  Space space = NewSpace("b");
+  StopChecking();  // a page is busy from here on
+  Page* page = ResidentAt(space, 0);
+  page->busy = BusyReason::kPageout;
+  Space other = NewSpace(kSixty);
+  for (int i = 0; i < 20; ++i) daemon().RunOnce();
+  EXPECT_EQ(ResidentAt(space, 0), page);
+  EXPECT_EQ(page->busy, BusyReason::kPageout);
+  EXPECT_GT(counters().busy, 0u);
+  page->busy = BusyReason::kNotBusy;
+  uvm().DebugPages().Wakeup(page);
+  EXPECT_EQ(space.ReadAll(), "b");
+  EXPECT_EQ(other.ReadAll(), kSixty);
+}
+
 TEST_F(PageDaemonTest, SharedAndCopiedPagesGoAndComeBack) {
   Space parent = NewSpace("abcdefgh");
   parent.SetInherit(0, 4, Inherit::kShare);
@@ -250,6 +266,48 @@ TEST_F(PageDaemonTest, ADeviceWithoutMemoryCostsNoSlots) {
   Space other = NewSpace("zyxwvutsrqponmlkjihgfedcbaZYXW");
   EXPECT_EQ(space.ReadAll(), "abcdefghijklmnopqrstuvwxyzABCDE");
   EXPECT_EQ(other.ReadAll(), "zyxwvutsrqponmlkjihgfedcbaZYXW");
+}
+
+// However long it is away: no slot is spoilt, and after it is back the next round uses it again.
+TEST_F(PageDaemonTest, ADeviceThatIsAwayCostsNoSlotsHoweverLong) {
+  Space space = NewSpace("abcdefghijklmnopqrstuvwxyzABCDE");
+  device_.FailWrites(SwapResult::kAway);
+  for (int i = 0; i < 1000; ++i) daemon().RunOnce();
+  EXPECT_GT(counters().write_refusals, 0u);
+  EXPECT_EQ(counters().write_errors, 0u);
+  EXPECT_EQ(swap().DebugBad(), PageCount(0));
+  EXPECT_EQ(swap().in_use(), PageCount(0));
+  EXPECT_EQ(Contents(space), "abcdefghijklmnopqrstuvwxyzABCDE");
+  device_.FailWrites(SwapResult::kOk);
+  Space other = NewSpace("zyxwvutsrqponmlkjihgfedcbaZYXW");
+  EXPECT_EQ(space.ReadAll(), "abcdefghijklmnopqrstuvwxyzABCDE");
+  EXPECT_EQ(other.ReadAll(), "zyxwvutsrqponmlkjihgfedcbaZYXW");
+}
+
+// Nobody waits for frames, so it is asked ever more seldom; the virtual clock stands still here.
+TEST_F(PageDaemonTest, ADeviceThatIsAwayIsNotAskedAllTheTime) {
+  Space space = NewSpace("abcdefghijklmnopqrstuvwxyz");
+  device_.FailWrites(SwapResult::kAway);
+  for (int i = 0; i < 1000; ++i) daemon().RunOnce();
+  EXPECT_LT(device_.writes().size(), 20u);
+  EXPECT_EQ(Contents(space), "abcdefghijklmnopqrstuvwxyz");
+}
+
+// Who needs a frame has it asked once a round, and is told in the end that there is none.
+TEST_F(PageDaemonTest, WhileADeviceIsAwayMemoryMayBeExhausted) {
+  device_.FailWrites(SwapResult::kAway);
+  Space space = NewSpace("................................................");
+  space.Map({.at = 0, .pages = 48});
+  std::string outcome;
+  uint64_t page = 0;
+  while (page < 48 && (outcome = AccessPage(space, page, Access::kWrite, 'q')) == "ok") ++page;
+  EXPECT_EQ(outcome, "no_memory");
+  EXPECT_EQ(counters().refused_slots, 0u);
+  EXPECT_LT(device_.writes().size(), 20u);
+  device_.FailWrites(SwapResult::kOk);
+  EXPECT_EQ(AccessPage(space, page, Access::kWrite, 'q'), "ok");
+  EXPECT_EQ(swap().DebugBad(), PageCount(0));
+  EXPECT_EQ(space.Read(std::string(page, 'x')), std::string(page, 'q'));
 }
 
 // facts/uvm.md 5.B' N4: bad slots never counted as full, so that a fault waited for ever.

@@ -95,7 +95,7 @@ Errno ShmStore::Remove(ShmSegment* segment) {
 
 Errno ShmStore::Lock(ShmSegment* segment) {
   if (segment->locked) return Errno::kEinval;
-  const PageStore& frames = uvm_->DebugPages();
+  const PageStore& frames = uvm_->frames();
   const uint64_t most = frames.wired_max().value();
   const uint64_t pages = EndOf(*segment).value();
   if (pages > most || frames.wired_count().value() > most - pages) return Errno::kEnomem;

@@ -51,7 +51,7 @@ class ShmStore {
   ShmStore& operator=(const ShmStore&) = delete;
 
   // The largest segment, in bytes: a quarter of the machine's memory (shmmax).
-  uint64_t MaxBytes() const { return base::ToBytes(uvm_->DebugPages().total()) / 4; }
+  uint64_t MaxBytes() const { return base::ToBytes(uvm_->frames().total()) / 4; }
 
   // NetBSD: sys_shmget(). EINVAL: size 0, or above MaxBytes(); ENOMEM. *out lives until Remove and
   // its last detachment.

@@ -162,6 +162,45 @@ TEST(SilentStoreThreadsTest, WhoWaitsForItGoesOnWhenItAnswers) {
   EXPECT_EQ(world.TearDownAndFindLeaks(), "");
 }
 
+// What was given back, or may be written now, is worth a look.
+TEST(SilentStoreThreadsTest, AnAnswerIsARoundOfTheDaemon) {
+  BatonThreads threads;
+  World world(Pressure{.frames = kFrames, .swap_pages = 256}, &threads);
+  world.StopChecking();
+  PageDaemon& daemon = world.uvm().pagedaemon();
+  SilentStore store;
+  Result<Object*, MapError> object = world.uvm().CreateStoredObject(&store, 5);
+  ASSERT_TRUE(object.ok());
+  Space space = world.NewSpace(std::string(12, '.'));
+  space.Map({.at = 0, .pages = 12, .sharing = Sharing::kShared, .file = object.value()});
+  Space other = world.NewSpace(std::string(60, '0'));
+  bool done = false;
+  threads.Add([&] {
+    while (!done) daemon.Serve();
+    daemon.StopServing();
+  });
+  threads.Add([&] {
+    space.Write(kFile);
+    store.silent = true;
+    other.Write(kOwn);
+    EXPECT_GT(store.held(), 0u);
+    for (int i = 0; i < 64; ++i) threads.Yield();  // it sleeps
+    const uint64_t before = daemon.counters().rounds;
+    for (int i = 0; i < 8; ++i) threads.Yield();
+    EXPECT_EQ(daemon.counters().rounds, before);
+    store.Answer({});
+    for (int i = 0; i < 8; ++i) threads.Yield();
+    EXPECT_GT(daemon.counters().rounds, before);
+    done = true;
+    daemon.Kick();
+  });
+  threads.Run();
+  space.Exit();
+  other.Exit();
+  world.uvm().ReleaseObject(object.value());
+  EXPECT_EQ(world.TearDownAndFindLeaks(), "");
+}
+
 // ---- The daemon's rounds, and what the policy hears ----
 
 TEST(DaemonRoundsTest, AKickOfASleeperIsOneRound) {
@@ -219,6 +258,21 @@ TEST(PolicyHearsTest, ContentsOnSwapThatNobodyWantsAnyMoreAreForgotten) {
   space.Write(kOwn);
   EXPECT_GT(pro->history_size(), 0u);
   space.Exit();
+  object.Exit();
+  world.uvm().ReleaseObject(made.value());
+  EXPECT_EQ(pro->history_size(), 0u);
+  EXPECT_EQ(world.TearDownAndFindLeaks(), "");
+}
+
+TEST(PolicyHearsTest, SoArePagesOfAnObjectOnSwap) {
+  World world(Pressure{.frames = kFrames, .swap_pages = 256, .policy = PolicyKind::kClockPro});
+  auto* pro = static_cast<ClockProPolicy*>(world.uvm().DebugPolicy());
+  Result<Object*, MapError> made = world.uvm().CreateAobj(60 * base::kPageSize, 0);
+  ASSERT_TRUE(made.ok());
+  Space object = world.NewSpace(std::string(60, '.'));
+  object.Map({.at = 0, .pages = 60, .sharing = Sharing::kShared, .file = made.value()});
+  object.Write(kOwn);
+  EXPECT_GT(pro->history_size(), 0u);
   object.Exit();
   world.uvm().ReleaseObject(made.value());
   EXPECT_EQ(pro->history_size(), 0u);

@@ -184,9 +184,22 @@ PageCount SwapStore::DebugBad() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
 
 // ---- Slots ----
 
+bool SwapStore::IsAsked(const Area& area) const {
+  return area.refusals == 0 || area.ask_again_us <= core_->threads->Now();
+}
+
+void SwapStore::AskAgain() {
+  if (counters_.refusals == 0) return;
+  MutexLock lock(&mu_);
+  for (Area* area = areas_.front(); area != nullptr; area = areas_.Next(area)) {
+    area->ask_again_us = 0;
+  }
+}
+
 SwapSlot SwapStore::AllocateLocked(uint32_t count) {
   for (Area* area = areas_.front(); area != nullptr; area = areas_.Next(area)) {
     if (area->going_off || area->slots.free() < count) continue;
+    if (!IsAsked(*area)) continue;
     const uint64_t at = area->slots.FindRun(count);
     if (at == SwapSlots::kNone) continue;
     area->slots.Take(at, count);
@@ -261,6 +274,15 @@ PageCount SwapStore::available() const { return PageCount(available_); }
 PageCount SwapStore::in_use() const { return PageCount(in_use_); }
 PageCount SwapStore::only_on_swap() const {
   return PageCount(only_ > 0 ? static_cast<uint64_t>(only_) : 0);
+}
+
+PageCount SwapStore::ready() const {
+  MutexLock lock(&mu_);
+  uint64_t free = 0;
+  for (Area* area = areas_.front(); area != nullptr; area = areas_.Next(area)) {
+    if (!area->going_off && IsAsked(*area)) free += area->slots.free();
+  }
+  return PageCount(free);
 }
 
 // Bad slots hold nothing, but nothing will be had back by waiting for them either (facts/uvm.md

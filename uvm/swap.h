@@ -6,6 +6,8 @@
 //          and slot at once (a clean copy).
 // STATES   of a device: off -> on -> going off (disabled: no new slots while its pages are brought
 //          in) -> off, or on again when they do not fit in memory.
+//          A device may be away for a while: transfers are refused, its slots hold what they held,
+//          and it is asked for no new ones until it may be back.
 //          of a slot: free -> in use -> bad (lost to an error; stays taken while the device is on).
 //          The store remembers of each slot in use what it sent there (a checksum, and whether it
 //          was encrypted): what comes back otherwise is an error of the device, never data.
@@ -38,6 +40,7 @@ enum class SwapError : uint8_t {
   kNotConfigured,    // ENXIO: not on, or of no size
   kInvalidArgument,  // EINVAL: too small to hold one page
   kNotFound,         // ENOENT: a change of priority of what is not on
+  kAway,             // EIO: what is on it cannot be read now
   kNoMemory,         // ENOMEM: what is on it does not fit in memory, or no memory for the tables
 };
 
@@ -58,6 +61,7 @@ struct SwapCounters {
   uint64_t clusters[kSwapClusterPages + 1] = {};  // writes begun, by their number of pages
   uint64_t read_errors = 0;                       // transfers
   uint64_t write_errors = 0;                      // transfers
+  uint64_t refusals = 0;    // transfers of either kind that found the device away
   uint64_t mismatches = 0;  // reads that brought other bytes than were written last
 };
 
@@ -116,6 +120,9 @@ class SwapStore {
   void Free(SwapSlot first, uint32_t count);
   // NetBSD: uvm_swap_markbad(). Whoever had the slots writes kBadSlot in their place.
   void MarkBad(SwapSlot first, uint32_t count);
+  // A device that was away is asked for no slots for a while, twice as long each time. From here on
+  // each is asked once more: somebody has no frame.
+  void AskAgain();
   // A page came to be (+), or ceased to be (-), on swap only. NetBSD: uvmexp.swpgonly.
   void AddOnlyOnSwap(int64_t pages);
 
@@ -136,6 +143,8 @@ class SwapStore {
   PageCount available() const;     // swpgavail: without those of devices going off
   PageCount in_use() const;        // swpginuse
   PageCount only_on_swap() const;  // swpgonly
+  // Free slots of devices that would be asked for some now.
+  PageCount ready() const;
   // NetBSD: uvm_swapisfull(): nothing is on, or nearly all of it holds pages that are nowhere else.
   bool IsFull() const;
 
@@ -160,6 +169,8 @@ class SwapStore {
   const unsigned char* DebugBytes(SwapSlot slot) const;
   enum class DebugSlot : uint8_t { kNone, kFree, kInUse, kBad };  // kNone: of no device
   DebugSlot DebugState(SwapSlot slot) const;
+  // The device that a slot is of, and the page of it; null: none.
+  const SwapDevice* DebugPlace(SwapSlot slot, uint64_t* block) const;
   bool DebugEncrypted(SwapSlot slot) const;
   // Words and nodes of the tables of free slots looked at.
   uint64_t DebugWork() const;
@@ -197,6 +208,8 @@ class SwapStore {
     uint32_t polls = 0;      // that are in its device
     uint32_t key = 0;        // 0: none yet
     bool going_off = false;
+    uint32_t refusals = 0;      // since a transfer last found it there
+    uint64_t ask_again_us = 0;  // before that it is asked for no slots
     uint64_t in_use() const { return slots.size() - slots.free(); }
   };
   using AreaList = base::List<Area, &Area::link>;
@@ -205,6 +218,11 @@ class SwapStore {
     Bounce* next;
   };
   static constexpr uint32_t kNothing = 0;
+  // For how long a device that was away is left alone: the first time, and how often that doubles.
+  // Shorter, and a daemon that nobody waits for would do nothing but ask; longer, and pages stay in
+  // memory that the device would take again.
+  static constexpr uint64_t kAwayUs = 1000;
+  static constexpr uint32_t kAwayDoublings = 10;
 
   Area* FindDevice(const SwapDevice* device) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Area* FindSlot(SwapSlot slot) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -212,6 +230,8 @@ class SwapStore {
   bool MakeTables(Area* area) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   SwapSlot FindNumbers(uint32_t pages) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void InsertByPriority(Area* area) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool IsAsked(const Area& area) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void NoteResult(Area* area, SwapResult result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   SwapSlot AllocateLocked(uint32_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool PrepareEncryption(Area* area, SwapTransfer* transfer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Scramble(Area* area, SwapTransfer* transfer);

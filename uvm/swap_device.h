@@ -29,6 +29,7 @@ enum class SwapResult : uint8_t {
   kOk,
   kIo,        // the device failed: what a write left there, and what a read brought, is undefined
   kNoMemory,  // the device could not begin: nothing was moved, asking again may help
+  kAway,      // there is no device just now (ENXIO): nothing was moved, and what it holds it holds
 };
 
 class SwapStore;

@@ -60,12 +60,12 @@ bool SwapFault::Happens(Kind kind, const SwapTransfer* transfer) {
 }
 
 // What a failed read brought is nobody's data.
-void SwapFault::Fail(SwapTransfer* transfer) {
+void SwapFault::Fail(SwapTransfer* transfer, SwapResult result) {
   if (transfer->direction == SwapDirection::kRead) {
     for (uint32_t i = 0; i < transfer->count; ++i)
       __builtin_memset(transfer->pages[i], 0xdb, base::kPageSize);
   }
-  transfer->result = SwapResult::kIo;
+  transfer->result = result;
   transfer->done(transfer);
 }
 
@@ -139,7 +139,7 @@ void SwapFault::Start(SwapTransfer* transfer) {
     }
   }
   guard_.Release();
-  if (fails) return Fail(transfer);
+  if (fails) return Fail(transfer, error == Kind::kVanish ? SwapResult::kAway : SwapResult::kIo);
   if (!waits) below_->Start(goes_down);
 }
 
@@ -163,7 +163,7 @@ void SwapFault::Poll(uint64_t now_us) {
     guard_.Release();
     if (!due) break;
     if (fails) {
-      Fail(first);
+      Fail(first, SwapResult::kAway);
     } else {
       below_->Start(first);
     }

@@ -28,7 +28,7 @@ class SwapFault final : public SwapDevice {
     kTornWrite,  // torn_write: half a page of a write, and none after it, reaches the device, which
                  // says that all is well
     kSlow,       // slow: a transfer takes slow_us more
-    kVanish,     // vanish: this transfer and all after it are errors
+    kVanish,     // vanish: this transfer and all after it are refused
   };
   static constexpr int kKinds = 5;
   static const char* Name(Kind kind);
@@ -88,7 +88,7 @@ class SwapFault final : public SwapDevice {
 
   bool Happens(Kind kind, const SwapTransfer* transfer);
   void Note(Kind kind, const SwapTransfer* transfer);
-  void Fail(SwapTransfer* transfer);
+  void Fail(SwapTransfer* transfer, SwapResult result);
   bool Tear(SwapTransfer* transfer);
   static void TornIsDone(SwapTransfer* transfer);
 

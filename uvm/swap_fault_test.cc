@@ -182,7 +182,7 @@ TEST_F(SwapFaultTest, WhatIsHeldUpWhenADeviceVanishesFails) {
   EXPECT_EQ(over, 0);
   store_.Poll(100);
   EXPECT_EQ(over, 1);
-  EXPECT_EQ(transfer.result, SwapResult::kIo);
+  EXPECT_EQ(transfer.result, SwapResult::kAway);
 }
 
 TEST_F(SwapFaultTest, ChancesAreDrawnAndHealed) {

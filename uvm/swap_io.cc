@@ -100,6 +100,17 @@ void SwapStore::StartWrite(SwapSlot first, Page* const* pages, uint32_t count,
   area->device->Start(transfer);
 }
 
+// Whether the device was there.
+void SwapStore::NoteResult(Area* area, SwapResult result) {
+  if (result != SwapResult::kAway) {
+    area->refusals = 0;
+    return;
+  }
+  ++counters_.refusals;
+  area->ask_again_us = core_->threads->Now() + (kAwayUs << area->refusals);
+  if (area->refusals < kAwayDoublings) ++area->refusals;
+}
+
 void SwapStore::WriteIsDone(SwapTransfer* transfer) {
   transfer->store.store->FinishWrite(transfer);
 }
@@ -107,8 +118,9 @@ void SwapStore::WriteIsDone(SwapTransfer* transfer) {
 void SwapStore::FinishWrite(SwapTransfer* transfer) {
   mu_.Lock();
   auto* area = static_cast<Area*>(transfer->store.area);
+  NoteResult(area, transfer->result);
   if (transfer->result != SwapResult::kOk) {
-    ++counters_.write_errors;
+    if (transfer->result != SwapResult::kAway) ++counters_.write_errors;
     for (uint32_t i = 0; i < transfer->count && transfer->store.slot != kNoSlot; ++i)
       area->sums[transfer->store.slot - area->first + i] = kNothing;
   }
@@ -203,6 +215,7 @@ SwapResult SwapStore::Read(Page* page, SwapSlot slot) {
   MutexLock lock(&mu_);
   --area->under_way;
   --under_way_;
+  NoteResult(area, result);
   if (result == SwapResult::kIo) ++counters_.read_errors;
   if (mismatch) ++counters_.mismatches;
   return result;
@@ -245,6 +258,14 @@ const unsigned char* SwapStore::DebugBytes(SwapSlot slot) const ABSL_NO_THREAD_S
   const Area* area = FindSlot(slot);
   if (area == nullptr || Bit(area->encrypted, slot - area->first)) return nullptr;
   return area->device->DebugBytes(slot - area->first + area->label);
+}
+
+const SwapDevice* SwapStore::DebugPlace(SwapSlot slot,
+                                        uint64_t* block) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const Area* area = FindSlot(slot);
+  if (area == nullptr) return nullptr;
+  *block = slot - area->first + area->label;
+  return area->device;
 }
 
 bool SwapStore::DebugRead(SwapSlot slot, unsigned char* out) const ABSL_NO_THREAD_SAFETY_ANALYSIS {

@@ -87,6 +87,8 @@ class SwapTest : public ::testing::Test {
         return "ENOENT";
       case SwapError::kNoMemory:
         return "ENOMEM";
+      case SwapError::kAway:
+        return "EIO";
     }
     return "?";
   }

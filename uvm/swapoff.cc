@@ -39,7 +39,7 @@ Result<void, SwapError> SwapOff::Run(SwapDevice* device) {
 // and taking a reference nobody else runs.
 Result<SwapOff::Found, SwapError> SwapOff::BringInObjects(const SwapDevice* device)
     ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  const ObjectStore::List& all = objects_->DebugAll();
+  const ObjectStore::List& all = objects_->all();
   Object* held = nullptr;
   Result<Found, SwapError> result = Found::kNothing;
   for (Object* object = all.front(); object != nullptr; object = all.Next(object)) {
@@ -100,6 +100,11 @@ Result<SwapOff::Found, SwapError> SwapOff::BringInPage(Object* object, PageIndex
       pages_->Deactivate(page);
       object->Unbusy(pages_, page);
       return Found::kSomething;
+    }
+    if (got.error() == PagerError::kIo) {
+      MutexLock lock(&object->mu);
+      const SwapSlot slot = anonymous_->FindSlot(object, index);
+      if (slot != kNoSlot && slot != kBadSlot) return SwapError::kAway;
     }
     if (got.error() != PagerError::kNoMemory) return Found::kNothing;
     if (!wait.Again()) return SwapError::kNoMemory;
@@ -170,6 +175,7 @@ Result<SwapOff::Found, SwapError> SwapOff::BringInAmap(const SwapDevice* device,
     clean = false;
     const Result<void, FaultError> got = getter_.Get(anon);
     anons_->ReleaseLock(lock);
+    if (getter_.away()) return SwapError::kAway;
     if (got.ok() || got.error() != FaultError::kNoMemory || wait.Again()) continue;
     return SwapError::kNoMemory;
   }

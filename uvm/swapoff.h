@@ -37,9 +37,9 @@ class SwapOff {
         getter_(core, pages, anons) {}
 
   // Errors: kNotConfigured, kBusy (somebody else takes it off already); and, with the device on as
-  // before, kNoMemory (what lies there does not fit in memory, nor on other devices), kBusy (slots
-  // are held by what cannot be found: anons that are lent and in no amap any more). A page that
-  // cannot be read is lost to whoever has it, and is no error of this.
+  // before, kAway, kNoMemory (what lies there does not fit in memory, nor on other devices), kBusy
+  // (slots are held by what cannot be found: anons that are lent and in no amap any more). A page
+  // that cannot be read is lost to whoever has it, and is no error of this.
   Result<void, SwapError> Run(SwapDevice* device);
 
  private:

@@ -181,6 +181,9 @@ class Uvm {
   const base::Probes& probes() const { return core_.probes; }
   const Counters& counters() const { return core_.counters; }
 
+  // The machine's frames: how many there are, what they are used for, what may be wired or lent.
+  PageStore& frames() { return pages_; }
+
   // For checkers.
   using SpaceList = base::List<Space, &Space::uvm_link>;
   const SpaceList& DebugSpaces() const { return spaces_; }

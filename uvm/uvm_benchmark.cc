@@ -412,12 +412,44 @@ void Lookups(World& world, Meter& meter, uint64_t entries, Order order) {
 
 // ---- Growth.
 
-// A mapping put into a random gap of a map of `entries` entries, and taken out.
-void InsertInto(World& world, Meter& meter, uint64_t entries) { PairsFixed(world, meter, entries); }
+// Of the entry at `at`, itself included.
+double AncestorsOf(Space* space, Vaddr at) {
+  const ReaderLock lock(&space->map().lock());
+  double count = 0;
+  for (const MapEntry* entry = space->map().LookupLocked(at); entry != nullptr;
+       entry = entry->rb_parent) {
+    count += 1;
+  }
+  return count;
+}
+
+// A mapping put into a random gap of a map of `entries` entries, and taken out. Visited: the new
+// entry and those above it.
+void InsertInto(World& world, Meter& meter, uint64_t entries) {
+  PairsFixed(world, meter, entries);
+  Space* space = NewScattered(world, entries, kMapped, kGap, 0);
+  base::Prng prng(1, "uvm_benchmark.inserted");
+  constexpr uint64_t kSamples = 1000;
+  double visits = 0;
+  for (uint64_t i = 0; i < kSamples; ++i) {
+    const uint64_t page = prng.Below(entries) * (kMapped + kGap) + kMapped + 2;
+    const Vaddr at = MapPages(space, page, kMapped, Map::Where::kFixed);
+    visits += AncestorsOf(space, at);
+    UnmapPages(space, at, kMapped);
+  }
+  meter.Note("visits", visits / kSamples);
+  world.uvm.FreeSpace(space);
+}
 
 // The only hole that is large enough lies behind all entries.
 void FindPast(World& world, Meter& meter, uint64_t entries) {
   PairsAnywhere(world, meter, entries, 1, false);
+  Space* space = NewScattered(world, entries, kMapped, 1, 0);
+  const uint32_t before = space->map().DebugGapVisits();
+  const Vaddr at = MapPages(space, 0, kMapped, Map::Where::kHint);
+  meter.Note("visits", space->map().DebugGapVisits() - before);
+  UnmapPages(space, at, kMapped);
+  world.uvm.FreeSpace(space);
 }
 
 // Each generation is forked from the last one and writes to every other page before that one ends,

@@ -41,7 +41,8 @@ bool BlockProxy::Attach() {
 }
 
 // A message that got lost says nothing about the medium, and moving the pages twice does not hurt.
-bool BlockProxy::Call(const uvm::SwapTransfer& transfer) {
+// Who does not answer at all is away.
+uvm::SwapResult BlockProxy::Call(const uvm::SwapTransfer& transfer) {
   constexpr int kTries = 4;
   const bool reads = transfer.direction == uvm::SwapDirection::kRead;
   for (int i = 0; i < kTries; ++i) {
@@ -49,9 +50,10 @@ bool BlockProxy::Call(const uvm::SwapTransfer& transfer) {
     L4_LoadMR(2, transfer.count);
     L4_Set_MsgTag(L4_MakeMsgTag(reads ? kBlockRead : kBlockWrite, 2, 0));
     const L4_MsgTag_t tag = L4_Call(driver_);
-    if (L4_IpcSucceeded(tag)) return L4_Label(tag) == kBlockOk;
+    if (!L4_IpcSucceeded(tag)) continue;
+    return L4_Label(tag) == kBlockOk ? uvm::SwapResult::kOk : uvm::SwapResult::kIo;
   }
-  return false;
+  return uvm::SwapResult::kAway;
 }
 
 void BlockProxy::Start(uvm::SwapTransfer* transfer) {
@@ -80,10 +82,10 @@ void BlockProxy::Do(uvm::SwapTransfer* transfer) {
   const bool reads = transfer->direction == uvm::SwapDirection::kRead;
   for (uint32_t i = 0; i < transfer->count && !reads; ++i)
     __builtin_memcpy(window_[i].bytes, transfer->pages[i], base::kPageSize);
-  const bool done = !L4_IsNilThread(driver_) && Call(*transfer);
+  transfer->result = L4_IsNilThread(driver_) ? uvm::SwapResult::kAway : Call(*transfer);
+  const bool done = transfer->result == uvm::SwapResult::kOk;
   for (uint32_t i = 0; i < transfer->count && reads && done; ++i)
     __builtin_memcpy(transfer->pages[i], window_[i].bytes, base::kPageSize);
-  transfer->result = done ? uvm::SwapResult::kOk : uvm::SwapResult::kIo;
   transfer->done(transfer);
 }
 

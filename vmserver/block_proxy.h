@@ -51,7 +51,7 @@ class BlockProxy final : public uvm::SwapDevice {
     unsigned char* bytes = nullptr;
   };
   bool Attach();
-  bool Call(const uvm::SwapTransfer& transfer);
+  uvm::SwapResult Call(const uvm::SwapTransfer& transfer);
   uvm::SwapTransfer* Next();
   void Do(uvm::SwapTransfer* transfer);
 

@@ -191,7 +191,8 @@ Answer Server::MoveDirect(Task* task, File* file, uint64_t at, uint64_t offset, 
   return answer;
 }
 
-// Bytes beyond the end of the file extend it; a write that falls short extends it by what it wrote.
+// Bytes beyond the end of the file extend it; a write that falls short extends it by what it wrote,
+// one that fails not at all.
 Answer Server::MoveBytes(File* file, TransferPeer* peer, uint64_t offset, uint64_t bytes,
                          Access access) {
   const bool read = access == Access::kRead;
@@ -206,12 +207,16 @@ Answer Server::MoveBytes(File* file, TransferPeer* peer, uint64_t offset, uint64
   const uint32_t flags = read ? uvm::kUbcRead : uvm::kUbcWrite | uvm::kUbcFaultBusy;
   auto moved = uvm_->Cache()->UioMove(file->object, &uio, bytes, base::Advice::kNormal,
                                       flags | uvm::kUbcPartialOk);
+  const Answer answer =
+      peer->Outcome(moved.ok(), read ? peer->moved() : uio.offset - offset,
+                    !moved.ok() && moved.error() == FaultError::kNoMemory, Errno::kEio);
   if (extends && !moved.ok()) {
-    const Errno cut = SetEnd(file, uio.offset > end ? uio.offset : end);
+    // What could be read when it was looked at may be gone since: that is a failure all the same.
+    const bool some = answer.code == 0 && uio.offset > end;
+    const Errno cut = SetEnd(file, some ? uio.offset : end);
     if (cut != Errno::kOk) return cut;
   }
-  return peer->Outcome(moved.ok(), read ? peer->moved() : uio.offset - offset,
-                       !moved.ok() && moved.error() == FaultError::kNoMemory, Errno::kEio);
+  return answer;
 }
 
 // ftruncate(2).

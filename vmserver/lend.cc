@@ -66,7 +66,7 @@ LentMessage* Server::NewMessage(Task* task, uint64_t bytes, Errno* why) {
   *why = Errno::kEagain;
   if (!MayQueue(task->family)) return nullptr;
   *why = Errno::kEnomem;
-  if (claimed_ + pages > uvm_->DebugPages().lend_max().value()) return nullptr;
+  if (claimed_ + pages > uvm_->frames().lend_max().value()) return nullptr;
   LentMessage* message = message_pool_.New();
   if (message == nullptr) return nullptr;
   message->family = task->family;

@@ -24,7 +24,7 @@ HostRight RightOf(const Task* caller, uint64_t name) {
 
 // kNoMemory also where too much of the machine's memory is wired already.
 base::Result<void, MapError> Server::Wire(Task* task, Range range) {
-  if (!uvm_->DebugPages().MayWire(range.pages())) return MapError::kNoMemory;
+  if (!uvm_->frames().MayWire(range.pages())) return MapError::kNoMemory;
   return task->space->map().Pageable(range, uvm::Wiring::kWire);
 }
 

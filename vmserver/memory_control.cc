@@ -19,7 +19,7 @@ Errno WhenDone(bool done, Errno otherwise) { return done ? Errno::kOk : otherwis
 
 Answer Server::ControlMemory(Task* task, const Message& m) {
   if (task != init_) return Errno::kEperm;
-  uvm::PageStore& pages = uvm_->DebugPages();
+  uvm::PageStore& pages = uvm_->frames();
   const uint64_t first = m.words[1];
   const base::PageCount count(m.words[2] & kCountMask);
   const auto number = static_cast<uint32_t>(m.words[2] >> kMemoryCountBits);

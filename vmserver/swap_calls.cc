@@ -24,6 +24,8 @@ Errno ErrnoOf(uvm::SwapError error) {
       return Errno::kEnoent;
     case uvm::SwapError::kNoMemory:
       return Errno::kEnomem;
+    case uvm::SwapError::kAway:
+      return Errno::kEio;
   }
   UNREACHABLE("no such swap error");
 }

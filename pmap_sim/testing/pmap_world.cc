@@ -80,6 +80,8 @@ PmapWorld::PmapWorld(const PmapWorldOptions& options)
                      .kernel_area = {Vaddr(areas.kernel), Vaddr(areas.kernel + kKernelBytes)}});
   L4_ThreadId_t mirror = world_.Spawn([] { L4Pmap::MirrorLoop(); });
   server_ = world_.Spawn([this] { ServerMain(); });
+  kernel_program_ = world_.SpawnWith(
+      server_, [this] { KernelProgramMain(); }, world_.Spawn([this] { KernelPagerMain(); }));
   Run();
   UseSchedule(fake_l4::RandomSchedule(options.seed));
   Call([this, mirror] {
@@ -122,6 +124,46 @@ void PmapWorld::ProgramMain(Client* client) {
   }
 }
 
+// As vmserver answers faults of its own threads.
+void PmapWorld::KernelPagerMain() {
+  for (;;) {
+    L4_ThreadId_t from;
+    L4_MsgTag_t tag = L4_Wait(&from);
+    if (!L4_IpcSucceeded(tag)) continue;
+    L4_Word_t address;
+    L4_StoreMR(1, &address);
+    const RefillResult result =
+        pmap_->Refill(pmap_->Kernel(), Vaddr(address), AccessOf(tag), {from, L4_Myself()});
+    if (result != RefillResult::kSent) L4_Start_SpIp(from, 0, kNobodysCode);
+    if (options_.kernel_refills != nullptr) ++*options_.kernel_refills;
+  }
+}
+
+void PmapWorld::KernelProgramMain() {
+  for (;;) {
+    kernel().WaitForHost();
+    Make(&kernel_touch_);
+    kernel_busy_ = false;
+  }
+}
+
+void PmapWorld::Make(Touch* touch) {
+  fake_l4::Cpu cpu = kernel().cpu();
+  fake_l4::AccessStatus status;
+  switch (touch->access) {
+    case base::Access::kRead:
+      status = cpu.Load(touch->va, &touch->word, sizeof touch->word);
+      break;
+    case base::Access::kWrite:
+      status = cpu.Store(touch->va, &touch->word, sizeof touch->word);
+      break;
+    default:
+      status = cpu.Fetch(touch->va);
+      break;
+  }
+  touch->done = status == fake_l4::AccessStatus::kOk;
+}
+
 void PmapWorld::Run() {
   if (!problem_.empty()) return;
   constexpr uint64_t kMostSwitches = 200000;
@@ -154,22 +196,7 @@ void PmapWorld::ArmSomeFault() {
 
 void PmapWorld::StartAccess(Touch* touch) {
   if (options_.kernel_faults) ArmSomeFault();
-  StartJob(touch->client, [this, touch] {
-    fake_l4::Cpu cpu = kernel().cpu();
-    fake_l4::AccessStatus status;
-    switch (touch->access) {
-      case base::Access::kRead:
-        status = cpu.Load(touch->va, &touch->word, sizeof touch->word);
-        break;
-      case base::Access::kWrite:
-        status = cpu.Store(touch->va, &touch->word, sizeof touch->word);
-        break;
-      default:
-        status = cpu.Fetch(touch->va);
-        break;
-    }
-    touch->done = status == fake_l4::AccessStatus::kOk;
-  });
+  StartJob(touch->client, [this, touch] { Make(touch); });
 }
 
 void PmapWorld::Finish() {
@@ -182,6 +209,7 @@ void PmapWorld::Finish() {
   }
   if (!problem_.empty()) return;
   if (call_ != nullptr) problem_ = "a call did not return\n" + kernel().DescribeWaits();
+  if (kernel_busy_) problem_ = "a server's access did not end\n" + kernel().DescribeWaits();
   for (const std::unique_ptr<Client>& client : clients_) {
     if (client != nullptr && client->busy) {
       problem_ = "an access did not end\n" + kernel().DescribeWaits();
@@ -236,18 +264,14 @@ void PmapWorld::EndClient(uint32_t number) {
 }
 
 bool PmapWorld::KernelAccess(Vaddr va, base::Access access, uint64_t* word) {
-  // A fault of the server's would go to sigma0 and wait for ever.
-  Prot has = ToProt(kernel().Inspect(fake_l4::kRootSpace, va).rights);
-  if (!base::ProtFor(access).IsSubsetOf(has)) return false;
-  bool done = false;
-  Call([&] {
-    fake_l4::Cpu cpu = kernel().cpu();
-    fake_l4::AccessStatus status = access == base::Access::kWrite
-                                       ? cpu.Store(va, word, sizeof *word)
-                                       : cpu.Load(va, word, sizeof *word);
-    done = status == fake_l4::AccessStatus::kOk;
-  });
-  return done;
+  if (!problem_.empty()) return false;
+  if (options_.kernel_faults) ArmSomeFault();
+  kernel_touch_ = {.va = va, .access = access, .word = *word};
+  kernel_busy_ = true;
+  kernel().HostWake(kernel_program_);
+  Finish();
+  *word = kernel_touch_.word;
+  return kernel_touch_.done;
 }
 
 void PmapWorld::ForEachUsable(uint32_t number, const Visitor& visit) {

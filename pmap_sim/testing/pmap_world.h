@@ -2,9 +2,10 @@
 // answered by Refill alone.
 //
 // WHAT     A PmapWorld is the uvm::testing::PmapMachine of pmap/l4. The server's space holds the
-//          mirror, one thread that makes the module's calls, and a pager per client; a client is
-//          one thread in a space of its own, and an accomplice in another space that takes whatever
-//          the client maps to it. Threads wait for the host between their jobs, so each job is one
+//          mirror, one thread that makes the module's calls, one that uses kernel mappings, with a
+//          pager that answers its faults, and a pager per client; a client is one thread in a space
+//          of its own, and an accomplice in another space that takes whatever the client maps to
+//          it. Threads wait for the host between their jobs, so each job is one
 //          run of the kernel. A fault that Refill cannot answer ends the access.
 // STATES   sound -> broken: a CHECK failed or a thread did not come back; Problem() says which, and
 //          nothing runs any more.
@@ -56,6 +57,9 @@ struct PmapWorldOptions {
   // that comes late or maps less than it names.
   bool kernel_faults = false;
   uint64_t* faults_fired = nullptr;  // is added to
+  // Faults of the server's own threads, on kernel mappings that the kernel had no memory for, that
+  // were answered; is added to.
+  uint64_t* kernel_refills = nullptr;
 };
 
 class PmapWorld final : public uvm::testing::PmapMachine {
@@ -115,6 +119,9 @@ class PmapWorld final : public uvm::testing::PmapMachine {
   };
 
   void ServerMain();
+  void KernelProgramMain();
+  void KernelPagerMain();
+  void Make(Touch* touch);
   void PagerMain(Client* client);
   void ProgramMain(Client* client);
   void Run();
@@ -128,6 +135,9 @@ class PmapWorld final : public uvm::testing::PmapMachine {
   std::unique_ptr<L4Pmap> pmap_;
   L4_ThreadId_t server_ = {0};
   const std::function<void()>* call_ = nullptr;
+  L4_ThreadId_t kernel_program_ = {0};
+  Touch kernel_touch_;  // what it does next
+  bool kernel_busy_ = false;
   std::vector<std::unique_ptr<Client>> clients_;  // by number
   std::vector<std::unique_ptr<Client>> ended_;
   base::Prng fault_prng_;

@@ -60,11 +60,14 @@ Budget OfMove(const traces::ResolvedOp& op, const Ledger& before, const Ledger& 
       .copy = pages + breaks, .zero_fill = pages + (file ? 2 * kWindowPages : 0), .page_faults = 0};
 }
 
-Budget BudgetOf(const traces::ResolvedOp& op, const Ledger& before, const Ledger& after) {
+Budget BudgetOf(const traces::ResolvedOp& op, const Ledger& before, const Ledger& after,
+                Conditions conditions) {
   const uint64_t wirings = after.wirings - before.wirings;
   const uint64_t breaks = after.loan_breaks - before.loan_breaks;
-  // Filled because it is wired on the way, at most once a page.
-  const Budget wiring = {.copy = wirings + breaks, .zero_fill = wirings, .page_faults = 0};
+  // Filled because it is wired on the way, at most once a page. Where memory runs out the last page
+  // was filled and not wired.
+  const uint64_t last = conditions == Conditions::kOrderly ? 0 : 1;
+  const Budget wiring = {.copy = wirings + breaks, .zero_fill = wirings + last, .page_faults = 0};
   const Budget nothing = {.copy = 0, .zero_fill = 0, .page_faults = 0};
   switch (op.kind) {
     case OpKind::kRead:
@@ -122,7 +125,7 @@ Budget BudgetOf(const traces::ResolvedOp& op, const Ledger& before, const Ledger
 
 std::optional<Finding> CheckCost(const traces::ResolvedOp& op, const Ledger& before,
                                  const Ledger& after, Conditions conditions) {
-  const Budget budget = BudgetOf(op, before, after);
+  const Budget budget = BudgetOf(op, before, after, conditions);
   const bool orderly = conditions == Conditions::kOrderly;
   const bool bounded = budget.page_faults != kAny && budget.page_faults != 0;
   const uint64_t in_the_end = bounded ? budget.page_faults * kMostFaultsOfAPage : kAny;

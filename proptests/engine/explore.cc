@@ -225,7 +225,36 @@ void ConcurrentSession::Perform(const MakeStrategy& make, ScheduleResult* result
   });
 }
 
+// As nearly all do: then nobody has to search. REQUIRES: the session's model is at the beginning of
+// the history, its machine at the end. They are anywhere after a "false".
+bool ConcurrentSession::AgreesInOrderOfEnds(const ScheduleResult& result) {
+  return session_.Do([&](Session* session) {
+    std::string why;
+    const auto try_next = [&](const HistoryOp& next) {
+      traces::Outcome seen = next.outcome;
+      if (next.cut_short) {
+        seen = session->world().Expect(next.op).Canonical();
+        if (seen.family == traces::Outcome::Family::kNone) return false;
+      }
+      return session->TryObserve(next.op, seen, &why);
+    };
+    return InOrderOfEnds(result.history, try_next) &&
+           session->Check(StateRelation::Depth::kSampled);
+  });
+}
+
+// To where the machine was after these decisions, and the model before them.
+void ConcurrentSession::PerformAgain(const fake_l4::DecisionList& decisions) {
+  ScheduleResult again;
+  session_.RewindToStart();
+  Perform(
+      [&] { return std::make_unique<fake_l4::ReplaySchedule>(ExplorationOptions(), decisions); },
+      &again);
+}
+
 void ConcurrentSession::Judge(ScheduleResult* result) {
+  result->atomicity = Atomicity::kWhole;
+  if (AgreesInOrderOfEnds(*result)) return;
   const Verdict verdict = linearizer_.Check(result->history);
   result->atomicity = verdict.atomicity;
   if (verdict.atomicity == Atomicity::kNone) {
@@ -245,6 +274,7 @@ void ConcurrentSession::Judge(ScheduleResult* result) {
     return;
   }
   if (verdict.atomicity != Atomicity::kWhole) return;
+  PerformAgain(result->decisions);
   if (Agrees(*result, verdict.whole.order)) return;
   const Failure failure = *session_.session().failure();
   // What nobody could see may decide between orders: any will do that ends in this state.
@@ -252,14 +282,7 @@ void ConcurrentSession::Judge(ScheduleResult* result) {
   const Linearization other =
       linearizer_.CheckWhole(result->history, [&](const std::vector<uint32_t>& order) {
         if (++tries > kMostOrders) return true;
-        ScheduleResult again;
-        session_.RewindToStart();
-        Perform(
-            [&] {
-              return std::make_unique<fake_l4::ReplaySchedule>(ExplorationOptions(),
-                                                               result->decisions);
-            },
-            &again);
+        PerformAgain(result->decisions);
         return Agrees(*result, order);
       });
   const bool in_doubt = other.gave_up || linearizer_.MovesOverlap(result->history);

@@ -1,5 +1,6 @@
 #include "proptests/engine/generator.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <iterator>
 
@@ -147,7 +148,10 @@ std::string SwarmText(const Swarm& swarm) {
   return never.empty() ? some : absl::StrCat(some, "; never: ", never);
 }
 
-Generator::Generator(const GenOptions& options) : options_(options) {
+Generator::Generator(const GenOptions& options)
+    : options_(options),
+      op_stream_(Prng::StreamOf(base::Chain(options.seed, options.case_index), "op")) {
+  for (uint32_t one_in : options.faults.one_in) any_faults_ = any_faults_ || one_in != 0;
   uint32_t sum = 0;
   for (size_t i = 0; i < upto_.size(); ++i) upto_[i] = sum += options.swarm.weight[i];
   CHECK(sum > 0);
@@ -161,14 +165,12 @@ Generator::Generator(const GenOptions& options) : options_(options) {
 }
 
 OpKind Generator::DrawKind(Prng* prng) const {
-  uint64_t draw = prng->Below(upto_.back());
-  size_t kind = 0;
-  while (upto_[kind] <= draw) ++kind;
-  return static_cast<OpKind>(kind);
+  const uint64_t draw = prng->Below(upto_.back());
+  return static_cast<OpKind>(std::upper_bound(upto_.begin(), upto_.end(), draw) - upto_.begin());
 }
 
 Op Generator::Draw(uint64_t index) const {
-  Prng prng(base::Chain(options_.seed, options_.case_index), "op", index);
+  Prng prng(op_stream_, index);
   Op op;
   op.kind = DrawKind(&prng);
   if (index == 0) op.kind = prng.Chance(1, 2) ? OpKind::kSpace : OpKind::kTask;
@@ -265,6 +267,7 @@ void Generator::DrawOperands(Prng* prng, Op* op) const {
 // draw.
 std::vector<Op> Generator::DrawFaults(uint64_t index) const {
   std::vector<Op> ops;
+  if (!any_faults_) return ops;
   for (size_t i = 0; i < options_.faults.one_in.size(); ++i) {
     const uint32_t one_in = options_.faults.one_in[i];
     if (one_in == 0) continue;

@@ -97,6 +97,8 @@ class Generator {
   uint64_t DrawPages(base::Prng* prng) const;
 
   GenOptions options_;
+  uint64_t op_stream_;
+  bool any_faults_ = false;
   std::array<uint32_t, traces::kProgramKindCount> upto_ = {};  // running sums of the weights
   std::vector<std::string> files_;
 };

@@ -45,6 +45,11 @@ class Linearizer::Model {
     if (area_ != nullptr) return area_->Settle();
     settled_ = done_;
   }
+  // Where a search saves what it may come back to; the memory serves one search after the other.
+  Point* PointAt(size_t depth) {
+    if (points_.size() <= depth) points_.resize(depth + 1);
+    return &points_[depth];
+  }
   void Save(Point* point) const {
     if (area_ != nullptr) return area_->Save(&point->mark);
     point->done = done_;
@@ -103,95 +108,137 @@ class Linearizer::Model {
   std::vector<HistoryOp> done_;
   std::vector<HistoryOp> settled_;
   model::World::ContentHashes content_hashes_;
+  std::vector<Point> points_;
 };
 
-// One history. REQUIRES: the model is at its beginning.
-class Linearizer::Search {
+namespace {
+
+// A history of which some operations are in order and the others are left.
+class Progress {
  public:
-  Search(Model* model, const std::vector<HistoryOp>* history, const IsWanted& is_wanted)
-      : model_(*model),
-        is_wanted_(is_wanted),
-        history_(*history),
+  // The history outlives it.
+  explicit Progress(const std::vector<HistoryOp>* history)
+      : history_(*history),
         by_beginning_(history->size()),
-        done_(history->size()),
-        points_(history->size() + 1) {
+        place_(history->size()),
+        done_(history->size()) {
     for (uint32_t i = 0; i < by_beginning_.size(); ++i) by_beginning_[i] = i;
-    for (const HistoryOp& op : history_) needed_ += op.cut_short ? 0 : 1;
-    left_ = needed_;
+    for (const HistoryOp& op : history_) left_ += op.cut_short ? 0 : 1;
     // total order: places in the history differ
     std::sort(by_beginning_.begin(), by_beginning_.end(), [&](uint32_t a, uint32_t b) {
       return history_[a].invoked != history_[b].invoked ? history_[a].invoked < history_[b].invoked
                                                         : a < b;
     });
+    for (uint32_t at = 0; at < by_beginning_.size(); ++at) place_[by_beginning_[at]] = at;
   }
 
-  Linearization Run() {
-    Model::Point start;
-    model_.Save(&start);
-    found_.found = !is_wanted_ && InOrderOfEnds();
-    if (!found_.found) {
-      model_.Rewind(start);
-      order_.clear();
-      left_ = needed_;
-      std::fill(done_.begin(), done_.end(), false);
-      found_.found = From(0);
-    }
-    if (found_.found) found_.order = order_;
-    return std::move(found_);
+  const std::vector<uint32_t>& order() const { return order_; }
+  bool IsDone(size_t op) const { return done_[op]; }
+  // Nothing is left but what was cut short.
+  bool complete() const { return left_ == 0; }
+
+  void Add(uint32_t op) {
+    done_[op] = true;
+    order_.push_back(op);
+    left_ -= history_[op].cut_short ? 0 : 1;
+    while (first_left_ < by_beginning_.size() && done_[by_beginning_[first_left_]]) ++first_left_;
+  }
+  void RemoveLast() {
+    const uint32_t op = order_.back();
+    order_.pop_back();
+    done_[op] = false;
+    left_ += history_[op].cut_short ? 0 : 1;
+    first_left_ = std::min(first_left_, size_t{place_[op]});
   }
 
- private:
   // The operations that may come next: begun before any other that is left has ended. The one that
   // ended first comes first.
-  std::vector<uint32_t> Candidates() const {
+  void Candidates(std::vector<uint32_t>* candidates) const {
+    candidates->clear();
     uint64_t first_end = UINT64_MAX;
-    std::vector<uint32_t> candidates;
-    for (uint32_t i : by_beginning_) {
+    for (size_t at = first_left_; at < by_beginning_.size(); ++at) {
+      const uint32_t i = by_beginning_[at];
       if (done_[i]) continue;
       if (history_[i].invoked > first_end) break;
       first_end = std::min(first_end, history_[i].responded);
-      candidates.push_back(i);
+      candidates->push_back(i);
     }
     // total order: places in the history differ
-    std::sort(candidates.begin(), candidates.end(), [&](uint32_t a, uint32_t b) {
+    std::sort(candidates->begin(), candidates->end(), [&](uint32_t a, uint32_t b) {
       return history_[a].responded != history_[b].responded
                  ? history_[a].responded < history_[b].responded
                  : a < b;
     });
-    return candidates;
   }
 
+ private:
+  const std::vector<HistoryOp>& history_;
+  std::vector<uint32_t> by_beginning_;
+  std::vector<uint32_t> place_;  // of each operation in by_beginning_
+  std::vector<bool> done_;
+  std::vector<uint32_t> order_;
+  size_t left_ = 0;        // of those that are not cut short
+  size_t first_left_ = 0;  // in by_beginning_; all before are done
+};
+
+// Without looking back.
+bool GoOnInOrderOfEnds(Progress* progress, absl::FunctionRef<bool(uint32_t)> try_next) {
+  std::vector<uint32_t> candidates;
+  while (!progress->complete()) {
+    progress->Candidates(&candidates);
+    const auto next = std::find_if(candidates.begin(), candidates.end(), try_next);
+    if (next == candidates.end()) return false;
+    progress->Add(*next);
+  }
+  return true;
+}
+
+}  // namespace
+
+bool InOrderOfEnds(const std::vector<HistoryOp>& history,
+                   absl::FunctionRef<bool(const HistoryOp&)> try_next) {
+  Progress progress(&history);
+  return GoOnInOrderOfEnds(&progress, [&](uint32_t i) { return try_next(history[i]); });
+}
+
+// One history. REQUIRES: the model is at its beginning.
+class Linearizer::Search {
+ public:
+  Search(Model* model, const std::vector<HistoryOp>* history, const IsWanted& is_wanted)
+      : model_(*model), is_wanted_(is_wanted), history_(*history), progress_(history) {}
+
+  Linearization Run() {
+    // Nearly all histories have this order, or nearly it.
+    found_.found =
+        !is_wanted_ && GoOnInOrderOfEnds(&progress_, [&](uint32_t i) { return TryNext(i); });
+    if (!found_.found) {
+      model_.Rewind(Model::Point());
+      while (!progress_.order().empty()) progress_.RemoveLast();
+      found_.found = From(0);
+    }
+    if (found_.found) found_.order = progress_.order();
+    return std::move(found_);
+  }
+
+ private:
   bool TryNext(uint32_t candidate) {
     ++found_.steps;
-    if (!model_.Try(history_[candidate])) return false;
-    done_[candidate] = true;
-    order_.push_back(candidate);
-    left_ -= history_[candidate].cut_short ? 0 : 1;
-    return true;
-  }
-
-  // Without looking back: nearly all histories have this order, or nearly it.
-  bool InOrderOfEnds() {
-    while (left_ != 0) {
-      const std::vector<uint32_t> candidates = Candidates();
-      if (!std::any_of(candidates.begin(), candidates.end(),
-                       [&](uint32_t candidate) { return TryNext(candidate); })) {
-        return false;
-      }
-    }
-    return true;
+    return model_.Try(history_[candidate]);
   }
 
   uint64_t StateHash() {
     uint64_t hash = model_.Hash();
-    for (size_t i = 0; i < done_.size(); ++i) hash = base::Chain(hash, done_[i] ? i + 1 : 0);
+    for (size_t i = 0; i < history_.size(); ++i) {
+      hash = base::Chain(hash, progress_.IsDone(i) ? i + 1 : 0);
+    }
     return hash;
   }
 
   void NoteLongest(const std::vector<uint32_t>& candidates) {
-    if (order_.size() < found_.longest.size() || (order_.empty() && !found_.why.empty())) return;
-    if (order_.size() == found_.longest.size() && !found_.why.empty()) return;
-    found_.longest = order_;
+    const std::vector<uint32_t>& order = progress_.order();
+    if (order.size() < found_.longest.size() || (order.empty() && !found_.why.empty())) return;
+    if (order.size() == found_.longest.size() && !found_.why.empty()) return;
+    found_.longest = order;
     found_.why.clear();
     for (uint32_t candidate : candidates) {
       absl::StrAppend(&found_.why, traces::FormatResolvedOp(history_[candidate].op), ": ",
@@ -201,51 +248,47 @@ class Linearizer::Search {
 
   bool IsTheOne() {
     if (!is_wanted_) return true;
-    return refused_.insert(model_.Hash()).second && is_wanted_(order_);
+    return refused_.insert(model_.Hash()).second && is_wanted_(progress_.order());
   }
 
   // From where nothing is left to choose there is no need to come back. Most searches are over
   // before it would pay to remember states.
   bool From(size_t depth) {
     // More of what was cut short may have been done.
-    if (left_ == 0 && IsTheOne()) return true;
+    if (progress_.complete() && IsTheOne()) return true;
     if (found_.steps > kMostSteps) {
       found_.gave_up = true;
       return false;
     }
-    const std::vector<uint32_t> candidates = Candidates();
+    std::vector<uint32_t> candidates;
+    progress_.Candidates(&candidates);
     const bool choice = candidates.size() > 1;
     const bool remembers = choice && (is_wanted_ || found_.steps > kStepsWithoutMemory);
-    if (remembers && failed_.contains(StateHash())) return false;
-    if (choice) model_.Save(&points_[depth]);
+    const uint64_t state = remembers ? StateHash() : 0;
+    if (remembers && failed_.contains(state)) return false;
+    if (choice) model_.Save(model_.PointAt(depth));
     bool any = false;
     for (uint32_t candidate : candidates) {
       if (!TryNext(candidate)) continue;
       any = true;
+      progress_.Add(candidate);
       if (From(depth + 1)) return true;
-      done_[candidate] = false;
-      order_.pop_back();
-      left_ += history_[candidate].cut_short ? 0 : 1;
-      if (choice) model_.Rewind(points_[depth]);
+      progress_.RemoveLast();
+      if (choice) model_.Rewind(*model_.PointAt(depth));
     }
     if (!any) NoteLongest(candidates);
-    if (remembers && !found_.gave_up) failed_.insert(StateHash());
+    if (remembers && !found_.gave_up) failed_.insert(state);
     return false;
   }
 
-  static constexpr uint64_t kStepsWithoutMemory = 500;
+  static constexpr uint64_t kStepsWithoutMemory = 120;
   static constexpr uint64_t kMostSteps = 100'000;
 
   Model& model_;
   const IsWanted& is_wanted_;
   absl::flat_hash_set<uint64_t> refused_;  // states of the model in the end that are not wanted
   const std::vector<HistoryOp>& history_;
-  std::vector<uint32_t> by_beginning_;
-  std::vector<bool> done_;
-  std::vector<uint32_t> order_;
-  size_t needed_ = 0;  // operations that were done
-  size_t left_ = 0;    // of them, not in the order yet
-  std::vector<Model::Point> points_;
+  Progress progress_;
   absl::flat_hash_set<uint64_t> failed_;  // states from which there is no order
   Linearization found_;
 };

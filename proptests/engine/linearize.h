@@ -27,6 +27,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "model/world.h"
 #include "proptests/engine/history_cut.h"
 #include "traces/op.h"
@@ -54,6 +55,12 @@ struct Verdict {
   Linearization of_group;
   std::vector<uint32_t> group_ops;
 };
+
+// Whether all operations can be done in the order in which they ended, or nearly: of those that may
+// come next, always the first to have ended that `try_next` does. It says false, and does nothing,
+// when the outcome is not right.
+bool InOrderOfEnds(const std::vector<HistoryOp>& history,
+                   absl::FunctionRef<bool(const HistoryOp&)> try_next);
 
 class Linearizer {
  public:

@@ -172,6 +172,29 @@ TEST_F(LinearizeTest, TheOrderOfEndsNeedNotBeTheOrder) {
             Atomicity::kNone);
 }
 
+TEST_F(LinearizeTest, InOrderOfEndsTheFirstToHaveEndedThatIsRightComesNext) {
+  // 2 ended first, and is not right before 1; 3 began after both had ended.
+  const std::vector<HistoryOp> history = Parse(
+      "s1.write 0x1000 8 1 -> ok # @ 0 1 9\n"
+      "s1.write 0x1000 8 2 -> ok # @ 1 2 4\n"
+      "s1.write 0x1000 8 3 -> ok # @ 2 10 11\n");
+  std::vector<uint64_t> asked;
+  bool first_was_done = false;
+  EXPECT_TRUE(InOrderOfEnds(history, [&](const HistoryOp& op) {
+    asked.push_back(op.op.value);
+    first_was_done |= op.op.value == 1;
+    return op.op.value != 2 || first_was_done;
+  }));
+  EXPECT_EQ(asked, (std::vector<uint64_t>{2, 1, 2, 3}));
+  asked.clear();
+  // Nobody looks back, and nothing that began later comes before what is refused.
+  EXPECT_FALSE(InOrderOfEnds(history, [&](const HistoryOp& op) {
+    asked.push_back(op.op.value);
+    return op.op.value == 1;
+  }));
+  EXPECT_EQ(asked, (std::vector<uint64_t>{2, 1, 2}));
+}
+
 TEST_F(LinearizeTest, CallsOnSeveralPagesAreAtomicForEachPage) {
   BeginShared();
   // The second page is gone when the first one still is there, and the other way round at once.

@@ -158,7 +158,8 @@ GenOptions CaseOptions(const CampaignOptions& options, uint64_t case_index) {
 RunOptions CaseRunOptions(const CampaignOptions& options, uint64_t case_index) {
   RunOptions run = options.run;
   run.max_live_tasks = options.tasks;
-  run.shortage_when_full = options.liveness;
+  // Whoever maps much and wires it fills the machine, if rarely.
+  run.shortage_when_full = !run.memory_may_run_out;
   run.machine.seed = base::Chain(options.seed, case_index);
   if (options.faults.unlimited) run.machine.losses = machine::Losses::kAreReported;
   if (options.machine_swarm) {

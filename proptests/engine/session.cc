@@ -85,6 +85,8 @@ void RunStats::Add(const RunStats& other) {
   whole_checks += other.whole_checks;
   lost_calls += other.lost_calls;
   lost_tasks += other.lost_tasks;
+  followed += other.followed;
+  ended += other.ended;
   for (size_t i = 0; i < probes.size(); ++i) probes[i] += other.probes[i];
   for (size_t i = 0; i < fault_cases.size(); ++i) fault_cases[i] += other.fault_cases[i];
   AddPairs(other.pairs, &pairs);
@@ -131,6 +133,7 @@ bool Session::WithinLimits(const traces::Op& op) const {
 
 bool Session::Step(const traces::Op& op, const Outcome* expected) {
   if (failure_ || ended_) return false;
+  applied_ = false;
   skipped_ = !WithinLimits(op) || !world_->Resolve(op, *files_, &resolved_);
   bool compare = expected != nullptr && options_.lanes.Has(Lane::kModel);
   if (skipped_) {
@@ -194,6 +197,7 @@ void Session::NoticeFullMemory(model::Expectation* right) {
 
 bool Session::ApplyToSystem(model::Expectation* right) {
   Outcome seen = machine_->Apply(resolved_);
+  applied_ = true;
   followed_ = false;
   if (options_.shortage_when_full && !full_) NoticeFullMemory(right);
   if (std::optional<std::string> crash = machine_->crash(); crash.has_value()) {
@@ -209,15 +213,11 @@ bool Session::ApplyToSystem(model::Expectation* right) {
     return true;
   }
   ++stats_.uvm_outcomes;
-  if (machine_->swap_set().pages_spoilt() != 0 && !NoticeLosses(right)) return false;
+  const machine::SwapSet& swap = machine_->swap_set();
+  if (swap.pages_spoilt() + swap.reads_refused() != 0 && !NoticeLosses(right)) return false;
   std::string why;
-  const bool right_outcome = right->Accepts(seen, &why);
-  // An error that is right may have come sooner than it should.
-  if ((!right_outcome || !seen.ok()) && MetALoss(seen)) {
-    followed_ = !seen.ok() && !right->IsPlainError(seen) && world_->AdoptLoss(resolved_, seen);
-    ended_ = !followed_ && (!right_outcome || !right->IsPlainError(seen));
-    if (ended_) return false;
-  }
+  bool right_outcome = right->Accepts(seen, &why);
+  if (!FollowPageLoss(right, &right_outcome, seen)) return false;
   if (!right_outcome && !followed_) {
     bool bytes = resolved_.kind == OpKind::kRead && seen.ok() && right->Canonical().ok();
     return Fail(bytes ? FailureClass::kContents : FailureClass::kOutcome,
@@ -234,18 +234,44 @@ bool Session::ApplyToSystem(model::Expectation* right) {
 bool Session::NoticeLosses(model::Expectation* right) {
   if (!losses_) {
     losses_ = true;
-    world_->SetLost(
-        [this](uint32_t task, uint64_t va) { return relation_->IsLost(task, base::Vaddr(va)); });
+    world_->SetLost([this](uint32_t task, uint64_t va) {
+      return relation_->IsLost(task, base::Vaddr(va)) ||
+             (applied_ && relation_->WasRefused(task, base::Vaddr(va)));
+    });
   }
   *right = world_->Expect(resolved_);
   return FailWith(relation_->LossesHaveCauses());
 }
 
-// A call that needed a lost page may have done part of its work. Where nobody can say which
-// (World::AdoptLoss) the case ends.
 bool Session::MetALoss(const Outcome& seen) const {
   if (!losses_ || seen.family == Outcome::Family::kFault) return false;
+  if (!machine_->swap_set().refused().empty()) return true;
   return relation_->AnyLost(traces::ActsOn(resolved_)) || relation_->AnyLost(resolved_.task);
+}
+
+// A call that needed a lost page may have done part of its work. The model goes as far as it came;
+// where nobody can say how far that was (World::AdoptLoss) the case ends.
+bool Session::FollowPageLoss(model::Expectation* right, bool* is_right, const Outcome& seen) {
+  if ((*is_right && seen.ok()) || !MetALoss(seen)) return true;
+  if (right->IsPlainError(seen)) return true;
+  if (seen.ok()) {
+    // What it needed it had, and lost afterwards.
+    *right = world_->ExpectWithoutLosses(resolved_);
+    *is_right = right->Accepts(seen);
+    return true;
+  }
+  const auto agrees = [this](uint32_t task, base::Range pages) {
+    return !relation_->CheckPages(task, pages);
+  };
+  // Of a write of a file nobody could look how far it came; a read of one's own memory may go over
+  // what it has yet to read. The pages that are lost tell.
+  const bool tells = resolved_.kind == OpKind::kPwrite || resolved_.kind == OpKind::kPeek;
+  const bool known = *is_right && tells;
+  followed_ = !known && world_->AdoptLoss(resolved_, seen, agrees);
+  ended_ = !known && !followed_ && !right->MovesBytes();
+  stats_.followed += known || followed_ ? 1 : 0;
+  stats_.ended += ended_ ? 1 : 0;
+  return !ended_;
 }
 
 // Memory runs out only where none can be reclaimed: no slot of swap is free, or no page may go.
@@ -261,6 +287,8 @@ bool Session::ShortageIsRight(const model::Expectation& right, const Outcome& se
   const uint64_t movable =
       (pages.free_count() + pages.active_count() + pages.inactive_count()).value();
   if (movable < kFewestMovable) return true;
+  // Without room on swap only pages of files can go, so what is needed together may not fit.
+  if (machine_->uvm().swap().ready().value() < kPlenty) return true;
   const bool disturbed = machine_->ledger().faults_injected != spent_.faults_injected;
   if (disturbed) return true;
   if (!refused) {
@@ -327,16 +355,19 @@ bool Session::FollowTaskLoss() {
 
 bool Session::Observe(const traces::ResolvedOp& op, const Outcome& seen) {
   if (failure_) return false;
+  std::string why;
+  if (TryObserve(op, seen, &why)) return true;
+  return Fail(FailureClass::kOutcome, KindRule("OutcomesAgree", op.kind),
+              absl::StrCat(traces::FormatResolvedOp(op), ": ", why));
+}
+
+bool Session::TryObserve(const traces::ResolvedOp& op, const Outcome& seen, std::string* why) {
+  model::Expectation right = world_->Expect(op);
+  if (!right.Accepts(seen, why)) return false;
   resolved_ = op;
   seen_ = seen;
   ++stats_.ops;
   ++stats_.by_kind[static_cast<size_t>(op.kind)];
-  model::Expectation right = world_->Expect(resolved_);
-  std::string why;
-  if (!right.Accepts(seen_, &why)) {
-    return Fail(FailureClass::kOutcome, KindRule("OutcomesAgree", op.kind),
-                absl::StrCat(traces::FormatResolvedOp(op), ": ", why));
-  }
   world_->Adopt(std::move(right), resolved_, seen_);
   stats_.ok += seen_.ok() ? 1 : 0;
   ExtendHash();
@@ -423,6 +454,7 @@ bool Session::Fail(FailureClass cls, std::string rule, std::string text) {
 }
 
 bool Session::PerformOwn(const traces::Op& op) {
+  applied_ = false;
   if (!world_->Resolve(op, *files_, &resolved_)) return true;
   model::Expectation right = world_->Expect(resolved_);
   seen_ = right.Canonical();

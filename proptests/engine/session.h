@@ -66,6 +66,10 @@ struct RunStats {
   // To faults without bound: requests that never arrived, and tasks that init ended.
   uint64_t lost_calls = 0;
   uint64_t lost_tasks = 0;
+  // To errors of swap: calls of tasks with lost pages that failed and were followed, and runs that
+  // ended there.
+  uint64_t followed = 0;
+  uint64_t ended = 0;
   std::array<uint64_t, base::kProbeCount> probes = {};
   std::array<uint64_t, base::FaultCase::kCells> fault_cases = {};
   PairCounts pairs;  // with RunOptions::count_pairs
@@ -80,12 +84,15 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   // Executes one operation; `expected` (may be null) is what the trace says. False after a failure,
-  // and when a call that overwrites or moves bytes met a page that was lost to an injected error of
-  // swap: how far it came is nobody's to say, and the run ends without a failure.
+  // and when a call met a page that was lost to an injected error of swap of which nobody can say
+  // how far it came (model::World::AdoptLoss): the run ends without a failure.
   bool Step(const traces::Op& op, const traces::Outcome* expected = nullptr);
   // What the system has done already, with what came of it: the model follows. False after a
   // failure; the outcome was not right.
   bool Observe(const traces::ResolvedOp& op, const traces::Outcome& seen);
+  // The same for who has others to ask: when the outcome is not right nothing is done, *why says
+  // what would be, and it is no failure. REQUIRES: no failure.
+  bool TryObserve(const traces::ResolvedOp& op, const traces::Outcome& seen, std::string* why);
   // The whole state, now. False when there is a failure, old or new.
   bool Check(StateRelation::Depth depth) { return !failure_ && CheckWhole(depth); }
   // The final checks. False when there is a failure, old or new.
@@ -115,6 +122,7 @@ class Session {
   void NoticeFullMemory(model::Expectation* right);
   bool NoticeLosses(model::Expectation* right);
   bool MetALoss(const traces::Outcome& seen) const;
+  bool FollowPageLoss(model::Expectation* right, bool* is_right, const traces::Outcome& seen);
   bool ShortageIsRight(const model::Expectation& right, const traces::Outcome& seen);
   bool FollowLoss();
   bool FollowTaskLoss();
@@ -142,7 +150,8 @@ class Session {
   traces::ResolvedOp resolved_;
   traces::Outcome seen_;
   bool skipped_ = false;
-  bool losses_ = false;    // of pages, to errors of swap
+  bool losses_ = false;    // of pages, to errors of swap; or some were refused
+  bool applied_ = false;   // what swap refused, it refused to the operation under way
   bool followed_ = false;  // the model has followed a call that met such a page already
   bool ended_ = false;     // nobody can say how it would go on
   uint64_t refusals_ = 0;  // of frames, as of the operation before

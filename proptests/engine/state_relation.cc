@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -41,6 +42,15 @@ std::string AttributesText(const model::Attributes& a) {
 
 model::Attributes AttributesOf(const uvm::MapEntry& s) {
   return {s.prot, s.max_prot, s.inherit, s.advice, s.shared, s.wired_count > 0};
+}
+
+// AttributesOf(s) == m, in one comparison: of each entry of a map, after each call.
+bool HasAttributes(const uvm::MapEntry& s, const model::Attributes& m) {
+  auto bits = [](auto word) { return static_cast<uint32_t>(word); };
+  return ((bits(s.prot.bits()) ^ bits(m.prot.bits())) |
+          (bits(s.max_prot.bits()) ^ bits(m.max_prot.bits())) |
+          (bits(s.inherit) ^ bits(m.inherit)) | (bits(s.advice) ^ bits(m.advice)) |
+          (bits(s.shared) ^ bits(m.shared)) | (bits(s.wired_count > 0) ^ bits(m.wired))) == 0;
 }
 
 // The X.2 order of rights, as the kernel counts them (r = 4, w = 2, x = 1).
@@ -192,7 +202,7 @@ StateRelation::Result StateRelation::AttributesAgree(uint32_t task, const uvm::M
   m_->ForEachRange(task, [&](Range range, const model::Attributes& m) {
     Vaddr at = range.start;
     while (!found && at < range.end) {
-      if (s == nullptr || s->start != at || s->end > range.end || !(AttributesOf(*s) == m)) {
+      if (s == nullptr || s->start != at || s->end > range.end || !HasAttributes(*s, m)) {
         std::string system = s == nullptr ? "nothing more"
                                           : absl::StrCat(RangeText(s->range()), " ",
                                                          AttributesText(AttributesOf(*s)));
@@ -232,6 +242,19 @@ bool StateRelation::IsLost(uint32_t task, Vaddr va) const {
   return held.page == nullptr && held.slot == uvm::kBadSlot;
 }
 
+bool StateRelation::WasRefused(uint32_t task, Vaddr va) const {
+  const std::vector<machine::SwapSet::Refused>& refused = s_->swap_set().refused();
+  if (refused.empty()) return false;
+  const uvm::Space* space = s_->space_of(task);
+  const uvm::MapEntry* entry = space == nullptr ? nullptr : FindEntry(space->map(), va);
+  if (entry == nullptr) return false;
+  const Held held = HeldAt(*entry, va);
+  if (held.page != nullptr) return false;
+  machine::SwapSet::Refused at{};
+  at.device = s_->uvm().swap().DebugPlace(held.slot, &at.block);
+  return at.device != nullptr && std::find(refused.begin(), refused.end(), at) != refused.end();
+}
+
 bool StateRelation::AnyLost(uint32_t task) const {
   const uvm::Space* space = s_->space_of(task);
   if (space == nullptr) return false;
@@ -258,7 +281,7 @@ bool StateRelation::ObjectHasLost(const uvm::MapEntry& entry) const {
 
 std::optional<Finding> StateRelation::LossesHaveCauses() {
   const uint64_t lost = s_->uvm().counters().swap_in_errors;
-  const uint64_t spoilt = s_->swap_set().pages_spoilt();
+  const uint64_t spoilt = s_->swap_set().pages_spoilt() + s_->swap_set().reads_refused();
   if (lost <= spoilt) return std::nullopt;
   return Broken(FailureClass::kContents, "LossesHaveCauses",
                 absl::StrCat(lost, " pages could not be read from swap, ", spoilt,
@@ -596,6 +619,21 @@ std::optional<Finding> StateRelation::CheckCall(uint32_t task, Range range) {
   if (Result found = AmapRefsCover(space->map())) return found;
   if (Result found = AttributesAgree(task, space->map())) return found;
   return EndsAgree(task, *space, range, Bytes::kCompare);
+}
+
+std::optional<Finding> StateRelation::CheckPages(uint32_t task, Range range) {
+  const uvm::Space* space = s_->space_of(task);
+  if (space == nullptr) return std::nullopt;
+  Result found = AttributesAgree(task, space->map());
+  const bool thorough = std::exchange(thorough_, true);
+  model::PageCursor model = m_->PagesOf(task);
+  for (Vaddr va = range.start; !found && va < range.end; va = va + kPageSize) {
+    const uvm::MapEntry* entry = FindEntry(space->map(), va);
+    const Held held = entry == nullptr ? Held() : HeldAt(*entry, va);
+    found = ContentsAgree(task, entry, held, model.View(va.value()), &model);
+  }
+  thorough_ = thorough;
+  return found;
 }
 
 std::optional<Finding> StateRelation::CheckAccess(uint32_t task, Range range, Bytes bytes) {

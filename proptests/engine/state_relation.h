@@ -58,6 +58,8 @@ class StateRelation {
   // After a call by `task` that named the pages of `range`: the attributes of all its space, and
   // the first and the last page of the range. Cheap enough for every operation. `task` may be dead.
   std::optional<Finding> CheckCall(uint32_t task, base::Range range);
+  // Every byte of the range, and the attributes of all the space; translations are not looked at.
+  std::optional<Finding> CheckPages(uint32_t task, base::Range range);
   // After an access: its first and its last page. What a read returned has been compared already;
   // kSkip leaves the rest of its pages to CheckWhole.
   enum class Bytes : uint8_t { kCompare, kSkip };
@@ -77,6 +79,8 @@ class StateRelation {
   std::optional<Finding> CheckKernel();
   // Whether a page was lost to an error of swap, and whether a live task has such a page.
   bool IsLost(uint32_t task, base::Vaddr va) const;
+  // Whether it lies where a device that was away refused to read, in the operation before.
+  bool WasRefused(uint32_t task, base::Vaddr va) const;
   bool AnyLost(uint32_t task) const;
   // No more pages are lost than injected faults have spoilt.
   std::optional<Finding> LossesHaveCauses();

@@ -30,6 +30,8 @@ void ForEachCounter(Stats& stats, const Visitor& visit) {
   visit("whole_checks", stats.whole_checks);
   visit("lost_calls", stats.lost_calls);
   visit("lost_tasks", stats.lost_tasks);
+  visit("followed", stats.followed);
+  visit("ended", stats.ended);
 }
 
 Json StatsJson(const RunStats& stats) {

@@ -2,8 +2,9 @@
 //
 // WHAT     The lanes are random campaigns of different kinds (in this process's image, which holds
 //          all mutants) and test programs built of the same sources. Each mutant meets the
-//          campaigns in rounds, each round with more operations, and the programs of its package
-//          between the first round and the second. The first lane that fails has killed it.
+//          campaigns in rounds, each round with more operations; quick programs near it after the
+//          first campaign, the others of its package between the first round and the second. The
+//          first lane that fails has killed it.
 //              killed -> the failing run is shrunk, and the shrunk trace run again twice: it must
 //              fail alike with the mutant and pass without
 // LOCKS    One thread; each mutant is judged in a process of its own.
