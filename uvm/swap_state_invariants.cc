@@ -84,7 +84,8 @@ class Walk {
          page = Object::DebugNextPage(page)) {
       if (page->dirty == Dirty::kDirty || page->IsBusy()) continue;
       if (anonymous.FindSlot(object, page->index) != kNoSlot) continue;
-      *text_ << "object#" << object->id << " page " << page->index << " is not dirty and has no slot";
+      *text_ << "object#" << object->id << " page " << page->index
+             << " is not dirty and has no slot";
       return false;
     }
     return true;
