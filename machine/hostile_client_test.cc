@@ -233,18 +233,17 @@ TEST_F(HostileClientTest, MovesNeverLeaveTheMap) {
         constexpr L4_Word_t kSizes[] = {1, 0x1000, 0x10000, L4_Word_t{1} << 40, ~L4_Word_t{0}};
         for (L4_Word_t at : kPlaces) {
           for (L4_Word_t size : kSizes) {
-            const client::Reply replies[] = {client::Pread(at, size, 77, 0),
-                                             client::Pread(at, size, 77, 0,
-                                                           vmserver::Transfer::kDirect),
-                                             client::Pwrite(at, size, 77, 0,
-                                                            vmserver::Transfer::kDirect),
-                                             client::Pwrite(at, size, 77, 0),
-                                             client::Peek(0, kPage, size, at),
-                                             client::Poke(0, kPage, size, at),
-                                             client::Peek(0, at, size, kPage + 0x2000),
-                                             client::Poke(0, at, size, kPage),
-                                             client::Send(at, size),
-                                             client::Receive(at, size)};
+            const client::Reply replies[] = {
+                client::Pread(at, size, 77, 0),
+                client::Pread(at, size, 77, 0, vmserver::Transfer::kDirect),
+                client::Pwrite(at, size, 77, 0, vmserver::Transfer::kDirect),
+                client::Pwrite(at, size, 77, 0),
+                client::Peek(0, kPage, size, at),
+                client::Poke(0, kPage, size, at),
+                client::Peek(0, at, size, kPage + 0x2000),
+                client::Poke(0, at, size, kPage),
+                client::Send(at, size),
+                client::Receive(at, size)};
             for (const client::Reply& reply : replies) {
               s->answers += reply.delivered ? 1 : 0;
               s->refused += reply.code != 0 ? 1 : 0;
@@ -284,6 +283,44 @@ TEST_F(HostileClientTest, OffsetsOfFilesHaveAnEnd) {
   for (size_t i = 0; i < 6; ++i) EXPECT_EQ(seen.codes[i], static_cast<int32_t>(codes[i])) << i;
   EXPECT_EQ(seen.moved[0], 1u);
   EXPECT_EQ(seen.moved[1], 1u);
+}
+
+// Of however long a range: how many pages are there, and a bit for each of the first 128.
+TEST_F(HostileClientTest, MincoreAnswersInOneMessage) {
+  constexpr uint64_t kAt = 0x1000000;
+  constexpr uint64_t kSize = 200 * 0x1000;
+  ASSERT_TRUE(machine_
+                  .Apply({.kind = OpKind::kMmap,
+                          .task = 1,
+                          .at = kAt,
+                          .size = kSize,
+                          .prot = base::kProtReadWrite,
+                          .flags = traces::kFlagPrivate | traces::kFlagFixed})
+                  .ok());
+  for (uint64_t page : {0, 5, 63, 127, 128, 199}) {
+    const uint64_t at = kAt + page * 0x1000;
+    ASSERT_TRUE(
+        machine_.Apply({.kind = OpKind::kWrite, .task = 1, .at = at, .size = 1, .value = 'm'})
+            .ok());
+  }
+  struct Seen {
+    vmserver::client::Reply whole, tail;
+  } seen;
+  ASSERT_TRUE(AsTask1<Seen>(
+      [](Seen* s) {
+        namespace client = vmserver::client;
+        s->whole = client::Mincore(kAt, kSize);
+        s->tail = client::Mincore(kAt + 128 * 0x1000, kSize - 128 * 0x1000);
+      },
+      &seen));
+  const L4_Word_t whole[] = {6, 1u << 0 | 1u << 5, 1u << 31, 0, 1u << 31};
+  const L4_Word_t tail[] = {2, 1u << 0, 0, 1u << 7, 0};
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(seen.whole.words[i], whole[i]) << i;
+    EXPECT_EQ(seen.tail.words[i], tail[i]) << i;
+  }
+  EXPECT_EQ(seen.whole.code, 0);
+  EXPECT_EQ(seen.tail.code, 0);
 }
 
 // A peek at a byte of a huge mapping must not cost what the mapping is large.

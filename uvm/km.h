@@ -86,7 +86,8 @@ class KernelMemory {
   // NetBSD: uvm_km_check_empty(). True when nothing is mapped in the range and the kernel object
   // has no page there.
   bool IsEmpty(Range range);
-  // NetBSD: uvm_km_va_starved_p(): less than a tenth of the addresses is free.
+  // NetBSD: uvm_km_va_starved_p(): less than a tenth of the addresses is free. For whoever looks:
+  // nothing that could be drained has any (docs/DIFFERENCES.md, starved-addresses-kick-nobody).
   bool VaStarved() const;
 
   // What a processor does: moves `bytes` between `at`, of the kernel map or a submap, and `buffer`,

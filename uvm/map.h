@@ -156,7 +156,7 @@ enum MapFlags : uint32_t {
   kEnterNoWait = 0x400000,       // kNoMemory instead of waiting for memory
   kEnterWaitVa = 0x800000,       // wait until somebody unmaps when there is no space
   kEnterVaOnly = 0x2000000,      // what kFixedReplace removes has no translations
-  kEnterColorMatch = 0x4000000,  // `align` is a cache colour (page index modulo the colours)
+  kEnterColorMatch = 0x4000000,  // `align` is a cache colour: page number modulo pages->colours()
   kEnterBeyondMax = 2,           // `prot` need not lie within `max_prot` (Mach)
   kEnterBare = 1,                // neither amap nor object nor the promise of one: reserves space
 };
@@ -178,7 +178,6 @@ struct MapContext {
   ObjectStore* objects;
   base::Pool<MapEntry>* entries;
   WiringDoor* wiring;
-  uint32_t colors = 1;  // cache colours, a power of two; what kEnterColorMatch goes by
 };
 
 class Map {

@@ -107,7 +107,7 @@ Result<Vaddr, MapError> Map::Extract(Range from, Map* target, Vaddr to, uint32_t
     place.at = to;
     place.size = from.size();
     place.where = Where::kNear;
-    place.align = from.start.PageNumber() & (context_->colors - 1);
+    place.align = from.start.PageNumber() & (context_->pages->colours() - 1);
     place.flags = kEnterColorMatch;
     to = TRY(target->Reserve(place));
   }

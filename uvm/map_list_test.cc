@@ -5,6 +5,7 @@
 
 #include "base/prot.h"
 #include "gtest/gtest.h"
+#include "uvm/device.h"
 #include "uvm/map.h"
 #include "uvm/pager.h"
 #include "uvm/testing/world.h"

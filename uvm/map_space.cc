@@ -39,7 +39,7 @@ bool Map::AdjustLocked(const FindOptions& options, Vaddr* at) const {
                                        down ? PreferSide::kBelow : PreferSide::kAbove);
   }
   if ((options.flags & kEnterColorMatch) != 0) {
-    uint64_t colors = context_->colors;
+    const uint64_t colors = context_->pages->colours();
     uint64_t page = at->PageNumber();
     uint64_t distance = (down ? page - options.align : options.align - page) & (colors - 1);
     *at = down ? *at - (distance << base::kPageShift) : *at + (distance << base::kPageShift);

@@ -111,6 +111,51 @@ TEST_F(MapSpaceTest, WithOneColourEveryAddressHasIt) {
   EXPECT_EQ(space.Find({.hint = 0, .align = 5, .flags = kEnterColorMatch}), "1");
 }
 
+// ---- Colours: of frames, which extraction keeps, and of objects, which the pmap knows about. Page
+// 0 of a space has colour 0.
+
+TEST_F(MapSpaceTest, ColoursMoveInTheDirectionOfTheSearch) {
+  ASSERT_TRUE(uvm().DebugPages().Recolour(4));
+  Space up = NewSpace("0....0......", kUp);
+  EXPECT_EQ(up.Find({.hint = 0, .align = 0, .flags = kEnterColorMatch}), "4");
+  EXPECT_EQ(up.Find({.hint = 0, .align = 3, .flags = kEnterColorMatch}), "3");
+  EXPECT_EQ(up.Find({.hint = 0, .pages = 2, .align = 0, .flags = kEnterColorMatch}), "8");
+  EXPECT_EQ(up.Find({.hint = 0, .pages = 2, .align = 7, .flags = kEnterColorMatch}), "3");
+  EXPECT_EQ(up.Find({.hint = 10, .pages = 2, .align = 1, .flags = kEnterColorMatch}), "none");
+  Space down = NewSpace("......0....0", kDown);
+  EXPECT_EQ(down.Find({.hint = 12, .align = 1, .flags = kEnterColorMatch}), "9");
+  EXPECT_EQ(down.Find({.hint = 12, .align = 2, .flags = kEnterColorMatch}), "10");
+  EXPECT_EQ(down.Find({.hint = 12, .pages = 2, .align = 2, .flags = kEnterColorMatch}), "2");
+}
+
+TEST_F(MapSpaceTest, WhatIsExtractedKeepsItsColour) {
+  ASSERT_TRUE(uvm().DebugPages().Recolour(8));
+  Space source = NewSpace(".....AB.");
+  Space target = NewSpace(std::string(24, '.'));
+  EXPECT_EQ(source.Extract(5, 2, target, 0), 5u);
+  EXPECT_EQ(source.Extract(5, 2, target, 0), 13u);
+  EXPECT_EQ(source.Extract(6, 1, target, 16), 22u);
+}
+
+TEST_F(MapSpaceTest, AnObjectIsPutWhereThePmapPrefersIt) {
+  pmap().PreferColours(4);
+  Object* file = File(7);
+  Space up = NewSpace("0...........", kUp);
+  EXPECT_EQ(up.Find({.hint = 0, .file = file, .file_page = 3}), "3");
+  EXPECT_EQ(up.Find({.hint = 4, .pages = 2, .file = file, .file_page = 7}), "7");
+  EXPECT_EQ(up.Find({.hint = 8, .pages = 2, .file = file, .file_page = 3}), "none");
+  EXPECT_EQ(up.Find({.hint = 8, .pages = 2}), "8") << "anonymous memory has no colour";
+  Space down = NewSpace("............", kDown);
+  EXPECT_EQ(down.Find({.hint = 12, .file = file, .file_page = 2}), "10");
+  EXPECT_EQ(down.Find({.hint = 12, .pages = 3, .file = file, .file_page = 2}), "6");
+  // A file that is mapped anywhere has its colour; who names the place gets it.
+  EXPECT_EQ(up.Map({.where = Where::kAnywhere, .file = file, .file_page = 1}), 1u);
+  EXPECT_EQ(up.Map({.where = Where::kAnywhere, .file = file, .file_page = 1}), 5u);
+  EXPECT_EQ(up.Map({.at = 2, .where = Where::kHint, .file = file, .file_page = 1}), 2u);
+  // Alignment comes last, and is what the caller is promised.
+  EXPECT_EQ(up.Find({.hint = 6, .align = 8, .file = file, .file_page = 3}), "8");
+}
+
 // ---- The two defects of the original's searches.
 
 TEST_F(MapSpaceTest, TopDownFromTheVeryEndStartsAtTheHighestHole) {  // facts/uvm.md 5.B' N7
@@ -170,14 +215,22 @@ TEST_F(MapSpaceTest, ATakenHintGivesWayToTheMapsOwnEnd) {
 
 // ---- Against a bitmap.
 
-// The rule itself, by trying every page.
+constexpr uint64_t kFrameColours = 4;
+constexpr uint64_t kObjectColours = 8;
+
+// The rule itself, by trying every page. Page 0 has colour 0.
 std::string Nearest(const std::vector<bool>& used, const FindOptions& options,
                     Direction direction) {
-  uint64_t step = options.align == 0 ? 1 : options.align;
+  static_assert((kPageZero.value() >> base::kPageShift) % kObjectColours == 0);
+  auto suits = [&](uint64_t at) {
+    if (options.file != nullptr && (at - options.file_page) % kObjectColours != 0) return false;
+    if ((options.flags & kEnterColorMatch) != 0) return (at - options.align) % kFrameColours == 0;
+    return options.align == 0 || at % options.align == 0;
+  };
   std::optional<uint64_t> best;
   for (uint64_t at = 0; at + options.pages <= used.size(); ++at) {
     bool allowed = direction == Direction::kBottomUp ? at >= options.hint : at <= options.hint;
-    if (!allowed || at % step != 0 || options.hint > used.size()) continue;
+    if (!allowed || !suits(at) || options.hint > used.size()) continue;
     bool free = true;
     for (uint64_t page = at; page < at + options.pages; ++page) free = free && !used[page];
     if (!free) continue;
@@ -186,21 +239,45 @@ std::string Nearest(const std::vector<bool>& used, const FindOptions& options,
   return best.has_value() ? std::to_string(*best) : "none";
 }
 
+// Aligned, of a frame's colour, or of an object's: one of them, or nothing of the kind.
+FindOptions RandomSearch(base::Prng* prng, uint64_t pages, Object* file) {
+  FindOptions options;
+  options.hint = prng->Below(pages + 3);
+  options.pages = 1 + prng->Below(8);
+  switch (prng->Below(5)) {
+    case 0:
+      options.align = uint64_t{1} << prng->Below(5);
+      break;
+    case 1:
+      options.align = prng->Below(2 * kFrameColours);
+      options.flags = kEnterColorMatch;
+      break;
+    case 2:
+      options.file = file;
+      options.file_page = prng->Below(pages);
+      break;
+    default:
+      break;
+  }
+  return options;
+}
+
 TEST_F(MapSpaceTest, RandomMapsAgreeWithABitmap) {
   constexpr uint64_t kPages = 96;
+  ASSERT_TRUE(uvm().DebugPages().Recolour(kFrameColours));
+  pmap().PreferColours(kObjectColours);
+  Object* file = File(7);
   for (uint64_t seed = 0; seed < 8; ++seed) {
     base::Prng prng(seed, "map_space");
     Direction direction = seed % 2 == 0 ? kUp : kDown;
     Space space = NewSpace(std::string(kPages, '.'), direction);
     std::vector<bool> used(kPages);
     for (int step = 0; step < 400; ++step) {
-      FindOptions options;
-      options.hint = prng.Below(kPages + 3);
-      options.pages = 1 + prng.Below(8);
-      options.align = prng.Below(3) == 0 ? uint64_t{1} << prng.Below(5) : 0;
+      const FindOptions options = RandomSearch(&prng, kPages, file);
       ASSERT_EQ(space.Find(options), Nearest(used, options, direction))
           << "seed " << seed << " step " << step << " hint " << options.hint << " pages "
-          << options.pages << " align " << options.align;
+          << options.pages << " align " << options.align << " flags " << options.flags << " file "
+          << (options.file != nullptr) << " page " << options.file_page;
       uint64_t first = prng.Below(kPages);
       uint64_t count = 1 + prng.Below(6);
       if (first + count > kPages) count = kPages - first;

@@ -10,6 +10,8 @@
 #include "base/errors.h"
 #include "base/prot.h"
 #include "gtest/gtest.h"
+#include "uvm/object.h"
+#include "uvm/pager.h"
 #include "uvm/testing/world.h"
 
 namespace uvm {

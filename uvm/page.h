@@ -251,6 +251,8 @@ class PageStore {
   // NetBSD: uvm_page_recolor(), uvm_page_rebucket(), uvm_page_numa_load(); see FreePages. LOCKS:
   // none.
   bool Recolour(uint32_t colours);
+  // NetBSD: uvmexp.ncolors. A power of two.
+  uint32_t colours() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return free_.colours(); }
   bool Rebucket(uint32_t buckets);
   bool NumaLoad(Paddr start, uint64_t bytes, uint32_t node);
   void SetReserves(const FrameReserves& reserves);

@@ -78,13 +78,14 @@ class Walk {
     return all;
   }
 
-  // What is clean has to be somewhere else as well.
+  // What counts as clean, or would by what the pmap says, has to be somewhere else as well.
   bool PagesHold(const AnonymousPager& anonymous, Object* object) {
     for (Page* page = object->DebugFirstPage(); page != nullptr;
          page = Object::DebugNextPage(page)) {
-      if (page->dirty != Dirty::kClean || page->IsBusy()) continue;
+      if (page->dirty == Dirty::kDirty || page->IsBusy()) continue;
       if (anonymous.FindSlot(object, page->index) != kNoSlot) continue;
-      *text_ << "object#" << object->id << " page " << page->index << " is clean and has no slot";
+      *text_ << "object#" << object->id << " page " << page->index
+             << " is not dirty and has no slot";
       return false;
     }
     return true;
@@ -94,7 +95,7 @@ class Walk {
   const char* WrongWith(const Page* page, SwapSlot slot, uint64_t* only) {
     if (slot == kNoSlot) {
       const bool own = page != nullptr && page->object == nullptr && !page->IsBusy();
-      return own && page->dirty == Dirty::kClean ? "is clean and has no slot" : nullptr;
+      return own && page->dirty != Dirty::kDirty ? "is not dirty and has no slot" : nullptr;
     }
     if (slot == kBadSlot) {
       if (page != nullptr) return "is in memory, and lost";

@@ -90,7 +90,9 @@ TEST(ListsTest, WhatIsEquivalentSaysWhy) {
     EXPECT_GE(mutant.equivalent.size(), kLeast) << mutant.id;
   }
   for (const Mutant& mutant : all) {
-    if (!mutant.equivalent.empty()) EXPECT_GE(mutant.equivalent.size(), kLeast) << mutant.id;
+    if (!mutant.equivalent.empty()) {
+      EXPECT_GE(mutant.equivalent.size(), kLeast) << mutant.id;
+    }
   }
 }
 

@@ -288,6 +288,14 @@ void NaivePmap::PageProtect(Paddr pa, Prot prot) {
   }
 }
 
+Vaddr NaivePmap::Prefer(uint64_t offset, Vaddr hint, uint64_t, PreferSide side) {
+  const uint64_t mask = preferred_colours_ - 1;
+  const uint64_t wanted = offset >> base::kPageShift;
+  const uint64_t page = hint.PageNumber();
+  if (side == PreferSide::kBelow) return hint - (((page - wanted) & mask) << base::kPageShift);
+  return hint + (((wanted - page) & mask) << base::kPageShift);
+}
+
 bool NaivePmap::ClearModify(Paddr pa) { return std::exchange(FrameAt(pa).modified, false); }
 
 bool NaivePmap::ClearReference(Paddr pa) {

@@ -100,6 +100,9 @@ class NaivePmap final : public PmapSystem {
   // already. A pmap that does not look adds to the page's list a mapping that is none, which
   // nothing takes away again (FreeBSD PR 266108).
   uint64_t entered_ahead_twice() const { return entered_ahead_twice_; }
+  // Caches that go by virtual address, with `colours` pages a way (a power of two): a page of an
+  // object has its colour where its page number and its place in the object agree modulo them.
+  void PreferColours(uint64_t colours) { preferred_colours_ = colours; }
   // Rule 10: of the coming Enters, the one after `successes` more fails.
   void FailEnterAfter(uint64_t successes) { enter_fails_in_ = successes + 1; }
 
@@ -137,7 +140,7 @@ class NaivePmap final : public PmapSystem {
   void ProcWrite(Pmap*, base::Vaddr, uint64_t) override {}
   base::Paddr PhysAddress(uint64_t cookie) override { return base::Paddr(cookie).Trunc(); }
   CacheMode MmapFlags(uint64_t) override { return CacheMode::kDefault; }
-  base::Vaddr Prefer(uint64_t, base::Vaddr hint, uint64_t, PreferSide) override { return hint; }
+  base::Vaddr Prefer(uint64_t offset, base::Vaddr hint, uint64_t bytes, PreferSide side) override;
   base::PageCount ResidentCount(const Pmap* pmap) const override;
   base::PageCount WiredCount(const Pmap* pmap) const override;
   bool PeekNext(const Pmap* pmap, base::Vaddr from, Mapping* out) const override;
@@ -169,6 +172,7 @@ class NaivePmap final : public PmapSystem {
   std::optional<base::Prng> enter_fails_;
   uint64_t enter_fails_one_in_ = 0;
   bool references_hidden_ = false;
+  uint64_t preferred_colours_ = 1;
   PmapLie lie_ = PmapLie::kNone;
   uint64_t miscounted_ = 0;  // by a lie
   uint64_t entered_ahead_twice_ = 0;

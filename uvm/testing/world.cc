@@ -134,6 +134,8 @@ std::string Space::Find(const FindOptions& options) const {
       {
           .hint = PageAt(options.hint),
           .size = options.pages * base::kPageSize,
+          .object = options.file,
+          .offset = options.file_page * base::kPageSize,
           .align = (options.flags & kEnterColorMatch) != 0 ? options.align
                                                            : options.align * base::kPageSize,
           .flags = options.flags,

@@ -70,6 +70,8 @@ struct FindOptions {
   uint64_t align = 0;
   uint32_t flags = 0;  // kEnterColorMatch: `align` is a colour
   bool fixed = false;
+  Object* file = nullptr;  // with `file_page`: what is to be mapped there
+  uint64_t file_page = 0;
 };
 
 struct RemapOptions {
