@@ -122,19 +122,6 @@ TEST_P(UvmRecordingsTest, StructureAgreesButForDecisions) {
   EXPECT_LE(decided * 100, o.steps * 8);
 }
 
-// Of sequences with swap, what does not depend on which page is in memory: the entries. Undecided
-// are amaps of operations that ran short of memory, or of a page, in one kernel only, and slots of
-// pages given up on swap: a few in each file.
-TEST_P(UvmShortRecordingsTest, EntriesAgreeButForDecisions) {
-  const UvmRecording recording = Read(GetParam().name);
-  const Outcome o = RunUvmRecording(recording, UvmL4Bench::Make, UvmScope::kStructure);
-  EXPECT_LE(o.disagreements, 10u) << ToString(o.first.value_or(Difference()), GetParam().name);
-  if (o.first.has_value()) {
-    EXPECT_EQ(o.first->field.rfind("amap", 0), 0u) << ToString(*o.first, GetParam().name);
-  }
-  EXPECT_GE(o.agree, GetParam().compared / 2);
-}
-
 TEST(UvmRecordingsTest, RunsAreTheSameEveryTime) {
   const UvmRecording recording = Read("l_loan_clean_01");
   const Outcome a = RunUvmRecording(recording, UvmL4Bench::Make, UvmScope::kMeaning);
