@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "base/hash.h"
 #include "base/text_sink.h"
 #include "conform/differences.h"
+#include "conform/uvm_books.h"
 #include "conform/uvm_differences.h"
 #include "conform/uvm_directed.h"
 #include "conform/uvm_picture.h"
@@ -116,7 +118,7 @@ class Run {
         replay_(bench, sequence),
         directed_(&replay_),
         short_(UvmIsShort(sequence)),
-        scope_(scope),
+        scope_(short_ ? UvmScope::kMeaning : scope),
         totals_(totals) {}
 
   void Walk() {
@@ -141,10 +143,8 @@ class Run {
   void Open(const std::string& step, const std::string& details = "") {
     Close();
     open_ = true;
-    changed_.clear();
-    map_counters_.clear();
-    views_.clear();
-    counters_.reset();
+    lines_ = {};
+    final_views_.clear();
     step_line_ = line_;
     what_ = absl::StrCat("sequence ", sequence_.name, " ", step, details);
     const UvmStepDifference* named = NamedUvmStep(NameOf(recording_), sequence_.name, step);
@@ -178,7 +178,6 @@ class Run {
   // The trigger before it that allows the difference, or null.
   const char* Excuse(const Difference& d) const {
     if (d.field == "result") return triggers_.ExcuseResult();
-    if (d.field == "check") return triggers_.ExcuseCheck();
     uint64_t space = contents_of_;
     uint64_t va = 0;
     if (d.field == "contents" && absl::StartsWith(d.where, "0x")) {
@@ -211,20 +210,54 @@ class Run {
   void CompareState() {
     if (!bench_->problem().empty()) return Differ("progress", "", "done", bench_->problem());
     Differ(picture_.ComparePages(replay_));
-    if (scope_ == UvmScope::kMeaning || difference_.has_value()) return;
-    // Another structure is no reason to stop: what it means is the same.
+    // A difference that ends its sequence is the last word about it.
+    if (scope_ == UvmScope::kMeaning || (difference_.has_value() && !resumes_)) return;
+    CompareStructure();
+    causes_.Settle(picture_);
+    if (op_ != nullptr && op_->op.call == UvmCall::kExit) maps_.erase(op_->op.space);
+  }
+  // Another structure is no reason to stop: what it means is the same.
+  void CompareStructure() {
+    of_structure_.clear();
     FollowStructure();
-    const bool followed = difference_.has_value();
-    for (const UvmEntry& e : changed_) Differ(CompareEntry(replay_, e));
-    for (const UvmMapCounters& m : map_counters_) CompareCounters(m);
-    if (!short_) {
-      for (const UvmView& v : views_) CompareView(v);
-      if (counters_.has_value()) CompareCounters(*counters_);
+    for (const UvmMismatch& m : books_.Check(picture_, lines_)) Mark(m, BooksName(m));
+    for (const UvmEntry& e : lines_.entries) {
+      for (const UvmMismatch& m : CompareEntry(replay_, e)) Mark(m, OfEntry(m, e));
     }
-    if (!followed && difference_.has_value()) {
-      name_ = causes_.NameOf(difference_->field, difference_->recorded);
+    for (const UvmMapCounters& m : lines_.maps) {
+      maps_[m.space] = m;
+      CompareSizes(m);
     }
-    resumes_ = resumes_ || difference_.has_value();
+    for (const auto* views : {&lines_.views, &final_views_}) {
+      for (const UvmMismatch& m : books_.CheckViews(picture_, *views)) Mark(m, nullptr);
+      for (const UvmView& v : *views) CompareView(v);
+    }
+    if (lines_.counters.has_value()) machine_ = lines_.counters;
+    CompareCounters();
+    // What is undecided comes before what is decided.
+    const auto is_undecided = [](const auto& found) { return found.second == nullptr; };
+    auto told = std::find_if(of_structure_.begin(), of_structure_.end(), is_undecided);
+    if (told != of_structure_.end()) difference_.reset();
+    if (told == of_structure_.end()) told = of_structure_.begin();
+    if (difference_.has_value() || told == of_structure_.end()) return;
+    Differ(told->first);
+    name_ = told->second;
+    resumes_ = true;
+  }
+  void Mark(const UvmMismatch& m, const char* name) {
+    if (m.recorded != m.ours) of_structure_.push_back({m, name});
+  }
+  const char* OfEntry(const UvmMismatch& m, const UvmEntry& e) {
+    return m.field == "wired count" ? nullptr : causes_.OfEntry(e, PartnersOf(e));
+  }
+  // What has the amap of our entry at the recorded one's place.
+  std::vector<UvmSpan> PartnersOf(const UvmEntry& recorded) const {
+    return UvmPartnersOf(replay_, recorded.space, recorded.start);
+  }
+  const char* BooksName(const UvmMismatch& m) const {
+    if (m.field != "M sz") return nullptr;
+    const uint64_t space = std::stoull(m.where.substr(m.where.find(' ')));
+    return causes_.OfSize(space, std::stoull(m.recorded) - std::stoull(m.ours));
   }
   // Where the recorded kernel has split entries, or given them amaps, and ours has not, ours follow
   // after it has been told, so that what comes next can be compared: their meaning is the same.
@@ -233,63 +266,89 @@ class Run {
     const bool failed = op_->result.error != 0;
     // What fails has copied an amap before it split entries; what moves is in its pieces first.
     if (failed) FollowAmaps();
-    bool split = false;
-    for (const UvmEntry& e : changed_) {
-      split = replay_.SplitAt(e.space, e.start) || split;
-      split = replay_.SplitAt(e.space, e.end) || split;
+    for (const UvmEntry& e : lines_.entries) {
+      const bool first = replay_.SplitAt(e.space, e.start);
+      const bool split = replay_.SplitAt(e.space, e.end) || first;
+      if (split) Mark({"boundaries", "", "split", "as before"}, causes_.OfEntry(e, PartnersOf(e)));
     }
-    if (split) DifferInStructure("boundaries", "split", "as before");
     if (!failed) FollowAmaps();
-    bool shared = false;
-    for (const UvmEntry& e : changed_) {
-      if (e.amap.has_value() && e.amap->shared) shared = replay_.MarkShared(e) || shared;
+    for (const UvmEntry& e : lines_.entries) {
+      if (!e.amap.has_value() || !e.amap->shared || !replay_.MarkShared(e)) continue;
+      Mark({"amap shared", "", "shared", "not"}, causes_.OfEntry(e, PartnersOf(e)));
     }
-    if (shared) DifferInStructure("amap shared", "shared", "not");
   }
   void FollowAmaps() {
-    bool own = false;
-    for (const UvmEntry& e : changed_) {
-      if (e.amap.has_value() && !e.needs_copy) own = replay_.GiveAmap(e) || own;
+    for (const UvmEntry& e : lines_.entries) {
+      if (!e.amap.has_value() || e.needs_copy || !replay_.GiveAmap(e)) continue;
+      Mark({"amap", "", "own", "none yet"}, causes_.OfEntry(e, PartnersOf(e)));
     }
-    if (own) DifferInStructure("amap", "own", "none yet");
   }
-  // Differ() for what has no meaning: the decision behind it is the recording's affair.
-  void DifferInStructure(const std::string& field, const std::string& recorded,
-                         const std::string& ours) {
-    const bool first = !difference_.has_value();
-    Differ(field, "", recorded, ours);
-    if (first && difference_.has_value()) name_ = causes_.NameOf(field, recorded);
-  }
-  void CompareCounters(const UvmMapCounters& m) {
-    uvm::Space* space = replay_.space(m.space);
+  void CompareSizes(const UvmMapCounters& m) {
+    const uvm::Space* space = replay_.space(m.space);
     if (space == nullptr) return;
-    const uvm::PmapSystem* pmap = replay_.uvm().DebugPmap();
     const std::string where = absl::StrCat("space ", m.space);
-    const auto field = [&](const char* name, uint64_t recorded, uint64_t ours) {
-      Differ(name, where, absl::StrCat(recorded), absl::StrCat(ours));
-    };
-    field("M sz", m.size, space->map().size_bytes() / kUvmPageBytes);
-    field("M n", m.entries, space->map().DebugCount());
-    if (short_) return;
-    field("M res", m.resident, pmap->ResidentCount(space->pmap()).value());
-    field("M wir", m.wired, pmap->WiredCount(space->pmap()).value());
+    const uint64_t pages = space->map().size_bytes() / kUvmPageBytes;
+    Mark({"M sz", where, absl::StrCat(m.size), absl::StrCat(pages)},
+         causes_.OfSize(m.space, m.size - pages));
+    Mark({"M n", where, absl::StrCat(m.entries), absl::StrCat(space->map().DebugCount())},
+         causes_.OfMap(m.space));
   }
-  void CompareCounters(const UvmCounters& c) {
+  // Each counter stands until it is said again; what is decided is told where it is said.
+  void CompareCounters() {
+    using Counter = UvmCauses::Counter;
+    const uvm::PmapSystem* pmap = replay_.uvm().DebugPmap();
+    for (const auto& [number, m] : maps_) {
+      const uvm::Space* space = replay_.space(number);
+      if (space == nullptr) continue;
+      const std::string where = absl::StrCat("space ", number);
+      CompareCounter(Counter::kResident, number, {"M res", where, "", ""}, m.resident,
+                     pmap->ResidentCount(space->pmap()).value());
+      CompareCounter(Counter::kWiredMappings, number, {"M wir", where, "", ""}, m.wired,
+                     pmap->WiredCount(space->pmap()).value());
+    }
+    if (!machine_.has_value()) return;
     uvm::Uvm& u = replay_.uvm();
-    const auto field = [&](const char* name, uint64_t recorded, uint64_t ours) {
-      Differ(name, "machine", absl::StrCat(recorded), absl::StrCat(ours));
-    };
-    field("C anons", c.anons, u.DebugAnons().live());
-    field("C amaps", c.amaps, u.DebugAmaps().live());
-    field("C wired", c.wired, u.DebugPages().wired_count().value());
-    const uint64_t free = u.DebugPages().free_count().value();
-    field("C used", sequence_.pages - c.free, u.DebugPages().total().value() - free);
+    const uint64_t anons = u.DebugAnons().live();
+    CompareCounter(Counter::kAnons, 0, {"C anons", "machine", "", ""}, machine_->anons, anons);
+    CompareCounter(Counter::kWired, 0, {"C wired", "machine", "", ""}, machine_->wired,
+                   u.DebugPages().wired_count().value());
+    const char* amaps = causes_.OfAmaps();
+    if (lines_.counters.has_value() || amaps == nullptr) {
+      Mark({"C amaps", "machine", absl::StrCat(machine_->amaps),
+            absl::StrCat(u.DebugAmaps().live())},
+           amaps);
+    }
+    // Pages in use that are no anon's.
+    const uint64_t used = (u.DebugPages().total() - u.DebugPages().free_count()).value();
+    CompareCounter(Counter::kUsed, 0, {"C used", "machine", "", ""},
+                   sequence_.pages - machine_->free - machine_->anons, used - anons);
+  }
+  void CompareCounter(UvmCauses::Counter counter, uint64_t space, UvmMismatch m,
+                      uint64_t recorded, uint64_t ours) {
+    const UvmCauses::Verdict verdict = causes_.OfCounter(counter, space, recorded, ours);
+    const bool said =
+        m.where == "machine"
+            ? lines_.counters.has_value()
+            : std::any_of(lines_.maps.begin(), lines_.maps.end(),
+                          [space](const UvmMapCounters& map) { return map.space == space; });
+    if (!verdict.differs || (verdict.name != nullptr && !said)) return;
+    m.recorded = absl::StrCat(static_cast<int64_t>(recorded));
+    m.ours = absl::StrCat(static_cast<int64_t>(ours));
+    Mark(m, verdict.name);
   }
   void CompareView(const UvmView& v) {
     const UvmView ours = UvmViewOf(replay_, v.space, v.start, v.pages.size());
-    const std::string where = absl::StrCat("space ", v.space, " 0x", absl::Hex(v.start));
-    Differ("V pg", where, v.pages, ours.pages);
-    Differ("V pte", where, v.translations, ours.translations);
+    for (size_t i = 0; i < v.pages.size() && i < v.translations.size(); i++) {
+      const uint64_t va = v.start + i * kUvmPageBytes;
+      const std::string where = absl::StrCat("space ", v.space, " 0x", absl::Hex(va));
+      const auto note = [&](const char* field, char r, char o, const char* name) {
+        if (r != o) Mark({field, where, std::string(1, r), std::string(1, o)}, name);
+      };
+      note("V pg", v.pages[i], ours.pages[i],
+           causes_.OfPage(v.space, va, v.pages[i], ours.pages[i]));
+      note("V pte", v.translations[i], ours.translations[i],
+           causes_.OfTranslation(v.space, va, v.translations[i], ours.translations[i]));
+    }
   }
 
   // ---- Lines ----
@@ -297,7 +356,7 @@ class Run {
   void Visit(const UvmOpLine& l) {
     Close();
     op_ = &l;
-    causes_.Operation(l);
+    causes_.Operation(l, picture_);
     triggers_.Operation(l, picture_);
     Open(absl::StrCat("op ", l.number), absl::StrCat(" (", ToString(l.op), ")"));
     // Of what did not come back nothing more is said.
@@ -362,17 +421,17 @@ class Run {
   }
 
   void Visit(const UvmEntry& e) {
+    causes_.Entry(e, picture_);
     picture_.Apply(e);
-    causes_.Entry(e);
     triggers_.Entry(e);
-    changed_.push_back(e);
+    lines_.entries.push_back(e);
   }
   void Visit(const UvmEntryGone& e) { picture_.Apply(e); }
-  void Visit(const UvmMapCounters& m) { map_counters_.push_back(m); }
+  void Visit(const UvmMapCounters& m) { lines_.maps.push_back(m); }
   void Visit(const UvmCounters& c) {
-    if (open_ && compares_) counters_ = c;
+    if (open_ && compares_) lines_.counters = c;
   }
-  void Visit(const UvmView& v) { views_.push_back(v); }
+  void Visit(const UvmView& v) { (in_final_views_ ? final_views_ : lines_.views).push_back(v); }
 
   void Visit(const UvmContents& x) {
     Open(absl::StrCat("contents of space ", x.space, " at 0x", absl::Hex(x.start)));
@@ -446,14 +505,27 @@ class Run {
   void Visit(const UvmTrigger& t) {
     Close();
     triggers_.Trigger(t.name);
+    causes_.Trigger(t.name);
   }
   void Visit(const UvmQuirk&) {}
   void Visit(const UvmGet&) {}
   void Visit(const UvmPut&) {}
   void Visit(const UvmStop&) {}
   void Visit(UvmSection section) {
+    // What the views show is how the last step ended.
+    in_final_views_ = section == UvmSection::kFinalViews;
+    if (in_final_views_) {
+      compares_ = compares_ || (op_ != nullptr && !op_->result.missing);
+      return;
+    }
     Close();
-    if (section == UvmSection::kTeardown) replay_.pressure().DropBallast();
+    if (section != UvmSection::kTeardown) return;
+    replay_.pressure().DropBallast();
+    // The contents have been read.
+    maps_.clear();
+    machine_.reset();
+    books_.Unsettle();
+    causes_.Unsettle();
   }
 
   // ---- The end ----
@@ -495,11 +567,11 @@ class Run {
   std::string what_;
   const char* name_ = nullptr;
   std::optional<Difference> difference_;
-  std::vector<UvmEntry> changed_;
-  std::vector<UvmMapCounters> map_counters_;
-  std::vector<UvmView> views_;
+  UvmStepLines lines_;
+  std::vector<UvmView> final_views_;
+  bool in_final_views_ = false;
+  std::vector<std::pair<UvmMismatch, const char*>> of_structure_;  // with the decision, or null
   std::vector<const UvmStore*> stores_;
-  std::optional<UvmCounters> counters_;
   const UvmOpLine* op_ = nullptr;    // the last one
   const UvmQuirk* quirk_ = nullptr;  // of the operation
   UvmResult ours_;
@@ -509,6 +581,9 @@ class Run {
   bool resumes_ = false;  // a difference does not end the sequence
   // Of the sequence.
   UvmCauses causes_;
+  UvmBooks books_;
+  std::map<uint64_t, UvmMapCounters> maps_;  // as last recorded
+  std::optional<UvmCounters> machine_;
   UvmTriggers triggers_;
   uint64_t contents_of_ = 0;  // space of the last contents
   bool stopped_ = false;      // behind a difference

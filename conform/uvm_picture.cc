@@ -178,25 +178,28 @@ UvmView UvmViewOf(UvmReplay& replay, uint64_t space, uint64_t start, size_t page
   return view;
 }
 
-std::optional<UvmMismatch> CompareEntry(const UvmReplay& replay, const UvmEntry& recorded) {
+std::vector<UvmMismatch> CompareEntry(const UvmReplay& replay, const UvmEntry& recorded) {
   const UvmPicture::Entries entries = UvmEntriesOf(replay, recorded.space);
   const auto it = entries.find(recorded.start);
+  std::vector<UvmMismatch> found;
   const auto mismatch = [&](const char* field) {
-    return UvmMismatch{field, "entry", ToString(recorded),
-                       it == entries.end() ? "none begins there" : ToString(it->second)};
+    found.push_back({field, "entry", ToString(recorded),
+                     it == entries.end() ? "none begins there" : ToString(it->second)});
   };
-  if (it == entries.end() || it->second.end != recorded.end) return mismatch("boundaries");
-  const UvmEntry& ours = it->second;
-  if (ours.wired != recorded.wired) return mismatch("wired count");
-  if (ours.copy_on_write != recorded.copy_on_write || ours.needs_copy != recorded.needs_copy) {
-    return mismatch("copy flags");
+  if (it == entries.end() || it->second.end != recorded.end) {
+    mismatch("boundaries");
+    return found;
   }
-  if (ours.amap.has_value() != recorded.amap.has_value()) return mismatch("amap");
-  if (!ours.amap.has_value()) return std::nullopt;
-  if (ours.amap->slots != recorded.amap->slots) return mismatch("amap slots");
-  if (ours.amap->refs != recorded.amap->refs) return mismatch("amap references");
-  if (ours.amap->shared != recorded.amap->shared) return mismatch("amap shared");
-  return std::nullopt;
+  const UvmEntry& ours = it->second;
+  if (ours.wired != recorded.wired) mismatch("wired count");
+  if (ours.copy_on_write != recorded.copy_on_write || ours.needs_copy != recorded.needs_copy)
+    mismatch("copy flags");
+  if (ours.amap.has_value() != recorded.amap.has_value()) mismatch("amap");
+  if (!ours.amap.has_value() || !recorded.amap.has_value()) return found;
+  if (ours.amap->slots != recorded.amap->slots) mismatch("amap slots");
+  if (ours.amap->refs != recorded.amap->refs) mismatch("amap references");
+  if (ours.amap->shared != recorded.amap->shared) mismatch("amap shared");
+  return found;
 }
 
 }  // namespace conform

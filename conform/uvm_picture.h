@@ -12,6 +12,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "conform/uvm_recording.h"
 #include "conform/uvm_replay.h"
@@ -51,7 +52,7 @@ UvmPicture::Entries UvmEntriesOf(const UvmReplay& replay, uint64_t space);
 UvmView UvmViewOf(UvmReplay& replay, uint64_t space, uint64_t start, size_t pages);
 // A recorded entry against ours that begins at the same address: boundaries, flags, and what its
 // amap is like.
-std::optional<UvmMismatch> CompareEntry(const UvmReplay& replay, const UvmEntry& recorded);
+std::vector<UvmMismatch> CompareEntry(const UvmReplay& replay, const UvmEntry& recorded);
 
 }  // namespace conform
 

@@ -1,13 +1,19 @@
 #include "conform/uvm_structure.h"
 
+#include <algorithm>
+#include <cstdlib>
 #include <string>
+#include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 
 namespace conform {
 
 namespace {
 
+constexpr char kFailedOperations[] = "failed-operations-leave-no-trace";
+constexpr char kMovedMappings[] = "moving-takes-layers-as-they-are";
 constexpr char kCopyOfShared[] = "copy-of-shared-keeps-sharing";
 constexpr char kZeroPage[] = "zero-page-comes-and-goes";
 constexpr char kBlind[] = "no-access-without-read";
@@ -19,45 +25,121 @@ constexpr char kForgets[] = "free-forgets-at-once";
 constexpr char kMlockall[] = "mlockall-failure-restores";
 constexpr char kSnapshot[] = "copy-of-shared-is-a-snapshot";
 constexpr char kStrangers[] = "promotion-spares-strangers";
-
+constexpr char kNoReference[] = "mmap-error-keeps-references";
+constexpr char kWiringAll[] = "wiring-all-splits-again";
 constexpr char kLoansEnd[] = "returned-loans-leave-nothing";
 
 constexpr const char* kNames[] = {
     kFailedOperations, kMovedMappings, kCopyOfShared, kZeroPage, kBlind,
     kRightsStay,       kUnwire,        kForgets,      kMlockall, kSnapshot,
-    kStrangers,        kExtractRemove, kPrivatePage,  kLoansEnd};
+    kStrangers,        kExtractRemove, kPrivatePage,  kLoansEnd,
+    kNoReference,      kWiringAll};
+
+// In the order of UvmCauses::Layers.
+constexpr const char* kLayerNames[] = {kCopyOfShared, kMovedMappings, kFailedOperations,
+                                       kWiringAll};
+
+// What the scenarios that take pages away take.
+constexpr uint64_t kPagesRemoved = 4;
+// Fault-ahead reaches so far to both sides.
+constexpr uint64_t kAhead = 8 * kUvmPageBytes;
+
+bool IsAccess(UvmCall call) { return call == UvmCall::kRead || call == UvmCall::kWrite; }
+
+UvmSpan Whole(uint64_t space) { return {space, 0, UvmSpan::kAll}; }
+
+UvmSpan SpanOf(const UvmEntry& e) { return {e.space, e.start, e.end}; }
+
+bool GivesUp(const UvmOp& op) {
+  constexpr uint64_t kMadvFree = 6;
+  return op.call == UvmCall::kSysMadvise ? op.advice == kMadvFree
+                                         : op.call != UvmCall::kClean ||
+                                               (op.flags & (UvmFlag('F') | UvmFlag('C'))) != 0;
+}
+
+bool CanWrite(const UvmOp& op) { return (op.prot & kUvmWrite) != 0; }
 
 }  // namespace
 
 absl::Span<const char* const> UvmStructureNames() { return kNames; }
 
-void UvmCauses::Operation(const UvmOpLine& line) {
+void UvmCauses::Operation(const UvmOpLine& line, const UvmPicture& picture) {
   op_ = &line;
+  spans_ = UvmSpansOf(line);
+  promoted_now_ = UvmPages();
+  wide_ = false;
+  for (UvmPages& pages : layers_) pages.Follow(line);
+  for (UvmPages* pages : {&blind_, &lowered_, &given_up_, &wired_, &lent_, &locked_, &promoted_}) pages->Follow(line);
   const bool ok = line.result.error == 0;
+  if (std::exchange(loses_reference_, false)) {
+    kept_.insert(line.op.has_object != 0 ? static_cast<int64_t>(line.op.object) : line.op.fd);
+  }
   switch (line.op.call) {
-    case UvmCall::kExtract:
-    case UvmCall::kMremap:
-    case UvmCall::kSysMremap:
-      moved_ = moved_ || ok;
-      break;
     case UvmCall::kLoan:
-      lent_ = true;  // one that fails has lent, too, for a while
+      lent_some_ = true;  // one that fails has lent, too, for a while
+      for (const UvmSpan& span : spans_) lent_.Add(span);
       break;
     case UvmCall::kProtect:
     case UvmCall::kSysMprotect:
-      protected_ = protected_ || ok;
+      for (const UvmSpan& span : spans_) {
+        if (ok && CanWrite(line.op)) lowered_.Add(span);
+      }
       break;
     case UvmCall::kClean:
     case UvmCall::kSysMadvise:
     case UvmCall::kSysMsync:
-      cleaned_ = true;
+      if (GivesUp(line.op)) GiveUp(picture);
       break;
     case UvmCall::kWireAll:
     case UvmCall::kSysMlockall:
-      wired_some_ = wired_some_ || !ok;
+      if (ok) break;
+      for (const auto& [start, e] : picture.EntriesOf(line.op.space)) locked_.Add(SpanOf(e));
+      break;
+    case UvmCall::kWrite:
+    case UvmCall::kWire:
+    case UvmCall::kSysMlock:
+      if (ok) Promote(picture);
+      break;
+    case UvmCall::kObjCreate:
+      object_pages_[static_cast<int64_t>(line.op.object)] = line.op.pages;
       break;
     default:
       break;
+  }
+}
+
+// Also where others have the pages: at the same place, since a fork gave them.
+void UvmCauses::GiveUp(const UvmPicture& picture) {
+  for (const auto& [space, entries] : picture.spaces()) {
+    for (const UvmSpan& span : spans_) {
+      for (const auto& [start, e] : entries)
+        given_up_.Add({space, std::max(start, span.start), std::min(e.end, span.end)});
+    }
+  }
+}
+
+// What else maps the pages of objects that private mappings get copies of.
+void UvmCauses::Promote(const UvmPicture& picture) {
+  for (const UvmSpan& span : spans_) {
+    for (const auto& [start, e] : picture.EntriesOf(span.space)) {
+      const uint64_t end = std::min(e.end, span.end);
+      for (uint64_t va = std::max(start, span.start); va < end; va += kUvmPageBytes)
+        Promote(picture, e, va);
+    }
+  }
+}
+
+void UvmCauses::Promote(const UvmPicture& picture, const UvmEntry& written, uint64_t va) {
+  if (!written.copy_on_write || !written.object.has_value()) return;
+  const uint64_t offset = written.offset + (va - written.start);
+  for (const auto& [space, entries] : picture.spaces()) {
+    for (const auto& [start, e] : entries) {
+      const bool has = e.object == written.object && e.offset <= offset &&
+                       offset - e.offset < e.end - e.start;
+      if (!has) continue;
+      promoted_now_.AddPage(space, start + (offset - e.offset));
+      promoted_.AddPage(space, start + (offset - e.offset));
+    }
   }
 }
 
@@ -65,49 +147,239 @@ void UvmCauses::Note(const std::string& text) {
   removed_ = removed_ || absl::StartsWith(text, "extract REMOVE");
 }
 
-void UvmCauses::Entry(const UvmEntry& entry) {
-  constexpr uint64_t kRead = 1;
-  if (op_ != nullptr && op_->result.error != 0) failed_ = true;
-  if (entry.prot != 0 && (entry.prot & kRead) == 0) blind_ = true;
-  if (entry.wired != 0) wired_ = true;
-  const bool fork = op_ != nullptr && op_->op.call == UvmCall::kFork;
-  if (fork && entry.needs_copy && entry.amap.has_value() && entry.amap->shared) {
-    copied_shared_ = true;
+void UvmCauses::Entry(const UvmEntry& entry, const UvmPicture& picture) {
+  const UvmSpan span = SpanOf(entry);
+  if (entry.prot != 0 && (entry.prot & kUvmRead) == 0) blind_.Add(span);
+  if (entry.wired != 0) wired_.Add(span);
+  if (op_ == nullptr) return;
+  if (op_->result.error != 0) layers_[kFailed].Add(span);
+  switch (op_->op.call) {
+    case UvmCall::kExtract:
+    case UvmCall::kMremap:
+    case UvmCall::kSysMremap:
+      if (op_->result.error == 0) layers_[kMoved].Add(span);
+      break;
+    case UvmCall::kWireAll:
+    case UvmCall::kSysMlockall: {
+      const UvmPicture::Entries& before = picture.EntriesOf(entry.space);
+      const auto same = before.find(entry.start);
+      if (same != before.end() && same->second.end < entry.end) layers_[kWiredAll].Add(span);
+      break;
+    }
+    case UvmCall::kFork:
+      if (entry.needs_copy && entry.amap.has_value() && entry.amap->shared) {
+        layers_[kCopied].Add(span);
+        layers_[kCopied].Add({op_->op.space2, span.start, span.end});
+        for (const auto& [space, entries] : picture.spaces()) {
+          for (const auto& [start, e] : entries) {
+            const bool partner =
+                e.amap.has_value() && e.amap->shared && e.amap->refs == entry.amap->refs;
+            if (partner) layers_[kCopied].Add(SpanOf(e));
+          }
+        }
+      }
+      break;
+    default:
+      break;
   }
 }
 
-// Of the translations there are in one space.
-const char* UvmCauses::NameOfTranslations() const {
-  return blind_           ? kBlind
-         : cleaned_       ? kForgets
-         : wired_some_    ? kMlockall
-         : copied_shared_ ? kSnapshot
-         : wired_         ? kStrangers
-         : lent_          ? kPrivatePage
-                          : nullptr;
+void UvmCauses::Settle(const UvmPicture& picture) {
+  for (UvmPages& pages : layers_) pages.KeepMapped(picture);
+  for (UvmPages* pages : {&blind_, &lowered_, &given_up_, &wired_, &lent_, &locked_, &promoted_})
+    pages->KeepMapped(picture);
+  if (op_ == nullptr || op_->result.error != 0) return;
+  if (op_->op.call == UvmCall::kExit) {
+    offsets_.erase({Counter::kResident, op_->op.space});
+    offsets_.erase({Counter::kWiredMappings, op_->op.space});
+  }
+  if (op_->op.call == UvmCall::kWrite) {
+    for (const UvmSpan& span : spans_) lowered_.Remove(span);
+  }
 }
 
-const char* UvmCauses::NameOf(const std::string& field, const std::string& recorded) const {
-  if (field == "C used" && lent_) return kZeroPage;
-  if (field == "M sz" && removed_) return kExtractRemove;
-  if (field == "M wir" && wired_some_) return kMlockall;
-  if (field == "M wir" && failed_ && !blind_) return kFailedOperations;
-  if (field == "M res" || field == "M wir") return NameOfTranslations();
-  if (field == "C wired") return wired_ ? kUnwire : nullptr;
-  if (field == "V pte") {
-    const bool executes = absl::StrContains(recorded, 'x') || absl::StrContains(recorded, 'X');
-    if (executes && blind_) return kBlind;
-    return protected_ ? kRightsStay : NameOfTranslations();
+void UvmCauses::Unsettle() {
+  wide_ = true;
+  for (auto& [counter, offset] : offsets_) offset.known = false;
+}
+
+// ---- Layers ----
+
+// A partner of such a page is one, too, once the operation on the page shows in it.
+const char* UvmCauses::OfEntry(const UvmEntry& recorded, const std::vector<UvmSpan>& partners) {
+  const UvmSpan span = SpanOf(recorded);
+  for (size_t i = 0; i < kLayers; i++) {
+    if (layers_[i].Touches(span)) return kLayerNames[i];
   }
-  const bool about_layers = absl::StartsWith(field, "amap") || absl::StartsWith(field, "C a") ||
-                            field == "copy flags" || field == "boundaries" || field == "M n" ||
-                            field == "V pg" || field == "C used";
-  if (!about_layers) return nullptr;
-  return copied_shared_ ? kCopyOfShared
-         : moved_       ? kMovedMappings
-         : failed_      ? kFailedOperations
-         : lent_        ? kLoansEnd
-                        : nullptr;
+  for (size_t i = 0; i < kLayers; i++) {
+    for (const UvmSpan& partner : partners) {
+      if (layers_[i].Touches(partner)) return kLayerNames[i];
+    }
+  }
+  for (size_t i = 0; i < kLayers; i++) {
+    for (const UvmSpan& of_op : spans_) {
+      if (!layers_[i].Touches(of_op)) continue;
+      layers_[i].Add(span);
+      return kLayerNames[i];
+    }
+  }
+  return nullptr;
+}
+
+const char* UvmCauses::OfMap(uint64_t space) const {
+  for (size_t i = 0; i < kLayers; i++) {
+    if (layers_[i].Touches(Whole(space))) return kLayerNames[i];
+  }
+  return nullptr;
+}
+
+const char* UvmCauses::OfSize(uint64_t space, uint64_t more) const {
+  return removed_ && space == 0 && more == kPagesRemoved ? kExtractRemove : nullptr;
+}
+
+const char* UvmCauses::OfAmaps() const {
+  for (size_t i = 0; i < kLayers; i++) {
+    if (!layers_[i].empty()) return kLayerNames[i];
+  }
+  return nullptr;
+}
+
+const char* UvmCauses::OfPage(uint64_t space, uint64_t va, char recorded, char ours) const {
+  const bool anons = recorded != 'o' && ours != 'o';
+  if (!anons) return nullptr;
+  for (size_t i = 0; i < kLayers; i++) {
+    if (layers_[i].Contains(space, va)) return kLayerNames[i];
+  }
+  return nullptr;
+}
+
+// ---- Translations ----
+
+const char* UvmCauses::OfTranslation(uint64_t space, uint64_t va, char recorded, char ours) const {
+  const char r = absl::ascii_tolower(recorded), o = absl::ascii_tolower(ours);
+  const bool same_wiring = absl::ascii_isupper(recorded) == absl::ascii_isupper(ours);
+  if (o == '-' && blind_.Contains(space, va)) return kBlind;
+  if (r == 'r' && o == 'w' && same_wiring && lowered_.Contains(space, va)) return kRightsStay;
+  if ((r == o || o == '-') && locked_.Contains(space, va)) return kMlockall;
+  if (given_up_.Contains(space, va)) return kForgets;
+  if (layers_[kCopied].Contains(space, va)) return kSnapshot;
+  if (o == '-' && lent_.Contains(space, va)) return kPrivatePage;
+  if (promoted_.Contains(space, va)) {
+    if (r == '-') return kStrangers;
+    if (o == '-' && !layers_[kCopied].empty()) return kCopyOfShared;
+  }
+  // Fault-ahead ends with the entry.
+  for (size_t i = 0; i < kLayers; i++) {
+    if (r == 'r' && o == '-' && layers_[i].Contains(space, va)) return kLayerNames[i];
+  }
+  return nullptr;
+}
+
+// ---- Counters ----
+
+uint64_t UvmCauses::Reached(const UvmPages& pages, uint64_t space) const {
+  if (wide_ || op_ == nullptr) return pages.CountIn(Whole(space));
+  uint64_t most = 0, elsewhere = 0;
+  for (const UvmSpan& span : spans_) {
+    if (span.space != space) {
+      elsewhere += pages.CountIn(span);
+      continue;
+    }
+    if (!IsAccess(op_->op.call)) {
+      most += pages.CountIn(span);
+    } else {
+      most += pages.CountIn({space, span.start - kAhead, span.end + kAhead});
+    }
+  }
+  if (op_->op.call == UvmCall::kFork && space == op_->op.space2) {
+    most += pages.CountIn(Whole(space));
+  }
+  // Of pages that others have, too.
+  return most + pages.CountIn(Whole(space), elsewhere);
+}
+
+uint64_t UvmCauses::Named(const UvmPages& pages) const {
+  uint64_t most = 0;
+  for (const UvmSpan& span : spans_) most += pages.CountIn(span);
+  return most;
+}
+
+uint64_t UvmCauses::ReachedAnywhere(const UvmPages& pages) const {
+  std::set<uint64_t> spaces;
+  for (const UvmSpan& span : spans_) spaces.insert(span.space);
+  uint64_t most = 0;
+  for (const uint64_t space : spaces) most += Reached(pages, space);
+  return most;
+}
+
+const char* UvmCauses::ExplainMappings(Counter counter, uint64_t space, int64_t change) const {
+  const auto most = static_cast<uint64_t>(std::abs(change));
+  if (most <= Reached(blind_, space)) return kBlind;
+  if (most <= Reached(given_up_, space)) return kForgets;
+  const UvmPages& copied = layers_[kCopied];
+  if (most <= Reached(copied, space) + Named(copied)) return kSnapshot;
+  if (most <= Reached(locked_, space)) return kMlockall;
+  if (most <= Reached(promoted_, space) + promoted_now_.CountIn(Whole(space))) return kStrangers;
+  if (most <= Reached(lent_, space)) return kPrivatePage;
+  if (removed_ && space == 0 && most <= kPagesRemoved) return kExtractRemove;
+  const bool access = op_ != nullptr && IsAccess(op_->op.call);
+  if (access && counter == Counter::kWiredMappings) return nullptr;
+  for (size_t i = kMoved; i < kLayers; i++) {
+    if (most <= Reached(layers_[i], space)) return kLayerNames[i];
+  }
+  return nullptr;
+}
+
+const char* UvmCauses::ExplainWired(int64_t before, int64_t now) const {
+  const auto most = static_cast<uint64_t>(std::abs(now - before));
+  if (most <= ReachedAnywhere(locked_)) return kMlockall;
+  if (now > before) return most <= ReachedAnywhere(wired_) ? kUnwire : nullptr;
+  return now >= 0 ? kUnwire : nullptr;
+}
+
+// Pages in use that are no anon's.
+const char* UvmCauses::ExplainUsed(int64_t before, int64_t now) const {
+  if (lent_some_ && (now == 0 || now == 1)) return kZeroPage;
+  if (op_->op.call != UvmCall::kObjDetach) return nullptr;
+  const auto id = static_cast<int64_t>(op_->op.object);
+  const auto pages = object_pages_.find(id);
+  if (!kept_.contains(id) || pages == object_pages_.end()) return nullptr;
+  const int64_t more = now - before;
+  return more > 0 && more <= static_cast<int64_t>(pages->second) ? kNoReference : nullptr;
+}
+
+const char* UvmCauses::Explain(Counter counter, uint64_t space, int64_t before,
+                               int64_t now) const {
+  const auto most = static_cast<uint64_t>(std::abs(now - before));
+  switch (counter) {
+    case Counter::kResident:
+    case Counter::kWiredMappings:
+      return ExplainMappings(counter, space, now - before);
+    case Counter::kWired:
+      return ExplainWired(before, now);
+    case Counter::kAnons:
+      if (most <= ReachedAnywhere(layers_[kCopied])) return kCopyOfShared;
+      return most <= ReachedAnywhere(lent_) ? kLoansEnd : nullptr;
+    case Counter::kUsed:
+      return ExplainUsed(before, now);
+  }
+  return nullptr;
+}
+
+UvmCauses::Verdict UvmCauses::OfCounter(Counter counter, uint64_t space, uint64_t recorded,
+                                        uint64_t ours) {
+  const auto now = static_cast<int64_t>(recorded - ours);
+  Offset& offset = offsets_[{counter, space}];
+  if (now != offset.pages) {
+    const bool wide = wide_;
+    wide_ = wide_ || !offset.known;
+    const char* name = Explain(counter, space, offset.pages, now);
+    wide_ = wide;
+    if (name == nullptr) return {true, nullptr};
+    offset = {now, name, true};
+  }
+  offset.known = true;
+  return {now != 0, offset.name};
 }
 
 }  // namespace conform

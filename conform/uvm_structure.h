@@ -2,25 +2,33 @@
 //
 // WHAT     Where entries, amaps, counters or translations are not as recorded although every page
 //          means the same, the difference has the name of a decision: a row of docs/DIFFERENCES.md.
-//          Which one is told by the field and by what the recording shows of the sequence so far,
-//          never by our side: a copy of shared memory that owes its parent a copy, a mapping that
-//          was moved, an operation that failed, a page that was lent, rights without read, rights
-//          that were set again, wired memory without rights.
-// SEE      conform/README.md, "Sequences of the real UVM".
+//          A decision excuses no field as such but certain pages: those that the recording shows an
+//          operation to have done something to that ours does otherwise. They go where their
+//          mappings go, and are forgotten when nothing maps them any more. A difference of an
+//          entry, or of a translation, is decided where it is about such a page; one of a counter
+//          where the operation before it was about such pages, and by no more than they are: what
+//          a counter is off by stays the same over all other operations.
+// INVARIANTS  Ours counts only for how much, and in which direction, a value differs, and for which
+//          entries have one amap.
+// SEE      uvm_books.h for what the recording's own numbers must be; conform/README.md, "Sequences
+//          of the real UVM".
 #ifndef CONFORM_UVM_STRUCTURE_H_
 #define CONFORM_UVM_STRUCTURE_H_
 
+#include <array>
+#include <cstdint>
+#include <map>
+#include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/types/span.h"
+#include "conform/uvm_pages.h"
+#include "conform/uvm_picture.h"
 #include "conform/uvm_recording.h"
 
 namespace conform {
-
-// An operation that failed has split entries there, or given them amaps, and none here.
-inline constexpr char kFailedOperations[] = "failed-operations-leave-no-trace";
-// Moving a mapping makes an amap for it there, or marks one as shared.
-inline constexpr char kMovedMappings[] = "moving-takes-layers-as-they-are";
 
 // All names that UvmCauses gives.
 absl::Span<const char* const> UvmStructureNames();
@@ -28,28 +36,79 @@ absl::Span<const char* const> UvmStructureNames();
 // What happened in one sequence so far.
 class UvmCauses {
  public:
-  void Operation(const UvmOpLine& line);
+  // An operation, before its effects are in `picture`.
+  void Operation(const UvmOpLine& line, const UvmPicture& picture);
   // Directed scenarios say in words what the operations have no line for.
   void Note(const std::string& text);
   // An entry that the last operation changed.
-  void Entry(const UvmEntry& entry);
-  // The decision behind a difference of `field` whose recorded side is `recorded`; null: none.
-  const char* NameOf(const std::string& field, const std::string& recorded) const;
+  // `picture` does not know of it yet.
+  void Entry(const UvmEntry& entry, const UvmPicture& picture);
+  // The conditions of a defect are met by the operation that follows.
+  void Trigger(const std::string& defect) { loses_reference_ = loses_reference_ || defect == "B14"; }
+  // The last operation has been judged; its effects are in `picture`.
+  void Settle(const UvmPicture& picture);
+  // Pages have been read without lines about the maps.
+  void Unsettle();
+
+  // The decision behind a difference; null: none.
+  // Of an entry's layers or boundaries.
+  // `partners`: what has the same amap as the entry of ours.
+  const char* OfEntry(const UvmEntry& recorded, const std::vector<UvmSpan>& partners);
+  // Of how many entries, or pages, a space has. `more`: recorded than by its entries, in pages.
+  const char* OfMap(uint64_t space) const;
+  const char* OfSize(uint64_t space, uint64_t more) const;
+  // Of how many amaps there are.
+  const char* OfAmaps() const;
+  // Of a page's letter in a V line.
+  const char* OfTranslation(uint64_t space, uint64_t va, char recorded, char ours) const;
+  const char* OfPage(uint64_t space, uint64_t va, char recorded, char ours) const;
+  // Of a counter of a space, or of the machine (space 0). Told after every operation.
+  enum class Counter : uint8_t { kResident, kWiredMappings, kWired, kAnons, kUsed };
+  struct Verdict {
+    bool differs = false;
+    const char* name = nullptr;
+  };
+  Verdict OfCounter(Counter counter, uint64_t space, uint64_t recorded, uint64_t ours);
 
  private:
-  const char* NameOfTranslations() const;
+  // Decisions about layers.
+  enum Layers : uint8_t { kCopied, kMoved, kFailed, kWiredAll, kLayers };
+  struct Offset {
+    int64_t pages = 0;  // recorded minus ours
+    const char* name = nullptr;
+    bool known = true;
+  };
+  void GiveUp(const UvmPicture& picture);
+  void Promote(const UvmPicture& picture);
+  void Promote(const UvmPicture& picture, const UvmEntry& written, uint64_t va);
+  // How many of the pages the last operation may have done something to, in one space.
+  uint64_t Reached(const UvmPages& pages, uint64_t space) const;
+  // Named by it, in any space: they may be mapped at other places, too.
+  uint64_t Named(const UvmPages& pages) const;
+  uint64_t ReachedAnywhere(const UvmPages& pages) const;
+  const char* Explain(Counter counter, uint64_t space, int64_t before, int64_t now) const;
+  const char* ExplainMappings(Counter counter, uint64_t space, int64_t change) const;
+  const char* ExplainWired(int64_t before, int64_t now) const;
+  const char* ExplainUsed(int64_t before, int64_t now) const;
 
   const UvmOpLine* op_ = nullptr;
-  bool failed_ = false;
-  bool moved_ = false;
+  std::vector<UvmSpan> spans_;  // of it
+  bool wide_ = false;           // anything may have been touched
+  std::array<UvmPages, kLayers> layers_;
+  UvmPages blind_;    // were without read since they were mapped
+  UvmPages lowered_;  // were given rights, and not been written since
+  UvmPages given_up_;  // were cleaned, or given up
+  UvmPages wired_;
+  // Other mappings of objects' pages that private ones got copies of; by the last operation.
+  UvmPages promoted_, promoted_now_;
+  UvmPages lent_;
+  UvmPages locked_;  // of spaces whose mlockall failed
+  bool lent_some_ = false;
+  bool loses_reference_ = false;  // the operation that follows
+  std::set<int64_t> kept_;        // objects whose reference was lost
+  std::map<int64_t, uint64_t> object_pages_;
   bool removed_ = false;  // pages were extracted and taken away from where they were
-  bool lent_ = false;
-  bool blind_ = false;          // rights without read
-  bool protected_ = false;      // rights were set
-  bool copied_shared_ = false;  // a fork left a needs-copy mark on a shared amap
-  bool cleaned_ = false;        // pages were cleaned, or given up
-  bool wired_ = false;
-  bool wired_some_ = false;  // a mlockall failed
+  std::map<std::pair<Counter, uint64_t>, Offset> offsets_;
 };
 
 }  // namespace conform

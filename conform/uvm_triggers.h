@@ -3,7 +3,8 @@
 // WHAT     A trigger names the defect whose conditions the next operation meets. From then on the
 //          defect's pages may be other ones here: those that the operation names or makes, wherever
 //          fork, mremap and extract take them afterwards. A difference is excused only at such a
-//          page, or of an operation on one, and only of the kinds that the defect can show in.
+//          page, or of an operation on one, and only of the kinds that the defect can show in. No
+//          check of a directed scenario is excused: checks go by the sane value.
 //
 //              B1   a fork by copy of shared memory     the shared pages of all spaces, the child's
 //              B3   shared memory that mremap grew      its pages
@@ -19,12 +20,11 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "conform/uvm_pages.h"
 #include "conform/uvm_picture.h"
 #include "conform/uvm_recording.h"
 
@@ -43,24 +43,14 @@ class UvmTriggers {
   // ... that excuses what the page at `va` is like, or holds.
   enum class Differs : uint8_t { kAnywhere, kInWiringOnly };
   const char* ExcusePage(uint64_t space, uint64_t va, Differs differs) const;
-  // ... a check of a directed scenario, which is about its trigger.
-  const char* ExcuseCheck() const;
 
  private:
-  using Pages = std::set<std::pair<uint64_t, uint64_t>>;  // space, page's address
-  // What the operation names in its space, or what it made of it.
-  struct Span {
-    uint64_t space = 0, start = 0, end = 0;
-  };
-  static std::vector<Span> SpansOf(const UvmOpLine& line);
   void Follow(const UvmOpLine& line);
   void Mark(const std::string& defect, const UvmOpLine& line, const UvmPicture& picture);
-  void MarkSpan(Pages* pages, const Span& span);
-  bool Touches(const Pages& pages, const Span& span) const;
 
   std::vector<std::string> pending_;    // of the next operation
   std::vector<std::string> met_;        // by the last one
-  std::map<std::string, Pages> pages_;  // of each defect met so far, also without pages
+  std::map<std::string, UvmPages> pages_;  // of each defect met so far, also without pages
   std::set<uint64_t> unsure_wiring_;    // spaces whose mlockall failed
   const UvmOpLine* op_ = nullptr;
 };

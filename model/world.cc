@@ -51,10 +51,8 @@ bool World::MemoryMayRunOut(const ResolvedOp& op) const {
   const bool is_birth = op.kind == OpKind::kSpace || op.kind == OpKind::kTask ||
                         op.kind == OpKind::kTask32 || op.kind == OpKind::kFork ||
                         op.kind == OpKind::kTaskCreate || op.kind == OpKind::kThreadCreate;
-  const bool wires = op.kind == OpKind::kMlock || op.kind == OpKind::kMlockall ||
-                     op.kind == OpKind::kVmWire || op.kind == OpKind::kMmap ||
-                     op.kind == OpKind::kMremap;
-  const bool refused = wires && device_may_be_silent_ && MapsDevice(traces::ActsOn(op));
+  const bool refused =
+      device_may_be_silent_ && (MapsDevice(op.task) || MapsDevice(traces::ActsOn(op)));
   return options_.memory_may_run_out || (threads_may_run_out_ && is_birth) || refused;
 }
 

@@ -320,9 +320,9 @@ class World {
   std::map<uint32_t, Channel> channels_;  // by Task::channel, as long as a task has it
   // The next operation meets a kernel without memory for threads (an injected fault).
   bool threads_may_run_out_ = false;
-  // The next operation meets a message that is cut: who wires a page of a device, whose frames the
-  // server asks for itself, is refused. The faults of the other sites change no outcome: who asks
-  // again gets what was refused.
+  // The next operation meets a message that is cut: who needs a page of a device, whose frames the
+  // server asks for itself, may be refused. The faults of the other sites change no outcome: who
+  // asks again gets what was refused.
   bool device_may_be_silent_ = false;
   uint64_t unchecked_reads_ = 0;
 };

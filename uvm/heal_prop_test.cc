@@ -247,7 +247,7 @@ TEST_P(HealPropTest, LossesAreToldToWhoNeedsThemAndEverythingConverges) {
     ASSERT_FALSE(::testing::Test::HasFailure()) << "seed " << seed;
   }
   EXPECT_GT(tally.read_errors, kSeeds);
-  EXPECT_GT(tally.write_errors, kSeeds);
+  EXPECT_GT(tally.write_errors, kSeeds / 2);
   EXPECT_GT(tally.mismatches, 0u);
   EXPECT_GT(tally.vanished, 0u);
   // Each failed read is some access's.

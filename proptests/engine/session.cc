@@ -288,7 +288,8 @@ bool Session::ShortageIsRight(const model::Expectation& right, const Outcome& se
       (pages.free_count() + pages.active_count() + pages.inactive_count()).value();
   if (movable < kFewestMovable) return true;
   // Without room on swap only pages of files can go, so what is needed together may not fit.
-  if (machine_->uvm().swap().ready().value() < kPlenty) return true;
+  const uvm::SwapStore& swap = machine_->uvm().swap();
+  if (swap.available() < swap.in_use() + base::PageCount(kPlenty)) return true;
   const bool disturbed = machine_->ledger().faults_injected != spent_.faults_injected;
   if (disturbed) return true;
   if (!refused) {

@@ -1,0 +1,180 @@
+// The judge of structure is judged: one falsified number of a recording is found, whichever it is.
+#include <functional>
+#include <iostream>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/prng.h"
+#include "conform/outcome.h"
+#include "conform/recording.h"
+#include "conform/uvm.h"
+#include "conform/uvm_l4_bench.h"
+#include "conform/uvm_recording.h"
+#include "gtest/gtest.h"
+
+namespace conform {
+namespace {
+
+UvmRecording Read(const std::string& name) {
+  const std::string path = absl::StrCat("conform/testdata/netbsd_uvm/", name, ".txt.gz");
+  const absl::StatusOr<std::string> text = ReadTextFile(path);
+  EXPECT_TRUE(text.ok()) << text.status();
+  absl::StatusOr<UvmRecording> recording = ParseUvmRecording(path, text.value_or(""));
+  EXPECT_TRUE(recording.ok()) << recording.status();
+  return recording.ok() ? *std::move(recording) : UvmRecording();
+}
+
+// Falsifies the line, if it has the field.
+using Falsify = std::function<bool(UvmLine* line)>;
+
+template <typename T>
+Falsify Of(const std::function<bool(T*)>& falsify) {
+  return [falsify](UvmLine* line) {
+    T* what = std::get_if<T>(&line->what);
+    return what != nullptr && falsify(what);
+  };
+}
+
+// The first letter of a kind in a picture becomes another one.
+bool Replace(std::string* letters, char from, char to) {
+  const size_t at = letters->find(from);
+  if (at == std::string::npos) return false;
+  (*letters)[at] = to;
+  return true;
+}
+
+struct Field {
+  const char* name;
+  Falsify falsify;
+  int percent;  // of the falsified lines that must be found, at least
+};
+
+std::vector<Field> Fields() {
+  const auto entry = [](const std::function<bool(UvmEntry*)>& f) { return Of<UvmEntry>(f); };
+  const auto map = [](const std::function<bool(UvmMapCounters*)>& f) {
+    return Of<UvmMapCounters>(f);
+  };
+  const auto machine = [](const std::function<bool(UvmCounters*)>& f) {
+    return Of<UvmCounters>(f);
+  };
+  const auto view = [](const std::function<bool(UvmView*)>& f) { return Of<UvmView>(f); };
+  const auto amap = [entry](const std::function<bool(UvmAmap*)>& f) {
+    return entry([f](UvmEntry* e) { return e->amap.has_value() && f(&*e->amap); });
+  };
+  return {
+      {"E+ am= references +3", amap([](UvmAmap* a) { return (a->refs += 3) != 0; }), 95},
+      {"E+ am= references -1",
+       amap([](UvmAmap* a) { return a->refs > 1 && --a->refs != 0; }), 95},
+      {"E+ am= slots +1", amap([](UvmAmap* a) { return ++a->slots != 0; }), 95},
+      {"E+ am= S", amap([](UvmAmap* a) {
+         a->shared = !a->shared;
+         return true;
+       }),
+       95},
+      {"E+ am= none", entry([](UvmEntry* e) {
+         const bool had = e->amap.has_value();
+         e->amap.reset();
+         return had;
+       }),
+       95},
+      {"E+ nc", entry([](UvmEntry* e) {
+         e->needs_copy = !e->needs_copy;
+         return true;
+       }),
+       85},
+      {"E+ wired +1", entry([](UvmEntry* e) { return ++e->wired != 0; }), 95},
+      {"E+ protection", entry([](UvmEntry* e) {
+         e->prot ^= kUvmWrite;
+         return true;
+       }),
+       95},
+      {"E+ end one page earlier", entry([](UvmEntry* e) {
+         if (e->end - e->start <= kUvmPageBytes) return false;
+         e->end -= kUvmPageBytes;
+         return true;
+       }),
+       95},
+      {"M n +1", map([](UvmMapCounters* m) { return ++m->entries != 0; }), 95},
+      {"M sz +1", map([](UvmMapCounters* m) { return ++m->size != 0; }), 95},
+      {"M res +1", map([](UvmMapCounters* m) { return ++m->resident != 0; }), 90},
+      {"M res -1", map([](UvmMapCounters* m) { return m->resident-- != 0; }), 90},
+      {"M wir +1", map([](UvmMapCounters* m) { return ++m->wired != 0; }), 90},
+      {"C anons +5", machine([](UvmCounters* c) { return (c->anons += 5) != 0; }), 90},
+      {"C anons +1", machine([](UvmCounters* c) { return ++c->anons != 0; }), 90},
+      {"C amaps +1", machine([](UvmCounters* c) { return ++c->amaps != 0; }), 95},
+      {"C wired +7", machine([](UvmCounters* c) { return (c->wired += 7) != 0; }), 90},
+      {"C wired +1", machine([](UvmCounters* c) { return ++c->wired != 0; }), 90},
+      {"C free -1", machine([](UvmCounters* c) { return c->free-- != 0; }), 90},
+      {"V pte w to r", view([](UvmView* v) { return Replace(&v->translations, 'w', 'r'); }), 90},
+      {"V pte r to w", view([](UvmView* v) { return Replace(&v->translations, 'r', 'w'); }), 90},
+      {"V pte r to -", view([](UvmView* v) { return Replace(&v->translations, 'r', '-'); }), 90},
+      {"V pte - to r", view([](UvmView* v) { return Replace(&v->translations, '-', 'r'); }), 90},
+      {"V pg a to A", view([](UvmView* v) { return Replace(&v->pages, 'a', 'A'); }), 85},
+      {"V pg A to a", view([](UvmView* v) { return Replace(&v->pages, 'A', 'a'); }), 85},
+      {"V pg a to -", view([](UvmView* v) { return Replace(&v->pages, 'a', '-'); }), 95},
+      {"V pg o to -", view([](UvmView* v) { return Replace(&v->pages, 'o', '-'); }), 90},
+  };
+}
+
+uint64_t Undecided(const UvmRecording& recording, const UvmSequence& sequence) {
+  Outcome o;
+  RunUvmSequence(recording, sequence, UvmL4Bench::Make, UvmScope::kStructure, &o);
+  return o.disagreements;
+}
+
+// Lines of the sequence's operations, up to the contents: those behind them belong to no step.
+size_t LinesOfSteps(const UvmSequence& sequence) {
+  for (size_t i = 0; i < sequence.lines.size(); i++) {
+    const auto* section = std::get_if<UvmSection>(&sequence.lines[i].what);
+    if (section != nullptr && *section == UvmSection::kFinalContents) return i;
+  }
+  return sequence.lines.size();
+}
+
+// The place of some line that the field could be falsified in; -1: the sequence has none.
+int Falsified(const Field& field, base::Prng* prng, UvmSequence* sequence) {
+  const size_t end = LinesOfSteps(*sequence);
+  if (end == 0) return -1;
+  const size_t first = prng->Below(end);
+  size_t ops = 0;
+  for (size_t n = 0; n < end; n++) {
+    const size_t i = (first + n) % end;
+    // The counters before the first operation belong to no step, either.
+    ops = 0;
+    for (size_t k = 0; k < i && ops == 0; k++)
+      ops += std::holds_alternative<UvmOpLine>(sequence->lines[k].what) ? 1 : 0;
+    if (ops != 0 && field.falsify(&sequence->lines[i])) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+class UvmFalsifyTest : public testing::TestWithParam<const char*> {};
+
+INSTANTIATE_TEST_SUITE_P(All, UvmFalsifyTest,
+                         testing::Values("a_nopressure_clean_00", "a_nopressure_clean_01",
+                                         "s_syscall_clean_00", "l_loan_clean_00"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST_P(UvmFalsifyTest, OneFalsifiedLineIsUndecided) {
+  constexpr size_t kEach = 100;
+  const UvmRecording recording = Read(GetParam());
+  base::Prng prng(1, "falsify");
+  for (const Field& field : Fields()) {
+    size_t falsified = 0, found = 0;
+    for (size_t n = 0; falsified < kEach && n < 3 * kEach; n++) {
+      UvmSequence sequence = recording.sequences[prng.Below(recording.sequences.size())];
+      if (Falsified(field, &prng, &sequence) < 0) continue;
+      falsified++;
+      found += Undecided(recording, sequence) != 0 ? 1 : 0;
+    }
+    std::cout << field.name << ": " << found << " of " << falsified << "\n";
+    EXPECT_GE(falsified, kEach / 10) << field.name;
+    EXPECT_GE(found * 100, falsified * static_cast<size_t>(field.percent)) << field.name;
+  }
+}
+
+}  // namespace
+}  // namespace conform
