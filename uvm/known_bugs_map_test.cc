@@ -107,7 +107,7 @@ TEST_F(KnownBugsMapTest, SearchesGoInOneDirectionOnly) {
 }
 
 // Item 5, the shortcut for hints at the end where a search begins: it began behind everything else.
-TEST_F(KnownBugsMapTest, SearchesFromTheVeryEndMissNoHole) {
+TEST_F(KnownBugsMapTest, SearchesGoFromTheVeryEndToo) {
   Space up = NewSpace("..0...0....");
   EXPECT_EQ(up.Find({.hint = 0, .pages = 2}), "0");
   EXPECT_EQ(up.Find({.hint = 0, .pages = 3}), "3");
@@ -284,7 +284,7 @@ TEST_F(KnownBugsMapTest, JoinedFileWindowsKeepTheirOffsets) {
 }
 
 // The same where one of two existing entries swallows the other: what grew, and what is copied.
-TEST_F(KnownBugsMapTest, AnEntryThatSwallowsTheOneBelowItBeginsWhereThatBegan) {
+TEST_F(KnownBugsMapTest, JoinedFileWindowsBeginWhereTheLowerOneDid) {
   Object* file = File(7);
   Space grown = NewSpace("......");
   grown.Map({.pages = 2, .prot = kProtRead, .file = file, .file_page = 3});
