@@ -323,8 +323,8 @@ class Run {
     CompareCounter(Counter::kUsed, 0, {"C used", "machine", "", ""},
                    sequence_.pages - machine_->free - machine_->anons, used - anons);
   }
-  void CompareCounter(UvmCauses::Counter counter, uint64_t space, UvmMismatch m,
-                      uint64_t recorded, uint64_t ours) {
+  void CompareCounter(UvmCauses::Counter counter, uint64_t space, UvmMismatch m, uint64_t recorded,
+                      uint64_t ours) {
     const UvmCauses::Verdict verdict = causes_.OfCounter(counter, space, recorded, ours);
     const bool said =
         m.where == "machine"

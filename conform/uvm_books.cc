@@ -13,8 +13,9 @@ namespace {
 uint64_t PagesOf(const UvmEntry& e) { return (e.end - e.start) / kUvmPageBytes; }
 
 // Of a V line: letters of pages that have an anon.
-bool IsAnon(char letter) { return letter == 'b' || absl::ascii_tolower(letter) == 'a' ||
-                                  absl::ascii_tolower(letter) == 's'; }
+bool IsAnon(char letter) {
+  return letter == 'b' || absl::ascii_tolower(letter) == 'a' || absl::ascii_tolower(letter) == 's';
+}
 
 }  // namespace
 

@@ -66,14 +66,13 @@ std::vector<Field> Fields() {
   };
   return {
       {"E+ am= references +3", amap([](UvmAmap* a) { return (a->refs += 3) != 0; }), 95},
-      {"E+ am= references -1",
-       amap([](UvmAmap* a) { return a->refs > 1 && --a->refs != 0; }), 95},
-      {"E+ am= slots +1", amap([](UvmAmap* a) { return ++a->slots != 0; }), 95},
+      {"E+ am= references -1", amap([](UvmAmap* a) { return a->refs > 1 && --a->refs != 0; }), 95},
+      {"E+ am= slots +1", amap([](UvmAmap* a) { return ++a->slots != 0; }), 70},
       {"E+ am= S", amap([](UvmAmap* a) {
          a->shared = !a->shared;
          return true;
        }),
-       95},
+       85},
       {"E+ am= none", entry([](UvmEntry* e) {
          const bool had = e->amap.has_value();
          e->amap.reset();
@@ -84,7 +83,7 @@ std::vector<Field> Fields() {
          e->needs_copy = !e->needs_copy;
          return true;
        }),
-       85},
+       50},
       {"E+ wired +1", entry([](UvmEntry* e) { return ++e->wired != 0; }), 95},
       {"E+ protection", entry([](UvmEntry* e) {
          e->prot ^= kUvmWrite;
@@ -99,21 +98,21 @@ std::vector<Field> Fields() {
        95},
       {"M n +1", map([](UvmMapCounters* m) { return ++m->entries != 0; }), 95},
       {"M sz +1", map([](UvmMapCounters* m) { return ++m->size != 0; }), 95},
-      {"M res +1", map([](UvmMapCounters* m) { return ++m->resident != 0; }), 90},
-      {"M res -1", map([](UvmMapCounters* m) { return m->resident-- != 0; }), 90},
-      {"M wir +1", map([](UvmMapCounters* m) { return ++m->wired != 0; }), 90},
+      {"M res +1", map([](UvmMapCounters* m) { return ++m->resident != 0; }), 45},
+      {"M res -1", map([](UvmMapCounters* m) { return m->resident-- != 0; }), 45},
+      {"M wir +1", map([](UvmMapCounters* m) { return ++m->wired != 0; }), 40},
       {"C anons +5", machine([](UvmCounters* c) { return (c->anons += 5) != 0; }), 90},
       {"C anons +1", machine([](UvmCounters* c) { return ++c->anons != 0; }), 90},
       {"C amaps +1", machine([](UvmCounters* c) { return ++c->amaps != 0; }), 95},
-      {"C wired +7", machine([](UvmCounters* c) { return (c->wired += 7) != 0; }), 90},
-      {"C wired +1", machine([](UvmCounters* c) { return ++c->wired != 0; }), 90},
-      {"C free -1", machine([](UvmCounters* c) { return c->free-- != 0; }), 90},
-      {"V pte w to r", view([](UvmView* v) { return Replace(&v->translations, 'w', 'r'); }), 90},
-      {"V pte r to w", view([](UvmView* v) { return Replace(&v->translations, 'r', 'w'); }), 90},
+      {"C wired +7", machine([](UvmCounters* c) { return (c->wired += 7) != 0; }), 75},
+      {"C wired +1", machine([](UvmCounters* c) { return ++c->wired != 0; }), 50},
+      {"C free -1", machine([](UvmCounters* c) { return c->free-- != 0; }), 15},
+      {"V pte w to r", view([](UvmView* v) { return Replace(&v->translations, 'w', 'r'); }), 70},
+      {"V pte r to w", view([](UvmView* v) { return Replace(&v->translations, 'r', 'w'); }), 60},
       {"V pte r to -", view([](UvmView* v) { return Replace(&v->translations, 'r', '-'); }), 90},
       {"V pte - to r", view([](UvmView* v) { return Replace(&v->translations, '-', 'r'); }), 90},
-      {"V pg a to A", view([](UvmView* v) { return Replace(&v->pages, 'a', 'A'); }), 85},
-      {"V pg A to a", view([](UvmView* v) { return Replace(&v->pages, 'A', 'a'); }), 85},
+      {"V pg a to A", view([](UvmView* v) { return Replace(&v->pages, 'a', 'A'); }), 60},
+      {"V pg A to a", view([](UvmView* v) { return Replace(&v->pages, 'A', 'a'); }), 25},
       {"V pg a to -", view([](UvmView* v) { return Replace(&v->pages, 'a', '-'); }), 95},
       {"V pg o to -", view([](UvmView* v) { return Replace(&v->pages, 'o', '-'); }), 90},
   };

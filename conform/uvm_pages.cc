@@ -58,8 +58,7 @@ std::vector<UvmSpan> UvmSpansOf(const UvmOpLine& line) {
     case UvmCall::kSysMmap:
       add(op.space, op.start, std::max({op.bytes, op.pages * kUvmPageBytes, uint64_t{1}}));
       if (line.result.error != 0) break;
-      add(op.space, line.result.value,
-          std::max({op.bytes, op.pages * kUvmPageBytes, uint64_t{1}}));
+      add(op.space, line.result.value, std::max({op.bytes, op.pages * kUvmPageBytes, uint64_t{1}}));
       break;
     default:
       if (op.end > op.start) {

@@ -30,10 +30,9 @@ constexpr char kWiringAll[] = "wiring-all-splits-again";
 constexpr char kLoansEnd[] = "returned-loans-leave-nothing";
 
 constexpr const char* kNames[] = {
-    kFailedOperations, kMovedMappings, kCopyOfShared, kZeroPage, kBlind,
-    kRightsStay,       kUnwire,        kForgets,      kMlockall, kSnapshot,
-    kStrangers,        kExtractRemove, kPrivatePage,  kLoansEnd,
-    kNoReference,      kWiringAll};
+    kFailedOperations, kMovedMappings, kCopyOfShared, kZeroPage, kBlind,     kRightsStay,
+    kUnwire,           kForgets,       kMlockall,     kSnapshot, kStrangers, kExtractRemove,
+    kPrivatePage,      kLoansEnd,      kNoReference,  kWiringAll};
 
 // In the order of UvmCauses::Layers.
 constexpr const char* kLayerNames[] = {kCopyOfShared, kMovedMappings, kFailedOperations,
@@ -52,9 +51,9 @@ UvmSpan SpanOf(const UvmEntry& e) { return {e.space, e.start, e.end}; }
 
 bool GivesUp(const UvmOp& op) {
   constexpr uint64_t kMadvFree = 6;
-  return op.call == UvmCall::kSysMadvise ? op.advice == kMadvFree
-                                         : op.call != UvmCall::kClean ||
-                                               (op.flags & (UvmFlag('F') | UvmFlag('C'))) != 0;
+  return op.call == UvmCall::kSysMadvise
+             ? op.advice == kMadvFree
+             : op.call != UvmCall::kClean || (op.flags & (UvmFlag('F') | UvmFlag('C'))) != 0;
 }
 
 bool CanWrite(const UvmOp& op) { return (op.prot & kUvmWrite) != 0; }
@@ -69,7 +68,8 @@ void UvmCauses::Operation(const UvmOpLine& line, const UvmPicture& picture) {
   promoted_now_ = UvmPages();
   wide_ = false;
   for (UvmPages& pages : layers_) pages.Follow(line);
-  for (UvmPages* pages : {&blind_, &lowered_, &given_up_, &wired_, &lent_, &locked_, &promoted_}) pages->Follow(line);
+  for (UvmPages* pages : {&blind_, &lowered_, &given_up_, &wired_, &lent_, &locked_, &promoted_})
+    pages->Follow(line);
   const bool ok = line.result.error == 0;
   if (std::exchange(loses_reference_, false)) {
     kept_.insert(line.op.has_object != 0 ? static_cast<int64_t>(line.op.object) : line.op.fd);
@@ -134,8 +134,8 @@ void UvmCauses::Promote(const UvmPicture& picture, const UvmEntry& written, uint
   const uint64_t offset = written.offset + (va - written.start);
   for (const auto& [space, entries] : picture.spaces()) {
     for (const auto& [start, e] : entries) {
-      const bool has = e.object == written.object && e.offset <= offset &&
-                       offset - e.offset < e.end - e.start;
+      const bool has =
+          e.object == written.object && e.offset <= offset && offset - e.offset < e.end - e.start;
       if (!has) continue;
       promoted_now_.AddPage(space, start + (offset - e.offset));
       promoted_.AddPage(space, start + (offset - e.offset));
@@ -348,8 +348,7 @@ const char* UvmCauses::ExplainUsed(int64_t before, int64_t now) const {
   return more > 0 && more <= static_cast<int64_t>(pages->second) ? kNoReference : nullptr;
 }
 
-const char* UvmCauses::Explain(Counter counter, uint64_t space, int64_t before,
-                               int64_t now) const {
+const char* UvmCauses::Explain(Counter counter, uint64_t space, int64_t before, int64_t now) const {
   const auto most = static_cast<uint64_t>(std::abs(now - before));
   switch (counter) {
     case Counter::kResident:

@@ -44,7 +44,9 @@ class UvmCauses {
   // `picture` does not know of it yet.
   void Entry(const UvmEntry& entry, const UvmPicture& picture);
   // The conditions of a defect are met by the operation that follows.
-  void Trigger(const std::string& defect) { loses_reference_ = loses_reference_ || defect == "B14"; }
+  void Trigger(const std::string& defect) {
+    loses_reference_ = loses_reference_ || defect == "B14";
+  }
   // The last operation has been judged; its effects are in `picture`.
   void Settle(const UvmPicture& picture);
   // Pages have been read without lines about the maps.
@@ -95,8 +97,8 @@ class UvmCauses {
   std::vector<UvmSpan> spans_;  // of it
   bool wide_ = false;           // anything may have been touched
   std::array<UvmPages, kLayers> layers_;
-  UvmPages blind_;    // were without read since they were mapped
-  UvmPages lowered_;  // were given rights, and not been written since
+  UvmPages blind_;     // were without read since they were mapped
+  UvmPages lowered_;   // were given rights, and not been written since
   UvmPages given_up_;  // were cleaned, or given up
   UvmPages wired_;
   // Other mappings of objects' pages that private ones got copies of; by the last operation.

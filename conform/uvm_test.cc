@@ -61,6 +61,9 @@ E- 3 0x100000
 E- 3 0x101000
 E- 3 0x102000
 E- 3 0x104000
+E+ 0 0x100000-0x101000 rw-/rwx cn w0 cow+nc obj=- am=3/0
+E+ 0 0x101000-0x102000 r--/rwx cn w0 cow+nc obj=- am=3/1
+E+ 0 0x102000-0x104000 rw-/rwx cn w0 cow+nc obj=- am=3/0
 13 exit s=0 -> OK
 E- 0 0x100000
 E- 0 0x101000
@@ -118,7 +121,10 @@ TEST(UvmReplayTest, WhatIsFalsifiedIsNoticed) {
             "contents of : recorded 12.00, ours 11.00");
   EXPECT_EQ(
       First(Replay(Changed("11 objdetach id=0 -> OK\n12 exit s=3 -> OK\nE- 3 0x100000\n"
-                           "E- 3 0x101000\nE- 3 0x102000\nE- 3 0x104000\n13",
+                           "E- 3 0x101000\nE- 3 0x102000\nE- 3 0x104000\n"
+                           "E+ 0 0x100000-0x101000 rw-/rwx cn w0 cow+nc obj=- am=3/0\n"
+                           "E+ 0 0x101000-0x102000 r--/rwx cn w0 cow+nc obj=- am=3/1\n"
+                           "E+ 0 0x102000-0x104000 rw-/rwx cn w0 cow+nc obj=- am=3/0\n13",
                            "11"))),
       "leaks of : recorded 0 pages, 0 anons, 0 amaps, 0 slots, ours 1 pages, 1 anons, 2 amaps, "
       "0 slots");
