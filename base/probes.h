@@ -53,6 +53,7 @@ namespace base {
   X(AmapTakenOver, "an entry that owed a copy was the last to refer, and copied nothing") \
   X(ForkResolvesOwed, "a fork shared what owed a copy, which was made first")             \
   X(ForkOfWired, "a fork copied wired memory at once")                                    \
+  X(ForkOfAliases, "a fork copied what two places show as one, for both")                 \
   X(ForkFails, "a fork was taken back")                                                   \
   X(WiringUndone, "a wiring failed half way and was taken back")                          \
   X(WiringRefused, "more was to be wired than may be")                                    \

@@ -307,6 +307,12 @@ Outcome NaiveWorld::Birth(const ResolvedOp& op) {
         to.file_key = to.file_offset = 0;
       } else if (from.own != nullptr) {
         *to.own = *from.own;
+        for (int k = 0; k < i; ++k) {  // one page in two places stays one
+          const Page& twin = parent.pages[k];
+          if (twin.own != from.own || twin.attributes.inherit != Inherit::kCopy) continue;
+          to.own = child.pages[k].own;
+          to.attributes.shared = child.pages[k].attributes.shared = true;
+        }
       }
     }
   }

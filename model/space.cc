@@ -410,10 +410,11 @@ std::shared_ptr<Layer> Space::CopyPages(const Region& region, std::shared_ptr<La
 Space Space::Fork() {
   Space child(min_, max_);
   child.regions_.reserve(regions_.size());
-  // Neighbours of one layer keep one layer in the child; two mappings of the same pages do not.
+  // Neighbours of one layer keep one layer in the child, and so does what shows its pages again.
   const Layer* copied_from = nullptr;
-  uint64_t copied_upto = 0;
   std::shared_ptr<Layer> copied_to;
+  std::vector<std::pair<const Layer*, std::shared_ptr<Layer>>> shared_copies;
+  std::vector<Region> shown;  // of the child, over those
   for (Region& region : regions_) {
     if (region.attributes.inherit == base::Inherit::kNone) continue;
     if (region.attributes.inherit == base::Inherit::kShare) {
@@ -430,17 +431,42 @@ Space Space::Fork() {
       copy.file_key = 0;
       copy.file_page = 0;
     } else {
-      bool same = region.layer != nullptr && region.layer.get() == copied_from &&
-                  region.layer_page >= copied_upto;
-      copied_to = copy.layer = CopyPages(region, same ? copied_to : nullptr);
-      copied_from = region.layer.get();
-      copied_upto = region.LayerPage(region.end);
+      const Layer* from = region.layer.get();
+      if (from == nullptr || from != copied_from) copied_to = nullptr;
+      const bool may_repeat = from != nullptr && region.attributes.shared;
+      for (const auto& [source, target] : shared_copies) {
+        if (may_repeat && source == from) copied_to = target;
+      }
+      copied_to = copy.layer = CopyPages(region, copied_to);
+      copied_from = from;
+      if (may_repeat) {
+        shared_copies.emplace_back(from, copied_to);
+        shown.push_back(copy);
+      }
     }
     child.regions_.push_back(std::move(copy));
   }
   for (size_t i = regions_.size(); i-- > 0;) Join(i);
   for (size_t i = child.regions_.size(); i-- > 0;) child.Join(i);
+  child.ShareRepeats(shown);
   return child;
+}
+
+// Pages of a layer that two of the regions `shown` of this space show are shared from now on.
+void Space::ShareRepeats(const std::vector<Region>& shown) {
+  for (size_t i = 0; i < shown.size(); ++i) {
+    for (size_t k = 0; k < shown.size(); ++k) {
+      const Region& a = shown[i];
+      const Region& b = shown[k];
+      if (i == k || a.layer != b.layer) continue;
+      const uint64_t first = std::max(a.layer_page, b.layer_page);
+      const uint64_t stop = std::min(a.LayerPage(a.end), b.LayerPage(b.end));
+      if (first >= stop) continue;
+      const uint64_t start = a.start + ((first - a.layer_page) << base::kPageShift);
+      Apply(start, start + ((stop - first) << base::kPageShift),
+            [](Region& region) { region.attributes.shared = true; });
+    }
+  }
 }
 
 PageCopies Space::Copy(uint64_t start, uint64_t end, const FileTable& files) const {

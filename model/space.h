@@ -10,8 +10,8 @@
 //              of the file
 //
 // INVARIANTS  Regions are sorted, disjoint, not empty and inside the bounds; neighbours that could
-//          be one are one. Two regions that refer to the same pages of a layer lie in different
-//          spaces and both say `shared`.
+//          be one are one. Two regions that refer to the same pages of a layer, in one space
+//          or in two, both say `shared`.
 // SEE      design.md D8.
 
 #ifndef MODEL_SPACE_H_
@@ -205,6 +205,7 @@ class Space {
              uint64_t new_size, bool tail_shared);
   static Region Continuation(const Region& last, uint64_t end, uint64_t size);
   static std::shared_ptr<Layer> CopyPages(const Region& region, std::shared_ptr<Layer> into);
+  void ShareRepeats(const std::vector<Region>& shown);
 
   uint64_t min_;
   uint64_t max_;

@@ -196,25 +196,63 @@ void AmapStore::CopySlots(const Amap& from, uint32_t first, Amap* to) {
   __builtin_memset(anons + count, 0, (to->capacity - count) * sizeof(Anon*));
 }
 
-Amap* AmapStore::CopyRange(const AmapRef& ref, PageCount pages) {
-  Amap* source = ref.amap;
+// An amap of the family of `source` with one reference. What its slots hold is undefined yet.
+Amap* AmapStore::NewCopy(Amap* source, uint32_t slots) {
   source->lock->mutex.AssertHeld();
   Amap* copy = pool_.New();
   if (copy == nullptr) return nullptr;
-  auto count = static_cast<uint32_t>(pages.value());
-  if (!AllocateRawArrays(copy, CapacityFor(count))) {
+  if (!AllocateRawArrays(copy, CapacityFor(slots))) {
     pool_.Delete(copy);
     return nullptr;
   }
-  copy->slot_count = count;
+  copy->slot_count = slots;
   copy->id = next_id_++;
   copy->lock = source->lock;
   ++source->lock->refs;
   all_.PushBack(copy);
-  CopySlots(*source, ref.slot, copy);
-  Uncover(source, ref.slot, pages);
   ++core_->counters.amap_copy;
   return copy;
+}
+
+Amap* AmapStore::CopyRange(const AmapRef& ref, PageCount pages) {
+  Amap* copy = NewCopy(ref.amap, static_cast<uint32_t>(pages.value()));
+  if (copy == nullptr) return nullptr;
+  CopySlots(*ref.amap, ref.slot, copy);
+  Uncover(ref.amap, ref.slot, pages);
+  return copy;
+}
+
+Amap* AmapStore::CopyRangeWithin(const AmapRef& ref, PageCount pages, Span span) {
+  CHECK(span.first <= ref.slot && ref.slot + pages.value() <= span.end);
+  Amap* copy = NewCopy(ref.amap, span.end - span.first);
+  if (copy == nullptr) return nullptr;
+  __builtin_memset(copy->anons, 0, copy->capacity * sizeof(Anon*));
+  ShareSlots(ref, {copy, ref.slot - span.first}, pages);
+  Uncover(ref.amap, ref.slot, pages);
+  return copy;
+}
+
+void AmapStore::CopyMore(const AmapRef& from, const AmapRef& to, PageCount pages,
+                         const AmapRef& other, PageCount other_pages) {
+  Amap* copy = to.amap;
+  CHECK(copy->lock == from.amap->lock);
+  // As long as all cover the same slots they need not be counted one by one.
+  if (to.slot != other.slot || pages != other_pages) EstablishPpref(copy, other.slot, other_pages);
+  ++copy->refs;
+  if (copy->pp == Ppref::kPresent) AdjustPpref(copy, to.slot, pages, +1);
+  ShareSlots(from, to, pages);
+  Uncover(from.amap, from.slot, pages);
+}
+
+// Anons of `from` that `to` has none for, with one more reference on each.
+void AmapStore::ShareSlots(const AmapRef& from, const AmapRef& to, PageCount pages) {
+  ForEachUsed(from.amap, from.slot, from.slot + pages.value(), [&](uint32_t slot) {
+    const uint32_t target = slot - from.slot + to.slot;
+    if (Lookup(to.amap, target) != nullptr) return;
+    Anon* anon = from.amap->anons[slot];
+    ++anon->refs;
+    Add(to.amap, target, anon);
+  });
 }
 
 // A copy with one reference, and the lock of `old`, which is readable; null when memory ran out.

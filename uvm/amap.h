@@ -56,6 +56,7 @@ struct Amap {
   uint32_t id = 0;            // constant
   uint32_t debug_refs = 0;    // for checkers only, of the walk under way: entries,
   uint64_t debug_pages = 0;   // for checkers only: the slots they cover together,
+  uint32_t fork_group = 0;    // (T) of fork_aliases.cc, while it groups; else 0
   uint32_t debug_slot = 0;    // for checkers only: the first slot of one of them
 };
 
@@ -118,6 +119,21 @@ class AmapStore {
   // reference on each; takes one reference from the source. Null when memory ran out, nothing
   // changed. LOCKS: the source's, which the copy shares.
   Amap* CopyRange(const AmapRef& ref, PageCount pages);
+  // The same where several entries are to refer to one copy (fork_aliases.h): a copy of slots
+  // [span.first, span.end), in which those of `ref` lie, with no other anons than theirs yet.
+  struct Span {
+    uint32_t first;
+    uint32_t end;
+  };
+  Amap* CopyRangeWithin(const AmapRef& ref, PageCount pages, Span span);
+  // One more of these entries, `to`: the copy gets what it lacks of `from`, whose reference goes.
+  // `other`: one of the copy's entries; all cover the same slots if the copy has no ppref. LOCKS:
+  // the family's.
+  void CopyMore(const AmapRef& from, const AmapRef& to, PageCount pages, const AmapRef& other,
+                PageCount other_pages);
+  // How many of the pages from ref.slot on are, like the first, in several entries (*several: the
+  // amap is shared from now on), or in this one only. Nothing when ppref was lost.
+  PageCount AliasedRun(const AmapRef& ref, PageCount pages, bool* several);
 
   // NetBSD: amap_extend(). Makes `add` empty slots behind or before [ref->slot, +pages) of an amap
   // with one reference; *ref is moved when slots are. Errors, nothing changed: kBusy (other
@@ -174,6 +190,7 @@ class AmapStore {
   uint64_t live_locks() const { return anons_->live_locks(); }
   // Of the arrays of all amaps.
   uint64_t array_bytes() const { return arrays_.live_bytes(); }
+  base::ArrayPool* arrays() { return &arrays_; }
 
  private:
   struct Run {
@@ -183,7 +200,9 @@ class AmapStore {
   bool AllocateArrays(Amap* amap, uint32_t capacity);
   bool AllocateRawArrays(Amap* amap, uint32_t capacity);
   void FreeArrays(Amap* amap);
+  Amap* NewCopy(Amap* source, uint32_t slots);
   static void CopySlots(const Amap& from, uint32_t first, Amap* to);
+  void ShareSlots(const AmapRef& from, const AmapRef& to, PageCount pages);
   void Destroy(Amap* amap);  // NetBSD: amap_free()
   Anon* CopyAnon(const Anon* old);
   void Uncover(Amap* amap, uint32_t slot, PageCount pages);

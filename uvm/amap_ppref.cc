@@ -85,6 +85,27 @@ void AmapStore::AdjustPpref(Amap* amap, uint32_t slot, PageCount pages, int delt
   if (after.count == last.count) SetRun(amap, before, {last.count, last.length + after.length});
 }
 
+PageCount AmapStore::AliasedRun(const AmapRef& ref, PageCount pages, bool* several) {
+  Amap* amap = ref.amap;
+  MutexLock lock(&amap->lock->mutex);
+  if (amap->pp == Ppref::kLost) return PageCount(0);
+  uint32_t end = static_cast<uint32_t>(ref.slot + pages.value());
+  *several = amap->refs > 1;
+  if (amap->pp == Ppref::kPresent) {
+    uint32_t at = 0;  // the end of the run that is looked at
+    Run run{};
+    while (at <= ref.slot) {
+      run = RunAt(amap, at);
+      at += run.length;
+    }
+    *several = run.count > 1;
+    while (at < end && (RunAt(amap, at).count > 1) == *several) at += RunAt(amap, at).length;
+    if (at < end) end = at;
+  }
+  if (*several) amap->shared = true;
+  return PageCount(end - ref.slot);
+}
+
 uint32_t AmapStore::DebugPpref(const Amap* amap, uint32_t slot) {
   for (uint32_t at = 0;;) {
     Run run = RunAt(amap, at);

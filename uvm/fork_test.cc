@@ -1,3 +1,4 @@
+#include <set>
 #include <string>
 
 #include "base/prot.h"
@@ -394,6 +395,206 @@ INSTANTIATE_TEST_SUITE_P(Matrix, SharedShadowTest,
                                            ShadowCase{2, 3, 1}, ShadowCase{2, 3, 3},
                                            ShadowCase{-1, 2, 1}, ShadowCase{-1, 2, 3},
                                            ShadowCase{-1, 3, 1}, ShadowCase{-1, 3, 2}));
+
+// ---- COPY of what one space shows twice.
+
+// Pages 0 to 3 are "ABCD"; from page 4 on the same memory shows again, from its page `first` on.
+Space TwoViews(PictureTest* test, uint64_t first = 0, uint64_t pages = 4) {
+  Space space = test->NewSpace("ABCD....");
+  EXPECT_EQ(space.Remap({.from = first,
+                         .pages = pages,
+                         .new_pages = pages,
+                         .to = 4 + first,
+                         .where = Map::RemapOptions::Where::kFixed,
+                         .duplicate = true}),
+            4 + first);
+  return space;
+}
+
+TEST_F(ForkTest, WhatOneSpaceShowsTwiceTheChildShowsTwice) {
+  Space parent = TwoViews(this);
+  Space child = parent.Fork();
+  child.Write("c.......");
+  child.Write(".....d..");
+  EXPECT_EQ(Contents(parent, child), "ABCDABCD|cdCDcdCD");
+  parent.Write("......p.");
+  EXPECT_EQ(Contents(parent, child), "ABpDABpD|cdCDcdCD");
+  EXPECT_EQ(child.ReadAll(), "cdCDcdCD");
+  EXPECT_TRUE(EntryAt(child, 0)->shared && EntryAt(child, 4)->shared);
+  EXPECT_TRUE(EntryAt(child, 0)->aref.amap->shared);
+  EXPECT_EQ(EntryAt(child, 0)->aref.amap, EntryAt(child, 4)->aref.amap);
+  Space grandchild = child.Fork();
+  grandchild.Write("...g....");
+  child.Write(".......h");
+  EXPECT_EQ(Contents(parent, child, grandchild), "ABpDABpD|cdChcdCh|cdCgcdCg");
+  child.Unmap(0, 4);
+  EXPECT_FALSE(EntryAt(child, 4)->aref.amap->shared);
+  EXPECT_EQ(grandchild.ReadAll(), "cdCgcdCg");
+}
+
+TEST_F(ForkTest, PagesFirstTouchedInTheChildShowTwice) {
+  Space parent = NewSpace("00..");
+  parent.Remap({.pages = 2,
+                .new_pages = 2,
+                .to = 2,
+                .where = Map::RemapOptions::Where::kFixed,
+                .duplicate = true});
+  Space child = parent.Fork();
+  EXPECT_EQ(child.ReadAll(), "0000");
+  child.Write("x..y");
+  parent.Write(".z..");
+  EXPECT_EQ(Contents(parent, child), "0z0z|xyxy");
+}
+
+TEST_F(ForkTest, AViewOfAPartSharesThatPart) {
+  Space parent = TwoViews(this, /*first=*/1, /*pages=*/2);  // "ABCD.BC."
+  Space child = parent.Fork();
+  child.Write("wxyz....");
+  EXPECT_EQ(child.Read("xxxx.xx."), "wxyz.xy.");
+  child.Write(".....12.");
+  EXPECT_EQ(child.Read("xxxx.xx."), "w12z.12.");
+  EXPECT_EQ(parent.Read("xxxx.xx."), "ABCD.BC.");
+  for (uint64_t page : {0, 3}) EXPECT_FALSE(EntryAt(child, page)->shared) << page;
+  for (uint64_t page : {1, 2, 5, 6}) EXPECT_TRUE(EntryAt(child, page)->shared) << page;
+  EXPECT_EQ(child.TryDiscard(0, 4), "ok");  // private pages only
+  EXPECT_EQ(child.Read("xxxx.xx."), "0120.12.");
+}
+
+// The parent's views are cut elsewhere than its entries: what is shared goes page by page.
+TEST_F(ForkTest, ViewsThatOverlapInPartShareWhereTheyDo) {
+  Space parent = TwoViews(this);
+  parent.Unmap(0, 1);
+  parent.Unmap(7, 1);  // ".BCDABC."
+  Space child = parent.Fork();
+  child.Write(".1234...");
+  EXPECT_EQ(child.Read(".xxxxxx."), ".123412.");
+  EXPECT_EQ(parent.Read(".xxxxxx."), ".BCDABC.");
+  EXPECT_FALSE(EntryAt(child, 3)->shared);
+  EXPECT_FALSE(EntryAt(child, 4)->shared);
+  for (uint64_t page : {1, 2, 5, 6}) EXPECT_TRUE(EntryAt(child, page)->shared) << page;
+}
+
+TEST_F(ForkTest, ViewsThatDoNotOverlapAreTheChildsOwn) {
+  Space parent = TwoViews(this);
+  parent.Unmap(0, 2);
+  parent.Unmap(6, 2);  // "..CDAB.."
+  Space child = parent.Fork();
+  for (uint64_t page : {2, 4}) EXPECT_FALSE(EntryAt(child, page)->shared) << page;
+  EXPECT_FALSE(EntryAt(child, 2)->aref.amap->shared);
+  child.Write("..12....");
+  EXPECT_EQ(child.Read("..xxxx.."), "..12AB..");
+  Space grandchild = child.Fork();
+  grandchild.Write("....34..");
+  EXPECT_EQ(child.Read("..xxxx.."), "..12AB..");
+  EXPECT_EQ(grandchild.Read("..xxxx.."), "..1234..");
+  EXPECT_EQ(parent.Read("..xxxx.."), "..CDAB..");
+}
+
+TEST_F(ForkTest, ThreeViewsAndOneThatIsNotCopied) {
+  Space parent = NewSpace("AB......");
+  for (uint64_t to : {2, 4, 6}) {
+    parent.Remap({.pages = 2,
+                  .new_pages = 2,
+                  .to = to,
+                  .where = Map::RemapOptions::Where::kFixed,
+                  .duplicate = true});
+  }
+  parent.SetInherit(4, 2, Inherit::kShare);
+  Space child = parent.Fork();
+  child.Write("c.......");
+  EXPECT_EQ(Contents(parent, child), "ABABABAB|cBcBABcB");
+  child.Write(".....s..");
+  EXPECT_EQ(Contents(parent, child), "AsAsAsAs|cBcBAscB");
+}
+
+TEST_F(ForkTest, WiredViewsAreCopiedAtOnceAndShare) {
+  Space parent = TwoViews(this);
+  parent.Wire(2, 4);  // pages of both views
+  Space child = parent.Fork();
+  EXPECT_EQ(Contents(parent, child), "ABCDABCD|ABCDABCD");
+  parent.Write("pqrs....");
+  EXPECT_EQ(child.ReadAll(), "ABCDABCD");
+  child.Write("x......y");
+  EXPECT_EQ(Contents(parent, child), "pqrspqrs|xBCyxBCy");
+  parent.Unwire(2, 4);
+}
+
+TEST_F(ForkTest, CopiedSharedAnonymousMemoryShownTwiceIsOnePrivateMemory) {
+  Space parent = NewSpace("........");
+  parent.Map({.at = 0, .pages = 2, .sharing = Sharing::kShared});
+  parent.Write("AB......");
+  parent.Remap({.pages = 2,
+                .new_pages = 2,
+                .to = 4,
+                .where = Map::RemapOptions::Where::kFixed,
+                .duplicate = true});
+  parent.SetInherit(0, 6, Inherit::kCopy);
+  Space child = parent.Fork();
+  child.Write("x....y..");
+  EXPECT_EQ(child.Read("xx..xx.."), "xy..xy..");
+  EXPECT_EQ(parent.Read("xx..xx.."), "AB..AB..");
+  EXPECT_TRUE(EntryAt(child, 0)->copy_on_write);
+}
+
+// Each allocation that such a fork makes fails in turn.
+TEST_F(ForkTest, AForkOfViewsThatRunsOutOfMemoryLeavesNoTrace) {
+  std::set<uint64_t> failed_after;
+  for (uint64_t filler = 0; filler < 200; ++filler) {
+    for (uint64_t after = 0; after < 6; ++after) {
+      World world(/*frames=*/220);
+      world.FillPools(filler);
+      Space parent = world.NewSpace("ABCD....");
+      parent.Remap({.from = 1,
+                    .pages = 3,
+                    .new_pages = 3,
+                    .to = 5,
+                    .where = Map::RemapOptions::Where::kFixed,
+                    .duplicate = true});
+      parent.Unmap(3, 1);
+      world.memory().FailAfter(after);
+      const uint64_t spaces = world.uvm().DebugSpaces().size();
+      Result<uvm::Space*, MapError> child = world.uvm().ForkSpace(parent.get());
+      world.memory().NeverFail();
+      if (!child.ok()) {
+        failed_after.insert(after);
+        EXPECT_EQ(child.error(), MapError::kNoMemory);
+        EXPECT_EQ(world.uvm().DebugSpaces().size(), spaces);
+      }
+      world.CheckInvariants();
+      parent.Write(".x......");
+      EXPECT_EQ(parent.Read("xxx..xxx"), "AxC..xCD");
+      EXPECT_EQ(world.TearDownAndFindLeaks(), "");
+    }
+  }
+  EXPECT_GE(failed_after.size(), 2u);
+}
+
+// Frames for some of the pages of wired views only.
+TEST_F(ForkTest, AForkOfWiredViewsWithoutFramesLeavesNoTrace) {
+  uint64_t failures = 0;
+  for (uint64_t taken = 3; taken < 13; ++taken) {
+    World world(/*frames=*/16);
+    Space parent = world.NewSpace("ABCD....");
+    parent.Remap({.from = 1,
+                  .pages = 3,
+                  .new_pages = 3,
+                  .to = 5,
+                  .where = Map::RemapOptions::Where::kFixed,
+                  .duplicate = true});
+    parent.Wire(0, 4);
+    parent.Wire(5, 3);
+    (void)world.NewSpace(std::string("abcdefghijkl").substr(0, taken));
+    Result<uvm::Space*, MapError> child = world.uvm().ForkSpace(parent.get());
+    failures += child.ok() ? 0 : 1;
+    world.CheckInvariants();
+    EXPECT_EQ(parent.Read("xxxx.xxx"), "ABCD.BCD");
+    parent.Unwire(0, 4);
+    parent.Unwire(5, 3);
+    EXPECT_EQ(world.TearDownAndFindLeaks(), "");
+  }
+  EXPECT_GT(failures, 0u);
+  EXPECT_LT(failures, 10u);
+}
 
 // ---- Memory shortage.
 

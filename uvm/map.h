@@ -180,6 +180,8 @@ struct MapContext {
   WiringDoor* wiring;
 };
 
+class ForkAliases;
+
 class Map {
  public:
   // An empty map of [min, max), both page aligned and min < max, translated by `pmap`. NetBSD:
@@ -627,10 +629,12 @@ class Map {
 
   // ---- map_list.cc, map_fork.cc, map_extract.cc, mremap.cc.
   bool NextCoreSegment(Vaddr from, Range stack, CoreSegment* out) ABSL_LOCKS_EXCLUDED(lock_);
-  Result<void, MapError> ForkEntryLocked(MapEntry* entry, Map* child)
+  Result<void, MapError> ForkEntryLocked(MapEntry* entry, Map* child, ForkAliases* aliases)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void LinkUnpublished(MapEntry* entry);
-  bool ForkCopyLocked(MapEntry* entry, MapEntry* twin) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  bool MarkAliased(MapEntry* piece);
+  bool ForkCopyLocked(MapEntry* entry, MapEntry* twin, ForkAliases* aliases)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   bool LetGoLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void TakeBackLocked(bool was_busy) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // Lets go of the lock until there may be frames again; nobody else changes the entries meanwhile.
@@ -671,8 +675,10 @@ class Map {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void HideObjectPage(const MapEntry* entry, Vaddr va);
   void SwapLayers(MapEntry* entry, MapEntry* piece);
-  bool ForkEagerlyLocked(MapEntry* entry, MapEntry* twin) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  bool CopyEagerlyLocked(MapEntry* entry, MapEntry* twin) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  bool ForkEagerlyLocked(MapEntry* entry, MapEntry* twin, ForkAliases* aliases)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  bool CopyEagerlyLocked(MapEntry* entry, MapEntry* twin, ForkAliases* aliases)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // Collects shared clones of the pages of `from`, moved to `to`.
   Result<void, MapError> CloneRangeLocked(Range from, Vaddr to, uint32_t flags, DeadList* chain)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);

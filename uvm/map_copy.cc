@@ -148,7 +148,7 @@ Result<void, MapError> Map::CopyObjectLocked(MapEntry* entry, MapEntry* twin) {
     amaps->Reference(entry->aref, entry->pages(), Shared::kNo);
     twin->aref = entry->aref;
     twin->needs_copy = true;
-    if (!ForkEagerlyLocked(entry, twin)) return MapError::kNoMemory;
+    if (!ForkEagerlyLocked(entry, twin, /*aliases=*/nullptr)) return MapError::kNoMemory;
   }
   FrameWait wait(context_->core);
   bool faulted = false;  // at va
@@ -189,7 +189,7 @@ Result<void, MapError> Map::CopyIn(Range range, Snapshot* out) {
       twin->end = Vaddr(entry->end - range.start);
       out->pieces.PushBack(twin);
       if (entry->object == nullptr) {
-        if (!ForkCopyLocked(entry, twin)) result = MapError::kNoMemory;
+        if (!ForkCopyLocked(entry, twin, /*aliases=*/nullptr)) result = MapError::kNoMemory;
       } else {
         result = CopyObjectLocked(entry, twin);
       }

@@ -1,6 +1,7 @@
 // Copy-on-write: fork by inheritance, and the amap copy that a needs-copy entry owes.
 
 #include "base/check.h"
+#include "uvm/fork_aliases.h"
 #include "uvm/frame_wait.h"
 #include "uvm/map.h"
 #include "uvm/map_entry.h"
@@ -50,10 +51,15 @@ bool Map::CopyAmapLocked(MapEntry* entry, Range window, Chunk chunk, Merge merge
 
 // The parent's layer cannot become copy-on-write: others share it on purpose, or its pages are
 // wired where they are. The child gets a layer of its own, now (facts/uvm.md 5.B items 1 and 2,
-// intended behaviour). False: memory ran out.
-bool Map::ForkEagerlyLocked(MapEntry* entry, MapEntry* twin) {
+// intended behaviour); what shows the same pages shows the same in the child. False: memory ran
+// out.
+bool Map::ForkEagerlyLocked(MapEntry* entry, MapEntry* twin, ForkAliases* aliases) {
+  if (aliases != nullptr && !aliases->gathered() && ForkAliases::MayBe(*entry) &&
+      !aliases->Gather(entry, &header_)) {
+    return false;
+  }
   FrameWait wait(context_->core);
-  if (CopyEagerlyLocked(entry, twin)) return true;
+  if (CopyEagerlyLocked(entry, twin, aliases)) return true;
   if (twin->needs_copy) return false;  // there was not even an amap
   // Copy by copy, as frames come. The parent goes on meanwhile: each page is copied as it is then.
   while (WaitForFramesLocked(&wait)) {
@@ -68,16 +74,21 @@ bool Map::ForkEagerlyLocked(MapEntry* entry, MapEntry* twin) {
 
 // False: memory ran out. Then `twin` either still owes its copy, or has an amap of its own that
 // lacks the pages that could not be copied.
-bool Map::CopyEagerlyLocked(MapEntry* entry, MapEntry* twin) {
+bool Map::CopyEagerlyLocked(MapEntry* entry, MapEntry* twin, ForkAliases* aliases) {
   AmapStore* amaps = context_->amaps;
   Amap* amap = entry->aref.amap;
   bool wired = entry->wired_count != 0;
   // One lock, which the copy has too, from here to the end: whoever shares the pages on purpose may
   // still write to anons that now have two owners.
   MutexLock lock(&amap->lock->mutex);
-  Amap* copy = amaps->CopyRange(twin->aref, twin->pages());
-  if (copy == nullptr) return false;
-  twin->aref = {copy, 0};
+  ForkAliases::Member* member = aliases == nullptr ? nullptr : aliases->Find(entry);
+  if (member != nullptr) {
+    if (!aliases->CopyFor(member, twin)) return false;
+  } else {
+    Amap* copy = amaps->CopyRange(twin->aref, twin->pages());
+    if (copy == nullptr) return false;
+    twin->aref = {copy, 0};
+  }
   twin->needs_copy = false;
   // Another sharer may have wired what this map has not.
   amaps->ForEachAnon(entry->aref, entry->pages(), [&wired](uint32_t, Anon* anon) {
@@ -98,7 +109,7 @@ bool Map::CopyEagerlyLocked(MapEntry* entry, MapEntry* twin) {
 
 // Makes `twin`, a clone of `entry` without references yet, the child's copy-on-write copy. False:
 // memory ran out.
-bool Map::ForkCopyLocked(MapEntry* entry, MapEntry* twin) {
+bool Map::ForkCopyLocked(MapEntry* entry, MapEntry* twin, ForkAliases* aliases) {
   twin->copy_on_write = twin->needs_copy = true;
   twin->shared = twin->bare = false;
   CopyLayersFrom(*entry, twin, Shared::kNo);
@@ -110,7 +121,7 @@ bool Map::ForkCopyLocked(MapEntry* entry, MapEntry* twin) {
     MutexLock lock(&amap->lock->mutex);
     shared = amap->shared;
   }
-  if (shared || entry->wired_count != 0) return ForkEagerlyLocked(entry, twin);
+  if (shared || entry->wired_count != 0) return ForkEagerlyLocked(entry, twin, aliases);
   if (entry->needs_copy) return true;
   entry->needs_copy = true;
   // Where nothing may ever be written there is nothing to protect.
@@ -127,7 +138,23 @@ void Map::LinkUnpublished(MapEntry* entry) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   LinkAfterLocked(header_.prev, entry);
 }
 
-Result<void, MapError> Map::ForkEntryLocked(MapEntry* entry, Map* child) {
+// The pages of a new child's entry that another of its entries shows as well are shared; that cuts
+// it to pieces where only some are. False: memory ran out. LOCKS: as above.
+bool Map::MarkAliased(MapEntry* piece) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  while (true) {
+    bool several = false;
+    const PageCount run = context_->amaps->AliasedRun(piece->aref, piece->pages(), &several);
+    if (run == PageCount(0)) return false;
+    piece->shared = several;
+    if (several) context_->core->probes.Hit(Probe::kForkOfAliases);
+    if (run == piece->pages()) return true;
+    if (!FillSparesLocked()) return false;
+    ClipEndLocked(piece, piece->start + (run.value() << base::kPageShift));
+    piece = piece->next;
+  }
+}
+
+Result<void, MapError> Map::ForkEntryLocked(MapEntry* entry, Map* child, ForkAliases* aliases) {
   const Inherit inherit = InheritanceOf(*context_->core, *entry);
   if (inherit == Inherit::kNone || entry->submap != nullptr) return {};
   const bool owed = entry->needs_copy;
@@ -150,7 +177,7 @@ Result<void, MapError> Map::ForkEntryLocked(MapEntry* entry, Map* child) {
       twin->shared = true;
       break;
     case Inherit::kCopy:
-      ok = ForkCopyLocked(entry, twin);
+      ok = ForkCopyLocked(entry, twin, aliases);
       break;
     case Inherit::kZero:
       twin->copy_on_write = twin->needs_copy = true;
@@ -170,9 +197,14 @@ Result<void, MapError> Map::ForkEntryLocked(MapEntry* entry, Map* child) {
 
 Result<void, MapError> Map::ForkInto(Map* child) {
   Change change(this, "Map::ForkInto");
+  ForkAliases aliases(context_->amaps);
   Result<void, MapError> result;
   for (MapEntry* entry = header_.next; !AtEnd(entry) && result.ok(); entry = entry->next) {
-    result = ForkEntryLocked(entry, child);
+    result = ForkEntryLocked(entry, child, &aliases);
+  }
+  for (uint32_t i = 0; i < aliases.count() && result.ok(); ++i) {
+    MapEntry* twin = aliases.at(i).twin;
+    if (twin != nullptr && !child->MarkAliased(twin)) result = MapError::kNoMemory;
   }
   // Only now: a fork that failed leaves no trace. Nobody changed an entry while this waited for
   // frames, as the map was busy.
