@@ -150,7 +150,7 @@ class Run {
     const UvmStepDifference* named = NamedUvmStep(NameOf(recording_), sequence_.name, step);
     name_ = named != nullptr ? named->name : nullptr;
     resumes_ = named != nullptr && named->after != UvmAfter::kEnds;
-    left_out_ = named != nullptr && named->after == UvmAfter::kLeftOut;
+    takes_back_ = named != nullptr && named->after == UvmAfter::kTakenBack;
     difference_.reset();
   }
   void Close() {
@@ -361,9 +361,11 @@ class Run {
     Open(absl::StrCat("op ", l.number), absl::StrCat(" (", ToString(l.op), ")"));
     // Of what did not come back nothing more is said.
     compares_ = !l.result.missing;
-    if (left_out_) {
-      ours_ = l.result;
-      Differ("result", "", ToString(l.result, l.op.call), "left out");
+    if (takes_back_ && !stopped_) {
+      ours_ = replay_.Apply(l.op);
+      Differ("result", "", ToString(l.result, l.op.call), ToString(ours_, l.op.call));
+      // What is not as it was then shows: no name excuses that.
+      if (ours_.error == 0 && !replay_.TakeBackRemap(l.op, ours_.value)) name_ = nullptr;
     } else if (short_ && !stopped_) {
       DoShortOfMemory(l);
     } else if (stopped_ || !Astray(l)) {
@@ -577,7 +579,7 @@ class Run {
   UvmResult ours_;
   bool compares_ = false;       // address maps at its end
   bool counts_always_ = false;  // also behind a difference
-  bool left_out_ = false;
+  bool takes_back_ = false;
   bool resumes_ = false;  // a difference does not end the sequence
   // Of the sequence.
   UvmCauses causes_;

@@ -26,8 +26,10 @@ const char* NamedUvmDefect(absl::string_view defect);
 
 enum class UvmAfter : uint8_t {
   kEnds,
-  kGoesOn,   // both kernels are in the same state again
-  kLeftOut,  // the operation failed there and would not here: it is not done, so they still are
+  kGoesOn,  // both kernels are in the same state again
+  // The same once a remap that failed there, and not here, has been taken back: what it moved is
+  // moved to where it was, what it added is unmapped.
+  kTakenBack,
 };
 
 // Steps that end otherwise here although no line of the recording says so.

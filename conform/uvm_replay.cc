@@ -340,6 +340,29 @@ UvmResult UvmReplay::Mremap(const UvmOp& op) {
   return AddressOf(SpaceFor(op.space)->map().Remap(options));
 }
 
+bool UvmReplay::TakeBackRemap(const UvmOp& op, uint64_t at) {
+  const bool system = op.call == UvmCall::kSysMremap;
+  const uint64_t pages = system ? op.bytes / kUvmPageBytes : op.pages;
+  const uint64_t more = system ? op.target_size / kUvmPageBytes : op.target_size;
+  const bool twice = (op.flags & uvm::kMapRemapDup) != 0;
+  CHECK(more >= pages);
+  UvmOp unmap;
+  unmap.call = UvmCall::kUnmap;
+  unmap.space = op.space;
+  unmap.start = at + (twice ? 0 : pages * kUvmPageBytes);
+  unmap.end = at + more * kUvmPageBytes;
+  if (unmap.start < unmap.end && Apply(unmap).error != 0) return false;
+  if (twice || at == op.start) return true;
+  UvmOp back;
+  back.call = UvmCall::kMremap;
+  back.space = op.space;
+  back.start = at;
+  back.pages = back.target_size = pages;
+  back.target = op.start;
+  back.flags = uvm::kMapFixed;
+  return Apply(back).error == 0;
+}
+
 // The recorded code looks for space from the start of the target on, whatever its direction.
 UvmResult UvmReplay::Extract(const UvmOp& op) {
   uint32_t flags = 0;

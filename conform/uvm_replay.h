@@ -30,6 +30,9 @@ class UvmReplay {
   ~UvmReplay();
 
   UvmResult Apply(const UvmOp& op);
+  // Undoes a remap that ended at `at`: what it moved, unwired, is where it was, what it added is
+  // gone. False: it cannot be had.
+  bool TakeBackRemap(const UvmOp& op, uint64_t at);
   // The error of looking at the byte that the operation would write; 0: none.
   int Probe(const UvmOp& op);
   // X: what is there, page by page.
