@@ -27,16 +27,17 @@ constexpr char kSnapshot[] = "copy-of-shared-is-a-snapshot";
 constexpr char kStrangers[] = "promotion-spares-strangers";
 constexpr char kNoReference[] = "mmap-error-keeps-references";
 constexpr char kWiringAll[] = "wiring-all-splits-again";
+constexpr char kViewsStay[] = "views-stay-together-at-fork";
 constexpr char kLoansEnd[] = "returned-loans-leave-nothing";
 
 constexpr const char* kNames[] = {
-    kFailedOperations, kMovedMappings, kCopyOfShared, kZeroPage, kBlind,     kRightsStay,
-    kUnwire,           kForgets,       kMlockall,     kSnapshot, kStrangers, kExtractRemove,
-    kPrivatePage,      kLoansEnd,      kNoReference,  kWiringAll};
+    kFailedOperations, kMovedMappings, kCopyOfShared, kZeroPage,  kBlind,     kRightsStay,
+    kUnwire,           kForgets,       kMlockall,     kSnapshot,  kStrangers, kExtractRemove,
+    kPrivatePage,      kLoansEnd,      kNoReference,  kWiringAll, kViewsStay};
 
 // In the order of UvmCauses::Layers.
-constexpr const char* kLayerNames[] = {kCopyOfShared, kMovedMappings, kFailedOperations,
-                                       kWiringAll};
+constexpr const char* kLayerNames[] = {kCopyOfShared, kMovedMappings, kFailedOperations, kWiringAll,
+                                       kViewsStay};
 
 // What the scenarios that take pages away take.
 constexpr uint64_t kPagesRemoved = 4;
@@ -167,6 +168,7 @@ void UvmCauses::Entry(const UvmEntry& entry, const UvmPicture& picture) {
       break;
     }
     case UvmCall::kFork:
+      NoteViews(entry, picture);
       if (entry.needs_copy && entry.amap.has_value() && entry.amap->shared) {
         layers_[kCopied].Add(span);
         layers_[kCopied].Add({op_->op.space2, span.start, span.end});
@@ -182,6 +184,16 @@ void UvmCauses::Entry(const UvmEntry& entry, const UvmPicture& picture) {
     default:
       break;
   }
+}
+
+// What the child of a fork has a copy of that its parent shares, perhaps with itself.
+void UvmCauses::NoteViews(const UvmEntry& entry, const UvmPicture& picture) {
+  if (entry.space != op_->op.space2) return;
+  const UvmEntry* of_parent = UvmEntryAt(picture.EntriesOf(op_->op.space), entry.start);
+  if (of_parent == nullptr || !of_parent->copy_on_write || !of_parent->amap.has_value()) return;
+  if (!of_parent->amap->shared) return;
+  layers_[kViews].Add(SpanOf(entry));
+  layers_[kViews].Add({op_->op.space, entry.start, entry.end});
 }
 
 void UvmCauses::Settle(const UvmPicture& picture) {
@@ -322,6 +334,10 @@ const char* UvmCauses::ExplainMappings(Counter counter, uint64_t space, int64_t 
   if (most <= Reached(promoted_, space) + promoted_now_.CountIn(Whole(space))) return kStrangers;
   if (most <= Reached(lent_, space)) return kPrivatePage;
   if (removed_ && space == 0 && most <= kPagesRemoved) return kExtractRemove;
+  // The page that a write is a copy of may show in each view.
+  const UvmPages& views = layers_[kViews];
+  if (counter == Counter::kResident && Named(views) != 0 && most <= views.CountIn(Whole(space)))
+    return kViewsStay;
   const bool access = op_ != nullptr && IsAccess(op_->op.call);
   if (access && counter == Counter::kWiredMappings) return nullptr;
   for (size_t i = kMoved; i < kLayers; i++) {
@@ -358,6 +374,7 @@ const char* UvmCauses::Explain(Counter counter, uint64_t space, int64_t before, 
       return ExplainWired(before, now);
     case Counter::kAnons:
       if (most <= ReachedAnywhere(layers_[kCopied])) return kCopyOfShared;
+      if (most <= ReachedAnywhere(layers_[kViews])) return kViewsStay;
       return most <= ReachedAnywhere(lent_) ? kLoansEnd : nullptr;
     case Counter::kUsed:
       return ExplainUsed(before, now);

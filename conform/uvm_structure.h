@@ -74,13 +74,14 @@ class UvmCauses {
 
  private:
   // Decisions about layers.
-  enum Layers : uint8_t { kCopied, kMoved, kFailed, kWiredAll, kLayers };
+  enum Layers : uint8_t { kCopied, kMoved, kFailed, kWiredAll, kViews, kLayers };
   struct Offset {
     int64_t pages = 0;  // recorded minus ours
     const char* name = nullptr;
     bool known = true;
   };
   void GiveUp(const UvmPicture& picture);
+  void NoteViews(const UvmEntry& entry, const UvmPicture& picture);
   void Promote(const UvmPicture& picture);
   void Promote(const UvmPicture& picture, const UvmEntry& written, uint64_t va);
   // How many of the pages the last operation may have done something to, in one space.
