@@ -45,6 +45,7 @@ class UvmPages {
   void KeepMapped(const UvmPicture& picture);
 
   bool empty() const { return pages_.empty(); }
+  uint64_t count() const { return pages_.size(); }
   bool Contains(uint64_t space, uint64_t page) const { return pages_.contains({space, page}); }
   bool Touches(const UvmSpan& span) const { return CountIn(span, 1) != 0; }
   // How many there are in the span, or `most` if that is less.

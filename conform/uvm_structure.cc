@@ -374,7 +374,9 @@ const char* UvmCauses::Explain(Counter counter, uint64_t space, int64_t before, 
       return ExplainWired(before, now);
     case Counter::kAnons:
       if (most <= ReachedAnywhere(layers_[kCopied])) return kCopyOfShared;
-      if (most <= ReachedAnywhere(layers_[kViews])) return kViewsStay;
+      // Contents that were read have had zeros filled in: once for all views, or in each.
+      if (most <= (wide_ ? layers_[kViews].count() : ReachedAnywhere(layers_[kViews])))
+        return kViewsStay;
       return most <= ReachedAnywhere(lent_) ? kLoansEnd : nullptr;
     case Counter::kUsed:
       return ExplainUsed(before, now);
