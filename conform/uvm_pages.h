@@ -44,6 +44,7 @@ class UvmPages {
   // Forgets those that are in no entry.
   void KeepMapped(const UvmPicture& picture);
 
+  uint64_t size() const { return pages_.size(); }
   bool empty() const { return pages_.empty(); }
   bool Contains(uint64_t space, uint64_t page) const { return pages_.contains({space, page}); }
   bool Touches(const UvmSpan& span) const { return CountIn(span, 1) != 0; }

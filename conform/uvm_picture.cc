@@ -183,8 +183,11 @@ std::vector<UvmMismatch> CompareEntry(const UvmReplay& replay, const UvmEntry& r
   const auto it = entries.find(recorded.start);
   std::vector<UvmMismatch> found;
   const auto mismatch = [&](const char* field) {
-    found.push_back({field, "entry", ToString(recorded),
-                     it == entries.end() ? "none begins there" : ToString(it->second)});
+    found.push_back({field,
+                     "entry",
+                     ToString(recorded),
+                     it == entries.end() ? "none begins there" : ToString(it->second),
+                     {}});
   };
   if (it == entries.end() || it->second.end != recorded.end) {
     mismatch("boundaries");
@@ -196,7 +199,10 @@ std::vector<UvmMismatch> CompareEntry(const UvmReplay& replay, const UvmEntry& r
     mismatch("copy flags");
   if (ours.amap.has_value() != recorded.amap.has_value()) mismatch("amap");
   if (!ours.amap.has_value() || !recorded.amap.has_value()) return found;
-  if (ours.amap->slots != recorded.amap->slots) mismatch("amap slots");
+  if (ours.amap->slots != recorded.amap->slots) {
+    mismatch("amap slots");
+    found.back().slots = ours.amap->slots;
+  }
   if (ours.amap->refs != recorded.amap->refs) mismatch("amap references");
   if (ours.amap->shared != recorded.amap->shared) mismatch("amap shared");
   return found;

@@ -25,6 +25,7 @@ struct UvmMismatch {
   std::string where;
   std::string recorded;
   std::string ours;
+  std::optional<uint64_t> slots = {};  // of ours, where it is them that differ
 };
 
 class UvmPicture {

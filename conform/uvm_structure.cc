@@ -28,15 +28,19 @@ constexpr char kStrangers[] = "promotion-spares-strangers";
 constexpr char kNoReference[] = "mmap-error-keeps-references";
 constexpr char kWiringAll[] = "wiring-all-splits-again";
 constexpr char kLoansEnd[] = "returned-loans-leave-nothing";
+constexpr char kFaults[] = "pages-that-stay-do-not-fault";
+constexpr char kAnotherPage[] = "read-error-hits-another-page";
+constexpr char kEndsElsewhere[] = "memory-ends-elsewhere";
 
 constexpr const char* kNames[] = {
-    kFailedOperations, kMovedMappings, kCopyOfShared, kZeroPage, kBlind,     kRightsStay,
-    kUnwire,           kForgets,       kMlockall,     kSnapshot, kStrangers, kExtractRemove,
-    kPrivatePage,      kLoansEnd,      kNoReference,  kWiringAll};
+    kFailedOperations, kMovedMappings, kCopyOfShared,  kZeroPage,   kBlind,
+    kRightsStay,       kUnwire,        kForgets,       kMlockall,   kSnapshot,
+    kStrangers,        kExtractRemove, kPrivatePage,   kLoansEnd,   kNoReference,
+    kWiringAll,        kFaults,        kEndsElsewhere, kAnotherPage};
 
 // In the order of UvmCauses::Layers.
-constexpr const char* kLayerNames[] = {kCopyOfShared, kMovedMappings, kFailedOperations,
-                                       kWiringAll};
+constexpr const char* kLayerNames[] = {kCopyOfShared, kMovedMappings, kFailedOperations, kWiringAll,
+                                       kFaults};
 
 // What the scenarios that take pages away take.
 constexpr uint64_t kPagesRemoved = 4;
@@ -68,9 +72,14 @@ void UvmCauses::Operation(const UvmOpLine& line, const UvmPicture& picture) {
   promoted_now_ = UvmPages();
   wide_ = false;
   for (UvmPages& pages : layers_) pages.Follow(line);
-  for (UvmPages* pages : {&blind_, &lowered_, &given_up_, &wired_, &lent_, &locked_, &promoted_})
+  for (UvmPages* pages : {&blind_, &lowered_, &given_up_, &wired_, &lent_, &locked_, &promoted_,
+                          &failed_, &failed_here_, &unread_})
     pages->Follow(line);
   const bool ok = line.result.error == 0;
+  if (line.result.error == kEnomem || line.result.error == kEio) {
+    AddMapped(picture, &failed_);
+    if (IsAccess(line.op.call)) AddMapped(picture, &unread_);
+  }
   if (std::exchange(loses_reference_, false)) {
     kept_.insert(line.op.has_object != 0 ? static_cast<int64_t>(line.op.object) : line.op.fd);
   }
@@ -88,7 +97,7 @@ void UvmCauses::Operation(const UvmOpLine& line, const UvmPicture& picture) {
     case UvmCall::kClean:
     case UvmCall::kSysMadvise:
     case UvmCall::kSysMsync:
-      if (GivesUp(line.op)) GiveUp(picture);
+      if (GivesUp(line.op)) AddEverywhere(picture, &given_up_);
       break;
     case UvmCall::kWireAll:
     case UvmCall::kSysMlockall:
@@ -108,12 +117,20 @@ void UvmCauses::Operation(const UvmOpLine& line, const UvmPicture& picture) {
   }
 }
 
+// What of the operation's own pages is mapped.
+void UvmCauses::AddMapped(const UvmPicture& picture, UvmPages* pages) const {
+  for (const UvmSpan& span : spans_) {
+    for (const auto& [start, e] : picture.EntriesOf(span.space))
+      pages->Add({span.space, std::max(start, span.start), std::min(e.end, span.end)});
+  }
+}
+
 // Also where others have the pages: at the same place, since a fork gave them.
-void UvmCauses::GiveUp(const UvmPicture& picture) {
+void UvmCauses::AddEverywhere(const UvmPicture& picture, UvmPages* pages) const {
   for (const auto& [space, entries] : picture.spaces()) {
     for (const UvmSpan& span : spans_) {
       for (const auto& [start, e] : entries)
-        given_up_.Add({space, std::max(start, span.start), std::min(e.end, span.end)});
+        pages->Add({space, std::max(start, span.start), std::min(e.end, span.end)});
     }
   }
 }
@@ -166,6 +183,14 @@ void UvmCauses::Entry(const UvmEntry& entry, const UvmPicture& picture) {
       if (same != before.end() && same->second.end < entry.end) layers_[kWiredAll].Add(span);
       break;
     }
+    case UvmCall::kRead: {
+      const UvmEntry* before = UvmEntryAt(picture.EntriesOf(entry.space), entry.start);
+      const bool copied = before != nullptr && before->needs_copy && !entry.needs_copy;
+      if (copied && op_->result.error == 0 && entry.space == op_->op.space &&
+          SpanOf(entry).start <= spans_[0].start && spans_[0].start < entry.end)
+        layers_[kFaulted].Add(span);
+      break;
+    }
     case UvmCall::kFork:
       if (entry.needs_copy && entry.amap.has_value() && entry.amap->shared) {
         layers_[kCopied].Add(span);
@@ -186,7 +211,8 @@ void UvmCauses::Entry(const UvmEntry& entry, const UvmPicture& picture) {
 
 void UvmCauses::Settle(const UvmPicture& picture) {
   for (UvmPages& pages : layers_) pages.KeepMapped(picture);
-  for (UvmPages* pages : {&blind_, &lowered_, &given_up_, &wired_, &lent_, &locked_, &promoted_})
+  for (UvmPages* pages : {&blind_, &lowered_, &given_up_, &wired_, &lent_, &locked_, &promoted_,
+                          &failed_, &failed_here_, &unread_})
     pages->KeepMapped(picture);
   if (op_ == nullptr || op_->result.error != 0) return;
   if (op_->op.call == UvmCall::kExit) {
@@ -198,7 +224,17 @@ void UvmCauses::Settle(const UvmPicture& picture) {
   }
 }
 
-void UvmCauses::Unsettle() {
+void UvmCauses::FailedHere(const UvmPicture& picture) { AddEverywhere(picture, &failed_here_); }
+
+void UvmCauses::Agrees(const UvmEntry& entry) { layers_[kFaulted].Remove(SpanOf(entry)); }
+
+void UvmCauses::Unsettle(const UvmPicture& picture) {
+  for (const auto& [space, entries] : picture.spaces()) {
+    for (const auto& [start, e] : entries) {
+      if (e.needs_copy && !e.object.has_value()) layers_[kFaulted].Add(SpanOf(e));
+    }
+  }
+  deferred_at_end_ = layers_[kFaulted].size();
   wide_ = true;
   for (auto& [counter, offset] : offsets_) offset.known = false;
 }
@@ -226,6 +262,19 @@ const char* UvmCauses::OfEntry(const UvmEntry& recorded, const std::vector<UvmSp
   return nullptr;
 }
 
+const char* UvmCauses::OfSlots(const UvmEntry& recorded, uint64_t ours,
+                               const std::vector<UvmSpan>& partners) {
+  const UvmSpan span = SpanOf(recorded);
+  const uint64_t slots = recorded.amap->slots;
+  if (slots < ours && ours - slots <= unread_.CountIn(span)) return kEndsElsewhere;
+  const uint64_t more = slots > ours ? slots - ours : 0;
+  if (more != 0 && more <= given_up_.CountIn(span)) return kForgets;
+  if (more != 0 && more <= given_up_.CountIn(span) + failed_.CountIn(span))
+    return kFailedOperations;
+  if (more != 0 && more <= failed_here_.CountIn(span)) return kAnotherPage;
+  return OfEntry(recorded, partners);
+}
+
 const char* UvmCauses::OfMap(uint64_t space) const {
   for (size_t i = 0; i < kLayers; i++) {
     if (layers_[i].Touches(Whole(space))) return kLayerNames[i];
@@ -235,6 +284,19 @@ const char* UvmCauses::OfMap(uint64_t space) const {
 
 const char* UvmCauses::OfSize(uint64_t space, uint64_t more) const {
   return removed_ && space == 0 && more == kPagesRemoved ? kExtractRemove : nullptr;
+}
+
+const char* UvmCauses::OfAnons(uint64_t recorded, uint64_t ours) const {
+  const uint64_t more = recorded > ours ? recorded - ours : 0;
+  const uint64_t less = recorded < ours ? ours - recorded : 0;
+  if (std::max(more, less) <= layers_[kCopied].size()) return kCopyOfShared;
+  // Whose amap gets a page of zeroes depends on whose deferral has ended.
+  if (std::max(more, less) <= layers_[kFaulted].size() + deferred_at_end_) return kFaults;
+  if (less != 0) return less <= unread_.size() + unread_at_end_ ? kEndsElsewhere : nullptr;
+  if (more <= given_up_.size()) return kForgets;
+  if (more <= given_up_.size() + failed_.size()) return kFailedOperations;
+  if (more <= given_up_.size() + failed_.size() + failed_here_.size()) return kAnotherPage;
+  return nullptr;
 }
 
 const char* UvmCauses::OfAmaps() const {
@@ -247,6 +309,12 @@ const char* UvmCauses::OfAmaps() const {
 const char* UvmCauses::OfPage(uint64_t space, uint64_t va, char recorded, char ours) const {
   const bool anons = recorded != 'o' && ours != 'o';
   if (!anons) return nullptr;
+  const bool more_there = recorded == 'A' && ours == 'a';
+  const bool more_here = recorded == 'a' && ours == 'A';
+  if ((ours == '-' || more_here) && failed_here_.Contains(space, va)) return kAnotherPage;
+  if ((ours == '-' || more_there) && given_up_.Contains(space, va)) return kForgets;
+  if (ours == '-' && failed_.Contains(space, va)) return kFailedOperations;
+  if (recorded == '-' && unread_.Contains(space, va)) return kEndsElsewhere;
   for (size_t i = 0; i < kLayers; i++) {
     if (layers_[i].Contains(space, va)) return kLayerNames[i];
   }

@@ -49,16 +49,30 @@ class UvmCauses {
   }
   // The last operation has been judged; its effects are in `picture`.
   void Settle(const UvmPicture& picture);
+  // It succeeded there and could not read a page here, for good.
+  void FailedHere(const UvmPicture& picture);
+  // A page of the final contents could not be read there.
+  void NotRead(uint64_t space, uint64_t va) {
+    unread_.AddPage(space, va);
+    unread_at_end_++;
+  }
   // Pages have been read without lines about the maps.
-  void Unsettle();
+  void Unsettle(const UvmPicture& picture);
+  // The entry is as recorded.
+  void Agrees(const UvmEntry& entry);
 
   // The decision behind a difference; null: none.
   // Of an entry's layers or boundaries.
   // `partners`: what has the same amap as the entry of ours.
   const char* OfEntry(const UvmEntry& recorded, const std::vector<UvmSpan>& partners);
+  // Of how many slots of an entry's amap are in use inside it.
+  const char* OfSlots(const UvmEntry& recorded, uint64_t ours,
+                      const std::vector<UvmSpan>& partners);
   // Of how many entries, or pages, a space has. `more`: recorded than by its entries, in pages.
   const char* OfMap(uint64_t space) const;
   const char* OfSize(uint64_t space, uint64_t more) const;
+  // Of how many anons there are where memory is short.
+  const char* OfAnons(uint64_t recorded, uint64_t ours) const;
   // Of how many amaps there are.
   const char* OfAmaps() const;
   // Of a page's letter in a V line.
@@ -74,13 +88,14 @@ class UvmCauses {
 
  private:
   // Decisions about layers.
-  enum Layers : uint8_t { kCopied, kMoved, kFailed, kWiredAll, kLayers };
+  enum Layers : uint8_t { kCopied, kMoved, kFailed, kWiredAll, kFaulted, kLayers };
   struct Offset {
     int64_t pages = 0;  // recorded minus ours
     const char* name = nullptr;
     bool known = true;
   };
-  void GiveUp(const UvmPicture& picture);
+  void AddMapped(const UvmPicture& picture, UvmPages* pages) const;
+  void AddEverywhere(const UvmPicture& picture, UvmPages* pages) const;
   void Promote(const UvmPicture& picture);
   void Promote(const UvmPicture& picture, const UvmEntry& written, uint64_t va);
   // How many of the pages the last operation may have done something to, in one space.
@@ -101,6 +116,10 @@ class UvmCauses {
   UvmPages lowered_;   // were given rights, and not been written since
   UvmPages given_up_;  // were cleaned, or given up
   UvmPages wired_;
+  // May have an anon there only: an operation that failed came to them; one failed here. Here only:
+  // they could not be read there.
+  UvmPages failed_, failed_here_, unread_;
+  uint64_t unread_at_end_ = 0, deferred_at_end_ = 0;
   // Other mappings of objects' pages that private ones got copies of; by the last operation.
   UvmPages promoted_, promoted_now_;
   UvmPages lent_;
