@@ -260,9 +260,7 @@ class Run {
     if (m.recorded != m.ours) of_structure_.push_back({m, name});
   }
   const char* OfEntry(const UvmMismatch& m, const UvmEntry& e) {
-    if (m.field == "wired count") return nullptr;
-    if (m.field == "amap slots") return causes_.OfSlots(e, *m.slots, PartnersOf(e));
-    return causes_.OfEntry(e, PartnersOf(e));
+    return causes_.OfEntry(m, e, PartnersOf(e));
   }
   // What has the amap of our entry at the recorded one's place.
   std::vector<UvmSpan> PartnersOf(const UvmEntry& recorded) const {
@@ -283,18 +281,20 @@ class Run {
     for (const UvmEntry& e : lines_.entries) {
       const bool first = replay_.SplitAt(e.space, e.start);
       const bool split = replay_.SplitAt(e.space, e.end) || first;
-      if (split) Mark({"boundaries", "", "split", "as before"}, causes_.OfEntry(e, PartnersOf(e)));
+      if (!split) continue;
+      const UvmMismatch m = {"boundaries", "", "split", "as before", {}};
+      Mark(m, OfEntry(m, e));
     }
     if (!failed) FollowAmaps();
     for (const UvmEntry& e : lines_.entries) {
       if (!e.amap.has_value() || !e.amap->shared || !replay_.MarkShared(e)) continue;
-      Mark({"amap shared", "", "shared", "not"}, causes_.OfEntry(e, PartnersOf(e)));
+      Mark({"amap shared", "", "shared", "not", {}}, causes_.OfNewAmap(e, PartnersOf(e)));
     }
   }
   void FollowAmaps() {
     for (const UvmEntry& e : lines_.entries) {
       if (!e.amap.has_value() || e.needs_copy || !replay_.GiveAmap(e)) continue;
-      Mark({"amap", "", "own", "none yet"}, causes_.OfEntry(e, PartnersOf(e)));
+      Mark({"amap", "", "own", "none yet", {}}, causes_.OfNewAmap(e, PartnersOf(e)));
     }
   }
   void CompareSizes(const UvmMapCounters& m) {
@@ -329,8 +329,14 @@ class Run {
     CompareAmaps();
     // Pages in use that are no anon's.
     const uint64_t used = (u.DebugPages().total() - u.DebugPages().free_count()).value();
-    CompareCounter(Counter::kUsed, 0, {"C used", "machine", "", ""},
-                   sequence_.pages - machine_->free - machine_->anons, used - anons);
+    const uint64_t recorded = sequence_.pages - machine_->free - machine_->anons;
+    Tell(causes_.OfUsed(recorded, used - anons, replay_.zero_pages()),
+         {"C used",
+          "machine",
+          absl::StrCat(static_cast<int64_t>(recorded)),
+          absl::StrCat(static_cast<int64_t>(used - anons)),
+          {}},
+         lines_.counters.has_value());
   }
   // What does not depend on which page is in memory.
   void CompareScarce() {
@@ -356,16 +362,17 @@ class Run {
   }
   void CompareCounter(UvmCauses::Counter counter, uint64_t space, UvmMismatch m, uint64_t recorded,
                       uint64_t ours) {
-    const UvmCauses::Verdict verdict = causes_.OfCounter(counter, space, recorded, ours);
     const bool said =
         m.where == "machine"
             ? lines_.counters.has_value()
             : std::any_of(lines_.maps.begin(), lines_.maps.end(),
                           [space](const UvmMapCounters& map) { return map.space == space; });
-    if (!verdict.differs || (verdict.name != nullptr && !said)) return;
     m.recorded = absl::StrCat(static_cast<int64_t>(recorded));
     m.ours = absl::StrCat(static_cast<int64_t>(ours));
-    Mark(m, verdict.name);
+    Tell(causes_.OfCounter(counter, space, recorded, ours), m, said);
+  }
+  void Tell(const UvmCauses::Verdict& verdict, const UvmMismatch& m, bool said) {
+    if (verdict.differs && (verdict.name == nullptr || said)) Mark(m, verdict.name);
   }
   void CompareView(const UvmView& v) {
     const UvmView ours = UvmViewOf(replay_, v.space, v.start, v.pages.size());
@@ -402,7 +409,7 @@ class Run {
   void Visit(const UvmOpLine& l) {
     Close();
     op_ = &l;
-    causes_.Operation(l, picture_);
+    causes_.Operation(l, picture_, replay_);
     triggers_.Operation(l, picture_);
     Open(absl::StrCat("op ", l.number), absl::StrCat(" (", ToString(l.op), ")"));
     // Of what did not come back nothing more is said.
@@ -632,7 +639,7 @@ class Run {
   bool left_out_ = false;
   bool resumes_ = false;  // a difference does not end the sequence
   // Of the sequence.
-  UvmCauses causes_;
+  UvmCauses causes_{short_ ? UvmCauses::Memory::kScarce : UvmCauses::Memory::kPlenty};
   UvmBooks books_;
   std::map<uint64_t, UvmMapCounters> maps_;  // as last recorded
   std::optional<UvmCounters> machine_;

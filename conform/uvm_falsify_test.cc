@@ -66,13 +66,13 @@ std::vector<Field> EntryFields() {
       {"E+ am= references +3", amap([](UvmAmap* a) { return (a->refs += 3) != 0; }), 95, 95},
       {"E+ am= references -1", amap([](UvmAmap* a) { return a->refs > 1 && --a->refs != 0; }), 95,
        95},
-      {"E+ am= slots +1", amap([](UvmAmap* a) { return ++a->slots != 0; }), 60, 60},
-      {"E+ am= slots -1", amap([](UvmAmap* a) { return a->slots-- != 0; }), 70, 60},
+      {"E+ am= slots +1", amap([](UvmAmap* a) { return ++a->slots != 0; }), 75, 75},
+      {"E+ am= slots -1", amap([](UvmAmap* a) { return a->slots-- != 0; }), 92, 92},
       {"E+ am= S", amap([](UvmAmap* a) {
          a->shared = !a->shared;
          return true;
        }),
-       75, 75},
+       88, 90},
       {"E+ am= none", entry([](UvmEntry* e) {
          const bool had = e->amap.has_value();
          e->amap.reset();
@@ -83,7 +83,7 @@ std::vector<Field> EntryFields() {
          e->needs_copy = !e->needs_copy;
          return true;
        }),
-       50, 50},
+       72, 73},
       {"E+ wired +1", entry([](UvmEntry* e) { return ++e->wired != 0; }), 95, 95},
       {"E+ protection", entry([](UvmEntry* e) {
          e->prot ^= kUvmWrite;
@@ -109,16 +109,16 @@ std::vector<Field> CounterFields() {
   return {
       {"M n +1", map([](UvmMapCounters* m) { return ++m->entries != 0; }), 95, 95},
       {"M sz +1", map([](UvmMapCounters* m) { return ++m->size != 0; }), 95, 95},
-      {"M res +1", map([](UvmMapCounters* m) { return ++m->resident != 0; }), 45, kNotWhereShort},
-      {"M res -1", map([](UvmMapCounters* m) { return m->resident-- != 0; }), 45, kNotWhereShort},
-      {"M wir +1", map([](UvmMapCounters* m) { return ++m->wired != 0; }), 40, kNotWhereShort},
-      {"C anons +5", machine([](UvmCounters* c) { return (c->anons += 5) != 0; }), 90, 10},
-      {"C anons +1", machine([](UvmCounters* c) { return ++c->anons != 0; }), 90, 10},
+      {"M res +1", map([](UvmMapCounters* m) { return ++m->resident != 0; }), 77, kNotWhereShort},
+      {"M res -1", map([](UvmMapCounters* m) { return m->resident-- != 0; }), 70, kNotWhereShort},
+      {"M wir +1", map([](UvmMapCounters* m) { return ++m->wired != 0; }), 55, kNotWhereShort},
+      {"C anons +5", machine([](UvmCounters* c) { return (c->anons += 5) != 0; }), 90, 20},
+      {"C anons +1", machine([](UvmCounters* c) { return ++c->anons != 0; }), 90, 15},
       {"C amaps +1", machine([](UvmCounters* c) { return ++c->amaps != 0; }), 95, 95},
-      {"C wired +7", machine([](UvmCounters* c) { return (c->wired += 7) != 0; }), 75,
+      {"C wired +7", machine([](UvmCounters* c) { return (c->wired += 7) != 0; }), 88,
        kNotWhereShort},
-      {"C wired +1", machine([](UvmCounters* c) { return ++c->wired != 0; }), 50, kNotWhereShort},
-      {"C free -1", machine([](UvmCounters* c) { return c->free-- != 0; }), 15, kNotWhereShort},
+      {"C wired +1", machine([](UvmCounters* c) { return ++c->wired != 0; }), 76, kNotWhereShort},
+      {"C free -1", machine([](UvmCounters* c) { return c->free-- != 0; }), 95, kNotWhereShort},
       {"C swavail +1", machine([](UvmCounters* c) { return ++c->swap_available != 0; }),
        kNotWithoutSwap, 95},
   };
@@ -127,16 +127,16 @@ std::vector<Field> CounterFields() {
 std::vector<Field> ViewFields() {
   const auto view = [](const std::function<bool(UvmView*)>& f) { return Of<UvmView>(f); };
   return {
-      {"V pte w to r", view([](UvmView* v) { return Replace(&v->translations, 'w', 'r'); }), 60,
+      {"V pte w to r", view([](UvmView* v) { return Replace(&v->translations, 'w', 'r'); }), 85,
        kNotWhereShort},
-      {"V pte r to w", view([](UvmView* v) { return Replace(&v->translations, 'r', 'w'); }), 60,
+      {"V pte r to w", view([](UvmView* v) { return Replace(&v->translations, 'r', 'w'); }), 70,
        kNotWhereShort},
       {"V pte r to -", view([](UvmView* v) { return Replace(&v->translations, 'r', '-'); }), 90,
        95},
       {"V pte - to r", view([](UvmView* v) { return Replace(&v->translations, '-', 'r'); }), 90,
        95},
-      {"V pg a to A", view([](UvmView* v) { return Replace(&v->pages, 'a', 'A'); }), 50, 50},
-      {"V pg A to a", view([](UvmView* v) { return Replace(&v->pages, 'A', 'a'); }), 30, 45},
+      {"V pg a to A", view([](UvmView* v) { return Replace(&v->pages, 'a', 'A'); }), 83, 80},
+      {"V pg A to a", view([](UvmView* v) { return Replace(&v->pages, 'A', 'a'); }), 64, 80},
       {"V pg a to -", view([](UvmView* v) { return Replace(&v->pages, 'a', '-'); }), 95, 95},
       {"V pg o to -", view([](UvmView* v) { return Replace(&v->pages, 'o', '-'); }), 90,
        kNotWhereShort},

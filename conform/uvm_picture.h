@@ -25,7 +25,7 @@ struct UvmMismatch {
   std::string where;
   std::string recorded;
   std::string ours;
-  std::optional<uint64_t> slots = {};  // of ours, where it is them that differ
+  std::optional<UvmEntry> entry = {};  // ours, where it is one of its fields that differs
 };
 
 class UvmPicture {
