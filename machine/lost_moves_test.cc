@@ -92,7 +92,7 @@ class World {
         break;
       case OpKind::kVmWrite:
       case OpKind::kPoke:
-        op.target = 2;
+        op.target = fresh_ ? 1 : 2;
         op.at = kTarget;
         op.to = kSource;
         break;
@@ -124,7 +124,7 @@ class World {
       } else if (seen.value == New(page) % 251) {
         if (ended) return std::nullopt;
         ++prefix;
-      } else if (seen.value == Old(page) % 251) {
+      } else if (seen.value == (fresh_ ? 0 : Old(page) % 251)) {
         ended = true;
       } else {
         return std::nullopt;
@@ -145,8 +145,19 @@ class World {
     return lost;
   }
   Machine& machine() { return machine_; }
-  // Whoever needs a frame for what is not there yet finds none: all of swap is in use.
-  void TakeFrames() {
+  // The target is zeroes that nobody has touched: each of its pages needs a frame.
+  void ForgetTarget() {
+    Map(kTarget, {.flags = traces::kFlagPrivate | traces::kFlagFixed});
+    fresh_ = true;
+  }
+  // What took them is gone, and the memory that the target was.
+  void MakeRoom() {
+    Must({.kind = OpKind::kExit, .task = 2});
+    Must({.kind = OpKind::kMemfdClose, .task = 1, .file_key = kName});
+    Must({.kind = OpKind::kMunmap, .task = 1, .at = kOther, .size = kPages * kPageSize});
+  }
+  // Frames and swap are used up but for so many pages.
+  void LeaveRoomFor(uint64_t pages) {
     Must({.kind = OpKind::kMmap,
           .task = 1,
           .at = kOther,
@@ -154,7 +165,11 @@ class World {
           .prot = base::kProtReadWrite,
           .flags = traces::kFlagPrivate | traces::kFlagFixed});
     for (uint64_t page = 0; page < kPages; ++page) {
-      if (!machine_.Apply(StoreOf(kOther, page, 1)).ok()) return;
+      if (machine_.Apply(StoreOf(kOther, page, 1)).ok()) continue;
+      ASSERT_GE(page, pages);
+      if (pages != 0)
+        Must({.kind = OpKind::kMunmap, .task = 1, .at = kOther, .size = pages * kPageSize});
+      return;
     }
     ADD_FAILURE() << "there is room for everything";
   }
@@ -220,6 +235,7 @@ class World {
 
   const OpKind kind_;
   Machine machine_;
+  bool fresh_ = false;
 };
 
 class LostMovesTest : public testing::TestWithParam<Call> {
@@ -275,6 +291,39 @@ TEST_P(LostMovesTest, APageThatCannotBeReadEndsTheMoveThere) {
 
 TEST_P(LostMovesTest, ADeviceThatIsAwayEndsTheMoveAndNothingIsLost) {
   ForEachTransfer(base::FaultSite::kSwapVanish, false);
+}
+
+// A page of the target that finds no frame: as far as there was room, for each of the calls that
+// need frames as they go.
+class FewFramesTest : public testing::TestWithParam<Call> {};
+
+INSTANTIATE_TEST_SUITE_P(All, FewFramesTest, testing::Values(kCalls[2], kCalls[3], kCalls[4]),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST_P(FewFramesTest, FramesThatRunOutEndTheMoveThere) {
+  const OpKind kind = GetParam().kind;
+  std::set<uint64_t> prefixes;
+  for (uint64_t room = 0; room < 80; room += 2) {
+    SCOPED_TRACE(testing::Message() << "room for " << room);
+    World world(kind, 215);
+    world.ForgetTarget();
+    world.LeaveRoomFor(room);
+    const Outcome seen = world.Move();
+    uint64_t lost = 0;
+    world.MakeRoom();
+    const std::optional<uint64_t> prefix = world.Prefix(&lost);
+    ASSERT_TRUE(prefix.has_value());
+    ASSERT_EQ(lost + world.LostOfSource(), 0u);
+    if (seen.ok()) {
+      ASSERT_EQ(seen.value, *prefix * kPageSize);
+    } else {
+      ASSERT_EQ(seen.code, static_cast<int32_t>(base::Errno::kEnomem));
+    }
+    prefixes.insert(*prefix);
+  }
+  EXPECT_EQ(*prefixes.begin(), 0u);
+  EXPECT_EQ(*prefixes.rbegin(), World::MovedBy(kind));
+  EXPECT_GE(prefixes.size(), 10u);
 }
 
 }  // namespace
