@@ -9,7 +9,7 @@
 //          where the operation before it was about such pages, and by no more than they are: what
 //          a counter is off by stays the same over all other operations.
 // INVARIANTS  Ours counts only for how much, and in which direction, a value differs, and for which
-//          entries have one amap.
+//          entries have one amap, or pages one anon.
 // SEE      uvm_books.h for what the recording's own numbers must be; conform/README.md, "Sequences
 //          of the real UVM".
 #ifndef CONFORM_UVM_STRUCTURE_H_
