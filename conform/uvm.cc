@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -69,11 +70,17 @@ constexpr std::array kFieldTable = {
               "disks hold"},
     FieldRule{"swapon, swapoff, swapctl, ioerr, fileerr", "result", Compared::kYes,
               "OK or the error"},
-    FieldRule{
-        "structure: sequences with swap", "all", Compared::kNo,
-        "what is in memory and mapped is each kernel's own affair; operations that fail for "
-        "want of memory, or of a page, leave amaps and anons there and none here; pages given "
-        "up on swap keep their anons there"},
+    FieldRule{"structure: sequences with swap", "M res, M wir, C free, C wired, V pte",
+              Compared::kNo,
+              "which page is in memory, wired or mapped is each kernel's own affair"},
+    FieldRule{"structure: sequences with swap", "V pg", Compared::kYes,
+              "whether there is an anon, and whether it has one reference; where it is, and pages "
+              "of objects, not"},
+    FieldRule{"structure: sequences with swap", "C anons", Compared::kYes,
+              "not while writes are held in flight: what nobody has any more stays until it is "
+              "written"},
+    FieldRule{"structure: sequences with swap", "C swavail", Compared::kYes,
+              "slots of the devices that are on, but for the spare one"},
     FieldRule{
         "structure: E+", "start, end", Compared::kYes,
         "boundaries of the entries that changed; what a failed operation split is split after it"},
@@ -86,8 +93,7 @@ constexpr std::array kFieldTable = {
     FieldRule{"structure: M", "n, sz, res, wir", Compared::kYes, "where the line stands"},
     FieldRule{"structure: C", "free, wired, anons, amaps", Compared::kYes,
               "where the line stands; free as pages in use"},
-    FieldRule{"structure: C", "act, inact, swu, swo, swavail", Compared::kNo,
-              "page replacement and swap"},
+    FieldRule{"structure: C", "act, inact, swu, swo", Compared::kNo, "page replacement"},
     FieldRule{"structure: V", "pte, pg", Compared::kYes,
               "where the line stands; those at the end are structure, too"},
 };
@@ -118,7 +124,7 @@ class Run {
         replay_(bench, sequence),
         directed_(&replay_),
         short_(UvmIsShort(sequence)),
-        scope_(short_ ? UvmScope::kMeaning : scope),
+        scope_(scope),
         totals_(totals) {}
 
   void Walk() {
@@ -222,7 +228,9 @@ class Run {
     FollowStructure();
     for (const UvmMismatch& m : books_.Check(picture_, lines_)) Mark(m, BooksName(m));
     for (const UvmEntry& e : lines_.entries) {
-      for (const UvmMismatch& m : CompareEntry(replay_, e)) Mark(m, OfEntry(m, e));
+      const std::vector<UvmMismatch> found = CompareEntry(replay_, e);
+      for (const UvmMismatch& m : found) Mark(m, OfEntry(m, e));
+      if (found.empty()) causes_.Agrees(e);
     }
     for (const UvmMapCounters& m : lines_.maps) {
       maps_[m.space] = m;
@@ -233,7 +241,11 @@ class Run {
       for (const UvmView& v : *views) CompareView(v);
     }
     if (lines_.counters.has_value()) machine_ = lines_.counters;
-    CompareCounters();
+    if (short_) {
+      CompareScarce();
+    } else {
+      CompareCounters();
+    }
     // What is undecided comes before what is decided.
     const auto is_undecided = [](const auto& found) { return found.second == nullptr; };
     auto told = std::find_if(of_structure_.begin(), of_structure_.end(), is_undecided);
@@ -248,7 +260,7 @@ class Run {
     if (m.recorded != m.ours) of_structure_.push_back({m, name});
   }
   const char* OfEntry(const UvmMismatch& m, const UvmEntry& e) {
-    return m.field == "wired count" ? nullptr : causes_.OfEntry(e, PartnersOf(e));
+    return causes_.OfEntry(m, e, PartnersOf(e));
   }
   // What has the amap of our entry at the recorded one's place.
   std::vector<UvmSpan> PartnersOf(const UvmEntry& recorded) const {
@@ -269,18 +281,20 @@ class Run {
     for (const UvmEntry& e : lines_.entries) {
       const bool first = replay_.SplitAt(e.space, e.start);
       const bool split = replay_.SplitAt(e.space, e.end) || first;
-      if (split) Mark({"boundaries", "", "split", "as before"}, causes_.OfEntry(e, PartnersOf(e)));
+      if (!split) continue;
+      const UvmMismatch m = {"boundaries", "", "split", "as before", {}};
+      Mark(m, OfEntry(m, e));
     }
     if (!failed) FollowAmaps();
     for (const UvmEntry& e : lines_.entries) {
       if (!e.amap.has_value() || !e.amap->shared || !replay_.MarkShared(e)) continue;
-      Mark({"amap shared", "", "shared", "not"}, causes_.OfEntry(e, PartnersOf(e)));
+      Mark({"amap shared", "", "shared", "not", {}}, causes_.OfNewAmap(e, PartnersOf(e)));
     }
   }
   void FollowAmaps() {
     for (const UvmEntry& e : lines_.entries) {
       if (!e.amap.has_value() || e.needs_copy || !replay_.GiveAmap(e)) continue;
-      Mark({"amap", "", "own", "none yet"}, causes_.OfEntry(e, PartnersOf(e)));
+      Mark({"amap", "", "own", "none yet", {}}, causes_.OfNewAmap(e, PartnersOf(e)));
     }
   }
   void CompareSizes(const UvmMapCounters& m) {
@@ -312,29 +326,53 @@ class Run {
     CompareCounter(Counter::kAnons, 0, {"C anons", "machine", "", ""}, machine_->anons, anons);
     CompareCounter(Counter::kWired, 0, {"C wired", "machine", "", ""}, machine_->wired,
                    u.DebugPages().wired_count().value());
-    const char* amaps = causes_.OfAmaps();
-    if (lines_.counters.has_value() || amaps == nullptr) {
-      Mark({"C amaps", "machine", absl::StrCat(machine_->amaps),
-            absl::StrCat(u.DebugAmaps().live())},
-           amaps);
-    }
+    CompareAmaps();
     // Pages in use that are no anon's.
     const uint64_t used = (u.DebugPages().total() - u.DebugPages().free_count()).value();
-    CompareCounter(Counter::kUsed, 0, {"C used", "machine", "", ""},
-                   sequence_.pages - machine_->free - machine_->anons, used - anons);
+    const uint64_t recorded = sequence_.pages - machine_->free - machine_->anons;
+    Tell(causes_.OfUsed(recorded, used - anons, replay_.zero_pages()),
+         {"C used",
+          "machine",
+          absl::StrCat(static_cast<int64_t>(recorded)),
+          absl::StrCat(static_cast<int64_t>(used - anons)),
+          {}},
+         lines_.counters.has_value());
+  }
+  // What does not depend on which page is in memory.
+  void CompareScarce() {
+    CompareAmaps();
+    if (!lines_.counters.has_value()) return;
+    const auto mark = [this](const char* field, uint64_t recorded, uint64_t ours,
+                             const char* name) {
+      Mark({field, "machine", absl::StrCat(recorded), absl::StrCat(ours), {}}, name);
+    };
+    // An anon that nobody has any more stays until its page has been written.
+    const uint64_t anons = replay_.uvm().DebugAnons().live();
+    if (!writes_held_ && replay_.pressure().held_pages() == 0)
+      mark("C anons", machine_->anons, anons, causes_.OfAnons(machine_->anons, anons));
+    mark("C swavail", machine_->swap_available, replay_.pressure().SlotsOn(), nullptr);
+  }
+  void CompareAmaps() {
+    if (!machine_.has_value()) return;
+    const char* amaps = causes_.OfAmaps();
+    if (!lines_.counters.has_value() && amaps != nullptr) return;
+    Mark({"C amaps", "machine", absl::StrCat(machine_->amaps),
+          absl::StrCat(replay_.uvm().DebugAmaps().live())},
+         amaps);
   }
   void CompareCounter(UvmCauses::Counter counter, uint64_t space, UvmMismatch m, uint64_t recorded,
                       uint64_t ours) {
-    const UvmCauses::Verdict verdict = causes_.OfCounter(counter, space, recorded, ours);
     const bool said =
         m.where == "machine"
             ? lines_.counters.has_value()
             : std::any_of(lines_.maps.begin(), lines_.maps.end(),
                           [space](const UvmMapCounters& map) { return map.space == space; });
-    if (!verdict.differs || (verdict.name != nullptr && !said)) return;
     m.recorded = absl::StrCat(static_cast<int64_t>(recorded));
     m.ours = absl::StrCat(static_cast<int64_t>(ours));
-    Mark(m, verdict.name);
+    Tell(causes_.OfCounter(counter, space, recorded, ours), m, said);
+  }
+  void Tell(const UvmCauses::Verdict& verdict, const UvmMismatch& m, bool said) {
+    if (verdict.differs && (verdict.name == nullptr || said)) Mark(m, verdict.name);
   }
   void CompareView(const UvmView& v) {
     const UvmView ours = UvmViewOf(replay_, v.space, v.start, v.pages.size());
@@ -344,10 +382,25 @@ class Run {
       const auto note = [&](const char* field, char r, char o, const char* name) {
         if (r != o) Mark({field, where, std::string(1, r), std::string(1, o)}, name);
       };
-      note("V pg", v.pages[i], ours.pages[i],
-           causes_.OfPage(v.space, va, v.pages[i], ours.pages[i]));
+      const char there = PageLetter(v.pages[i]), here = PageLetter(ours.pages[i]);
+      note("V pg", there, here, causes_.OfPage(v.space, va, there, here));
+      if (short_) continue;
       note("V pte", v.translations[i], ours.translations[i],
            causes_.OfTranslation(v.space, va, v.translations[i], ours.translations[i]));
+    }
+  }
+
+  // Where pages come and go with memory: whether there is an anon, and whether it has one
+  // reference.
+  char PageLetter(char letter) const {
+    if (!short_) return letter;
+    switch (absl::ascii_tolower(letter)) {
+      case 'a':
+      case 's':
+      case 'b':
+        return absl::ascii_isupper(letter) ? 'A' : 'a';
+      default:
+        return '-';
     }
   }
 
@@ -356,7 +409,7 @@ class Run {
   void Visit(const UvmOpLine& l) {
     Close();
     op_ = &l;
-    causes_.Operation(l, picture_);
+    causes_.Operation(l, picture_, replay_);
     triggers_.Operation(l, picture_);
     Open(absl::StrCat("op ", l.number), absl::StrCat(" (", ToString(l.op), ")"));
     // Of what did not come back nothing more is said.
@@ -380,11 +433,14 @@ class Run {
   // Where memory, swap or a transfer may fail in one kernel and not in the other.
   void DoShortOfMemory(const UvmOpLine& l) {
     if (!bench_->problem().empty()) return Differ("progress", "", "done", bench_->problem());
+    if (l.op.call == UvmCall::kInflight) writes_held_ = true;
+    if (l.op.call == UvmCall::kIoDone) writes_held_ = false;
     if (Astray(l)) return;
     const UvmShortage::Ours o = shortage_.Do(l, &replay_);
     ours_ = o.result;
     if (!o.wrong.empty()) return Differ("cause", "", "an error that was injected", o.wrong);
     if (o.excuse != nullptr) {
+      if (o.result.error == kEio && l.result.error == 0) causes_.FailedHere(picture_);
       Differ("result", "", ToString(l.result, l.op.call), o.text);
       name_ = o.excuse;
       resumes_ = o.goes_on;
@@ -458,7 +514,10 @@ class Run {
                            shortage_.ExcusePage(at(i), x.pages[i], ours[i]) != nullptr;
       if (excused) {
         lost.push_back(i);
-        if (x.pages[i].error != 0) totals_->pages_lost_there++;
+        if (x.pages[i].error != 0) {
+          totals_->pages_lost_there++;
+          causes_.NotRead(x.space, at(i));
+        }
         if (ours[i].error != 0) totals_->pages_lost_here++;
         continue;
       }
@@ -527,7 +586,7 @@ class Run {
     maps_.clear();
     machine_.reset();
     books_.Unsettle();
-    causes_.Unsettle();
+    causes_.Unsettle(picture_);
   }
 
   // ---- The end ----
@@ -582,12 +641,13 @@ class Run {
   bool takes_back_ = false;
   bool resumes_ = false;  // a difference does not end the sequence
   // Of the sequence.
-  UvmCauses causes_;
+  UvmCauses causes_{short_ ? UvmCauses::Memory::kScarce : UvmCauses::Memory::kPlenty};
   UvmBooks books_;
   std::map<uint64_t, UvmMapCounters> maps_;  // as last recorded
   std::optional<UvmCounters> machine_;
   UvmTriggers triggers_;
   uint64_t contents_of_ = 0;  // space of the last contents
+  bool writes_held_ = false;  // by the recorded disks
   bool stopped_ = false;      // behind a difference
 };
 

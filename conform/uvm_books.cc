@@ -12,9 +12,10 @@ namespace {
 
 uint64_t PagesOf(const UvmEntry& e) { return (e.end - e.start) / kUvmPageBytes; }
 
-// Of a V line: letters of pages that have an anon.
+// Of a V line: letters of pages that have an anon, in memory, on swap or lost.
 bool IsAnon(char letter) {
-  return letter == 'b' || absl::ascii_tolower(letter) == 'a' || absl::ascii_tolower(letter) == 's';
+  const char kind = absl::ascii_tolower(letter);
+  return kind == 'a' || kind == 's' || kind == 'b';
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "conform/uvm_pages.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/addr.h"
 #include "conform/uvm_op.h"
@@ -87,6 +88,54 @@ std::vector<UvmSpan> UvmPartnersOf(const UvmReplay& replay, uint64_t space, uint
     partners.push_back({number, e.start.value(), e.end.value()});
   });
   return partners;
+}
+
+std::vector<std::pair<uint64_t, uint64_t>> UvmSharersOf(const UvmReplay& replay,
+                                                        const std::vector<UvmSpan>& spans,
+                                                        UvmAnons anons) {
+  using What = std::pair<const void*, uint64_t>;  // an anon, or an object and an index
+  const auto what = [anons](const uvm::MapEntry& e, base::Vaddr va) -> std::optional<What> {
+    const uvm::Amap* amap = e.aref.amap;
+    const uvm::Anon* anon = amap != nullptr ? amap->anons[e.SlotOf(va)] : nullptr;
+    if (anon != nullptr) {
+      if (anon->refs == 1 && !amap->shared && amap->refs == 1 && anons == UvmAnons::kOfSeveral)
+        return std::nullopt;
+      return What(anon, 0);
+    }
+    if (e.object == nullptr) return std::nullopt;
+    return What(e.object, e.ObjectIndexOf(va).value());
+  };
+  const auto each = [&](const auto& visit) {
+    for (const auto& [number, ours] : replay.spaces()) {
+      for (uvm::MapEntry* e = ours->map().DebugFirst(); e != nullptr; e = uvm::Map::DebugNext(e)) {
+        for (base::Vaddr va = e->start; va < e->end; va = va + base::kPageSize) {
+          const std::optional<What> found = what(*e, va);
+          if (found.has_value()) visit(number, va.value(), *found);
+        }
+      }
+    }
+  };
+  std::set<What> named;
+  each([&](uint64_t space, uint64_t va, const What& found) {
+    const auto inside = [&](const UvmSpan& span) {
+      return span.space == space && span.start <= va && va < span.end;
+    };
+    if (std::any_of(spans.begin(), spans.end(), inside)) named.insert(found);
+  });
+  std::vector<std::pair<uint64_t, uint64_t>> pages;
+  each([&](uint64_t space, uint64_t va, const What& found) {
+    if (named.contains(found)) pages.emplace_back(space, va);
+  });
+  return pages;
+}
+
+bool UvmIsNothing(const UvmReplay& replay, uint64_t space, uint64_t va) {
+  const uvm::Space* ours = replay.space(space);
+  uvm::MapEntry* e = ours == nullptr ? nullptr : ours->map().DebugFirst();
+  while (e != nullptr && e->end.value() <= va) e = uvm::Map::DebugNext(e);
+  if (e == nullptr || e->start.value() > va || e->object != nullptr) return false;
+  const uvm::Amap* amap = e->aref.amap;
+  return amap == nullptr || amap->anons[e->SlotOf(base::Vaddr(va))] == nullptr;
 }
 
 void UvmPages::Add(const UvmSpan& span) {

@@ -33,6 +33,16 @@ std::vector<UvmSpan> UvmSpansOf(const UvmOpLine& line);
 // The entries of ours that have the amap which the page's entry has; none without one.
 std::vector<UvmSpan> UvmPartnersOf(const UvmReplay& replay, uint64_t space, uint64_t va);
 
+// All pages, wherever they are mapped, that have the anon, or without one the page of an object, of
+// some page of the spans.
+enum class UvmAnons : uint8_t { kAll, kOfSeveral };  // the latter: not those with one reference
+std::vector<std::pair<uint64_t, uint64_t>> UvmSharersOf(const UvmReplay& replay,
+                                                        const std::vector<UvmSpan>& spans,
+                                                        UvmAnons anons);
+
+// Whether the page is mapped and has neither an anon nor an object.
+bool UvmIsNothing(const UvmReplay& replay, uint64_t space, uint64_t va);
+
 class UvmPages {
  public:
   // Nothing of a whole space.
@@ -44,6 +54,7 @@ class UvmPages {
   // Forgets those that are in no entry.
   void KeepMapped(const UvmPicture& picture);
 
+  uint64_t size() const { return pages_.size(); }
   bool empty() const { return pages_.empty(); }
   uint64_t count() const { return pages_.size(); }
   bool Contains(uint64_t space, uint64_t page) const { return pages_.contains({space, page}); }

@@ -184,7 +184,8 @@ std::vector<UvmMismatch> CompareEntry(const UvmReplay& replay, const UvmEntry& r
   std::vector<UvmMismatch> found;
   const auto mismatch = [&](const char* field) {
     found.push_back({field, "entry", ToString(recorded),
-                     it == entries.end() ? "none begins there" : ToString(it->second)});
+                     it == entries.end() ? "none begins there" : ToString(it->second),
+                     it == entries.end() ? std::nullopt : std::optional(it->second)});
   };
   if (it == entries.end() || it->second.end != recorded.end) {
     mismatch("boundaries");
@@ -192,8 +193,8 @@ std::vector<UvmMismatch> CompareEntry(const UvmReplay& replay, const UvmEntry& r
   }
   const UvmEntry& ours = it->second;
   if (ours.wired != recorded.wired) mismatch("wired count");
-  if (ours.copy_on_write != recorded.copy_on_write || ours.needs_copy != recorded.needs_copy)
-    mismatch("copy flags");
+  if (ours.copy_on_write != recorded.copy_on_write) mismatch("copy-on-write");
+  if (ours.needs_copy != recorded.needs_copy) mismatch("needs copy");
   if (ours.amap.has_value() != recorded.amap.has_value()) mismatch("amap");
   if (!ours.amap.has_value() || !recorded.amap.has_value()) return found;
   if (ours.amap->slots != recorded.amap->slots) mismatch("amap slots");

@@ -25,6 +25,7 @@ struct UvmMismatch {
   std::string where;
   std::string recorded;
   std::string ours;
+  std::optional<UvmEntry> entry = {};  // ours, where it is one of its fields that differs
 };
 
 class UvmPicture {

@@ -7,6 +7,7 @@ namespace conform {
 
 namespace {
 
+constexpr uint32_t kMostDevices = 16;
 constexpr uint64_t kSparePages = 4096;
 constexpr int32_t kLastOfAll = 1'000'000;
 // Where the hidden space lies is nobody's business.
@@ -94,18 +95,9 @@ UvmResult UvmPressure::Apply(const UvmOp& op) {
 }
 
 UvmResult UvmPressure::SwapOn(const UvmOp& op) {
-  auto disk = std::make_unique<UvmDisk>(op.pages, &faults_);
+  // The recorder's disks keep the size that they were made with.
   std::unique_ptr<UvmDisk>& known = disks_[op.unit];
-  if (known != nullptr) {
-    // On it is busy, whatever size it is to have now.
-    uvm::SwapStats stats[16];
-    const uint32_t on = uvm().swap().Stats(stats, 16);
-    for (uint32_t i = 0; i < on; i++) {
-      if (stats[i].device == known.get()) return Errno(kEbusy);
-    }
-    old_disks_.push_back(std::move(known));
-  }
-  known = std::move(disk);
+  if (known == nullptr) known = std::make_unique<UvmDisk>(op.pages, &faults_);
   UvmResult r;
   bench_->Do([&] { r = ResultOf(uvm().swap().On(known.get(), static_cast<int32_t>(op.prio))); });
   return r;
@@ -180,6 +172,16 @@ void UvmPressure::Press(uint64_t rounds) {
     uvm().pagedaemon().RunOnce();
   }
   GiveBack();
+}
+
+uint64_t UvmPressure::SlotsOn() const {
+  uvm::SwapStats stats[kMostDevices];
+  const uint32_t on = uvm().swap().Stats(stats, kMostDevices);
+  uint64_t slots = 0;
+  for (uint32_t i = 0; i < on; i++) {
+    if (stats[i].device != spare_.get()) slots += stats[i].pages.value();
+  }
+  return slots;
 }
 
 uint64_t UvmPressure::held_pages() const {

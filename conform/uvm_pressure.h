@@ -37,6 +37,8 @@ class UvmPressure {
   UvmResult Inflight();
   UvmResult IoDone();
   const UvmDiskFaults& faults() const { return faults_; }
+  // Slots of the recorded devices that are on; the spare one is none of them.
+  uint64_t SlotsOn() const;
   // Pages whose writes wait in the disks.
   uint64_t held_pages() const;
 
@@ -47,12 +49,11 @@ class UvmPressure {
   void TakeAllFree();
   void GiveBack();
   void Press(uint64_t rounds);
-  uvm::Uvm& uvm() { return bench_->uvm(); }
+  uvm::Uvm& uvm() const { return bench_->uvm(); }
 
   UvmBench* const bench_;
   UvmDiskFaults faults_;
   std::map<uint64_t, std::unique_ptr<UvmDisk>> disks_;  // by unit
-  std::vector<std::unique_ptr<UvmDisk>> old_disks_;     // of units that were made anew
   std::unique_ptr<UvmDisk> spare_;
   uvm::Space* ballast_ = nullptr;
   // Frames that pressure holds. Not on the stack of who presses: a machine that stops leaves that

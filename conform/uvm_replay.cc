@@ -530,6 +530,21 @@ uvm::MapEntry* EntryOf(uvm::Space* space, const UvmEntry& recorded) {
 
 }  // namespace
 
+uint64_t UvmReplay::zero_pages() const {
+  const auto is_zeroes = [this](const uvm::Page* page) {
+    return page != nullptr && page->object != nullptr && NumberOf(page->object) == -2;
+  };
+  for (const auto& [id, loan] : loans_) {
+    for (const uvm::Page* page : loan.pages) {
+      if (is_zeroes(page)) return 1;
+    }
+    for (const uvm::Anon* anon : loan.anons) {
+      if (is_zeroes(anon->page)) return 1;
+    }
+  }
+  return 0;
+}
+
 bool UvmReplay::SplitAt(uint64_t number, uint64_t va) {
   uvm::Space* ours = space(number);
   uvm::MapEntry* e = ours == nullptr ? nullptr : ours->map().DebugFirst();

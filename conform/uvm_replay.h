@@ -55,6 +55,8 @@ class UvmReplay {
   const std::vector<std::pair<uint64_t, uint64_t>>& failed_file_pages() const {
     return files_.failed_pages;
   }
+  // Whether the page of zeroes is lent: 1, or 0.
+  uint64_t zero_pages() const;
   UvmPressure& pressure() { return pressure_; }
   const UvmPressure& pressure() const { return pressure_; }
 

@@ -29,20 +29,26 @@ constexpr char kNoReference[] = "mmap-error-keeps-references";
 constexpr char kWiringAll[] = "wiring-all-splits-again";
 constexpr char kViewsStay[] = "views-stay-together-at-fork";
 constexpr char kLoansEnd[] = "returned-loans-leave-nothing";
+constexpr char kFaults[] = "pages-that-stay-do-not-fault";
+constexpr char kAnotherPage[] = "read-error-hits-another-page";
+constexpr char kEndsElsewhere[] = "memory-ends-elsewhere";
 
 constexpr const char* kNames[] = {
-    kFailedOperations, kMovedMappings, kCopyOfShared, kZeroPage,  kBlind,     kRightsStay,
-    kUnwire,           kForgets,       kMlockall,     kSnapshot,  kStrangers, kExtractRemove,
-    kPrivatePage,      kLoansEnd,      kNoReference,  kWiringAll, kViewsStay};
+    kFailedOperations, kMovedMappings, kCopyOfShared, kZeroPage,      kBlind,
+    kRightsStay,       kUnwire,        kForgets,      kMlockall,      kSnapshot,
+    kStrangers,        kExtractRemove, kPrivatePage,  kLoansEnd,      kNoReference,
+    kWiringAll,        kViewsStay,     kFaults,       kEndsElsewhere, kAnotherPage};
 
 // In the order of UvmCauses::Layers.
-constexpr const char* kLayerNames[] = {kCopyOfShared, kMovedMappings, kFailedOperations, kWiringAll,
-                                       kViewsStay};
+constexpr const char* kLayerNames[] = {kCopyOfShared, kMovedMappings, kFailedOperations,
+                                       kWiringAll,    kFaults,        kViewsStay};
 
 // What the scenarios that take pages away take.
 constexpr uint64_t kPagesRemoved = 4;
 // Fault-ahead reaches so far to both sides.
 constexpr uint64_t kAhead = 8 * kUvmPageBytes;
+
+constexpr uint32_t Bit(size_t layer) { return uint32_t{1} << layer; }
 
 bool IsAccess(UvmCall call) { return call == UvmCall::kRead || call == UvmCall::kWrite; }
 
@@ -63,33 +69,42 @@ bool CanWrite(const UvmOp& op) { return (op.prot & kUvmWrite) != 0; }
 
 absl::Span<const char* const> UvmStructureNames() { return kNames; }
 
-void UvmCauses::Operation(const UvmOpLine& line, const UvmPicture& picture) {
+void UvmCauses::Operation(const UvmOpLine& line, const UvmPicture& picture,
+                          const UvmReplay& replay) {
   op_ = &line;
   spans_ = UvmSpansOf(line);
   promoted_now_ = UvmPages();
   wide_ = false;
+  may_lend_zeroes_ = false;
   for (UvmPages& pages : layers_) pages.Follow(line);
-  for (UvmPages* pages : {&blind_, &lowered_, &given_up_, &wired_, &lent_, &locked_, &promoted_})
+  for (UvmPages* pages : {&blind_, &lowered_, &given_up_, &loose_, &lent_, &locked_, &promoted_,
+                          &failed_, &failed_here_, &unread_, &early_})
     pages->Follow(line);
   const bool ok = line.result.error == 0;
+  if (line.result.error == kEnomem || line.result.error == kEio) {
+    AddEverywhere(picture, &failed_);
+    if (IsAccess(line.op.call)) AddMapped(picture, &unread_);
+  }
   if (std::exchange(loses_reference_, false)) {
     kept_.insert(line.op.has_object != 0 ? static_cast<int64_t>(line.op.object) : line.op.fd);
   }
   switch (line.op.call) {
     case UvmCall::kLoan:
-      lent_some_ = true;  // one that fails has lent, too, for a while
+      LendZeroes(line, replay);
       for (const UvmSpan& span : spans_) lent_.Add(span);
       break;
     case UvmCall::kProtect:
     case UvmCall::kSysMprotect:
-      for (const UvmSpan& span : spans_) {
-        if (ok && CanWrite(line.op)) lowered_.Add(span);
-      }
+      if (ok) ChangeRights(line, picture);
       break;
     case UvmCall::kClean:
     case UvmCall::kSysMadvise:
     case UvmCall::kSysMsync:
-      if (GivesUp(line.op)) GiveUp(picture);
+      if (!GivesUp(line.op)) break;
+      // On swap also those that nobody else has keep their anons.
+      for (const auto& [space, va] :
+           UvmSharersOf(replay, spans_, short_ ? UvmAnons::kAll : UvmAnons::kOfSeveral))
+        given_up_.AddPage(space, va);
       break;
     case UvmCall::kWireAll:
     case UvmCall::kSysMlockall:
@@ -109,12 +124,43 @@ void UvmCauses::Operation(const UvmOpLine& line, const UvmPicture& picture) {
   }
 }
 
+// One that fails half way may have lent zeroes, too, for a while.
+void UvmCauses::LendZeroes(const UvmOpLine& line, const UvmReplay& replay) {
+  for (const UvmSpan& span : spans_) {
+    for (uint64_t va = span.start; va < span.end; va += kUvmPageBytes) {
+      if (!UvmIsNothing(replay, span.space, va)) continue;
+      if (line.result.error == 0) zero_page_ = true;
+      may_lend_zeroes_ = true;
+    }
+  }
+}
+
+// Translations of private mappings whose rights change, and wirings.
+void UvmCauses::ChangeRights(const UvmOpLine& line, const UvmPicture& picture) {
+  for (const UvmSpan& span : spans_) {
+    for (const auto& [start, e] : picture.EntriesOf(span.space)) {
+      if (e.prot == line.op.prot) continue;
+      const UvmSpan part = {span.space, std::max(start, span.start), std::min(e.end, span.end)};
+      if (e.copy_on_write && CanWrite(line.op)) lowered_.Add(part);
+      if (e.wired != 0) loose_.Add(part);
+    }
+  }
+}
+
+// What of the operation's own pages is mapped.
+void UvmCauses::AddMapped(const UvmPicture& picture, UvmPages* pages) const {
+  for (const UvmSpan& span : spans_) {
+    for (const auto& [start, e] : picture.EntriesOf(span.space))
+      pages->Add({span.space, std::max(start, span.start), std::min(e.end, span.end)});
+  }
+}
+
 // Also where others have the pages: at the same place, since a fork gave them.
-void UvmCauses::GiveUp(const UvmPicture& picture) {
+void UvmCauses::AddEverywhere(const UvmPicture& picture, UvmPages* pages) const {
   for (const auto& [space, entries] : picture.spaces()) {
     for (const UvmSpan& span : spans_) {
       for (const auto& [start, e] : entries)
-        given_up_.Add({space, std::max(start, span.start), std::min(e.end, span.end)});
+        pages->Add({space, std::max(start, span.start), std::min(e.end, span.end)});
     }
   }
 }
@@ -151,7 +197,7 @@ void UvmCauses::Note(const std::string& text) {
 void UvmCauses::Entry(const UvmEntry& entry, const UvmPicture& picture) {
   const UvmSpan span = SpanOf(entry);
   if (entry.prot != 0 && (entry.prot & kUvmRead) == 0) blind_.Add(span);
-  if (entry.wired != 0) wired_.Add(span);
+  if (entry.wired != 0 && (entry.prot & kUvmRead) == 0) loose_.Add(span);
   if (op_ == nullptr) return;
   if (op_->result.error != 0) layers_[kFailed].Add(span);
   switch (op_->op.call) {
@@ -165,6 +211,14 @@ void UvmCauses::Entry(const UvmEntry& entry, const UvmPicture& picture) {
       const UvmPicture::Entries& before = picture.EntriesOf(entry.space);
       const auto same = before.find(entry.start);
       if (same != before.end() && same->second.end < entry.end) layers_[kWiredAll].Add(span);
+      break;
+    }
+    case UvmCall::kRead: {
+      const UvmEntry* before = UvmEntryAt(picture.EntriesOf(entry.space), entry.start);
+      const bool copied = before != nullptr && before->needs_copy && !entry.needs_copy;
+      if (copied && op_->result.error == 0 && entry.space == op_->op.space &&
+          SpanOf(entry).start <= spans_[0].start && spans_[0].start < entry.end)
+        layers_[kFaulted].Add(span);
       break;
     }
     case UvmCall::kFork:
@@ -198,7 +252,8 @@ void UvmCauses::NoteViews(const UvmEntry& entry, const UvmPicture& picture) {
 
 void UvmCauses::Settle(const UvmPicture& picture) {
   for (UvmPages& pages : layers_) pages.KeepMapped(picture);
-  for (UvmPages* pages : {&blind_, &lowered_, &given_up_, &wired_, &lent_, &locked_, &promoted_})
+  for (UvmPages* pages : {&blind_, &lowered_, &given_up_, &loose_, &lent_, &locked_, &promoted_,
+                          &failed_, &failed_here_, &unread_, &early_})
     pages->KeepMapped(picture);
   if (op_ == nullptr || op_->result.error != 0) return;
   if (op_->op.call == UvmCall::kExit) {
@@ -210,7 +265,17 @@ void UvmCauses::Settle(const UvmPicture& picture) {
   }
 }
 
-void UvmCauses::Unsettle() {
+void UvmCauses::FailedHere(const UvmPicture& picture) { AddEverywhere(picture, &failed_here_); }
+
+void UvmCauses::Agrees(const UvmEntry& entry) { layers_[kFaulted].Remove(SpanOf(entry)); }
+
+void UvmCauses::Unsettle(const UvmPicture& picture) {
+  for (const auto& [space, entries] : picture.spaces()) {
+    for (const auto& [start, e] : entries) {
+      if (e.needs_copy && !e.object.has_value()) layers_[kFaulted].Add(SpanOf(e));
+    }
+  }
+  deferred_at_end_ = layers_[kFaulted].size();
   wide_ = true;
   for (auto& [counter, offset] : offsets_) offset.known = false;
 }
@@ -218,24 +283,90 @@ void UvmCauses::Unsettle() {
 // ---- Layers ----
 
 // A partner of such a page is one, too, once the operation on the page shows in it.
-const char* UvmCauses::OfEntry(const UvmEntry& recorded, const std::vector<UvmSpan>& partners) {
+const char* UvmCauses::LayerOf(uint32_t layers, const UvmEntry& recorded,
+                               const std::vector<UvmSpan>& partners) {
   const UvmSpan span = SpanOf(recorded);
+  const auto is_one = [layers](size_t i) { return (layers & Bit(i)) != 0; };
   for (size_t i = 0; i < kLayers; i++) {
-    if (layers_[i].Touches(span)) return kLayerNames[i];
+    if (is_one(i) && layers_[i].Touches(span)) return kLayerNames[i];
   }
   for (size_t i = 0; i < kLayers; i++) {
     for (const UvmSpan& partner : partners) {
-      if (layers_[i].Touches(partner)) return kLayerNames[i];
+      if (is_one(i) && layers_[i].Touches(partner)) return kLayerNames[i];
     }
   }
   for (size_t i = 0; i < kLayers; i++) {
     for (const UvmSpan& of_op : spans_) {
-      if (!layers_[i].Touches(of_op)) continue;
+      if (!is_one(i) || !layers_[i].Touches(of_op)) continue;
       layers_[i].Add(span);
       return kLayerNames[i];
     }
   }
   return nullptr;
+}
+
+// Only a fork of shared memory leaves other flags, and another number of slots; where an entry of
+// ours got its amap after the recorded one (OfNewAmap), what it was split from has one without
+// pages.
+const char* UvmCauses::OfEntry(const UvmMismatch& m, const UvmEntry& recorded,
+                               const std::vector<UvmSpan>& partners) {
+  const uint32_t any = Bit(kLayers) - 1;
+  if (m.field == "wired count" || m.field == "copy-on-write") return nullptr;
+  if (!m.entry.has_value()) return LayerOf(any, recorded, partners);
+  const UvmEntry& ours = *m.entry;
+  if (m.field == "amap slots") return OfSlots(recorded, ours, partners);
+  if (m.field == "needs copy") {
+    const char* name = LayerOf(ByOperation(recorded), recorded, partners);
+    if (ours.needs_copy) return name;
+    if (name != nullptr) early_.Add(SpanOf(recorded));
+    const bool empty = !recorded.amap.has_value() && ours.amap.has_value() && ours.amap->slots == 0;
+    return empty || early_.Touches(SpanOf(recorded)) ? LayerOf(any, recorded, partners) : name;
+  }
+  if (m.field == "amap shared") {
+    const bool parted = ours.amap->shared && ours.amap->refs > recorded.amap->refs;
+    return LayerOf(parted ? Bit(kCopied) | Bit(kMoved) : Bit(kCopied), recorded, partners);
+  }
+  return LayerOf(any, recorded, partners);
+}
+
+// The decisions about the last operation itself, and about copies of shared memory.
+uint32_t UvmCauses::ByOperation(const UvmEntry& recorded) const {
+  uint32_t layers = Bit(kCopied);
+  if (op_->result.error != 0) {
+    layers |= Bit(kFailed);
+  } else if (op_->op.call == UvmCall::kExtract || op_->op.call == UvmCall::kMremap ||
+             op_->op.call == UvmCall::kSysMremap) {
+    layers |= Bit(kMoved);
+  } else if (IsAccess(op_->op.call)) {
+    const UvmSpan& page = spans_[0];
+    const bool inside =
+        page.space == recorded.space && recorded.start <= page.start && page.start < recorded.end;
+    if (inside) layers |= Bit(kMoved) | Bit(kFailed);
+    if (inside && op_->op.call == UvmCall::kRead) layers |= Bit(kFaulted);
+  } else if (op_->op.call == UvmCall::kExit) {
+    layers |= Bit(kFaulted);
+  } else if (op_->op.call == UvmCall::kWireAll || op_->op.call == UvmCall::kSysMlockall) {
+    layers |= Bit(kWiredAll);
+  }
+  return layers;
+}
+
+const char* UvmCauses::OfNewAmap(const UvmEntry& recorded, const std::vector<UvmSpan>& partners) {
+  return LayerOf(ByOperation(recorded), recorded, partners);
+}
+
+const char* UvmCauses::OfSlots(const UvmEntry& recorded, const UvmEntry& ours,
+                               const std::vector<UvmSpan>& partners) {
+  const UvmSpan span = SpanOf(recorded);
+  const uint64_t there = recorded.amap->slots, here = ours.amap->slots;
+  if (there < here && here - there <= unread_.CountIn(span)) return kEndsElsewhere;
+  const uint64_t more = there > here ? there - here : 0;
+  if (more != 0 && more <= given_up_.CountIn(span)) return kForgets;
+  uint64_t failed = failed_.CountIn(span);
+  for (const UvmSpan& partner : partners) failed = std::max(failed, failed_.CountIn(partner));
+  if (more != 0 && more <= given_up_.CountIn(span) + failed) return kFailedOperations;
+  if (more != 0 && more <= failed_here_.CountIn(span)) return kAnotherPage;
+  return LayerOf(Bit(kCopied), recorded, partners);
 }
 
 const char* UvmCauses::OfMap(uint64_t space) const {
@@ -249,6 +380,19 @@ const char* UvmCauses::OfSize(uint64_t space, uint64_t more) const {
   return removed_ && space == 0 && more == kPagesRemoved ? kExtractRemove : nullptr;
 }
 
+const char* UvmCauses::OfAnons(uint64_t recorded, uint64_t ours) const {
+  const uint64_t more = recorded > ours ? recorded - ours : 0;
+  const uint64_t less = recorded < ours ? ours - recorded : 0;
+  if (std::max(more, less) <= layers_[kCopied].size()) return kCopyOfShared;
+  // Whose amap gets a page of zeroes depends on whose deferral has ended.
+  if (std::max(more, less) <= layers_[kFaulted].size() + deferred_at_end_) return kFaults;
+  if (less != 0) return less <= unread_.size() + unread_at_end_ ? kEndsElsewhere : nullptr;
+  if (more <= given_up_.size()) return kForgets;
+  if (more <= given_up_.size() + failed_.size()) return kFailedOperations;
+  if (more <= given_up_.size() + failed_.size() + failed_here_.size()) return kAnotherPage;
+  return nullptr;
+}
+
 const char* UvmCauses::OfAmaps() const {
   for (size_t i = 0; i < kLayers; i++) {
     if (!layers_[i].empty()) return kLayerNames[i];
@@ -259,10 +403,14 @@ const char* UvmCauses::OfAmaps() const {
 const char* UvmCauses::OfPage(uint64_t space, uint64_t va, char recorded, char ours) const {
   const bool anons = recorded != 'o' && ours != 'o';
   if (!anons) return nullptr;
-  for (size_t i = 0; i < kLayers; i++) {
-    if (layers_[i].Contains(space, va)) return kLayerNames[i];
-  }
-  return nullptr;
+  const bool more_there = recorded == 'A' && ours == 'a';
+  const bool more_here = recorded == 'a' && ours == 'A';
+  if ((ours == '-' || more_here) && failed_here_.Contains(space, va)) return kAnotherPage;
+  if ((ours == '-' || more_there) && given_up_.Contains(space, va)) return kForgets;
+  if (ours == '-' && failed_.Contains(space, va)) return kFailedOperations;
+  if (recorded == '-' && unread_.Contains(space, va)) return kEndsElsewhere;
+  if (layers_[kCopied].Contains(space, va)) return kCopyOfShared;
+  return more_here && layers_[kMoved].Contains(space, va) ? kMovedMappings : nullptr;
 }
 
 // ---- Translations ----
@@ -270,7 +418,7 @@ const char* UvmCauses::OfPage(uint64_t space, uint64_t va, char recorded, char o
 const char* UvmCauses::OfTranslation(uint64_t space, uint64_t va, char recorded, char ours) const {
   const char r = absl::ascii_tolower(recorded), o = absl::ascii_tolower(ours);
   const bool same_wiring = absl::ascii_isupper(recorded) == absl::ascii_isupper(ours);
-  if (o == '-' && blind_.Contains(space, va)) return kBlind;
+  if (r == 'x' && o == '-' && blind_.Contains(space, va)) return kBlind;
   if (r == 'r' && o == 'w' && same_wiring && lowered_.Contains(space, va)) return kRightsStay;
   if ((r == o || o == '-') && locked_.Contains(space, va)) return kMlockall;
   if (given_up_.Contains(space, va)) return kForgets;
@@ -330,38 +478,50 @@ const char* UvmCauses::ExplainMappings(Counter counter, uint64_t space, int64_t 
   if (most <= Reached(given_up_, space)) return kForgets;
   const UvmPages& copied = layers_[kCopied];
   if (most <= Reached(copied, space) + Named(copied)) return kSnapshot;
-  if (most <= Reached(locked_, space)) return kMlockall;
   if (most <= Reached(promoted_, space) + promoted_now_.CountIn(Whole(space))) return kStrangers;
-  if (most <= Reached(lent_, space)) return kPrivatePage;
   if (removed_ && space == 0 && most <= kPagesRemoved) return kExtractRemove;
-  // The page that a write is a copy of may show in each view.
-  const UvmPages& views = layers_[kViews];
-  if (counter == Counter::kResident && Named(views) != 0 && most <= views.CountIn(Whole(space)))
-    return kViewsStay;
-  const bool access = op_ != nullptr && IsAccess(op_->op.call);
-  if (access && counter == Counter::kWiredMappings) return nullptr;
-  for (size_t i = kMoved; i < kLayers; i++) {
-    if (most <= Reached(layers_[i], space)) return kLayerNames[i];
+  if (counter == Counter::kResident) {
+    // The page that a write is a copy of may show in each view.
+    const UvmPages& views = layers_[kViews];
+    return Named(views) != 0 && most <= views.CountIn(Whole(space)) ? kViewsStay : nullptr;
   }
-  return nullptr;
+  if (most <= Reached(locked_, space)) return kMlockall;
+  if (op_ != nullptr && IsAccess(op_->op.call)) return nullptr;
+  return most <= Reached(layers_[kFailed], space) ? kFailedOperations : nullptr;
 }
 
 const char* UvmCauses::ExplainWired(int64_t before, int64_t now) const {
   const auto most = static_cast<uint64_t>(std::abs(now - before));
   if (most <= ReachedAnywhere(locked_)) return kMlockall;
-  if (now > before) return most <= ReachedAnywhere(wired_) ? kUnwire : nullptr;
+  if (removed_ && most <= kPagesRemoved) return kExtractRemove;
+  // Copies there, the same pages here.
+  if (most <= ReachedAnywhere(layers_[kCopied])) return kCopyOfShared;
+  if (now > before)
+    return most <= ReachedAnywhere(loose_) + ReachedAnywhere(promoted_) ? kUnwire : nullptr;
   return now >= 0 ? kUnwire : nullptr;
 }
 
-// Pages in use that are no anon's.
-const char* UvmCauses::ExplainUsed(int64_t before, int64_t now) const {
-  if (lent_some_ && (now == 0 || now == 1)) return kZeroPage;
-  if (op_->op.call != UvmCall::kObjDetach) return nullptr;
+int64_t UvmCauses::KeptPages() const {
+  if (op_ == nullptr || op_->op.call != UvmCall::kObjDetach) return 0;
   const auto id = static_cast<int64_t>(op_->op.object);
   const auto pages = object_pages_.find(id);
-  if (!kept_.contains(id) || pages == object_pages_.end()) return nullptr;
-  const int64_t more = now - before;
-  return more > 0 && more <= static_cast<int64_t>(pages->second) ? kNoReference : nullptr;
+  if (!kept_.contains(id) || pages == object_pages_.end()) return 0;
+  return static_cast<int64_t>(pages->second);
+}
+
+UvmCauses::Verdict UvmCauses::OfUsed(uint64_t recorded, uint64_t ours, uint64_t zero_pages) {
+  const bool differs = recorded != ours;
+  const auto there = static_cast<int64_t>(recorded - ours + zero_pages);
+  const int64_t more = there - kept_pages_ - (zero_page_ ? 1 : 0);
+  if (more == 1 && may_lend_zeroes_ && !zero_page_) {
+    zero_page_ = true;
+  } else if (more > 0 && more <= KeptPages()) {
+    kept_pages_ += more;
+    return {differs, kNoReference};
+  } else if (more != 0) {
+    return {true, nullptr};
+  }
+  return {differs, kept_pages_ != 0 ? kNoReference : kZeroPage};
 }
 
 const char* UvmCauses::Explain(Counter counter, uint64_t space, int64_t before, int64_t now) const {
@@ -378,8 +538,6 @@ const char* UvmCauses::Explain(Counter counter, uint64_t space, int64_t before, 
       if (most <= (wide_ ? layers_[kViews].count() : ReachedAnywhere(layers_[kViews])))
         return kViewsStay;
       return most <= ReachedAnywhere(lent_) ? kLoansEnd : nullptr;
-    case Counter::kUsed:
-      return ExplainUsed(before, now);
   }
   return nullptr;
 }

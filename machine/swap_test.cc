@@ -286,6 +286,30 @@ TEST_F(SwapTest, SwapoffOfADeviceThatIsAwayFailsAndItStaysOn) {
   ExpectFilled(1, kFrames, 3);
 }
 
+// The same where all that lies there is an object's.
+TEST_F(SwapTest, SwapoffOfADeviceThatIsAwayFailsForPagesOfObjectsToo) {
+  constexpr uint64_t kPages = 2 * kFrames;
+  Must({.kind = OpKind::kMemfd, .task = 1, .size = kPages * kPageSize, .file_key = 5});
+  Must({.kind = OpKind::kMmap,
+        .task = 1,
+        .at = kAt,
+        .size = kPages * kPageSize,
+        .prot = base::kProtReadWrite,
+        .flags = traces::kFlagShared | traces::kFlagFixed,
+        .file_key = 5,
+        .backing = traces::Backing::kMemfd});
+  Fill(1, kPages, 3);
+  ASSERT_GT(swap().only_on_swap().value(), 0u);
+  // What is left fits into memory, so that nothing but the device is short.
+  Must({.kind = OpKind::kMemfdTruncate, .task = 1, .size = kFrames / 2 * kPageSize, .file_key = 5});
+  Must({.kind = OpKind::kInject, .site = base::FaultSite::kSwapVanish});
+  EXPECT_EQ(Code({.kind = OpKind::kSwapOff, .task = 1, .device = 0}), Of(Errno::kEio));
+  EXPECT_EQ(Do({.kind = OpKind::kSwapStats, .task = 1}).value, 1u);
+  ExpectFilled(1, kFrames / 2, 3);
+  Must({.kind = OpKind::kSwapOff, .task = 1, .device = 0});
+  ExpectFilled(1, kFrames / 2, 3);
+}
+
 class SlowSwapTest : public SwapTest {
  protected:
   SlowSwapTest() : SwapTest(Scarce(2000)) {}

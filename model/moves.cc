@@ -134,8 +134,10 @@ Step File(const Query& q) {
   // The part of a page of the file that could not be supplied is not written at all.
   if (!read && reach.sure < size) reach.sure = WholePieces(op.offset, reach.sure);
   if (!read && reach.most < size) reach.most = WholePieces(op.offset, reach.most);
-  // What a write looked at before it began may be lost, or find no frame, when its turn comes.
-  if (!read && reach.most < size && q.MayBeLost()) reach.sure = 0;
+  // A write that extends the file looks at everything before it begins: what it found may be lost,
+  // or find no frame, when its turn comes. Any other ends where it fails, and says where.
+  const bool extends = file == nullptr || op.offset + size > file->size;
+  if (!read && extends && reach.most < size && q.MayBeLost()) reach.sure = 0;
   Step step = Moved(reach.most, reach.most == size ? Errno::kOk : Errno::kEfault);
   return reach.sure < step.size ? MayFail(step, reach.sure, Errno::kEfault) : step;
 }
