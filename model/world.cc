@@ -130,24 +130,22 @@ Step World::Decode(const ResolvedOp& op) const {
   return Step();
 }
 
-Expectation::Expectation(const World& world, const ResolvedOp& op)
-    : parts_{.kind = op.kind, .step = world.Decode(op)} {}
-
 Expectation World::Expect(const ResolvedOp& op) const {
-  Expectation right(*this, op);
-  Expectation::Parts& parts = right.parts_;
-  parts.memory_may_run_out = MemoryMayRunOut(op);
-  const bool for_caller = parts.step.action == Step::Action::kCopyOut;
-  const Task* task = FindTask(for_caller ? op.task : traces::ActsOn(op));
-  if (task == nullptr) return right;
-  parts.space = &task->space;
-  if (parts.step.action == Step::Action::kRead && parts.step.ok() && !parts.step.blind) {
-    ReadSet set(task->space, parts.step.start, parts.step.end, files_);
-    parts.step.outcome.value = set.canonical();
-    parts.any_read_value = !set.checkable();
-    if (set.open() && set.checkable()) parts.read_values = set.Values();
-  }
-  return right;
+  return Expectation([&] {
+    Expectation::Parts parts{.kind = op.kind, .step = Decode(op)};
+    parts.memory_may_run_out = MemoryMayRunOut(op);
+    const bool for_caller = parts.step.action == Step::Action::kCopyOut;
+    const Task* task = FindTask(for_caller ? op.task : traces::ActsOn(op));
+    if (task == nullptr) return parts;
+    parts.space = &task->space;
+    if (parts.step.action == Step::Action::kRead && parts.step.ok() && !parts.step.blind) {
+      ReadSet set(task->space, parts.step.start, parts.step.end, files_);
+      parts.step.outcome.value = set.canonical();
+      parts.any_read_value = !set.checkable();
+      if (set.open() && set.checkable()) parts.read_values = set.Values();
+    }
+    return parts;
+  });
 }
 
 Expectation World::ExpectWithoutLosses(const ResolvedOp& op) {
@@ -163,7 +161,8 @@ void World::Adopt(const ResolvedOp& op, const Outcome& observed) {
 }
 
 void World::Adopt(Expectation&& right, const ResolvedOp& op, const Outcome& observed) {
-  AdoptStep(&right.parts_.step, op, observed);
+  Step&& step = std::move(right).TakeStep();
+  AdoptStep(&step, op, observed);
 }
 
 void World::AdoptStep(Step* given, const ResolvedOp& op, const Outcome& observed) {

@@ -56,6 +56,10 @@ class Expectation {
     bool any_read_value = false;  // too many undecided pages to enumerate
     bool memory_may_run_out = false;
   };
+  // `make` returns them. Built in place: a step is long, and one is made for every operation.
+  template <typename Make>
+  explicit Expectation(Make make) : parts_(make()) {}
+
   // True when `seen` is in the set; else *why, when not null, gets one line: what is right, and
   // what was seen.
   bool Accepts(const traces::Outcome& seen, std::string* why = nullptr) const;
@@ -71,15 +75,12 @@ class Expectation {
   // A member of the set, always the same one: the lowest address, memory kept by MADV_FREE, enough
   // memory.
   traces::Outcome Canonical() const { return parts_.step.outcome; }
+  // What World will do, where it is; the set is gone.
+  Step&& TakeStep() && { return std::move(parts_.step); }
   // The set in words: "ok", "an address of 0x4000 free bytes in [0x1000,0x20000)" ...
   std::string Describe() const;
 
  private:
-  friend class World;
-  // The set's step; World::Expect adds the rest. Built in place: a step is long, and one is made
-  // for every operation.
-  Expectation(const World& world, const traces::ResolvedOp& op);
-
   bool AcceptsChoice(const traces::Outcome& seen) const;
   bool IsShortage(const traces::Outcome& seen) const;
   bool IsRefusal(const traces::Outcome& seen) const;
@@ -259,7 +260,6 @@ class World {
   uint64_t unchecked_reads() const { return unchecked_reads_; }
 
  private:
-  friend class Expectation;
   using TaskMap = std::map<uint32_t, Task>;
 
   const Task* FindTask(uint32_t label) const;
