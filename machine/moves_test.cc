@@ -114,6 +114,21 @@ TEST_F(MovesTest, MessagesHoldTheirLoansSeesAForgottenOne) {
   --lent->loan_count;
 }
 
+// A page that no message has is seen by the invariants that are checked before.
+TEST_F(MovesTest, ALoanToNobodyIsSeen) {
+  Do({.kind = OpKind::kSend, .task = 1, .at = kAt, .size = 0x1000});
+  uvm::Page* mine = nullptr;
+  machine_.uvm().DebugPages().DebugForEach([&](uvm::Page& page) {
+    if (page.anon != nullptr && page.loan_count == 0 && page.wire_count == 0) mine = &page;
+  });
+  ASSERT_NE(mine, nullptr);
+  ++mine->loan_count;
+  char buffer[512];
+  base::TextSink text(buffer, sizeof buffer);
+  EXPECT_STREQ(uvm::FirstViolation(&machine_.uvm(), &text), "ValidPageStates");
+  --mine->loan_count;
+}
+
 TEST_F(MovesTest, AFileIsReadFromItsStoreOnce) {
   const ResolvedOp read = {.kind = OpKind::kPread,
                            .task = 1,

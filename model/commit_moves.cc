@@ -18,6 +18,7 @@ using traces::ResolvedOp;
 void World::CommitDeath(uint32_t label) {
   const uint32_t channel = FindTask(label)->channel;
   births_.erase(std::find(births_.begin(), births_.end(), label));
+  found_ = nullptr;
   tasks_.erase(label);
   for (const auto& [other, task] : tasks_) {
     if (task.channel == channel) return;

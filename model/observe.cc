@@ -71,6 +71,10 @@ base::Range World::Bounds(uint32_t task) const {
   return {base::Vaddr(space.min()), base::Vaddr(space.max())};
 }
 
+const std::vector<Region>& World::RegionsOf(uint32_t task) const {
+  return FindTask(task)->space.regions();
+}
+
 void World::ForEachRange(uint32_t task, RangeVisitor visit) const {
   const std::vector<Region>& regions = FindTask(task)->space.regions();
   for (size_t i = 0; i < regions.size();) {

@@ -31,8 +31,12 @@ bool World::IsMapped(uint64_t id) const {
 }
 
 const Task* World::FindTask(uint32_t label) const {
+  if (found_ != nullptr && found_label_ == label) return found_;
   auto it = tasks_.find(label);
-  return it == tasks_.end() ? nullptr : &it->second;
+  if (it == tasks_.end()) return nullptr;
+  found_ = &it->second;
+  found_label_ = label;
+  return found_;
 }
 
 bool World::CanBeBorn(uint32_t label) const { return label != 0 && used_labels_.count(label) == 0; }
@@ -127,19 +131,21 @@ Step World::Decode(const ResolvedOp& op) const {
 }
 
 Expectation World::Expect(const ResolvedOp& op) const {
-  Expectation::Parts parts{.kind = op.kind, .step = Decode(op)};
-  parts.memory_may_run_out = MemoryMayRunOut(op);
-  const bool for_caller = parts.step.action == Step::Action::kCopyOut;
-  const Task* task = FindTask(for_caller ? op.task : traces::ActsOn(op));
-  if (task == nullptr) return Expectation(std::move(parts));
-  parts.space = &task->space;
-  if (parts.step.action == Step::Action::kRead && parts.step.ok() && !parts.step.blind) {
-    ReadSet set(task->space, parts.step.start, parts.step.end, files_);
-    parts.step.outcome.value = set.canonical();
-    parts.any_read_value = !set.checkable();
-    if (set.open() && set.checkable()) parts.read_values = set.Values();
-  }
-  return Expectation(std::move(parts));
+  return Expectation([&] {
+    Expectation::Parts parts{.kind = op.kind, .step = Decode(op)};
+    parts.memory_may_run_out = MemoryMayRunOut(op);
+    const bool for_caller = parts.step.action == Step::Action::kCopyOut;
+    const Task* task = FindTask(for_caller ? op.task : traces::ActsOn(op));
+    if (task == nullptr) return parts;
+    parts.space = &task->space;
+    if (parts.step.action == Step::Action::kRead && parts.step.ok() && !parts.step.blind) {
+      ReadSet set(task->space, parts.step.start, parts.step.end, files_);
+      parts.step.outcome.value = set.canonical();
+      parts.any_read_value = !set.checkable();
+      if (set.open() && set.checkable()) parts.read_values = set.Values();
+    }
+    return parts;
+  });
 }
 
 Expectation World::ExpectWithoutLosses(const ResolvedOp& op) {
@@ -150,14 +156,17 @@ Expectation World::ExpectWithoutLosses(const ResolvedOp& op) {
 }
 
 void World::Adopt(const ResolvedOp& op, const Outcome& observed) {
-  AdoptStep(Decode(op), op, observed);
+  Step step = Decode(op);
+  AdoptStep(&step, op, observed);
 }
 
-void World::Adopt(Expectation right, const ResolvedOp& op, const Outcome& observed) {
-  AdoptStep(std::move(right).TakeStep(), op, observed);
+void World::Adopt(Expectation&& right, const ResolvedOp& op, const Outcome& observed) {
+  Step&& step = std::move(right).TakeStep();
+  AdoptStep(&step, op, observed);
 }
 
-void World::AdoptStep(Step step, const ResolvedOp& op, const Outcome& observed) {
+void World::AdoptStep(Step* given, const ResolvedOp& op, const Outcome& observed) {
+  Step& step = *given;
   CHECK(step.outcome.family == observed.family);
   if (observed.family == Outcome::Family::kNone) return;
   if (op.kind == OpKind::kInject) {
@@ -168,7 +177,7 @@ void World::AdoptStep(Step step, const ResolvedOp& op, const Outcome& observed) 
   const bool may_run_out = MemoryMayRunOut(op);
   threads_may_run_out_ = false;
   device_may_be_silent_ = false;
-  if (observed.family == Outcome::Family::kFault) return AdoptAccess(step, op, observed);
+  if (observed.family == Outcome::Family::kFault) return AdoptAccess(given, op, observed);
   if (observed.ok() && step.action == Step::Action::kTransfer) {
     step.size = step.sure = observed.value;
   }
@@ -185,7 +194,8 @@ void World::AdoptStep(Step step, const ResolvedOp& op, const Outcome& observed) 
 }
 
 // An access that ends early did what it does up to there, and shows which pages were there.
-void World::AdoptAccess(Step step, const ResolvedOp& op, const Outcome& observed) {
+void World::AdoptAccess(Step* given, const ResolvedOp& op, const Outcome& observed) {
+  Step& step = *given;
   const Task& task = tasks_.find(op.task)->second;
   if (!observed.ok()) step.end = observed.value;
   for (uint64_t va : step.may_fail_at) {

@@ -56,7 +56,9 @@ class Expectation {
     bool any_read_value = false;  // too many undecided pages to enumerate
     bool memory_may_run_out = false;
   };
-  explicit Expectation(Parts parts) : parts_(std::move(parts)) {}
+  // `make` returns them. Built in place: a step is long, and one is made for every operation.
+  template <typename Make>
+  explicit Expectation(Make make) : parts_(make()) {}
 
   // True when `seen` is in the set; else *why, when not null, gets one line: what is right, and
   // what was seen.
@@ -73,8 +75,8 @@ class Expectation {
   // A member of the set, always the same one: the lowest address, memory kept by MADV_FREE, enough
   // memory.
   traces::Outcome Canonical() const { return parts_.step.outcome; }
-  // What World will do; the set is gone.
-  Step TakeStep() && { return std::move(parts_.step); }
+  // What World will do, where it is; the set is gone.
+  Step&& TakeStep() && { return std::move(parts_.step); }
   // The set in words: "ok", "an address of 0x4000 free bytes in [0x1000,0x20000)" ...
   std::string Describe() const;
 
@@ -172,7 +174,7 @@ class World {
   // Does the operation with the outcome that was observed. REQUIRES: Expect(op).Accepts(observed).
   void Adopt(const traces::ResolvedOp& op, const traces::Outcome& observed);
   // The same for who still has what Expect(op) said.
-  void Adopt(Expectation right, const traces::ResolvedOp& op, const traces::Outcome& observed);
+  void Adopt(Expectation&& right, const traces::ResolvedOp& op, const traces::Outcome& observed);
   // From now on as with Options::memory_may_run_out.
   void MemoryRanOut() { options_.memory_may_run_out = true; }
   // The machine has more frames from now on, or fewer; as of Options.
@@ -202,6 +204,8 @@ class World {
   using RangeVisitor = absl::FunctionRef<void(base::Range, const Attributes&)>;
   // Maximal runs of pages with equal attributes, in address order.
   void ForEachRange(uint32_t task, RangeVisitor visit) const;
+  // The same cut finer: neighbours may have equal attributes.
+  const std::vector<Region>& RegionsOf(uint32_t task) const;
 
   // Of the page that `va` lies in.
   PageKind KindOfPage(uint32_t task, uint64_t va) const;
@@ -269,7 +273,7 @@ class World {
   static bool ResolvePlace(const Space& space, const traces::Place& place, uint64_t* address);
 
   Step Decode(const traces::ResolvedOp& op) const;
-  void AdoptStep(Step step, const traces::ResolvedOp& op, const traces::Outcome& observed);
+  void AdoptStep(Step* step, const traces::ResolvedOp& op, const traces::Outcome& observed);
   bool MemoryMayRunOut(const traces::ResolvedOp& op) const;
   bool MapsDevice(uint32_t label) const;
   void Commit(const Step& step, const traces::ResolvedOp& op, const traces::Outcome& observed);
@@ -278,7 +282,7 @@ class World {
   void CommitMap(const Step& step, uint64_t start, Task* task);
   enum class Why : uint8_t { kNoRoom, kMissing, kShortage };
   void Refuse(Step step, const traces::ResolvedOp& op, Why why);
-  void AdoptAccess(Step step, const traces::ResolvedOp& op, const traces::Outcome& observed);
+  void AdoptAccess(Step* step, const traces::ResolvedOp& op, const traces::Outcome& observed);
   bool IsMapped(uint64_t id) const;
   void WireAll(const Step& step, Task* task);
   void CommitCopy(const Step& step, const traces::Outcome& observed, Task* task, Task* caller);
@@ -312,6 +316,10 @@ class World {
 
   Options options_;
   TaskMap tasks_;
+  // The task that was asked for last: one operation asks for the same a dozen times. Tasks stay
+  // where they are until they die (CommitDeath).
+  mutable const Task* found_ = nullptr;
+  mutable uint32_t found_label_ = 0;
   std::vector<uint32_t> births_;  // labels of live tasks in the order of their births
   std::set<uint32_t> used_labels_;
   FileTable files_;

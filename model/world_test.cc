@@ -318,6 +318,18 @@ TEST(ShortageTest, RunningOutIsRightOnlyWhereAllowed) {
   EXPECT_EQ(scarce.Contents(), "x00.|....") << "what came before is done";
 }
 
+// The world remembers whom it was asked for last.
+TEST_F(WorldTest, NothingIsExpectedOfTheDead) {
+  Run("s2 = s1.fork\ns2.write 0x1000 4096 'x'");
+  const traces::ResolvedOp read = {
+      .kind = traces::OpKind::kRead, .task = 2, .at = 0x1000, .size = 1};
+  EXPECT_EQ(script_.world().Expect(read).Canonical().value, uint64_t{'x'});
+  Run("s2.exit");
+  EXPECT_EQ(script_.world().Expect(read).Canonical().family, traces::Outcome::Family::kNone);
+  EXPECT_FALSE(script_.world().IsLive(2));
+  EXPECT_EQ(script_.Contents(), "ABCD");
+}
+
 TEST_F(WorldTest, RelativeOperandsFollowTheState) {
   Run("s1.munmap 0x2000 0x1000\n"      // A.CD: regions A and CD, hole at 0x2000
       "~0.write r1+0x1000 4096 'x'\n"  // offset 0x1000 of region 1: page 0x4000

@@ -22,7 +22,10 @@ using base::kPageSize;
 using base::Range;
 using base::Vaddr;
 
-std::optional<Finding> Broken(FailureClass cls, const char* rule, std::string text) {
+// No walk of the invariants leaves such a count of an amap's pages behind.
+constexpr uint64_t kOfOneMap = uint64_t{1} << 63;
+
+[[gnu::cold]] std::optional<Finding> Broken(FailureClass cls, const char* rule, std::string text) {
   return Finding{{cls, rule}, std::move(text)};
 }
 
@@ -509,9 +512,10 @@ StateRelation::Result StateRelation::HeldPageAgrees(uint32_t task, const uvm::Ma
                                                     const Held& held, Vaddr va,
                                                     model::PageCursor* model) {
   if (held.page != nullptr) {
-    if (Result found = CleanPageIsOnSwap(*held.page, held.slot)) return found;
-    const Compared& compared = ComparedOf(*held.page);
-    if (compared.walk == walk_ && compared.va == va.value()) return std::nullopt;
+    if (held.slot != uvm::kNoSlot) {
+      if (Result found = CleanPageIsOnSwap(*held.page, held.slot)) return found;
+    }
+    if (WasSeen(*held.page, va)) return std::nullopt;
   }
   const model::PageView view = model->View(va.value());
   if (view.kind == model::PageKind::kOwned || view.kind == model::PageKind::kEither)
@@ -530,11 +534,14 @@ StateRelation::Result StateRelation::ResidentContentsAgree(uint32_t task,
       const uint64_t slot = amap->used[i];
       if (slot - first >= count) continue;
       const Vaddr va = entry.start + base::ToBytes(base::PageCount(slot - first));
-      if (Result found = HeldPageAgrees(task, entry, HeldOf(amap->anons[slot]), va, model))
-        return found;
+      const Held held = HeldOf(amap->anons[slot]);
+      if (held.slot == uvm::kNoSlot && held.page != nullptr && WasSeen(*held.page, va)) continue;
+      if (Result found = HeldPageAgrees(task, entry, held, va, model)) return found;
     }
   }
   if (entry.object == nullptr) return std::nullopt;
+  const uvm::AnonymousPager* const anonymous =
+      entry.object->pager() == &s_->uvm().DebugAnonymous() ? &s_->uvm().DebugAnonymous() : nullptr;
   const base::PageIndex begin = entry.ObjectIndexOf(entry.start);
   for (uvm::Page* page = entry.object->DebugPageFrom(begin); page != nullptr;
        page = uvm::Object::DebugNextPage(page)) {
@@ -544,7 +551,11 @@ StateRelation::Result StateRelation::ResidentContentsAgree(uint32_t task,
     if (amap != nullptr && first + at < amap->slot_count && amap->anons[first + at] != nullptr)
       continue;
     const Vaddr va = entry.start + base::ToBytes(base::PageCount(at));
-    if (Result found = HeldPageAgrees(task, entry, HeldAt(entry, va), va, model)) return found;
+    // ObjectsHold (uvm/invariants.cc) has seen that a lookup of its index finds this page.
+    const Held held = {
+        page, anonymous != nullptr ? anonymous->FindSlot(entry.object, page->index) : uvm::kNoSlot};
+    if (held.slot == uvm::kNoSlot && WasSeen(*page, va)) continue;
+    if (Result found = HeldPageAgrees(task, entry, held, va, model)) return found;
   }
   return std::nullopt;
 }
@@ -586,8 +597,7 @@ StateRelation::Result StateRelation::InvariantsHold() {
 // clip entries, and a lost reference soon is freed memory in use, so this is looked at after every
 // call.
 StateRelation::Result StateRelation::AmapRefsCover(const uvm::Map& map) {
-  // No walk of the invariants leaves such a count of pages behind.
-  const uint64_t walk = ++amap_walk_ | uint64_t{1} << 63;
+  const uint64_t walk = ++amap_walk_ | kOfOneMap;
   const uvm::Amap* broken = nullptr;
   for (uvm::MapEntry* entry = map.DebugFirst(); entry != nullptr;
        entry = uvm::Map::DebugNext(entry)) {
@@ -605,6 +615,40 @@ StateRelation::Result StateRelation::AmapRefsCover(const uvm::Map& map) {
                              ", entries found in one map=", broken->debug_refs));
 }
 
+// Both descriptions are cut into pieces of their own; each piece that both cut alike must have the
+// same attributes in both, and either has a page exactly where the other has one.
+bool StateRelation::MapIsRight(uint32_t task, const uvm::Map& map) {
+  const uint64_t walk = ++amap_walk_ | kOfOneMap;
+  const std::vector<model::Region>& regions = m_->RegionsOf(task);
+  auto m = regions.begin();
+  uint64_t at = 0;  // up to where both were compared
+  for (uvm::MapEntry* entry = map.DebugFirst(); entry != nullptr;
+       entry = uvm::Map::DebugNext(entry)) {
+    if (uvm::Amap* amap = entry->aref.amap; amap != nullptr) {
+      if (amap->debug_pages != walk) {
+        amap->debug_pages = walk;
+        amap->debug_refs = 0;
+      }
+      if (++amap->debug_refs > amap->refs) return false;
+    }
+    const uint64_t end = entry->end.value();
+    if (entry->start.value() >= end) return false;
+    for (uint64_t from = entry->start.value(); from < end; from = at) {
+      if (m == regions.end() || from != std::max(at, m->start)) return false;
+      if (!HasAttributes(*entry, m->attributes)) return false;
+      at = std::min(end, m->end);
+      if (at == m->end) ++m;
+    }
+  }
+  return m == regions.end();
+}
+
+StateRelation::Result StateRelation::CheckMap(uint32_t task, const uvm::Map& map) {
+  if (MapIsRight(task, map)) return std::nullopt;
+  if (Result found = AmapRefsCover(map)) return found;
+  return AttributesAgree(task, map);
+}
+
 std::optional<Finding> StateRelation::CheckCall(uint32_t task, Range range) {
   if (!m_->IsLive(task)) {
     if (!s_->IsLive(task)) return std::nullopt;
@@ -616,8 +660,7 @@ std::optional<Finding> StateRelation::CheckCall(uint32_t task, Range range) {
     return Broken(FailureClass::kStructure, "TasksAgree",
                   absl::StrCat("s", task, " has no space in the system"));
   }
-  if (Result found = AmapRefsCover(space->map())) return found;
-  if (Result found = AttributesAgree(task, space->map())) return found;
+  if (Result found = CheckMap(task, space->map())) return found;
   return EndsAgree(task, *space, range, Bytes::kCompare);
 }
 
@@ -706,7 +749,7 @@ StateRelation::Result StateRelation::CheckSpaces() {
   for (uint64_t i = 0; i < live.size(); ++i) {
     const uint32_t task = live[i];
     const uvm::Space& space = *s_->space_of(task);
-    if (Result found = AttributesAgree(task, space.map())) return found;
+    if (Result found = CheckMap(task, space.map())) return found;
     if (Result found = ClientRightsSubset(task, space)) return found;
     const uint64_t place = (i + live.size() - first % live.size()) % live.size();
     if (!thorough_ && place >= kContentsAtOnce) continue;

@@ -100,6 +100,10 @@ class StateRelation {
   // Threads and spaces of the kernel: each task has one of either, the server's own apart.
   Result KernelTasksAgree(const char* rule);
   Result CheckSpaces();
+  // AttributesAgree and AmapRefsCover in one walk, which does not say what is wrong.
+  bool MapIsRight(uint32_t task, const uvm::Map& map);
+  // What MapIsRight found, if anything.
+  Result CheckMap(uint32_t task, const uvm::Map& map);
   Result AmapRefsCover(const uvm::Map& map);
   Result AttributesAgree(uint32_t task, const uvm::Map& map);
   Result PageAgrees(uint32_t task, const uvm::Space& space, base::Vaddr va, Bytes bytes);
@@ -158,6 +162,11 @@ class StateRelation {
   static constexpr uint32_t kParts = base::kPageSize / kPartBytes;
   Compared& ComparedOf(const uvm::Page& page) {
     return compared_[(page.pa - ram_base_) >> base::kPageShift];
+  }
+  // Whether the walk under way has been at the page, at this address.
+  bool WasSeen(const uvm::Page& page, base::Vaddr va) {
+    const Compared& compared = ComparedOf(page);
+    return compared.walk == walk_ && compared.va == va.value();
   }
   // Brings what is known up to date; true when the page's bytes need not be compared.
   bool IsUnchanged(const uvm::Page& page, const model::PageView& view, Compared* compared) const;

@@ -132,6 +132,38 @@ TEST_F(StateRelationTest, AttributesAgreeSeesEachAttribute) {
   EXPECT_EQ(Whole(), "");
 }
 
+// The fast walk over a map cuts both descriptions into pieces.
+TEST_F(StateRelationTest, CheckCallSeesWhatOnlyOneSideDidAnywhere) {
+  const base::Range nothing = Pages(0, 0);
+  for (uint64_t at = 0xe000; at <= 0x14000; at += 0x1000) {
+    ResolvedOp map = Op(OpKind::kMmap, at, 0x2000);
+    map.prot = base::kProtRead;
+    map.flags = traces::kFlagPrivate | traces::kFlagFixed;
+    OnlySystem(map);
+    EXPECT_EQ(Rule(relation_.CheckCall(1, nothing)), "AttributesAgree") << at;
+    OnlyModel(map);
+    EXPECT_EQ(Rule(relation_.CheckCall(1, nothing)), "") << at;
+    // Alike, but cut elsewhere: neighbours with equal attributes.
+    map.prot = base::kProtReadWrite;
+    Both(map);
+    EXPECT_EQ(Rule(relation_.CheckCall(1, nothing)), "") << at;
+    ResolvedOp hole = Op(OpKind::kMunmap, at, 0x1000);
+    OnlyModel(hole);
+    EXPECT_EQ(Rule(relation_.CheckCall(1, nothing)), "AttributesAgree") << at;
+    OnlySystem(hole);
+    EXPECT_EQ(Rule(relation_.CheckCall(1, nothing)), "") << at;
+  }
+}
+
+TEST_F(StateRelationTest, CheckCallSeesALostReferenceOfAnAmap) {
+  const auto& amaps = s_.uvm().DebugAmaps().DebugAll();
+  ASSERT_NE(amaps.front(), nullptr);
+  --amaps.front()->refs;
+  EXPECT_EQ(Rule(relation_.CheckCall(1, Pages(0, 0))), "ValidAmapRefs");
+  ++amaps.front()->refs;
+  EXPECT_EQ(Rule(relation_.CheckCall(1, Pages(0, 0))), "");
+}
+
 TEST_F(StateRelationTest, ContentsAgreeSeesAStoreThatOnlyOneSideMade) {
   ResolvedOp write = Op(OpKind::kWrite, 0x12ff8, 8);
   write.value = 'x';
