@@ -25,6 +25,9 @@ void InsertById(const Runnable* t, std::vector<const Runnable*>* threads) {
 
 void ExploringStrategy::Add(Runnable& t, QueueEnd end) {
   default_.Add(t, end);
+  Known& known = KnownOf(t);
+  known.ready.at_all = step_;
+  if (end == QueueEnd::kBack) known.ready.woken = step_;
   InsertById(&t, &queued_);
 }
 
@@ -54,6 +57,13 @@ ExploringStrategy::Known& ExploringStrategy::FindKnown(const Runnable& t) {
   if (at == known_.size()) known_.push_back({.thread = t.id});
   t.place = static_cast<uint32_t>(at);
   return known_[at];
+}
+
+ExploringStrategy::LastReady ExploringStrategy::LastReadyOf(uint64_t thread) const {
+  for (const Known& known : known_) {
+    if (known.thread == thread) return known.ready;
+  }
+  return {};
 }
 
 StepCounts ExploringStrategy::steps() const {
@@ -89,6 +99,7 @@ const Runnable* ExploringStrategy::ChooseAndRecord(const Runnable* fallback) {
   last_ = chosen->id;
   yielder_ = 0;
   last_steps_ = ++KnownOf(*chosen).steps;
+  step_++;
   return chosen;
 }
 
@@ -111,6 +122,7 @@ Runnable* ExploringStrategy::Take() {
 
 bool ExploringStrategy::Switches(SchedulePoint, const Runnable& current, uint64_t) {
   ready_ = queued_;
+  KnownOf(current).ready.at_all = step_;
   InsertById(&current, &ready_);
   const Runnable* chosen = ChooseAndRecord(&current);
   if (chosen == &current) return false;
@@ -164,7 +176,7 @@ size_t Pct::MostUrgent(const Step& step) {
 
 size_t Pct::Choose(const Step& step) {
   size_t best = MostUrgent(step);
-  if (next_change_ < change_points_.size() && ++step_ == change_points_[next_change_]) {
+  if (next_change_ < change_points_.size() && this->step() + 1 == change_points_[next_change_]) {
     next_change_++;
     PriorityOf(*step.ready[best]) = --lowest_;
     best = MostUrgent(step);

@@ -63,6 +63,15 @@ class ExploringStrategy : public ScheduleStrategy {
   // The run so far.
   const DecisionList& decisions() const { return decisions_; }
   StepCounts steps() const;
+  // Steps that all threads have made, that under way included.
+  uint64_t step() const { return step_; }
+  // The step in which the thread was last woken, and that in which it last could have gone on,
+  // woken or not; 0: none.
+  struct LastReady {
+    uint64_t woken = 0;
+    uint64_t at_all = 0;
+  };
+  LastReady LastReadyOf(uint64_t thread) const;
 
  protected:
   struct Step {
@@ -89,6 +98,7 @@ class ExploringStrategy : public ScheduleStrategy {
     // The subclass's, once it has said so.
     bool has_value = false;
     int64_t value = 0;
+    LastReady ready = {};
   };
   // Good until another thread is asked for.
   Known& KnownOf(const Runnable& t) {
@@ -109,6 +119,7 @@ class ExploringStrategy : public ScheduleStrategy {
   uint64_t last_ = 0;                    // who made the last step
   uint64_t last_steps_ = 0;              // how many that one has made
   uint64_t yielder_ = 0;                 // who yields just now; 0: nobody
+  uint64_t step_ = 0;                    // of all
   const uint64_t steps_stream_;
   std::vector<Known> known_;  // in order of their first step; few
   DecisionList decisions_;
@@ -139,7 +150,6 @@ class Pct final : public ExploringStrategy {
   const uint64_t priorities_stream_;
   std::vector<uint64_t> change_points_;  // numbers of steps, ascending
   size_t next_change_ = 0;               // of them
-  uint64_t step_ = 0;
   int64_t lowest_ = 0;
 };
 

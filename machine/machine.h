@@ -134,6 +134,10 @@ struct Performed {
   // Places in the one order of all beginnings and ends, from 1. responded 0: it never ended.
   uint64_t invoked = 0;
   uint64_t responded = 0;
+  // When it probably took effect, among the steps of the schedule: when its thread was woken by the
+  // answer, or could go on after the access. 0: the schedule does not say. Nothing but the speed of
+  // a search should depend on it.
+  uint64_t likely_at = 0;
   // It never ended because another thread ended this one: what it was to do is done or not.
   bool cut_short = false;
 };

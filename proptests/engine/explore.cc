@@ -149,6 +149,7 @@ bool ConcurrentSession::Afterwards(machine::Machine* machine, const traces::Reso
     done.invoked =
         std::max(done.invoked, (before.cut_short ? before.invoked : before.responded) + 1);
   done.responded = done.invoked + 1;
+  done.likely_at = HistoryOp::kNever - 1;  // after all others
   result->history.push_back(done);
   return true;
 }
@@ -197,10 +198,10 @@ void ConcurrentSession::Perform(const MakeStrategy& make, ScheduleResult* result
       // What outlives the machine's next state.
       const RewindArea::Inside outside(nullptr);
       for (const machine::Performed& performed : all) {
-        result->history.push_back({performed.part, parts_[performed.part].ops[performed.index],
-                                   performed.outcome, performed.invoked,
-                                   performed.cut_short ? HistoryOp::kNever : performed.responded,
-                                   performed.cut_short});
+        result->history.push_back(
+            {performed.part, parts_[performed.part].ops[performed.index], performed.outcome,
+             performed.invoked, performed.cut_short ? HistoryOp::kNever : performed.responded,
+             performed.cut_short ? HistoryOp::kNever : performed.likely_at, performed.cut_short});
       }
       result->decisions = strategy->decisions();
       result->steps = strategy->steps();

@@ -29,6 +29,8 @@ struct HistoryOp {
   // Places in one order of all beginnings and ends; only parts of one operation have equal ones.
   uint64_t invoked = 0;
   uint64_t responded = 0;
+  // When it probably took effect (machine::Performed::likely_at): where a search begins.
+  uint64_t likely_at = 0;
   // Its thread came to its end before it: it is done or not, nobody knows with what outcome, and
   // it is in no other's way. `responded` is kNever.
   bool cut_short = false;

@@ -165,9 +165,10 @@ class Progress {
     }
     // total order: places in the history differ
     std::sort(candidates->begin(), candidates->end(), [&](uint32_t a, uint32_t b) {
-      return history_[a].responded != history_[b].responded
-                 ? history_[a].responded < history_[b].responded
-                 : a < b;
+      const HistoryOp& x = history_[a];
+      const HistoryOp& y = history_[b];
+      if (x.likely_at != y.likely_at) return x.likely_at < y.likely_at;
+      return x.responded != y.responded ? x.responded < y.responded : a < b;
     });
   }
 
