@@ -256,6 +256,8 @@ void RewindArea::ProtectStored() {
   // total order: equal numbers are equal
   std::sort(pages.begin(), pages.end());
   pages.erase(std::unique(pages.begin(), pages.end()), pages.end());
+  std::erase_if(pages,
+                [&](uint32_t page) { return std::binary_search(hot_.begin(), hot_.end(), page); });
   for (size_t i = 0; i < pages.size();) {
     size_t run = 1;
     while (i + run < pages.size() && pages[i + run] == pages[i] + run) run++;
@@ -264,14 +266,35 @@ void RewindArea::ProtectStored() {
   }
 }
 
+// As at the first store to each, which nobody would notice.
+void RewindArea::KeepHotPages() {
+  for (const uint32_t page : hot_) {
+    std::memcpy(originals_ + stored_count_ * kPage, start_ + page * kPage, kPage);
+    stored_[stored_count_++] = page;
+  }
+}
+
 void RewindArea::Settle() {
   CHECK(tracking_ && g_inside == nullptr && settled_count_ == 0);
   ProtectStored();
   settled_count_ = stored_count_;
+  KeepHotPages();
+}
+
+void RewindArea::FindHotPages() {
+  hot_.clear();
+  if (settled_count_ == 0) return;
+  for (size_t i = settled_count_; i < stored_count_; i++) {
+    const unsigned char* const page = start_ + stored_[i] * kPage;
+    if (std::memcmp(page, originals_ + i * kPage, kPage) != 0) hot_.push_back(stored_[i]);
+  }
+  // total order: after Settle each page is there once
+  std::sort(hot_.begin(), hot_.end());
 }
 
 void RewindArea::StartAnew() {
   CHECK(tracking_ && g_inside == nullptr);
+  FindHotPages();
   // Of what was kept of one page twice the older comes last.
   for (size_t i = stored_count_; i-- > 0;) {
     std::memcpy(start_ + stored_[i] * kPage, originals_ + i * kPage, kPage);
@@ -279,6 +302,7 @@ void RewindArea::StartAnew() {
   ProtectStored();
   stored_count_ = 0;
   settled_count_ = 0;
+  KeepHotPages();
 }
 
 }  // namespace fake_l4
