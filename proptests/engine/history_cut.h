@@ -55,6 +55,13 @@ std::vector<HistoryOp> CutTo(const HistoryOp& op, const PageGroup& group);
 // though it need not be atomic for more than one page.
 bool IsAboutAllPages(traces::OpKind kind);
 
+// Bit j of [i]: operations i and j, which overlap, come to the same in either order, whatever the
+// state; of operations that are not among the first 64 nothing is said. Known are accesses and
+// calls about pages that they name, and these pages differ, or both only read. Two addresses may
+// show the same memory where files are mapped or mappings moved: then the groups must differ.
+std::vector<uint64_t> CommutingPairs(const std::vector<HistoryOp>& setup,
+                                     const std::vector<HistoryOp>& history);
+
 }  // namespace proptests
 
 #endif  // PROPTESTS_ENGINE_HISTORY_CUT_H_

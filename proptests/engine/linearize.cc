@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -202,20 +203,28 @@ bool InOrderOfEnds(const std::vector<HistoryOp>& history,
   return GoOnInOrderOfEnds(&progress, [&](uint32_t i) { return try_next(history[i]); });
 }
 
+enum class Start : uint8_t { kOrderOfEnds, kSearch };
+
 // One history. REQUIRES: the model is at its beginning.
 class Linearizer::Search {
  public:
-  Search(Model* model, const std::vector<HistoryOp>* history, const IsWanted& is_wanted)
-      : model_(*model), is_wanted_(is_wanted), history_(*history), progress_(history) {}
+  // `commuting` as of CommutingPairs; empty: nobody knows.
+  Search(Model* model, const std::vector<HistoryOp>* history, std::vector<uint64_t> commuting,
+         const IsWanted& is_wanted)
+      : model_(*model),
+        is_wanted_(is_wanted),
+        history_(*history),
+        commuting_(std::move(commuting)),
+        progress_(history) {}
 
-  Linearization Run() {
-    // Nearly all histories have this order, or nearly it.
-    found_.found =
-        !is_wanted_ && GoOnInOrderOfEnds(&progress_, [&](uint32_t i) { return TryNext(i); });
+  // `start`: whether the order of ends, which nearly all histories have, or nearly, is tried first.
+  Linearization Run(Start start) {
+    found_.found = start == Start::kOrderOfEnds && !is_wanted_ &&
+                   GoOnInOrderOfEnds(&progress_, [&](uint32_t i) { return TryNext(i); });
     if (!found_.found) {
       model_.Rewind(Model::Point());
       while (!progress_.order().empty()) progress_.RemoveLast();
-      found_.found = From(0);
+      found_.found = From(0, 0);
     }
     if (found_.found) found_.order = progress_.order();
     return std::move(found_);
@@ -252,9 +261,24 @@ class Linearizer::Search {
     return refused_.insert(model_.Hash()).second && is_wanted_(progress_.order());
   }
 
+  // Whether the state was gone into already: with nothing asleep that is not asleep now. Else it is
+  // noted that it will have been, when there is no order from it.
+  bool IsKnownToFail(uint64_t state, uint64_t asleep) const {
+    const auto known = failed_.find(state);
+    return known != failed_.end() && (known->second & ~asleep) == 0;
+  }
+  void NoteFailed(uint64_t state, uint64_t asleep) {
+    const auto [known, is_new] = failed_.try_emplace(state, asleep);
+    if (!is_new) known->second &= asleep;
+  }
+
+  static uint64_t Bit(uint32_t op) { return op < 64 ? uint64_t{1} << op : 0; }
+
   // From where nothing is left to choose there is no need to come back. Most searches are over
-  // before it would pay to remember states.
-  bool From(size_t depth) {
+  // before it would pay to remember states. Asleep are operations that need not come next: all
+  // orders that begin with them were looked at elsewhere, the operations between being such that
+  // either order of the two comes to the same (Godefroid's sleep sets).
+  bool From(size_t depth, uint64_t asleep) {
     // More of what was cut short may have been done.
     if (progress_.complete() && IsTheOne()) return true;
     if (found_.steps > kMostSteps) {
@@ -266,19 +290,25 @@ class Linearizer::Search {
     const bool choice = candidates.size() > 1;
     const bool remembers = choice && (is_wanted_ || found_.steps > kStepsWithoutMemory);
     const uint64_t state = remembers ? StateHash() : 0;
-    if (remembers && failed_.contains(state)) return false;
+    if (remembers && IsKnownToFail(state, asleep)) return false;
+    const uint64_t asleep_before = asleep;
     if (choice) model_.Save(model_.PointAt(depth));
     bool any = false;
     for (uint32_t candidate : candidates) {
+      if ((asleep & Bit(candidate)) != 0) {
+        any = true;
+        continue;
+      }
       if (!TryNext(candidate)) continue;
       any = true;
       progress_.Add(candidate);
-      if (From(depth + 1)) return true;
+      if (From(depth + 1, commuting_.empty() ? 0 : asleep & commuting_[candidate])) return true;
       progress_.RemoveLast();
       if (choice) model_.Rewind(*model_.PointAt(depth));
+      asleep |= Bit(candidate);
     }
     if (!any) NoteLongest(candidates);
-    if (remembers && !found_.gave_up) failed_.insert(state);
+    if (remembers && !found_.gave_up) NoteFailed(state, asleep_before);
     return false;
   }
 
@@ -289,8 +319,10 @@ class Linearizer::Search {
   const IsWanted& is_wanted_;
   absl::flat_hash_set<uint64_t> refused_;  // states of the model in the end that are not wanted
   const std::vector<HistoryOp>& history_;
+  const std::vector<uint64_t> commuting_;
   Progress progress_;
-  absl::flat_hash_set<uint64_t> failed_;  // states from which there is no order
+  // States from which there is no order, and what was asleep there.
+  absl::flat_hash_map<uint64_t, uint64_t> failed_;
   Linearization found_;
 };
 
@@ -308,7 +340,8 @@ void Linearizer::Begin(const std::vector<HistoryOp>& setup) {
 Linearization Linearizer::CheckWhole(const std::vector<HistoryOp>& history,
                                      const IsWanted& is_wanted) {
   model_->Rewind(Model::Point());
-  return Search(model_.get(), &history, is_wanted).Run();
+  return Search(model_.get(), &history, CommutingPairs(setup_, history), is_wanted)
+      .Run(Start::kOrderOfEnds);
 }
 
 namespace {
@@ -358,7 +391,8 @@ bool Linearizer::CheckGroup(const std::vector<HistoryOp>& history, const PageGro
       verdict->group_ops.push_back(i);
     }
   }
-  verdict->of_group = Search(parts_.get(), &parts, nullptr).Run();
+  verdict->of_group = Search(parts_.get(), &parts, CommutingPairs(setup_, parts), nullptr)
+                          .Run(Start::kOrderOfEnds);
   return verdict->of_group.found;
 }
 
