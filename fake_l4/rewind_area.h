@@ -103,6 +103,7 @@ class RewindArea {
   void ProtectStored();
   void FindHotPages();
   void KeepHotPages();
+  void DropIdleHotPages();
 
   unsigned char* start_ = nullptr;
   bool tracking_ = false;
@@ -115,6 +116,9 @@ class RewindArea {
   // Pages, ascending, that stay unprotected from one StartAnew to the next: they differed at the
   // last one from what they were when it was settled.
   std::vector<uint32_t> hot_;
+  // Of the Rewinds since Settle the second, which ends the first run, drops hot pages that this run
+  // did not store to; unless marks were saved. Rewinds until then; 0: none will.
+  mutable uint32_t rewinds_to_drop_ = 0;
   std::vector<unsigned char*> guards_;
 };
 

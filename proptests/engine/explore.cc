@@ -228,7 +228,7 @@ void ConcurrentSession::Perform(const MakeStrategy& make, ScheduleResult* result
 
 // As nearly all do: then nobody has to search. REQUIRES: the session's model is at the beginning of
 // the history, its machine at the end. They are anywhere after a "false".
-bool ConcurrentSession::AgreesInOrderOfEnds(const ScheduleResult& result) {
+bool ConcurrentSession::AgreesInLikelyOrder(const ScheduleResult& result) {
   return session_.Do([&](Session* session) {
     std::string why;
     const auto try_next = [&](const HistoryOp& next) {
@@ -239,7 +239,7 @@ bool ConcurrentSession::AgreesInOrderOfEnds(const ScheduleResult& result) {
       }
       return session->TryObserve(next.op, seen, &why);
     };
-    return InOrderOfEnds(result.history, try_next) &&
+    return InLikelyOrder(result.history, try_next) &&
            session->Check(StateRelation::Depth::kSampled);
   });
 }
@@ -255,7 +255,7 @@ void ConcurrentSession::PerformAgain(const fake_l4::DecisionList& decisions) {
 
 void ConcurrentSession::Judge(ScheduleResult* result) {
   result->atomicity = Atomicity::kWhole;
-  if (AgreesInOrderOfEnds(*result)) return;
+  if (AgreesInLikelyOrder(*result)) return;
   const Verdict verdict = linearizer_.Check(result->history);
   result->atomicity = verdict.atomicity;
   if (verdict.atomicity == Atomicity::kNone) {

@@ -114,12 +114,16 @@ class Linearizer::Model {
 
 namespace {
 
+// Which of the operations that may come next comes first.
+enum class First : uint8_t { kLikely, kEnded };
+
 // A history of which some operations are in order and the others are left.
 class Progress {
  public:
   // The history outlives it.
-  explicit Progress(const std::vector<HistoryOp>* history)
+  Progress(const std::vector<HistoryOp>* history, First first)
       : history_(*history),
+        first_(first),
         by_beginning_(history->size()),
         place_(history->size()),
         done_(history->size()) {
@@ -152,8 +156,12 @@ class Progress {
     first_left_ = std::min(first_left_, size_t{place_[op]});
   }
 
-  // The operations that may come next: begun before any other that is left has ended. The one that
-  // ended first comes first.
+  void Restart(First first) {
+    while (!order_.empty()) RemoveLast();
+    first_ = first;
+  }
+
+  // The operations that may come next: begun before any other that is left has ended.
   void Candidates(std::vector<uint32_t>* candidates) const {
     candidates->clear();
     uint64_t first_end = UINT64_MAX;
@@ -168,13 +176,14 @@ class Progress {
     std::sort(candidates->begin(), candidates->end(), [&](uint32_t a, uint32_t b) {
       const HistoryOp& x = history_[a];
       const HistoryOp& y = history_[b];
-      if (x.likely_at != y.likely_at) return x.likely_at < y.likely_at;
+      if (first_ == First::kLikely && x.likely_at != y.likely_at) return x.likely_at < y.likely_at;
       return x.responded != y.responded ? x.responded < y.responded : a < b;
     });
   }
 
  private:
   const std::vector<HistoryOp>& history_;
+  First first_;
   std::vector<uint32_t> by_beginning_;
   std::vector<uint32_t> place_;  // of each operation in by_beginning_
   std::vector<bool> done_;
@@ -184,7 +193,7 @@ class Progress {
 };
 
 // Without looking back.
-bool GoOnInOrderOfEnds(Progress* progress, absl::FunctionRef<bool(uint32_t)> try_next) {
+bool GoOn(Progress* progress, absl::FunctionRef<bool(uint32_t)> try_next) {
   std::vector<uint32_t> candidates;
   while (!progress->complete()) {
     progress->Candidates(&candidates);
@@ -197,13 +206,11 @@ bool GoOnInOrderOfEnds(Progress* progress, absl::FunctionRef<bool(uint32_t)> try
 
 }  // namespace
 
-bool InOrderOfEnds(const std::vector<HistoryOp>& history,
+bool InLikelyOrder(const std::vector<HistoryOp>& history,
                    absl::FunctionRef<bool(const HistoryOp&)> try_next) {
-  Progress progress(&history);
-  return GoOnInOrderOfEnds(&progress, [&](uint32_t i) { return try_next(history[i]); });
+  Progress progress(&history, First::kLikely);
+  return GoOn(&progress, [&](uint32_t i) { return try_next(history[i]); });
 }
-
-enum class Start : uint8_t { kOrderOfEnds, kSearch };
 
 // One history. REQUIRES: the model is at its beginning.
 class Linearizer::Search {
@@ -215,15 +222,15 @@ class Linearizer::Search {
         is_wanted_(is_wanted),
         history_(*history),
         commuting_(std::move(commuting)),
-        progress_(history) {}
+        progress_(history, First::kEnded) {}
 
-  // `start`: whether the order of ends, which nearly all histories have, or nearly, is tried first.
-  Linearization Run(Start start) {
-    found_.found = start == Start::kOrderOfEnds && !is_wanted_ &&
-                   GoOnInOrderOfEnds(&progress_, [&](uint32_t i) { return TryNext(i); });
+  Linearization Run() {
+    // Nearly all histories have this order, or nearly it, or the likely one, with which the search
+    // begins.
+    found_.found = !is_wanted_ && GoOn(&progress_, [&](uint32_t i) { return TryNext(i); });
     if (!found_.found) {
       model_.Rewind(Model::Point());
-      while (!progress_.order().empty()) progress_.RemoveLast();
+      progress_.Restart(First::kLikely);
       found_.found = From(0, 0);
     }
     if (found_.found) found_.order = progress_.order();
@@ -340,8 +347,7 @@ void Linearizer::Begin(const std::vector<HistoryOp>& setup) {
 Linearization Linearizer::CheckWhole(const std::vector<HistoryOp>& history,
                                      const IsWanted& is_wanted) {
   model_->Rewind(Model::Point());
-  return Search(model_.get(), &history, CommutingPairs(setup_, history), is_wanted)
-      .Run(Start::kOrderOfEnds);
+  return Search(model_.get(), &history, CommutingPairs(setup_, history), is_wanted).Run();
 }
 
 namespace {
@@ -391,8 +397,7 @@ bool Linearizer::CheckGroup(const std::vector<HistoryOp>& history, const PageGro
       verdict->group_ops.push_back(i);
     }
   }
-  verdict->of_group = Search(parts_.get(), &parts, CommutingPairs(setup_, parts), nullptr)
-                          .Run(Start::kOrderOfEnds);
+  verdict->of_group = Search(parts_.get(), &parts, CommutingPairs(setup_, parts), nullptr).Run();
   return verdict->of_group.found;
 }
 

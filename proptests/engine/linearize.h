@@ -56,10 +56,10 @@ struct Verdict {
   std::vector<uint32_t> group_ops;
 };
 
-// Whether all operations can be done in the order in which they ended, or nearly: of those that may
-// come next, always the first to have ended that `try_next` does. It says false, and does nothing,
-// when the outcome is not right.
-bool InOrderOfEnds(const std::vector<HistoryOp>& history,
+// Whether all operations can be done in the order in which they probably took effect, or nearly: of
+// those that may come next, always the first that `try_next` does; where nobody says when they took
+// effect, the first to have ended. It says false, and does nothing, when the outcome is not right.
+bool InLikelyOrder(const std::vector<HistoryOp>& history,
                    absl::FunctionRef<bool(const HistoryOp&)> try_next);
 
 class Linearizer {

@@ -172,7 +172,7 @@ TEST_F(LinearizeTest, TheOrderOfEndsNeedNotBeTheOrder) {
             Atomicity::kNone);
 }
 
-TEST_F(LinearizeTest, InOrderOfEndsTheFirstToHaveEndedThatIsRightComesNext) {
+TEST_F(LinearizeTest, InLikelyOrderTheFirstToHaveEndedThatIsRightComesNext) {
   // 2 ended first, and is not right before 1; 3 began after both had ended.
   const std::vector<HistoryOp> history = Parse(
       "s1.write 0x1000 8 1 -> ok # @ 0 1 9\n"
@@ -180,7 +180,7 @@ TEST_F(LinearizeTest, InOrderOfEndsTheFirstToHaveEndedThatIsRightComesNext) {
       "s1.write 0x1000 8 3 -> ok # @ 2 10 11\n");
   std::vector<uint64_t> asked;
   bool first_was_done = false;
-  EXPECT_TRUE(InOrderOfEnds(history, [&](const HistoryOp& op) {
+  EXPECT_TRUE(InLikelyOrder(history, [&](const HistoryOp& op) {
     asked.push_back(op.op.value);
     first_was_done |= op.op.value == 1;
     return op.op.value != 2 || first_was_done;
@@ -188,7 +188,7 @@ TEST_F(LinearizeTest, InOrderOfEndsTheFirstToHaveEndedThatIsRightComesNext) {
   EXPECT_EQ(asked, (std::vector<uint64_t>{2, 1, 2, 3}));
   asked.clear();
   // Nobody looks back, and nothing that began later comes before what is refused.
-  EXPECT_FALSE(InOrderOfEnds(history, [&](const HistoryOp& op) {
+  EXPECT_FALSE(InLikelyOrder(history, [&](const HistoryOp& op) {
     asked.push_back(op.op.value);
     return op.op.value == 1;
   }));
