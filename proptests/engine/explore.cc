@@ -255,8 +255,9 @@ void ConcurrentSession::PerformAgain(const fake_l4::DecisionList& decisions) {
 
 void ConcurrentSession::Judge(ScheduleResult* result) {
   result->atomicity = Atomicity::kWhole;
-  if (AgreesInLikelyOrder(*result)) return;
-  const Verdict verdict = linearizer_.Check(result->history);
+  const std::optional<Verdict> known = linearizer_.Known(result->history);
+  if (!known && AgreesInLikelyOrder(*result)) return;
+  const Verdict verdict = known ? *known : linearizer_.Check(result->history);
   result->atomicity = verdict.atomicity;
   if (verdict.atomicity == Atomicity::kNone) {
     const bool cut = !verdict.group.empty();
@@ -275,7 +276,7 @@ void ConcurrentSession::Judge(ScheduleResult* result) {
     return;
   }
   if (verdict.atomicity != Atomicity::kWhole) return;
-  PerformAgain(result->decisions);
+  if (!known) PerformAgain(result->decisions);
   if (Agrees(*result, verdict.whole.order)) return;
   const Failure failure = *session_.session().failure();
   // What nobody could see may decide between orders: any will do that ends in this state.

@@ -345,4 +345,32 @@ std::vector<uint64_t> CommutingPairs(const std::vector<HistoryOp>& setup,
   return commuting;
 }
 
+CanonicalHistory::CanonicalHistory(const std::vector<HistoryOp>& history) {
+  constexpr uint32_t kThreads = 9;
+  constexpr uint64_t kBits = 7;  // for each thread: how many of its operations
+  uint64_t counts[kThreads] = {};
+  for (const HistoryOp& op : history) {
+    if (op.thread >= kThreads || ++counts[op.thread] >> kBits != 0) return;
+  }
+  places.resize(history.size());
+  for (uint32_t i = 0; i < places.size(); ++i) places[i] = i;
+  // total order: places in the history differ
+  std::sort(places.begin(), places.end(), [&](uint32_t a, uint32_t b) {
+    const HistoryOp& x = history[a];
+    const HistoryOp& y = history[b];
+    if (x.thread != y.thread) return x.thread < y.thread;
+    return x.invoked != y.invoked ? x.invoked < y.invoked : a < b;
+  });
+  for (const uint32_t place : places) {
+    ops.push_back(history[place]);
+    uint64_t before = 0;
+    for (const HistoryOp& other : history) {
+      if (other.responded < history[place].invoked) before += uint64_t{1} << kBits * other.thread;
+    }
+    ops.back().invoked = before;
+    ops.back().responded = 0;
+    ops.back().likely_at = 0;
+  }
+}
+
 }  // namespace proptests

@@ -339,6 +339,8 @@ Linearizer::~Linearizer() = default;
 
 void Linearizer::Begin(const std::vector<HistoryOp>& setup) {
   setup_ = setup;
+  judged_.clear();
+  next_judged_ = 0;
   model_->Reset();
   for (const HistoryOp& op : setup_) CHECK(model_->Try(op));
   model_->Settle();
@@ -402,6 +404,35 @@ bool Linearizer::CheckGroup(const std::vector<HistoryOp>& history, const PageGro
 }
 
 Verdict Linearizer::Check(const std::vector<HistoryOp>& history) {
+  const Verdict verdict = Judge(history);
+  if (verdict.whole.gave_up || verdict.atomicity == Atomicity::kNone) return verdict;
+  CanonicalHistory canonical(history);
+  if (canonical.ops.size() != history.size()) return verdict;
+  std::vector<uint32_t> order(canonical.places.size());
+  for (uint32_t i = 0; i < order.size(); ++i) order[canonical.places[i]] = i;
+  Judged judged{std::move(canonical.ops), verdict.atomicity, {}};
+  for (const uint32_t op : verdict.whole.order) judged.order.push_back(order[op]);
+  if (judged_.size() < kMostJudged) judged_.emplace_back();
+  judged_[next_judged_] = std::move(judged);
+  next_judged_ = (next_judged_ + 1) % kMostJudged;
+  return verdict;
+}
+
+std::optional<Verdict> Linearizer::Known(const std::vector<HistoryOp>& history) const {
+  if (judged_.empty()) return std::nullopt;
+  const CanonicalHistory canonical(history);
+  for (const Judged& judged : judged_) {
+    if (judged.ops.empty() || judged.ops != canonical.ops) continue;
+    Verdict verdict;
+    verdict.atomicity = judged.atomicity;
+    verdict.whole.found = judged.atomicity == Atomicity::kWhole;
+    for (const uint32_t op : judged.order) verdict.whole.order.push_back(canonical.places[op]);
+    return verdict;
+  }
+  return std::nullopt;
+}
+
+Verdict Linearizer::Judge(const std::vector<HistoryOp>& history) {
   Verdict verdict;
   verdict.whole = CheckWhole(history);
   if (verdict.whole.found) {
@@ -415,9 +446,14 @@ Verdict Linearizer::Check(const std::vector<HistoryOp>& history) {
   }
   verdict.atomicity = Atomicity::kPageByPage;
   for (const PageGroup& group : *groups) {
+    // Whatever a search would find: that it has no order would mean nothing.
+    if (MovesOverlapIn(history, group)) {
+      verdict.atomicity = Atomicity::kUnjudged;
+      continue;
+    }
     if (CheckGroup(history, group, &verdict)) continue;
     const bool torn_fork = group.size() > 1 && ForksIn(history);
-    if (verdict.of_group.gave_up || torn_fork || MovesOverlapIn(history, group)) {
+    if (verdict.of_group.gave_up || torn_fork) {
       verdict.atomicity = Atomicity::kUnjudged;
       continue;
     }
