@@ -229,7 +229,7 @@ class Machine {
   const std::optional<std::string>& stuck() const { return stuck_; }
 
   // ---- Observers: no side effects on the world ----
-  // Bytes of the last kRead, as far as it got.
+  // Bytes of the last kRead, as far as it got; what follows them, where it hangs, means nothing.
   const std::vector<unsigned char>& last_read_bytes() const { return last_read_; }
   Ledger ledger() const;
   // How often a branch was taken since boot, and a cell of the matrix of fault cases met (only
