@@ -17,12 +17,12 @@ class DepthFirstStrategy final : public ExploringStrategy {
  protected:
   size_t Choose(const Step& step) override {
     if (step.ready.size() == 1) return 0;
-    std::vector<uint64_t> threads{step.ready[step.fallback]->id};
+    threads_.assign(1, step.ready[step.fallback]->id);
     for (size_t i = 0; i < step.ready.size(); i++) {
-      if (i != step.fallback) threads.push_back(step.ready[i]->id);
+      if (i != step.fallback) threads_.push_back(step.ready[i]->id);
     }
     const uint64_t current = step.current == kNone ? 0 : step.ready[step.current]->id;
-    const uint64_t thread = explorer_.Decide(decisions().total, threads, current);
+    const uint64_t thread = explorer_.Decide(decisions().total, threads_, current);
     size_t choice = 0;
     while (step.ready[choice]->id != thread) choice++;
     return choice;
@@ -30,6 +30,7 @@ class DepthFirstStrategy final : public ExploringStrategy {
 
  private:
   DepthFirstExplorer& explorer_;
+  std::vector<uint64_t> threads_;  // scratch
 };
 
 DepthFirstExplorer::DepthFirstExplorer(Options options) : options_(std::move(options)) {}

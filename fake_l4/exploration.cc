@@ -11,14 +11,12 @@ namespace fake_l4 {
 
 namespace {
 
-// In order of id. They are few, and nearly in order.
-void SortById(std::vector<const Runnable*>* threads) {
-  for (size_t i = 1; i < threads->size(); i++) {
-    const Runnable* const t = (*threads)[i];
-    size_t at = i;
-    for (; at > 0 && (*threads)[at - 1]->id > t->id; at--) (*threads)[at] = (*threads)[at - 1];
-    (*threads)[at] = t;
-  }
+// Keeps the order of ids. They are few.
+void InsertById(const Runnable* t, std::vector<const Runnable*>* threads) {
+  threads->push_back(t);
+  size_t at = threads->size() - 1;
+  for (; at > 0 && (*threads)[at - 1]->id > t->id; at--) (*threads)[at] = (*threads)[at - 1];
+  (*threads)[at] = t;
 }
 
 }  // namespace
@@ -27,7 +25,10 @@ void SortById(std::vector<const Runnable*>* threads) {
 
 void ExploringStrategy::Add(Runnable& t, QueueEnd end) {
   default_.Add(t, end);
-  queued_.push_back(&t);
+  Known& known = KnownOf(t);
+  known.ready.at_all = step_;
+  if (end == QueueEnd::kBack) known.ready.woken = step_;
+  InsertById(&t, &queued_);
 }
 
 void ExploringStrategy::Remove(Runnable& t) {
@@ -50,12 +51,31 @@ bool ExploringStrategy::Rotates(const Runnable& current) const { return default_
 
 void ExploringStrategy::Yields(const Runnable& current) { yielder_ = current.id; }
 
-base::Prng ExploringStrategy::StepStream() const {
-  const auto it = steps_.find(last_);
-  return base::Prng(seed(), "schedule", base::Chain(last_, it == steps_.end() ? 0 : it->second));
+ExploringStrategy::Known& ExploringStrategy::FindKnown(const Runnable& t) {
+  size_t at = 0;
+  while (at < known_.size() && known_[at].thread != t.id) at++;
+  if (at == known_.size()) known_.push_back({.thread = t.id});
+  t.place = static_cast<uint32_t>(at);
+  return known_[at];
 }
 
-// Of ready_, which is not empty.
+ExploringStrategy::LastReady ExploringStrategy::LastReadyOf(uint64_t thread) const {
+  for (const Known& known : known_) {
+    if (known.thread == thread) return known.ready;
+  }
+  return {};
+}
+
+StepCounts ExploringStrategy::steps() const {
+  StepCounts counts;
+  for (const Known& known : known_) {
+    if (known.steps != 0) counts.push_back({known.thread, known.steps});
+  }
+  std::sort(counts.begin(), counts.end());  // total order: ids differ
+  return counts;
+}
+
+// In order of id. Of ready_, which is not empty.
 const Runnable* ExploringStrategy::ChooseAndRecord(const Runnable* fallback) {
   if (options_.priorities == Priorities::kRespected) {
     uint8_t highest = 0;
@@ -63,7 +83,6 @@ const Runnable* ExploringStrategy::ChooseAndRecord(const Runnable* fallback) {
     std::erase_if(ready_,
                   [&](const Runnable* r) { return r->priority < highest && r != fallback; });
   }
-  SortById(&ready_);
   Step step{ready_, 0, kNone};
   for (size_t i = 0; i < ready_.size(); i++) {
     if (ready_[i] == fallback) step.fallback = i;
@@ -79,7 +98,8 @@ const Runnable* ExploringStrategy::ChooseAndRecord(const Runnable* fallback) {
   }
   last_ = chosen->id;
   yielder_ = 0;
-  steps_[last_]++;
+  last_steps_ = ++KnownOf(*chosen).steps;
+  step_++;
   return chosen;
 }
 
@@ -102,7 +122,8 @@ Runnable* ExploringStrategy::Take() {
 
 bool ExploringStrategy::Switches(SchedulePoint, const Runnable& current, uint64_t) {
   ready_ = queued_;
-  ready_.push_back(&current);
+  KnownOf(current).ready.at_all = step_;
+  InsertById(&current, &ready_);
   const Runnable* chosen = ChooseAndRecord(&current);
   if (chosen == &current) return false;
   chosen_ = chosen;
@@ -120,7 +141,8 @@ size_t RandomWalk::Choose(const Step& step) {
 // ---- PCT ----
 
 Pct::Pct(const ExplorationOptions& options, uint32_t depth, uint64_t steps)
-    : ExploringStrategy(options) {
+    : ExploringStrategy(options),
+      priorities_stream_(base::Prng::StreamOf(options.seed, "pct priority")) {
   CHECK(depth >= 1 && steps >= 1);
   base::Prng stream(seed(), "pct change points");
   while (change_points_.size() + 1 < depth && change_points_.size() < steps) {
@@ -130,18 +152,21 @@ Pct::Pct(const ExplorationOptions& options, uint32_t depth, uint64_t steps)
   }
 }
 
-int64_t& Pct::PriorityOf(uint64_t thread) {
-  const auto known = priorities_.find(thread);
-  if (known != priorities_.end()) return known->second;
-  base::Prng stream(seed(), "pct priority", thread);
-  return priorities_[thread] = static_cast<int64_t>(stream.Next() >> 1);
+int64_t& Pct::PriorityOf(const Runnable& t) {
+  Known& known = KnownOf(t);
+  if (!known.has_value) {
+    base::Prng stream(priorities_stream_, t.id);
+    known.value = static_cast<int64_t>(stream.Next() >> 1);
+    known.has_value = true;
+  }
+  return known.value;
 }
 
 size_t Pct::MostUrgent(const Step& step) {
   size_t best = 0;
-  int64_t highest = PriorityOf(step.ready[0]->id);
+  int64_t highest = PriorityOf(*step.ready[0]);
   for (size_t i = 1; i < step.ready.size(); i++) {
-    const int64_t priority = PriorityOf(step.ready[i]->id);
+    const int64_t priority = PriorityOf(*step.ready[i]);
     if (priority <= highest) continue;
     highest = priority;
     best = i;
@@ -151,8 +176,9 @@ size_t Pct::MostUrgent(const Step& step) {
 
 size_t Pct::Choose(const Step& step) {
   size_t best = MostUrgent(step);
-  if (std::binary_search(change_points_.begin(), change_points_.end(), ++step_)) {
-    PriorityOf(step.ready[best]->id) = --lowest_;
+  if (next_change_ < change_points_.size() && this->step() + 1 == change_points_[next_change_]) {
+    next_change_++;
+    PriorityOf(*step.ready[best]) = --lowest_;
     best = MostUrgent(step);
   }
   return best;
@@ -161,7 +187,7 @@ size_t Pct::Choose(const Step& step) {
 void Pct::Yields(const Runnable& current) {
   ExploringStrategy::Yields(current);
   // Else a thread that spins for a less urgent one would do so for ever.
-  PriorityOf(current.id) = --lowest_;
+  PriorityOf(current) = --lowest_;
 }
 
 // ---- Uniform random walk ----
@@ -173,22 +199,31 @@ UniformWalk::UniformWalk(const ExplorationOptions& options, StepCounts expected)
   if (!expected_.empty()) average_ = std::max<uint64_t>(sum / expected_.size(), 1);
 }
 
-uint64_t UniformWalk::Left(uint64_t thread) const {
-  const auto expected = expected_.find(thread);
-  const auto done = steps().find(thread);
-  const uint64_t all = expected == expected_.end() ? average_ : expected->second;
-  const uint64_t made = done == steps().end() ? 0 : done->second;
-  return all > made ? all - made : 1;
+uint64_t UniformWalk::Left(const Runnable& t) {
+  Known& known = KnownOf(t);
+  if (!known.has_value) {
+    // Of all its steps.
+    const auto at = std::find_if(expected_.begin(), expected_.end(),
+                                 [&](const auto& expected) { return expected.first == t.id; });
+    known.value = static_cast<int64_t>(at == expected_.end() ? average_ : at->second);
+    known.has_value = true;
+  }
+  const auto all = static_cast<uint64_t>(known.value);
+  return all > known.steps ? all - known.steps : 1;
 }
 
 size_t UniformWalk::Choose(const Step& step) {
   if (step.ready.size() == 1) return 0;
   uint64_t sum = 0;
-  for (const Runnable* r : step.ready) sum += Left(r->id);
+  left_.clear();
+  for (const Runnable* r : step.ready) {
+    left_.push_back(Left(*r));
+    sum += left_.back();
+  }
   base::Prng stream = StepStream();
   uint64_t draw = stream.Below(sum);
   size_t i = 0;
-  for (; draw >= Left(step.ready[i]->id); i++) draw -= Left(step.ready[i]->id);
+  for (; draw >= left_[i]; i++) draw -= left_[i];
   return i;
 }
 

@@ -23,9 +23,9 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "absl/container/btree_map.h"
 #include "base/prng.h"
 #include "fake_l4/decision_list.h"
 #include "fake_l4/priority_round_robin.h"
@@ -43,12 +43,13 @@ struct ExplorationOptions {
   uint64_t seed = 0;
 };
 
-// How many steps each thread made, by raw id.
-using StepCounts = absl::btree_map<uint64_t, uint64_t>;
+// How many steps each thread made: raw ids, ascending, those without a step left out.
+using StepCounts = std::vector<std::pair<uint64_t, uint64_t>>;
 
 class ExploringStrategy : public ScheduleStrategy {
  public:
-  explicit ExploringStrategy(const ExplorationOptions& options) : options_(options) {}
+  explicit ExploringStrategy(const ExplorationOptions& options)
+      : options_(options), steps_stream_(base::Prng::StreamOf(options.seed, "schedule")) {}
   void Add(Runnable& t, QueueEnd end) override;
   void Remove(Runnable& t) override;
   Runnable* Take() override;
@@ -61,7 +62,16 @@ class ExploringStrategy : public ScheduleStrategy {
 
   // The run so far.
   const DecisionList& decisions() const { return decisions_; }
-  const StepCounts& steps() const { return steps_; }
+  StepCounts steps() const;
+  // Steps that all threads have made, that under way included.
+  uint64_t step() const { return step_; }
+  // The step in which the thread was last woken, and that in which it last could have gone on,
+  // woken or not; 0: none.
+  struct LastReady {
+    uint64_t woken = 0;
+    uint64_t at_all = 0;
+  };
+  LastReady LastReadyOf(uint64_t thread) const;
 
  protected:
   struct Step {
@@ -77,20 +87,41 @@ class ExploringStrategy : public ScheduleStrategy {
 
   uint64_t seed() const { return options_.seed; }
   // The stream of random numbers for the step being chosen.
-  base::Prng StepStream() const;
+  base::Prng StepStream() const {
+    return base::Prng(steps_stream_, base::Chain(last_, last_steps_));
+  }
+
+  // What is known of a thread.
+  struct Known {
+    uint64_t thread;  // its raw id
+    uint64_t steps = 0;
+    // The subclass's, once it has said so.
+    bool has_value = false;
+    int64_t value = 0;
+    LastReady ready = {};
+  };
+  // Good until another thread is asked for.
+  Known& KnownOf(const Runnable& t) {
+    if (t.place < known_.size() && known_[t.place].thread == t.id) return known_[t.place];
+    return FindKnown(t);
+  }
 
  private:
+  Known& FindKnown(const Runnable& t);
   const Runnable* ChooseAndRecord(const Runnable* fallback);
 
   const ExplorationOptions options_;
   PriorityRoundRobin default_;
-  std::vector<const Runnable*> queued_;  // in order of arrival
+  std::vector<const Runnable*> queued_;  // in order of id
   std::vector<const Runnable*> ready_;   // of the step being chosen
   const Runnable* chosen_ = nullptr;     // by Switches, for the next Take
   const Runnable* partner_ = nullptr;    // to whom the default strategy would hand over
   uint64_t last_ = 0;                    // who made the last step
+  uint64_t last_steps_ = 0;              // how many that one has made
   uint64_t yielder_ = 0;                 // who yields just now; 0: nobody
-  StepCounts steps_;
+  uint64_t step_ = 0;                    // of all
+  const uint64_t steps_stream_;
+  std::vector<Known> known_;  // in order of their first step; few
   DecisionList decisions_;
 };
 
@@ -112,12 +143,13 @@ class Pct final : public ExploringStrategy {
   size_t Choose(const Step& step) override;
 
  private:
-  int64_t& PriorityOf(uint64_t thread);
+  // Drawn ones are positive.
+  int64_t& PriorityOf(const Runnable& t);
   size_t MostUrgent(const Step& step);
 
-  absl::btree_map<uint64_t, int64_t> priorities_;  // by thread; drawn ones are positive
-  std::vector<uint64_t> change_points_;            // numbers of steps, ascending
-  uint64_t step_ = 0;
+  const uint64_t priorities_stream_;
+  std::vector<uint64_t> change_points_;  // numbers of steps, ascending
+  size_t next_change_ = 0;               // of them
   int64_t lowest_ = 0;
 };
 
@@ -132,10 +164,11 @@ class UniformWalk final : public ExploringStrategy {
   size_t Choose(const Step& step) override;
 
  private:
-  uint64_t Left(uint64_t thread) const;
+  uint64_t Left(const Runnable& t);
 
   const StepCounts expected_;
   uint64_t average_ = 1;
+  std::vector<uint64_t> left_;  // scratch
 };
 
 // Where a replay and its recording part.

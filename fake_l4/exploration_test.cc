@@ -167,6 +167,34 @@ TEST(UniformWalkTest, ThreadsThatTheTrialDidNotHaveRunToo) {
   EXPECT_EQ(kTwoByThree.Run(walk).size(), 6u);
 }
 
+// ---- When threads could go on ----
+
+TEST(ExploringStrategyTest, KnowsWhenAThreadWasWokenAndWhenItCouldGoOn) {
+  RandomWalk walk(Seed(1));
+  Runnable a, b;
+  a.id = 7;
+  b.id = 3;
+  EXPECT_EQ(walk.LastReadyOf(7).woken, 0u);
+  walk.Add(a, QueueEnd::kBack);
+  EXPECT_EQ(walk.step(), 0u);
+  ASSERT_EQ(walk.Take(), &a);
+  EXPECT_EQ(walk.step(), 1u);
+  // Alone it goes on at each point; the second wakes b.
+  EXPECT_FALSE(walk.Switches(SchedulePoint::kAccess, a, 0));
+  EXPECT_EQ(walk.step(), 2u);
+  walk.Add(b, QueueEnd::kBack);
+  EXPECT_EQ(walk.LastReadyOf(7).woken, 0u);
+  EXPECT_EQ(walk.LastReadyOf(7).at_all, 1u);
+  EXPECT_EQ(walk.LastReadyOf(3).woken, 2u);
+  EXPECT_EQ(walk.LastReadyOf(3).at_all, 2u);
+  // Interrupted and not woken.
+  walk.Add(a, QueueEnd::kFront);
+  EXPECT_EQ(walk.LastReadyOf(7).woken, 0u);
+  EXPECT_EQ(walk.LastReadyOf(7).at_all, 2u);
+  walk.Remove(a);
+  walk.Remove(b);
+}
+
 // ---- Recording and replay ----
 
 TEST(ReplayTest, AnyRecordedRunIsReplayedExactly) {

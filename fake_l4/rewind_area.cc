@@ -228,6 +228,7 @@ RewindArea::Mark RewindArea::Save() const {
 
 void RewindArea::Save(Mark* mark) const {
   CHECK(tracking_ && g_inside == nullptr);
+  rewinds_to_drop_ = 0;
   mark->changed.clear();
   mark->bytes.clear();
   for (size_t i = settled_count_; i < stored_count_; i++) {
@@ -240,6 +241,7 @@ void RewindArea::Save(Mark* mark) const {
 
 void RewindArea::Rewind(const Mark& mark) {
   CHECK(tracking_ && g_inside == nullptr);
+  if (rewinds_to_drop_ != 0 && --rewinds_to_drop_ == 0) DropIdleHotPages();
   size_t next = 0;
   for (size_t i = settled_count_; i < stored_count_; i++) {
     const unsigned char* from = originals_ + i * kPage;
@@ -256,6 +258,8 @@ void RewindArea::ProtectStored() {
   // total order: equal numbers are equal
   std::sort(pages.begin(), pages.end());
   pages.erase(std::unique(pages.begin(), pages.end()), pages.end());
+  std::erase_if(pages,
+                [&](uint32_t page) { return std::binary_search(hot_.begin(), hot_.end(), page); });
   for (size_t i = 0; i < pages.size();) {
     size_t run = 1;
     while (i + run < pages.size() && pages[i + run] == pages[i] + run) run++;
@@ -264,14 +268,59 @@ void RewindArea::ProtectStored() {
   }
 }
 
+// As at the first store to each, which nobody would notice.
+void RewindArea::KeepHotPages() {
+  for (const uint32_t page : hot_) {
+    std::memcpy(originals_ + stored_count_ * kPage, start_ + page * kPage, kPage);
+    stored_[stored_count_++] = page;
+  }
+}
+
 void RewindArea::Settle() {
   CHECK(tracking_ && g_inside == nullptr && settled_count_ == 0);
   ProtectStored();
   settled_count_ = stored_count_;
+  KeepHotPages();
+  rewinds_to_drop_ = 2;
+}
+
+// After the first run, of those that runs of another kind stored to. REQUIRES: there are no marks,
+// which name pages by their places.
+void RewindArea::DropIdleHotPages() {
+  const std::vector<uint32_t> before = std::exchange(hot_, {});
+  const size_t first = settled_count_;
+  size_t kept = first;
+  for (size_t i = first; i < stored_count_; i++) {
+    const bool was_hot = i < first + before.size();
+    const uint32_t page = stored_[i];
+    const unsigned char* const original = originals_ + i * kPage;
+    const bool idle = was_hot && std::memcmp(start_ + page * kPage, original, kPage) == 0;
+    if (idle) {
+      CHECK(mprotect(start_ + page * kPage, kPage, PROT_READ) == 0);
+      continue;
+    }
+    if (was_hot) hot_.push_back(page);
+    if (kept != i) std::memcpy(originals_ + kept * kPage, original, kPage);
+    stored_[kept++] = page;
+  }
+  stored_count_ = kept;
+}
+
+void RewindArea::FindHotPages() {
+  hot_.clear();
+  if (settled_count_ == 0) return;
+  for (size_t i = settled_count_; i < stored_count_; i++) {
+    const unsigned char* const page = start_ + stored_[i] * kPage;
+    if (std::memcmp(page, originals_ + i * kPage, kPage) != 0) hot_.push_back(stored_[i]);
+  }
+  // total order: after Settle each page is there once
+  std::sort(hot_.begin(), hot_.end());
 }
 
 void RewindArea::StartAnew() {
   CHECK(tracking_ && g_inside == nullptr);
+  rewinds_to_drop_ = 0;
+  FindHotPages();
   // Of what was kept of one page twice the older comes last.
   for (size_t i = stored_count_; i-- > 0;) {
     std::memcpy(start_ + stored_[i] * kPage, originals_ + i * kPage, kPage);
@@ -279,6 +328,7 @@ void RewindArea::StartAnew() {
   ProtectStored();
   stored_count_ = 0;
   settled_count_ = 0;
+  KeepHotPages();
 }
 
 }  // namespace fake_l4

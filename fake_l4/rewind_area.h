@@ -13,7 +13,10 @@
 //          While a host thread is Inside, its operator new and fake_l4's large pieces of memory
 //          (HostMemory, stacks) come from the area. Pages are write-protected once; the first store
 //          to a page keeps the page as it was and unprotects it for ever. A mark holds the pages
-//          that differ from then; Rewind copies those pages that were ever stored to.
+//          that differ from then; Rewind copies those pages that were ever stored to. Of runs that
+//          are much alike (StartAnew, Settle, many times Rewind, StartAnew ...) the pages that one
+//          run stores to the next one does, too: they stay unprotected, and are kept without a
+//          fault of the host.
 // STATES   building -> (StartTracking) tracking -> gone. Nothing inside is destroyed: it vanishes.
 // LOCKS    None: an area is used by one host thread, the one that made it.
 // INVARIANTS  What is inside refers to nothing outside that changes, and nothing outside to what
@@ -86,7 +89,7 @@ class RewindArea {
   // Of memory of any area; false: it is of none.
   static bool Free(void* memory);
 
-  // Pages that were stored to since the start; what a Rewind copies.
+  // Pages that were stored to since the start, or may have been; what a Rewind copies.
   size_t pages_stored_to() const { return stored_count_ - settled_count_; }
 
  private:
@@ -96,7 +99,11 @@ class RewindArea {
   Contents* contents() const { return reinterpret_cast<Contents*>(start_); }
   // Of a store to a protected page. False: no page of ours, or one that nobody may touch.
   bool NoteStore(unsigned char* address);
+  // The pages stored to, but for the hot ones.
   void ProtectStored();
+  void FindHotPages();
+  void KeepHotPages();
+  void DropIdleHotPages();
 
   unsigned char* start_ = nullptr;
   bool tracking_ = false;
@@ -106,6 +113,12 @@ class RewindArea {
   unsigned char* originals_ = nullptr;
   size_t stored_count_ = 0;
   size_t settled_count_ = 0;
+  // Pages, ascending, that stay unprotected from one StartAnew to the next: they differed at the
+  // last one from what they were when it was settled.
+  std::vector<uint32_t> hot_;
+  // Of the Rewinds since Settle the second, which ends the first run, drops hot pages that this run
+  // did not store to; unless marks were saved. Rewinds until then; 0: none will.
+  mutable uint32_t rewinds_to_drop_ = 0;
   std::vector<unsigned char*> guards_;
 };
 

@@ -17,7 +17,8 @@ struct Runnable {
   uint64_t id = 0;         // raw thread id: stable within a run, for reports and recorded schedules
   uint8_t priority = 100;  // 255 is the most urgent
   uint8_t processor = 0;
-  bool queued = false;       // in the strategy's hands
+  bool queued = false;         // in the strategy's hands
+  mutable uint32_t place = 0;  // free for the strategy: a guess that it checks by the id
   uint64_t ready_ns = 0;     // when it last became able to run, by the clock of whoever made it so
   Runnable* next = nullptr;  // free for the strategy while queued
   Runnable* prev = nullptr;

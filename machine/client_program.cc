@@ -69,11 +69,9 @@ Outcome Read(Command* command, vmserver::Personality personality,
   fake_l4::Cpu cpu = fake_l4::Kernel::Current()->cpu();
   Outcome outcome =
       Access(command, personality, [&](base::Vaddr va, uint64_t done, uint64_t count) {
-        unsigned char page[base::kPageSize];
-        fake_l4::AccessStatus status = cpu.Load(va, page, count);
-        if (status != fake_l4::AccessStatus::kOk) return status;
-        read->resize(done);
-        read->insert(read->end(), page, page + count);
+        read->resize(done + count);
+        fake_l4::AccessStatus status = cpu.Load(va, read->data() + done, count);
+        if (status != fake_l4::AccessStatus::kOk) read->resize(done);
         return status;
       });
   if (outcome.ok()) outcome.value = traces::ReadValue(read->data(), read->size());

@@ -134,6 +134,10 @@ struct Performed {
   // Places in the one order of all beginnings and ends, from 1. responded 0: it never ended.
   uint64_t invoked = 0;
   uint64_t responded = 0;
+  // When it probably took effect, among the steps of the schedule: when its thread was woken by the
+  // answer, or could go on after the access. 0: the schedule does not say. Nothing but the speed of
+  // a search should depend on it.
+  uint64_t likely_at = 0;
   // It never ended because another thread ended this one: what it was to do is done or not.
   bool cut_short = false;
 };
@@ -225,7 +229,7 @@ class Machine {
   const std::optional<std::string>& stuck() const { return stuck_; }
 
   // ---- Observers: no side effects on the world ----
-  // Bytes of the last kRead, as far as it got.
+  // Bytes of the last kRead, as far as it got; what follows them, where it hangs, means nothing.
   const std::vector<unsigned char>& last_read_bytes() const { return last_read_; }
   Ledger ledger() const;
   // How often a branch was taken since boot, and a cell of the matrix of fault cases met (only

@@ -27,7 +27,8 @@ struct Machine::Running {
 // Everything that the threads share. On the host's stack, which outlives the run; what the threads'
 // own stacks hold owns nothing (client_program.h).
 struct Machine::Together {
-  uint64_t clock = 0;  // beginnings and ends so far
+  uint64_t clock = 0;                                    // beginnings and ends so far
+  const fake_l4::ExploringStrategy* strategy = nullptr;  // null: nobody explores
   std::vector<Running> running;
 
   // Whether the thread that was at `op`, which ends it, may have been ended by another of its task,
@@ -59,7 +60,14 @@ void Machine::RunPart(void* running_part) {
     if (i < goes_on.size() && goes_on[i] && !running.performed[i - 1].outcome.ok()) continue;
     performed.invoked = ++running.together->clock;
     running.read.clear();
+    const fake_l4::ExploringStrategy* const strategy = running.together->strategy;
+    const uint64_t first_step = strategy == nullptr ? 0 : strategy->step();
     Execute(&command, running.thread->client->personality, &running.read);
+    if (strategy != nullptr) {
+      const fake_l4::ExploringStrategy::LastReady ready = strategy->LastReadyOf(running.id.raw);
+      const bool access = traces::FamilyOf(command.op.kind) == traces::Outcome::Family::kFault;
+      performed.likely_at = std::max(first_step, access ? ready.at_all : ready.woken);
+    }
     performed.outcome = command.outcome;
     performed.responded = ++running.together->clock;
   }
@@ -116,6 +124,7 @@ std::vector<Performed> Machine::ApplyTogether(const std::vector<Part>& parts) {
   std::vector<Performed> all;
   if (stuck_.has_value() || !kernel_.crash_text().empty()) return all;
   Together together;
+  together.strategy = strategy_;
   together.running.resize(parts.size());
   for (uint32_t i = 0; i < parts.size(); ++i) {
     Running& running = together.running[i];

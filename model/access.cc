@@ -93,8 +93,8 @@ Step DecodeAccess(const Task& task, const traces::ResolvedOp& op, ExecuteRight e
 }
 
 ReadSet::ReadSet(const Space& space, uint64_t start, uint64_t end, const FileTable& files) {
-  // One word serves most reads; the heap only large ones.
-  unsigned char few[64];
+  // The heap serves only reads of more than a page.
+  unsigned char few[base::kPageSize];
   unsigned char* out = few;
   if (end - start > sizeof few) {
     bytes_.resize(end - start);

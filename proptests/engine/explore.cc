@@ -149,6 +149,7 @@ bool ConcurrentSession::Afterwards(machine::Machine* machine, const traces::Reso
     done.invoked =
         std::max(done.invoked, (before.cut_short ? before.invoked : before.responded) + 1);
   done.responded = done.invoked + 1;
+  done.likely_at = HistoryOp::kNever - 1;  // after all others
   result->history.push_back(done);
   return true;
 }
@@ -197,10 +198,10 @@ void ConcurrentSession::Perform(const MakeStrategy& make, ScheduleResult* result
       // What outlives the machine's next state.
       const RewindArea::Inside outside(nullptr);
       for (const machine::Performed& performed : all) {
-        result->history.push_back({performed.part, parts_[performed.part].ops[performed.index],
-                                   performed.outcome, performed.invoked,
-                                   performed.cut_short ? HistoryOp::kNever : performed.responded,
-                                   performed.cut_short});
+        result->history.push_back(
+            {performed.part, parts_[performed.part].ops[performed.index], performed.outcome,
+             performed.invoked, performed.cut_short ? HistoryOp::kNever : performed.responded,
+             performed.cut_short ? HistoryOp::kNever : performed.likely_at, performed.cut_short});
       }
       result->decisions = strategy->decisions();
       result->steps = strategy->steps();
@@ -227,7 +228,7 @@ void ConcurrentSession::Perform(const MakeStrategy& make, ScheduleResult* result
 
 // As nearly all do: then nobody has to search. REQUIRES: the session's model is at the beginning of
 // the history, its machine at the end. They are anywhere after a "false".
-bool ConcurrentSession::AgreesInOrderOfEnds(const ScheduleResult& result) {
+bool ConcurrentSession::AgreesInLikelyOrder(const ScheduleResult& result) {
   return session_.Do([&](Session* session) {
     std::string why;
     const auto try_next = [&](const HistoryOp& next) {
@@ -238,7 +239,7 @@ bool ConcurrentSession::AgreesInOrderOfEnds(const ScheduleResult& result) {
       }
       return session->TryObserve(next.op, seen, &why);
     };
-    return InOrderOfEnds(result.history, try_next) &&
+    return InLikelyOrder(result.history, try_next) &&
            session->Check(StateRelation::Depth::kSampled);
   });
 }
@@ -254,8 +255,9 @@ void ConcurrentSession::PerformAgain(const fake_l4::DecisionList& decisions) {
 
 void ConcurrentSession::Judge(ScheduleResult* result) {
   result->atomicity = Atomicity::kWhole;
-  if (AgreesInOrderOfEnds(*result)) return;
-  const Verdict verdict = linearizer_.Check(result->history);
+  const std::optional<Verdict> known = linearizer_.Known(result->history);
+  if (!known && AgreesInLikelyOrder(*result)) return;
+  const Verdict verdict = known ? *known : linearizer_.Check(result->history);
   result->atomicity = verdict.atomicity;
   if (verdict.atomicity == Atomicity::kNone) {
     const bool cut = !verdict.group.empty();
@@ -274,7 +276,7 @@ void ConcurrentSession::Judge(ScheduleResult* result) {
     return;
   }
   if (verdict.atomicity != Atomicity::kWhole) return;
-  PerformAgain(result->decisions);
+  if (!known) PerformAgain(result->decisions);
   if (Agrees(*result, verdict.whole.order)) return;
   const Failure failure = *session_.session().failure();
   // What nobody could see may decide between orders: any will do that ends in this state.

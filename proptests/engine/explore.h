@@ -71,7 +71,7 @@ class ConcurrentSession {
                   ScheduleResult* result) const;
   void ReadEverything(machine::Machine* machine, ScheduleResult* result) const;
   void Judge(ScheduleResult* result);
-  bool AgreesInOrderOfEnds(const ScheduleResult& result);
+  bool AgreesInLikelyOrder(const ScheduleResult& result);
   void PerformAgain(const fake_l4::DecisionList& decisions);
   bool Agrees(const ScheduleResult& result, const std::vector<uint32_t>& order);
 

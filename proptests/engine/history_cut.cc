@@ -247,4 +247,130 @@ std::vector<HistoryOp> CutTo(const HistoryOp& op, const PageGroup& group) {
   return parts;
 }
 
+namespace {
+
+bool OnlyLooks(OpKind kind) { return kind == OpKind::kRead || kind == OpKind::kFetch; }
+
+// Whether it depends on, and changes, nothing but the pages that it names.
+bool IsAboutNamedPages(const HistoryOp& done) {
+  if (done.cut_short) return false;
+  switch (done.op.kind) {
+    case OpKind::kRead:
+    case OpKind::kWrite:
+    case OpKind::kFetch:
+    case OpKind::kVmCopy:
+    case OpKind::kVmWrite:
+    case OpKind::kPeek:
+    case OpKind::kPoke:
+    case OpKind::kMprotect:
+    case OpKind::kMinherit:
+    case OpKind::kMunmap:
+    case OpKind::kVmProtect:
+    case OpKind::kVmInherit:
+    case OpKind::kVmDeallocate:
+      return true;
+    case OpKind::kVmAllocate:
+      return !IsPlacedAnywhere(done.op);
+    default:
+      return false;
+  }
+}
+
+// Whether it may make memory show at a second address.
+bool MakesAliases(const HistoryOp& done) {
+  const OpKind kind = done.op.kind;
+  return done.op.file_key != 0 || kind == OpKind::kMremap || kind == OpKind::kShmat;
+}
+
+// What stands for a page where pages are compared.
+class PageKeys {
+ public:
+  PageKeys(const std::vector<HistoryOp>& setup, const std::vector<HistoryOp>& history) {
+    bool aliases = false;
+    for (const std::vector<HistoryOp>* ops : {&setup, &history}) {
+      aliases |= std::any_of(ops->begin(), ops->end(), MakesAliases);
+    }
+    if (!aliases) return;
+    groups_ = GroupsOf(setup, history);
+    known_ = groups_.has_value();
+  }
+  // False: of nothing can be said that it differs.
+  bool known() const { return known_; }
+  uint64_t Of(uint64_t page) const {
+    if (!groups_) return page;
+    for (const PageGroup& group : *groups_) {
+      if (std::binary_search(group.begin(), group.end(), page)) return group.front();
+    }
+    return page;
+  }
+
+ private:
+  bool known_ = true;
+  std::optional<std::vector<PageGroup>> groups_;
+};
+
+bool Meet(const std::vector<uint64_t>& a, const std::vector<uint64_t>& b) {
+  return std::find_first_of(a.begin(), a.end(), b.begin(), b.end()) != a.end();
+}
+
+}  // namespace
+
+std::vector<uint64_t> CommutingPairs(const std::vector<HistoryOp>& setup,
+                                     const std::vector<HistoryOp>& history) {
+  std::vector<uint64_t> commuting(history.size());
+  const PageKeys keys(setup, history);
+  if (!keys.known()) return commuting;
+  const size_t count = std::min<size_t>(history.size(), 64);
+  std::vector<std::vector<uint64_t>> pages(count);  // of those about named pages; else empty
+  for (size_t i = 0; i < count; ++i) {
+    if (!IsAboutNamedPages(history[i])) continue;
+    for (const Pages& named : NamedBy(history[i])) {
+      for (uint64_t page = named.first; page < named.end; page += base::kPageSize) {
+        pages[i].push_back(keys.Of(page));
+      }
+    }
+  }
+  for (size_t i = 0; i < count; ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      const HistoryOp& a = history[i];
+      const HistoryOp& b = history[j];
+      if (a.responded < b.invoked || b.responded < a.invoked) continue;
+      if (pages[i].empty() || pages[j].empty()) continue;
+      const bool both_look = OnlyLooks(a.op.kind) && OnlyLooks(b.op.kind);
+      if (!both_look && Meet(pages[i], pages[j])) continue;
+      commuting[i] |= uint64_t{1} << j;
+      commuting[j] |= uint64_t{1} << i;
+    }
+  }
+  return commuting;
+}
+
+CanonicalHistory::CanonicalHistory(const std::vector<HistoryOp>& history) {
+  constexpr uint32_t kThreads = 9;
+  constexpr uint64_t kBits = 7;  // for each thread: how many of its operations
+  uint64_t counts[kThreads] = {};
+  for (const HistoryOp& op : history) {
+    if (op.thread >= kThreads || ++counts[op.thread] >> kBits != 0) return;
+  }
+  places.resize(history.size());
+  for (uint32_t i = 0; i < places.size(); ++i) places[i] = i;
+  // total order: places in the history differ
+  std::sort(places.begin(), places.end(), [&](uint32_t a, uint32_t b) {
+    const HistoryOp& x = history[a];
+    const HistoryOp& y = history[b];
+    if (x.thread != y.thread) return x.thread < y.thread;
+    return x.invoked != y.invoked ? x.invoked < y.invoked : a < b;
+  });
+  for (const uint32_t place : places) {
+    ops.push_back(history[place]);
+    uint64_t before = 0;
+    for (const HistoryOp& other : history) {
+      if (other.responded < history[place].invoked) before += uint64_t{1} << kBits * other.thread;
+    }
+    ops.back().invoked = before;
+    ops.back().responded = 0;
+    ops.back().likely_at = 0;
+  }
+}
+
 }  // namespace proptests

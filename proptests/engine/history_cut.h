@@ -29,10 +29,13 @@ struct HistoryOp {
   // Places in one order of all beginnings and ends; only parts of one operation have equal ones.
   uint64_t invoked = 0;
   uint64_t responded = 0;
+  // When it probably took effect (machine::Performed::likely_at): where a search begins.
+  uint64_t likely_at = 0;
   // Its thread came to its end before it: it is done or not, nobody knows with what outcome, and
   // it is in no other's way. `responded` is kNever.
   bool cut_short = false;
   static constexpr uint64_t kNever = ~uint64_t{0};
+  friend bool operator==(const HistoryOp&, const HistoryOp&) = default;
 };
 
 // Whether the operation takes what pages hold elsewhere.
@@ -52,6 +55,22 @@ std::vector<HistoryOp> CutTo(const HistoryOp& op, const PageGroup& group);
 // Whether one step of the operation is about all pages of a task: in a group it cannot be cut,
 // though it need not be atomic for more than one page.
 bool IsAboutAllPages(traces::OpKind kind);
+
+// A history with what an order of it depends on, and no more: the operations of each thread, one
+// thread after the other, and instead of times what had ended before each began. Two that are equal
+// have the same orders. Empty: it is too long for that.
+struct CanonicalHistory {
+  explicit CanonicalHistory(const std::vector<HistoryOp>& history);
+  std::vector<HistoryOp> ops;
+  std::vector<uint32_t> places;  // of each of them in the history
+};
+
+// Bit j of [i]: operations i and j, which overlap, come to the same in either order, whatever the
+// state; of operations that are not among the first 64 nothing is said. Known are accesses and
+// calls about pages that they name, and these pages differ, or both only read. Two addresses may
+// show the same memory where files are mapped or mappings moved: then the groups must differ.
+std::vector<uint64_t> CommutingPairs(const std::vector<HistoryOp>& setup,
+                                     const std::vector<HistoryOp>& history);
 
 }  // namespace proptests
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -113,12 +114,16 @@ class Linearizer::Model {
 
 namespace {
 
+// Which of the operations that may come next comes first.
+enum class First : uint8_t { kLikely, kEnded };
+
 // A history of which some operations are in order and the others are left.
 class Progress {
  public:
   // The history outlives it.
-  explicit Progress(const std::vector<HistoryOp>* history)
+  Progress(const std::vector<HistoryOp>* history, First first)
       : history_(*history),
+        first_(first),
         by_beginning_(history->size()),
         place_(history->size()),
         done_(history->size()) {
@@ -151,8 +156,12 @@ class Progress {
     first_left_ = std::min(first_left_, size_t{place_[op]});
   }
 
-  // The operations that may come next: begun before any other that is left has ended. The one that
-  // ended first comes first.
+  void Restart(First first) {
+    while (!order_.empty()) RemoveLast();
+    first_ = first;
+  }
+
+  // The operations that may come next: begun before any other that is left has ended.
   void Candidates(std::vector<uint32_t>* candidates) const {
     candidates->clear();
     uint64_t first_end = UINT64_MAX;
@@ -165,14 +174,16 @@ class Progress {
     }
     // total order: places in the history differ
     std::sort(candidates->begin(), candidates->end(), [&](uint32_t a, uint32_t b) {
-      return history_[a].responded != history_[b].responded
-                 ? history_[a].responded < history_[b].responded
-                 : a < b;
+      const HistoryOp& x = history_[a];
+      const HistoryOp& y = history_[b];
+      if (first_ == First::kLikely && x.likely_at != y.likely_at) return x.likely_at < y.likely_at;
+      return x.responded != y.responded ? x.responded < y.responded : a < b;
     });
   }
 
  private:
   const std::vector<HistoryOp>& history_;
+  First first_;
   std::vector<uint32_t> by_beginning_;
   std::vector<uint32_t> place_;  // of each operation in by_beginning_
   std::vector<bool> done_;
@@ -182,7 +193,7 @@ class Progress {
 };
 
 // Without looking back.
-bool GoOnInOrderOfEnds(Progress* progress, absl::FunctionRef<bool(uint32_t)> try_next) {
+bool GoOn(Progress* progress, absl::FunctionRef<bool(uint32_t)> try_next) {
   std::vector<uint32_t> candidates;
   while (!progress->complete()) {
     progress->Candidates(&candidates);
@@ -195,26 +206,32 @@ bool GoOnInOrderOfEnds(Progress* progress, absl::FunctionRef<bool(uint32_t)> try
 
 }  // namespace
 
-bool InOrderOfEnds(const std::vector<HistoryOp>& history,
+bool InLikelyOrder(const std::vector<HistoryOp>& history,
                    absl::FunctionRef<bool(const HistoryOp&)> try_next) {
-  Progress progress(&history);
-  return GoOnInOrderOfEnds(&progress, [&](uint32_t i) { return try_next(history[i]); });
+  Progress progress(&history, First::kLikely);
+  return GoOn(&progress, [&](uint32_t i) { return try_next(history[i]); });
 }
 
 // One history. REQUIRES: the model is at its beginning.
 class Linearizer::Search {
  public:
-  Search(Model* model, const std::vector<HistoryOp>* history, const IsWanted& is_wanted)
-      : model_(*model), is_wanted_(is_wanted), history_(*history), progress_(history) {}
+  // `commuting` as of CommutingPairs; empty: nobody knows.
+  Search(Model* model, const std::vector<HistoryOp>* history, std::vector<uint64_t> commuting,
+         const IsWanted& is_wanted)
+      : model_(*model),
+        is_wanted_(is_wanted),
+        history_(*history),
+        commuting_(std::move(commuting)),
+        progress_(history, First::kEnded) {}
 
   Linearization Run() {
-    // Nearly all histories have this order, or nearly it.
-    found_.found =
-        !is_wanted_ && GoOnInOrderOfEnds(&progress_, [&](uint32_t i) { return TryNext(i); });
+    // Nearly all histories have this order, or nearly it, or the likely one, with which the search
+    // begins.
+    found_.found = !is_wanted_ && GoOn(&progress_, [&](uint32_t i) { return TryNext(i); });
     if (!found_.found) {
       model_.Rewind(Model::Point());
-      while (!progress_.order().empty()) progress_.RemoveLast();
-      found_.found = From(0);
+      progress_.Restart(First::kLikely);
+      found_.found = From(0, 0);
     }
     if (found_.found) found_.order = progress_.order();
     return std::move(found_);
@@ -251,9 +268,24 @@ class Linearizer::Search {
     return refused_.insert(model_.Hash()).second && is_wanted_(progress_.order());
   }
 
+  // Whether the state was gone into already: with nothing asleep that is not asleep now. Else it is
+  // noted that it will have been, when there is no order from it.
+  bool IsKnownToFail(uint64_t state, uint64_t asleep) const {
+    const auto known = failed_.find(state);
+    return known != failed_.end() && (known->second & ~asleep) == 0;
+  }
+  void NoteFailed(uint64_t state, uint64_t asleep) {
+    const auto [known, is_new] = failed_.try_emplace(state, asleep);
+    if (!is_new) known->second &= asleep;
+  }
+
+  static uint64_t Bit(uint32_t op) { return op < 64 ? uint64_t{1} << op : 0; }
+
   // From where nothing is left to choose there is no need to come back. Most searches are over
-  // before it would pay to remember states.
-  bool From(size_t depth) {
+  // before it would pay to remember states. Asleep are operations that need not come next: all
+  // orders that begin with them were looked at elsewhere, the operations between being such that
+  // either order of the two comes to the same (Godefroid's sleep sets).
+  bool From(size_t depth, uint64_t asleep) {
     // More of what was cut short may have been done.
     if (progress_.complete() && IsTheOne()) return true;
     if (found_.steps > kMostSteps) {
@@ -265,19 +297,25 @@ class Linearizer::Search {
     const bool choice = candidates.size() > 1;
     const bool remembers = choice && (is_wanted_ || found_.steps > kStepsWithoutMemory);
     const uint64_t state = remembers ? StateHash() : 0;
-    if (remembers && failed_.contains(state)) return false;
+    if (remembers && IsKnownToFail(state, asleep)) return false;
+    const uint64_t asleep_before = asleep;
     if (choice) model_.Save(model_.PointAt(depth));
     bool any = false;
     for (uint32_t candidate : candidates) {
+      if ((asleep & Bit(candidate)) != 0) {
+        any = true;
+        continue;
+      }
       if (!TryNext(candidate)) continue;
       any = true;
       progress_.Add(candidate);
-      if (From(depth + 1)) return true;
+      if (From(depth + 1, commuting_.empty() ? 0 : asleep & commuting_[candidate])) return true;
       progress_.RemoveLast();
       if (choice) model_.Rewind(*model_.PointAt(depth));
+      asleep |= Bit(candidate);
     }
     if (!any) NoteLongest(candidates);
-    if (remembers && !found_.gave_up) failed_.insert(state);
+    if (remembers && !found_.gave_up) NoteFailed(state, asleep_before);
     return false;
   }
 
@@ -288,8 +326,10 @@ class Linearizer::Search {
   const IsWanted& is_wanted_;
   absl::flat_hash_set<uint64_t> refused_;  // states of the model in the end that are not wanted
   const std::vector<HistoryOp>& history_;
+  const std::vector<uint64_t> commuting_;
   Progress progress_;
-  absl::flat_hash_set<uint64_t> failed_;  // states from which there is no order
+  // States from which there is no order, and what was asleep there.
+  absl::flat_hash_map<uint64_t, uint64_t> failed_;
   Linearization found_;
 };
 
@@ -299,6 +339,8 @@ Linearizer::~Linearizer() = default;
 
 void Linearizer::Begin(const std::vector<HistoryOp>& setup) {
   setup_ = setup;
+  judged_.clear();
+  next_judged_ = 0;
   model_->Reset();
   for (const HistoryOp& op : setup_) CHECK(model_->Try(op));
   model_->Settle();
@@ -307,7 +349,7 @@ void Linearizer::Begin(const std::vector<HistoryOp>& setup) {
 Linearization Linearizer::CheckWhole(const std::vector<HistoryOp>& history,
                                      const IsWanted& is_wanted) {
   model_->Rewind(Model::Point());
-  return Search(model_.get(), &history, is_wanted).Run();
+  return Search(model_.get(), &history, CommutingPairs(setup_, history), is_wanted).Run();
 }
 
 namespace {
@@ -357,11 +399,40 @@ bool Linearizer::CheckGroup(const std::vector<HistoryOp>& history, const PageGro
       verdict->group_ops.push_back(i);
     }
   }
-  verdict->of_group = Search(parts_.get(), &parts, nullptr).Run();
+  verdict->of_group = Search(parts_.get(), &parts, CommutingPairs(setup_, parts), nullptr).Run();
   return verdict->of_group.found;
 }
 
 Verdict Linearizer::Check(const std::vector<HistoryOp>& history) {
+  const Verdict verdict = Judge(history);
+  if (verdict.whole.gave_up || verdict.atomicity == Atomicity::kNone) return verdict;
+  CanonicalHistory canonical(history);
+  if (canonical.ops.size() != history.size()) return verdict;
+  std::vector<uint32_t> order(canonical.places.size());
+  for (uint32_t i = 0; i < order.size(); ++i) order[canonical.places[i]] = i;
+  Judged judged{std::move(canonical.ops), verdict.atomicity, {}};
+  for (const uint32_t op : verdict.whole.order) judged.order.push_back(order[op]);
+  if (judged_.size() < kMostJudged) judged_.emplace_back();
+  judged_[next_judged_] = std::move(judged);
+  next_judged_ = (next_judged_ + 1) % kMostJudged;
+  return verdict;
+}
+
+std::optional<Verdict> Linearizer::Known(const std::vector<HistoryOp>& history) const {
+  if (judged_.empty()) return std::nullopt;
+  const CanonicalHistory canonical(history);
+  for (const Judged& judged : judged_) {
+    if (judged.ops.empty() || judged.ops != canonical.ops) continue;
+    Verdict verdict;
+    verdict.atomicity = judged.atomicity;
+    verdict.whole.found = judged.atomicity == Atomicity::kWhole;
+    for (const uint32_t op : judged.order) verdict.whole.order.push_back(canonical.places[op]);
+    return verdict;
+  }
+  return std::nullopt;
+}
+
+Verdict Linearizer::Judge(const std::vector<HistoryOp>& history) {
   Verdict verdict;
   verdict.whole = CheckWhole(history);
   if (verdict.whole.found) {
@@ -375,9 +446,14 @@ Verdict Linearizer::Check(const std::vector<HistoryOp>& history) {
   }
   verdict.atomicity = Atomicity::kPageByPage;
   for (const PageGroup& group : *groups) {
+    // Whatever a search would find: that it has no order would mean nothing.
+    if (MovesOverlapIn(history, group)) {
+      verdict.atomicity = Atomicity::kUnjudged;
+      continue;
+    }
     if (CheckGroup(history, group, &verdict)) continue;
     const bool torn_fork = group.size() > 1 && ForksIn(history);
-    if (verdict.of_group.gave_up || torn_fork || MovesOverlapIn(history, group)) {
+    if (verdict.of_group.gave_up || torn_fork) {
       verdict.atomicity = Atomicity::kUnjudged;
       continue;
     }

@@ -56,10 +56,10 @@ struct Verdict {
   std::vector<uint32_t> group_ops;
 };
 
-// Whether all operations can be done in the order in which they ended, or nearly: of those that may
-// come next, always the first to have ended that `try_next` does. It says false, and does nothing,
-// when the outcome is not right.
-bool InOrderOfEnds(const std::vector<HistoryOp>& history,
+// Whether all operations can be done in the order in which they probably took effect, or nearly: of
+// those that may come next, always the first that `try_next` does; where nobody says when they took
+// effect, the first to have ended. It says false, and does nothing, when the outcome is not right.
+bool InLikelyOrder(const std::vector<HistoryOp>& history,
                    absl::FunctionRef<bool(const HistoryOp&)> try_next);
 
 class Linearizer {
@@ -77,6 +77,9 @@ class Linearizer {
   Linearization CheckWhole(const std::vector<HistoryOp>& history,
                            const IsWanted& is_wanted = nullptr);
   Verdict Check(const std::vector<HistoryOp>& history);
+  // What Check found of one of the last histories that it could judge, since Begin, with the same
+  // orders as this one. Schedules that differ little often differ in nothing that matters.
+  std::optional<Verdict> Known(const std::vector<HistoryOp>& history) const;
   // Whether contents were moved while others changed them, so that an order that explains what was
   // seen need not explain the rest.
   bool MovesOverlap(const std::vector<HistoryOp>& history) const;
@@ -90,7 +93,18 @@ class Linearizer {
   // Whether the operations cut to the group have an order.
   bool CheckGroup(const std::vector<HistoryOp>& history, const PageGroup& group, Verdict* verdict);
 
+  // Of a history: of the order, if there is one, the places in its canonical form.
+  struct Judged {
+    std::vector<HistoryOp> ops;
+    Atomicity atomicity;
+    std::vector<uint32_t> order;
+  };
+  static constexpr size_t kMostJudged = 16;
+  Verdict Judge(const std::vector<HistoryOp>& history);
+
   const model::World::Options options_;
+  std::vector<Judged> judged_;  // the last ones, in the order of a ring
+  size_t next_judged_ = 0;
   std::unique_ptr<Model> model_;
   std::unique_ptr<Model> parts_;  // of histories that are cut; null: there was none yet
   std::vector<HistoryOp> setup_;

@@ -172,7 +172,7 @@ TEST_F(LinearizeTest, TheOrderOfEndsNeedNotBeTheOrder) {
             Atomicity::kNone);
 }
 
-TEST_F(LinearizeTest, InOrderOfEndsTheFirstToHaveEndedThatIsRightComesNext) {
+TEST_F(LinearizeTest, InLikelyOrderTheFirstToHaveEndedThatIsRightComesNext) {
   // 2 ended first, and is not right before 1; 3 began after both had ended.
   const std::vector<HistoryOp> history = Parse(
       "s1.write 0x1000 8 1 -> ok # @ 0 1 9\n"
@@ -180,7 +180,7 @@ TEST_F(LinearizeTest, InOrderOfEndsTheFirstToHaveEndedThatIsRightComesNext) {
       "s1.write 0x1000 8 3 -> ok # @ 2 10 11\n");
   std::vector<uint64_t> asked;
   bool first_was_done = false;
-  EXPECT_TRUE(InOrderOfEnds(history, [&](const HistoryOp& op) {
+  EXPECT_TRUE(InLikelyOrder(history, [&](const HistoryOp& op) {
     asked.push_back(op.op.value);
     first_was_done |= op.op.value == 1;
     return op.op.value != 2 || first_was_done;
@@ -188,11 +188,124 @@ TEST_F(LinearizeTest, InOrderOfEndsTheFirstToHaveEndedThatIsRightComesNext) {
   EXPECT_EQ(asked, (std::vector<uint64_t>{2, 1, 2, 3}));
   asked.clear();
   // Nobody looks back, and nothing that began later comes before what is refused.
-  EXPECT_FALSE(InOrderOfEnds(history, [&](const HistoryOp& op) {
+  EXPECT_FALSE(InLikelyOrder(history, [&](const HistoryOp& op) {
     asked.push_back(op.op.value);
     return op.op.value == 1;
   }));
   EXPECT_EQ(asked, (std::vector<uint64_t>{2, 1, 2}));
+}
+
+TEST_F(LinearizeTest, TheLikelyOrderComesBeforeThatOfEnds) {
+  std::vector<HistoryOp> history = Parse(
+      "s1.write 0x1000 8 1 -> ok # @ 0 1 9\n"
+      "s1.write 0x1000 8 2 -> ok # @ 1 2 4\n"
+      "s1.write 0x1000 8 3 -> ok # @ 2 10 11\n");
+  history[0].likely_at = 5;
+  history[1].likely_at = 7;
+  history[2].likely_at = 3;  // which cannot be: it began when both had ended
+  std::vector<uint64_t> asked;
+  EXPECT_TRUE(InLikelyOrder(history, [&](const HistoryOp& op) {
+    asked.push_back(op.op.value);
+    return true;
+  }));
+  EXPECT_EQ(asked, (std::vector<uint64_t>{1, 2, 3}));
+}
+
+// A likely order that is wrong costs a search, and nothing else.
+TEST_F(LinearizeTest, WhatIsLikelyDecidesNothing) {
+  BeginShared();
+  for (uint64_t first : {3, 1}) {
+    std::vector<HistoryOp> history = Parse(
+        "s1.write 0x1000 8 'a' -> ok # @ 0 1 10\n"
+        "s1.write 0x1000 8 'b' -> ok # @ 1 2 9\n"
+        "s2.read 0x1000 8 -> 'a' # @ 2 11 12\n");
+    history[0].likely_at = first;
+    history[1].likely_at = 2;
+    history[2].likely_at = 4;
+    EXPECT_EQ(linearizer_.Check(history).atomicity, Atomicity::kWhole) << first;
+    history[2].outcome.value = 'c';
+    EXPECT_EQ(linearizer_.Check(history).atomicity, Atomicity::kNone) << first;
+  }
+}
+
+TEST_F(LinearizeTest, WhatWasJudgedIsKnownAgain) {
+  BeginShared();
+  const std::string story =
+      "s1.write 0x1000 8 'a' -> ok # @ 0 1 10\n"
+      "s1.write 0x1000 8 'b' -> ok # @ 1 2 9\n"
+      "s2.read 0x1000 8 -> 'b' # @ 2 11 12\n";
+  EXPECT_FALSE(linearizer_.Known(Parse(story)));
+  EXPECT_EQ(Check(story).whole.order, (std::vector<uint32_t>{0, 1, 2}));
+  // Other times, in another order of lines, and the same had ended before each began.
+  const auto known =
+      linearizer_.Known(Parse("s1.write 0x1000 8 'b' -> ok # @ 1 1 8\n"
+                              "s1.write 0x1000 8 'a' -> ok # @ 0 3 7\n"
+                              "s2.read 0x1000 8 -> 'b' # @ 2 20 30\n"));
+  ASSERT_TRUE(known);
+  EXPECT_EQ(known->atomicity, Atomicity::kWhole);
+  EXPECT_EQ(known->whole.order, (std::vector<uint32_t>{1, 0, 2}));
+  for (const char* other : {
+           // The read began before the second store had ended.
+           "s1.write 0x1000 8 'a' -> ok # @ 0 1 10\n"
+           "s1.write 0x1000 8 'b' -> ok # @ 1 2 12\n"
+           "s2.read 0x1000 8 -> 'b' # @ 2 11 13\n",
+           // Another outcome, another operation, one more, another thread.
+           "s1.write 0x1000 8 'a' -> ok # @ 0 1 10\n"
+           "s1.write 0x1000 8 'b' -> ok # @ 1 2 9\n"
+           "s2.read 0x1000 8 -> 'a' # @ 2 11 12\n",
+           "s1.write 0x1000 8 'c' -> ok # @ 0 1 10\n"
+           "s1.write 0x1000 8 'b' -> ok # @ 1 2 9\n"
+           "s2.read 0x1000 8 -> 'b' # @ 2 11 12\n",
+           "s1.write 0x1000 8 'a' -> ok # @ 0 1 10\n"
+           "s1.write 0x1000 8 'b' -> ok # @ 1 2 9\n"
+           "s2.read 0x1000 8 -> 'b' # @ 2 11 12\n"
+           "s2.read 0x1000 8 -> 'b' # @ 2 13 14\n",
+           "s1.write 0x1000 8 'a' -> ok # @ 0 1 10\n"
+           "s1.write 0x1000 8 'b' -> ok # @ 1 2 9\n"
+           "s2.read 0x1000 8 -> 'b' # @ 3 11 12\n",
+       }) {
+    EXPECT_FALSE(linearizer_.Known(Parse(other))) << other;
+  }
+  // What has no order is not remembered, and nothing is for another program.
+  const std::string wrong =
+      "s1.write 0x1000 8 'a' -> ok # @ 0 1 2\n"
+      "s2.read 0x1000 8 -> 0x0 # @ 1 3 4\n";
+  EXPECT_EQ(Check(wrong).atomicity, Atomicity::kNone);
+  EXPECT_FALSE(linearizer_.Known(Parse(wrong)));
+  BeginShared();
+  EXPECT_FALSE(linearizer_.Known(Parse(story)));
+}
+
+TEST_F(LinearizeTest, WhatOverlapsOnOtherPagesCommutes) {
+  const auto pairs = [](const std::string& text) { return CommutingPairs({}, Parse(text)); };
+  using Bits = std::vector<uint64_t>;
+  EXPECT_EQ(pairs("s1.write 0x1000 8 'a' -> ok # @ 0 1 9\n"
+                  "s2.write 0x2000 8 'b' -> ok # @ 1 2 8\n"
+                  "s2.read 0x1000 8 -> 0x0 # @ 2 3 7\n"
+                  "s3.read 0x1008 8 -> 0x0 # @ 3 4 6\n"),
+            (Bits{0b0010, 0b1101, 0b1010, 0b0110}));
+  // Those of which one had ended never have to be put into an order.
+  EXPECT_EQ(pairs("s1.write 0x1000 8 'a' -> ok # @ 0 1 2\n"
+                  "s2.write 0x2000 8 'b' -> ok # @ 1 3 4\n"),
+            (Bits{0, 0}));
+  // A move is about both its pages, a fork about all.
+  EXPECT_EQ(pairs("s1.vm_copy 0x1000 0x1000 0x2000 -> ok # @ 0 1 9\n"
+                  "s2.write 0x1000 8 'b' -> ok # @ 1 2 8\n"
+                  "s3.write 0x2000 8 'b' -> ok # @ 2 3 7\n"
+                  "s4.write 0x3000 8 'b' -> ok # @ 3 4 6\n"
+                  "s9 = s5.fork -> ok # @ 4 1 9\n"),
+            (Bits{0b01000, 0b01100, 0b01010, 0b00111, 0}));
+  // One page of a file at two addresses, and what a mapping that moves takes along.
+  EXPECT_EQ(pairs("s1.mmap 0x1000 0x1000 rw- shared,fixed file f 0 -> 0x1000 # @ 0 1 2\n"
+                  "s1.mmap 0x5000 0x1000 rw- shared,fixed file f 0 -> 0x5000 # @ 0 3 4\n"
+                  "s1.write 0x1000 8 'a' -> ok # @ 0 5 9\n"
+                  "s2.write 0x5000 8 'b' -> ok # @ 1 6 8\n"),
+            (Bits{0, 0, 0, 0}));
+  EXPECT_EQ(pairs("s1.mremap 0x1000 0x1000 0x5000 0x1000 fixed -> 0x5000 # @ 0 1 2\n"
+                  "s1.write 0x1000 8 'a' -> ok # @ 0 5 9\n"
+                  "s2.write 0x5000 8 'b' -> ok # @ 1 6 8\n"
+                  "s2.write 0x7000 8 'b' -> ok # @ 2 6 8\n"),
+            (Bits{0, 0b1000, 0b1000, 0b0110}));
 }
 
 TEST_F(LinearizeTest, CallsOnSeveralPagesAreAtomicForEachPage) {

@@ -95,6 +95,51 @@ TEST(SessionTest, ATraceMaySayThatAnOperationNamesNothing) {
   EXPECT_EQ(FingerprintText(result.failure->print), "outcome: TraceNames(munmap)");
 }
 
+// The model follows what the system has done already.
+TEST(SessionTest, AnOutcomeThatIsNotRightIsNotObserved) {
+  const traces::Trace trace = Parse(kCowStory);
+  RunOptions options = Careful();
+  options.lanes = {Lane::kModel};
+  Session session(options, &trace.files);
+  for (size_t i = 0; i < 3; ++i) ASSERT_TRUE(session.Step(trace.lines[i].op));
+  const uint64_t hash = session.hash();
+  traces::ResolvedOp read;
+  ASSERT_TRUE(session.world().Resolve(trace.lines[5].op, trace.files, &read));
+  traces::Outcome seen = *trace.lines[5].expected;
+  seen.value = 'x';
+  std::string why;
+  EXPECT_FALSE(session.TryObserve(read, seen, &why));
+  EXPECT_NE(why, "");
+  // Nothing was done, and it is no failure: the right one is observed as if nobody had asked.
+  EXPECT_FALSE(session.failure());
+  EXPECT_EQ(session.hash(), hash);
+  EXPECT_EQ(session.stats().ops, 3u);
+  seen.value = 'B';
+  EXPECT_TRUE(session.TryObserve(read, seen, &why));
+  EXPECT_NE(session.hash(), hash);
+  EXPECT_EQ(session.stats().ops, 4u);
+  EXPECT_EQ(session.last_outcome(), seen);
+  // Who has nobody else to ask fails.
+  seen.value = 'x';
+  EXPECT_FALSE(session.Observe(read, seen));
+  ASSERT_TRUE(session.failure());
+  EXPECT_EQ(FingerprintText(session.failure()->print), "outcome: OutcomesAgree(read)");
+}
+
+TEST(SessionTest, WhatIsObservedIsFollowed) {
+  const traces::Trace trace = Parse(kCowStory);
+  RunOptions options = Careful();
+  options.lanes = {Lane::kModel};
+  Session session(options, &trace.files);
+  for (size_t i = 0; i < 2; ++i) ASSERT_TRUE(session.Step(trace.lines[i].op));
+  std::string why;
+  traces::ResolvedOp write;
+  ASSERT_TRUE(session.world().Resolve(trace.lines[2].op, trace.files, &write));
+  ASSERT_TRUE(session.TryObserve(write, *trace.lines[2].expected, &why)) << why;
+  ASSERT_TRUE(session.Step(trace.lines[5].op));
+  EXPECT_EQ(session.last_outcome(), *trace.lines[5].expected);
+}
+
 TEST(SessionTest, LimitsSkipBirthsAndTheLastDeath) {
   RunOptions options = Careful();
   options.max_live_tasks = 2;
