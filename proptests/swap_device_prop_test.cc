@@ -62,10 +62,14 @@ CampaignOptions Scarce(Kind kind) {
   return options;
 }
 
-Seen SeenOn(const CampaignOptions& options) {
+Seen SeenOn(CampaignOptions options) {
+  using machine::Adversity;
+  constexpr Adversity kInTurn[] = {Adversity::kNone, Adversity::kForgetful, Adversity::kNone,
+                                   Adversity::kRefusing};
   Seen sum;
   for (uint64_t number = 0; number * options.case_ops < options.ops; ++number) {
     Seen last;
+    options.run.machine.adversity = kInTurn[number % std::size(kInTurn)];
     const RunResult result =
         RunCase(options, number, options.case_ops, [&](const Session& session) {
           const machine::SwapSet& swap = session.system()->swap_set();

@@ -96,7 +96,7 @@ Session::Session(const RunOptions& options, const std::vector<std::string>* file
     : options_(options), files_(files) {
   if (options.count_pairs) pairs_ = std::make_unique<OpPairs>();
   model::World::Options world;
-  world.memory_may_run_out = options.memory_may_run_out;
+  world.memory_may_run_out = options.MayRunOut();
   world.max_tasks = options.machine.max_tasks;
   for (const machine::SwapSpec& spec : options.machine.swap) {
     world.swap.push_back({.pages = spec.pages, .on = spec.on, .priority = spec.priority});
