@@ -154,8 +154,10 @@ void AdversePmap::Update(uvm::Pmap* pmap) {
   below_->Update(pmap);
 }
 
-// True says that nothing is left, so there is nothing to wait for Update.
+// A hint that may be passed over. True says that nothing is left, so that nobody has to wait for
+// Update.
 bool AdversePmap::RemoveAll(uvm::Pmap* pmap) {
+  if (prng_.Chance(1, 2)) return false;
   Guard guard(this);
   Make(pmap);
   return below_->RemoveAll(pmap);
