@@ -277,7 +277,7 @@ bool Session::FollowPageLoss(model::Expectation* right, bool* is_right, const Ou
 // Memory runs out only where none can be reclaimed: no slot of swap is free, or no page may go.
 bool Session::ShortageIsRight(const model::Expectation& right, const Outcome& seen) {
   const uvm::DaemonCounters& daemon = machine_->uvm().pagedaemon().counters();
-  const uint64_t refusals = daemon.out_of_memory;
+  const uint64_t refusals = daemon.out_of_memory + machine_->adverse_pmap().refused();
   const bool refused = refusals != refusals_;
   refusals_ = refusals;
   if (!right.OnlyByShortage(seen)) return true;
@@ -298,6 +298,8 @@ bool Session::ShortageIsRight(const model::Expectation& right, const Outcome& se
                              traces::FormatOutcome(resolved_.kind, seen),
                              ", but nobody was refused a frame"));
   }
+  // By the pmap perhaps, which asks nobody how much there is.
+  if (options_.machine.adversity == machine::Adversity::kRefusing) return true;
   if (daemon.refused_slots < kPlenty || daemon.refused_pageable < kPlenty) return true;
   return Fail(FailureClass::kOutcome, KindRule("NoShortageWhileSwapHasRoom", resolved_.kind),
               absl::StrCat(traces::FormatResolvedOp(resolved_), ": ",
