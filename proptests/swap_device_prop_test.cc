@@ -50,7 +50,7 @@ CampaignOptions Scarce(Kind kind) {
   const Mix mix = PressureMix();
   options.seed = 5;
   options.case_ops = 1500;
-  options.ops = 8 * options.case_ops;
+  options.ops = 12 * options.case_ops;
   options.tasks = static_cast<uint32_t>(mix.tasks);
   options.pages = static_cast<uint32_t>(mix.pages);
   options.mix = mix.weights;
