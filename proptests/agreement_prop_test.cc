@@ -36,9 +36,6 @@ Case DrawCase(uint64_t most_ops) {
   drawn.run.max_live_tasks = drawn.gen.tasks;
   drawn.run.machine.ram_bytes = uint64_t{8} << 20;
   drawn.run.machine.seed = drawn.gen.seed;
-  // One in four on a pmap that forgets. One that refuses answers at random whether there is memory,
-  // which two runs that are compared need not hear at the same places.
-  if (*rc::gen::inRange(0, 4) == 0) drawn.run.machine.adversity = machine::Adversity::kForgetful;
   Generator generator(drawn.gen);
   drawn.files = generator.files();
   uint64_t count = *rc::gen::inRange<uint64_t>(1, most_ops);
@@ -61,7 +58,8 @@ void RequirePass(const Case& tried, const RunResult& result) {
 
 RC_GTEST_PROP(AgreementPropTest, EveryRunAgreesWithTheModel, ()) {
   Case drawn = DrawCase(400);
-  if (*rc::gen::inRange(0, 8) == 0) drawn.run.machine.adversity = machine::Adversity::kRefusing;
+  drawn.run.machine.adversity = *rc::gen::element(
+      machine::Adversity::kNone, machine::Adversity::kForgetful, machine::Adversity::kRefusing);
   RunResult result = RunOps(drawn.ops, drawn.files, drawn.run);
   RequirePass(drawn, result);
   RC_CLASSIFY(result.stats.by_kind[static_cast<size_t>(traces::OpKind::kFork)] > 0, "forks");
@@ -102,7 +100,6 @@ RC_GTEST_PROP(AgreementPropTest, KernelAndHardwareMakeNoDifference, ()) {
   const std::string hardware = *rc::gen::elementOf(machine::ProfileNames());
   RunResult plain = RunOps(drawn.ops, drawn.files, drawn.run);
   RequirePass(drawn, plain);
-  drawn.run.machine.adversity = machine::Adversity::kNone;
   drawn.run.machine.quirks = *machine::FindQuirks(kernel);
   drawn.run.machine.profile = *machine::FindProfile(hardware);
   RunResult other = RunOps(drawn.ops, drawn.files, drawn.run);
@@ -129,8 +126,6 @@ bool LeavesNoTraceWhenFailing(traces::OpKind kind) {
 
 RC_GTEST_PROP(AgreementPropTest, FailedOpsLeaveNoTrace, ()) {
   Case drawn = DrawCase(300);
-  // The second run makes fewer calls, so that a pmap that forgets at random would forget others.
-  drawn.run.machine.adversity = machine::Adversity::kNone;
   std::vector<TestOp> executed;
   std::vector<traces::Outcome> outcomes;
   RequirePass(drawn, RunOps(drawn.ops, drawn.files, drawn.run, &executed, &outcomes));
