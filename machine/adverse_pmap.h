@@ -3,8 +3,9 @@
 // WHAT     AdversePmap passes all calls on to the module below it, and on the way does what
 //          pmap(9) permits and a patient module never does: unwired translations vanish at any call
 //          (rule 1), Enter fails although there is room (rule 10), nothing was ever referenced
-//          (3.1), RemoveAll leaves the work to its caller (3.2), and what is removed or lowered stays as it was until Update of that very pmap
-//          (rule 3): removals are held back here, so that the module still answers faults by them.
+//          (3.1), RemoveAll leaves the work to its caller (3.2), and what is removed or lowered
+//          stays as it was until Update of that very pmap (rule 3): removals are held back here, so
+//          that the module still answers faults by them.
 //          Nothing is held back in the kernel's pmap, whose mappings are taken by Kremove, nor
 //          against PageProtect and the status of a page, which act at once on what the module has.
 //          Lookups, which must know of what the same thread did (rule 11), leave out what is held.
