@@ -3,10 +3,18 @@
 // WHAT     AdversePmap passes all calls on to the module below it, and on the way does what
 //          pmap(9) permits and a patient module never does: unwired translations vanish at any call
 //          (rule 1), Enter fails although there is room (rule 10), nothing was ever referenced
-//          (3.1). That what is taken stays usable until Update (rule 3) is the module's own doing.
+//          (3.1), RemoveAll leaves the work to its caller (3.2), and what is removed or lowered
+//          stays as it was until Update of that very pmap (rule 3): removals are held back here, so
+//          that the module still answers faults by them.
+//          Nothing is held back in the kernel's pmap, whose mappings are taken by Kremove, nor
+//          against PageProtect and the status of a page, which act at once on what the module has.
+//          Lookups, which must know of what the same thread did (rule 11), leave out what is held.
 //          UVM stands on it, whoever answers faults by the module's table does not: a machine that
 //          has one (Machine::Options::adversity) must show its clients the same memory.
-// STATES   constructed -> StandOn(module) -> in use.
+// STATES   constructed -> StandOn(module) -> in use. A removal: held -> made, by Update, by an
+//          Enter, removal or lowering that overlaps it, by the end of its pmap, or for want of
+//          room.
+// LOCKS    lock_, before the module's; so that who finds nothing held knows that all is made.
 // SEE      facts/uvm.md 3.3; uvm/testing/naive_pmap.h, which does the same for the core alone.
 
 #ifndef MACHINE_ADVERSE_PMAP_H_
@@ -19,6 +27,7 @@
 #include "base/prng.h"
 #include "base/prot.h"
 #include "base/result.h"
+#include "base/spin_word.h"
 #include "pmap_sim/l4_pmap.h"
 #include "uvm/pmap.h"
 
@@ -29,6 +38,10 @@ enum class Adversity : uint8_t {
   kForgetful,  // rules 1 and 3, and no references
   kRefusing,   // and rule 10: whoever asks for memory may be told that there is none
 };
+constexpr Adversity kAdversities[] = {Adversity::kNone, Adversity::kForgetful,
+                                      Adversity::kRefusing};
+// "plain", "forgetful", "refusing".
+const char* AdversityName(Adversity adversity);
 
 class AdversePmap final : public uvm::PmapSystem {
  public:
@@ -38,6 +51,7 @@ class AdversePmap final : public uvm::PmapSystem {
 
   uint64_t forgotten() const { return forgotten_; }
   uint64_t refused() const { return refused_; }
+  uint64_t held_back() const { return held_back_; }
 
   // uvm::PmapSystem
   uint32_t segment_count() const override;
@@ -88,6 +102,25 @@ class AdversePmap final : public uvm::PmapSystem {
   };
   static constexpr size_t kRemembered = 32;
 
+  // Rights that were taken, and that the module has not heard of: all but `keep`.
+  struct Held {
+    uvm::Pmap* pmap = nullptr;
+    base::Range range{};
+    base::Prot keep;  // kProtNone: removed
+  };
+  static constexpr size_t kMostHeld = 64;
+  class Guard;
+
+  bool HoldsBack(uvm::Pmap* pmap) const;
+  void Hold(uvm::Pmap* pmap, base::Range range, base::Prot keep);
+  // Makes what is held of the pmap, in order: all of it, or if any of it overlaps `range`.
+  void Make(uvm::Pmap* pmap);
+  void MakeBefore(uvm::Pmap* pmap, base::Range range);
+  // What the held leave of a translation that the module has; false: nothing.
+  bool Lower(const uvm::Pmap* pmap, Mapping* mapping) const;
+  // Translations that the module has and that are removed.
+  base::PageCount CountHeld(const uvm::Pmap* pmap, bool wired_only) const;
+
   // Drops one of the translations entered last, now and then, if it is not wired.
   void MaybeForget();
 
@@ -96,6 +129,10 @@ class AdversePmap final : public uvm::PmapSystem {
   base::Prng prng_;
   Entered entered_[kRemembered];
   size_t next_ = 0;
+  base::SpinWord lock_;
+  Held held_[kMostHeld];  // in the order of the calls
+  size_t held_count_ = 0;
+  uint64_t held_back_ = 0;
   uint64_t forgotten_ = 0;
   uint64_t refused_ = 0;
 };

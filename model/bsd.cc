@@ -145,6 +145,11 @@ Step MayWire(const Query& q, Step step) {
     failed.end = step.end;
   }
   if (room == Room::kNo) return failed;
+  if (past_end && step.file_page < object->pages()) {
+    // Memory may run out for the pages that come before those that are not there.
+    failed.attributes.wired = true;
+    failed.shortage_code = step.shortage_code;
+  }
   if (hidden || past_end) step = failed;
   if (room == Room::kYes) return step;
   step.refusal_code = static_cast<int32_t>(Errno::kEnomem);

@@ -94,18 +94,19 @@ TEST_P(AdversePropTest, EveryRunAgreesWithTheModel) {
   options.profile = *machine::FindProfile(GetParam().hardware);
   uint64_t forgotten = 0;
   uint64_t refused = 0;
+  uint64_t held_back = 0;
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
     options.schedule = static_cast<machine::Schedule>(seed % 3);
     Case drawn = DrawCase(seed, kOps, options);
-    // Who asks for a translation and is refused has no memory.
-    drawn.run.memory_may_run_out = GetParam().adversity == Adversity::kRefusing;
     ASSERT_EQ(Counterexample(drawn), "");
     Session session(drawn.run, &drawn.files);
     for (const TestOp& test : drawn.ops) ASSERT_TRUE(session.Step(test.op));
     forgotten += session.system()->adverse_pmap().forgotten();
     refused += session.system()->adverse_pmap().refused();
+    held_back += session.system()->adverse_pmap().held_back();
   }
   EXPECT_GT(forgotten, kSeeds * 3);
+  EXPECT_GT(held_back, kSeeds * 10);
   EXPECT_EQ(refused > kSeeds * 4, GetParam().adversity == Adversity::kRefusing) << refused;
 }
 

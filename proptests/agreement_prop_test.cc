@@ -35,6 +35,7 @@ Case DrawCase(uint64_t most_ops) {
   drawn.run.whole_every = 1;
   drawn.run.max_live_tasks = drawn.gen.tasks;
   drawn.run.machine.ram_bytes = uint64_t{8} << 20;
+  drawn.run.machine.seed = drawn.gen.seed;
   Generator generator(drawn.gen);
   drawn.files = generator.files();
   uint64_t count = *rc::gen::inRange<uint64_t>(1, most_ops);
@@ -57,6 +58,8 @@ void RequirePass(const Case& tried, const RunResult& result) {
 
 RC_GTEST_PROP(AgreementPropTest, EveryRunAgreesWithTheModel, ()) {
   Case drawn = DrawCase(400);
+  drawn.run.machine.adversity = *rc::gen::element(
+      machine::Adversity::kNone, machine::Adversity::kForgetful, machine::Adversity::kRefusing);
   RunResult result = RunOps(drawn.ops, drawn.files, drawn.run);
   RequirePass(drawn, result);
   RC_CLASSIFY(result.stats.by_kind[static_cast<size_t>(traces::OpKind::kFork)] > 0, "forks");

@@ -20,12 +20,13 @@ using proptests::ScheduleKind;
 
 enum class Memory : uint8_t { kPlenty, kScarce };
 
-using Parameters = std::tuple<ScheduleKind, Memory>;
+using machine::Adversity;
+using Parameters = std::tuple<ScheduleKind, Memory, Adversity>;
 
 class ExplorePropTest : public ::testing::TestWithParam<Parameters> {};
 
 ExploreOptions OptionsOf(const Parameters& parameters) {
-  const auto [kind, memory] = parameters;
+  const auto [kind, memory, adversity] = parameters;
   ExploreOptions options;
   options.kind = kind;
   // Many programs under few schedules each find more than few programs under many.
@@ -33,7 +34,9 @@ ExploreOptions OptionsOf(const Parameters& parameters) {
   options.schedules = memory == Memory::kPlenty ? 1600 : 480;
   // Where a machine has to be booted for each schedule there are fewer.
   if (!fake_l4::RewindArea::IsAvailable()) options.schedules /= 20;
+  if (adversity != Adversity::kNone) options.schedules /= 4;
   options.draw.seed = 7;
+  options.run.machine.adversity = adversity;
   options.run.machine.ram_bytes = uint64_t{4} << 20;
   if (memory == Memory::kPlenty) return options;
   options.run.machine.ram_bytes = proptests::kPressureFrames << base::kPageShift;
@@ -55,14 +58,25 @@ TEST_P(ExplorePropTest, ClientsSeeEachOthersMemoryInSomeOrderAndNobodyIsStuck) {
 std::string NameOf(const ::testing::TestParamInfo<Parameters>& info) {
   constexpr const char* kKinds[] = {"Random", "Pct", "Uniform", "DepthFirst"};
   const std::string kind = kKinds[static_cast<int>(std::get<0>(info.param))];
-  return kind + (std::get<1>(info.param) == Memory::kPlenty ? "" : "WhileMemoryIsScarce");
+  return kind + (std::get<1>(info.param) == Memory::kPlenty ? "" : "WhileMemoryIsScarce") +
+         (std::get<2>(info.param) == Adversity::kForgetful  ? "OnAForgetfulPmap"
+          : std::get<2>(info.param) == Adversity::kRefusing ? "OnARefusingPmap"
+                                                            : "");
 }
 
 INSTANTIATE_TEST_SUITE_P(All, ExplorePropTest,
                          ::testing::Combine(::testing::Values(ScheduleKind::kRandom,
                                                               ScheduleKind::kPct,
                                                               ScheduleKind::kUniform),
-                                            ::testing::Values(Memory::kPlenty, Memory::kScarce)),
+                                            ::testing::Values(Memory::kPlenty, Memory::kScarce),
+                                            ::testing::Values(Adversity::kNone)),
                          NameOf);
+
+INSTANTIATE_TEST_SUITE_P(
+    AdversePmap, ExplorePropTest,
+    ::testing::Combine(::testing::Values(ScheduleKind::kRandom, ScheduleKind::kPct),
+                       ::testing::Values(Memory::kPlenty, Memory::kScarce),
+                       ::testing::Values(Adversity::kForgetful, Adversity::kRefusing)),
+    NameOf);
 
 }  // namespace

@@ -29,8 +29,11 @@ struct Store {
   char letter;
 };
 
+// One that refuses has no place here: every operation is to succeed.
 RunOptions Careful() {
   RunOptions options;
+  options.machine.seed = *rc::gen::inRange<uint64_t>(0, 1000);
+  if (*rc::gen::inRange(0, 3) == 0) options.machine.adversity = machine::Adversity::kForgetful;
   options.whole_every = 1;
   options.machine.ram_bytes = uint64_t{8} << 20;
   return options;

@@ -72,9 +72,11 @@ TEST_P(MachPropTest, RandomMachCallsAgreeWithTheModel) {
     RunOptions options;
     options.whole_every = 16;
     options.max_live_tasks = gen.tasks;
+    options.machine.seed = seed;
+    if (seed % 4 == 1) options.machine.adversity = machine::Adversity::kForgetful;
+    if (seed % 4 == 3) options.machine.adversity = machine::Adversity::kRefusing;
     if (GetParam() == Mix::kAnyOrder) {
       options.machine.schedule = machine::Schedule::kRandom;
-      options.machine.seed = seed;
       options.machine.processors = 2;
     }
     RunResult result = RunOps(ops, generator.files(), options);

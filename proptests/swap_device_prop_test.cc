@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 #include <string>
 #include <tuple>
@@ -49,7 +50,7 @@ CampaignOptions Scarce(Kind kind) {
   const Mix mix = PressureMix();
   options.seed = 5;
   options.case_ops = 1500;
-  options.ops = 8 * options.case_ops;
+  options.ops = 12 * options.case_ops;
   options.tasks = static_cast<uint32_t>(mix.tasks);
   options.pages = static_cast<uint32_t>(mix.pages);
   options.mix = mix.weights;
@@ -62,10 +63,14 @@ CampaignOptions Scarce(Kind kind) {
   return options;
 }
 
-Seen SeenOn(const CampaignOptions& options) {
+Seen SeenOn(CampaignOptions options) {
+  using machine::Adversity;
+  constexpr Adversity kInTurn[] = {Adversity::kNone, Adversity::kForgetful, Adversity::kNone,
+                                   Adversity::kRefusing};
   Seen sum;
   for (uint64_t number = 0; number * options.case_ops < options.ops; ++number) {
     Seen last;
+    options.run.machine.adversity = kInTurn[number % std::size(kInTurn)];
     const RunResult result =
         RunCase(options, number, options.case_ops, [&](const Session& session) {
           const machine::SwapSet& swap = session.system()->swap_set();

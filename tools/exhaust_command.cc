@@ -36,6 +36,7 @@ constexpr const char* kEpilogue =
     "  ./vmsim exhaust --depth 4                       every sequence of four operations\n"
     "  ./vmsim exhaust --tasks 2 --pages 2 --depth 6   minutes\n"
     "  ./vmsim exhaust --depth 5 --canary fork_skips_write_protect   is a bug found?\n"
+    "  ./vmsim exhaust --depth 4 --pmap forgetful      on a pmap that takes all liberties\n"
     "  ./vmsim exhaust --list                          the operations that are tried\n\n"
     "All sequences that begin with one empty task are gone through, breadth first. A state that\n"
     "was met before, by a hash of the model's and the system's state, is not gone into again.\n"

@@ -50,6 +50,7 @@ constexpr const char* kEpilogue =
     "  ./vmsim explore --schedule dfs --depth 2 --threads 2 --ops 3\n"
     "  ./vmsim explore --canary fault_skips_amap_lock            is a missing lock found?\n"
     "  ./vmsim explore --pressure --schedule random              against the page daemon\n"
+    "  ./vmsim explore --pmap refusing                           no mapping can be relied on\n"
     "  ./vmsim explore --threads-per-task 3                      threads of one task, too\n"
     "  ./vmsim explore two.trace                                 that program alone\n"
     "  ./vmsim explore failure.trace                             ... under the schedule it "

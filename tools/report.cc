@@ -112,7 +112,7 @@ void MachineFlags::Declare(Options* options) {
                   "compare the whole state every N operations; 0 = chosen by the run's length");
   options->Text("schedule", &schedule, "NAME", "who runs next: round-robin, random, or pct");
   options->Number("schedule-seed", &schedule_seed, 0, ~uint64_t{0},
-                  "of a random or pct schedule; run draws one for each case");
+                  "of a random or pct schedule, and of --pmap; run draws one for each case");
   options->Number("processors", &processors, 1, 32, "simulated processors; clients take turns");
   DeclareMachine(options);
 }
@@ -139,6 +139,9 @@ void MachineFlags::DeclareMachine(Options* options) {
       absl::StrCat("the simulated hardware: ", absl::StrJoin(machine::ProfileNames(), ", ")));
   options->Text("quirks", &quirks, "NAME",
                 absl::StrCat("whose kernel: ", absl::StrJoin(machine::QuirkNames(), ", ")));
+  options->Text("pmap", &pmap, "NAME",
+                "plain; forgetful: drops unwired mappings at random, keeps removed ones until "
+                "update, sees no references; refusing: and fails enters that may fail");
 }
 
 absl::Status MachineFlags::Apply(uint64_t default_frames, uint64_t default_check_every,
@@ -177,6 +180,9 @@ absl::Status MachineFlags::Apply(uint64_t default_frames, uint64_t default_check
                                                    "\"; there are ",
                                                    absl::StrJoin(machine::QuirkNames(), ", ")));
   }
+  const absl::StatusOr<machine::Adversity> adversity = proptests::ParsePmap(pmap);
+  if (!adversity.ok()) return adversity.status();
+  run->machine.adversity = *adversity;
   const absl::Status swap_status = ApplySwap(&run->machine);
   if (!swap_status.ok()) return swap_status;
   run->machine.profile = *hardware;
@@ -232,8 +238,10 @@ MachineFlags MachineFlags::With(const RunOptions& run) const {
   flags.schedule = run.machine.schedule == machine::Schedule::kRandom ? "random"
                    : run.machine.schedule == machine::Schedule::kPct  ? "pct"
                                                                       : "round-robin";
-  flags.schedule_seed =
-      run.machine.schedule == machine::Schedule::kRoundRobin ? 0 : run.machine.seed;
+  flags.pmap = machine::AdversityName(run.machine.adversity);
+  const bool drawn = run.machine.schedule != machine::Schedule::kRoundRobin ||
+                     run.machine.adversity != machine::Adversity::kNone;
+  flags.schedule_seed = drawn ? run.machine.seed : 0;
   flags.processors = run.machine.processors;
   flags.profile = run.machine.profile.name;
   flags.quirks = run.machine.quirks.name;
@@ -261,6 +269,7 @@ std::string MachineFlags::Repeat() const {
   if (processors != 1) absl::StrAppend(&text, " --processors ", processors);
   if (profile != "amd64-nx") absl::StrAppend(&text, " --profile ", profile);
   if (quirks != "manual") absl::StrAppend(&text, " --quirks ", quirks);
+  if (pmap != "plain") absl::StrAppend(&text, " --pmap ", pmap);
   return text;
 }
 
@@ -332,6 +341,7 @@ Json ResultJson(const proptests::RunResult& result, const RunOptions& run, doubl
   Json json = PlainResultJson(result.stats.ops, seconds);
   if (result.failure) json["result"] = proptests::FailureClassName(result.failure->print.cls);
   json["seed"] = run.machine.seed;
+  json["pmap"] = machine::AdversityName(run.machine.adversity);
   json["skipped"] = result.stats.skipped;
   json["hash"] = HashText(result.hash);
   Json lanes;

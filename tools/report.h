@@ -39,8 +39,9 @@ struct MachineFlags {
   std::string swap_encrypt = "off";
   std::string memory;
   std::string policy = "clock";
+  std::string pmap = "plain";
   void Declare(Options* options);
-  // Only what machine it is: frames, swap, canary, profile, quirks.
+  // Only what machine it is: frames, swap, canary, profile, quirks, pmap.
   void DeclareMachine(Options* options);
   // `run` gets lanes, machine and frequency of checks. Errors: unknown lane, canary, schedule or
   // profile.
@@ -48,8 +49,8 @@ struct MachineFlags {
                      proptests::RunOptions* run) const;
   // The part of it that is about swap and free frames.
   absl::Status ApplySwap(machine::Machine::Options* machine) const;
-  // The same with what `run` says of schedule, processors, hardware, kernel, and memory if it is
-  // scarce.
+  // The same with what `run` says of schedule, processors, hardware, kernel, pmap, and memory if it
+  // is scarce.
   MachineFlags With(const proptests::RunOptions& run) const;
   // Whether anything is said of frames and swap.
   bool SaysMemory() const;

@@ -29,6 +29,7 @@ constexpr const char* kEpilogue =
     "  ./vmsim run --swarm --liveness --ops 10m        other machines, and all must end well\n"
     "  ./vmsim run --frames 128 --swap 4096 --mix proptests/mixes/pressure.mix   scarce memory\n"
     "  ./vmsim run --frames 256 --swap 1024,file:2048@200us,driver:512#3 --swap-encrypt toggled\n"
+    "  ./vmsim run --pmap forgetful --ops 1m    mappings vanish, and stay too long\n"
     "  ./vmsim run --memory colours=8,buckets=2,lists=3,caches,events=64   frames come and go\n"
     "  ./vmsim run --shard 0/4 --ops 100m --json >0.json   a quarter of that campaign\n"
     "  ./vmsim run --canary kept_secret_below --ops 1m   is a deliberate bug found?\n\n"
@@ -129,6 +130,7 @@ absl::Status Settle(const Options& options, RunFlags* flags, proptests::Mix* mix
   pins.keeping = options.Given("memory");
   pins.hardware = options.Given("profile");
   pins.kernel = options.Given("quirks");
+  pins.pmap = options.Given("pmap");
   pins.processors = options.Given("processors");
   pins.schedule = options.Given("schedule");
   pins.faults = options.Given("faults");
@@ -196,7 +198,8 @@ std::string CampaignText(const RunFlags& flags, const CampaignOptions& options) 
                                               : absl::StrCat(", schedule ", flags.machine.schedule),
       flags.machine.processors == 1 ? "" : absl::StrCat(", processors ", flags.machine.processors),
       flags.machine.profile == "amd64-nx" ? "" : absl::StrCat(", profile ", flags.machine.profile),
-      flags.machine.quirks == "manual" ? "" : absl::StrCat(", quirks ", flags.machine.quirks));
+      flags.machine.quirks == "manual" ? "" : absl::StrCat(", quirks ", flags.machine.quirks),
+      flags.machine.pmap == "plain" ? "" : absl::StrCat(", pmap ", flags.machine.pmap));
 }
 
 namespace {
@@ -215,6 +218,7 @@ std::string PinsText(const RunFlags& flags) {
   pin(flags.pins.keeping, machine.memory.empty(), " --memory \"\"");
   pin(flags.pins.hardware, machine.profile == plain.profile, " --profile " + plain.profile);
   pin(flags.pins.kernel, machine.quirks == plain.quirks, " --quirks " + plain.quirks);
+  pin(flags.pins.pmap, machine.pmap == plain.pmap, " --pmap plain");
   pin(flags.pins.processors, machine.processors == plain.processors, " --processors 1");
   pin(flags.pins.schedule, machine.schedule == plain.schedule, " --schedule " + plain.schedule);
   pin(flags.pins.faults, flags.faults == "none", " --faults none");

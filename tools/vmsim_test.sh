@@ -268,6 +268,22 @@ expect 0 run --seed 1 --ops 2000 --mix mine.mix
 has "2 tasks, 9 pages" out
 expect 0 run --seed 1 --ops 2000 --mix mine.mix --tasks 3
 has "3 tasks, 9 pages" out
+bad 'there is no pmap "patient"; there are plain, forgetful, refusing' run --pmap patient
+expect 0 run --seed 3 --ops 3000 --case-ops 500 --pmap forgetful --json
+has '"pmap": "forgetful"' out
+has 'pmap forgetful' out
+hash=$(grep '"hash"' out)
+expect 0 run --seed 3 --ops 3000 --case-ops 500 --pmap forgetful --json --jobs 2
+[[ $(grep '"hash"' out) == "$hash" ]] || fail "run --pmap: the same seed gave two hashes"
+expect 0 run --seed 3 --ops 3000 --case-ops 500 --pmap refusing
+has "pmap refusing" out
+# What was found on such a machine is replayed, and found fixed, on such a machine.
+expect 11 run --seed 3 --ops 30000 --pmap refusing --canary fork_skips_write_protect -o refused.trace
+grep -q -- '--schedule-seed [0-9]* --pmap refusing' out || fail "a failure does not say on which pmap: $(tail -3 out)"
+replay=$(grep -o './vmsim replay .*' out | tail -1 | cut -d' ' -f3-)
+expect 11 replay --no-shrink $replay
+expect 0 exhaust --depth 2 --pmap forgetful
+expect 0 explore --schedules 200 --pmap refusing
 printf 'op fly 3\n' >mine.mix
 bad 'mine.mix:1: expected the name of an operation, found "fly"' run --mix mine.mix
 bad 'none.mix' run --mix none.mix

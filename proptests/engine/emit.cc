@@ -96,9 +96,13 @@ std::string RunStatements(const RunOptions& run) {
   };
   const bool explores = machine.schedule != machine::Schedule::kRoundRobin;
   const bool pct = machine.schedule == machine::Schedule::kPct;
+  const machine::Adversity adversity = machine.adversity;
+  const bool adverse = adversity != machine::Adversity::kNone;
   const bool sized = run.memory_may_run_out || run.shortage_when_full;
   say(explores, "machine.schedule = machine::Schedule::", pct ? "kPct" : "kRandom");
-  say(explores, "machine.seed = ", machine.seed, "u");
+  say(adverse, "machine.adversity = machine::Adversity::",
+      adversity == machine::Adversity::kForgetful ? "kForgetful" : "kRefusing");
+  say(explores || adverse, "machine.seed = ", machine.seed, "u");
   say(machine.processors != 1, "machine.processors = ", machine.processors);
   say(absl::string_view(machine.quirks.name) != plain.machine.quirks.name,
       "machine.quirks = *machine::FindQuirks(\"", machine.quirks.name, "\")");

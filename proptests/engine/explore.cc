@@ -28,7 +28,7 @@ constexpr uint64_t kMostOrders = 100;
 // As Session has it.
 model::World::Options WorldOptions(const RunOptions& options, machine::Machine* machine) {
   model::World::Options world;
-  world.memory_may_run_out = options.memory_may_run_out;
+  world.memory_may_run_out = options.MayRunOut();
   world.max_tasks = options.machine.max_tasks;
   for (const machine::SwapSpec& spec : options.machine.swap) {
     world.swap.push_back({.pages = spec.pages, .on = spec.on, .priority = spec.priority});

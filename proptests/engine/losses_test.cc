@@ -56,6 +56,20 @@ TEST(LossesTest, OnOtherKernelsAndUnderOtherSchedules) {
   EXPECT_GT(result.run.stats.lost_tasks, 5u);
 }
 
+TEST(LossesTest, OnPmapsThatTakeAllLiberties) {
+  for (machine::Adversity adversity :
+       {machine::Adversity::kForgetful, machine::Adversity::kRefusing}) {
+    CampaignOptions options = Faulty("unlimited");
+    for (uint32_t& one_in : options.faults.one_in) one_in = 8;
+    options.ops = 4000;
+    options.run.machine.adversity = adversity;
+    const CampaignResult result = RunCampaign(options);
+    ASSERT_FALSE(result.run.failure)
+        << machine::AdversityName(adversity) << ": " << result.run.failure->text;
+    EXPECT_GT(result.run.stats.lost_tasks, 5u);
+  }
+}
+
 std::string Told(const std::string& lines) {
   return RunTraceText(absl::StrCat("# text: a test's\n", lines));
 }

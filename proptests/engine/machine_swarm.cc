@@ -97,6 +97,14 @@ void DrawKernel(Prng prng, RunOptions* run) {
   run->machine.quirks = *machine::FindQuirks(names[prng.Below(names.size())]);
 }
 
+// A patient one in three of four cases: most of what others find they hide, by taking so little
+// for granted.
+void DrawPmap(Prng prng, RunOptions* run) {
+  if (prng.Chance(3, 4)) return;
+  run->machine.adversity =
+      prng.Chance(1, 2) ? machine::Adversity::kForgetful : machine::Adversity::kRefusing;
+}
+
 void DrawProcessors(Prng prng, RunOptions* run) {
   if (prng.Chance(1, 2)) return;
   run->machine.processors = static_cast<uint32_t>(2 + prng.Below(3));
@@ -141,6 +149,7 @@ void DrawMachine(uint64_t seed, uint64_t case_index, const MachinePins& pins, Ru
   if (!pins.keeping) DrawKeeping(Prng(seed, "swarm keeping", case_index), run);
   if (!pins.hardware) DrawHardware(Prng(seed, "swarm hardware", case_index), run);
   if (!pins.kernel) DrawKernel(Prng(seed, "swarm kernel", case_index), run);
+  if (!pins.pmap) DrawPmap(Prng(seed, "swarm pmap", case_index), run);
   if (!pins.processors) DrawProcessors(Prng(seed, "swarm processors", case_index), run);
   if (!pins.schedule) DrawSchedule(Prng(seed, "swarm schedule", case_index), run);
   if (!pins.faults) DrawFaults(Prng(seed, "swarm faults", case_index), faults);
@@ -156,10 +165,13 @@ std::string MachineText(const RunOptions& run, const FaultRates& faults) {
   }
   const std::string memory = MemoryText(run.machine.memory);
   if (!memory.empty()) absl::StrAppend(&swap, ", memory ", memory);
+  const bool patient = run.machine.adversity == machine::Adversity::kNone;
+  const std::string pmap =
+      patient ? "" : absl::StrCat(machine::AdversityName(run.machine.adversity), " pmap, ");
   return absl::StrCat(run.machine.ram_bytes / base::kPageSize, " frames",
                       run.memory_may_run_out ? " (scarce)" : "", swap, ", ",
-                      run.machine.profile.name, ", ", run.machine.quirks.name, ", ", processors,
-                      processors == 1 ? " processor, " : " processors, ",
+                      run.machine.profile.name, ", ", run.machine.quirks.name, ", ", pmap,
+                      processors, processors == 1 ? " processor, " : " processors, ",
                       ScheduleName(run.machine.schedule), ", faults ", FaultRatesText(faults));
 }
 

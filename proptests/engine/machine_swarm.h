@@ -1,9 +1,9 @@
 // proptests/engine/machine_swarm.h: the machine that a case has all to itself.
 //
 // WHAT     Memory, swap and its encryption, how free frames are kept and what happens to them,
-//          hardware, kernel, processors, schedule and faults of a case, each drawn from a stream of
-//          its own, so that pinning one leaves the others as they are. One machine in two is the
-//          plain one in each respect: what two oddities hide shows with one.
+//          hardware, kernel, pmap, processors, schedule and faults of a case, each drawn from a
+//          stream of its own, so that pinning one leaves the others as they are. One machine in two
+//          is the plain one in each respect: what two oddities hide shows with one.
 // SEE      facts/verification.md 1.1 (options_swarm), 3.2 (swarm testing).
 
 #ifndef PROPTESTS_ENGINE_MACHINE_SWARM_H_
@@ -28,6 +28,7 @@ struct MachinePins {
   bool processors = false;
   bool schedule = false;
   bool faults = false;
+  bool pmap = false;
   bool threads = false;  // of a task (run.h)
 };
 

@@ -114,15 +114,32 @@ absl::Status FollowWord(absl::string_view word, RunOptions* run) {
     if (spec.ok()) machine.memory = *spec;
     return spec.status();
   }
+  if (name == "pmap") {
+    auto adversity = ParsePmap(value);
+    if (adversity.ok()) machine.adversity = *adversity;
+    return adversity.status();
+  }
+  if (name == "seed") {
+    if (absl::SimpleAtoi(value, &machine.seed)) return absl::OkStatus();
+    return absl::InvalidArgumentError("seed wants a number");
+  }
   if (name == "policy" && machine::IsPolicy(std::string(value))) {
     machine.policy = std::string(value);
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("\"", word, "\": there are frames=, swap=, encrypt=, memory=, policy="));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "\"", word, "\": there are frames=, swap=, encrypt=, memory=, policy=, pmap=, seed="));
 }
 
 }  // namespace
+
+absl::StatusOr<machine::Adversity> ParsePmap(absl::string_view text) {
+  for (const machine::Adversity adversity : machine::kAdversities) {
+    if (text == machine::AdversityName(adversity)) return adversity;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("there is no pmap \"", text, "\"; there are plain, forgetful, refusing"));
+}
 
 absl::StatusOr<std::vector<SwapSpec>> ParseSwap(absl::string_view text, uint64_t transfer_us) {
   std::vector<SwapSpec> specs;
@@ -238,6 +255,8 @@ absl::Status MayBeTakenBack(const std::vector<SwapSpec>& specs) {
 }
 
 absl::Status FollowMachineOf(const traces::Trace& trace, RunOptions* run) {
+  const machine::Adversity said = run->machine.adversity;
+  const uint64_t seed = run->machine.seed;
   for (const std::string& comment : trace.header) {
     absl::string_view words = comment;
     if (!absl::ConsumePrefix(&words, kMachine)) continue;
@@ -246,6 +265,10 @@ absl::Status FollowMachineOf(const traces::Trace& trace, RunOptions* run) {
       if (!status.ok())
         return absl::InvalidArgumentError(absl::StrCat("# ", comment, ": ", status.message()));
     }
+  }
+  if (said != machine::Adversity::kNone) {
+    run->machine.adversity = said;
+    run->machine.seed = seed;
   }
   return absl::OkStatus();
 }

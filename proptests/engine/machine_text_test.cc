@@ -147,6 +147,29 @@ TEST(MachineOfTraceTest, ComplaintsQuoteTheComment) {
   EXPECT_NE(Follow("machine swap=x", &run).find("swap device \"x\""), std::string::npos);
 }
 
+TEST(MachineOfTraceTest, ATraceNamesItsPmapAndWhoeverSaysAnotherIsRight) {
+  RunOptions run;
+  EXPECT_EQ(Follow("machine pmap=refusing seed=7", &run), "");
+  EXPECT_EQ(run.machine.adversity, machine::Adversity::kRefusing);
+  EXPECT_EQ(run.machine.seed, 7u);
+  EXPECT_TRUE(run.MayRunOut());
+  EXPECT_FALSE(run.memory_may_run_out);
+  run.machine.adversity = machine::Adversity::kForgetful;
+  run.machine.seed = 9;
+  EXPECT_EQ(Follow("machine pmap=refusing seed=7", &run), "");
+  EXPECT_EQ(run.machine.adversity, machine::Adversity::kForgetful);
+  EXPECT_EQ(run.machine.seed, 9u);
+  EXPECT_NE(Follow("machine pmap=patient", &run).find("no pmap \"patient\""), std::string::npos);
+  EXPECT_NE(Follow("machine seed=x", &run).find("seed wants a number"), std::string::npos);
+}
+
+TEST(PmapTextTest, ThreeWords) {
+  for (const machine::Adversity adversity : machine::kAdversities) {
+    EXPECT_EQ(ParsePmap(machine::AdversityName(adversity)).value(), adversity);
+  }
+  EXPECT_FALSE(ParsePmap("").ok());
+}
+
 TEST(EncryptionTextTest, ThreeWords) {
   for (const auto encryption :
        {SwapEncryption::kOff, SwapEncryption::kOn, SwapEncryption::kToggled}) {

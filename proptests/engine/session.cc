@@ -96,7 +96,7 @@ Session::Session(const RunOptions& options, const std::vector<std::string>* file
     : options_(options), files_(files) {
   if (options.count_pairs) pairs_ = std::make_unique<OpPairs>();
   model::World::Options world;
-  world.memory_may_run_out = options.memory_may_run_out;
+  world.memory_may_run_out = options.MayRunOut();
   world.max_tasks = options.machine.max_tasks;
   for (const machine::SwapSpec& spec : options.machine.swap) {
     world.swap.push_back({.pages = spec.pages, .on = spec.on, .priority = spec.priority});
@@ -277,7 +277,7 @@ bool Session::FollowPageLoss(model::Expectation* right, bool* is_right, const Ou
 // Memory runs out only where none can be reclaimed: no slot of swap is free, or no page may go.
 bool Session::ShortageIsRight(const model::Expectation& right, const Outcome& seen) {
   const uvm::DaemonCounters& daemon = machine_->uvm().pagedaemon().counters();
-  const uint64_t refusals = daemon.out_of_memory;
+  const uint64_t refusals = daemon.out_of_memory + machine_->adverse_pmap().refused();
   const bool refused = refusals != refusals_;
   refusals_ = refusals;
   if (!right.OnlyByShortage(seen)) return true;
@@ -298,6 +298,8 @@ bool Session::ShortageIsRight(const model::Expectation& right, const Outcome& se
                              traces::FormatOutcome(resolved_.kind, seen),
                              ", but nobody was refused a frame"));
   }
+  // By the pmap perhaps, which asks nobody how much there is.
+  if (options_.machine.adversity == machine::Adversity::kRefusing) return true;
   if (daemon.refused_slots < kPlenty || daemon.refused_pageable < kPlenty) return true;
   return Fail(FailureClass::kOutcome, KindRule("NoShortageWhileSwapHasRoom", resolved_.kind),
               absl::StrCat(traces::FormatResolvedOp(resolved_), ": ",

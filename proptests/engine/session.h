@@ -46,6 +46,10 @@ struct RunOptions {
   uint32_t max_live_tasks = 0;
   // The machine may be too small: running out of memory is a right outcome.
   bool memory_may_run_out = false;
+  // That, or the pmap says so at random: who asks for a translation and is refused has no memory.
+  bool MayRunOut() const {
+    return memory_may_run_out || machine.adversity == machine::Adversity::kRefusing;
+  }
   // The same from when every frame has been in use at once, and not before: for runs that touch as
   // much as is mapped.
   bool shortage_when_full = false;

@@ -72,6 +72,14 @@ constexpr Campaign kCampaigns[] = {
      }},
     {"new_mdb", 20000, [](CampaignOptions* options) { OnKernel(options, "pistachio-new-mdb"); }},
     {"old_mdb", 20000, [](CampaignOptions* options) { OnKernel(options, "pistachio-old-mdb"); }},
+    {"forgetful_pmap", 20000,
+     [](CampaignOptions* options) {
+       options->run.machine.adversity = machine::Adversity::kForgetful;
+     }},
+    {"refusing_pmap", 20000,
+     [](CampaignOptions* options) {
+       options->run.machine.adversity = machine::Adversity::kRefusing;
+     }},
     {"wide", 20000, [](CampaignOptions* options) { options->pages = 640; }},
     {"few_tasks", 20000,
      [](CampaignOptions* options) {
