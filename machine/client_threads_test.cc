@@ -277,6 +277,32 @@ TEST_F(ClientThreadsTest, AllFaultAtOnce) {
           });
 }
 
+// However many of them ask for a page that one of them was just sent, nobody takes it from them for
+// that: to the pmap they must not look like one client that a kernel without memory gives nothing.
+TEST_F(ClientThreadsTest, WhoFaultsBesideASiblingIsNoShortage) {
+  constexpr uint64_t kPages = 3;
+  std::vector<Part> parts;
+  for (uint32_t thread = 0; thread < traces::kMaxThreads; ++thread) {
+    Part part{.label = 1, .thread = thread};
+    for (uint64_t i = 0; i < 3 * kPages; ++i) {
+      const uint64_t page = thread % 2 == 0 ? i % kPages : kPages - 1 - i % kPages;
+      const uint64_t at = kAt + page * kPageSize + 8 * thread;
+      part.ops.push_back(i < kPages ? Load(thread, at) : Store(thread, at, i + 1));
+    }
+    parts.push_back(part);
+  }
+  uint64_t together = 0;
+  Explore([&] { CreateAll(); }, parts,
+          [&](const std::vector<Performed>& all) {
+            for (const Performed& done : all) EXPECT_TRUE(done.outcome.ok());
+            EXPECT_EQ(machine_->pmap().counters().resends, 0u);
+            EXPECT_EQ(machine_->pmap().counters().shortages, 0u);
+            // Each page costs one fault to read and one to write, if no thread is late for it.
+            together += machine_->ledger().page_faults > 2 * kPages ? 1 : 0;
+          });
+  EXPECT_GT(together, 0u);  // else the schedules show nothing
+}
+
 // Each access is done or fails at its address; what is mapped afterwards is zeros but for what was
 // stored after that.
 TEST_F(ClientThreadsTest, OneUnmapsAndMapsWhatOthersUse) {

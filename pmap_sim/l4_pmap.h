@@ -57,10 +57,6 @@ enum class RefillResult : uint8_t {
 struct ReplyTarget {
   L4_ThreadId_t client;
   L4_ThreadId_t pager;  // nilthread: the caller's own name
-  // Of a client whose space has other threads: what SendClock() said when it was known to have
-  // faulted. What it asks for may have been sent to another since.
-  static constexpr uint64_t kAlone = ~uint64_t{0};
-  uint64_t asked_at = kAlone;
 };
 
 // Work done since boot.
@@ -68,7 +64,7 @@ struct PmapCounters {
   uint64_t refills = 0;        // calls of Refill that found what they needed
   uint64_t refill_misses = 0;  // ... that did not
   uint64_t sends = 0;          // map items that reached a client
-  uint64_t resends = 0;        // refills of pages that the client should have had
+  uint64_t resends = 0;        // refills of pages that the client was sent and did not get
   uint64_t sends_failed = 0;   // ... whose client was gone or no longer waiting
   uint64_t pages_sent = 0;
   uint64_t direct_sends = 0;  // ... straight from home
@@ -193,8 +189,6 @@ class L4Pmap final : public uvm::PmapSystem {
   bool CheckInvariants(base::TextSink& out) const;
   void Verify(const char* label) const;
   PmapCounters counters() const;
-  // Answers to clients that are not alone in their spaces, so far.
-  uint64_t SendClock() const { return __atomic_load_n(&send_clock_, __ATOMIC_RELAXED); }
   const base::Probes& probes() const { return probes_; }
   // The kernel's not counted.
   size_t pmap_count() const { return pmaps_.size() - 1; }
@@ -312,17 +306,18 @@ class L4Pmap final : public uvm::PmapSystem {
   void RemakeOwn(Frame* frame);
 
   // refill.cc
-  RefillResult Answer(Translation* page, base::Access access, const ReplyTarget& to);
+  RefillResult Answer(Translation* page, base::Vaddr va, base::Access access,
+                      const ReplyTarget& to);
   RefillResult AnswerOwn(Translation* page, const ReplyTarget& to);
   base::Prot RightsToSend(const Translation& page, base::Access access);
   bool MayGoDirect(const Translation& page) const;
   void GoDirect(Translation* page);
   uint32_t RunLength(const Leaf* leaf, uint32_t slot, uint32_t* first) const;
-  void SendItem(Leaf* leaf, uint32_t first, uint32_t count, base::Prot rights,
+  void SendItem(Leaf* leaf, uint32_t first, uint32_t count, base::Prot rights, base::Vaddr asked,
                 const ReplyTarget& to);
   bool Retry(Translation* page);
   void DropMappings(uvm::Pmap* only, uvm::Wired wired);
-  void DropAliases(Leaf* leaf);
+  void DropAliases(Leaf* leaf, uvm::Wired wired);
 
   // aliases.cc
   static void TakeItems(L4_ThreadId_t from, L4_Fpage_t window);
@@ -392,7 +387,6 @@ class L4Pmap final : public uvm::PmapSystem {
   base::List<Window, &Window::free_link> free_windows_;
   uint64_t windows_made_ = 0;
   PmapCounters counters_;
-  uint64_t send_clock_ = 0;
   base::Probes probes_;
   UnmapBatch batch_;
 };

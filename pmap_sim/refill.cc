@@ -65,14 +65,20 @@ bool L4Pmap::MayGoDirect(const Translation& page) const {
   return page.rest().prev == nullptr && page.rest().next == nullptr && FrameOf(page).own == 0;
 }
 
-// Sends pages [first, first + count) of the leaf to where the client sees them.
-void L4Pmap::SendItem(Leaf* leaf, uint32_t first, uint32_t count, Prot rights,
+// Sends pages [first, first + count) of the leaf to where the client, which asked for `asked`, sees
+// them.
+void L4Pmap::SendItem(Leaf* leaf, uint32_t first, uint32_t count, Prot rights, base::Vaddr asked,
                       const ReplyTarget& to) {
   const unsigned log2 = base::kPageShift + static_cast<unsigned>(__builtin_ctz(count));
   const Translation& page = leaf->pages[first];
   const uint64_t source =
       page.direct ? AddressOf(page.frame).value() : AliasAddress(leaf, first).value();
   base::Vaddr va = leaf->window->start() + base::ToBytes(base::PageCount(leaf->first_page + first));
+  Answers& answers = leaf->window->pmap->answers;
+  answers.Forget([&](base::Vaddr sent) {
+    const uint64_t i = sent.PageNumber() - va.PageNumber();
+    return i < count && !rights.IsSubsetOf(leaf->pages[first + i].sent);
+  });
   // Before the send, and whatever becomes of it: sent is an upper bound.
   for (uint32_t i = first; i < first + count; ++i)
     leaf->pages[i].sent = leaf->pages[i].sent | rights;
@@ -83,6 +89,7 @@ void L4Pmap::SendItem(Leaf* leaf, uint32_t first, uint32_t count, Prot rights,
   if (Reply(L4_MakeMsgTag(0, 0, 2), to)) {
     ++counters_.sends;
     counters_.pages_sent += count;
+    answers.Add(to.client, asked, rights);
   } else {
     ++counters_.sends_failed;
   }
@@ -111,7 +118,8 @@ void L4Pmap::GoDirect(Translation* page) {
       L4_FpageLog2(static_cast<L4_Word_t>(AddressOf(page->frame).value()), base::kPageShift));
 }
 
-RefillResult L4Pmap::Answer(Translation* page, base::Access access, const ReplyTarget& to) {
+RefillResult L4Pmap::Answer(Translation* page, base::Vaddr va, base::Access access,
+                            const ReplyTarget& to) {
   Leaf* leaf = Leaf::Of(page);
   uint32_t first = page->slot;
   uint32_t count = 1;
@@ -133,7 +141,7 @@ RefillResult L4Pmap::Answer(Translation* page, base::Access access, const ReplyT
   if (config_.canary->Armed(base::Canary::kRefillIgnoresRights)) {
     rights = rights | base::kProtReadWrite;
   }
-  SendItem(leaf, first, count, rights, to);
+  SendItem(leaf, first, count, rights, va, to);
   return RefillResult::kSent;
 }
 
@@ -164,28 +172,20 @@ RefillResult L4Pmap::Refill(uvm::Pmap* pmap, base::Vaddr va, base::Access access
   }
   ++counters_.refills;
   if (pmap->is_kernel) return AnswerOwn(page, to);
-  if (!base::ProtFor(access).IsSubsetOf(page->sent)) {
+  const Prot needed = base::ProtFor(access);
+  if (!needed.IsSubsetOf(page->sent)) {
     page->resends = 0;
-  } else if (to.asked_at < pmap->sent_at && pmap->sent_last == va.Trunc()) {
-    Reply(L4_Niltag, to);
-    return RefillResult::kSent;
-  } else if (!Retry(page)) {
+  } else if (pmap->answers.Has(to.client, va.Trunc(), needed) && !Retry(page)) {
     return RefillResult::kNoMemory;
   }
-  const RefillResult result = Answer(page, access, to);
-  // After it was sent: a sibling that faulted while it was on its way need not have it anew.
-  if (to.asked_at != ReplyTarget::kAlone) {
-    pmap->sent_last = va.Trunc();
-    pmap->sent_at = SendClock() + 1;
-    __atomic_store_n(&send_clock_, pmap->sent_at, __ATOMIC_RELAXED);
-  }
-  return result;
+  return Answer(page, va.Trunc(), access, to);
 }
 
 // ---- Shortage ----
 
-// The client was sent the page and does not have it: it gave it up, or the kernel had no memory for
-// its mapping or for the alias. Both are to be made anew. False: that has been of no use too often.
+// The client was sent the page, nobody took it, and it does not have it: it gave it up, or the
+// kernel had no memory for its mapping or for the alias. Both are to be made anew. False: that has
+// been of no use too often.
 bool L4Pmap::Retry(Translation* page) {
   ++counters_.resends;
   probes_.Hit(base::Probe::kRefillResent);
@@ -245,17 +245,18 @@ void L4Pmap::DropMappings(uvm::Pmap* only, uvm::Wired wired) {
     }
   });
   batch_.Flush();
-  each_leaf([this](Leaf* leaf) {
-    if (leaf->aliases != 0) DropAliases(leaf);
+  each_leaf([this, wired](Leaf* leaf) {
+    if (leaf->aliases != 0) DropAliases(leaf, wired);
   });
 }
 
-// Rule (d).
-void L4Pmap::DropAliases(Leaf* leaf) {
+// Rule (d). The alias of a wired page stays as long as that of others may go.
+void L4Pmap::DropAliases(Leaf* leaf, uvm::Wired wired) {
   L4_Fpage_t fpages[kLeafPages];
   uint32_t count = 0;
   for (Translation& page : leaf->pages) {
     if (page.rest().alias_frame == 0 || !page.sent.IsNone()) continue;
+    if (page.wired && wired == uvm::Wired::kNo) continue;
     auto alias = static_cast<L4_Word_t>(AliasAddress(leaf, page.slot).value());
     fpages[count++] = L4_FpageAddRights(L4_FpageLog2(alias, base::kPageShift), L4_FullyAccessible);
     page.rest().alias_frame = 0;

@@ -87,6 +87,25 @@ TEST_F(ShortageTest, AWiredPageIsNotDroppedForOthers) {
   EXPECT_EQ(a->faults, faults);
 }
 
+// Nor is its alias, although nothing is mapped from it at the moment.
+TEST_F(ShortageTest, AnAliasOfAWiredPageIsNotDroppedForOthers) {
+  Client* a = NewClient();
+  const Paddr wired = NewFrame();
+  Enter(a, kVa, wired, base::kProtReadWrite, Wired::kYes);
+  EXPECT_TRUE(Write(a, kVa));
+  Server([&] { pmap_.Remove(a->pmap, Pages(kVa, 1)); });
+  Enter(a, kVa, wired, base::kProtReadWrite, Wired::kYes);
+  Vaddr alias;
+  ASSERT_TRUE(pmap_.AliasOf(a->pmap, Vaddr(kVa), &alias));
+  ASSERT_TRUE(OwnShows(alias, wired));
+  for (uint64_t i = 1; i < 32; ++i) {
+    Enter(a, kVa + i * 0x20000, NewFrame(), base::kProtRead);
+    EXPECT_TRUE(Read(a, kVa + i * 0x20000)) << i;
+  }
+  EXPECT_GT(pmap_.counters().dropped, 0u);
+  EXPECT_TRUE(OwnShows(alias, wired));
+}
+
 TEST_F(ShortageTest, StatusOfWhatIsDroppedIsKept) {
   Client* a = NewClient();
   Paddr written = NewFrame();

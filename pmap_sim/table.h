@@ -170,6 +170,53 @@ struct FrameStatus {
 };
 static_assert(sizeof(FrameStatus) == 1);
 
+// What each thread of a space was sent last. If it asks for the same again although nobody took it,
+// it did not get it; whoever else asks for a page that the space was sent may only be late.
+class Answers {
+ public:
+  // A thread beyond so many takes the place of another, which costs that one fault more.
+  static constexpr uint32_t kThreads = 4;
+
+  // Whether the page, with these rights, is what the thread was sent last, and it was not taken
+  // since.
+  bool Has(L4_ThreadId_t thread, base::Vaddr page, base::Prot rights) const {
+    for (uint32_t i = 0; i < count_; ++i) {
+      if (last_[i].thread == thread.raw) {
+        return last_[i].page == page && rights.IsSubsetOf(last_[i].rights);
+      }
+    }
+    return false;
+  }
+  void Add(L4_ThreadId_t thread, base::Vaddr page, base::Prot rights) {
+    uint32_t at = 0;
+    while (at < count_ && last_[at].thread != thread.raw) ++at;
+    if (at == kThreads) {
+      at = next_;
+      next_ = (next_ + 1) % kThreads;
+    } else if (at == count_) {
+      ++count_;
+    }
+    last_[at] = {.thread = thread.raw, .page = page, .rights = rights};
+  }
+  // For each that `is_over(page)` says it of, the page is about to be sent to the space anew.
+  template <typename IsOver>
+  void Forget(IsOver is_over) {
+    for (uint32_t i = 0; i < count_; ++i) {
+      if (is_over(last_[i].page)) last_[i].rights = base::kProtNone;
+    }
+  }
+
+ private:
+  struct Answer {
+    L4_Word_t thread = 0;
+    base::Vaddr page{};
+    base::Prot rights{};  // none: it may have been taken since
+  };
+  Answer last_[kThreads];
+  uint32_t count_ = 0;
+  uint32_t next_ = 0;  // whose place is taken next
+};
+
 // The two orders of rights: base R=1 W=2 X=4, X.2 r=4 w=2 x=1.
 constexpr L4_Word_t ToL4Rights(base::Prot prot) {
   L4_Word_t bits = prot.bits();
@@ -189,9 +236,7 @@ class Pmap {
   uint32_t wired = 0;
   uint32_t refs = 1;
   bool is_kernel = false;  // its addresses are the server's own
-  // Where several threads share it: the page that was sent last, and when (L4Pmap::SendClock).
-  base::Vaddr sent_last{};
-  uint64_t sent_at = 0;
+  pmap_sim::Answers answers;
   base::ListLink link;  // on L4Pmap's list of all pmaps
 };
 

@@ -36,7 +36,6 @@ Answer Server::ThreadCreate(Task* task) {
     if (thread.pager != nullptr) Dismiss(task, &thread, nullptr);
     return Errno::kEnomem;
   }
-  task->had_siblings = true;
   StartThread(task, thread);
   return Answer(Errno::kOk).With(number).With(thread.id.raw);
 }

@@ -70,17 +70,6 @@ base::FaultCode MachCode(base::FaultError error) {
   UNREACHABLE("no such fault error");
 }
 
-// An answer to a fault that maps nothing.
-void TryAgain(const pmap_sim::ReplyTarget& to) {
-  L4_MsgTag_t tag = L4_Niltag;
-  if (!L4_IsNilThread(to.pager)) {
-    L4_Set_Propagation(&tag);
-    L4_Set_VirtualSender(to.pager);
-  }
-  L4_Set_MsgTag(tag);
-  L4_Reply(to.client);
-}
-
 }  // namespace
 
 // A translation for the access, by UVM. False: it would have to wait and must not.
@@ -98,43 +87,17 @@ bool Server::ServesFault(ServerThread* self, const Message& message) {
   return IsVoid(*self, message) || HandleFault(self, message, Patience::kNone);
 }
 
-// Several threads that fault on a page at once look to the pmap like one that asks again and again
-// for what it was sent; each time it takes the page back before it sends it, and those that have it
-// fault anew. So when one was answered the others only try again.
-bool Server::IsWithSibling(const Task& task, const ServerThread& pager, base::Vaddr page,
-                           base::Access access) {
-  for (const ClientThread& thread : task.threads) {
-    const ServerThread* other = thread.pager;
-    if (other == nullptr || other == &pager || other->sent_by <= pager.answered_by) continue;
-    const bool enough = other->sent_for == access || other->sent_for == base::Access::kWrite;
-    if (enough && other->sent_page == page) return true;
-  }
-  return false;
-}
+static_assert(kMaxThreads <= pmap_sim::Answers::kThreads, "the pmap tells all of a task apart");
 
 bool Server::HandleFault(ServerThread* pager, const Message& message, Patience patience) {
   Task* task = message.task;
   const base::Vaddr va = base::Vaddr(message.words[0]);
   const base::Access access = AccessOf(L4_PageFaultAccess(message.tag));
   const bool own_name = patience == Patience::kNone;
-  const pmap_sim::ReplyTarget to = {
-      message.client, own_name ? L4_nilthread : pager->thread,
-      task->had_siblings ? pmap_.SendClock() : pmap_sim::ReplyTarget::kAlone};
-  if (task->had_siblings && IsWithSibling(*task, *pager, va.Trunc(), access)) {
-    pager->answered_by = ++task->answers;
-    ++counters_.faults;
-    TryAgain(to);
-    return true;
-  }
+  const pmap_sim::ReplyTarget to = {message.client, own_name ? L4_nilthread : pager->thread};
   base::FaultError error = base::FaultError::kNoMemory;
   uint64_t freed = 0;
   for (uint32_t attempt = 0; attempt < kMaxAttempts * kWithoutPageout;) {
-    // Before it is sent: a sibling that faults as soon as the client goes on must find it.
-    if (task->had_siblings) {
-      pager->sent_page = va.Trunc();
-      pager->sent_for = access;
-      pager->sent_by = pager->answered_by = ++task->answers;
-    }
     pmap_sim::RefillResult result = pmap_.Refill(task->space->pmap(), va, access, to);
     if (result == pmap_sim::RefillResult::kSent) {
       if (attempt == 0) ++counters_.refills;

@@ -91,10 +91,6 @@ struct Task {
   // What the BSD calls need of the space, and the heap, if it has one.
   uvm::Process process;
   bool has_heap = false;
-  // It had more than one thread at some time; then its faults are numbered in the order of their
-  // answers.
-  bool had_siblings = false;
-  uint64_t answers = 0;
   base::ListLink link;
 
   L4_ThreadId_t first_thread() const { return threads[0].id; }
@@ -269,9 +265,6 @@ class Server {
   // False, and nothing is done, when it would have to wait and must not. REQUIRES: the caller has
   // the duty of the thread's worker.
   bool HandleFault(ServerThread* pager, const Message& message, Patience patience);
-  // Whether a sibling was sent the page since the thread of `pager` was answered last.
-  static bool IsWithSibling(const Task& task, const ServerThread& pager, base::Vaddr page,
-                            base::Access access);
   // The same on the pager, which has the worker's duty. True: done with it.
   bool ServesFault(ServerThread* self, const Message& message);
   base::Result<bool, base::FaultError> Resolve(Task* task, base::Vaddr va, base::Access access,
@@ -434,7 +427,7 @@ class Server {
   FileTable files_ ABSL_GUARDED_BY(mu_);
   base::Pool<LentMessage> message_pool_ ABSL_GUARDED_BY(mu_);
   uint64_t claimed_ ABSL_GUARDED_BY(mu_) = 0;  // by all messages; pages
-  Messages messages_ ABSL_GUARDED_BY(mu_);  // of all families, oldest first
+  Messages messages_ ABSL_GUARDED_BY(mu_);     // of all families, oldest first
   uint32_t next_task_id_ ABSL_GUARDED_BY(mu_) = 1;
 };
 

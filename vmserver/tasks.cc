@@ -62,8 +62,6 @@ base::Result<Task*, Server::BirthError> Server::NewTask(const BirthOptions& opti
   task->space = nullptr;
   task->entry = options.parent != nullptr ? options.parent->entry : config_.init_entry;
   task->has_heap = false;
-  task->had_siblings = false;
-  task->answers = 0;
   const uint32_t id = next_task_id_++;
   task->family = options.parent != nullptr ? options.parent->family : id;
   __atomic_store_n(&task->id, id, __ATOMIC_RELEASE);
@@ -104,7 +102,6 @@ void Server::StartTask(Task* task, uint32_t owner) {
 
 // The pager takes messages for this thread from now on; then the thread is started in its name.
 void Server::StartThread(Task* task, const ClientThread& thread) {
-  thread.pager->sent_by = thread.pager->answered_by = 0;
   thread.pager->SetClient(thread.id);
   __atomic_store_n(&thread.pager->task, task, __ATOMIC_RELEASE);
   L4_MsgTag_t tag = L4_MakeMsgTag(0, 2, 0);

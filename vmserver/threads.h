@@ -81,13 +81,6 @@ struct ServerThread : uvm::Thread {
   // A pager's: the worker that always serves the same thread; a worker's: that pager.
   ServerThread* partner = nullptr;
 
-  // A pager's, of a client with siblings: the page that was sent last, for which access, by which
-  // of the task's answers; and the last answer of any kind.
-  base::Vaddr sent_page{};
-  base::Access sent_for = base::Access::kRead;
-  uint64_t sent_by = 0;
-  uint64_t answered_by = 0;
-
   // A worker's: what other workers ask of it, guarded by the server's mutex, and whether there is
   // any.
   base::List<Errand, &Errand::link> errands;
