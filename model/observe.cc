@@ -246,6 +246,9 @@ uint64_t ChainBases(const std::vector<Region>& regions, uint64_t hash) {
   return hash;
 }
 
+// What a task's hash goes on with whose new memory is wired (mlockall); those of others do without.
+constexpr uint64_t kWiresFuture = uint64_t{1} << 63;
+
 }  // namespace
 
 uint64_t World::StateHash(ContentHashes* known) const {
@@ -265,6 +268,7 @@ uint64_t World::StateHash(ContentHashes* known) const {
     hash = base::Chain(hash, task.has_heap ? task.heap_base + 1 : 0);
     hash = base::Chain(hash, task.heap_current);
     if (task.threads != 1) hash = base::Chain(hash, task.threads);
+    if (task.space.wires_future()) hash = base::Chain(hash, label ^ kWiresFuture);
     ForEachRange(label, [&](base::Range range, const Attributes& attributes) {
       hash = base::Chain(hash, range.start.value());
       hash = base::Chain(hash, range.end.value());
