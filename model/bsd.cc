@@ -183,6 +183,8 @@ Step Mmap(const Query& q, uint32_t flags) {
     Errno wrong = CheckNamed(q, size, &object, &max_prot);
     if (wrong != Errno::kOk) return Answer(wrong);
   }
+  const uint64_t offset = op.offset - page_offset;
+  if (op.file_key != 0 && offset + size < offset) return Answer(Errno::kEinval);
   Step step = NewMapping(op, (flags & traces::kFlagShared) != 0, page_offset);
   if (object != 0) step.file_key = object;
   step.attributes.max_prot = max_prot;

@@ -316,12 +316,22 @@ Step UnlessMissing(const Query& q, Step step) {
   return step;
 }
 
+// Without rights a wired page does not count.
+uint64_t WiredBytes(const Space& space) {
+  uint64_t bytes = 0;
+  for (const Region& region : space.regions()) {
+    if (region.attributes.wired && !region.attributes.prot.IsNone())
+      bytes += region.end - region.start;
+  }
+  return bytes;
+}
+
 Step VmWire(const Query& q) {
   const bool privileged = (q.op.flags & traces::kFlagPrivileged) != 0;
   if (privileged && q.caller->owner != 0) return Return(KernReturn::kInvalidHost);
   const Space& space = q.task->space;
   const uint64_t size = Word(*q.task, q.op.size);
-  const uint64_t wired = space.WiredPages() << base::kPageShift;
+  const uint64_t wired = WiredBytes(space);
   if (!privileged && (size > kMostUnprivilegedBytes || wired > kMostUnprivilegedBytes - size)) {
     return Return(KernReturn::kNoAccess);
   }

@@ -612,6 +612,7 @@ class Map {
   Result<void, MapError> UnwireLocked(Range range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   bool RaiseWiringLocked(MapEntry* entry, Range window) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   void UndoMarkedLocked(Range range, Vaddr wired_to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void UnwireTranslationsLocked(const MapEntry& entry);
   // Wires the marked entries of the range and takes their marks away. Lets go of the lock
   // meanwhile.
   Result<void, MapError> WireMarkedLocked(Range range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);

@@ -71,6 +71,22 @@ Result<void, FaultError> Map::FaultMarkedIn(Range range,
   return {};
 }
 
+// Who faulted on a marked entry got wired translations. The page daemon, which takes no page from
+// under its owner's lock, would else take one between the look and the change.
+void Map::UnwireTranslationsLocked(const MapEntry& entry) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  Amap* amap = entry.aref.amap;
+  if (amap != nullptr) amap->lock->mutex.Lock();
+  if (entry.object != nullptr) entry.object->mu.Lock();
+  PmapSystem* pmap = context_->core->pmap;
+  PmapSystem::Mapping mapping;
+  for (Vaddr va = entry.start; pmap->PeekNext(pmap_, va, &mapping) && mapping.va < entry.end;
+       va = mapping.va + base::kPageSize) {
+    pmap->Unwire(pmap_, mapping.va);
+  }
+  if (entry.object != nullptr) entry.object->mu.Unlock();
+  if (amap != nullptr) amap->lock->mutex.Unlock();
+}
+
 // Takes the marks of the range away, and with them the wirings they stand for. Below `wired_to` the
 // pages were faulted in as well.
 void Map::UndoMarkedLocked(Range range, Vaddr wired_to) {
@@ -81,13 +97,7 @@ void Map::UndoMarkedLocked(Range range, Vaddr wired_to) {
     if (entry->wired_count == 1 && entry->start < wired_to) {
       UnwireEntryLocked(entry);
     } else if (--entry->wired_count == 0) {
-      // Who faulted on it meanwhile got wired translations.
-      PmapSystem* pmap = context_->core->pmap;
-      PmapSystem::Mapping mapping;
-      for (Vaddr va = entry->start; pmap->PeekNext(pmap_, va, &mapping) && mapping.va < entry->end;
-           va = mapping.va + base::kPageSize) {
-        pmap->Unwire(pmap_, mapping.va);
-      }
+      UnwireTranslationsLocked(*entry);
     }
   }
 }

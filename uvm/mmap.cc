@@ -155,6 +155,9 @@ AddressResult MmapCalls::Mmap(Process* process, const MmapArguments& a) {
   if (error != Errno::kOk) return {error};
   // Nothing is mapped, and nothing else is checked either.
   if (size == 0) return {Errno::kOk, address};
+  // No object is that long. Before anything is replaced.
+  const uint64_t offset = a.position - in_page;
+  if (!anonymous && offset + size < offset) return {Errno::kEinval};
   Map::EnterOptions options;
   options.size = size;
   options.prot = a.prot;
@@ -164,7 +167,7 @@ AddressResult MmapCalls::Mmap(Process* process, const MmapArguments& a) {
   if (!anonymous) {
     options.object = ReferToObject(uvm_, a, max_prot, size);
     if (options.object == nullptr) return {Errno::kEinval};
-    options.offset = a.position - in_page;
+    options.offset = offset;
   }
   const AddressResult entered = EnterMapping(process, a, address, &options);
   if (entered.error != Errno::kOk) {

@@ -231,7 +231,10 @@ void PageDaemon::Serve() {
   if (retry_soon && now + kRetryUs < deadline) deadline = now + kRetryUs;
   if (deadline > now) SleepUntil(deadline);
   Round();
-  if (HasFrames() || paging_ == 0) WakeWaiters();
+  // After a round that only found pages held by somebody who waiters would be woken in front of,
+  // they go on waiting: their asking again at once would keep the daemon from its pause, and
+  // whoever holds the pages from running where priorities are strict.
+  if (HasFrames() || (paging_ == 0 && (!retry_soon_ || !Reclaimable()))) WakeWaiters();
 }
 
 void PageDaemon::StopServing() {

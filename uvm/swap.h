@@ -242,6 +242,7 @@ class SwapStore {
 
   Core* const core_;
   mutable Mutex mu_;
+  QueueGuard readers_;  // round what a reader and the end of its transfer share
   base::Pool<Area> area_pool_ ABSL_GUARDED_BY(mu_);
   base::ArrayPool tables_ ABSL_GUARDED_BY(mu_);
   AreaList areas_ ABSL_GUARDED_BY(mu_);  // in the order in which they are asked for slots

@@ -57,6 +57,17 @@ Answer Server::Enter(Task* task, const uvm::Map::EnterOptions& options) {
   return Answer(KernReturn::kSuccess).With(at.value());
 }
 
+// What is wired counts by the regions that were asked for, whatever their translations; what has no
+// rights does not count until it has some again (facts/mach.md 3, vm_protect).
+uint64_t Server::WiredBytes(uvm::Map* map) {
+  uint64_t bytes = 0;
+  uvm::Map::Region region;
+  for (Vaddr va = map->min(); map->FindRegion(va, &region); va = region.range.end) {
+    if (region.wired && !region.prot.IsNone()) bytes += region.range.size();
+  }
+  return bytes;
+}
+
 Answer Server::VmWire(Task* caller, Task* target, const Message& m) {
   const uint64_t mask = MaskOf(target);
   const HostRight right = RightOf(caller, m.words[1]);
@@ -66,7 +77,7 @@ Answer Server::VmWire(Task* caller, Task* target, const Message& m) {
   uvm::Map& map = target->space->map();
   const uint64_t size = m.words[3] & mask;
   if (right == HostRight::kPlain) {
-    const uint64_t wired = base::ToBytes(map.WiredPages());
+    const uint64_t wired = WiredBytes(&map);
     if (size > kUnprivilegedWireBytes || wired + size > kUnprivilegedWireBytes) {
       return KernReturn::kNoAccess;
     }

@@ -390,6 +390,7 @@ class Server {
   Answer VmRegion(Task* task, const Message& m);
   Answer VmMap(Task* task, const Message& m);
   Answer VmMsync(Task* task, const Message& m);
+  static uint64_t WiredBytes(uvm::Map* map);
   Answer VmWire(Task* caller, Task* target, const Message& m);
   Answer VmWireAll(Task* caller, Task* target, const Message& m);
   // mach_wire.cc

@@ -232,6 +232,29 @@ TEST(ExploreTest, AgainstThePageDaemonNobodyIsStuckAndNothingIsLost) {
   EXPECT_EQ(FailureOf(Explore(Pressed(base::Canary::kNone))), "");
 }
 
+// Devices that take their time: who reads gives up waiting while its wake-up is under way.
+TEST(ExploreTest, SlowDevicesWakeTheirReadersOnce) {
+  if (!fake_l4::RewindArea::IsAvailable()) GTEST_SKIP() << "takes thousands of runs";
+  ExploreOptions options = Pressed(base::Canary::kNone);
+  options.kind = ScheduleKind::kUniform;
+  options.schedules = 2500;
+  options.run.machine.swap = {{.pages = 64, .transfer_us = 50}};
+  options.draw.swap_devices = 1;
+  EXPECT_EQ(FailureOf(Explore(options)), "");
+}
+
+// A device that holds a tenth of what is touched: most rounds of the daemon find only pages that
+// somebody is busy with.
+TEST(ExploreTest, WhoWaitsLetsThoseRunWhoHoldThePages) {
+  if (!fake_l4::RewindArea::IsAvailable()) GTEST_SKIP() << "takes thousands of runs";
+  ExploreOptions options = Pressed(base::Canary::kNone);
+  options.draw.seed = 3;
+  options.schedules = 1500;
+  options.run.machine.swap = {{.pages = 16}};
+  options.draw.swap_devices = 1;
+  EXPECT_EQ(FailureOf(Explore(options)), "");
+}
+
 TEST(ExploreTest, WhoWaitsForFramesAndIsNotWokenIsFound) {
   if (!fake_l4::RewindArea::IsAvailable()) GTEST_SKIP() << "takes hundreds of runs";
   const ExploreResult result = Explore(Pressed(base::Canary::kWaiterNotWoken));
