@@ -12,7 +12,8 @@
 //          The store remembers of each slot in use what it sent there (a checksum, and whether it
 //          was encrypted): what comes back otherwise is an error of the device, never data.
 // LOCKS    mu_ (rank kSwap) guards everything here; it is taken below any page's owner. No call but
-//          Read waits for a device.
+//          Read waits for a device; readers_ guards what it waits by, which no Mutex can: who waits
+//          for that parks, and would take the Unpark of a device that is done too late.
 // INVARIANTS  SwapAccounting: the devices' slots in use add up to in_use(); only_on_swap() <=
 //          in_use(); every slot of an anon or object is allocated exactly once; a page that is not
 //          in memory and has a slot counts in only_on_swap(); bad slots are in use and nobody's.
@@ -242,6 +243,7 @@ class SwapStore {
 
   Core* const core_;
   mutable Mutex mu_;
+  QueueGuard readers_;
   base::Pool<Area> area_pool_ ABSL_GUARDED_BY(mu_);
   base::ArrayPool tables_ ABSL_GUARDED_BY(mu_);
   AreaList areas_ ABSL_GUARDED_BY(mu_);  // in the order in which they are asked for slots

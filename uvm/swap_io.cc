@@ -148,11 +148,12 @@ struct SwapStore::Reader {
 void SwapStore::ReadIsDone(SwapTransfer* transfer) {
   auto* reader = static_cast<Reader*>(transfer->context);
   SwapStore* store = transfer->store.store;
-  store->mu_.Lock();
+  ThreadSystem* threads = store->core_->threads;
+  store->readers_.Acquire(threads);
   Thread* parked = reader->parked ? reader->thread : nullptr;
   reader->done = true;
-  store->mu_.Unlock();  // from here on the reader may be gone
-  if (parked != nullptr) store->core_->threads->Unpark(parked);
+  store->readers_.Release();  // from here on the reader may be gone
+  if (parked != nullptr) threads->Unpark(parked);
 }
 
 void SwapStore::WaitFor(Reader* reader, SwapDevice* device) {
@@ -160,11 +161,11 @@ void SwapStore::WaitFor(Reader* reader, SwapDevice* device) {
   for (;;) {
     const uint64_t due = device->NextDue();
     if (due != SwapDevice::kNever && due <= threads->Now()) device->Poll(threads->Now());
-    mu_.Lock();
+    readers_.Acquire(threads);
     const bool done = reader->done;
     reader->parked = !done && (due == SwapDevice::kNever || due > threads->Now());
     const bool park = reader->parked;
-    mu_.Unlock();
+    readers_.Release();
     if (done) return;
     if (!park) continue;
     if (due == SwapDevice::kNever) {
@@ -172,10 +173,11 @@ void SwapStore::WaitFor(Reader* reader, SwapDevice* device) {
       return;
     }
     if (threads->ParkUntil(due)) return;
-    mu_.Lock();
+    // An Unpark may be on its way: nothing that parks, as a Mutex does, before that is known.
+    readers_.Acquire(threads);
     const bool coming = reader->done;  // then it was done while we counted as parked
     reader->parked = false;
-    mu_.Unlock();
+    readers_.Release();
     if (!coming) continue;
     threads->Park();
     return;
