@@ -231,7 +231,8 @@ void PageDaemon::Serve() {
   if (retry_soon && now + kRetryUs < deadline) deadline = now + kRetryUs;
   if (deadline > now) SleepUntil(deadline);
   Round();
-  if (HasFrames() || paging_ == 0) WakeWaiters();
+  // Whoever waits would ask again at once, and never let the pages' holder run: the retry is first.
+  if (HasFrames() || (paging_ == 0 && !retry_soon_)) WakeWaiters();
 }
 
 void PageDaemon::StopServing() {

@@ -232,6 +232,46 @@ TEST(ExploreTest, AgainstThePageDaemonNobodyIsStuckAndNothingIsLost) {
   EXPECT_EQ(FailureOf(Explore(Pressed(base::Canary::kNone))), "");
 }
 
+// A reader whose time is up meets its device, which is done, and a third who holds the store: an
+// Unpark that came late was once taken for the store's lock.
+TEST(ExploreTest, AReaderWhoseDeviceIsDoneTooLateTakesNoLockForIt) {
+  if (!fake_l4::RewindArea::IsAvailable()) GTEST_SKIP() << "takes a thousand of runs";
+  ExploreOptions options = Pressed(base::Canary::kNone);
+  options.kind = ScheduleKind::kUniform;
+  options.schedules = 1200;
+  options.run.machine.swap = {{.pages = 64, .transfer_us = 50}};
+  options.draw.swap_devices = 1;
+  EXPECT_EQ(FailureOf(Explore(options)), "");
+}
+
+// A victim that a thread keeps busy, who runs only when nobody else wants to: the daemon sleeps
+// before it tries again, and does not tell who waits to ask again at once.
+TEST(ExploreTest, WhoWaitsForFramesLeavesTheProcessorToThePagesHolder) {
+  if (!fake_l4::RewindArea::IsAvailable()) GTEST_SKIP() << "takes hundreds of runs";
+  ExploreOptions options = Pressed(base::Canary::kNone);
+  options.draw.seed = 3;
+  options.schedules = 1500;
+  options.run.machine.swap = {{.pages = 16}};
+  options.draw.swap_devices = 1;
+  EXPECT_EQ(FailureOf(Explore(options)), "");
+}
+
+// What never ends is a failure with a class and a schedule, not a machine that grows.
+TEST(ExploreTest, AScheduleThatGoesOnForTooLongIsStuck) {
+  ExploreOptions options = Small(ScheduleKind::kRandom);
+  options.schedules = 1;
+  options.run.machine.max_switches_per_op = 300;
+  options.program = Program(
+      "s1 = space\n"
+      "s1.mmap 0x1000000 0x80000 rw- private,fixed\n"
+      "# thread\n"
+      "s1.write 0x1000000 524288 'h'\n");
+  const ExploreResult result = Explore(options);
+  ASSERT_TRUE(result.failed);
+  EXPECT_EQ(result.failed->failure->print.rule, "EveryOperationEnds");
+  EXPECT_NE(result.failed->failure->text.find("livelock"), std::string::npos);
+}
+
 TEST(ExploreTest, WhoWaitsForFramesAndIsNotWokenIsFound) {
   if (!fake_l4::RewindArea::IsAvailable()) GTEST_SKIP() << "takes hundreds of runs";
   const ExploreResult result = Explore(Pressed(base::Canary::kWaiterNotWoken));
