@@ -35,6 +35,8 @@ Step DecodeSwap(const Query& q) {
     case OpKind::kSwapOn: {
       if (device.on) return Answer(Errno::kEbusy);
       if (device.pages == 0) return Answer(Errno::kEnxio);
+      // The first page is a label: nothing would be left.
+      if (device.pages == 1) return Answer(Errno::kEinval);
       Step step = Change();
       step.shortage_code = static_cast<int32_t>(Errno::kEnomem);
       return step;
