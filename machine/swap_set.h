@@ -21,6 +21,9 @@
 
 namespace machine {
 
+// Of a device that is on: the first is its label.
+inline constexpr uint64_t kFewestSwapPages = 2;
+
 struct SwapSpec {
   // Memory; a file of the host (never in a RewindArea); the machine's one driver task.
   enum class Kind : uint8_t { kMemory, kFile, kDriver };

@@ -41,6 +41,16 @@ TEST_F(SwapTest, WhatIsNoDeviceIsNotConfigured) {
       "s1.swapctl 3 0 -> ENOENT\n");
 }
 
+TEST_F(SwapTest, ADeviceOfItsLabelAloneIsTooSmall) {
+  Script script({.swap = {{.pages = 1}, {.pages = 2}}});
+  script.Run(
+      "s1 = space 0x9000 -> ok\n"
+      "s1.swapon 0 0 -> EINVAL\n"
+      "s1.swapstats -> 0\n"
+      "s1.swapoff 0 -> ENXIO\n"
+      "s1.swapon 1 0 -> ok\n");
+}
+
 TEST_F(SwapTest, OnlyTasksOfInitsMayChangeAnything) {
   Run("s2 = s1.fork -> ok\n"
       "s2.swapon 0 0 -> EPERM\n"

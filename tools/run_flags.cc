@@ -154,6 +154,13 @@ absl::StatusOr<CampaignOptions> CampaignOf(const RunFlags& flags, const proptest
   CampaignOptions options;
   const absl::Status status = flags.machine.Apply(DefaultFrames(flags), 64, &options.run);
   if (!status.ok()) return status;
+  // What describes the frames, and the campaign itself, take some of it as well.
+  const uint64_t most = flags.megabytes << 20;
+  if (most != 0 && options.run.machine.ram_bytes > most / 8 * 7) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--frames ", options.run.machine.ram_bytes / base::kPageSize,
+                     " is too much for --megabytes ", flags.megabytes));
+  }
   absl::StatusOr<proptests::FaultRates> faults = proptests::ParseFaultRates(flags.faults);
   if (!faults.ok()) return faults.status();
   options.faults = *faults;

@@ -70,6 +70,8 @@ bad '--seed needs a value' run --seed
 bad 'there is no lane "linux"' run --lanes linux
 bad 'there is no canary "parrot"' run --canary parrot
 bad '--frames 3 is too few' run --frames 3
+bad '--frames 2000000 is too much for --megabytes 8192' run --frames 2000000
+bad '"file:1": a device that is on has at least 2 pages' run --swap file:1
 bad 'swap device "12x": "x" is too much' run --swap 12x
 bad 'swap device "disk:5": there are memory, file and driver' run --swap 64,disk:5
 bad 'swap device "driver:6": a machine has one driver' run --swap driver:5,driver:6

@@ -12,7 +12,8 @@
 //          The store remembers of each slot in use what it sent there (a checksum, and whether it
 //          was encrypted): what comes back otherwise is an error of the device, never data.
 // LOCKS    mu_ (rank kSwap) guards everything here; it is taken below any page's owner. No call but
-//          Read waits for a device.
+//          Read waits for a device; readers_ guards what it waits by, which no Mutex can: who waits
+//          for that parks, and would take the Unpark of a device that is done too late.
 // INVARIANTS  SwapAccounting: the devices' slots in use add up to in_use(); only_on_swap() <=
 //          in_use(); every slot of an anon or object is allocated exactly once; a page that is not
 //          in memory and has a slot counts in only_on_swap(); bad slots are in use and nobody's.

@@ -25,6 +25,15 @@ constexpr uint64_t kProgressEvery = 256;
 // Of one history, that are compared with the state the machine is in.
 constexpr uint64_t kMostOrders = 100;
 
+// A schedule that goes on for longer does not end, and what it decided would fill the area that the
+// machine is brought back from long before an operation's own limit.
+RunOptions Bounded(const RunOptions& options) {
+  RunOptions bounded = options;
+  uint64_t& most = bounded.machine.max_switches_per_op;
+  most = std::min(most, kMostSwitchesPerSchedule);
+  return bounded;
+}
+
 // As Session has it.
 model::World::Options WorldOptions(const RunOptions& options, machine::Machine* machine) {
   model::World::Options world;
@@ -78,7 +87,7 @@ std::string CrashRule(const std::string& crash) {
 
 ConcurrentSession::ConcurrentSession(const RunOptions& options,
                                      const std::vector<std::string>* files)
-    : session_(options, files), linearizer_(WorldOptions(options, session_.system())) {}
+    : session_(Bounded(options), files), linearizer_(WorldOptions(options, session_.system())) {}
 
 void ConcurrentSession::NoteRange(uint64_t start, uint64_t size, const traces::ResolvedOp& op) {
   const bool access = op.kind == OpKind::kRead || op.kind == OpKind::kWrite;

@@ -34,6 +34,9 @@ namespace proptests {
 // Of a machine that programs with as many pages too many are explored on.
 inline constexpr uint64_t kPressureFrames = 128;
 
+// Between threads; thousands are usual. A program that needs more is stuck (EveryOperationEnds).
+inline constexpr uint64_t kMostSwitchesPerSchedule = 1'000'000;
+
 enum class ScheduleKind : uint8_t { kRandom, kPct, kUniform, kDepthFirst };
 
 // What came of a program under one schedule.

@@ -45,7 +45,7 @@ void DrawSwap(Prng prng, RunOptions* run) {
     spec.transfer_us = slow ? 1 + prng.Below(500) : 0;
     spec.page_us = slow ? prng.Below(20) : 0;
     spec.priority = static_cast<uint32_t>(prng.Below(2));
-    spec.on = prng.Chance(7, 8);
+    spec.on = prng.Chance(7, 8) && spec.pages >= machine::kFewestSwapPages;
     run->machine.swap.push_back(spec);
   }
   run->machine.policy = policies[policy];
