@@ -41,7 +41,7 @@ void DrawSwap(Prng prng, RunOptions* run) {
   run->machine.swap.clear();
   for (uint64_t i = 0; i < devices; ++i) {
     machine::SwapSpec spec;
-    spec.pages = 2 + prng.Below(4 * (kFewestWithSwap + frames) / devices);
+    spec.pages = 1 + prng.Below(4 * (kFewestWithSwap + frames) / devices);
     spec.transfer_us = slow ? 1 + prng.Below(500) : 0;
     spec.page_us = slow ? prng.Below(20) : 0;
     spec.priority = static_cast<uint32_t>(prng.Below(2));

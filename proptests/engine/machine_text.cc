@@ -79,8 +79,10 @@ absl::StatusOr<SwapSpec> ParseDevice(absl::string_view word, const SwapSpec& usu
   if (!text.empty()) return BadDevice(word, absl::StrCat("\"", text, "\" is too much"));
   if (spec.kind == SwapSpec::Kind::kDriver && spec.pages == 0)
     return BadDevice(word, "a driver has at least one page");
-  if (spec.on && spec.pages == 1)
-    return BadDevice(word, "a device that is on has at least two pages, the first for its label");
+  if (spec.on && spec.pages < machine::kFewestSwapPages) {
+    return BadDevice(word, absl::StrCat("a device that is on has at least ",
+                                        machine::kFewestSwapPages, " pages, one for its label"));
+  }
   return spec;
 }
 

@@ -69,7 +69,7 @@ TEST(SwapTextTest, ComplaintsNameTheDeviceAndWhatIsWrong) {
               {"99999999999999999999", "at most 1048576"},
               {"-1", "it wants its pages"},
               {"driver:0", "a driver has at least one page"},
-              {"1", "\"1\": a device that is on has at least two pages"},
+              {"1", "\"1\": a device that is on has at least 2 pages"},
               {"driver:5,driver:6", "\"driver:6\": a machine has one driver"},
               {"2,2,2,2,2,2,2,2,2", "at most 8 swap devices"}};
   for (const auto& row : rows) {
