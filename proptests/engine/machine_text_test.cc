@@ -35,8 +35,8 @@ TEST(SwapTextTest, WhatIsTypedIsWhatIsMeant) {
 TEST(SwapTextTest, WhatIsPrintedIsReadBack) {
   const std::vector<std::vector<SwapSpec>> machines = {
       {},
-      {{.pages = 1}},
-      {{.pages = 1, .page_us = 3}, {.pages = 2, .transfer_us = 4, .on = false, .priority = 9}},
+      {{.pages = 2}},
+      {{.pages = 3, .page_us = 3}, {.pages = 2, .transfer_us = 4, .on = false, .priority = 9}},
       {{.kind = Kind::kDriver, .pages = 8, .priority = 0x7fffffff},
        {.kind = Kind::kFile, .pages = 9, .transfer_us = 1, .page_us = 1},
        {.pages = 0, .on = false, .priority = 1}}};
