@@ -481,6 +481,10 @@ const char* UvmCauses::ExplainMappings(Counter counter, uint64_t space, int64_t 
   if (most <= Reached(promoted_, space) + promoted_now_.CountIn(Whole(space))) return kStrangers;
   if (removed_ && space == 0 && most <= kPagesRemoved) return kExtractRemove;
   if (counter == Counter::kResident) {
+    // What moved, and was moved back for the rest of the sequence, has no translations.
+    if (op_ != nullptr && op_->op.call == UvmCall::kSysMremap &&
+        most <= Reached(layers_[kMoved], space))
+      return kMovedMappings;
     // The page that a write is a copy of may show in each view.
     const UvmPages& views = layers_[kViews];
     return Named(views) != 0 && most <= views.CountIn(Whole(space)) ? kViewsStay : nullptr;

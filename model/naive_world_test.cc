@@ -337,6 +337,7 @@ Outcome NaiveWorld::Mmap(const ResolvedOp& op, NaiveTask& task) {
   uint64_t rest = op.file_key == 0 ? 0 : op.offset % 4096;
   Wide size = (Wide{op.size} + rest + 4095) / 4096 * 4096;
   if (size > ~uint64_t{0}) return Bsd(Errno::kEnomem);
+  const bool past = op.file_key != 0 && Wide{op.offset - rest} + size > ~uint64_t{0};
   uint64_t start = 0;
   if (fixed) {
     start = op.at - rest;
@@ -344,7 +345,10 @@ Outcome NaiveWorld::Mmap(const ResolvedOp& op, NaiveTask& task) {
     if (start < kMin) return Bsd(Errno::kEinval);
     if (static_cast<uint64_t>(start + size) > kMax) return Bsd(Errno::kEfbig);
     if (start + size > ~uint64_t{0}) return Bsd(Errno::kEoverflow);
+    if (past) return Bsd(Errno::kEinval);
     if (size == 0) return Bsd(Errno::kOk, start);
+  } else if (past) {
+    return Bsd(Errno::kEinval);
   } else if (size == 0) {
     return Bsd(Errno::kOk, hint && op.at != 0 ? op.at : std::max(op.at, kMin));
   } else if (hint && op.at % 4096 == 0 && op.at >= kMin && op.at + size <= kMax &&
