@@ -482,7 +482,8 @@ const char* UvmCauses::ExplainMappings(Counter counter, uint64_t space, int64_t 
   if (removed_ && space == 0 && most <= kPagesRemoved) return kExtractRemove;
   if (counter == Counter::kResident) {
     // What moved, and was moved back for the rest of the sequence, has no translations.
-    if (op_ != nullptr && op_->op.call == UvmCall::kSysMremap &&
+    if (op_ != nullptr &&
+        (op_->op.call == UvmCall::kMremap || op_->op.call == UvmCall::kSysMremap) &&
         most <= Reached(layers_[kMoved], space))
       return kMovedMappings;
     // The page that a write is a copy of may show in each view.
