@@ -482,10 +482,11 @@ const char* UvmCauses::ExplainMappings(Counter counter, uint64_t space, int64_t 
   if (removed_ && space == 0 && most <= kPagesRemoved) return kExtractRemove;
   if (counter == Counter::kResident) {
     // What moved, and was moved back for the rest of the sequence, has no translations.
-    if (op_ != nullptr &&
-        (op_->op.call == UvmCall::kMremap || op_->op.call == UvmCall::kSysMremap) &&
-        most <= Reached(layers_[kMoved], space))
-      return kMovedMappings;
+    const bool moves =
+        op_ != nullptr && (op_->op.call == UvmCall::kMremap || op_->op.call == UvmCall::kSysMremap);
+    for (size_t i = kMoved; moves && i < kLayers; i++) {
+      if (most <= Reached(layers_[i], space)) return kLayerNames[i];
+    }
     // The page that a write is a copy of may show in each view.
     const UvmPages& views = layers_[kViews];
     return Named(views) != 0 && most <= views.CountIn(Whole(space)) ? kViewsStay : nullptr;
