@@ -527,7 +527,23 @@ bool WiringsAreCounted(Uvm* uvm, TextSink* text) {
   return valid;
 }
 
+namespace {
+
+// Whose lock somebody holds or waits for, of those that belong to no map, amap or object; null:
+// nobody does. The buffer cache's is that of its object.
+const char* HeldStoreLock(Uvm* uvm) {
+  if (!uvm->DebugPages().DebugLock().DebugIdle()) return "frames";
+  if (!uvm->swap().DebugLock().DebugIdle()) return "swap";
+  return uvm->loans().DebugLock().DebugIdle() ? nullptr : "zero page";
+}
+
+}  // namespace
+
 bool NoLockHeld(Uvm* uvm, TextSink* text) {
+  if (const char* whose = HeldStoreLock(uvm)) {
+    *text << whose << ": the lock is held or waited for";
+    return false;
+  }
   for (Space* space = uvm->DebugSpaces().front(); space != nullptr;
        space = uvm->DebugSpaces().Next(space)) {
     if (space->map().DebugIdle()) continue;
@@ -668,9 +684,9 @@ class AllRules {
 
   // False also where it cannot tell. Structure before meaning: a step relies on those before it.
   bool Hold() {
-    return AmapsHold() && ObjectsHold() && MapsHold() && ReferencesHold() && PagesHold() &&
-           TranslationsHold() && KernelMappings(uvm_, &unread_) && ValidWindows(uvm_, &unread_) &&
-           SwapHolds();
+    return HeldStoreLock(uvm_) == nullptr && AmapsHold() && ObjectsHold() && MapsHold() &&
+           ReferencesHold() && PagesHold() && TranslationsHold() &&
+           KernelMappings(uvm_, &unread_) && ValidWindows(uvm_, &unread_) && SwapHolds();
   }
 
  private:
