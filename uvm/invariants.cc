@@ -527,21 +527,12 @@ bool WiringsAreCounted(Uvm* uvm, TextSink* text) {
   return valid;
 }
 
-namespace {
-
-// Whose lock somebody holds or waits for, of those that belong to no map, amap or object; null:
-// nobody does. The buffer cache's is that of its object.
-const char* HeldStoreLock(Uvm* uvm) {
-  if (!uvm->DebugPages().DebugLock().DebugIdle()) return "frames";
-  if (!uvm->swap().DebugLock().DebugIdle()) return "swap";
-  return uvm->loans().DebugLock().DebugIdle() ? nullptr : "zero page";
-}
-
-}  // namespace
-
 bool NoLockHeld(Uvm* uvm, TextSink* text) {
-  if (const char* whose = HeldStoreLock(uvm)) {
-    *text << whose << ": the lock is held or waited for";
+  const char* whose = uvm->DebugHeldLock();
+  if (KernelMemory* kernel = uvm->DebugKernel(); whose == nullptr && kernel != nullptr)
+    kernel->DebugForEachMap([&](Map* map) { whose = map->DebugIdle() ? whose : "kernel: a map"; });
+  if (whose != nullptr) {
+    *text << whose << "'s lock is held or waited for";
     return false;
   }
   for (Space* space = uvm->DebugSpaces().front(); space != nullptr;
@@ -550,15 +541,7 @@ bool NoLockHeld(Uvm* uvm, TextSink* text) {
     *text << "space#" << space->id << ": its map's lock is held or waited for";
     return false;
   }
-  bool idle = true;
-  if (uvm->DebugKernel() != nullptr) {
-    uvm->DebugKernel()->DebugForEachMap([&](Map* map) { idle = idle && map->DebugIdle(); });
-  }
-  if (!idle) {
-    *text << "kernel: a map's lock is held or waited for";
-    return false;
-  }
-  idle = ForEachAmap(uvm, [&](Amap* amap) {
+  const bool idle = ForEachAmap(uvm, [&](Amap* amap) {
     if (amap->lock->mutex.DebugIdle()) return true;
     *text << "amap#" << amap->id << ": its lock is held or waited for";
     return false;
@@ -684,7 +667,7 @@ class AllRules {
 
   // False also where it cannot tell. Structure before meaning: a step relies on those before it.
   bool Hold() {
-    return HeldStoreLock(uvm_) == nullptr && AmapsHold() && ObjectsHold() && MapsHold() &&
+    return uvm_->DebugHeldLock() == nullptr && AmapsHold() && ObjectsHold() && MapsHold() &&
            ReferencesHold() && PagesHold() && TranslationsHold() &&
            KernelMappings(uvm_, &unread_) && ValidWindows(uvm_, &unread_) && SwapHolds();
   }

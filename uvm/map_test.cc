@@ -676,10 +676,10 @@ struct Operation {
 };
 
 // Which pages the map says are shared.
-std::string SharedMarks(const Space& space) {
+std::string SharedMarks(const World& world, const Space& space) {
   std::string marks(space.pages(), '-');
   for (uint64_t page = 0; page < space.pages(); ++page) {
-    const MapEntry* entry = EntryAt(space, page);
+    const MapEntry* entry = world.EntryAt(space, page);
     if (entry != nullptr && entry->shared) marks[page] = 's';
   }
   return marks;
@@ -730,7 +730,7 @@ TEST_F(MapTest, OperationsThatRunOutOfMemoryLeaveNoTrace) {
       Space child = space.Fork();  // so that discarding has to copy an amap
       auto picture = [&] {
         return world.Contents(space, child) + world.Prots(space) + world.Layout(space, child) +
-               SharedMarks(space);
+               SharedMarks(world, space);
       };
       const std::string before = picture();
       world.memory().FailAfter(0);
