@@ -56,6 +56,7 @@ struct Attack {
   L4_Word_t at = kPage;
   L4_Word_t size = 0x1000;
   L4_Word_t host = vmserver::kHostPrivName;
+  L4_Word_t flags = vmserver::kMachSyncAsynchronous;  // vm_msync's
   client::Reply reply = {};
 };
 
@@ -89,7 +90,7 @@ client::Reply Make(const Attack& a) {
     case Kind::kWireAll:
       return client::VmWireAll(a.task, a.host, 1);
     case Kind::kMsync:
-      return client::VmMsync(a.task, a.at, a.size, 1);
+      return client::VmMsync(a.task, a.at, a.size, a.flags);
   }
   return {};
 }
@@ -287,6 +288,20 @@ TEST_F(HostileMachTest, LargeRangesCostNothingUntilTheyAreTouched) {
     EXPECT_EQ(Try(4, {.kind = Kind::kDeallocate, .at = at, .size = kTera}), 0);
   }
   EXPECT_EQ(Try(4, {.kind = Kind::kDeallocate, .at = kBig, .size = kTera}), 0);
+}
+
+// Flags that contradict each other are refused, though an empty range has nothing to be cleaned.
+TEST_F(HostileMachTest, SynchronisingBothWaysIsRefused) {
+  EXPECT_EQ(Try(4, {.kind = Kind::kMsync, .at = kPage, .size = 0}), 0);
+  EXPECT_EQ(
+      Try(4,
+          {.kind = Kind::kMsync, .at = kPage, .size = 0, .flags = vmserver::kMachSyncSynchronous}),
+      0);
+  EXPECT_EQ(Try(4, {.kind = Kind::kMsync,
+                    .at = kPage,
+                    .size = 0,
+                    .flags = vmserver::kMachSyncAsynchronous | vmserver::kMachSyncSynchronous}),
+            Code(KernReturn::kInvalidArgument));
 }
 
 // A child that waits for ever is ended by who made it, and is gone for good.

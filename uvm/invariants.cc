@@ -528,21 +528,20 @@ bool WiringsAreCounted(Uvm* uvm, TextSink* text) {
 }
 
 bool NoLockHeld(Uvm* uvm, TextSink* text) {
+  const char* whose = uvm->DebugHeldLock();
+  if (KernelMemory* kernel = uvm->DebugKernel(); whose == nullptr && kernel != nullptr)
+    kernel->DebugForEachMap([&](Map* map) { whose = map->DebugIdle() ? whose : "kernel: a map"; });
+  if (whose != nullptr) {
+    *text << whose << "'s lock is held or waited for";
+    return false;
+  }
   for (Space* space = uvm->DebugSpaces().front(); space != nullptr;
        space = uvm->DebugSpaces().Next(space)) {
     if (space->map().DebugIdle()) continue;
     *text << "space#" << space->id << ": its map's lock is held or waited for";
     return false;
   }
-  bool idle = true;
-  if (uvm->DebugKernel() != nullptr) {
-    uvm->DebugKernel()->DebugForEachMap([&](Map* map) { idle = idle && map->DebugIdle(); });
-  }
-  if (!idle) {
-    *text << "kernel: a map's lock is held or waited for";
-    return false;
-  }
-  idle = ForEachAmap(uvm, [&](Amap* amap) {
+  const bool idle = ForEachAmap(uvm, [&](Amap* amap) {
     if (amap->lock->mutex.DebugIdle()) return true;
     *text << "amap#" << amap->id << ": its lock is held or waited for";
     return false;
@@ -668,9 +667,9 @@ class AllRules {
 
   // False also where it cannot tell. Structure before meaning: a step relies on those before it.
   bool Hold() {
-    return AmapsHold() && ObjectsHold() && MapsHold() && ReferencesHold() && PagesHold() &&
-           TranslationsHold() && KernelMappings(uvm_, &unread_) && ValidWindows(uvm_, &unread_) &&
-           SwapHolds();
+    return uvm_->DebugHeldLock() == nullptr && AmapsHold() && ObjectsHold() && MapsHold() &&
+           ReferencesHold() && PagesHold() && TranslationsHold() &&
+           KernelMappings(uvm_, &unread_) && ValidWindows(uvm_, &unread_) && SwapHolds();
   }
 
  private:

@@ -97,6 +97,21 @@ TEST_F(InvariantsTest, NoLockHeldSeesObjects) {
   EXPECT_EQ(Violation(), "NoLockHeld: object#1: its lock is held or waited for");
 }
 
+TEST_F(InvariantsTest, NoLockHeldSeesFrames) {
+  MutexLock lock(&uvm().DebugPages().DebugLock());
+  EXPECT_EQ(Violation(), "NoLockHeld: frames: the store's lock is held or waited for");
+}
+
+TEST_F(InvariantsTest, NoLockHeldSeesSwap) {
+  MutexLock lock(&uvm().swap().DebugLock());
+  EXPECT_EQ(Violation(), "NoLockHeld: swap: the store's lock is held or waited for");
+}
+
+TEST_F(InvariantsTest, NoLockHeldSeesTheZeroPage) {
+  MutexLock lock(&uvm().loans().DebugLock());
+  EXPECT_EQ(Violation(), "NoLockHeld: loans: the zero page's lock is held or waited for");
+}
+
 // ---- ValidMapEntries.
 
 TEST_F(InvariantsTest, ValidMapEntriesSeesWrongGaps) {

@@ -77,6 +77,7 @@ class LoanStore {
   // Gives the zero page back when nobody has it; ReturnPages and ReturnAnons do so by themselves.
   void Trim() ABSL_LOCKS_EXCLUDED(zero_mu_);
 
+  Mutex& DebugLock() { return zero_mu_; }  // the zero page's
   uint64_t DebugAnonLoans() const { return anon_loans_; }
 
  private:

@@ -685,6 +685,8 @@ class Map {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   Result<MapEntry*, MapError> CloneEntryLocked(MapEntry* entry, Range part, uint32_t flags)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // What was cloned is shared from now on.
+  void MarkSharedLocked(Range range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   Result<void, MapError> ExtractInto(Range from, Map* target, Vaddr to, uint32_t flags);
   Result<void, MapError> ExtractWithin(Range from, Vaddr to, uint32_t flags)
       ABSL_LOCKS_EXCLUDED(lock_);

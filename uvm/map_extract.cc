@@ -16,7 +16,6 @@ Result<MapEntry*, MapError> Map::CloneEntryLocked(MapEntry* entry, Range part, u
   if (twin == nullptr) return MapError::kNoMemory;
   CopyAttributes(*entry, twin);
   twin->shared = true;
-  if ((flags & kExtractTransient) == 0) entry->shared = true;
   twin->start = part.start;
   twin->end = part.end;
   if ((flags & kExtractProtAll) != 0) twin->max_prot = base::kProtAll;
@@ -60,6 +59,13 @@ Result<void, MapError> Map::CloneRangeLocked(Range from, Vaddr to, uint32_t flag
   return {};
 }
 
+void Map::MarkSharedLocked(Range range) {
+  for (MapEntry* entry = FirstAboveLocked(range.start); entry->start < range.end && !AtEnd(entry);
+       entry = entry->next) {
+    entry->shared = true;
+  }
+}
+
 // The whole of it under one lock. What lies in [to, +size) is the reservation.
 Result<void, MapError> Map::ExtractWithin(Range from, Vaddr to, uint32_t flags) {
   DeadList chain;
@@ -72,6 +78,8 @@ Result<void, MapError> Map::ExtractWithin(Range from, Vaddr to, uint32_t flags) 
     // Part of it would be made of the reservation.
     if (result.ok() && place.Overlaps(from)) result = MapError::kIo;
     if (result.ok() && !ReplaceLocked(place, &chain)) result = MapError::kIo;
+    // Only now: an extraction that failed leaves no mark.
+    if (result.ok() && (flags & kExtractTransient) == 0) MarkSharedLocked(from);
     // Each edge was clipped at above, or lies in a hole.
     if (result.ok() && (flags & kExtractRemove) != 0) RemoveLocked(from, &dead);
   }
@@ -89,6 +97,9 @@ Result<void, MapError> Map::ExtractInto(Range from, Map* target, Vaddr to, uint3
   {
     Change change(this, "Map::Extract source");
     result = CloneRangeLocked(from, to, flags, &chain);
+    // While the source is locked. Whoever takes the reservation away from below us leaves marks
+    // that are too many; only a caller that shares the target with such a one sees that.
+    if (result.ok() && (flags & kExtractTransient) == 0) MarkSharedLocked(from);
   }
   if (result.ok()) {
     Change change(target, "Map::Extract target");

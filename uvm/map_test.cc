@@ -675,6 +675,16 @@ struct Operation {
   std::function<std::string(const Space&)> run;
 };
 
+// Which pages the map says are shared.
+std::string SharedMarks(const World& world, const Space& space) {
+  std::string marks(space.pages(), '-');
+  for (uint64_t page = 0; page < space.pages(); ++page) {
+    const MapEntry* entry = world.EntryAt(space, page);
+    if (entry != nullptr && entry->shared) marks[page] = 's';
+  }
+  return marks;
+}
+
 TEST_F(MapTest, OperationsThatRunOutOfMemoryLeaveNoTrace) {
   const std::vector<Operation> operations = {
       {"unmap", [](const Space& s) { return s.TryUnmap(1, 1); }},
@@ -718,15 +728,17 @@ TEST_F(MapTest, OperationsThatRunOutOfMemoryLeaveNoTrace) {
       space.Map({.at = 4, .sharing = Sharing::kShared});
       space.Write("....D...");
       Space child = space.Fork();  // so that discarding has to copy an amap
-      std::string before =
-          world.Contents(space, child) + world.Prots(space) + world.Layout(space, child);
+      auto picture = [&] {
+        return world.Contents(space, child) + world.Prots(space) + world.Layout(space, child) +
+               SharedMarks(world, space);
+      };
+      const std::string before = picture();
       world.memory().FailAfter(0);
       std::string outcome = operation.run(space);
       world.memory().NeverFail();
       if (outcome != "no_memory") continue;
       ++failures;
-      EXPECT_EQ(world.Contents(space, child) + world.Prots(space) + world.Layout(space, child),
-                before);
+      EXPECT_EQ(picture(), before);
       EXPECT_NE(operation.run(space), "no_memory");
       EXPECT_EQ(world.TearDownAndFindLeaks(), "");
     }

@@ -126,6 +126,7 @@ Result<void, MapError> Map::RemapLocked(const RemapOptions& options, Vaddr to, D
       while (MapEntry* entry = chain.PopFront()) dead->PushBack(entry);
       return cloned;
     }
+    MarkSharedLocked(moving);
     while (MapEntry* entry = chain.PopFront()) LinkLocked(entry);
   } else {
     // The rest of the old range goes first: the destination may lie in a hole of it, and must

@@ -358,7 +358,7 @@ class PageStore {
       }
     }
   }
-  bool DebugIdle() const { return mu_.DebugIdle(); }
+  Mutex& DebugLock() { return mu_; }
 
  private:
   using Queue = base::List<Page, &Page::queue_link>;

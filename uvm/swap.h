@@ -178,7 +178,7 @@ class SwapStore {
   uint32_t DebugUnderWay() const { return under_way_; }
   uint32_t DebugStats(SwapStats* out, uint32_t max) const;  // Stats
   PageCount DebugBad() const;                               // slots of all devices
-  bool DebugIdle() const { return mu_.DebugIdle() && under_way_ == 0; }
+  Mutex& DebugLock() { return mu_; }
   // What SwapAccounting of swap_invariants.h says of the store alone.
   bool Valid(base::TextSink* text) const;
   // Owners of slots are counted: begin, visit each slot of each owner once, end. Visit and End say

@@ -79,7 +79,6 @@ class BufferCache final : public Pager {
 
   // I19. True when it holds; else the first counterexample goes to *text.
   bool ValidWindows(base::TextSink* text) const;
-  bool DebugIdle() const { return windows_object_ == nullptr || windows_object_->mu.DebugIdle(); }
 
  private:
   struct Window : base::RbNode<Window> {

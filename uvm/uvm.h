@@ -195,6 +195,13 @@ class Uvm {
   PmapSystem* DebugPmap() const { return core_.pmap; }
   PagePolicy* DebugPolicy() { return policy_.get(); }
   KernelMemory* DebugKernel() const { return kernel_; }
+  // Whose lock somebody holds or waits for, of those that belong to no map, amap or object; null:
+  // nobody does. (The buffer cache's is that of its object.)
+  const char* DebugHeldLock() {
+    if (!pages_.DebugLock().DebugIdle()) return "frames: the store";
+    if (!swap_.DebugLock().DebugIdle()) return "swap: the store";
+    return loans_.DebugLock().DebugIdle() ? nullptr : "loans: the zero page";
+  }
   const BufferCache* DebugBufferCache() const { return cache_; }
 
  private:

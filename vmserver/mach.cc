@@ -154,6 +154,8 @@ Answer Server::VmInherit(Task* task, const Message& m) {
 // nothing but empty ranges to agree to.
 Answer Server::VmMsync(Task* task, const Message& m) {
   const uint64_t mask = MaskOf(task);
+  constexpr uint64_t kBoth = kMachSyncAsynchronous | kMachSyncSynchronous;
+  if ((m.words[3] & kBoth) == kBoth) return KernReturn::kInvalidArgument;
   const uint64_t start = base::TruncPage(m.words[1] & mask);
   const uint64_t end = base::RoundPage((m.words[1] + m.words[2]) & mask) & mask;
   return start == end ? KernReturn::kSuccess : KernReturn::kInvalidArgument;

@@ -140,6 +140,10 @@ enum BsdFlags : uint32_t {
   kShmRound = 020000,
 };
 
+// vm_msync's flags; together they contradict each other.
+inline constexpr uint32_t kMachSyncAsynchronous = 1;
+inline constexpr uint32_t kMachSyncSynchronous = 2;
+
 // What kMemoryControl changes, and its operands; one that is not named is 0. A frame is named by
 // its number. EINVAL: no such thing, or not with these operands; EBUSY: these frames cannot go now.
 enum class MemoryControl : uint8_t {

@@ -162,26 +162,26 @@ base::Result<Task*, Server::BirthError> Server::Birth(const BirthOptions& option
   }
   const Task* parent = options.parent;
   const base::Vaddr min(options.width == AddressWidth::k32 ? 0 : kMapMin);
-  auto space =
-      options.inherit ? uvm_->ForkSpace(parent->space) : uvm_->CreateSpace(min, options.max);
-  if (!space.ok()) {
+  task->process = {};
+  bool born = !options.inherit || shared_->Fork(&parent->process, &task->process);
+  if (born) {
+    auto space =
+        options.inherit ? uvm_->ForkSpace(parent->space) : uvm_->CreateSpace(min, options.max);
+    born = space.ok();
+    if (born) task->space = space.value();
+    if (!born) shared_->Forget(&task->process);
+  }
+  if (!born) {
     DeleteL4Thread(&task->threads[0]);
     FreeTask(task);
     return BirthError::kNoMemory;
   }
-  task->space = space.value();
-  task->process = {};
   task->process.map = &task->space->map();
   task->process.default_address = task->space->map().min();
   if (options.inherit) {
     task->has_heap = parent->has_heap;
     task->process.heap_start = parent->process.heap_start;
     task->process.heap_end = parent->process.heap_end;
-    if (!shared_->Fork(&parent->process, &task->process)) {
-      DeleteL4Thread(&task->threads[0]);
-      FreeTask(task);
-      return BirthError::kNoMemory;
-    }
   }
   StartTask(task, options.owner);
   return task;
