@@ -78,9 +78,9 @@ std::vector<std::string> ProfileNames() {
   return names;
 }
 
-bool IsPolicy(std::string_view name) {
-  const std::vector<std::string> names = PolicyNames();
-  return std::find(names.begin(), names.end(), name) != names.end();
+bool IsPolicy(std::string_view text) {
+  uvm::PolicySpec spec;
+  return uvm::PolicyOfText(std::string(text).c_str(), &spec);
 }
 
 std::vector<std::string> PolicyNames() {
@@ -130,7 +130,7 @@ vmserver::Server::Config Machine::ServerConfig(const Options& options, Arena* ar
   if (const SwapSpec* driver = swap.FindDriver(); driver != nullptr)
     config.block_driver = {kBlockDriverEntry, base::PageCount(driver->pages)};
   config.page_daemon = swap.count() != 0;
-  CHECK(uvm::PolicyOfName(options.policy.c_str(), &config.policy));
+  CHECK(uvm::PolicyOfText(options.policy.c_str(), &config.policy));
   // The device memory that the kernel's memory table names lies right above RAM.
   config.frame_buffer.key = traces::KeyOfName(traces::kFrameBuffer);
   config.frame_buffer.read_only_key = traces::KeyOfName(traces::kFrameBufferReadOnly);

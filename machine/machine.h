@@ -114,8 +114,8 @@ std::vector<std::string> ProfileNames();
 // The same of kernels: "manual", "pistachio-new-mdb" ...
 const fake_l4::Quirks* FindQuirks(std::string_view name);
 std::vector<std::string> QuirkNames();
-// Of page replacement: "clock" ...
-bool IsPolicy(std::string_view name);
+// Of page replacement: "clock", "clock:anonmin=5,inactive=50" ... (uvm::PolicyOfText), and the names.
+bool IsPolicy(std::string_view text);
 std::vector<std::string> PolicyNames();
 
 // What one client's thread does while others do something, too, and what came of it.
@@ -161,7 +161,7 @@ class Machine {
     uint32_t max_tasks = 64;  // alive at once
     // By number. With any, the server has a page daemon.
     std::vector<SwapSpec> swap = {};
-    // Of page replacement, by name.
+    // Of page replacement: what IsPolicy knows.
     std::string policy = "clock";
     // How free frames are kept, and what happens to them; see MeetEvent.
     MemorySpec memory = {};

@@ -127,7 +127,7 @@ TEST(MemoryEventsTest, TheSameOperationsMeetTheSameEvents) {
 // Codes of the call itself, as init gets them, and as a task of init's does.
 TEST(MemoryControlTest, NonsenseIsRefused) {
   struct Codes {
-    int32_t codes[11] = {};
+    int32_t codes[15] = {};
   } seen;
   Machine machine((Machine::Options()));
   ASSERT_TRUE(machine.Apply({.kind = OpKind::kSpace, .child = 1}).ok());
@@ -145,16 +145,23 @@ TEST(MemoryControlTest, NonsenseIsRefused) {
     codes[i++] = client::ControlMemory(MemoryControl::kNode, kMany, kMany).code;
     codes[i++] = client::ControlMemory(MemoryControl::kPlug, kMany, kMany).code;
     codes[i++] = client::ControlMemory(MemoryControl::kSwapEncrypt, 2).code;
+    // Frames that have no address, and numbers too large for a node or a free list: cut off they
+    // would name something else.
+    constexpr L4_Word_t kNoFrame = L4_Word_t{1} << 52;
+    constexpr L4_Word_t kNoNumber = L4_Word_t{1} << (32 + vmserver::kMemoryCountBits);
     codes[i++] = client::ControlMemory(MemoryControl::kUnplug, kMany, 1).code;
+    codes[i++] = client::ControlMemory(MemoryControl::kUnplug, kNoFrame, 0).code;
+    codes[i++] = client::ControlMemory(MemoryControl::kUnplug, 0, kNoNumber).code;
+    codes[i++] = client::ControlMemory(MemoryControl::kNode, 0, kNoNumber | 1).code;
+    codes[i++] = client::ControlMemory(MemoryControl::kNode, kNoFrame, 1).code;
     codes[i++] = client::ControlMemory(MemoryControl::kUnplug, 0, 0).code;
   };
   ASSERT_TRUE(machine.RunProgram(1, kProgram, &seen));
   for (const int32_t code : seen.codes) EXPECT_EQ(code, static_cast<int32_t>(base::Errno::kEperm));
   ASSERT_TRUE(machine.RunProgram(0, kProgram, &seen));
-  for (int i = 0; i < 9; ++i)
+  for (int i = 0; i < 14; ++i)
     EXPECT_EQ(seen.codes[i], static_cast<int32_t>(base::Errno::kEinval)) << i;
-  for (int i = 9; i < 11; ++i)
-    EXPECT_EQ(seen.codes[i], static_cast<int32_t>(base::Errno::kEbusy)) << i;
+  EXPECT_EQ(seen.codes[14], static_cast<int32_t>(base::Errno::kEbusy));
   testing::ExpectSound(&machine);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -264,12 +265,13 @@ absl::StatusOr<policy::TouchTrace> ReadTrace(const std::string& path) {
 
 int PolicyCommand(const Arguments& arguments) {
   std::string frames, picture, methods = "all";
-  bool json_wanted = false, distances_wanted = false;
+  bool json_wanted = false, distances_wanted = false, force = false;
   Options options("policy", "T.trace", "replays a trace's touches under replacement policies");
   options.Text("frames", &frames, "N,M,...",
                "memory sizes in frames, or in percent (25%) of the pages in use; default: eighths");
   options.Text("policy", &methods, "P,...", "which policies");
-  options.Text("o", &picture, "FILE.svg", "draw the miss curves too");
+  options.Text("o", &picture, "FILE.svg", "draw the miss curves too, into a file of that name");
+  options.Switch("force", &force, "overwrite what has that name");
   options.Switch("distances", &distances_wanted, "print how soon pages are used again");
   options.Switch("json", &json_wanted, "one JSON object on standard output");
   options.Epilogue(kEpilogue);
@@ -286,6 +288,10 @@ int PolicyCommand(const Arguments& arguments) {
   if (!picture.empty()) {
     const absl::Status target = traces::CheckTraceTarget(picture);
     if (!target.ok()) return PrintError(target);
+    if (!force && std::filesystem::exists(picture)) {
+      return PrintError(absl::AlreadyExistsError(
+          absl::StrCat(picture, " is there already; --force overwrites it")));
+    }
   }
   const Stopwatch watch;
   const absl::StatusOr<policy::TouchTrace> trace = ReadTrace(files.front());

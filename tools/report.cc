@@ -131,8 +131,10 @@ void MachineFlags::DeclareMachine(Options* options) {
   options->Text("memory", &memory, "WORD,...",
                 "how free frames are kept: colours=N, buckets=N, lists=N, caches; events=N: before "
                 "one operation in N some leave or come back, or that changes");
-  options->Text("policy", &policy, "NAME",
-                absl::StrCat("of page replacement: ", absl::StrJoin(machine::PolicyNames(), ", ")));
+  options->Text("policy", &policy, "NAME[:SETTING,...]",
+                absl::StrCat("of page replacement: ", absl::StrJoin(machine::PolicyNames(), ", "),
+                             "; clock:anonmin=N,filemin=N,execmin=N,anonmax=N,filemax=N,execmax=N,"
+                             "inactive=N, clockpro:cold=N,adaptive, in percent"));
   options->Text("canary", &canary, "NAME", "arm a deliberate bug, to see it found");
   options->Text(
       "profile", &profile, "NAME",
@@ -200,9 +202,10 @@ absl::Status MachineFlags::Apply(uint64_t default_frames, uint64_t default_check
 
 absl::Status MachineFlags::ApplySwap(machine::Machine::Options* machine) const {
   if (!machine::IsPolicy(policy)) {
-    return absl::InvalidArgumentError(absl::StrCat("there is no policy \"", policy,
-                                                   "\"; there are ",
-                                                   absl::StrJoin(machine::PolicyNames(), ", ")));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "there is no policy \"", policy, "\"; there are ",
+        absl::StrJoin(machine::PolicyNames(), ", "),
+        ", clock and clockpro with settings in percent (minima of clock add up to at most 95)"));
   }
   machine->policy = policy;
   absl::StatusOr<std::vector<machine::SwapSpec>> devices = proptests::ParseSwap(swap, swap_latency);

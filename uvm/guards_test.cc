@@ -103,7 +103,7 @@ bool NeverChanges(const Field& field) {
 
 // A lock itself, not a pointer to one.
 bool Synchronises(const Field& field) {
-  for (const char* type : {"Mutex ", "Mutex& ", "RwLock ", "CondVar "}) {
+  for (const char* type : {"Mutex ", "Mutex& ", "RwLock ", "CondVar ", "QueueGuard "}) {
     if (absl::StrContains(absl::StrCat(" ", field.code), absl::StrCat(" ", type))) return true;
   }
   return false;
@@ -156,6 +156,11 @@ TEST(GuardsTest, EveryFieldSaysWhatGuardsIt) {
            Case{"uvm/map.h", "MapEntry", 20},
            Case{"uvm/map.h", "Map", 17},
            Case{"uvm/page.h", "PageStore", 13},
+           Case{"uvm/swap.h", "SwapStore", 17},
+           Case{"uvm/loan.h", "LoanStore", 10},
+           Case{"uvm/pdaemon.h", "PageDaemon", 25},
+           Case{"uvm/ubc.h", "BufferCache", 10},
+           Case{"uvm/space.h", "Space", 4},
        }) {
     const std::string header = testing::ReadWhole(c.header);
     const Structure structure = Parse(header, c.name);

@@ -183,6 +183,7 @@ class PageStore {
   // NetBSD: uvm_pageactivate(), uvm_pagedeactivate(), uvm_pagedequeue(). Wishes, which the queues
   // hear of later. Wired pages, and nobody's, stay off the queues. LOCKS: the owner's.
   void Activate(Page* page) {
+    page->read_ahead = false;  // somebody asked for it
     if (QueueOf(page) != PageQueue::kActive && page->wire_count == 0) Note(page, Intent::kActivate);
   }
   // NetBSD: uvm_pageenqueue(): on some queue, no matter which.

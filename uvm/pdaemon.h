@@ -21,6 +21,8 @@
 // LOCKS    The daemon goes against the order of locks, from page queues to owners, and only tries
 //          (base/lock_rank.h). WaitForFrames is called with no lock held and no page busy.
 //          Completions (SwapTransfer::done) take one owner's lock after the other, in any thread.
+//          Fields are (G) guard_'s, a word to spin on, to write; (R) of whoever does the round, one
+//          thread at a time (at_work_); (N) nobody's: a setting or statistics, of one word each.
 // INVARIANTS  PagingCount: paging() is the number of pages that are being written to be freed. With
 //          reclaimable memory WaitForFrames returns true after finitely many rounds; without, false
 //          at once.
@@ -188,37 +190,35 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   void FinishObjectPage(Page* page, SwapSlot slot, SwapResult result);
   void NoteFailure(SwapSlot slot, SwapResult result);
 
-  // Constant after construction.
   Core* const core_;
   PageStore* const pages_;
   SwapStore* const swap_;
   AnonStore* const anons_;
   AnonymousPager* const anonymous_;
-  PageObjects page_objects_;
-  // The daemon's, or whoever does its round.
-  uint32_t dirty_reactivations_ = 0;  // in this scan
-  uint64_t skipped_ = 0;              // in this round: what somebody else was at work on
-  bool demanded_ = false;             // in this round: somebody has no frame
-  uint64_t extra_target_ = 0;
-  PageCount tuned_for_;  // frames that the policy knows of
-  PageCount reserve_;
-  // Guarded by guard_.
+  PageObjects page_objects_;          // constant
+  uint32_t dirty_reactivations_ = 0;  // (R) in this scan
+  uint64_t skipped_ = 0;              // (R) in this round: what somebody else was at work on
+  bool demanded_ = false;             // (R) in this round: somebody has no frame
+  PageCount tuned_for_;               // (R) frames that the policy knows of
+  uint64_t extra_target_ = 0;         // (N)
+  PageCount reserve_;                 // (N)
   QueueGuard guard_;
-  WaitQueue waiters_;
-  base::List<Cluster, &Cluster::link> idle_;
-  Thread* sleeper_ = nullptr;  // whoever is in SleepUntil
-  Thread* at_work_ = nullptr;  // does rounds, with or without being the daemon's thread
-  bool kicked_ = false;
-  bool draining_ = false;  // at_work_ waits for the last write under way
-  bool demand_ = false;    // somebody found too few frames since the last round began
-  bool has_thread_ = false;
-  bool retry_soon_ = false;
-  uint32_t vain_rounds_ = 0;  // the last so many came to nothing
-  uint64_t rounds_ = 0;
-  uint64_t paging_ = 0;
-  uint64_t many_ = 0;  // frames that callers of WaitForMany wait for
-  DaemonCounters counters_;
-  Cluster clusters_[kClusters];
+  WaitQueue waiters_;                         // (G)
+  base::List<Cluster, &Cluster::link> idle_;  // (G)
+  Thread* sleeper_ = nullptr;                 // (G) whoever is in SleepUntil
+  Thread* at_work_ = nullptr;  // (G) does rounds, with or without being the daemon's thread
+  bool kicked_ = false;        // (G)
+  bool draining_ = false;      // (G) at_work_ waits for the last write under way
+  bool demand_ = false;        // (G) somebody found too few frames since the last round began
+  bool has_thread_ = false;    // (G)
+  bool retry_soon_ = false;    // (G)
+  uint32_t vain_rounds_ = 0;   // (G) the last so many came to nothing
+  uint64_t rounds_ = 0;        // (G)
+  uint64_t paging_ = 0;        // (G)
+  uint64_t many_ = 0;          // (G) frames that callers of WaitForMany wait for
+  DaemonCounters counters_;    // (N)
+  Cluster
+      clusters_[kClusters];  // (G) those that are idle; a busy one its filler's, or the device's
 };
 
 }  // namespace uvm

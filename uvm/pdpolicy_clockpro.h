@@ -59,6 +59,9 @@ class ClockProPolicy final : public PagePolicy {
   ClockProPolicy(const ClockProPolicy&) = delete;
   ClockProPolicy& operator=(const ClockProPolicy&) = delete;
 
+  static bool AreTunables(const ClockProTunables& tunables) {
+    return tunables.cold >= 1 && tunables.cold <= 100;
+  }
   // Errors: kInvalidArgument, nothing changed.
   Result<void, MapError> SetTunables(const ClockProTunables& tunables);
   const ClockProTunables& tunables() const { return tunables_; }

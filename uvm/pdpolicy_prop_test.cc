@@ -293,7 +293,8 @@ struct Pair {
 Pair NewPair(PolicyKind kind, Chunks* memory) {
   Pair pair;
   // The history is for a larger machine, so that no bucket overflows.
-  pair.choice = std::make_unique<PolicyChoice>(kind, memory, PageCount(64 * kPages));
+  pair.choice =
+      std::make_unique<PolicyChoice>(PolicySpec{.kind = kind}, memory, PageCount(64 * kPages));
   pair.bench = std::make_unique<PolicyBench>(pair.choice->get(), kPages);
   pair.states = std::make_unique<States>(kPages);
   for (uint32_t i = 0; i < kPages; ++i) (*pair.states)[i] = pair.bench->at(i);
@@ -410,7 +411,7 @@ TEST_P(PolicyPropTest, DoesWhatItsSpecificationDoes) {
 TEST_P(PolicyPropTest, WishesComeTrueAndNothingElse) {
   constexpr uint32_t kMany = 300;  // more than the buffer holds
   base::Prng prng(7, "wishes");
-  PolicyChoice choice(GetParam(), &memory_, PageCount(kMany));
+  PolicyChoice choice({.kind = GetParam()}, &memory_, PageCount(kMany));
   PagePolicy* policy = choice.get();
   PolicyBench bench(policy, kMany);
   PageIntents intents;
@@ -451,13 +452,72 @@ TEST_P(PolicyPropTest, WishesComeTrueAndNothingElse) {
 }
 
 TEST_P(PolicyPropTest, NamesRoundTrip) {
-  PolicyChoice choice(GetParam(), &memory_, PageCount(10));
+  PolicyChoice choice({.kind = GetParam()}, &memory_, PageCount(10));
   EXPECT_STREQ(choice.get()->name(), PolicyName(GetParam()));
   PolicyKind kind;
   ASSERT_TRUE(PolicyOfName(PolicyName(GetParam()), &kind));
   EXPECT_EQ(kind, GetParam());
   EXPECT_FALSE(PolicyOfName("cloc", &kind));
   EXPECT_FALSE(PolicyOfName("", &kind));
+}
+
+TEST(PolicySpecTest, TextSaysWhatThePolicyIsTold) {
+  PolicySpec spec;
+  ASSERT_TRUE(PolicyOfText("clock:execmin=40,anonmin=0,filemax=100,inactive=50", &spec));
+  EXPECT_EQ(spec.kind, PolicyKind::kClock);
+  EXPECT_EQ(spec.clock.min[0], 0);
+  EXPECT_EQ(spec.clock.min[1], 10) << "as ever";
+  EXPECT_EQ(spec.clock.min[2], 40);
+  EXPECT_EQ(spec.clock.max[1], 100);
+  EXPECT_EQ(spec.clock.inactive, 50);
+  ASSERT_TRUE(PolicyOfText("clockpro:adaptive,cold=25", &spec));
+  EXPECT_EQ(spec.kind, PolicyKind::kClockPro);
+  EXPECT_EQ(spec.clock_pro.target, ColdTarget::kAdaptive);
+  EXPECT_EQ(spec.clock_pro.cold, 25);
+  ASSERT_TRUE(PolicyOfText("clockpro", &spec));
+  EXPECT_EQ(spec.clock_pro.target, ColdTarget::kFixed);
+  EXPECT_TRUE(PolicyOfText("fifo", &spec));
+}
+
+TEST(PolicySpecTest, NonsenseIsRefusedAndChangesNothing) {
+  PolicySpec spec;
+  ASSERT_TRUE(PolicyOfText("clock:inactive=7", &spec));
+  for (const char* text : {"",
+                           "cloc",
+                           "clock:",
+                           "clock:inactive",
+                           "clock:inactive=",
+                           "clock:inactive=101",
+                           "clock:inactive=1000",
+                           "clock:inactive=-1",
+                           "clock:inactive=5,",
+                           "clock:,inactive=5",
+                           "clock:inactive=5 ",
+                           "clock:inactive=5,inactive=5",
+                           "clock:anonmin=60,filemin=36",
+                           "clock:cold=5",
+                           "clockpro:cold=0",
+                           "clockpro:adaptive=1",
+                           "clockpro:adaptive,adaptive",
+                           "clockpro:anonmin=5",
+                           "fifo:",
+                           "fifo:inactive=5",
+                           "clockproclockproclockpro"}) {
+    EXPECT_FALSE(PolicyOfText(text, &spec)) << text;
+    EXPECT_EQ(spec.clock.inactive, 7) << text;
+  }
+}
+
+TEST(PolicySpecTest, ThePolicyIsToldSo) {
+  testing::HostPages memory;
+  PolicySpec spec;
+  ASSERT_TRUE(PolicyOfText("clock:inactive=50", &spec));
+  PolicyChoice clock(spec, &memory, PageCount(64));
+  EXPECT_EQ(static_cast<ClockPolicy*>(clock.get())->tunables().inactive, 50);
+  ASSERT_TRUE(PolicyOfText("clockpro:adaptive", &spec));
+  PolicyChoice clock_pro(spec, &memory, PageCount(64));
+  EXPECT_EQ(static_cast<ClockProPolicy*>(clock_pro.get())->tunables().target,
+            ColdTarget::kAdaptive);
 }
 
 INSTANTIATE_TEST_SUITE_P(Policies, PolicyPropTest, ::testing::ValuesIn(kPolicyKinds),

@@ -2,6 +2,7 @@
 //
 // WHAT     NetBSD's vmspace without the process around it. Made, forked and freed by Uvm.
 // STATES   one reference for each task that runs in it; freed with the last.
+// LOCKS    (U) changed by Uvm, between scheduling points only (core.h).
 // SEE      facts/uvm.md 1.1 "Address-space lifecycle".
 
 #ifndef UVM_SPACE_H_
@@ -26,11 +27,11 @@ class Space {
   Pmap* pmap() const { return map_.pmap(); }
 
   const uint32_t id;        // stable, in order of birth
-  uint32_t refs = 1;        // tasks; changed by Uvm
-  base::ListLink uvm_link;  // Uvm's list of live spaces
+  uint32_t refs = 1;        // (U) tasks
+  base::ListLink uvm_link;  // (U) Uvm's list of live spaces
 
  private:
-  Map map_;
+  Map map_;  // constant; it has a lock of its own
 };
 
 }  // namespace uvm

@@ -167,6 +167,8 @@ void StoredPager::Finish(Object* object, Window* window, bool failed) {
     if (window->fresh[i] && (request.flags & kPgoOverwrite) == 0) {
       page->fake = false;
       ClearPastEnd(object, &page);  // nobody borrowed it yet
+      // Until somebody uses it (PageStore::Activate).
+      page->read_ahead = !keeps || !window->Wants(i);
     }
     if (!keeps || !window->Wants(i)) continue;
     if ((request.flags & kPgoOverwrite) != 0) {

@@ -129,6 +129,31 @@ TEST_F(StoredTest, ReadAheadMakesPagesResidentAndReturnsNone) {
   EXPECT_EQ(States(object, 4), "ccc.");
 }
 
+// What came before anybody asked for it says so until it is used; the policy goes by it.
+TEST_F(StoredTest, PagesThatNobodyAskedForAreMarked) {
+  testing::MemoryStore store("abcdefgh");
+  store.set_block(2);
+  Object* object = Stored(&store);
+  const auto marks = [&] {
+    std::string text;
+    for (uint64_t i = 0; i < 6; ++i) {
+      const Page* page = PageAt(object, i);
+      text += page == nullptr ? '.' : page->read_ahead ? 'a' : '-';
+    }
+    return text;
+  };
+  Get(object, {.first = 0, .count = 2, .flags = 0});
+  EXPECT_EQ(marks(), "aa....");
+  Get(object, {.first = 2});
+  EXPECT_EQ(marks(), "aa-a..") << "the rest of its block";
+  object->mu.Lock();
+  pages_.Activate(PageAt(object, 1));
+  object->mu.Unlock();
+  EXPECT_EQ(marks(), "a--a..");
+  EXPECT_EQ(Get(object, {.first = 4, .flags = kPgoSyncIo | kPgoOverwrite}).size(), 1u);
+  EXPECT_EQ(marks(), "a--a-.") << "who overwrites reads nothing ahead";
+}
+
 TEST_F(StoredTest, AWriterMakesCleanPagesUnknown) {
   testing::MemoryStore store("ab");
   Object* object = Stored(&store);

@@ -11,9 +11,12 @@
 //          of a slot: free -> in use -> bad (lost to an error; stays taken while the device is on).
 //          The store remembers of each slot in use what it sent there (a checksum, and whether it
 //          was encrypted): what comes back otherwise is an error of the device, never data.
-// LOCKS    mu_ (rank kSwap) guards everything here; it is taken below any page's owner. No call but
-//          Read waits for a device; readers_ guards what it waits by, which no Mutex can: who waits
-//          for that parks, and would take the Unpark of a device that is done too late.
+// LOCKS    mu_ (rank kSwap) guards everything here, (S) to read and to write, (W) to write only:
+// what
+//          is read of a single word too late is only less good. It is taken below any page's owner.
+//          No call but Read waits for a device; readers_ guards what it waits by, which no Mutex
+//          can: who waits for that parks, and would take the Unpark of a device that is done too
+//          late.
 // INVARIANTS  SwapAccounting: the devices' slots in use add up to in_use(); only_on_swap() <=
 //          in_use(); every slot of an anon or object is allocated exactly once; a page that is not
 //          in memory and has a slot counts in only_on_swap(); bad slots are in use and nobody's.
@@ -248,17 +251,16 @@ class SwapStore {
   base::ArrayPool tables_ ABSL_GUARDED_BY(mu_);
   AreaList areas_ ABSL_GUARDED_BY(mu_);  // in the order in which they are asked for slots
   Bounce* bounces_ ABSL_GUARDED_BY(mu_) = nullptr;
-  SwapCipher* cipher_ = nullptr;
-  bool encrypt_ = false;
-  uint32_t next_id_ = 1;
-  // Guarded by mu_ to write.
-  uint64_t pages_ = 0;
-  uint64_t available_ = 0;
-  uint64_t in_use_ = 0;
-  uint64_t bad_ = 0;  // of those that are available
-  int64_t only_ = 0;
-  uint32_t under_way_ = 0;
-  SwapCounters counters_;
+  SwapCipher* cipher_ = nullptr;  // set once, before the first SetEncryption
+  bool encrypt_ = false;          // (S)
+  uint32_t next_id_ = 1;          // (S)
+  uint64_t pages_ = 0;            // (W)
+  uint64_t available_ = 0;        // (W)
+  uint64_t in_use_ = 0;           // (W)
+  uint64_t bad_ = 0;              // (W) of those that are available
+  int64_t only_ = 0;              // (W)
+  uint32_t under_way_ = 0;        // (W)
+  SwapCounters counters_;         // (W)
 };
 
 }  // namespace uvm

@@ -12,7 +12,8 @@
 // STATES   of a window: unnamed (shows nothing) -> in use (refs > 0) <-> cached (named, refs 0, on
 //          the queue of windows to reuse, oldest first) -> unnamed. In use for a kUbcFaultBusy
 //          write it is exclusive: others wait.
-// LOCKS    The lock of the windows' own object guards the table. It is never held with another
+// LOCKS    (B) The lock of the windows' own object guards the table; (P) pools change between
+//          scheduling points only (core.h). The windows' lock is never held with another
 //          object's. A fault in a window is entered with it (pager.h).
 // INVARIANTS  I19 ValidWindows: a window in use is not on the queue, every other one is; no two
 //          have the same object and offset; an object counts its windows; a cached window maps
@@ -146,16 +147,15 @@ class BufferCache final : public Pager {
 
   KernelMemory* const kernel_;
   ObjectStore* const objects_;
-  Object* windows_object_ = nullptr;
-  Vaddr base_;
-  Window* windows_ = nullptr;
-  uint32_t count_ = 0;
-  // Guarded by windows_object_'s lock.
-  Tree named_;
-  base::List<Window, &Window::queue_link> queue_;
+  Object* windows_object_ = nullptr;               // set once, by Init
+  Vaddr base_;                                     // set once, by Init
+  Window* windows_ = nullptr;                      // set once, by Init; each of them (B)
+  uint32_t count_ = 0;                             // set once, by Init
+  Tree named_;                                     // (B)
+  base::List<Window, &Window::queue_link> queue_;  // (B)
   CondVar released_;
-  base::ArrayPool buffers_;
-  LoanBreaker loans_;
+  base::ArrayPool buffers_;  // (P)
+  LoanBreaker loans_;        // constant
 };
 
 }  // namespace uvm

@@ -43,7 +43,7 @@ struct Config {
   base::PageSource* memory;
   PmapSystem* pmap;
   ThreadSystem* threads;
-  PolicyKind policy = PolicyKind::kClock;  // which page goes next
+  PolicySpec policy = {};  // which page goes next
   // Frames that begin plugged in; none: all that the pmap can reach.
   const FrameRange* plugged = nullptr;
   uint32_t plugged_count = 0;

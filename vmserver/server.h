@@ -174,7 +174,7 @@ class Server {
     } block_driver;
     // A thread of the server's reclaims frames. Without one memory that is short stays short.
     bool page_daemon = false;
-    uvm::PolicyKind policy = uvm::PolicyKind::kClock;
+    uvm::PolicySpec policy = {};
     // What UVM is given instead of the server's own pmap, which it passes calls on to; null:
     // nothing.
     uvm::PmapSystem* pmap_between = nullptr;

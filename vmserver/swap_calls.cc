@@ -55,6 +55,16 @@ Answer Server::SwapStatsOf(const Message& m) {
       .With(stats[n].bad.value());
 }
 
+namespace {
+
+// A priority is a signed number of 32 bits, extended with zeroes or with its sign.
+bool IsPriority(L4_Word_t word) {
+  const auto priority = static_cast<int32_t>(word);
+  return word == static_cast<uint32_t>(priority) || word == static_cast<L4_Word_t>(priority);
+}
+
+}  // namespace
+
 Answer Server::SwapCall(Task* task, const Message& m) {
   const L4_Word_t request = L4_Label(m.tag);
   if (request == kBsdSwapStats) return SwapStatsOf(m);
@@ -64,12 +74,14 @@ Answer Server::SwapCall(Task* task, const Message& m) {
   switch (request) {
     case kBsdSwapOn:
       if (!exists) return Errno::kEnxio;
+      if (!IsPriority(m.words[1])) return Errno::kEinval;
       return AnswerOf(uvm_->swap().On(device, static_cast<int32_t>(m.words[1])));
     case kBsdSwapOff:
       if (!exists) return Errno::kEnxio;
       return AnswerOf(uvm_->SwapOff(device));
     default:  // kBsdSwapCtl
       if (!exists) return Errno::kEnoent;
+      if (!IsPriority(m.words[1])) return Errno::kEinval;
       return AnswerOf(uvm_->swap().SetPriority(device, static_cast<int32_t>(m.words[1])));
   }
 }

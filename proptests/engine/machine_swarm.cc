@@ -27,6 +27,23 @@ void DrawMemory(Prng prng, RunOptions* run) {
   run->memory_may_run_out = true;
 }
 
+// One policy in three is told something.
+void DrawTunables(Prng prng, std::string* policy) {
+  const bool told = prng.Chance(1, 3);
+  const uint64_t least = prng.Below(96);
+  const uint64_t share = prng.Below(101);
+  const uint64_t most = prng.Below(101);
+  if (!told) return;
+  if (*policy == "clock") {
+    // Together at most 95.
+    absl::StrAppend(policy, ":anonmin=", least * share / 100,
+                    ",filemin=", least - least * share / 100, ",execmin=0,anonmax=", most,
+                    ",inactive=", prng.Below(101));
+  } else if (*policy == "clockpro") {
+    absl::StrAppend(policy, ":cold=", 1 + most * 99 / 100, share % 2 == 0 ? ",adaptive" : "");
+  }
+}
+
 // Of memory that is scarce, and scarcer then: one to three devices, together up to four times the
 // memory.
 void DrawSwap(Prng prng, RunOptions* run) {
@@ -49,6 +66,7 @@ void DrawSwap(Prng prng, RunOptions* run) {
     run->machine.swap.push_back(spec);
   }
   run->machine.policy = policies[policy];
+  DrawTunables(prng, &run->machine.policy);
 }
 
 // Of devices, mostly in memory: a few are files, one may be behind a driver.

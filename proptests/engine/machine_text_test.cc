@@ -133,6 +133,8 @@ TEST(MachineOfTraceTest, ATraceNamesItsMachine) {
   EXPECT_EQ(run.machine.swap_encryption, SwapEncryption::kOn);
   EXPECT_TRUE(run.machine.memory.caches);
   EXPECT_EQ(run.machine.policy, "fifo");
+  EXPECT_EQ(Follow("machine policy=clock:anonmin=50,inactive=20", &run), "");
+  EXPECT_EQ(run.machine.policy, "clock:anonmin=50,inactive=20");
   RunOptions plain;
   EXPECT_EQ(Follow("machines are not meant", &plain), "");
   EXPECT_FALSE(plain.memory_may_run_out);
@@ -145,6 +147,8 @@ TEST(MachineOfTraceTest, ComplaintsQuoteTheComment) {
   EXPECT_NE(Follow("machine disk=3", &run).find("\"disk=3\": there are frames="),
             std::string::npos);
   EXPECT_NE(Follow("machine policy=magic", &run).find("\"policy=magic\""), std::string::npos);
+  EXPECT_NE(Follow("machine policy=clock:anonmin=96", &run).find("\"policy=clock:anonmin=96\""),
+            std::string::npos);
   EXPECT_NE(Follow("machine swap=x", &run).find("swap device \"x\""), std::string::npos);
 }
 

@@ -283,7 +283,7 @@ World::World(uint64_t frames, ThreadSystem* threads, PolicyKind policy)
       uvm_(Config{.memory = &memory_,
                   .pmap = &pmap_,
                   .threads = threads != nullptr ? threads : &threads_,
-                  .policy = policy}) {}
+                  .policy = {.kind = policy}}) {}
 
 World::World(const Pressure& pressure, ThreadSystem* threads)
     : World(pressure.frames, threads, pressure.policy) {
