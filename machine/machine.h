@@ -114,7 +114,7 @@ std::vector<std::string> ProfileNames();
 // The same of kernels: "manual", "pistachio-new-mdb" ...
 const fake_l4::Quirks* FindQuirks(std::string_view name);
 std::vector<std::string> QuirkNames();
-// Of page replacement: "clock", "clock:anonmin=5,inactive=50" ... (uvm::PolicyOfText), and the names.
+// Of page replacement: "clock", "clock:anonmin=5,inactive=50" ... (uvm::PolicyOfText); the names.
 bool IsPolicy(std::string_view text);
 std::vector<std::string> PolicyNames();
 

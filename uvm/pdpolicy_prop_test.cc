@@ -509,7 +509,7 @@ TEST(PolicySpecTest, NonsenseIsRefusedAndChangesNothing) {
 }
 
 TEST(PolicySpecTest, ThePolicyIsToldSo) {
-  testing::HostPages memory;
+  Chunks memory;
   PolicySpec spec;
   ASSERT_TRUE(PolicyOfText("clock:inactive=50", &spec));
   PolicyChoice clock(spec, &memory, PageCount(64));
