@@ -84,8 +84,7 @@ bool Expectation::AcceptsChoice(const Outcome& seen) const {
     case Step::Freedom::kAddress: {
       uint64_t start = seen.value - parts_.step.page_offset;
       canonical.value = seen.value;
-      return seen == canonical && base::IsPageAligned(start) &&
-             (start & parts_.step.mask) == 0 &&
+      return seen == canonical && base::IsPageAligned(start) && (start & parts_.step.mask) == 0 &&
              parts_.space->Contains(start, parts_.step.free_size) &&
              parts_.space->NoneMapped(start, start + parts_.step.free_size);
     }

@@ -15,6 +15,7 @@
 #include "base/prng.h"
 #include "gtest/gtest.h"
 #include "model/naive_draws.h"
+#include "model/naive_tasks.h"
 #include "model/world.h"
 #include "rapidcheck.h"
 #include "rapidcheck/gtest.h"
@@ -36,24 +37,9 @@ constexpr int kPages = kNaivePages;
 constexpr uint64_t kMin = kNaiveMin;
 constexpr uint64_t kMax = kNaiveMax;
 constexpr uint32_t kTasks = 3;
-using Bytes = std::array<unsigned char, 4096>;
-
-struct Page {
-  bool mapped = false;
-  Attributes attributes;
-  std::shared_ptr<std::optional<Bytes>> own;  // null: the file's page itself
-  uint64_t file_key = 0;
-  uint64_t file_offset = 0;
-};
-
-struct NaiveTask {
-  std::array<Page, kPages> pages;
-  bool mach = false;
-  bool made_by_init = false;
-  std::optional<uint64_t> heap_base;
-  uint64_t heap_current = 0;
-  bool wires_future = false;
-};
+using naive::Bytes;
+using naive::NaiveTask;
+using naive::Page;
 
 class NaiveWorld {
  public:
@@ -110,8 +96,7 @@ class NaiveWorld {
   Outcome Memfd(const ResolvedOp& op);
   void Wire(Page& page);
   // Without bits of `mask`; of all that there are, if there is one from `from` on.
-  std::optional<uint64_t> AnyHole(NaiveTask& task, Wide size, uint64_t mask = 0,
-                                  uint64_t from = 0);
+  std::optional<uint64_t> AnyHole(NaiveTask& task, Wide size, uint64_t mask = 0, uint64_t from = 0);
   static bool CanAlign(const ResolvedOp& op, uint64_t* mask);
   Page NewPage(base::Prot prot, bool shared, uint64_t file_key, uint64_t file_offset);
 

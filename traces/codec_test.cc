@@ -307,9 +307,9 @@ TEST(CodecTest, MistakesSayWhatWordsThereAre) {
             "t.trace:2:16: expected private or shared, perhaps with ,fixed or ,tryfixed or ,wired "
             "or ,align=1 to 255, found 'private,'");
   for (const char* wrong :
-       {"private,wired,fixed", "private,align=0", "private,align=256", "private,align=",
-        "private,align=+4", "private,align=13,wired", "private,align=13,", "private,,wired",
-        "private,fixed,tryfixed", "private,wired,wired"}) {
+       {"private,wired,fixed", "private,align=0", "private,align=256",
+        "private,align=", "private,align=+4", "private,align=13,wired", "private,align=13,",
+        "private,,wired", "private,fixed,tryfixed", "private,wired,wired"}) {
     EXPECT_NE(Mistake(absl::StrCat("s1.mmap 0 1 rw ", wrong)).find("expected private or shared"),
               std::string::npos)
         << wrong;

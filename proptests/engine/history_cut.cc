@@ -53,8 +53,8 @@ bool IsPlacedAnywhere(const ResolvedOp& op) {
 bool CanBeCut(const ResolvedOp& op) {
   const bool one_answer = MovesContents(op.kind) || op.kind == OpKind::kMincore;
   // A mapping that cannot be wired is none, and its first page alone has to be aligned.
-  const bool whole = op.kind == OpKind::kMmap && ((op.flags & traces::kFlagWired) != 0 ||
-                                                  traces::AlignmentOf(op.flags) != 0);
+  const bool whole = op.kind == OpKind::kMmap &&
+                     ((op.flags & traces::kFlagWired) != 0 || traces::AlignmentOf(op.flags) != 0);
   if (one_answer || whole || op.kind == OpKind::kVmMap || IsPlacedAnywhere(op)) return false;
   return !IsAccess(op.kind) || PagesOf(op).end - PagesOf(op).first <= base::kPageSize;
 }
