@@ -117,17 +117,22 @@ client::Reply Mmap(const ResolvedOp& op, uint32_t flags) {
   return client::Mmap(arguments);
 }
 
+uint32_t AlignmentFlags(const ResolvedOp& op) {
+  return traces::AlignmentOf(op.flags) << vmserver::kMmapAlignShift;
+}
+
 client::Reply MmapWithFlags(const ResolvedOp& op) {
-  uint32_t flags = 0;
+  uint32_t flags = AlignmentFlags(op);
   if ((op.flags & traces::kFlagPrivate) != 0) flags |= vmserver::kMmapPrivate;
   if ((op.flags & traces::kFlagShared) != 0) flags |= vmserver::kMmapShared;
   if ((op.flags & traces::kFlagFixed) != 0) flags |= vmserver::kMmapFixed;
   if ((op.flags & traces::kFlagTryFixed) != 0) flags |= vmserver::kMmapTryFixed;
+  if ((op.flags & traces::kFlagWired) != 0) flags |= vmserver::kMmapWired;
   return Mmap(op, flags);
 }
 
 uint32_t MremapFlags(const ResolvedOp& op) {
-  uint32_t flags = 0;
+  uint32_t flags = AlignmentFlags(op);
   if ((op.flags & traces::kFlagFixed) != 0) flags |= vmserver::kMmapFixed;
   if ((op.flags & traces::kFlagDuplicate) != 0) flags |= vmserver::kMmapDuplicate;
   return flags;

@@ -102,15 +102,27 @@ Step At(Step step, uint64_t start, uint64_t size) {
   return step;
 }
 
-// The freedom to choose any hole; the canonical choice is the lowest. Fails with ENOMEM where there
-// is no hole.
-Step Anywhere(const Space& space, Step step, uint64_t size) {
+// The freedom to choose any hole at an address without bits of `mask`; the canonical choice is the
+// lowest. Fails with ENOMEM where there is no hole.
+Step Anywhere(const Space& space, Step step, uint64_t size, uint64_t mask) {
   uint64_t start;
-  if (!space.LowestHole(size, &start)) return Answer(Errno::kEnomem);
+  if (!space.LowestHole(size, mask, &start)) return Answer(Errno::kEnomem);
   step = At(step, start, size);
   step.freedom = Step::Freedom::kAddress;
   step.free_size = size;
+  step.mask = mask;
   return step;
+}
+
+// MAP_ALIGNED: the bits that the address shall not have. False: less than a page, or more than the
+// word that counts it has bits.
+bool MaskOf(const ResolvedOp& op, uint64_t* mask) {
+  const uint32_t logarithm = traces::AlignmentOf(op.flags);
+  *mask = 0;
+  if (logarithm == 0) return true;
+  if (logarithm < base::kPageShift || logarithm >= 64) return false;
+  *mask = (uint64_t{1} << logarithm) - 1;
+  return true;
 }
 
 // Whether `bytes` more may be wired: kYes, kNo, or more than can be told without knowing which
@@ -122,9 +134,11 @@ Room RoomToWire(const Query& q, uint64_t bytes) {
   return q.wired_at_most() <= q.wired_max - pages ? Room::kYes : Room::kMaybe;
 }
 
-// A new mapping after mlockall(MCL_FUTURE): wired, or gone again.
+// A new mapping with MAP_WIRED, or after mlockall(MCL_FUTURE): wired, or gone again.
 Step MayWire(const Query& q, Step step) {
-  if (!q.task->space.wires_future() || step.attributes.prot.IsNone()) return step;
+  const bool asked = q.op.kind == OpKind::kMmap && (q.op.flags & traces::kFlagWired) != 0;
+  if (!asked && !q.task->space.wires_future()) return step;
+  if (step.attributes.prot.IsNone()) return step;
   Room room = RoomToWire(q, step.end - step.start);
   step.attributes.wired = true;
   // The driver of a device is asked before, but by a private mapping.
@@ -154,6 +168,31 @@ Step MayWire(const Query& q, Step step) {
   if (room == Room::kYes) return step;
   step.refusal_code = static_cast<int32_t>(Errno::kEnomem);
   return step;
+}
+
+// Where `step` maps `size` bytes, at least one page.
+Step PlaceMapping(const Query& q, Step step, uint64_t size, uint32_t flags) {
+  const ResolvedOp& op = q.op;
+  const Space& space = q.task->space;
+  uint64_t mask;
+  if (!MaskOf(op, &mask)) return Answer(Errno::kEinval);
+  if (mask != 0 && mask + 1 >= space.max()) return Answer(Errno::kEnomem);
+  if ((flags & traces::kFlagFixed) != 0) {
+    const uint64_t start = op.at - step.page_offset;
+    return (start & mask) != 0 ? Answer(Errno::kEinval) : At(step, start, size);
+  }
+  const bool try_fixed = (flags & traces::kFlagTryFixed) != 0;
+  if (try_fixed && IsPageAligned(op.at) && (op.at & mask) == 0 && space.Contains(op.at, size) &&
+      space.NoneMapped(op.at, op.at + size)) {
+    return At(step, op.at, size);
+  }
+  // Tried at an address of the caller's choice, the search goes up from there and no further.
+  uint64_t above;
+  uint64_t from = RoundPage(op.at);
+  if (try_fixed && op.at != 0 && !space.HoleFrom(from, size, mask, &above)) {
+    return Answer(Errno::kEnomem);
+  }
+  return Anywhere(space, step, size, mask);
 }
 
 Step Mmap(const Query& q, uint32_t flags) {
@@ -188,20 +227,10 @@ Step Mmap(const Query& q, uint32_t flags) {
   Step step = NewMapping(op, (flags & traces::kFlagShared) != 0, page_offset);
   if (object != 0) step.file_key = object;
   step.attributes.max_prot = max_prot;
-  if (fixed) return size == 0 ? Succeed(start) : MayWire(q, At(step, start, size));
   // Nothing is mapped; the address is where a search would begin.
+  if (size == 0 && fixed) return Succeed(start);
   if (size == 0) return Succeed(try_fixed && op.at != 0 ? op.at : std::max(op.at, space.min()));
-  if (try_fixed && IsPageAligned(op.at) && space.Contains(op.at, size) &&
-      space.NoneMapped(op.at, op.at + size)) {
-    return MayWire(q, At(step, op.at, size));
-  }
-  // Tried at an address of the caller's choice, the search goes up from there and no further.
-  uint64_t above;
-  uint64_t from = RoundPage(op.at);
-  if (try_fixed && op.at != 0 && !space.HoleFrom(from, size, &above)) {
-    return Answer(Errno::kEnomem);
-  }
-  step = Anywhere(space, step, size);
+  step = PlaceMapping(q, step, size, flags);
   return step.ok() ? MayWire(q, step) : step;
 }
 
@@ -295,18 +324,19 @@ Step MayMeetItself(const Query& q, uint64_t size, Step step) {
 }
 
 // mremap to a larger size: what stands before the old end is continued.
-Step GrowMapping(const Query& q, uint64_t size, uint64_t new_size, bool move_only, bool duplicate) {
+Step GrowMapping(const Query& q, uint64_t size, uint64_t new_size, bool move_only, bool duplicate,
+                 uint64_t mask) {
   const ResolvedOp& op = q.op;
   const Space& space = q.task->space;
   bool fixed = (op.flags & traces::kFlagFixed) != 0;
   uint64_t end = op.at + size;
   uint64_t more = new_size - size;
-  bool stays =
-      !move_only && !duplicate && space.Contains(end, more) && space.NoneMapped(end, end + more);
+  bool stays = !move_only && !duplicate && (op.at & mask) == 0 && space.Contains(end, more) &&
+               space.NoneMapped(end, end + more);
   uint64_t to = op.to;
   if (!stays) {
     bool place = fixed ? move_only && space.NoneMapped(op.to, op.to + new_size)
-                       : space.LowestHole(new_size, &to);
+                       : space.LowestHole(new_size, mask, &to);
     if (!place) return Answer(Errno::kEnomem);
   }
   Errno wrong = CheckGrowth(q, end, more);
@@ -326,18 +356,22 @@ Step GrowMapping(const Query& q, uint64_t size, uint64_t new_size, bool move_onl
   if (fixed) return step;
   step.freedom = Step::Freedom::kAddress;
   step.free_size = new_size;
+  step.mask = mask;
   return MayMeetItself(q, size, step);
 }
 
-// mremap with MAP_REMAPDUP that does not say where to.
-Step Duplicate(const Query& q, uint64_t size, uint64_t new_size) {
-  Step step = Succeed(Step::Action::kDuplicate, q.op.at, q.op.at + size);
+// mremap to a size that is not larger, which does not say where to but may not leave the result
+// where the old range is: MAP_REMAPDUP, or MAP_ALIGNED where the old address is not.
+Step GoAnywhere(const Query& q, Step::Action action, uint64_t size, uint64_t new_size,
+                uint64_t mask) {
+  Step step = Succeed(action, q.op.at, q.op.at + size);
   step.size = size;
   step.new_size = new_size;
-  if (!q.task->space.LowestHole(new_size, &step.to)) return Answer(Errno::kEnomem);
+  if (!q.task->space.LowestHole(new_size, mask, &step.to)) return Answer(Errno::kEnomem);
   step.outcome.value = step.to;
   step.freedom = Step::Freedom::kAddress;
   step.free_size = new_size;
+  step.mask = mask;
   return MayMeetItself(q, size, step);
 }
 
@@ -345,6 +379,8 @@ Step Mremap(const Query& q) {
   const ResolvedOp& op = q.op;
   const Space& space = q.task->space;
   bool fixed = (op.flags & traces::kFlagFixed) != 0;
+  uint64_t mask;
+  if (!MaskOf(op, &mask)) return Answer(Errno::kEinval);
   if (!IsPageAligned(op.at) || (fixed && !IsPageAligned(op.to))) return Answer(Errno::kEinval);
   uint64_t size = RoundPage(op.size);
   uint64_t new_size = RoundPage(op.new_size);
@@ -353,8 +389,14 @@ Step Mremap(const Query& q) {
   bool moves = fixed && (op.to != op.at || duplicate);
   if (fixed && op.to + new_size < op.to) return Answer(Errno::kEinval);
   if (fixed && !space.Contains(op.to, new_size)) return Answer(Errno::kEnomem);
-  if (new_size > size) return GrowMapping(q, size, new_size, moves, duplicate);
-  if (!moves && duplicate) return Duplicate(q, size, new_size);
+  if (fixed && (op.to & mask) != 0) return Answer(Errno::kEinval);
+  if (new_size > size) return GrowMapping(q, size, new_size, moves, duplicate, mask);
+  if (!moves && duplicate) {
+    return GoAnywhere(q, Step::Action::kDuplicate, size, new_size, mask);
+  }
+  if ((op.at & mask) != 0 && !fixed) {
+    return GoAnywhere(q, Step::Action::kMove, size, new_size, mask);
+  }
   if (!moves) {
     Step step = Succeed(Step::Action::kUnmap, op.at + new_size, op.at + size);
     step.outcome.value = op.at;

@@ -84,7 +84,7 @@ bool Expectation::AcceptsChoice(const Outcome& seen) const {
     case Step::Freedom::kAddress: {
       uint64_t start = seen.value - parts_.step.page_offset;
       canonical.value = seen.value;
-      return seen == canonical && base::IsPageAligned(start) &&
+      return seen == canonical && base::IsPageAligned(start) && (start & parts_.step.mask) == 0 &&
              parts_.space->Contains(start, parts_.step.free_size) &&
              parts_.space->NoneMapped(start, start + parts_.step.free_size);
     }
@@ -127,6 +127,8 @@ std::string Expectation::Describe() const {
   if (parts_.step.freedom == Step::Freedom::kAddress) {
     text = absl::StrCat("the address of ", HexText(parts_.step.free_size), " free bytes in [",
                         HexText(parts_.space->min()), ",", HexText(parts_.space->max()), ")");
+    if (parts_.step.mask != 0)
+      absl::StrAppend(&text, " without bits of ", HexText(parts_.step.mask));
     if (parts_.step.page_offset != 0)
       absl::StrAppend(&text, " plus ", HexText(parts_.step.page_offset));
   }

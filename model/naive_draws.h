@@ -118,6 +118,10 @@ class NaiveDraws {
     }
     if (op->kind == traces::OpKind::kMremap)
       op->flags = Maybe(1, 2, traces::kFlagFixed) | Maybe(1, 4, traces::kFlagDuplicate);
+    if (op->kind == traces::OpKind::kMmap) op->flags |= Maybe(1, 6, traces::kFlagWired);
+    const bool places = op->kind == traces::OpKind::kMmap || op->kind == traces::OpKind::kMremap;
+    constexpr uint32_t kAlignments[] = {12, 13, 13, 13, 14, 14, 15, 63, 64, 11, 255};
+    if (places && prng_.Chance(1, 4)) op->flags |= traces::AlignedTo(kAlignments[prng_.Below(11)]);
     if (op->kind == traces::OpKind::kMlockall)
       op->flags = Maybe(1, 2, traces::kFlagCurrent) | Maybe(1, 2, traces::kFlagFuture);
     if (op->kind == traces::OpKind::kMsync) {

@@ -15,6 +15,7 @@
 #include "base/prng.h"
 #include "gtest/gtest.h"
 #include "model/naive_draws.h"
+#include "model/naive_tasks.h"
 #include "model/world.h"
 #include "rapidcheck.h"
 #include "rapidcheck/gtest.h"
@@ -36,24 +37,9 @@ constexpr int kPages = kNaivePages;
 constexpr uint64_t kMin = kNaiveMin;
 constexpr uint64_t kMax = kNaiveMax;
 constexpr uint32_t kTasks = 3;
-using Bytes = std::array<unsigned char, 4096>;
-
-struct Page {
-  bool mapped = false;
-  Attributes attributes;
-  std::shared_ptr<std::optional<Bytes>> own;  // null: the file's page itself
-  uint64_t file_key = 0;
-  uint64_t file_offset = 0;
-};
-
-struct NaiveTask {
-  std::array<Page, kPages> pages;
-  bool mach = false;
-  bool made_by_init = false;
-  std::optional<uint64_t> heap_base;
-  uint64_t heap_current = 0;
-  bool wires_future = false;
-};
+using naive::Bytes;
+using naive::NaiveTask;
+using naive::Page;
 
 class NaiveWorld {
  public:
@@ -109,7 +95,9 @@ class NaiveWorld {
   }
   Outcome Memfd(const ResolvedOp& op);
   void Wire(Page& page);
-  std::optional<uint64_t> AnyHole(NaiveTask& task, Wide size, uint64_t mask = 0);
+  // Without bits of `mask`; of all that there are, if there is one from `from` on.
+  std::optional<uint64_t> AnyHole(NaiveTask& task, Wide size, uint64_t mask = 0, uint64_t from = 0);
+  static bool CanAlign(const ResolvedOp& op, uint64_t* mask);
   Page NewPage(base::Prot prot, bool shared, uint64_t file_key, uint64_t file_offset);
 
   Outcome Birth(const ResolvedOp& op);
@@ -156,14 +144,15 @@ void NaiveWorld::Wire(Page& page) {
   if (page.attributes.max_prot.CanWrite()) *page.own = BaseContents(page);
 }
 
-std::optional<uint64_t> NaiveWorld::AnyHole(NaiveTask& task, Wide size, uint64_t mask) {
+std::optional<uint64_t> NaiveWorld::AnyHole(NaiveTask& task, Wide size, uint64_t mask,
+                                            uint64_t from) {
   std::vector<uint64_t> holes;
   for (int i = 0; i < kPages; ++i) {
     if ((AddressOf(i) & mask) != 0) continue;
     if (AddressOf(i) + size <= kMax && !AnyMapped(task, AddressOf(i), AddressOf(i) + size))
       holes.push_back(AddressOf(i));
   }
-  if (holes.empty()) return std::nullopt;
+  if (holes.empty() || holes.back() < from) return std::nullopt;
   return holes[coin_.Below(holes.size())];
 }
 
@@ -319,6 +308,12 @@ Outcome NaiveWorld::Birth(const ResolvedOp& op) {
   return mach ? Mach(KernReturn::kSuccess) : Bsd(Errno::kOk);
 }
 
+bool NaiveWorld::CanAlign(const ResolvedOp& op, uint64_t* mask) {
+  const uint32_t n = op.flags >> 24;
+  *mask = n == 0 || n > 63 ? 0 : (uint64_t{1} << n) - 1;
+  return n == 0 || (n >= 12 && n <= 63);
+}
+
 Outcome NaiveWorld::Mmap(const ResolvedOp& op, NaiveTask& task) {
   bool exec = op.kind == OpKind::kExecMap;
   bool fixed = exec || (op.flags & traces::kFlagFixed) != 0;
@@ -336,38 +331,37 @@ Outcome NaiveWorld::Mmap(const ResolvedOp& op, NaiveTask& task) {
   Wide size = (Wide{op.size} + rest + 4095) / 4096 * 4096;
   if (size > ~uint64_t{0}) return Bsd(Errno::kEnomem);
   const bool past = op.file_key != 0 && Wide{op.offset - rest} + size > ~uint64_t{0};
-  uint64_t start = 0;
+  uint64_t start = op.at - rest;
   if (fixed) {
-    start = op.at - rest;
     if (start % 4096 != 0) return Bsd(Errno::kEinval);
     if (start < kMin) return Bsd(Errno::kEinval);
     if (static_cast<uint64_t>(start + size) > kMax) return Bsd(Errno::kEfbig);
     if (start + size > ~uint64_t{0}) return Bsd(Errno::kEoverflow);
-    if (past) return Bsd(Errno::kEinval);
-    if (size == 0) return Bsd(Errno::kOk, start);
-  } else if (past) {
-    return Bsd(Errno::kEinval);
-  } else if (size == 0) {
-    return Bsd(Errno::kOk, hint && op.at != 0 ? op.at : std::max(op.at, kMin));
-  } else if (hint && op.at % 4096 == 0 && op.at >= kMin && op.at + size <= kMax &&
-             !AnyMapped(task, op.at, op.at + size)) {
+  }
+  if (past) return Bsd(Errno::kEinval);
+  if (size == 0 && fixed) return Bsd(Errno::kOk, start);
+  if (size == 0) return Bsd(Errno::kOk, hint && op.at != 0 ? op.at : std::max(op.at, kMin));
+  uint64_t mask;
+  if (!CanAlign(op, &mask)) return Bsd(Errno::kEinval);
+  if (mask + 1 >= kMax) return Bsd(Errno::kEnomem);
+  if (fixed) {
+    if ((start & mask) != 0) return Bsd(Errno::kEinval);
+  } else if (hint && op.at % 4096 == 0 && (op.at & mask) == 0 && op.at >= kMin &&
+             op.at + size <= kMax && !AnyMapped(task, op.at, op.at + size)) {
     start = op.at;
   } else {
-    std::optional<uint64_t> hole = AnyHole(task, size);
-    bool above = !hint || op.at == 0;
-    for (int i = 0; i < kPages; ++i) {
-      bool fits =
-          AddressOf(i) + size <= kMax && !AnyMapped(task, AddressOf(i), AddressOf(i) + size);
-      above |= fits && AddressOf(i) >= (op.at + 4095) / 4096 * 4096;  // wraps
-    }
-    if (!hole || !above) return Bsd(Errno::kEnomem);
+    // What an address that is tried is rounded up to wraps.
+    const uint64_t from = hint ? (op.at + 4095) / 4096 * 4096 : 0;
+    std::optional<uint64_t> hole = AnyHole(task, size, mask, from);
+    if (!hole) return Bsd(Errno::kEnomem);
     start = *hole;
   }
+  const bool wires = task.wires_future || (op.flags & traces::kFlagWired) != 0;
   base::Prot prot = op.prot.IsNone() ? op.prot : op.prot | base::kProtRead;
   for (uint64_t at = 0; at < size; at += 4096) {
     Page& page = task.pages[PageOf(start + at)];
     page = NewPage(prot, shared, key, op.file_key == 0 ? 0 : op.offset - rest + at);
-    if (task.wires_future && !prot.IsNone()) Wire(page);
+    if (wires && !prot.IsNone()) Wire(page);
   }
   return Bsd(Errno::kOk, start + rest);
 }
@@ -518,6 +512,8 @@ bool NaiveWorld::GrownPage(const Page& last, uint64_t more, Page* out) {
 
 Outcome NaiveWorld::Mremap(const ResolvedOp& op, NaiveTask& task) {
   bool fixed = (op.flags & traces::kFlagFixed) != 0;
+  uint64_t mask;
+  if (!CanAlign(op, &mask)) return Bsd(Errno::kEinval);
   Wide size = (Wide{op.size} + 4095) / 4096 * 4096;
   Wide wanted = (Wide{op.new_size} + 4095) / 4096 * 4096;
   if (op.at % 4096 != 0 || (fixed && op.to % 4096 != 0)) return Bsd(Errno::kEinval);
@@ -527,6 +523,7 @@ Outcome NaiveWorld::Mremap(const ResolvedOp& op, NaiveTask& task) {
   bool elsewhere = fixed && (op.to != op.at || duplicate);
   if (fixed && Wide{op.to} + wanted > ~uint64_t{0}) return Bsd(Errno::kEinval);
   if (fixed && (op.to < kMin || op.to + wanted > kMax)) return Bsd(Errno::kEnomem);
+  if (fixed && (op.to & mask) != 0) return Bsd(Errno::kEinval);
   std::vector<Page> moved;  // what the new range will hold
   for (Wide at = 0; at < std::min(size, wanted); at += 4096) {
     moved.push_back(task.pages[PageOf(op.at + static_cast<uint64_t>(at))]);
@@ -550,12 +547,12 @@ Outcome NaiveWorld::Mremap(const ResolvedOp& op, NaiveTask& task) {
   if (elsewhere) {
     if (AnyMapped(task, op.to, op.to + wanted)) return Bsd(Errno::kEnomem);
     to = op.to;
-  } else if (duplicate) {
-    std::optional<uint64_t> hole = AnyHole(task, wanted);
+  } else if (duplicate || (!fixed && (op.at & mask) != 0)) {
+    std::optional<uint64_t> hole = AnyHole(task, wanted, mask);
     if (!hole) return Bsd(Errno::kEnomem);
     to = *hole;
   } else if (wanted > size && (op.at + wanted > kMax || AnyMapped(task, end, op.at + wanted))) {
-    std::optional<uint64_t> hole = fixed ? std::nullopt : AnyHole(task, wanted);
+    std::optional<uint64_t> hole = fixed ? std::nullopt : AnyHole(task, wanted, mask);
     if (!hole) return Bsd(Errno::kEnomem);
     to = *hole;
   } else if (wanted <= size) {

@@ -133,8 +133,12 @@ uint64_t LowestWithout(uint64_t mask, uint64_t at) {
 }  // namespace
 
 bool Space::LowestHole(uint64_t size, uint64_t mask, uint64_t* start) const {
-  uint64_t free = min_;
-  for (size_t i = 0; i <= regions_.size(); ++i) {
+  return HoleFrom(min_, size, mask, start);
+}
+
+bool Space::HoleFrom(uint64_t from, uint64_t size, uint64_t mask, uint64_t* start) const {
+  uint64_t free = std::max(from, min_);
+  for (size_t i = IndexFrom(free); i <= regions_.size(); ++i) {
     const uint64_t end = i < regions_.size() ? regions_[i].start : max_;
     const uint64_t at = LowestWithout(mask, free);
     if (at >= free && at <= end && end - at >= size) {
@@ -144,17 +148,6 @@ bool Space::LowestHole(uint64_t size, uint64_t mask, uint64_t* start) const {
     if (i < regions_.size()) free = regions_[i].end;
   }
   return false;
-}
-
-bool Space::HoleFrom(uint64_t from, uint64_t size, uint64_t* start) const {
-  uint64_t free = std::max(from, min_);
-  for (size_t i = IndexFrom(free); i < regions_.size(); ++i) {
-    if (regions_[i].start >= free && regions_[i].start - free >= size) break;
-    free = regions_[i].end;
-  }
-  if (free > max_ || max_ - free < size) return false;
-  *start = free;
-  return true;
 }
 
 bool Space::NthHole(uint64_t index, base::Range* out) const {

@@ -109,7 +109,7 @@ class Space {
   bool LowestHole(uint64_t size, uint64_t mask, uint64_t* start) const;
   bool LowestHole(uint64_t size, uint64_t* start) const { return LowestHole(size, 0, start); }
   // The same at or above `from`.
-  bool HoleFrom(uint64_t from, uint64_t size, uint64_t* start) const;
+  bool HoleFrom(uint64_t from, uint64_t size, uint64_t mask, uint64_t* start) const;
   // The `index`-th free range, modulo their number; false when the space is full.
   bool NthHole(uint64_t index, base::Range* out) const;
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "traces/codec.h"
 #include "traces/codec_table.h"
 
@@ -534,31 +535,57 @@ bool Scanner::FixedWord(absl::string_view what, absl::Span<const Word> words, ui
   return Fail(absl::StrCat(expected, ")"));
 }
 
+// The words of a group, one of which may come next in `rest`; it is taken off.
+const Word* TakeWord(absl::Span<const Word> words, absl::string_view* rest) {
+  const absl::string_view first = rest->substr(0, rest->find(','));
+  for (const Word& word : words) {
+    if (word.word != first) continue;
+    rest->remove_prefix(std::min(rest->size(), first.size() + 1));
+    return &word;
+  }
+  return nullptr;
+}
+
+// `align=N` at the end of the flags.
+bool TakeAlignment(absl::string_view* rest, uint32_t* flags) {
+  uint32_t logarithm = 0;
+  absl::string_view digits = *rest;
+  if (!absl::ConsumePrefix(&digits, "align=") || digits.size() > 3 || digits.empty()) return false;
+  for (char c : digits) {
+    if (c < '0' || c > '9') return false;
+    logarithm = logarithm * 10 + static_cast<uint32_t>(c - '0');
+  }
+  if (logarithm == 0 || logarithm > kMaxAlignment) return false;
+  *flags |= AlignedTo(logarithm);
+  *rest = "";
+  return true;
+}
+
 bool Scanner::Flags(const KindRow& row, uint32_t* flags) {
-  absl::string_view token = Token();
-  absl::string_view first = token.substr(0, token.find(','));
-  const Word* found[2] = {nullptr, nullptr};
-  for (const Word& word : row.flags) {
-    if (word.word == first) found[0] = &word;
-  }
-  bool good = found[0] != nullptr;
-  if (good && first.size() < token.size()) {
-    for (const Word& word : row.more_flags) {
-      if (word.word == token.substr(first.size() + 1)) found[1] = &word;
+  const absl::string_view token = Token();
+  absl::string_view rest = token;
+  const Word* first = TakeWord(row.flags, &rest);
+  if (first != nullptr) {
+    *flags = first->value;
+    if (const Word* more = TakeWord(row.more_flags, &rest)) *flags |= more->value;
+    if (const Word* last = TakeWord(row.last_flags, &rest)) *flags |= last->value;
+    const bool whole = rest.empty() || (row.aligns && TakeAlignment(&rest, flags));
+    if (whole && token.back() != ',') {
+      p_ += token.size();
+      return true;
     }
-    good = found[1] != nullptr;
-  }
-  if (good) {
-    *flags = found[0]->value | (found[1] == nullptr ? 0 : found[1]->value);
-    p_ += token.size();
-    return true;
   }
   std::string expected;
   for (const Word& word : row.flags)
     absl::StrAppend(&expected, expected.empty() ? "" : " or ", word.word);
-  for (size_t i = 0; i < row.more_flags.size(); ++i) {
-    absl::StrAppend(&expected, i == 0 ? ", perhaps with ," : " or ,", row.more_flags[i].word);
+  absl::string_view before = ", perhaps with ,";
+  for (absl::Span<const Word> words : {row.more_flags, row.last_flags}) {
+    for (const Word& word : words) {
+      absl::StrAppend(&expected, before, word.word);
+      before = " or ,";
+    }
   }
+  if (row.aligns) absl::StrAppend(&expected, before, "align=1 to 255");
   return Fail(expected);
 }
 

@@ -84,9 +84,15 @@ uint32_t MaskOf(absl::Span<const Word> words) {
 }
 
 void Flags(const KindRow& row, uint32_t flags, std::string* out) {
-  uint32_t more = flags & MaskOf(row.more_flags);
-  absl::StrAppend(out, WordFor(row.flags, flags & ~more));
+  const uint32_t more = flags & MaskOf(row.more_flags);
+  const uint32_t last = flags & MaskOf(row.last_flags);
+  const uint32_t alignment = row.aligns ? AlignmentOf(flags) : 0;
+  absl::StrAppend(out, WordFor(row.flags, flags & ~more & ~last & ~AlignedTo(alignment)));
   if (more != 0) absl::StrAppend(out, ",", WordFor(row.more_flags, more));
+  if (last != 0) absl::StrAppend(out, ",", WordFor(row.last_flags, last));
+  if (alignment == 0) return;
+  out->append(",align=");
+  Decimal(alignment, out);
 }
 
 absl::string_view FileName(const Op& op, const std::vector<std::string>& files) {
@@ -320,10 +326,13 @@ void AppendOperandName(const KindRow& row, Operand operand, std::string* out) {
   }
   out->push_back(' ');
   AppendWords(row.flags, out);
-  if (row.more_flags.empty()) return;
-  out->append("[,");
-  AppendWords(row.more_flags, out);
-  out->push_back(']');
+  for (absl::Span<const Word> words : {row.more_flags, row.last_flags}) {
+    if (words.empty()) continue;
+    out->append("[,");
+    AppendWords(words, out);
+    out->push_back(']');
+  }
+  if (row.aligns) out->append("[,align=N]");
 }
 
 absl::string_view SuccessText(Success success) {

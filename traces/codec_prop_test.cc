@@ -101,6 +101,10 @@ void FillOperand(const KindRow& row, Operand operand, Trace* trace, Op* op) {
       op->flags = AnyWord(row.flags);
       if (!row.more_flags.empty() && *rc::gen::arbitrary<bool>())
         op->flags |= AnyWord(row.more_flags);
+      if (!row.last_flags.empty() && *rc::gen::arbitrary<bool>())
+        op->flags |= AnyWord(row.last_flags);
+      if (row.aligns && *rc::gen::arbitrary<bool>())
+        op->flags |= AlignedTo(*rc::gen::inRange<uint32_t>(1, kMaxAlignment + 1));
       break;
     case Operand::kInherit:
       op->inherit = static_cast<base::Inherit>(AnyWord(InheritWords()));

@@ -12,6 +12,7 @@ using enum Operand;
 
 constexpr Word kSharingWords[] = {{"private", kFlagPrivate}, {"shared", kFlagShared}};
 constexpr Word kPlacingWords[] = {{"fixed", kFlagFixed}, {"tryfixed", kFlagTryFixed}};
+constexpr Word kWiringWords[] = {{"wired", kFlagWired}};
 constexpr Word kMremapWords[] = {{"none", 0}, {"fixed", kFlagFixed}};
 constexpr Word kDuplicateWords[] = {{"dup", kFlagDuplicate}};
 constexpr Word kMlockallWords[] = {{"none", 0},
@@ -105,7 +106,9 @@ constexpr std::array<KindRow, kOpKindCount> kRows = {{
      Success::kAddress,
      kSharingWords,
      kPlacingWords,
-     "BSD: maps zeros, or what has the name from OFFSET on"},
+     "BSD: maps zeros, or what has the name from OFFSET on, at a multiple of 2^N",
+     kWiringWords,
+     true},
     {OpKind::kMunmap, "munmap", Subject::kTask, {kAt, kSize}, Success::kOk, {}, {}, "BSD"},
     {OpKind::kMprotect,
      "mprotect",
@@ -138,7 +141,9 @@ constexpr std::array<KindRow, kOpKindCount> kRows = {{
      Success::kAddress,
      kMremapWords,
      kDuplicateWords,
-     "BSD: ADDR SIZE becomes NEW_SIZE bytes, at TO if fixed"},
+     "BSD: ADDR SIZE becomes NEW_SIZE bytes, at TO if fixed, at a multiple of 2^N",
+     {},
+     true},
     {OpKind::kBrk,
      "brk",
      Subject::kTask,

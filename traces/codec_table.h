@@ -71,6 +71,8 @@ struct KindRow {
   absl::Span<const Word>
       more_flags;  // second group: at most one; an empty span where there is none
   absl::string_view meaning;
+  absl::Span<const Word> last_flags = {};  // third group: at most one
+  bool aligns = false;                     // and then perhaps `align=N`: traces::AlignmentOf
 };
 
 // Indexed by OpKind.

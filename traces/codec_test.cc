@@ -57,6 +57,9 @@ constexpr const char* kLines[] = {
     "s1.mmap 0x10000 0x4000 rw- private,fixed file libc.so.6 0x1000 -> 0x10000",
     "s1.mmap 0x0 0x4000 --- shared -> ENOMEM",
     "s1.mmap h1+0x1000 0x4000 rwx private,tryfixed -> errno(99)",
+    "s1.mmap 0x0 0x4000 rw- private,wired -> 0x1000",
+    "s1.mmap 0x0 0x4000 rw- private,align=13 -> 0x2000",
+    "s1.mmap 0x8000 0x4000 rw- shared,tryfixed,wired,align=255 file a 0x0 -> EINVAL",
     "s1.mmap 0x10000 0x4000 rw- shared,fixed memfd m1 0x0 -> EBADF",
     "s1.mmap 0x10000 0x4000 rw- shared,fixed device fb 0x0 -> ENODEV",
     "s1.memfd m1 0x4000 sealable -> ok",
@@ -77,6 +80,8 @@ constexpr const char* kLines[] = {
     "s1.madvise 0x10000 0x4000 free -> EFAULT",
     "s1.mremap 0x10000 0x4000 0x0 0x8000 none -> 0x90000",
     "s1.mremap 0x10000 0x4000 0x50000 0x8000 fixed -> EINVAL",
+    "s1.mremap 0x10000 0x4000 0x0 0x8000 none,align=16 -> 0x90000",
+    "s1.mremap 0x10000 0x4000 0x50000 0x8000 fixed,dup,align=1 -> EINVAL",
     "s1.brk 0x601234 -> ok",
     "s1.linux_dontneed 0x10000 0x4000 -> ok",
     "s2.vm_allocate 0x0 0x4000 anywhere -> 0x1000",
@@ -296,10 +301,24 @@ TEST(CodecTest, MistakesSayWhatWordsThereAre) {
             "t.trace:2:13: expected a protection (rwx, r-x, rw, none ...), found 'wr'");
   EXPECT_EQ(
       Mistake("s1.mmap 0 1 rw fixed"),
-      "t.trace:2:16: expected private or shared, perhaps with ,fixed or ,tryfixed, found 'fixed'");
+      "t.trace:2:16: expected private or shared, perhaps with ,fixed or ,tryfixed or ,wired or "
+      ",align=1 to 255, found 'fixed'");
   EXPECT_EQ(Mistake("s1.mmap 0 1 rw private,"),
-            "t.trace:2:16: expected private or shared, perhaps with ,fixed or ,tryfixed, found "
-            "'private,'");
+            "t.trace:2:16: expected private or shared, perhaps with ,fixed or ,tryfixed or ,wired "
+            "or ,align=1 to 255, found 'private,'");
+  for (const char* wrong :
+       {"private,wired,fixed", "private,align=0", "private,align=256",
+        "private,align=", "private,align=+4", "private,align=13,wired", "private,align=13,",
+        "private,,wired", "private,fixed,tryfixed", "private,wired,wired"}) {
+    EXPECT_NE(Mistake(absl::StrCat("s1.mmap 0 1 rw ", wrong)).find("expected private or shared"),
+              std::string::npos)
+        << wrong;
+  }
+  EXPECT_EQ(Mistake("s1.mremap 0 1 0 1 none,wired"),
+            "t.trace:2:19: expected none or fixed, perhaps with ,dup or ,align=1 to 255, found "
+            "'none,wired'");
+  EXPECT_EQ(Mistake("s1.shmat g 0 none,align=13"),
+            "t.trace:2:14: expected none or rdonly, perhaps with ,round, found 'none,align=13'");
   EXPECT_EQ(Mistake("s1.minherit 0 1 all"),
             "t.trace:2:17: expected an inheritance (share, copy, none, donate, zero), found 'all'");
   EXPECT_EQ(Mistake("s1.madvise 0 1 please"),

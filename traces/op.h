@@ -104,7 +104,8 @@ inline constexpr int kOpKindCount = static_cast<int>(OpKind::kInject) + 1;
 // The kinds below are what programs do: every one but kInject.
 inline constexpr int kProgramKindCount = static_cast<int>(OpKind::kInject);
 
-// Op::flags. mmap's sharing is exactly one of the first two.
+// Op::flags. mmap's sharing is exactly one of the first two. The eight highest bits are a number:
+// AlignmentOf().
 enum OpFlags : uint32_t {
   kFlagPrivate = 1u << 0,
   kFlagShared = 1u << 1,
@@ -126,7 +127,15 @@ enum OpFlags : uint32_t {
   kFlagReadOnly = 1u << 17,    // shmat
   kFlagRound = 1u << 18,       // shmat: the address is rounded down to its page
   kFlagDirect = 1u << 19,      // pread, pwrite: the caller's memory is locked meanwhile
+  kFlagWired = 1u << 20,       // mmap: locked at once (MAP_WIRED)
 };
+
+// mmap, mremap: the binary logarithm of what the address shall be a multiple of (MAP_ALIGNED); 0:
+// nothing is asked.
+inline constexpr int kFlagAlignShift = 24;
+constexpr uint32_t AlignmentOf(uint32_t flags) { return flags >> kFlagAlignShift; }
+constexpr uint32_t AlignedTo(uint32_t logarithm) { return logarithm << kFlagAlignShift; }
+inline constexpr uint32_t kMaxAlignment = 255;
 
 // What the name in an mmap is the name of.
 enum class Backing : uint8_t { kFile, kMemfd, kDevice };

@@ -131,6 +131,7 @@ enum BsdFlags : uint32_t {
   kMmapTryFixed = 0x400,  // here if free, else anywhere
   kMmapWired = 0x800,
   kMmapAnonymous = 0x1000,
+  kMmapAlignShift = 24,  // mmap, mremap: bits 24-31, the logarithm of the alignment
   kMsyncAsync = 1,
   kMsyncInvalidate = 2,
   kMsyncSync = 4,

@@ -150,7 +150,8 @@ std::string SwarmText(const Swarm& swarm) {
 
 Generator::Generator(const GenOptions& options)
     : options_(options),
-      op_stream_(Prng::StreamOf(base::Chain(options.seed, options.case_index), "op")) {
+      op_stream_(Prng::StreamOf(base::Chain(options.seed, options.case_index), "op")),
+      wish_stream_(Prng::StreamOf(base::Chain(options.seed, options.case_index), "wish")) {
   for (uint32_t one_in : options.faults.one_in) any_faults_ = any_faults_ || one_in != 0;
   uint32_t sum = 0;
   for (size_t i = 0; i < upto_.size(); ++i) upto_[i] = sum += options.swarm.weight[i];
@@ -184,7 +185,21 @@ Op Generator::Draw(uint64_t index) const {
   }
   if (traces::HasTarget(op.kind)) DrawTarget(&prng, &op);
   if (!orphan) DrawThread(index, &op);
+  DrawWishes(index, &op);
   return op;
+}
+
+// What mmap and mremap may be asked besides: memory that is wired at once, an aligned address. From
+// a stream of its own, so that all else is drawn as if there were no wishes.
+void Generator::DrawWishes(uint64_t index, Op* op) const {
+  const bool maps = op->kind == OpKind::kMmap;
+  if (!maps && op->kind != OpKind::kMremap) return;
+  Prng prng(wish_stream_, index);
+  if (maps && prng.Chance(1, 12)) op->flags |= traces::kFlagWired;
+  if (!prng.Chance(1, 8)) return;
+  // What small maps have several of, what they have none of, and what cannot be.
+  constexpr uint32_t kAlignments[] = {12, 13, 13, 13, 14, 14, 15, 16, 18, 21, 46, 47, 63, 64, 11};
+  op->flags |= traces::AlignedTo(Pick(&prng, kAlignments));
 }
 
 // From a stream of its own: what the threads do is drawn as if there were one.

@@ -86,6 +86,7 @@ class Generator {
   void DrawEnd(base::Prng* prng, traces::Op* op) const;
   void DrawSwap(base::Prng* prng, traces::Op* op) const;
   void DrawThread(uint64_t index, traces::Op* op) const;
+  void DrawWishes(uint64_t index, traces::Op* op) const;
   void DrawMove(base::Prng* prng, traces::Op* op) const;
   void DrawCopy(base::Prng* prng, traces::Op* op) const;
   void DrawTarget(base::Prng* prng, traces::Op* op) const;
@@ -98,6 +99,7 @@ class Generator {
 
   GenOptions options_;
   uint64_t op_stream_;
+  uint64_t wish_stream_;
   bool any_faults_ = false;
   std::array<uint32_t, traces::kProgramKindCount> upto_ = {};  // running sums of the weights
   std::vector<std::string> files_;

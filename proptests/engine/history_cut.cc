@@ -52,7 +52,10 @@ bool IsPlacedAnywhere(const ResolvedOp& op) {
 // Whether it is done to each of its pages by itself.
 bool CanBeCut(const ResolvedOp& op) {
   const bool one_answer = MovesContents(op.kind) || op.kind == OpKind::kMincore;
-  if (one_answer || op.kind == OpKind::kVmMap || IsPlacedAnywhere(op)) return false;
+  // A mapping that cannot be wired is none, and its first page alone has to be aligned.
+  const bool whole = op.kind == OpKind::kMmap &&
+                     ((op.flags & traces::kFlagWired) != 0 || traces::AlignmentOf(op.flags) != 0);
+  if (one_answer || whole || op.kind == OpKind::kVmMap || IsPlacedAnywhere(op)) return false;
   return !IsAccess(op.kind) || PagesOf(op).end - PagesOf(op).first <= base::kPageSize;
 }
 

@@ -367,6 +367,10 @@ class Shrinking {
     }
     if ((op.flags & traces::kFlagTryFixed) != 0)
       add([](Op* o) { o->flags &= ~uint32_t{traces::kFlagTryFixed}; });
+    if ((op.flags & traces::kFlagWired) != 0)
+      add([](Op* o) { o->flags &= ~uint32_t{traces::kFlagWired}; });
+    if (traces::AlignmentOf(op.flags) != 0)
+      add([](Op* o) { o->flags &= ~traces::AlignedTo(traces::kMaxAlignment); });
     return list;
   }
 
