@@ -419,6 +419,7 @@ class Run {
       Differ("result", "", ToString(l.result, l.op.call), ToString(ours_, l.op.call));
       // What is not as it was then shows: no name excuses that.
       if (ours_.error == 0 && !replay_.TakeBackRemap(l.op, ours_.value)) name_ = nullptr;
+      if (ours_.error == 0) causes_.TakenBack(picture_);
     } else if (short_ && !stopped_) {
       DoShortOfMemory(l);
     } else if (stopped_ || !Astray(l)) {

@@ -114,11 +114,8 @@ TEST_P(UvmShortRecordingsTest, AgreesButForWhatHasAName) {
 TEST_P(UvmRecordingsTest, StructureAgreesButForDecisions) {
   const UvmRecording recording = Read(GetParam().name);
   const Outcome o = RunUvmRecording(recording, UvmL4Bench::Make, UvmScope::kStructure);
-  // What faults in again after a mapping was moved and moved back (docs/STATUS.md).
-  const uint64_t undecided = std::string(GetParam().name) == "l_loan_clean_00" ? 5 : 0;
-  EXPECT_EQ(o.disagreements, undecided)
-      << ToString(o.first.value_or(Difference()), GetParam().name);
-  EXPECT_GE(o.agree + undecided, GetParam().compared);
+  EXPECT_EQ(o.disagreements, 0u) << ToString(o.first.value_or(Difference()), GetParam().name);
+  EXPECT_GE(o.agree, GetParam().compared);
   // All of the searches; of the files without defects most of the rest.
   const bool searches = std::string(GetParam().name) == "f_findspace_00";
   const uint64_t decided = o.NamedCount() - (searches ? o.NamedCount() : 0);
@@ -129,10 +126,8 @@ TEST_P(UvmRecordingsTest, StructureAgreesButForDecisions) {
 TEST_P(UvmShortRecordingsTest, StructureAgreesButForDecisions) {
   const std::string name = GetParam().name;
   const Outcome o = RunUvmRecording(Read(name), UvmL4Bench::Make, UvmScope::kStructure);
-  // The references of one amap, after a fork of shared views (docs/STATUS.md).
-  const uint64_t undecided = name == "b_pressure_wild_00" ? 1 : 0;
-  EXPECT_EQ(o.disagreements, undecided) << ToString(o.first.value_or(Difference()), name);
-  EXPECT_GE(o.agree + undecided, GetParam().compared);
+  EXPECT_EQ(o.disagreements, 0u) << ToString(o.first.value_or(Difference()), name);
+  EXPECT_GE(o.agree, GetParam().compared);
   // What these show of memory that was short, or could not be read. Operations on shared memory
   // that was forked have the rest, in the files that leave nothing out.
   constexpr const char* kOfShortage[] = {"pages-that-stay-do-not-fault", "free-forgets-at-once"};

@@ -32,12 +32,13 @@ constexpr char kLoansEnd[] = "returned-loans-leave-nothing";
 constexpr char kFaults[] = "pages-that-stay-do-not-fault";
 constexpr char kAnotherPage[] = "read-error-hits-another-page";
 constexpr char kEndsElsewhere[] = "memory-ends-elsewhere";
+constexpr char kIntoOwnHole[] = "remap-into-own-hole";
 
 constexpr const char* kNames[] = {
-    kFailedOperations, kMovedMappings, kCopyOfShared, kZeroPage,      kBlind,
-    kRightsStay,       kUnwire,        kForgets,      kMlockall,      kSnapshot,
-    kStrangers,        kExtractRemove, kPrivatePage,  kLoansEnd,      kNoReference,
-    kWiringAll,        kViewsStay,     kFaults,       kEndsElsewhere, kAnotherPage};
+    kFailedOperations, kMovedMappings, kCopyOfShared, kZeroPage,  kBlind,     kRightsStay,
+    kUnwire,           kForgets,       kMlockall,     kSnapshot,  kStrangers, kExtractRemove,
+    kPrivatePage,      kLoansEnd,      kNoReference,  kWiringAll, kViewsStay, kFaults,
+    kEndsElsewhere,    kAnotherPage,   kIntoOwnHole};
 
 // In the order of UvmCauses::Layers.
 constexpr const char* kLayerNames[] = {kCopyOfShared, kMovedMappings, kFailedOperations,
@@ -78,7 +79,7 @@ void UvmCauses::Operation(const UvmOpLine& line, const UvmPicture& picture,
   may_lend_zeroes_ = false;
   for (UvmPages& pages : layers_) pages.Follow(line);
   for (UvmPages* pages : {&blind_, &lowered_, &given_up_, &loose_, &lent_, &locked_, &promoted_,
-                          &failed_, &failed_here_, &unread_, &early_})
+                          &failed_, &failed_here_, &unread_, &early_, &taken_back_})
     pages->Follow(line);
   const bool ok = line.result.error == 0;
   if (line.result.error == kEnomem || line.result.error == kEio) {
@@ -253,7 +254,7 @@ void UvmCauses::NoteViews(const UvmEntry& entry, const UvmPicture& picture) {
 void UvmCauses::Settle(const UvmPicture& picture) {
   for (UvmPages& pages : layers_) pages.KeepMapped(picture);
   for (UvmPages* pages : {&blind_, &lowered_, &given_up_, &loose_, &lent_, &locked_, &promoted_,
-                          &failed_, &failed_here_, &unread_, &early_})
+                          &failed_, &failed_here_, &unread_, &early_, &taken_back_})
     pages->KeepMapped(picture);
   if (op_ == nullptr || op_->result.error != 0) return;
   if (op_->op.call == UvmCall::kExit) {
@@ -264,6 +265,8 @@ void UvmCauses::Settle(const UvmPicture& picture) {
     for (const UvmSpan& span : spans_) lowered_.Remove(span);
   }
 }
+
+void UvmCauses::TakenBack(const UvmPicture& picture) { AddMapped(picture, &taken_back_); }
 
 void UvmCauses::FailedHere(const UvmPicture& picture) { AddEverywhere(picture, &failed_here_); }
 
@@ -322,11 +325,31 @@ const char* UvmCauses::OfEntry(const UvmMismatch& m, const UvmEntry& recorded,
     const bool empty = !recorded.amap.has_value() && ours.amap.has_value() && ours.amap->slots == 0;
     return empty || early_.Touches(SpanOf(recorded)) ? LayerOf(any, recorded, partners) : name;
   }
+  if (m.field == "amap references") {
+    const char* name = LayerOf(any, recorded, partners);
+    return name != nullptr ? name : OfJoining(recorded, ours);
+  }
   if (m.field == "amap shared") {
     const bool parted = ours.amap->shared && ours.amap->refs > recorded.amap->refs;
     return LayerOf(parted ? Bit(kCopied) | Bit(kMoved) : Bit(kCopied), recorded, partners);
   }
   return LayerOf(any, recorded, partners);
+}
+
+// The operation gave an entry without an amap its neighbour's there, which had one reference. Here
+// the neighbour is a view of what shows elsewhere, too, so that its amap cannot be extended.
+const char* UvmCauses::OfJoining(const UvmEntry& recorded, const UvmEntry& ours) {
+  const bool of_op = std::any_of(spans_.begin(), spans_.end(), [&](const UvmSpan& span) {
+    return span.space == recorded.space && span.start < recorded.end && recorded.start < span.end;
+  });
+  if (!of_op || recorded.amap->refs != ours.amap->refs + 1) return nullptr;
+  const UvmPages& views = layers_[kViews];
+  const uint64_t start = recorded.start, end = recorded.end;
+  const bool beside = views.Touches({recorded.space, end, end + kUvmPageBytes}) ||
+                      views.Touches({recorded.space, start - kUvmPageBytes, start});
+  if (!beside) return nullptr;
+  layers_[kViews].Add(SpanOf(recorded));
+  return kViewsStay;
 }
 
 // The decisions about the last operation itself, and about copies of shared memory.
@@ -481,12 +504,7 @@ const char* UvmCauses::ExplainMappings(Counter counter, uint64_t space, int64_t 
   if (most <= Reached(promoted_, space) + promoted_now_.CountIn(Whole(space))) return kStrangers;
   if (removed_ && space == 0 && most <= kPagesRemoved) return kExtractRemove;
   if (counter == Counter::kResident) {
-    // What moved, and was moved back for the rest of the sequence, has no translations.
-    const bool moves =
-        op_ != nullptr && (op_->op.call == UvmCall::kMremap || op_->op.call == UvmCall::kSysMremap);
-    for (size_t i = kMoved; moves && i < kLayers; i++) {
-      if (most <= Reached(layers_[i], space)) return kLayerNames[i];
-    }
+    if (most <= Reached(taken_back_, space)) return kIntoOwnHole;
     // The page that a write is a copy of may show in each view.
     const UvmPages& views = layers_[kViews];
     return Named(views) != 0 && most <= views.CountIn(Whole(space)) ? kViewsStay : nullptr;

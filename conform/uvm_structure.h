@@ -51,6 +51,8 @@ class UvmCauses {
   }
   // The last operation has been judged; its effects are in `picture`.
   void Settle(const UvmPicture& picture);
+  // It failed there, succeeded here, and was undone: what it moved has no translations any more.
+  void TakenBack(const UvmPicture& picture);
   // It succeeded there and could not read a page here, for good.
   void FailedHere(const UvmPicture& picture);
   // A page of the final contents could not be read there.
@@ -120,6 +122,7 @@ class UvmCauses {
                       const std::vector<UvmSpan>& partners);
   const char* OfSlots(const UvmEntry& recorded, const UvmEntry& ours,
                       const std::vector<UvmSpan>& partners);
+  const char* OfJoining(const UvmEntry& recorded, const UvmEntry& ours);
   void LendZeroes(const UvmOpLine& line, const UvmReplay& replay);
   void ChangeRights(const UvmOpLine& line, const UvmPicture& picture);
 
@@ -139,6 +142,7 @@ class UvmCauses {
   // Other mappings of objects' pages that private ones got copies of; by the last operation.
   UvmPages promoted_, promoted_now_;
   UvmPages lent_;
+  UvmPages taken_back_;
   UvmPages locked_;               // of spaces whose mlockall failed
   bool zero_page_ = false;        // exists there
   bool may_lend_zeroes_ = false;  // the last operation, which failed

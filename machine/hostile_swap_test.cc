@@ -225,9 +225,16 @@ TEST_F(HostileSwapTest, OffWhereItDoesNotFit) {
 
 TEST_F(HostileSwapTest, PrioritiesOfAllSorts) {
   ASSERT_EQ(Code(kOn, {1, 0}), "ok");
-  for (L4_Word_t priority : {L4_Word_t{0x7fffffff}, L4_Word_t{0x80000000}, L4_Word_t{1} << 63,
-                             ~L4_Word_t{0}, L4_Word_t{0}}) {
+  for (L4_Word_t priority :
+       {L4_Word_t{0x7fffffff}, L4_Word_t{0x80000000}, ~L4_Word_t{0}, L4_Word_t{0}}) {
     EXPECT_EQ(Code(kControl, {1, priority}), "ok") << priority;
+    EXPECT_EQ(DevicesOn(), 2u);
+  }
+  // Of more than 32 bits, and not the sign of them: cut off it would be another priority.
+  for (L4_Word_t priority : {L4_Word_t{1} << 63, L4_Word_t{1} << 32, (L4_Word_t{1} << 32) | 5,
+                             ~L4_Word_t{0} << 32}) {
+    EXPECT_EQ(Code(kControl, {1, priority}), "EINVAL") << priority;
+    EXPECT_EQ(Code(kOn, {1, priority}), "EINVAL") << priority;
     EXPECT_EQ(DevicesOn(), 2u);
   }
 }

@@ -67,7 +67,8 @@ Structure Parse(const std::string& text, const std::string& name) {
     if (!structure.found) {
       for (const char* kind : {"struct ", "class ", "struct alignas(64) "}) {
         structure.found |= absl::StartsWith(piece, absl::StrCat(kind, name, " {")) ||
-                           absl::StartsWith(piece, absl::StrCat(kind, name, " : "));
+                           absl::StartsWith(piece, absl::StrCat(kind, name, " : ")) ||
+                           absl::StartsWith(piece, absl::StrCat(kind, name, " final : "));
       }
       if (structure.found) structure.one_mark = absl::StrContains(above, "All fields: (");
       above = piece.empty() ? above + comment : "";
