@@ -300,6 +300,10 @@ bool World::AdoptLoss(const ResolvedOp& op, const Outcome& seen, Agrees agrees) 
   if (traces::FamilyOf(op.kind) != seen.family) return false;
   Step step = Decode(op);
   switch (step.action) {
+    case Step::Action::kMap:
+      // It needs pages only to be wired.
+      if (!step.attributes.wired) return false;
+      [[fallthrough]];
     case Step::Action::kSetWired:
     case Step::Action::kMayWire:
     case Step::Action::kWireAll:

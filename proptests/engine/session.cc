@@ -246,6 +246,9 @@ bool Session::NoticeLosses(model::Expectation* right) {
 bool Session::MetALoss(const Outcome& seen) const {
   if (!losses_ || seen.family == Outcome::Family::kFault) return false;
   if (!machine_->swap_set().refused().empty()) return true;
+  // What is new is wired at once, and gone again if that fails.
+  const bool maps = resolved_.kind == OpKind::kMmap || resolved_.kind == OpKind::kShmat;
+  if (maps && relation_->AnyObjectHasLost()) return true;
   return relation_->AnyLost(traces::ActsOn(resolved_)) || relation_->AnyLost(resolved_.task);
 }
 

@@ -274,6 +274,20 @@ bool StateRelation::AnyLost(uint32_t task) const {
   return false;
 }
 
+bool StateRelation::AnyObjectHasLost() const {
+  const uvm::AnonymousPager& anonymous = s_->uvm().DebugAnonymous();
+  const uvm::ObjectStore::List& objects = s_->uvm().DebugObjects().DebugAll();
+  for (uvm::Object* object = objects.front(); object != nullptr; object = objects.Next(object)) {
+    if (object->pager() != &anonymous) continue;
+    bool lost = false;
+    anonymous.Slots(object).ForEach(
+        base::PageIndex(0), base::PageIndex(~uint64_t{0}),
+        [&lost](base::PageIndex, uvm::SwapSlot slot) { lost |= slot == uvm::kBadSlot; });
+    if (lost) return true;
+  }
+  return false;
+}
+
 bool StateRelation::ObjectHasLost(const uvm::MapEntry& entry) const {
   const uvm::AnonymousPager& anonymous = s_->uvm().DebugAnonymous();
   for (Vaddr va = entry.start; va < entry.end; va = va + kPageSize) {

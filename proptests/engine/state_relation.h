@@ -82,6 +82,8 @@ class StateRelation {
   // Whether it lies where a device that was away refused to read, in the operation before.
   bool WasRefused(uint32_t task, base::Vaddr va) const;
   bool AnyLost(uint32_t task) const;
+  // Whether a memory file or segment has one, whoever maps it.
+  bool AnyObjectHasLost() const;
   // No more pages are lost than injected faults have spoilt.
   std::optional<Finding> LossesHaveCauses();
   // REQUIRES: no task is alive.
