@@ -137,6 +137,12 @@ PageView PageCursor::View(uint64_t va) {
   return Find(va) ? ViewOf(Space::LookAt(*region_, va, file_), page) : PageView{page};
 }
 
+bool PageCursor::IsOwned(uint64_t va) {
+  CHECK(Find(va));
+  const PageSource source = Space::LookAt(*region_, va, file_);
+  return source.slot != nullptr && source.slot->Canonical() != nullptr;
+}
+
 void PageCursor::Load(uint64_t va, uint64_t size, unsigned char* out) {
   CHECK(Find(va));
   const PageSource source = Space::LookAt(*region_, va, file_);

@@ -117,6 +117,9 @@ class PageCursor {
   PageCursor(const Space* space, const FileTable* files) : space_(space), files_(files) {}
   // As World::ViewPage.
   PageView View(uint64_t va);
+  // Whether it has contents of its own, which what lies below it does not change any more; not when
+  // that is open. The page is mapped.
+  bool IsOwned(uint64_t va);
   // As World::LoadBytes, of a page that is mapped.
   void Load(uint64_t va, uint64_t size, unsigned char* out);
   // Whether that would give these bytes.

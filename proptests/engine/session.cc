@@ -264,7 +264,7 @@ bool Session::FollowPageLoss(model::Expectation* right, bool* is_right, const Ou
     return true;
   }
   const auto agrees = [this](uint32_t task, base::Range pages) {
-    return !relation_->CheckPages(task, pages);
+    return !relation_->CheckPages(task, pages) && relation_->KnowsCopies(task, pages);
   };
   // Of a write of a file nobody could look how far it came; a read of one's own memory may go over
   // what it has yet to read. The pages that are lost tell.

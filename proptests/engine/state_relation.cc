@@ -274,6 +274,20 @@ bool StateRelation::AnyLost(uint32_t task) const {
   return false;
 }
 
+bool StateRelation::KnowsCopies(uint32_t task, Range range) const {
+  const uvm::Space* space = s_->space_of(task);
+  model::PageCursor model = m_->PagesOf(task);
+  for (Vaddr va = range.start; va < range.end; va = va + kPageSize) {
+    const uvm::MapEntry* entry = FindEntry(space->map(), va);
+    if (entry == nullptr || entry->object == nullptr || entry->aref.amap == nullptr) continue;
+    const uint32_t slot = entry->SlotOf(va);
+    const uvm::Amap* amap = entry->aref.amap;
+    const bool copied = slot < amap->slot_count && amap->anons[slot] != nullptr;
+    if (copied && !model.IsOwned(va.value())) return false;
+  }
+  return true;
+}
+
 bool StateRelation::AnyObjectHasLost() const {
   const uvm::AnonymousPager& anonymous = s_->uvm().DebugAnonymous();
   const uvm::ObjectStore::List& objects = s_->uvm().DebugObjects().DebugAll();

@@ -82,6 +82,9 @@ class StateRelation {
   // Whether it lies where a device that was away refused to read, in the operation before.
   bool WasRefused(uint32_t task, base::Vaddr va) const;
   bool AnyLost(uint32_t task) const;
+  // Whether the model knows of each page of the range that got contents of its own in a private
+  // mapping of a file: the file's may be the same bytes, for the time being. All are mapped.
+  bool KnowsCopies(uint32_t task, base::Range range) const;
   // Whether a memory file or segment has one, whoever maps it.
   bool AnyObjectHasLost() const;
   // No more pages are lost than injected faults have spoilt.
