@@ -1,6 +1,7 @@
 #include "pmap_sim/l4_pmap.h"
 
 #include <gtest/gtest.h>
+#include <l4/ipc.h>
 #include <l4/thread.h>
 
 #include <string>
@@ -298,6 +299,54 @@ TEST_F(L4PmapTest, NoPageIsSentTwice) {
   EXPECT_TRUE(Read(a, kVa + 0x4000));
   EXPECT_EQ(Layout(a, kVa, 8), "rrrrrrrr");
   EXPECT_EQ(pmap_.counters().pages_sent, 8u);
+}
+
+// A thread that was sent a page loses it with everybody else, and asks again just when a sibling
+// does. That the sibling was answered first does not make the page one that the thread never took:
+// nobody loses it for that, and nothing is counted as a shortage of the kernel's.
+TEST_F(L4PmapTest, WhoAsksBesideASiblingForWhatWasTakenMeanwhileIsNoResend) {
+  Client* client = NewClient();
+  const Paddr frame = NewFrame();
+  Enter(client, kVa, frame, base::kProtRead);
+  auto load = [](bool* done) {
+    char c;
+    *done = fake_l4::Kernel::Current()->cpu().Load(Vaddr(kVa), &c, 1) == fake_l4::AccessStatus::kOk;
+  };
+  auto refill = [&](L4_ThreadId_t to) {
+    return pmap_.Refill(client->pmap, Vaddr(kVa), Access::kRead, {to, L4_Myself()});
+  };
+  L4_ThreadId_t first{}, second{}, again{};
+  bool was_sent = false, both_sent = false;
+  const L4_ThreadId_t pager = world_.Spawn([&] {
+    L4_Wait(&first);
+    was_sent = refill(first) == RefillResult::kSent;
+    L4_Wait(&second);
+    L4_LoadMR(0, L4_Niltag.raw);
+    L4_Send(first);
+    L4_Wait(&again);
+    both_sent = refill(second) == RefillResult::kSent && refill(again) == RefillResult::kSent;
+  });
+  bool before = false, after = false, beside = false;
+  world_.SpawnWith(
+      client->thread,
+      [&] {
+        load(&before);
+        L4_Receive(pager);
+        load(&after);
+      },
+      pager);
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_TRUE(was_sent && before);
+  Server([&] { pmap_.Remove(client->pmap, Pages(kVa, 1)); });
+  Enter(client, kVa, frame, base::kProtRead);
+  world_.SpawnWith(
+      client->thread, [&] { load(&beside); }, pager);
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+  EXPECT_TRUE(L4_IsThreadEqual(first, again));
+  EXPECT_FALSE(L4_IsThreadEqual(first, second));
+  EXPECT_TRUE(both_sent && after && beside);
+  EXPECT_EQ(pmap_.counters().resends, 0u);
+  EXPECT_EQ(Layout(client, kVa, 1), "r");
 }
 
 TEST_F(L4PmapTest, ARunMayMixPagesWithAndWithoutAnAlias) {

@@ -52,6 +52,25 @@ class LabelledMemory final : public SwapDevice {
   SwapMemory below_;
 };
 
+// A device of memory that is away as long as the test wants it.
+class FickleDevice final : public SwapDevice {
+ public:
+  FickleDevice(ThreadSystem* threads, base::PageSource* memory, uint64_t pages)
+      : below_(threads, memory, base::PageCount(pages), {}) {}
+  base::PageCount size() const override { return below_.size(); }
+  void Start(SwapTransfer* transfer) override {
+    if (!away) return below_.Start(transfer);
+    transfer->result = SwapResult::kAway;
+    transfer->done(transfer);
+  }
+  uint64_t NextDue() const override { return below_.NextDue(); }
+  void Poll(uint64_t now_us) override { below_.Poll(now_us); }
+  bool away = false;
+
+ private:
+  SwapMemory below_;
+};
+
 class SwapTest : public ::testing::Test {
  protected:
   static constexpr uint64_t kFrames = 40;
@@ -125,6 +144,19 @@ class SwapTest : public ::testing::Test {
       if (bytes[i] != bytes[0]) return '#';
     }
     return static_cast<char>(bytes[0]);
+  }
+
+  // How long the store's only device, which refuses a write to `slot` now, gives no slots.
+  uint64_t PauseAfterRefusal(SwapSlot slot) {
+    Write(slot, {NewPage('r')}, SwapResult::kAway);
+    const uint64_t start = threads_.Now();
+    for (;; threads_.ParkUntil(threads_.Now() + 100)) {
+      uint32_t count = 1;
+      const SwapSlot got = store_.Allocate(&count, LessOk::kNo);
+      if (got == kNoSlot) continue;
+      store_.Free(got, 1);
+      return threads_.Now() - start;
+    }
   }
 
   testing::NaivePmap pmap_{kFrames};
@@ -404,6 +436,29 @@ TEST_F(SwapTest, TransfersTakeTheirTime) {
   EXPECT_EQ(over, 2);
   EXPECT_EQ(threads_.Now(), 340u);
   EXPECT_EQ(store_.NextDue(), SwapDevice::kNever);
+}
+
+// It is asked ever more seldom while it stays away; one transfer that finds it there ends that.
+TEST_F(SwapTest, ADeviceThatCameBackStartsAnew) {
+  FickleDevice device(&threads_, &memory_, 20);
+  EXPECT_EQ(On(&device), "ok");
+  EXPECT_EQ(Allocate(2), "1+2");
+  Write(2, {NewPage('b')});
+  device.away = true;
+  const uint64_t first = PauseAfterRefusal(1);
+  EXPECT_GT(first, 0u);
+  EXPECT_EQ(PauseAfterRefusal(1), 2 * first);
+  EXPECT_EQ(PauseAfterRefusal(1), 4 * first);
+  device.away = false;
+  Write(1, {NewPage('a')});
+  device.away = true;
+  EXPECT_EQ(PauseAfterRefusal(1), first);
+  EXPECT_EQ(PauseAfterRefusal(1), 2 * first);
+  device.away = false;
+  EXPECT_EQ(Read(2), 'b');
+  device.away = true;
+  EXPECT_EQ(PauseAfterRefusal(1), first) << "after a read";
+  device.away = false;
 }
 
 TEST_F(SwapTest, OtherBytesThanWereWrittenAreAnError) {
