@@ -21,6 +21,10 @@
 // LOCKS    The daemon goes against the order of locks, from page queues to owners, and only tries
 //          (base/lock_rank.h). WaitForFrames is called with no lock held and no page busy.
 //          Completions (SwapTransfer::done) take one owner's lock after the other, in any thread.
+//          (G) guard_, a word to spin on, to write; what a decision may be late to see is read
+//          without it. (D) nobody's lock: of whoever does the round, one at a time (at_work_). (T)
+//          by nothing: changed between scheduling points of server threads, which never run at one
+//          instant.
 // INVARIANTS  PagingCount: paging() is the number of pages that are being written to be freed. With
 //          reclaimable memory WaitForFrames returns true after finitely many rounds; without, false
 //          at once.
@@ -194,31 +198,29 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   SwapStore* const swap_;
   AnonStore* const anons_;
   AnonymousPager* const anonymous_;
-  PageObjects page_objects_;
-  // The daemon's, or whoever does its round.
-  uint32_t dirty_reactivations_ = 0;  // in this scan
-  uint64_t skipped_ = 0;              // in this round: what somebody else was at work on
-  bool demanded_ = false;             // in this round: somebody has no frame
-  uint64_t extra_target_ = 0;
-  PageCount tuned_for_;  // frames that the policy knows of
-  PageCount reserve_;
-  // Guarded by guard_.
+  PageObjects page_objects_;          // constant
+  uint32_t dirty_reactivations_ = 0;  // (D) in this scan
+  uint64_t skipped_ = 0;              // (D) in this round: what somebody else was at work on
+  bool demanded_ = false;             // (D) in this round: somebody has no frame
+  PageCount tuned_for_;               // (D) frames that the policy knows of
+  uint64_t extra_target_ = 0;         // (T) set by whoever runs the machine
+  PageCount reserve_;                 // (T) likewise, or by the first Serve
   QueueGuard guard_;
-  WaitQueue waiters_;
-  base::List<Cluster, &Cluster::link> idle_;
-  Thread* sleeper_ = nullptr;  // whoever is in SleepUntil
-  Thread* at_work_ = nullptr;  // does rounds, with or without being the daemon's thread
-  bool kicked_ = false;
-  bool draining_ = false;  // at_work_ waits for the last write under way
-  bool demand_ = false;    // somebody found too few frames since the last round began
-  bool has_thread_ = false;
-  bool retry_soon_ = false;
-  uint32_t vain_rounds_ = 0;  // the last so many came to nothing
-  uint64_t rounds_ = 0;
-  uint64_t paging_ = 0;
-  uint64_t many_ = 0;  // frames that callers of WaitForMany wait for
-  DaemonCounters counters_;
-  Cluster clusters_[kClusters];
+  WaitQueue waiters_;                         // (G) for frames
+  base::List<Cluster, &Cluster::link> idle_;  // (G) to be filled by the next scan
+  Thread* sleeper_ = nullptr;                 // (G) whoever is in SleepUntil
+  Thread* at_work_ = nullptr;    // (G) does rounds, with or without being the daemon's thread
+  bool kicked_ = false;          // (G) while nobody slept
+  bool draining_ = false;        // (G) at_work_ waits for the last write under way
+  bool demand_ = false;          // (G) somebody found too few frames since the last round began
+  bool has_thread_ = false;      // (G) somebody serves
+  bool retry_soon_ = false;      // (G) the last round met what somebody else was at work on
+  uint32_t vain_rounds_ = 0;     // (G) the last so many came to nothing
+  uint64_t rounds_ = 0;          // (G) done
+  uint64_t paging_ = 0;          // (G) pages in clusters that are being written
+  uint64_t many_ = 0;            // (G) frames that callers of WaitForMany wait for
+  DaemonCounters counters_;      // (T) counted by whoever meets what they count
+  Cluster clusters_[kClusters];  // (G) while idle; else of who fills it, then of its transfer
 };
 
 }  // namespace uvm

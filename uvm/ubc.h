@@ -12,8 +12,10 @@
 // STATES   of a window: unnamed (shows nothing) -> in use (refs > 0) <-> cached (named, refs 0, on
 //          the queue of windows to reuse, oldest first) -> unnamed. In use for a kUbcFaultBusy
 //          write it is exclusive: others wait.
-// LOCKS    The lock of the windows' own object guards the table. It is never held with another
-//          object's. A fault in a window is entered with it (pager.h).
+// LOCKS    (W) the lock of the windows' own object, which guards the windows' fields, too. It is
+//          never held with another object's. A fault in a window is entered with it (pager.h). (T)
+//          by nothing: changed between scheduling points of server threads, which never run at one
+//          instant.
 // INVARIANTS  I19 ValidWindows: a window in use is not on the queue, every other one is; no two
 //          have the same object and offset; an object counts its windows; a cached window maps
 //          nothing but pages of its object.
@@ -146,16 +148,15 @@ class BufferCache final : public Pager {
 
   KernelMemory* const kernel_;
   ObjectStore* const objects_;
-  Object* windows_object_ = nullptr;
-  Vaddr base_;
-  Window* windows_ = nullptr;
-  uint32_t count_ = 0;
-  // Guarded by windows_object_'s lock.
-  Tree named_;
-  base::List<Window, &Window::queue_link> queue_;
-  CondVar released_;
-  base::ArrayPool buffers_;
-  LoanBreaker loans_;
+  Object* windows_object_ = nullptr;               // set once, by Init, as are the next three
+  Vaddr base_;                                     // set once
+  Window* windows_ = nullptr;                      // set once
+  uint32_t count_ = 0;                             // set once
+  Tree named_;                                     // (W) windows that show something
+  base::List<Window, &Window::queue_link> queue_;  // (W) windows that nobody uses
+  CondVar released_;                               // a window was, or is no longer exclusive
+  base::ArrayPool buffers_;                        // (T) one for each transfer under way
+  LoanBreaker loans_;                              // constant
 };
 
 }  // namespace uvm
