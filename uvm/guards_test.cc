@@ -102,12 +102,12 @@ bool NeverChanges(const Field& field) {
          absl::StartsWith(field.comment, " set once");
 }
 
-// A lock itself, not a pointer to one.
+// A lock itself, not a pointer to one; or what brings its own.
 bool Synchronises(const Field& field) {
   for (const char* type : {"Mutex ", "Mutex& ", "RwLock ", "CondVar ", "QueueGuard "}) {
     if (absl::StrContains(absl::StrCat(" ", field.code), absl::StrCat(" ", type))) return true;
   }
-  return false;
+  return absl::StartsWith(field.comment, " has its own lock");
 }
 
 // Whether a row of the table of docs/LOCKING.md names the field, as a word of its own.
@@ -157,10 +157,10 @@ TEST(GuardsTest, EveryFieldSaysWhatGuardsIt) {
            Case{"uvm/map.h", "MapEntry", 20},
            Case{"uvm/map.h", "Map", 17},
            Case{"uvm/page.h", "PageStore", 13},
-           Case{"uvm/swap.h", "SwapStore", 17},
-           Case{"uvm/loan.h", "LoanStore", 10},
-           Case{"uvm/pdaemon.h", "PageDaemon", 25},
-           Case{"uvm/ubc.h", "BufferCache", 10},
+           Case{"uvm/swap.h", "SwapStore", 16},
+           Case{"uvm/loan.h", "LoanStore", 11},
+           Case{"uvm/pdaemon.h", "PageDaemon", 28},
+           Case{"uvm/ubc.h", "BufferCache", 11},
            Case{"uvm/space.h", "Space", 4},
        }) {
     const std::string header = testing::ReadWhole(c.header);
@@ -193,8 +193,12 @@ TEST(GuardsTest, AFieldWithoutAGuardIsFound) {
       "  int* c_ = nullptr;  // (R) the third\n"
       "  int d_;\n"
       "  int h_ = 0;  // (Q) the fourth\n"
+      "  QueueGuard guard_;\n"
+      "  Map map_;  // has its own lock\n"
       "  int e_ = 0;  // constant\n"
       "  int f_ = 0;  // for checkers only\n"
+      "};\n"
+      "class Final final : public Foo {\n"
       "};\n"
       "struct Bar {\n"
       "  int g;\n"
@@ -210,8 +214,11 @@ TEST(GuardsTest, AFieldWithoutAGuardIsFound) {
                                              "Foo::d_ says nothing of its guard",
                                              "Foo::h_ is not in docs/LOCKING.md",
                                              "",
+                                             "",
+                                             "",
                                              ""};
   EXPECT_EQ(wrong, expected);
+  EXPECT_TRUE(Parse(kHeader, "Final").found);
   EXPECT_FALSE(Parse(kHeader, "Baz").found);
 }
 

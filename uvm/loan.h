@@ -15,7 +15,9 @@
 //          it.
 //          A page on swap is brought in to be lent as a page; an anon is lent wherever its
 //          contents lie, and may go to swap while it is lent.
-// LOCKS    Called with nothing held. zero_mu_ guards which page is the zero page.
+// LOCKS    Called with nothing held. zero_mu_ (rank kAmap) makes coming and going of the zero page
+//          one at a time. (T) by nothing: changed between scheduling points of server threads,
+//          which never run at one instant.
 // INVARIANTS  A lent page is wired nowhere and mapped for writing nowhere (I14, I15). A loan of an
 //          anon holds one reference on the anon and one on its lock, which the anon's amaps may
 //          outlive it by.
@@ -104,9 +106,9 @@ class LoanStore {
   AmapStore* const amaps_;
   ObjectStore* const objects_;
   PageFetcher fetcher_;      // constant
-  AnonGetter getter_;        // constant
+  AnonGetter getter_;        // (T) for one Get; nobody asks it afterwards what it met
   ZeroPager zero_pager_;     // constant
-  uint64_t anon_loans_ = 0;  // for checkers only: anons lent and not returned
+  uint64_t anon_loans_ = 0;  // (T) anons lent and not returned
   Mutex zero_mu_;            // held together with nothing but the zero page's own lock
   // One page, while somebody has it on loan.
   Object* zero_ ABSL_GUARDED_BY(zero_mu_) = nullptr;

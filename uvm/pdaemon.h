@@ -21,8 +21,10 @@
 // LOCKS    The daemon goes against the order of locks, from page queues to owners, and only tries
 //          (base/lock_rank.h). WaitForFrames is called with no lock held and no page busy.
 //          Completions (SwapTransfer::done) take one owner's lock after the other, in any thread.
-//          Fields are (G) guard_'s, a word to spin on, to write; (R) of whoever does the round, one
-//          thread at a time (at_work_); (N) nobody's: a setting or statistics, of one word each.
+//          (G) guard_, a word to spin on, to write; what a decision may be late to see is read
+//          without it. (D) nobody's lock: of whoever does the round, one at a time (at_work_). (T)
+//          by nothing: changed between scheduling points of server threads, which never run at one
+//          instant.
 // INVARIANTS  PagingCount: paging() is the number of pages that are being written to be freed. With
 //          reclaimable memory WaitForFrames returns true after finitely many rounds; without, false
 //          at once.
@@ -190,35 +192,35 @@ class PageDaemon final : public FrameDoor, public PolicyDoor {
   void FinishObjectPage(Page* page, SwapSlot slot, SwapResult result);
   void NoteFailure(SwapSlot slot, SwapResult result);
 
+  // Constant after construction.
   Core* const core_;
   PageStore* const pages_;
   SwapStore* const swap_;
   AnonStore* const anons_;
   AnonymousPager* const anonymous_;
   PageObjects page_objects_;          // constant
-  uint32_t dirty_reactivations_ = 0;  // (R) in this scan
-  uint64_t skipped_ = 0;              // (R) in this round: what somebody else was at work on
-  bool demanded_ = false;             // (R) in this round: somebody has no frame
-  PageCount tuned_for_;               // (R) frames that the policy knows of
-  uint64_t extra_target_ = 0;         // (N)
-  PageCount reserve_;                 // (N)
+  uint32_t dirty_reactivations_ = 0;  // (D) in this scan
+  uint64_t skipped_ = 0;              // (D) in this round: what somebody else was at work on
+  bool demanded_ = false;             // (D) in this round: somebody has no frame
+  PageCount tuned_for_;               // (D) frames that the policy knows of
+  uint64_t extra_target_ = 0;         // (T) set by whoever runs the machine
+  PageCount reserve_;                 // (T) likewise, or by the first Serve
   QueueGuard guard_;
-  WaitQueue waiters_;                         // (G)
-  base::List<Cluster, &Cluster::link> idle_;  // (G)
+  WaitQueue waiters_;                         // (G) for frames
+  base::List<Cluster, &Cluster::link> idle_;  // (G) to be filled by the next scan
   Thread* sleeper_ = nullptr;                 // (G) whoever is in SleepUntil
-  Thread* at_work_ = nullptr;  // (G) does rounds, with or without being the daemon's thread
-  bool kicked_ = false;        // (G)
-  bool draining_ = false;      // (G) at_work_ waits for the last write under way
-  bool demand_ = false;        // (G) somebody found too few frames since the last round began
-  bool has_thread_ = false;    // (G)
-  bool retry_soon_ = false;    // (G)
-  uint32_t vain_rounds_ = 0;   // (G) the last so many came to nothing
-  uint64_t rounds_ = 0;        // (G)
-  uint64_t paging_ = 0;        // (G)
-  uint64_t many_ = 0;          // (G) frames that callers of WaitForMany wait for
-  DaemonCounters counters_;    // (N)
-  Cluster
-      clusters_[kClusters];  // (G) those that are idle; a busy one its filler's, or the device's
+  Thread* at_work_ = nullptr;    // (G) does rounds, with or without being the daemon's thread
+  bool kicked_ = false;          // (G) while nobody slept
+  bool draining_ = false;        // (G) at_work_ waits for the last write under way
+  bool demand_ = false;          // (G) somebody found too few frames since the last round began
+  bool has_thread_ = false;      // (G) somebody serves
+  bool retry_soon_ = false;      // (G) the last round met what somebody else was at work on
+  uint32_t vain_rounds_ = 0;     // (G) the last so many came to nothing
+  uint64_t rounds_ = 0;          // (G) done
+  uint64_t paging_ = 0;          // (G) pages in clusters that are being written
+  uint64_t many_ = 0;            // (G) frames that callers of WaitForMany wait for
+  DaemonCounters counters_;      // (T) counted by whoever meets what they count
+  Cluster clusters_[kClusters];  // (G) while idle; else of who fills it, then of its transfer
 };
 
 }  // namespace uvm

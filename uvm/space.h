@@ -2,7 +2,8 @@
 //
 // WHAT     NetBSD's vmspace without the process around it. Made, forked and freed by Uvm.
 // STATES   one reference for each task that runs in it; freed with the last.
-// LOCKS    (U) changed by Uvm, between scheduling points only (core.h).
+// LOCKS    The map has its own. (T) by nothing: changed by Uvm between scheduling points of server
+//          threads, which never run at one instant.
 // SEE      facts/uvm.md 1.1 "Address-space lifecycle".
 
 #ifndef UVM_SPACE_H_
@@ -27,11 +28,11 @@ class Space {
   Pmap* pmap() const { return map_.pmap(); }
 
   const uint32_t id;        // stable, in order of birth
-  uint32_t refs = 1;        // (U) tasks
-  base::ListLink uvm_link;  // (U) Uvm's list of live spaces
+  uint32_t refs = 1;        // (T) tasks
+  base::ListLink uvm_link;  // (T) Uvm's list of live spaces
 
  private:
-  Map map_;  // constant; it has a lock of its own
+  Map map_;  // has its own lock
 };
 
 }  // namespace uvm

@@ -11,12 +11,10 @@
 //          of a slot: free -> in use -> bad (lost to an error; stays taken while the device is on).
 //          The store remembers of each slot in use what it sent there (a checksum, and whether it
 //          was encrypted): what comes back otherwise is an error of the device, never data.
-// LOCKS    mu_ (rank kSwap) guards everything here, (S) to read and to write, (W) to write only:
-// what
-//          is read of a single word too late is only less good. It is taken below any page's owner.
-//          No call but Read waits for a device; readers_ guards what it waits by, which no Mutex
-//          can: who waits for that parks, and would take the Unpark of a device that is done too
-//          late.
+// LOCKS    mu_ (rank kSwap) guards everything here; it is taken below any page's owner. (W) mu_ to
+//          write, nothing to read one: what is seen too late is only less good. No call but Read
+//          waits for a device; readers_ guards what it waits by, which no Mutex can: who waits for
+//          that parks, and would take the Unpark of a device that is done too late.
 // INVARIANTS  SwapAccounting: the devices' slots in use add up to in_use(); only_on_swap() <=
 //          in_use(); every slot of an anon or object is allocated exactly once; a page that is not
 //          in memory and has a slot counts in only_on_swap(); bad slots are in use and nobody's.
@@ -251,16 +249,16 @@ class SwapStore {
   base::ArrayPool tables_ ABSL_GUARDED_BY(mu_);
   AreaList areas_ ABSL_GUARDED_BY(mu_);  // in the order in which they are asked for slots
   Bounce* bounces_ ABSL_GUARDED_BY(mu_) = nullptr;
-  SwapCipher* cipher_ = nullptr;  // set once, before the first SetEncryption
-  bool encrypt_ = false;          // (S)
-  uint32_t next_id_ = 1;          // (S)
-  uint64_t pages_ = 0;            // (W)
-  uint64_t available_ = 0;        // (W)
-  uint64_t in_use_ = 0;           // (W)
-  uint64_t bad_ = 0;              // (W) of those that are available
-  int64_t only_ = 0;              // (W)
-  uint32_t under_way_ = 0;        // (W)
-  SwapCounters counters_;         // (W)
+  SwapCipher* cipher_ = nullptr;  // set once
+  bool encrypt_ ABSL_GUARDED_BY(mu_) = false;
+  uint32_t next_id_ ABSL_GUARDED_BY(mu_) = 1;
+  uint64_t pages_ = 0;      // (W) of all devices
+  uint64_t available_ = 0;  // (W) of devices that are not going off
+  uint64_t in_use_ = 0;     // (W) slots
+  uint64_t bad_ = 0;        // (W) of those that are available
+  int64_t only_ = 0;        // (W) pages that are nowhere else
+  uint32_t under_way_ = 0;  // (W) transfers
+  SwapCounters counters_;   // (W) statistics, and whether a device ever was away
 };
 
 }  // namespace uvm

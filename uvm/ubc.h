@@ -12,9 +12,10 @@
 // STATES   of a window: unnamed (shows nothing) -> in use (refs > 0) <-> cached (named, refs 0, on
 //          the queue of windows to reuse, oldest first) -> unnamed. In use for a kUbcFaultBusy
 //          write it is exclusive: others wait.
-// LOCKS    (B) The lock of the windows' own object guards the table; (P) pools change between
-//          scheduling points only (core.h). The windows' lock is never held with another
-//          object's. A fault in a window is entered with it (pager.h).
+// LOCKS    (W) the lock of the windows' own object, which guards the windows' fields, too. It is
+//          never held with another object's. A fault in a window is entered with it (pager.h). (T)
+//          by nothing: changed between scheduling points of server threads, which never run at one
+//          instant.
 // INVARIANTS  I19 ValidWindows: a window in use is not on the queue, every other one is; no two
 //          have the same object and offset; an object counts its windows; a cached window maps
 //          nothing but pages of its object.
@@ -147,15 +148,15 @@ class BufferCache final : public Pager {
 
   KernelMemory* const kernel_;
   ObjectStore* const objects_;
-  Object* windows_object_ = nullptr;               // set once, by Init
-  Vaddr base_;                                     // set once, by Init
-  Window* windows_ = nullptr;                      // set once, by Init; each of them (B)
-  uint32_t count_ = 0;                             // set once, by Init
-  Tree named_;                                     // (B)
-  base::List<Window, &Window::queue_link> queue_;  // (B)
-  CondVar released_;
-  base::ArrayPool buffers_;  // (P)
-  LoanBreaker loans_;        // constant
+  Object* windows_object_ = nullptr;               // set once, by Init, as are the next three
+  Vaddr base_;                                     // set once
+  Window* windows_ = nullptr;                      // set once
+  uint32_t count_ = 0;                             // set once
+  Tree named_;                                     // (W) windows that show something
+  base::List<Window, &Window::queue_link> queue_;  // (W) windows that nobody uses
+  CondVar released_;                               // a window was, or is no longer exclusive
+  base::ArrayPool buffers_;                        // (T) one for each transfer under way
+  LoanBreaker loans_;                              // constant
 };
 
 }  // namespace uvm
