@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/text_sink.h"
 #include "uvm/map.h"
 #include "uvm/object.h"
 #include "uvm/pager.h"
@@ -360,6 +361,9 @@ TEST_F(PageDaemonTest, ASpaceMayEndWhileItsPagesAreBeingWritten) {
     uvm().FreeSpace(space.get());
     ended = true;
     EXPECT_EQ(swap().only_on_swap(), PageCount(0));
+    char wrong[200];
+    base::TextSink text(wrong, sizeof wrong);
+    EXPECT_TRUE(swap().Valid(&text)) << wrong;  // nor was it less for a moment
   });
   StopChecking();  // anons that end with the write are in no amap
   for (int i = 0; i < 6; ++i) daemon().RunOnce();
