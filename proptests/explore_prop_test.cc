@@ -51,8 +51,8 @@ TEST_P(ExplorePropTest, ClientsSeeEachOthersMemoryInSomeOrderAndNobodyIsStuck) {
   const ExploreResult result = Explore(OptionsOf(GetParam()));
   ASSERT_FALSE(result.failed) << result.failed->failure->text << "\n"
                               << HistoryText(result.failed->history);
-  // What nobody can judge shows nothing.
-  EXPECT_LT(result.unjudged, result.schedules / 10);
+  // What nobody can judge shows nothing. Of few schedules one may be such.
+  EXPECT_LE(result.unjudged, (result.schedules + 9) / 10);
 }
 
 std::string NameOf(const ::testing::TestParamInfo<Parameters>& info) {
