@@ -104,6 +104,17 @@ class RulesTest : public ::testing::Test {
 
 // ---- Map ----
 
+TEST_F(RulesTest, EachPageThatIsMappedTakesItsTime) {
+  BootSmall(kManualRules);
+  const auto time_of = [this](uint64_t fpage, uint64_t window) {
+    const uint64_t before = core_->now_ns_;
+    Map(kA, fpage, kB, window);
+    return core_->now_ns_ - before;
+  };
+  EXPECT_EQ(time_of(Fpage(0, 0), Fpage(0, 0)), core_->profile_.costs.map_page);
+  EXPECT_EQ(time_of(Fpage(4, 2), Fpage(4, 2)), 4 * core_->profile_.costs.map_page);
+}
+
 TEST_F(RulesTest, APageIsAsLargeAsSourceTargetAndFpageAllow) {
   EXPECT_EQ(Pages(kA), "ABCDEFGH");
   EXPECT_EQ(Sizes(kA), "LLLLLLLL");

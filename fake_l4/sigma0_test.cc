@@ -183,6 +183,12 @@ TEST_F(Sigma0Test, ItIsThePagerOfRoot) {
   EXPECT_EQ(world_.kernel().ledger().page_faults, 1u);
 }
 
+TEST_F(Sigma0Test, ItHasNoPagerItself) {
+  ThreadInfo info;
+  ASSERT_TRUE(world_.kernel().Inspect(world_.kernel().sigma0(), &info));
+  EXPECT_TRUE(L4_IsNilThread(info.pager));
+}
+
 TEST_F(Sigma0Test, AFaultWhereThereIsNoMemoryStaysUnanswered) {
   world_.kernel().RegisterEntry(Kernel::kRootEntry, [&] {
     char c;
