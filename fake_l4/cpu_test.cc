@@ -89,6 +89,28 @@ TEST_F(CpuTest, EachKindOfAccessIsReported) {
   EXPECT_EQ(faults_[2].access, kX);
 }
 
+TEST_F(CpuTest, AnAccessToAPageThatIsThereTakesItsTimeAndNoMore) {
+  const L4_ThreadId_t pager = Pager();
+  world_.SpawnInNewSpace(
+      [&] {
+        char byte = 'x';
+        const auto time_of = [&](auto access) {
+          access();  // which may fault
+          const uint64_t before = world_.kernel().now_ns();
+          for (int i = 0; i < 10; i++) access();
+          return world_.kernel().now_ns() - before;
+        };
+        const base::Vaddr va(0x2345);
+        const uint64_t ten = 10 * kAmd64Nx.costs.access;
+        ASSERT_GT(ten, 0u);
+        EXPECT_EQ(time_of([&] { (void)cpu().Load(va, &byte, 1); }), ten);
+        EXPECT_EQ(time_of([&] { (void)cpu().Store(va, &byte, 1); }), ten);
+        EXPECT_EQ(time_of([&] { (void)cpu().Fetch(va); }), ten);
+      },
+      pager);
+  ASSERT_TRUE(world_.Run()) << world_.problem();
+}
+
 TEST_F(CpuTest, AnAccessMayCrossPages) {
   const L4_ThreadId_t pager = Pager();
   world_.SpawnInNewSpace(

@@ -167,6 +167,20 @@ TEST(UniformWalkTest, ThreadsThatTheTrialDidNotHaveRunToo) {
   EXPECT_EQ(kTwoByThree.Run(walk).size(), 6u);
 }
 
+// They count as an average thread of the trial: of 10, 30 and, by that, 20 steps.
+TEST(UniformWalkTest, AThreadThatTheTrialDidNotHaveIsAnAverageOne) {
+  constexpr int kRuns = 20000;
+  const StepProgram program{.steps = {10, 30, 20}, .priorities = {}, .on_step = {}, .yields = {}};
+  std::map<char, int> first;
+  for (int i = 0; i < kRuns; i++) {
+    UniformWalk walk(Seed(i), StepCounts{{1, 10}, {2, 30}});
+    first[program.Run(walk)[0]]++;
+  }
+  ExpectNear(first['a'], kRuns, 1.0 / 6, "a");
+  ExpectNear(first['b'], kRuns, 1.0 / 2, "b");
+  ExpectNear(first['c'], kRuns, 1.0 / 3, "c");
+}
+
 // ---- When threads could go on ----
 
 TEST(ExploringStrategyTest, KnowsWhenAThreadWasWokenAndWhenItCouldGoOn) {

@@ -166,6 +166,22 @@ TEST(ExploringKernelTest, SchedulesDiffer) {
   EXPECT_GT(hashes.size(), 15u);
 }
 
+// Who calls ThreadSwitch until somebody has done something does not keep him from it.
+TEST(ExploringKernelTest, WhoYieldsLetsTheOthersRunUnderAnyStrategy) {
+  for (uint64_t seed = 0; seed < 20; seed++) {
+    World world({.ram_bytes = uint64_t{4} << 20});
+    bool done = false;
+    world.kernel().Boot({.entry = [&done] {
+      for (int i = 0; i < 1000 && !done; i++) L4_Yield();
+      EXPECT_TRUE(done);
+    }});
+    world.kernel().Boot({.entry = [&done] { done = true; }});
+    world.kernel().SetStrategy(std::make_unique<Pct>(ExplorationOptions{.seed = seed}, 1, 10));
+    EXPECT_TRUE(world.Run({.max_switches = 10000})) << world.problem();
+    EXPECT_TRUE(done) << seed;
+  }
+}
+
 TEST(ExploringKernelTest, SeveralProcessorsRunUnderAnyStrategyToo) {
   for (uint64_t seed = 0; seed < 20; seed++) {
     RandomProgram program(seed);

@@ -486,9 +486,9 @@ class SeveralTest : public ::testing::Test {
           {.entry = [this, &kernel, p] { Read(&kernel, p); }, .new_space = true, .processor = p});
     }
     world_.Spawn([this, &kernel, arm] {
-      L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam, 12));
+      L4_Sigma0_GetPage(L4_nilthread, L4_FpageLog2(kRam, 13));
       for (uint32_t p = 1; p <= kReaders; p++) {
-        EXPECT_TRUE(L4_IpcSucceeded(SendMap(readers_[p], Page(kRam, kRwx), kRam)));
+        EXPECT_TRUE(L4_IpcSucceeded(SendMap(readers_[p], Page(PageOf(p), kRwx), PageOf(p))));
       }
       // A receive that nobody answers, to let them read for a while.
       L4_Receive_Timeout(L4_Myself(), L4_TimePeriod(500));
@@ -500,13 +500,14 @@ class SeveralTest : public ::testing::Test {
     world_.Run();
     EXPECT_EQ(world_.problem(), "");
   }
+  L4_Word_t PageOf(uint32_t p) const { return p == other_ ? kRam + 4096 : kRam; }
   void Read(Kernel* kernel, uint32_t p) {
     L4_Accept(L4_MapGrantItems(L4_CompleteAddressSpace));
     L4_ThreadId_t from;
     L4_Wait(&from);
     for (int i = 0; i < 100000; i++) {
       char byte;
-      EXPECT_EQ(kernel->cpu().Load(base::Vaddr(kRam), &byte, 1), AccessStatus::kOk);
+      EXPECT_EQ(kernel->cpu().Load(base::Vaddr(PageOf(p)), &byte, 1), AccessStatus::kOk);
       last_read_[p] = kernel->now_ns();
       L4_SystemClock();
     }
@@ -514,6 +515,7 @@ class SeveralTest : public ::testing::Test {
 
   World world_{{.ram_bytes = uint64_t{4} << 20, .processors = 4}};
   L4_ThreadId_t readers_[kReaders + 1] = {};
+  uint32_t other_ = 0;  // this one reads the page after that
   uint64_t last_read_[kReaders + 1] = {};
   uint64_t begin_ = 0, end_ = 0;
 };
@@ -553,6 +555,27 @@ TEST_F(SeveralTest, AReorderedUnmapReachesTheOldestMappingFirst) {
   EXPECT_LT(last_read_[1] + 10 * kOneRead, last_read_[2]);
   EXPECT_LT(last_read_[2] + 10 * kOneRead, last_read_[3]);
   EXPECT_LT(last_read_[3], end_ + kOneRead);
+}
+
+// Each Unmap for itself: one that comes while another is on its way to the processors, and is not
+// delayed itself, has reached all of them when it returns.
+TEST_F(SeveralTest, ADelayedUnmapDelaysNoOther) {
+  other_ = 3;
+  uint64_t other_end = 0;
+  Run([&other_end](Kernel& kernel) {
+    kernel.ArmFault(FaultSite::kUnmapDelayed);
+    kernel.Boot({.entry =
+                     [&kernel, &other_end] {
+                       L4_UnmapFpage(Page(kRam + 4096, kRwx));
+                       other_end = kernel.now_ns();
+                     },
+                 .priority = 200,
+                 .processor = 1});
+  });
+  EXPECT_GT(other_end, begin_);
+  EXPECT_LT(other_end + kOneRead, end_) << "while the first one waited";
+  EXPECT_LT(last_read_[3], other_end + kOneRead);
+  EXPECT_GT(last_read_[2], begin_ + 10 * kOneRead);
 }
 
 TEST_F(SeveralTest, DeletingTheCallerEndsItsUnmap) {

@@ -116,7 +116,8 @@ uint8_t* Core::KernelAreaAt(const Space& space, uint64_t va, AccessKind kind, si
   // The page, at the area's start, read only.
   const uint64_t kip = space.kip_area.start.value();
   if (!space.kip_area.empty() && va - kip < sizeof kip_) {
-    *bytes = std::min<size_t>(*bytes, sizeof kip_ - (va - kip));
+    // Nobody asks for bytes of two pages at once, and this one is whole.
+    static_assert(sizeof kip_ == kPageBytes);
     return kind == AccessKind::kStore ? nullptr : reinterpret_cast<uint8_t*>(kip_) + (va - kip);
   }
   if (!space.utcb_area.Contains(base::Vaddr(va))) return nullptr;

@@ -79,6 +79,12 @@ TEST_P(KipTest, SizesPagesAndProcessors) {
     }
     EXPECT_EQ(kip->sigma1.ip, 0u);
     EXPECT_EQ(kip->root.ip, Kernel::kRootEntry);
+    // Neither is a program with a stack and a place in memory.
+    for (const auto& server : {kip->sigma0, kip->root}) {
+      EXPECT_EQ(server.sp, 0u);
+      EXPECT_EQ(server.low, 0u);
+      EXPECT_EQ(server.high, 0u);
+    }
   });
 }
 

@@ -6,6 +6,7 @@
 #include <l4/sigma0.h>
 #include <l4/thread.h>
 
+#include <set>
 #include <string>
 
 #include "fake_l4/testing/world.h"
@@ -37,6 +38,24 @@ TEST_F(LocalIdTest, EachThreadOfASpaceHasItsOwn) {
   }
   EXPECT_NE(ids[0], ids[1]);
   EXPECT_NE(ids[1], ids[2]);
+}
+
+// Threads of the boot get UTCBs as long as the area has room.
+TEST_F(LocalIdTest, AThreadWithoutRoomForItsUtcbHasNone) {
+  Profile profile = kAmd64Nx;
+  profile.root_utcb_area_log2 = 14;
+  World world({.ram_bytes = uint64_t{4} << 20, .profile = profile});
+  const uint64_t slots = uint64_t{1} << (profile.root_utcb_area_log2 - profile.utcb_log2);
+  const L4_ThreadId_t first = world.kernel().Boot({.entry = [] {}, .new_space = true});
+  const auto boot_one = [&] {
+    return world.LocalId(world.kernel().Boot({.entry = [] {}, .space = world.SpaceOf(first)}));
+  };
+  std::set<uint64_t> ids = {world.LocalId(first).raw};
+  while (ids.size() < slots) ASSERT_TRUE(ids.insert(boot_one().raw).second);
+  const uint64_t base = world.kernel().root_utcb_area();
+  EXPECT_EQ(*ids.begin(), base);
+  EXPECT_EQ(*ids.rbegin(), base + ((slots - 1) << profile.utcb_log2));
+  for (int i = 0; i < 2; i++) EXPECT_TRUE(L4_IsNilThread(boot_one()));
 }
 
 TEST_F(LocalIdTest, EitherIdTellsTheOther) {

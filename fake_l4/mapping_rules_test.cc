@@ -1,6 +1,7 @@
 // The rules of map, grant and unmap one by one, as pictures: one letter for each page of 4 KiB,
 // capital when it may be written, '.' where nothing is mapped. Larger pages have four pages here.
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -102,6 +103,17 @@ class RulesTest : public ::testing::Test {
 };
 
 // ---- Map ----
+
+TEST_F(RulesTest, EachPageThatIsMappedTakesItsTime) {
+  BootSmall(kManualRules);
+  const auto time_of = [this](uint64_t fpage, uint64_t window) {
+    const uint64_t before = core_->now_ns_;
+    Map(kA, fpage, kB, window);
+    return core_->now_ns_ - before;
+  };
+  EXPECT_EQ(time_of(Fpage(0, 0), Fpage(0, 0)), core_->profile_.costs.map_page);
+  EXPECT_EQ(time_of(Fpage(4, 2), Fpage(4, 2)), 4 * core_->profile_.costs.map_page);
+}
 
 TEST_F(RulesTest, APageIsAsLargeAsSourceTargetAndFpageAllow) {
   EXPECT_EQ(Pages(kA), "ABCDEFGH");
@@ -520,6 +532,11 @@ TEST_F(RulesTest, QuirkLargerPagesAreNeverSplit) {
   EXPECT_EQ(Pages(kB), "AB......");
   Unmap(kA, Fpage(0, 1));
   EXPECT_EQ(Pages(kB), ".B......") << "without flush only the first frame's children are found";
+  Map(kA, Fpage(0, 0), kB, Fpage(0, 0));
+  Map(kA, Fpage(2, 1), kB, Fpage(2, 1));
+  EXPECT_EQ(Pages(kB), "ABCD....");
+  Unmap(kA, Fpage(0, 2));
+  EXPECT_EQ(Pages(kB), ".BCD....") << "however many others there are";
   Map(kA, Fpage(4, 2), kC, Fpage(0, 2));
   EXPECT_EQ(counters().debugger_entries, 0u);
   Map(kA, Fpage(0, 0), kC, Fpage(1, 0));
@@ -529,6 +546,32 @@ TEST_F(RulesTest, QuirkLargerPagesAreNeverSplit) {
   EXPECT_EQ(Pages(kD), "F.......");
   EXPECT_EQ(Pages(kA), "ABCD....") << "a granted part takes the whole from the granter";
   EXPECT_EQ(Pages(kC), "........");
+}
+
+// [superpages] In the way of smaller pages a larger one is passed whole, for one page of the source
+// and one unit of what is to be mapped.
+TEST_F(RulesTest, QuirkSmallPagesPassALargerOneInTheWay) {
+  BootSmall(kPistachioNewMdb);
+  Send(ItemKind::kMap, kSigma0, Fpage(first_, 2), kC, Fpage(0, 2));
+  ASSERT_EQ(Sizes(kC), "LLLL....");
+  Map(kA, Fpage(0, 3), kC, Fpage(0, 3));
+  EXPECT_EQ(Pages(kC), "ABCDBCDE");
+  EXPECT_EQ(Sizes(kC), "LLLLssss");
+}
+
+// Its memory and the devices', that is; whatever is asked for.
+TEST_F(RulesTest, Sigma0HasNoMoreThanTheMemory) {
+  for (const Quirks* q : {&kManualRules, &kPistachioNewMdb, &kPistachioOldMdb}) {
+    Boot(*q);
+    const uint64_t frames = core_->frames();
+    core_->sigma0_owner_.assign(frames, core_->root_.raw);
+    core_->sigma0_touched_ = static_cast<uint32_t>(frames);
+    const unsigned more = static_cast<unsigned>(std::bit_width(frames));
+    Send(ItemKind::kMap, kSigma0, Fpage(first_, more), kB, kComplete);
+    for (uint64_t v = 0; v < uint64_t{1} << more; v++) {
+      EXPECT_EQ(core_->MappingOf(SpaceId(kB), v).mapped(), v < frames) << q->name << " " << v;
+    }
+  }
 }
 
 }  // namespace

@@ -441,6 +441,19 @@ TEST_F(ScheduleTest, ADelayEndsWithTheThreadsTurn) {
   EXPECT_EQ(log_, "auvb");
 }
 
+TEST_F(ScheduleTest, WhoIsAloneGoesOnWhateverItsPriority) {
+  uint64_t switches[2] = {}, ends[2] = {};
+  for (uint8_t priority : {0, 1}) {
+    World world;
+    world.Spawn([this] { Compute(100'000); }, priority);
+    ASSERT_TRUE(world.Run()) << world.problem();
+    switches[priority] = world.kernel().ledger().fiber_switches;
+    ends[priority] = world.kernel().now_ns();
+  }
+  EXPECT_EQ(switches[0], switches[1]);
+  EXPECT_EQ(ends[0], ends[1]);
+}
+
 class DelayTest : public ScheduleTest {
  protected:
   // A thread that asks for delay wakes one of priority `urgency`, computes for `us`, and yields.
@@ -486,6 +499,11 @@ TEST_F(DelayTest, AndNotForAMoreUrgentThreadThanTheSensitivePriority) {
 TEST_F(DelayTest, AndNotWithoutLeave) {
   RunDelayed(150, 100, kKeep);
   EXPECT_EQ(log_, "u-ab");
+}
+
+TEST_F(DelayTest, NorForNoTimeAtAll) {
+  RunDelayed(150, 100, L4_Word_t{200} << 16);
+  EXPECT_EQ(log_, "u-ab") << "it is not told of a preemption that was not delayed";
 }
 
 // ---- ThreadSwitch ----

@@ -183,6 +183,12 @@ TEST_F(Sigma0Test, ItIsThePagerOfRoot) {
   EXPECT_EQ(world_.kernel().ledger().page_faults, 1u);
 }
 
+TEST_F(Sigma0Test, ItHasNoPagerItself) {
+  ThreadInfo info;
+  ASSERT_TRUE(world_.kernel().Inspect(world_.kernel().sigma0(), &info));
+  EXPECT_TRUE(L4_IsNilThread(info.pager));
+}
+
 TEST_F(Sigma0Test, AFaultWhereThereIsNoMemoryStaysUnanswered) {
   world_.kernel().RegisterEntry(Kernel::kRootEntry, [&] {
     char c;
@@ -288,9 +294,12 @@ TEST_F(Sigma0Test, MessagesOfOtherShapesAreIgnored) {
   bool served = false;
   world_.Spawn([&] {
     EXPECT_TRUE(L4_IpcFailed(Ask(sigma0, 7, 0, 0))) << "no such protocol";
-    for (const L4_Word_t words : {0u, 1u, 4u}) {
+    // What else they say would be a request.
+    for (const L4_Word_t words : {0u, 1u, 4u, 5u}) {
       L4_Set_MsgTag(L4_MakeMsgTag(L4_LABEL_SIGMA0, words, 0));
-      EXPECT_TRUE(L4_IpcFailed(L4_Call_Timeouts(sigma0, L4_Never, L4_TimePeriod(10000))));
+      L4_LoadMR(1, L4_FpageLog2(kRam + 0x4000, 12).raw);
+      L4_LoadMR(2, 0);
+      EXPECT_TRUE(L4_IpcFailed(L4_Call_Timeouts(sigma0, L4_Never, L4_TimePeriod(10000)))) << words;
     }
     L4_Set_MsgTag(L4_MakeMsgTag(L4_LABEL_SIGMA0, 2, 2));
     const L4_MapItem_t item = L4_MapItem(L4_Nilpage, 0);

@@ -724,6 +724,33 @@ TEST_F(ThreadCallsTest, ScheduleReportsStatesAndSetsPriorities) {
   EXPECT_EQ(error, L4_ERROR_NO_PRIVILEGE);
 }
 
+TEST_F(ThreadCallsTest, TheSchedulerIsWhomThreadControlNamedLast) {
+  const L4_ThreadId_t t = world_.Spawn([] {
+    L4_ThreadId_t from;
+    L4_Wait(&from);
+  });
+  const L4_ThreadId_t other = world_.SpawnInNewSpace([&] {
+    L4_ThreadId_t from;
+    L4_Wait(&from);
+    EXPECT_NE(L4_Set_Priority(t, 5), 0u);
+  });
+  RunPrivileged([&] {
+    L4_Yield();
+    EXPECT_NE(L4_Set_Priority(t, 9), 0u);
+    const auto name = [&](L4_ThreadId_t scheduler) {
+      return L4_ThreadControl(t, L4_Myself(), scheduler, L4_nilthread, kKeepUtcb);
+    };
+    for (const L4_ThreadId_t scheduler : {other, L4_nilthread}) {
+      EXPECT_NE(name(scheduler), 0u);
+      EXPECT_EQ(L4_Set_Priority(t, 8), 0u) << "nilthread: it stays";
+      EXPECT_EQ(L4_ErrorCode(), L4_ERROR_NO_PRIVILEGE);
+    }
+    L4_Set_MsgTag(L4_Niltag);
+    EXPECT_TRUE(L4_IpcSucceeded(L4_Send(other)));
+  });
+  EXPECT_EQ(Info(t).priority, 5);
+}
+
 TEST_F(ThreadCallsTest, ThreadSwitchNamesTheNext) {
   std::string order;
   L4_ThreadId_t last;

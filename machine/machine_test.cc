@@ -197,6 +197,23 @@ TEST(MachineTest, AccessesThatFailSaySoAndWhere) {
   EXPECT_EQ(w.Read(1, 0x800000000000), Fails(FaultCode::kSegvMapErr, 0x800000000000));
 }
 
+TEST(MachineTest, EachFaultIsCountedOnce) {
+  World w;
+  w.Space(1);
+  w.MapAnon(1, 0x100000, 1);
+  const vmserver::ServerCounters& counters = w.machine().server().counters();
+  const auto faults_of = [&](auto access) {
+    const vmserver::ServerCounters before = counters;
+    access();
+    return std::make_pair(counters.faults - before.faults,
+                          counters.faults_failed - before.faults_failed);
+  };
+  using Pair = std::pair<uint64_t, uint64_t>;
+  EXPECT_EQ(faults_of([&] { w.Write(1, 0x100000, 'a'); }), Pair(1, 0));
+  EXPECT_EQ(faults_of([&] { w.Read(1, 0x100000); }), Pair(0, 0));
+  EXPECT_EQ(faults_of([&] { w.Read(1, 0x200000); }), Pair(1, 1));
+}
+
 TEST(MachineTest, ForkedChildNeverSeesParentsLaterWrites) {
   World w;
   w.Space(1);

@@ -124,10 +124,12 @@ TEST_F(UnmapBatchTest, PagesWrittenForSureGoAsLargeFpages) {
   Client* a = NewClient();
   constexpr uint32_t kPages = 4096;
   GiveWrittenPages(a, kVa, kPages);
+  const uint64_t merged = pmap_.counters().fpages_merged;
   Cost cost = CostOf([&] { pmap_.Protect(a->pmap, Pages(kVa, kPages), base::kProtRead); });
   EXPECT_EQ(Layout(a, kVa, 3), "rrr");
   EXPECT_LE(cost.calls, 2u);
   EXPECT_LE(cost.fpages, 64u);
+  EXPECT_EQ(cost.fpages + pmap_.counters().fpages_merged - merged, kPages) << "each page once";
 }
 
 TEST_F(UnmapBatchTest, FramesInDescendingOrderMergeToo) {

@@ -169,6 +169,24 @@ TEST_F(KnownBugsObjectTest, WillNeedReadsWhatTheRangeShows) {
   uvm().ReleaseObject(object);
 }
 
+// However many times as many as one request of a pager takes.
+TEST_F(KnownBugsObjectTest, WillNeedReadsAllOfALongRange) {
+  constexpr uint64_t kPages = 2 * kMaxGetPages + 3;
+  MemoryStore store(std::string(kPages + 1, 'a'));
+  Object* object = uvm().CreateStoredObject(&store, 1).value();
+  Space space = NewSpace(std::string(kPages, '.'));
+  space.Map({.pages = kPages, .sharing = Sharing::kShared, .file = object});
+  space->map().WillNeed(Pages(0, kPages));
+  uint64_t resident = 0;
+  for (uint64_t page = 0; page < kPages; ++page) {
+    bool there = false;
+    resident += space->map().IsResident(PageAt(page), &there) && there ? 1 : 0;
+  }
+  EXPECT_EQ(resident, kPages);
+  space.Exit();
+  uvm().ReleaseObject(object);
+}
+
 // ---- 5.B item 8b: wiring an object looked at the replaced page again and did not end.
 
 TEST_F(KnownBugsPagerTest, WiringReplacesLentPagesOnce) {

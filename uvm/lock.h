@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "absl/base/thread_annotations.h"
+#include "base/check.h"
 #include "base/list.h"
 #include "base/lock_rank.h"
 #include "base/spin_word.h"
@@ -31,7 +32,12 @@ class QueueGuard {
   void Acquire(ThreadSystem* threads) {
     while (!word_.TryTake(threads->processors)) threads->Yield();
   }
-  void Release() { word_.Release(); }
+  // REQUIRES: the caller has it. Whoever changed the fields without may have met somebody else
+  // there.
+  void Release() {
+    CHECK(word_.DebugTaken());
+    word_.Release();
+  }
 
  private:
   base::SpinWord word_;

@@ -580,7 +580,7 @@ class Map {
   // NetBSD: the merging part of uvm_map_enter(). `fresh` is not linked and has no amap; its place
   // is after `prev`. True: it became part of its neighbours, its object reference is used up.
   bool MergeFreshLocked(const MapEntry& fresh, MapEntry* prev) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  bool JoinNextLocked(MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void JoinNextLocked(MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // NetBSD: uvm_mapent_trymerge(). `entry` takes over compatible neighbours; neither has an amap.
   void TryMergeLocked(MapEntry* entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // The same while an amap is to be made for `entry` (UVM_MERGE_COPYING): a neighbour's amap is

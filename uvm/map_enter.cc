@@ -49,21 +49,20 @@ void Map::SwallowLocked(MapEntry* entry, MapEntry* neighbour) {
 }
 
 // Joins `entry` with its successor if amaps allow: at most one of the two may have one, and it is
-// extended. False: they stay two.
-bool Map::JoinNextLocked(MapEntry* entry) {
+// extended. Else they stay two.
+void Map::JoinNextLocked(MapEntry* entry) {
   MapEntry* next = entry->next;
-  if (entry->aref.amap != nullptr && next->aref.amap != nullptr) return false;  // never joined
+  if (entry->aref.amap != nullptr && next->aref.amap != nullptr) return;  // never joined
   AmapStore* amaps = context_->amaps;
   if (entry->aref.amap != nullptr) {
     if (!amaps->Extend(&entry->aref, entry->pages(), next->pages(), ExtendTo::kForward).ok())
-      return false;
+      return;
   } else if (next->aref.amap != nullptr) {
     if (!amaps->Extend(&next->aref, next->pages(), entry->pages(), ExtendTo::kBackward).ok())
-      return false;
+      return;
     entry->aref = next->aref;
   }
   SwallowLocked(entry, next);
-  return true;
 }
 
 bool Map::MergeFreshLocked(const MapEntry& fresh, MapEntry* prev) {

@@ -213,6 +213,8 @@ class ObjectStore {
   // Every object there is, oldest first. One that is referenced stays in the list.
   const List& all() const { return all_; }
   const List& DebugAll() const { return all_; }
+  // Locks of objects: no more than there are objects.
+  uint64_t DebugLocks() const { return locks_.live(); }
 
  private:
   Object* CreateWithLock(Pager* pager, uint64_t key, ObjectLock* lock);

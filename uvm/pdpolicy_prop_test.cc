@@ -451,6 +451,23 @@ TEST_P(PolicyPropTest, WishesComeTrueAndNothingElse) {
   EXPECT_GT(full, 10u);
 }
 
+// Also where each victim is used again before the next is chosen, and goes to the end.
+TEST(SimplePolicyTest, AScanLooksAtEachPageOnce) {
+  SimplePolicy policy;
+  PolicyBench bench(&policy, 4);
+  bench.Enqueue("ABCD");
+  policy.BeginScan();
+  Numbers victims;
+  while (Page* page = policy.SelectVictim()) {
+    victims.push_back(bench.NumberOf(page));
+    ASSERT_LE(victims.size(), 4u);
+    policy.Dequeue(page);
+    policy.Enqueue(page);
+    bench.UnlockOwner(page);
+  }
+  EXPECT_EQ(victims, (Numbers{0, 1, 2, 3}));
+}
+
 TEST_P(PolicyPropTest, NamesRoundTrip) {
   PolicyChoice choice({.kind = GetParam()}, &memory_, PageCount(10));
   EXPECT_STREQ(choice.get()->name(), PolicyName(GetParam()));

@@ -240,6 +240,7 @@ TEST_F(StoredTest, FreeingTakesMappingsAwayBeforeItLooks) {
   EXPECT_EQ(Put(object, 0, 0, kPgoFree), "ok");
   EXPECT_EQ(store.picture(), "xbc");
   EXPECT_EQ(Get(object, {.first = 2}), "c");
+  EXPECT_EQ(core_.counters.pager_freed, 0u) << "nobody was short of memory";
   UnmapAll();
 }
 

@@ -512,8 +512,10 @@ Ran RunProgram(const std::string& directory, const Program& program, unsigned nu
   return ran;
 }
 
-// No program takes so long; one that does, and takes a tenth of it without the mutant, hangs.
+// No program takes so long; one that does, and takes a tenth of it without the mutant, hangs. Where
+// less time is left it is given that, and what it did then still tells if it was this much.
 constexpr double kProgramSeconds = 30;
+constexpr double kTellingSeconds = 10;
 
 // Runs a program until a test fails that passes without the mutant. True: one did, or it hangs.
 bool RunForEvidence(const std::string& directory, const Program& program, unsigned number,
@@ -524,13 +526,13 @@ bool RunForEvidence(const std::string& directory, const Program& program, unsign
     const Ran ran = RunProgram(directory, program, number, without, limit);
     left -= ran.seconds;
     verdict->seconds += ran.seconds;
-    if (ran.passed && (ran.in_time || limit < kProgramSeconds || number == 0)) return false;
+    if (ran.passed && (ran.in_time || limit < kTellingSeconds || number == 0)) return false;
     const bool named = absl::StrContains(ran.failed_test, '.');
     const Ran control =
         number == 0
             ? Ran{}
             : RunProgram(directory, program, 0, named ? ran.failed_test : without, kProgramSeconds);
-    const bool hangs = ran.passed && control.passed && control.seconds < kProgramSeconds / 10;
+    const bool hangs = ran.passed && control.passed && control.seconds < limit / 10;
     if (number == 0 || hangs || (!ran.passed && control.passed)) {
       verdict->kind = Verdict::Kind::kKilled;
       verdict->lane = program.name;

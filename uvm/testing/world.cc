@@ -584,12 +584,15 @@ std::string World::TearDownAndFindLeaks() {
   note(uvm_.DebugAnons().live(), "anons");
   note(uvm_.DebugAmaps().live(), "amaps");
   note(uvm_.DebugAmaps().array_bytes(), "bytes of amaps");
-  uint64_t objects = 0;
+  uint64_t objects = 0, left = 0;
   const ObjectStore::List& all = uvm_.DebugObjects().DebugAll();
   for (Object* object = all.front(); object != nullptr; object = all.Next(object)) {
     objects += object->DebugRefs() == Object::kKernelRefs ? 0 : 1;
+    ++left;
   }
   note(objects, "objects");
+  const uint64_t locks = uvm_.DebugObjects().DebugLocks();
+  note(locks > left ? locks - left : 0, "locks of objects");
   note(uvm_.DebugPages().total().value() - uvm_.DebugPages().free_count().value(), "pages");
   note(uvm_.counters().frames_in_use, "frames counted");
   return leaks;
