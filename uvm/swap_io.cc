@@ -194,8 +194,6 @@ SwapResult SwapStore::Read(Page* page, SwapSlot slot) {
   uint32_t at = slot - area->first;
   const bool next = at + 1 < area->pages && area->sums[at + 1] != kNothing;
   if (core_->canary.Armed(base::Canary::kSwapReadsWrongSlot) && next) ++at;
-  const uint32_t sum = area->sums[at];
-  const bool encrypted = Bit(area->encrypted, at);
   const uint32_t key = area->key;
   transfer->block = at + area->label;
   ++area->under_way;
@@ -210,6 +208,11 @@ SwapResult SwapStore::Read(Page* page, SwapSlot slot) {
   transfer->store = {this, area, nullptr, nullptr, slot, false, {}};
   area->device->Start(transfer);
   WaitFor(&reader, area->device);
+  // Now, as a write that the device did before may have been under way.
+  mu_.Lock();
+  const uint32_t sum = area->sums[at];
+  const bool encrypted = Bit(area->encrypted, at);
+  mu_.Unlock();
   SwapResult result = transfer->result;
   const bool mismatch = result == SwapResult::kOk && SumOf(bytes) != sum;
   if (mismatch) result = SwapResult::kIo;
