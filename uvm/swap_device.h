@@ -52,6 +52,8 @@ struct SwapTransfer {
     void (*done)(SwapTransfer* transfer);  // its owner's
     void* bounce;                          // null, or where the encrypted pages are
     uint32_t slot;
+    bool encrypted;
+    uint32_t sums[kSwapClusterPages];  // of what is written
   } store = {};
 };
 

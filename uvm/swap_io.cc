@@ -72,7 +72,11 @@ void SwapStore::StartWrite(SwapSlot first, Page* const* pages, uint32_t count,
   mu_.Lock();
   Area* area = FindRun(first, count);
   transfer->block = first - area->first + area->label;
-  transfer->store = {this, area, transfer->done, nullptr, first};
+  for (uint32_t i = 0; i < count; ++i) {
+    const uint32_t at = first - area->first + i;
+    CHECK(!area->slots.IsFree(at) && !Bit(area->bad, at));
+  }
+  transfer->store = {this, area, transfer->done, nullptr, first, encrypt_, {}};
   ++counters_.clusters[count];
   counters_.page_outs += count;
   const bool encrypted = encrypt_;
@@ -82,21 +86,11 @@ void SwapStore::StartWrite(SwapSlot first, Page* const* pages, uint32_t count,
   mu_.Unlock();
   transfer->done = WriteIsDone;
   if (!ready) {
-    transfer->store.slot = kNoSlot;  // what is there stays
     transfer->result = SwapResult::kNoMemory;
     return WriteIsDone(transfer);
   }
   if (encrypted) Scramble(area, transfer);
-  uint32_t sums[kSwapClusterPages];
-  for (uint32_t i = 0; i < count; ++i) sums[i] = SumOf(transfer->pages[i]);
-  mu_.Lock();
-  for (uint32_t i = 0; i < count; ++i) {
-    const uint32_t at = first - area->first + i;
-    CHECK(!area->slots.IsFree(at) && !Bit(area->bad, at));
-    area->sums[at] = sums[i];
-    PutBit(area->encrypted, at, encrypted ? 1 : 0);
-  }
-  mu_.Unlock();
+  for (uint32_t i = 0; i < count; ++i) transfer->store.sums[i] = SumOf(transfer->pages[i]);
   area->device->Start(transfer);
 }
 
@@ -119,10 +113,15 @@ void SwapStore::FinishWrite(SwapTransfer* transfer) {
   mu_.Lock();
   auto* area = static_cast<Area*>(transfer->store.area);
   NoteResult(area, transfer->result);
-  if (transfer->result != SwapResult::kOk) {
-    if (transfer->result != SwapResult::kAway) ++counters_.write_errors;
-    for (uint32_t i = 0; i < transfer->count && transfer->store.slot != kNoSlot; ++i)
-      area->sums[transfer->store.slot - area->first + i] = kNothing;
+  const bool written = transfer->result == SwapResult::kOk;
+  const bool failed = transfer->result == SwapResult::kIo;
+  if (!written && transfer->result != SwapResult::kAway) ++counters_.write_errors;
+  // A device that was away, or could not begin, holds what it held.
+  for (uint32_t i = 0; i < transfer->count && (written || failed); ++i) {
+    const uint32_t at = transfer->store.slot - area->first + i;
+    CHECK(!area->slots.IsFree(at));
+    area->sums[at] = written ? transfer->store.sums[i] : kNothing;
+    if (written) PutBit(area->encrypted, at, transfer->store.encrypted ? 1 : 0);
   }
   if (transfer->store.bounce != nullptr) {
     auto* bounce = static_cast<Bounce*>(transfer->store.bounce);
@@ -195,8 +194,6 @@ SwapResult SwapStore::Read(Page* page, SwapSlot slot) {
   uint32_t at = slot - area->first;
   const bool next = at + 1 < area->pages && area->sums[at + 1] != kNothing;
   if (core_->canary.Armed(base::Canary::kSwapReadsWrongSlot) && next) ++at;
-  const uint32_t sum = area->sums[at];
-  const bool encrypted = Bit(area->encrypted, at);
   const uint32_t key = area->key;
   transfer->block = at + area->label;
   ++area->under_way;
@@ -208,9 +205,14 @@ SwapResult SwapStore::Read(Page* page, SwapSlot slot) {
   transfer->pages[0] = bytes;
   transfer->done = ReadIsDone;
   transfer->context = &reader;
-  transfer->store = {this, area, nullptr, nullptr, slot};
+  transfer->store = {this, area, nullptr, nullptr, slot, false, {}};
   area->device->Start(transfer);
   WaitFor(&reader, area->device);
+  // Now, as a write that the device did before may have been under way.
+  mu_.Lock();
+  const uint32_t sum = area->sums[at];
+  const bool encrypted = Bit(area->encrypted, at);
+  mu_.Unlock();
   SwapResult result = transfer->result;
   const bool mismatch = result == SwapResult::kOk && SumOf(bytes) != sum;
   if (mismatch) result = SwapResult::kIo;

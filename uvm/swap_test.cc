@@ -52,7 +52,7 @@ class LabelledMemory final : public SwapDevice {
   SwapMemory below_;
 };
 
-// A device of memory that is away as long as the test wants it.
+// A device of memory that refuses as long as the test wants it.
 class FickleDevice final : public SwapDevice {
  public:
   FickleDevice(ThreadSystem* threads, base::PageSource* memory, uint64_t pages)
@@ -60,12 +60,13 @@ class FickleDevice final : public SwapDevice {
   base::PageCount size() const override { return below_.size(); }
   void Start(SwapTransfer* transfer) override {
     if (!away) return below_.Start(transfer);
-    transfer->result = SwapResult::kAway;
+    transfer->result = refuses_with;
     transfer->done(transfer);
   }
   uint64_t NextDue() const override { return below_.NextDue(); }
   void Poll(uint64_t now_us) override { below_.Poll(now_us); }
   bool away = false;
+  SwapResult refuses_with = SwapResult::kAway;
 
  private:
   SwapMemory below_;
@@ -436,6 +437,28 @@ TEST_F(SwapTest, TransfersTakeTheirTime) {
   EXPECT_EQ(over, 2);
   EXPECT_EQ(threads_.Now(), 340u);
   EXPECT_EQ(store_.NextDue(), SwapDevice::kNever);
+}
+
+// Nothing was moved: the slots hold what they held. Where a write failed that is undefined.
+TEST_F(SwapTest, ARefusedWriteLeavesWhatWasThere) {
+  FickleDevice device(&threads_, &memory_, 20);
+  EXPECT_EQ(On(&device), "ok");
+  EXPECT_EQ(Allocate(3), "1+3");
+  Write(1, {NewPage('a'), NewPage('b')});
+  Page* after = NewPage('x');
+  for (const SwapResult refusal : {SwapResult::kAway, SwapResult::kNoMemory, SwapResult::kIo}) {
+    device.away = true;
+    device.refuses_with = refusal;
+    Write(1, {NewPage('r'), NewPage('s'), after}, refusal);
+    device.away = false;
+    const bool holds = refusal != SwapResult::kIo;
+    EXPECT_EQ(Read(1), holds ? 'a' : '!');
+    EXPECT_EQ(Read(2), holds ? 'b' : '!');
+    EXPECT_EQ(Read(3), '!') << "nothing was ever written there";
+  }
+  EXPECT_EQ(store_.counters().write_errors, 2u);
+  Write(1, {NewPage('c')});
+  EXPECT_EQ(Read(1), 'c');
 }
 
 // It is asked ever more seldom while it stays away; one transfer that finds it there ends that.
