@@ -122,7 +122,7 @@ std::vector<std::string> PolicyNames();
 struct Part {
   uint32_t label = 0;   // of the task
   uint32_t thread = 0;  // of the task's
-  std::vector<traces::ResolvedOp> ops;
+  std::vector<traces::ResolvedOp> ops = {};
   // Which of them go on with the one before, and are not begun when that failed: accesses of which
   // each page is a step. May be shorter than `ops`.
   std::vector<bool> goes_on = {};

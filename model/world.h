@@ -152,7 +152,7 @@ class World {
     // Bytes of the largest System V segment.
     uint64_t shm_max = ~uint64_t{0};
     // Swap devices by number.
-    std::vector<SwapTable::Device> swap;
+    std::vector<SwapTable::Device> swap = {};
     // Hardware that cannot tell execution from reading: executable iff readable.
     bool execute_implied_by_read = false;
   };

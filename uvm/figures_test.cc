@@ -144,7 +144,9 @@ TEST_F(FiguresTest, LookupsInsertionsAndSearchesVisitAsTheLogarithmOfTheEntries)
       looked_up += DepthOf(map, entry->start);
     }
     EXPECT_EQ(map.DebugCount(), entries);
-    if (entries >= 10'000) EXPECT_GT(far, kTries / 2);
+    if (entries >= 10'000) {
+      EXPECT_GT(far, kTries / 2);
+    }
     for (const uint64_t sum : {looked_up, inserted, searched}) {
       EXPECT_LE(sum, kTries * 2 * BitsOf(entries));
     }

@@ -42,7 +42,9 @@ class Owner {
   Mutex& mutex() { return anon_ != nullptr ? anon_->lock->mutex : object_->mu; }
   void SetSlot(SwapSlot slot) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     if (anon_ != nullptr) anon_->slot = slot;
-    if (anon_ == nullptr) EXPECT_TRUE(anonymous_->SetSlot(object_, page_->index, slot).ok());
+    if (anon_ == nullptr) {
+      EXPECT_TRUE(anonymous_->SetSlot(object_, page_->index, slot).ok());
+    }
   }
   void DropSlot() {
     if (anon_ != nullptr) anons_->DropSlot(anon_);
@@ -66,7 +68,9 @@ class Owner {
   }
   void EndWrite() ABSL_NO_THREAD_SAFETY_ANALYSIS {
     page_->pageout = false;
-    if (anon_ != nullptr) EXPECT_TRUE(anons_->EndTransfer(anon_));
+    if (anon_ != nullptr) {
+      EXPECT_TRUE(anons_->EndTransfer(anon_));
+    }
     if (anon_ == nullptr) object_->Unbusy(&world_->uvm().DebugPages(), page_);
   }
   void Evict() {
@@ -135,7 +139,9 @@ std::string SwappingWorld::PageOut(const Space& space, uint64_t page) {
 
 void SwappingWorld::PageOut(const Space& space, const std::string& picture) {
   for (uint64_t page = 0; page < picture.size(); ++page) {
-    if (picture[page] != '.') EXPECT_EQ(PageOut(space, page), "ok") << "page " << page;
+    if (picture[page] != '.') {
+      EXPECT_EQ(PageOut(space, page), "ok") << "page " << page;
+    }
   }
 }
 
