@@ -93,6 +93,37 @@ TEST(UvmShortageTest, AnErrorThatNobodyInjectedIsNotExcused) {
             "contents: recorded !EIO, ours 11.00");
 }
 
+// What is not done here is no agreement.
+TEST(UvmShortageTest, WhatIsLeftOutNeedsAnErrorThere) {
+  const std::string left_out = "left out, and nothing was injected or used up there";
+  for (const std::string call :
+       {"write s=0 0x101000 val=11 -> EIO", "wire s=0 0x101000-0x102000 -> EIO",
+        "fork s=0 new=1 -> EIO", "write s=0 0x101000 val=11 -> ENOMEM", "fork s=0 new=1 -> ENOMEM",
+        "swapoff u=0 -> ENOMEM"}) {
+    EXPECT_EQ(Seen(Replay(absl::StrCat("10 ", call, "\n"), kFine)),
+              "cause: recorded an error that was injected, ours " + left_out)
+        << call;
+  }
+}
+
+// One read that failed there spoils one page.
+TEST(UvmShortageTest, NoMorePagesAreExcusedThanErrorsWereInjected) {
+  const auto replay = [](const std::string& page) {
+    return Seen(
+        Replay("10 pressure rounds=6 -> OK\n11 ioerr read=1 -> OK\n"
+               "12 read s=0 0x101000 -> EIO\n13 read s=0 0x101000 -> EIO\n"
+               "14 write s=0 0x101000 val=11 -> EIO\n15 read s=0 " +
+                   page + " -> EIO\n",
+               "10.00 !EIO 12.00 13.00 14.00 15.00 16.00 17.00"));
+  };
+  EXPECT_EQ(replay("0x101000"), "");
+  EXPECT_EQ(replay("0x102000"), "result: recorded EIO, ours OK val=12");
+  EXPECT_EQ(Seen(Replay("10 pressure rounds=6 -> OK\n11 ioerr read=1 -> OK\n"
+                        "12 read s=0 0x101000 -> EIO\n",
+                        "10.00 !EIO 12.00 !EIO 14.00 15.00 16.00 17.00")),
+            "contents: recorded !EIO, ours 13.00");
+}
+
 TEST(UvmShortageTest, AReadThatFailsHereLosesThePageHere) {
   const Outcome o = Replay(
       "10 pressure rounds=6 -> OK\n11 ioerr read=1 -> OK\n12 read s=0 0x101000 -> OK val=11\n",
