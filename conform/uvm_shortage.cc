@@ -135,8 +135,10 @@ void UvmShortage::NoteCause(const UvmOpLine& recorded, int error, const UvmRepla
     const bool hole = moves && !edges_mapped_;
     if (!hole && !losses_.HasCause(replay, recorded)) no_cause_ = kNoTransfer;
   }
-  const bool needs_frames =
-      call == UvmCall::kRead || call == UvmCall::kWrite || call == UvmCall::kFork;
+  // A lock may have met its limit instead, as there.
+  const bool needs_frames = call == UvmCall::kRead || call == UvmCall::kWrite ||
+                            call == UvmCall::kFork || call == UvmCall::kSwapOff ||
+                            (call == UvmCall::kWire && recorded.result.error != kEnomem);
   const uint64_t refusals = replay.uvm().pagedaemon().counters().out_of_memory;
   if (error == kEnomem && needs_frames && refusals == refusals_) no_cause_ = kNoLimit;
 }
@@ -151,16 +153,20 @@ UvmShortage::Ours UvmShortage::Do(const UvmOpLine& recorded, UvmReplay* replay) 
     std::erase_if(lost_there_, [&](const auto& owner) { return !owners.contains(owner); });
   }
   if (access) touched_++;
+  const UvmLosses::Owner owner = UvmLosses::OwnerAt(*replay, op.space, op.start);
   no_cause_ = nullptr;
   refusals_ = replay->uvm().pagedaemon().counters().out_of_memory;
   const uint64_t last = op.start + (op.pages == 0 ? 0 : op.pages - 1) * kUvmPageBytes;
   edges_mapped_ = replay->IsMapped(op.space, op.start) && replay->IsMapped(op.space, last);
   Ours ours = Decide(recorded, replay);
   const bool done = access && ours.result.error == 0 && recorded.result.error == 0;
+  const bool came_back = access && recorded.result.error == 0 && lost_there_.contains(owner);
   if (no_cause_ != nullptr) {
     ours.wrong = no_cause_;
   } else if (was_lost && done) {
     ours.wrong = "done, though the page was lost";
+  } else if (came_back) {
+    ours.wrong = "nothing, and the page was lost there before";
   } else {
     ours.wrong = losses_.Unexplained(replay);
   }
