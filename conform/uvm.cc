@@ -488,6 +488,7 @@ class Run {
   void Visit(const UvmEntryGone& e) { picture_.Apply(e); }
   void Visit(const UvmMapCounters& m) { lines_.maps.push_back(m); }
   void Visit(const UvmCounters& c) {
+    shortage_.Counters(c);
     if (open_ && compares_) lines_.counters = c;
   }
   void Visit(const UvmView& v) { (in_final_views_ ? final_views_ : lines_.views).push_back(v); }
@@ -504,6 +505,7 @@ class Run {
     if (short_ && std::any_of(ours.begin(), ours.end(), ended) && replay_.pressure().Relieve())
       ours = replay_.Contents(x.space, x.start, x.pages.size());
     std::vector<size_t> lost;
+    const char* first_excuse = nullptr;
     for (size_t i = 0; i < x.pages.size(); i++) {
       const std::string wrong =
           short_ ? shortage_.WrongPage(x.space, at(i), ours[i], replay_) : std::string();
@@ -511,9 +513,11 @@ class Run {
         Differ("cause", absl::StrCat("0x", absl::Hex(at(i))), "an error that was injected", wrong);
         return;
       }
-      const bool excused = short_ && x.pages[i] != ours[i] &&
-                           shortage_.ExcusePage(at(i), x.pages[i], ours[i]) != nullptr;
-      if (excused) {
+      const char* excuse = short_ && x.pages[i] != ours[i]
+                               ? shortage_.ExcusePage(x.space, at(i), x.pages[i], ours[i], replay_)
+                               : nullptr;
+      if (excuse != nullptr) {
+        if (lost.empty()) first_excuse = excuse;
         lost.push_back(i);
         if (x.pages[i].error != 0) {
           totals_->pages_lost_there++;
@@ -527,7 +531,7 @@ class Run {
     }
     // Pages that one of both has lost are a difference with a name.
     if (lost.empty() || difference_.has_value()) return;
-    name_ = shortage_.ExcusePage(at(lost[0]), x.pages[lost[0]], ours[lost[0]]);
+    name_ = first_excuse;
     resumes_ = true;
     DifferInContents(x, ours, lost[0]);
   }
@@ -620,7 +624,7 @@ class Run {
   const bool short_;  // of memory, now and then
   const UvmScope scope_;
   Outcome* const totals_;
-  UvmShortage shortage_;
+  UvmShortage shortage_{sequence_.pages, &replay_};
   UvmPicture picture_;
   int line_ = 0;
   // Of the step that is open.

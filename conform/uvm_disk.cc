@@ -18,7 +18,10 @@ void UvmDisk::Do(uvm::SwapTransfer* transfer) {
   if (fails) {
     failing--;
     (reads ? faults_->failed_reads : faults_->failed_writes) += transfer->count;
-    for (uint32_t i = 0; i < transfer->count; i++) faults_->log.insert({this, transfer->block + i});
+    for (uint32_t i = 0; i < transfer->count; i++) {
+      faults_->log.insert({this, transfer->block + i});
+      if (reads && faults_->on_failed_read) faults_->on_failed_read(this, transfer->block + i);
+    }
   }
   for (uint32_t i = 0; i < transfer->count && !fails; i++) {
     unsigned char* here = bytes_.data() + (transfer->block + i) * base::kPageSize;

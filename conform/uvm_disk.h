@@ -9,6 +9,7 @@
 #define CONFORM_UVM_DISK_H_
 
 #include <cstdint>
+#include <functional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -26,6 +27,8 @@ struct UvmDiskFaults {
   uint64_t failed_reads = 0;  // so far; pages
   uint64_t failed_writes = 0;
   std::set<std::pair<const uvm::SwapDevice*, uint64_t>> log;  // blocks of those
+  // Told of each block that could not be read, while its owner still has it.
+  std::function<void(const uvm::SwapDevice*, uint64_t)> on_failed_read;
 };
 
 class UvmDisk final : public uvm::SwapDevice {

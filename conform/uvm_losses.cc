@@ -1,6 +1,8 @@
 #include "conform/uvm_losses.h"
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "uvm/swap.h"
@@ -41,27 +43,122 @@ uvm::SwapSlot SlotOf(const UvmReplay& replay, const Behind& behind) {
   return anonymous.FindSlot(behind.object, behind.index);
 }
 
+// All anons that are mapped, and all pages that anonymous objects have on swap.
+void ForEachOwner(const UvmReplay& replay,
+                  const std::function<void(UvmLosses::Owner, uvm::SwapSlot)>& visit) {
+  for (const auto& [number, space] : replay.spaces()) {
+    for (uvm::MapEntry* e = space->map().DebugFirst(); e != nullptr; e = uvm::Map::DebugNext(e)) {
+      const uvm::Amap* amap = e->aref.amap;
+      for (uint32_t i = 0; amap != nullptr && i < amap->used_count; i++) {
+        const uvm::Anon* anon = amap->anons[amap->used[i]];
+        visit({anon, 0}, anon->slot);
+      }
+    }
+  }
+  const uvm::AnonymousPager& anonymous = replay.uvm().DebugAnonymous();
+  const uvm::ObjectStore::List& objects = replay.uvm().DebugObjects().DebugAll();
+  for (uvm::Object* object = objects.front(); object != nullptr; object = objects.Next(object)) {
+    if (object->pager() != &anonymous) continue;
+    anonymous.Slots(object).ForEach(base::PageIndex(0), base::PageIndex(~uint64_t{0}),
+                                    [&](base::PageIndex index, uvm::SwapSlot slot) {
+                                      visit({object, index.value()}, slot);
+                                    });
+  }
+}
+
+Behind BehindAt(const UvmReplay& replay, uint64_t space, uint64_t va) {
+  const uvm::MapEntry* e = EntryAt(replay.space(space), base::Vaddr(va));
+  return e == nullptr ? Behind() : BehindOf(*e, base::Vaddr(va));
+}
+
 }  // namespace
 
+std::vector<UvmSpan> UvmNeeds(const UvmOpLine& line) {
+  switch (line.op.call) {
+    // What is wired at once may lie anywhere; an object is named, and no device is ever away.
+    case UvmCall::kMap:
+    case UvmCall::kSysMmap:
+      return {{line.op.space, 0, UvmSpan::kAll}};
+    case UvmCall::kObjPut:
+    case UvmCall::kSwapOff:
+      return {};
+    default:
+      return UvmSpansOf(line);
+  }
+}
+
+void UvmLosses::Watch(UvmReplay* replay) {
+  replay->pressure().OnFailedRead([this, replay](const uvm::SwapDevice* device, uint64_t block) {
+    NoteFailedRead(*replay, device, block);
+  });
+}
+
+void UvmLosses::NoteFailedRead(const UvmReplay& replay, const uvm::SwapDevice* device,
+                               uint64_t block) {
+  const uvm::SwapStore& swap = replay.uvm().swap();
+  ForEachOwner(replay, [&](const Owner& owner, uvm::SwapSlot slot) {
+    if (slot == uvm::kNoSlot || slot == uvm::kBadSlot) return;
+    uint64_t at = 0;
+    if (swap.DebugPlace(slot, &at) == device && at == block) lost_.insert(owner);
+  });
+}
+
+// Whoever is lost no more has new contents, or is somebody else by now.
 void UvmLosses::Begin(const UvmReplay& replay) {
   file_failures_ = replay.failed_file_pages().size();
+  if (lost_.empty()) return;
+  std::set<Owner> still;
+  ForEachOwner(replay, [&](const Owner& owner, uvm::SwapSlot slot) {
+    if (slot == uvm::kBadSlot && lost_.contains(owner)) still.insert(owner);
+  });
+  lost_ = std::move(still);
+}
+
+UvmLosses::Owner UvmLosses::OwnerAt(const UvmReplay& replay, uint64_t space, uint64_t va) {
+  const Behind behind = BehindAt(replay, space, va);
+  if (behind.anon != nullptr) return {behind.anon, 0};
+  return {behind.object, behind.index.value()};
+}
+
+bool UvmLosses::IsOfFile(const UvmReplay& replay, uint64_t space, uint64_t va) {
+  const Behind behind = BehindAt(replay, space, va);
+  return behind.object != nullptr && behind.object->pager() != &replay.uvm().DebugAnonymous();
+}
+
+std::set<UvmLosses::Owner> UvmLosses::Owners(const UvmReplay& replay) {
+  std::set<Owner> owners;
+  for (const auto& [number, space] : replay.spaces()) {
+    for (uvm::MapEntry* e = space->map().DebugFirst(); e != nullptr; e = uvm::Map::DebugNext(e)) {
+      for (base::Vaddr va = e->start; va < e->end; va = va + base::kPageSize)
+        owners.insert(OwnerAt(replay, number, va.value()));
+    }
+  }
+  ForEachOwner(replay, [&](const Owner& owner, uvm::SwapSlot) { owners.insert(owner); });
+  return owners;
+}
+
+bool UvmLosses::AnyPage(const UvmReplay& replay, const std::vector<UvmSpan>& spans,
+                        const std::function<bool(uint64_t space, uint64_t va)>& visit) {
+  for (const UvmSpan& span : spans) {
+    const uvm::Space* space = replay.space(span.space);
+    if (space == nullptr) continue;
+    for (uvm::MapEntry* e = space->map().DebugFirst(); e != nullptr; e = uvm::Map::DebugNext(e)) {
+      const uint64_t end = std::min(e->end.value(), span.end);
+      for (uint64_t va = std::max(e->start.value(), span.start); va < end; va += kUvmPageBytes) {
+        if (visit(span.space, va)) return true;
+      }
+    }
+  }
+  return false;
 }
 
 bool UvmLosses::IsLost(const UvmReplay& replay, uint64_t space, uint64_t va) const {
-  const uvm::MapEntry* e = EntryAt(replay.space(space), base::Vaddr(va));
-  return e != nullptr && SlotOf(replay, BehindOf(*e, base::Vaddr(va))) == uvm::kBadSlot;
+  return SlotOf(replay, BehindAt(replay, space, va)) == uvm::kBadSlot;
 }
 
-bool UvmLosses::HasCause(const UvmReplay& replay, uint64_t space, uint64_t va) {
-  const uvm::MapEntry* e = EntryAt(replay.space(space), base::Vaddr(va));
-  if (e == nullptr) return false;
-  const Behind behind = BehindOf(*e, base::Vaddr(va));
-  if (SlotOf(replay, behind) == uvm::kBadSlot) {
-    const void* owner = behind.anon;
-    if (owner == nullptr) owner = behind.object;
-    lost_.insert({owner, behind.anon != nullptr ? 0 : behind.index.value()});
-    return lost_.size() <= replay.pressure().faults().failed_reads;
-  }
+bool UvmLosses::HasCause(const UvmReplay& replay, uint64_t space, uint64_t va) const {
+  const Behind behind = BehindAt(replay, space, va);
+  if (SlotOf(replay, behind) == uvm::kBadSlot) return lost_.contains(OwnerAt(replay, space, va));
   if (behind.object == nullptr) return false;
   const auto& failed = replay.failed_file_pages();
   const std::pair<uint64_t, uint64_t> page(behind.object->key(), behind.index.value());
@@ -69,19 +166,9 @@ bool UvmLosses::HasCause(const UvmReplay& replay, uint64_t space, uint64_t va) {
          failed.end();
 }
 
-// A call says of which range it failed, or it is about the whole space.
-bool UvmLosses::HasCause(const UvmReplay& replay, const UvmOp& op) {
-  if (op.call == UvmCall::kRead || op.call == UvmCall::kWrite) {
-    return HasCause(replay, op.space, op.start);
-  }
-  const uvm::Space* space = replay.space(op.space);
-  if (space == nullptr) return false;
-  for (uvm::MapEntry* e = space->map().DebugFirst(); e != nullptr; e = uvm::Map::DebugNext(e)) {
-    for (base::Vaddr va = e->start; va < e->end; va = va + base::kPageSize) {
-      if (HasCause(replay, op.space, va.value())) return true;
-    }
-  }
-  return false;
+bool UvmLosses::HasCause(const UvmReplay& replay, const UvmOpLine& line) const {
+  return AnyPage(replay, UvmNeeds(line),
+                 [&](uint64_t space, uint64_t va) { return HasCause(replay, space, va); });
 }
 
 std::string UvmLosses::Unexplained(UvmReplay* replay) {

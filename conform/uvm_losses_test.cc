@@ -42,18 +42,21 @@ class UvmLossesTest : public testing::Test {
     const UvmSequence& sequence = recording_.sequences[0];
     bench_ = UvmNaiveBench::Make(sequence);
     replay_ = std::make_unique<UvmReplay>(bench_.get(), sequence);
+    losses_.Watch(replay_.get());
     for (const UvmLine& line : sequence.lines) {
       const auto* op = std::get_if<UvmOpLine>(&line.what);
       if (op == nullptr || op->op.call == UvmCall::kExit) continue;
       EXPECT_EQ(replay_->Apply(op->op).error, 0) << op->number;
     }
   }
-  static UvmOp ReadOf(uint64_t va) {
-    UvmOp op;
-    op.call = UvmCall::kRead;
-    op.start = va;
-    return op;
+  static UvmOpLine LineOf(UvmCall call, uint64_t start, uint64_t end) {
+    UvmOpLine line;
+    line.op.call = call;
+    line.op.start = start;
+    line.op.end = end;
+    return line;
   }
+  static UvmOp ReadOf(uint64_t va) { return LineOf(UvmCall::kRead, va, 0).op; }
   uvm::Anon* AnonAt(uint64_t va) {
     uvm::MapEntry* e = replay_->space(0)->map().DebugFirst();
     return e->aref.amap->anons[e->SlotOf(base::Vaddr(va))];
@@ -69,7 +72,7 @@ TEST_F(UvmLossesTest, WhereNothingFailedNothingIsLost) {
   ASSERT_EQ(AnonAt(kAt)->page, nullptr) << "it is on swap";
   EXPECT_FALSE(losses_.IsLost(*replay_, 0, kAt));
   EXPECT_FALSE(losses_.HasCause(*replay_, 0, kAt));
-  EXPECT_FALSE(losses_.HasCause(*replay_, ReadOf(kAt)));
+  EXPECT_FALSE(losses_.HasCause(*replay_, 0, kAt));
   EXPECT_EQ(losses_.Unexplained(replay_.get()), "");
   EXPECT_FALSE(losses_.HasCause(*replay_, 7, kAt)) << "no such space";
   EXPECT_FALSE(losses_.HasCause(*replay_, 0, kAt + 0x20000)) << "nothing is mapped there";
@@ -79,24 +82,59 @@ TEST_F(UvmLossesTest, AReadThatFailedIsTheCauseOfItsPageAlone) {
   replay_->pressure().FailNextRead();
   EXPECT_EQ(replay_->Apply(ReadOf(kAt)).error, kEio);
   EXPECT_TRUE(losses_.IsLost(*replay_, 0, kAt));
-  EXPECT_TRUE(losses_.HasCause(*replay_, ReadOf(kAt)));
+  EXPECT_TRUE(losses_.HasCause(*replay_, 0, kAt));
   EXPECT_FALSE(losses_.IsLost(*replay_, 0, kAt + 0x1000));
-  EXPECT_FALSE(losses_.HasCause(*replay_, ReadOf(kAt + 0x1000)));
+  EXPECT_FALSE(losses_.HasCause(*replay_, 0, kAt + 0x1000));
   EXPECT_EQ(losses_.Unexplained(replay_.get()), "") << "its slot is bad, and that is why";
   EXPECT_EQ(replay_->Apply(ReadOf(kAt)).error, kEio) << "for good";
-  EXPECT_TRUE(losses_.HasCause(*replay_, ReadOf(kAt)));
+  EXPECT_TRUE(losses_.HasCause(*replay_, 0, kAt));
 }
 
 TEST_F(UvmLossesTest, MorePagesThanReadsThatFailedHaveNoCause) {
   replay_->pressure().FailNextRead();
   EXPECT_EQ(replay_->Apply(ReadOf(kAt)).error, kEio);
-  EXPECT_TRUE(losses_.HasCause(*replay_, ReadOf(kAt)));
+  EXPECT_TRUE(losses_.HasCause(*replay_, 0, kAt));
   uvm::Anon* anon = AnonAt(kAt + 0x1000);
   const uvm::SwapSlot slot = anon->slot;
   anon->slot = uvm::kBadSlot;
   EXPECT_TRUE(losses_.IsLost(*replay_, 0, kAt + 0x1000));
-  EXPECT_FALSE(losses_.HasCause(*replay_, ReadOf(kAt + 0x1000)));
+  EXPECT_FALSE(losses_.HasCause(*replay_, 0, kAt + 0x1000));
   anon->slot = slot;
+}
+
+// As many reads have failed as pages are lost, but another page's.
+TEST_F(UvmLossesTest, AnotherPagesFailureIsNoCause) {
+  replay_->pressure().FailNextRead();
+  EXPECT_EQ(replay_->Apply(ReadOf(kAt)).error, kEio);
+  uvm::Anon* anon = AnonAt(kAt + 0x1000);
+  const uvm::SwapSlot slot = anon->slot;
+  anon->slot = uvm::kBadSlot;
+  EXPECT_FALSE(losses_.HasCause(*replay_, 0, kAt + 0x1000));
+  EXPECT_TRUE(losses_.HasCause(*replay_, 0, kAt));
+  anon->slot = slot;
+}
+
+TEST_F(UvmLossesTest, ARangeNeedsACauseInside) {
+  replay_->pressure().FailNextRead();
+  EXPECT_EQ(replay_->Apply(ReadOf(kAt)).error, kEio);
+  EXPECT_TRUE(losses_.HasCause(*replay_, LineOf(UvmCall::kWire, kAt, kAt + 0x3000)));
+  EXPECT_FALSE(losses_.HasCause(*replay_, LineOf(UvmCall::kWire, kAt + 0x1000, kAt + 0x3000)));
+  EXPECT_TRUE(losses_.HasCause(*replay_, LineOf(UvmCall::kFork, 0, 0)));
+  EXPECT_FALSE(losses_.HasCause(*replay_, LineOf(UvmCall::kSwapOff, 0, 0)));
+}
+
+// Who has it afterwards is somebody else, or has something else.
+TEST_F(UvmLossesTest, WhatIsUnmappedIsForgotten) {
+  replay_->pressure().FailNextRead();
+  EXPECT_EQ(replay_->Apply(ReadOf(kAt)).error, kEio);
+  const uvm::Anon* const lost = AnonAt(kAt);
+  losses_.Begin(*replay_);
+  EXPECT_TRUE(losses_.HasCause(*replay_, 0, kAt)) << "it is lost for good";
+  EXPECT_EQ(UvmLosses::OwnerAt(*replay_, 0, kAt).first, lost);
+  EXPECT_EQ(replay_->Apply(LineOf(UvmCall::kUnmap, kAt, kAt + 0x1000).op).error, 0);
+  losses_.Begin(*replay_);
+  EXPECT_FALSE(losses_.HasCause(*replay_, 0, kAt));
+  EXPECT_FALSE(losses_.HasCause(*replay_, LineOf(UvmCall::kFork, 0, 0)));
 }
 
 TEST_F(UvmLossesTest, ASlotThatWentBadWithoutAnErrorIsNoticed) {

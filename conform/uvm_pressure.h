@@ -9,8 +9,10 @@
 #define CONFORM_UVM_PRESSURE_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "conform/uvm_bench.h"
@@ -37,6 +39,9 @@ class UvmPressure {
   UvmResult Inflight();
   UvmResult IoDone();
   const UvmDiskFaults& faults() const { return faults_; }
+  void OnFailedRead(std::function<void(const uvm::SwapDevice*, uint64_t)> told) {
+    faults_.on_failed_read = std::move(told);
+  }
   // Slots of the recorded devices that are on; the spare one is none of them.
   uint64_t SlotsOn() const;
   // Pages whose writes wait in the disks.

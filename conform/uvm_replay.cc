@@ -146,6 +146,13 @@ uvm::Space* UvmReplay::space(uint64_t number) const {
   return it == spaces_.end() ? nullptr : it->second;
 }
 
+bool UvmReplay::IsMapped(uint64_t number, uint64_t va) const {
+  const uvm::Space* known = space(number);
+  uvm::MapEntry* e = known == nullptr ? nullptr : known->map().DebugFirst();
+  while (e != nullptr && !e->range().Contains(Vaddr(va))) e = Map::DebugNext(e);
+  return e != nullptr;
+}
+
 uvm::Object* UvmReplay::object(uint64_t number) const {
   const auto it = objects_.find(number);
   return it == objects_.end() ? nullptr : it->second;

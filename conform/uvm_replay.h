@@ -65,6 +65,7 @@ class UvmReplay {
   // The recording's number of an object; -2: none of them.
   int64_t NumberOf(const uvm::Object* object) const;
   uvm::Object* object(uint64_t number) const;
+  bool IsMapped(uint64_t space, uint64_t va) const;
   const std::map<uint64_t, uvm::Space*>& spaces() const { return spaces_; }
   UvmBench& bench() { return *bench_; }
   uvm::Uvm& uvm() const { return bench_->uvm(); }

@@ -5,6 +5,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "uvm/pdaemon.h"
+#include "uvm/swap_device.h"
 
 namespace conform {
 
@@ -15,6 +17,10 @@ constexpr char kAnotherPage[] = "read-error-hits-another-page";
 constexpr char kEndsElsewhere[] = "memory-ends-elsewhere";
 constexpr char kForgets[] = "free-forgets-at-once";
 constexpr const char* kNames[] = {kKeepsPage, kAnotherPage, kEndsElsewhere, kForgets};
+
+constexpr char kNoTransfer[] = "EIO, and no transfer of that page failed";
+constexpr char kNoLimit[] = "ENOMEM, and nobody was refused a frame";
+constexpr char kNothingThere[] = "left out, and nothing was injected or used up there";
 
 bool IsShort(int error) { return error == kEnomem || error == kEio; }
 
@@ -29,10 +35,41 @@ bool UvmIsShort(const UvmSequence& sequence) {
   });
 }
 
-const char* UvmShortage::NameOfFailureThere(int error) const {
-  if (error == kEnomem) return kEndsElsewhere;
-  if (error != kEio) return nullptr;
-  return write_errors_ ? kKeepsPage : read_errors_ ? kAnotherPage : nullptr;
+const char* UvmShortage::NameOfEio() const { return write_errors_ ? kKeepsPage : kAnotherPage; }
+
+// Each page that is lost there uses up one of those that errors may have spoilt, once; a file's
+// page is lost for one read only.
+bool UvmShortage::MayBeLostThere(uint64_t space, uint64_t va, const UvmReplay& replay) {
+  const bool of_file = UvmLosses::IsOfFile(replay, space, va);
+  const UvmLosses::Owner owner = UvmLosses::OwnerAt(replay, space, va);
+  if (!of_file && lost_there_.contains(owner)) return true;
+  uint64_t& left = of_file && files_may_fail_ > 0 ? files_may_fail_ : may_be_lost_;
+  if (left == 0) return false;
+  left--;
+  if (!of_file && owner.first != nullptr) lost_there_.insert(owner);
+  return true;
+}
+
+// Of a range nobody knows which page it was.
+bool UvmShortage::MayHaveFailedThere(const UvmOpLine& recorded, const UvmReplay& replay) {
+  const UvmOp& op = recorded.op;
+  if (op.call == UvmCall::kRead || op.call == UvmCall::kWrite) {
+    return MayBeLostThere(op.space, op.start, replay);
+  }
+  if (may_be_lost_ > 0 || files_may_fail_ > 0) return true;
+  return UvmLosses::AnyPage(replay, UvmNeeds(recorded), [&](uint64_t space, uint64_t va) {
+    return lost_there_.contains(UvmLosses::OwnerAt(replay, space, va));
+  });
+}
+
+// swapoff fails when what lies there does not fit elsewhere; all others when frames and slots are
+// used up, but for a few that are kept back.
+bool UvmShortage::WasShortThere(UvmCall call) const {
+  constexpr uint64_t kKeptBack = 16;
+  if (!counters_.has_value()) return false;
+  if (call == UvmCall::kSwapOff) return counters_->swap_in_use > 0;
+  const uint64_t used = pages_ - counters_->free + counters_->swap_only + touched_;
+  return used + kKeptBack >= pages_ + counters_->swap_available;
 }
 
 // What failed there is not done, unless looking does not hurt.
@@ -40,6 +77,7 @@ UvmShortage::Ours UvmShortage::FailedThere(const UvmOpLine& recorded, UvmReplay*
   Ours ours;
   const int error = recorded.result.error;
   const UvmCall call = recorded.op.call;
+  const bool may = error == kEio ? MayHaveFailedThere(recorded, *replay) : WasShortThere(call);
   if (call == UvmCall::kRead) {
     ours.result = replay->Apply(recorded.op);
     NoteCause(recorded, ours.result.error, *replay);
@@ -51,8 +89,9 @@ UvmShortage::Ours UvmShortage::FailedThere(const UvmOpLine& recorded, UvmReplay*
   } else {
     ours.result = recorded.result;
   }
-  ours.excuse = NameOfFailureThere(error);
+  ours.excuse = !may ? nullptr : error == kEnomem ? kEndsElsewhere : NameOfEio();
   ours.text = call == UvmCall::kRead ? ToString(ours.result, call) : "left out";
+  if (!may && call != UvmCall::kRead) no_cause_ = kNothingThere;
   return ours;
 }
 
@@ -73,17 +112,35 @@ void UvmShortage::Remember(const UvmOpLine& recorded) {
 
 void UvmShortage::Note(absl::string_view text, UvmReplay* replay) {
   if (!absl::StartsWith(text, "swap read error: EIO")) return;
-  write_errors_ = read_errors_ = true;
+  // One read; and then the writes of a cluster.
+  write_errors_ = true;
+  may_be_lost_ += 1 + uvm::kSwapClusterPages;
   replay->pressure().FailNextRead();
+}
+
+// A read is of one page, a write of a cluster.
+void UvmShortage::NoteInjected(const UvmOp& op) {
+  write_errors_ = write_errors_ || op.call == UvmCall::kIoErrWrite;
+  if (op.call == UvmCall::kIoErrRead) may_be_lost_ += op.pages;
+  if (op.call == UvmCall::kIoErrWrite) may_be_lost_ += op.pages * uvm::kSwapClusterPages;
+  if (op.call == UvmCall::kFileErr) files_may_fail_ += op.pages;
 }
 
 // Right after an operation of ours: what is done again may leave no trace of why.
 void UvmShortage::NoteCause(const UvmOpLine& recorded, int error, const UvmReplay& replay) {
-  // What moves mappings says EIO of a range that has none, too: both do.
-  const UvmOp& op = recorded.op;
-  const bool moves = op.call == UvmCall::kExtract || op.call == UvmCall::kMremap;
-  if (error != kEio || (moves && recorded.result.error == kEio)) return;
-  has_cause_ = has_cause_ && losses_.HasCause(replay, op);
+  const UvmCall call = recorded.op.call;
+  if (error == kEio) {
+    // What moves mappings says so, too, of a range that begins or ends in a hole.
+    const bool moves = call == UvmCall::kExtract || call == UvmCall::kMremap;
+    const bool hole = moves && !edges_mapped_;
+    if (!hole && !losses_.HasCause(replay, recorded)) no_cause_ = kNoTransfer;
+  }
+  // A lock may have met its limit instead, as there.
+  const bool needs_frames = call == UvmCall::kRead || call == UvmCall::kWrite ||
+                            call == UvmCall::kFork || call == UvmCall::kSwapOff ||
+                            (call == UvmCall::kWire && recorded.result.error != kEnomem);
+  const uint64_t refusals = replay.uvm().pagedaemon().counters().out_of_memory;
+  if (error == kEnomem && needs_frames && refusals == refusals_) no_cause_ = kNoLimit;
 }
 
 UvmShortage::Ours UvmShortage::Do(const UvmOpLine& recorded, UvmReplay* replay) {
@@ -91,13 +148,25 @@ UvmShortage::Ours UvmShortage::Do(const UvmOpLine& recorded, UvmReplay* replay) 
   const bool access = op.call == UvmCall::kRead || op.call == UvmCall::kWrite;
   const bool was_lost = access && losses_.IsLost(*replay, op.space, op.start);
   losses_.Begin(*replay);
-  has_cause_ = true;
+  if (!lost_there_.empty()) {
+    const std::set<UvmLosses::Owner> owners = UvmLosses::Owners(*replay);
+    std::erase_if(lost_there_, [&](const auto& owner) { return !owners.contains(owner); });
+  }
+  if (access) touched_++;
+  const UvmLosses::Owner owner = UvmLosses::OwnerAt(*replay, op.space, op.start);
+  no_cause_ = nullptr;
+  refusals_ = replay->uvm().pagedaemon().counters().out_of_memory;
+  const uint64_t last = op.start + (op.pages == 0 ? 0 : op.pages - 1) * kUvmPageBytes;
+  edges_mapped_ = replay->IsMapped(op.space, op.start) && replay->IsMapped(op.space, last);
   Ours ours = Decide(recorded, replay);
   const bool done = access && ours.result.error == 0 && recorded.result.error == 0;
-  if (!has_cause_) {
-    ours.wrong = "EIO, and no transfer of that page failed";
+  const bool came_back = access && recorded.result.error == 0 && lost_there_.contains(owner);
+  if (no_cause_ != nullptr) {
+    ours.wrong = no_cause_;
   } else if (was_lost && done) {
     ours.wrong = "done, though the page was lost";
+  } else if (came_back) {
+    ours.wrong = "nothing, and the page was lost there before";
   } else {
     ours.wrong = losses_.Unexplained(replay);
   }
@@ -106,8 +175,7 @@ UvmShortage::Ours UvmShortage::Do(const UvmOpLine& recorded, UvmReplay* replay) 
 
 UvmShortage::Ours UvmShortage::Decide(const UvmOpLine& recorded, UvmReplay* replay) {
   const UvmOp& op = recorded.op;
-  write_errors_ = write_errors_ || op.call == UvmCall::kIoErrWrite;
-  read_errors_ = read_errors_ || op.call == UvmCall::kIoErrRead || op.call == UvmCall::kFileErr;
+  NoteInjected(op);
   Remember(recorded);
   const bool access = op.call == UvmCall::kRead || op.call == UvmCall::kWrite;
   const bool left_out = access || op.call == UvmCall::kFork || op.call == UvmCall::kSwapOff ||
@@ -142,17 +210,18 @@ UvmShortage::Ours UvmShortage::Decide(const UvmOpLine& recorded, UvmReplay* repl
 
 std::string UvmShortage::WrongPage(uint64_t space, uint64_t va, const UvmPageBytes& ours,
                                    const UvmReplay& replay) {
-  if (ours.error == kEio && !losses_.HasCause(replay, space, va))
-    return "EIO, and no transfer of that page failed";
+  touched_++;
+  if (ours.error == kEio && !losses_.HasCause(replay, space, va)) return kNoTransfer;
   if (ours.error == 0 && losses_.IsLost(replay, space, va)) return "read, though it was lost";
   return "";
 }
 
-const char* UvmShortage::ExcusePage(uint64_t va, const UvmPageBytes& recorded,
-                                    const UvmPageBytes& ours) const {
+const char* UvmShortage::ExcusePage(uint64_t space, uint64_t va, const UvmPageBytes& recorded,
+                                    const UvmPageBytes& ours, const UvmReplay& replay) {
   if (recorded.error == 0 && ours.error == 0) return WasFreed(va) ? kForgets : nullptr;
-  if (recorded.error != 0) return NameOfFailureThere(recorded.error);
-  return ours.error == kEio ? kAnotherPage : nullptr;
+  if (recorded.error == kEio) return MayBeLostThere(space, va, replay) ? NameOfEio() : nullptr;
+  if (recorded.error == kEnomem) return WasShortThere(UvmCall::kRead) ? kEndsElsewhere : nullptr;
+  return recorded.error == 0 && ours.error == kEio ? kAnotherPage : nullptr;
 }
 
 }  // namespace conform

@@ -1,13 +1,16 @@
 // Small recordings with swap: what is excused, and that nothing else is.
 #include "conform/uvm_shortage.h"
 
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "conform/outcome.h"
 #include "conform/uvm.h"
+#include "conform/uvm_bench.h"
 #include "conform/uvm_naive_bench.h"
 #include "conform/uvm_recording.h"
 #include "gtest/gtest.h"
@@ -27,8 +30,33 @@ constexpr char kMapped[] =
     "E+ 0 0x100000-0x108000 rw-/rwx cn w0 cow obj=- am=1/0\n";
 constexpr int kWrites = 8;
 
+// A lane in which the next load of an address ends with an error that has no cause.
+class LyingBench final : public UvmBench {
+ public:
+  LyingBench(std::unique_ptr<UvmBench> below, base::Vaddr va, base::FaultError error)
+      : below_(std::move(below)), va_(va), error_(error) {}
+  uvm::Uvm& uvm() override { return below_->uvm(); }
+  void Do(absl::FunctionRef<void()> job) override { below_->Do(job); }
+  UvmAccess Load(uvm::Space* space, base::Vaddr va, uint8_t* byte) override {
+    if (va != va_) return below_->Load(space, va, byte);
+    return {.ok = false, .error = error_};
+  }
+  UvmAccess Store(uvm::Space* space, base::Vaddr va, uint8_t byte) override {
+    return below_->Store(space, va, byte);
+  }
+  void Born(uvm::Space* space) override { below_->Born(space); }
+  void Gone(uvm::Space* space) override { below_->Gone(space); }
+  const std::string& problem() const override { return below_->problem(); }
+
+ private:
+  const std::unique_ptr<UvmBench> below_;
+  const base::Vaddr va_;
+  const base::FaultError error_;
+};
+
 // A sequence that begins with kMapped and ends with these pages.
-Outcome Replay(const std::string& middle, const std::string& pages) {
+Outcome Replay(const std::string& middle, const std::string& pages,
+               const UvmBenchMaker& make = UvmNaiveBench::Make) {
   std::string writes;
   for (int i = 0; i < kWrites; i++) {
     absl::StrAppend(&writes, 2 + i, " write s=0 0x10", i, "000 val=1", i, " -> OK\n");
@@ -43,7 +71,7 @@ Outcome Replay(const std::string& middle, const std::string& pages) {
   const absl::StatusOr<UvmRecording> r = ParseUvmRecording(
       "f.txt", absl::StrReplaceAll(text, {{"99 exit", absl::StrCat(exit, " exit")}}));
   EXPECT_TRUE(r.ok()) << r.status();
-  return r.ok() ? RunUvmRecording(*r, UvmNaiveBench::Make, UvmScope::kMeaning) : Outcome();
+  return r.ok() ? RunUvmRecording(*r, make, UvmScope::kMeaning) : Outcome();
 }
 // "FIELD: recorded X, ours Y" of the first disagreement; else the names.
 std::string Seen(const Outcome& o) {
@@ -91,6 +119,67 @@ TEST(UvmShortageTest, AnErrorThatNobodyInjectedIsNotExcused) {
   EXPECT_EQ(Seen(Replay("10 pressure rounds=6 -> OK\n",
                         "10.00 !EIO 12.00 13.00 14.00 15.00 16.00 17.00")),
             "contents: recorded !EIO, ours 11.00");
+}
+
+// What is not done here is no agreement.
+TEST(UvmShortageTest, WhatIsLeftOutNeedsAnErrorThere) {
+  const std::string left_out = "left out, and nothing was injected or used up there";
+  for (const std::string call :
+       {"write s=0 0x101000 val=11 -> EIO", "wire s=0 0x101000-0x102000 -> EIO",
+        "fork s=0 new=1 -> EIO", "write s=0 0x101000 val=11 -> ENOMEM", "fork s=0 new=1 -> ENOMEM",
+        "swapoff u=0 -> ENOMEM"}) {
+    EXPECT_EQ(Seen(Replay(absl::StrCat("10 ", call, "\n"), kFine)),
+              "cause: recorded an error that was injected, ours " + left_out)
+        << call;
+  }
+}
+
+TEST(UvmShortageTest, AnErrorOfOursOutOfNowhereIsFound) {
+  const auto replay = [](base::FaultError error, const std::string& recorded) {
+    const auto make = [error](const UvmSequence& sequence) -> std::unique_ptr<UvmBench> {
+      return std::make_unique<LyingBench>(UvmNaiveBench::Make(sequence), base::Vaddr(0x103000),
+                                          error);
+    };
+    return Seen(
+        Replay("10 pressure rounds=6 -> OK\n11 ioerr read=2 -> OK\n"
+               "12 read s=0 0x101000 -> EIO\n13 read s=0 0x102000 -> EIO\n"
+               "14 read s=0 0x103000 -> " +
+                   recorded + "\n",
+               "10.00 !EIO !EIO 13.00 14.00 15.00 16.00 17.00", make));
+  };
+  const std::string cause = "cause: recorded an error that was injected, ours ";
+  EXPECT_EQ(replay(base::FaultError::kIo, "OK val=13"),
+            cause + "EIO, and no transfer of that page failed");
+  EXPECT_EQ(replay(base::FaultError::kIo, "EIO"),
+            cause + "EIO, and no transfer of that page failed");
+  EXPECT_EQ(replay(base::FaultError::kNoMemory, "OK val=13"),
+            cause + "ENOMEM, and nobody was refused a frame");
+}
+
+TEST(UvmShortageTest, WhatWasLostThereDoesNotComeBack) {
+  EXPECT_EQ(Seen(Replay("10 pressure rounds=6 -> OK\n11 ioerr write=1 -> OK\n"
+                        "12 read s=0 0x101000 -> EIO\n13 read s=0 0x101000 -> OK val=11\n",
+                        kFine)),
+            "cause: recorded an error that was injected, ours "
+            "nothing, and the page was lost there before");
+}
+
+// One read that failed there spoils one page.
+TEST(UvmShortageTest, NoMorePagesAreExcusedThanErrorsWereInjected) {
+  const auto replay = [](const std::string& page) {
+    return Seen(
+        Replay("10 pressure rounds=6 -> OK\n11 ioerr read=1 -> OK\n"
+               "12 read s=0 0x101000 -> EIO\n13 read s=0 0x101000 -> EIO\n"
+               "14 write s=0 0x101000 val=11 -> EIO\n15 read s=0 " +
+                   page + " -> EIO\n",
+               "10.00 !EIO 12.00 13.00 14.00 15.00 16.00 17.00"));
+  };
+  EXPECT_EQ(replay("0x101000"), "");
+  EXPECT_EQ(replay("0x102000"), "result: recorded EIO, ours OK val=12");
+  EXPECT_EQ(Seen(Replay("10 pressure rounds=6 -> OK\n11 ioerr read=1 -> OK\n"
+                        "12 read s=0 0x101000 -> EIO\n",
+                        "10.00 !EIO 12.00 !EIO 14.00 15.00 16.00 17.00")),
+            "contents: recorded !EIO, ours 13.00");
 }
 
 TEST(UvmShortageTest, AReadThatFailsHereLosesThePageHere) {

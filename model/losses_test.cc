@@ -85,6 +85,43 @@ TEST_F(LossesTest, APokeWritesNoHalfPages) {
   EXPECT_FALSE(Explains("s1.poke 0x5000 0x2000 0x1800", kEio, "SSS.*T.."));
 }
 
+// The second page of S is lost; then two pages of the file are read over T. Where that finds the
+// file's own bytes there are several values.
+class PwriteLossesTest : public LossesTest {
+ protected:
+  std::string AfterWrite(absl::string_view before, absl::string_view write,
+                         absl::string_view read) {
+    Run(kMove);
+    Run(before);
+    script_.world().SetLost([](uint32_t, uint64_t va) { return va == 0x2000; });
+    Run(write);
+    script_.world().SetLost(nullptr);
+    Run(read);
+    return script_.Contents();
+  }
+};
+
+TEST_F(PwriteLossesTest, WhatLiesAlikeIsWrittenUpToThePage) {
+  EXPECT_EQ(AfterWrite("", "s1.pwrite 0x1000 0x3000 cached file f 0x0 -> EFAULT\n",
+                       "s1.pread 0x5000 0x2000 cached file f 0x0 -> 0x2000\n"),
+            "SSS.S*..");
+}
+
+// The page is needed for two pages of the file: it may have been there for the first of them.
+TEST_F(PwriteLossesTest, WhatLiesAskewIsUnknownForOnePage) {
+  EXPECT_EQ(AfterWrite("", "s1.pwrite 0x1000 0x3000 cached file f 0x800 -> EFAULT\n",
+                       "s1.pread 0x5000 0x2000 cached file f 0x1000 -> 0x2000\n"),
+            "SSS.?*..");
+}
+
+// What was in the file is written as far as the write came, and nothing is added to it.
+TEST_F(PwriteLossesTest, AWriteThatWouldExtendTheFileIsKnownToo) {
+  EXPECT_EQ(AfterWrite("s1.ftruncate file f 0x1000 -> ok\n",
+                       "s1.pwrite 0x1000 0x3000 cached file f 0x0 -> EFAULT\n",
+                       "s1.pread 0x5000 0x2000 cached file f 0x0 -> 0x1000\n"),
+            "SSS.ST..");
+}
+
 constexpr const char* kCopy =
     "s1 = task 0x9000 -> ok\n"
     "s1.vm_allocate 0x1000 0x6000 fixed -> 0x1000\n"

@@ -42,6 +42,7 @@ Step Moved(uint64_t moved, Errno why) {
 struct Reach {
   uint64_t most = 0;
   uint64_t sure = 0;
+  bool ends_at_lost = false;
 };
 Reach ReachOf(const Query& q, uint64_t at, uint64_t size, base::Access access) {
   const Space& space = q.caller->space;
@@ -56,7 +57,8 @@ Reach ReachOf(const Query& q, uint64_t at, uint64_t size, base::Access access) {
     uint64_t some = std::min(size - reach.most, region->end - va);
     if (q.MayBeLost()) {
       some = std::min(some, base::TruncPage(va) + base::kPageSize - va);
-      if (q.IsLost(q.op.task, va)) break;
+      reach.ends_at_lost = q.IsLost(q.op.task, va);
+      if (reach.ends_at_lost) break;
     }
     if (files.Object(region->file_key) != nullptr) {
       some = std::min(some, base::TruncPage(va) + base::kPageSize - va);
@@ -132,12 +134,17 @@ Step File(const Query& q) {
   if ((op.flags & traces::kFlagDirect) != 0) return Direct(q, size);
   Reach reach = ReachOf(q, op.at, size, read ? base::Access::kWrite : base::Access::kRead);
   // The part of a page of the file that could not be supplied is not written at all.
+  const uint64_t loaded = reach.most;
   if (!read && reach.sure < size) reach.sure = WholePieces(op.offset, reach.sure);
   if (!read && reach.most < size) reach.most = WholePieces(op.offset, reach.most);
-  // A write that extends the file looks at everything before it begins: what it found may be lost,
-  // or find no frame, when its turn comes. Any other ends where it fails, and says where.
-  const bool extends = file == nullptr || op.offset + size > file->size;
-  if (!read && extends && reach.most < size && q.MayBeLost()) reach.sure = 0;
+  // Where pages of memory and file do not lie alike two pages of the file need each page of memory:
+  // it may have been there for the first, and lost when the second was to be written.
+  if (!read && reach.ends_at_lost) {
+    const uint64_t page_end = base::TruncPage(op.at + loaded) + base::kPageSize;
+    const uint64_t both = WholePieces(op.offset, page_end - op.at);
+    const bool alike = ((op.at ^ op.offset) & base::kPageMask) == 0;
+    if (!alike && both > reach.most && both < size) reach.most = both;
+  }
   Step step = Moved(reach.most, reach.most == size ? Errno::kOk : Errno::kEfault);
   return reach.sure < step.size ? MayFail(step, reach.sure, Errno::kEfault) : step;
 }

@@ -196,6 +196,7 @@ void Session::NoticeFullMemory(model::Expectation* right) {
 }
 
 bool Session::ApplyToSystem(model::Expectation* right) {
+  unread_ = machine_->uvm().counters().swap_in_errors;
   Outcome seen = machine_->Apply(resolved_);
   applied_ = true;
   followed_ = false;
@@ -246,6 +247,8 @@ bool Session::NoticeLosses(model::Expectation* right) {
 bool Session::MetALoss(const Outcome& seen) const {
   if (!losses_ || seen.family == Outcome::Family::kFault) return false;
   if (!machine_->swap_set().refused().empty()) return true;
+  // Copies that a call makes for itself lie on swap, too, and go when it fails.
+  if (machine_->uvm().counters().swap_in_errors != unread_) return true;
   // What is new is wired at once, and gone again if that fails.
   const bool maps = resolved_.kind == OpKind::kMmap || resolved_.kind == OpKind::kShmat;
   if (maps && relation_->AnyObjectHasLost()) return true;

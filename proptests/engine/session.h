@@ -159,6 +159,7 @@ class Session {
   bool followed_ = false;  // the model has followed a call that met such a page already
   bool ended_ = false;     // nobody can say how it would go on
   uint64_t refusals_ = 0;  // of frames, as of the operation before
+  uint64_t unread_ = 0;    // pages that swap did not give back, likewise
   bool full_ = false;      // shortage_when_full, and they have been
   machine::Ledger spent_;  // as of the operation before
 };
